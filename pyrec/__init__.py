@@ -1,0 +1,1 @@
+"""Graph recommenders on C++ kernels of their own."""
