@@ -1,0 +1,150 @@
+#include "common/check.hpp"
+
+#include <cmath>
+
+namespace pyrec {
+
+namespace {
+
+std::string expected_text(std::initializer_list<int64_t> shape) {
+  std::string text = "(";
+  for (const int64_t extent : shape) {
+    if (text.size() > 1) text += ", ";
+    text += extent == any_size ? "any" : std::to_string(extent);
+  }
+  return text + (shape.size() == 1 ? ",)" : ")");
+}
+
+bool shape_fits(const tensor& array, std::initializer_list<int64_t> shape) {
+  if (array.ndim() != static_cast<int64_t>(shape.size())) return false;
+  int64_t axis = 0;
+  for (const int64_t extent : shape) {
+    if (extent != any_size && array.size(axis) != extent) return false;
+    ++axis;
+  }
+  return true;
+}
+
+}  // namespace
+
+void require(const tensor& array, dtype type, std::initializer_list<int64_t> shape) {
+  const std::string name = array.name();
+  if (!array.on_cpu()) throw data_error(name + " is not on the CPU; call .cpu() first");
+  if (array.type() != type) {
+    throw data_error(name + " has dtype " + dtype_name(array.type()) + ", but " + dtype_name(type) +
+                     " is needed");
+  }
+  if (!shape_fits(array, shape)) {
+    throw data_error(name + " has shape " + array.shape_text() + ", but " + expected_text(shape) +
+                     " is needed");
+  }
+  if (!array.contiguous()) throw data_error(name + " is not contiguous; call .contiguous() first");
+}
+
+void bind_errors(py::module_&) {
+  py::register_local_exception_translator([](std::exception_ptr pointer) {
+    const auto raise = [](const char* type, const std::exception& error) {
+      PyErr_SetString(py::module_::import("pyrec.errors").attr(type).ptr(), error.what());
+    };
+    try {
+      if (pointer) std::rethrow_exception(pointer);
+    } catch (const data_error& error) {
+      raise("DataError", error);
+    } catch (const config_error& error) {
+      raise("ConfigError", error);
+    }
+  });
+}
+
+tensor input(const py::handle& source, const char* name, dtype type, std::initializer_list<int64_t> shape) {
+  tensor array(source, name);
+  require(array, type, shape);
+  return array;
+}
+
+tensor output(const py::handle& source, const char* name, dtype type, std::initializer_list<int64_t> shape) {
+  tensor array = input(source, name, type, shape);
+  if (!array.writable()) throw data_error(std::string(name) + " is read-only; pass a writable array");
+  return array;
+}
+
+std::optional<tensor> optional_input(const py::handle& source, const char* name, dtype type,
+                                     std::initializer_list<int64_t> shape) {
+  if (source.is_none()) return std::nullopt;
+  return input(source, name, type, shape);
+}
+
+std::optional<tensor> optional_output(const py::handle& source, const char* name, dtype type,
+                                      std::initializer_list<int64_t> shape) {
+  if (source.is_none()) return std::nullopt;
+  return output(source, name, type, shape);
+}
+
+void check_range(const char* name, int64_t value, int64_t low, int64_t high) {
+  if (value >= low && value <= high) return;
+  throw config_error(std::string(name) + " = " + std::to_string(value) + " is outside " +
+                     std::to_string(low) + " to " + std::to_string(high));
+}
+
+void fail_index(const char* name, int64_t position, int64_t value, const std::string& bound) {
+  throw data_error(std::string(name) + "[" + std::to_string(position) + "] = " + std::to_string(value) +
+                   ", " + bound);
+}
+
+void check_indptr(const char* name, const int64_t* indptr, int64_t num_rows, int64_t num_indices) {
+  if (indptr[0] != 0) fail_index(name, 0, indptr[0], "but row pointers start at 0");
+  for (int64_t row = 0; row < num_rows; ++row) {
+    if (indptr[row + 1] < indptr[row]) {
+      fail_index(name, row + 1, indptr[row + 1],
+                 "less than the " + std::to_string(indptr[row]) + " before it; row pointers never fall");
+    }
+  }
+  if (indptr[num_rows] != num_indices) {
+    fail_index(
+        name, num_rows, indptr[num_rows],
+        "but there are " + std::to_string(num_indices) + " indices; the last row pointer is their number");
+  }
+}
+
+void check_indices(const char* name, const int64_t* indptr, const int32_t* indices, int64_t num_rows,
+                   int64_t low, int64_t high, const char* bound) {
+  for (int64_t row = 0; row < num_rows; ++row) {
+    int64_t previous = low - 1;
+    for (int64_t e = indptr[row]; e < indptr[row + 1]; ++e) {
+      const int64_t value = indices[e];
+      if (value < low || value >= high) {
+        fail_index(
+            name, e, value,
+            "but " + std::string(bound) + " are " + std::to_string(low) + " to " + std::to_string(high - 1));
+      }
+      if (value <= previous) {
+        fail_index(name, e, value,
+                   std::string(value == previous ? "a duplicate" : "out of order") + " in row " +
+                       std::to_string(row) + "; sort each row and merge duplicates");
+      }
+      previous = value;
+    }
+  }
+}
+
+template <class T>
+void check_finite(const char* name, const T* values, int64_t count, int64_t row_length) {
+  constexpr int64_t block = 4096;
+  for (int64_t start = 0; start < count; start += block) {
+    const int64_t stop = std::min(start + block, count);
+    T poison = 0;  // 0 * x is 0 for a finite x and NaN for any other
+    for (int64_t i = start; i < stop; ++i) poison += T(0) * values[i];
+    if (poison == T(0)) continue;
+    for (int64_t i = start; i < stop; ++i) {
+      if (std::isfinite(values[i])) continue;
+      throw data_error(std::string(name) + "[" + std::to_string(i / row_length) + ", " +
+                       std::to_string(i % row_length) + "] = " + std::to_string(values[i]) +
+                       ", but every value must be a finite number; did the training diverge?");
+    }
+  }
+}
+
+template void check_finite<float>(const char*, const float*, int64_t, int64_t);
+template void check_finite<double>(const char*, const double*, int64_t, int64_t);
+
+}  // namespace pyrec

@@ -1,0 +1,57 @@
+#pragma once
+// Checks that the bindings make once, so that kernels may trust their input.
+#include <initializer_list>
+#include <optional>
+#include <stdexcept>
+#include <string>
+
+#include "common/dlpack.hpp"
+
+namespace pyrec {
+
+// Become pyrec.errors.DataError and pyrec.errors.ConfigError in Python.
+struct data_error : std::runtime_error {
+  using std::runtime_error::runtime_error;
+};
+struct config_error : std::runtime_error {
+  using std::runtime_error::runtime_error;
+};
+
+void bind_errors(py::module_& m);
+
+// Stands for an extent that the check leaves open.
+constexpr int64_t any_size = -1;
+
+// On the CPU, contiguous, of that type and shape.
+void require(const tensor& array, dtype type, std::initializer_list<int64_t> shape);
+
+// Each imports the array and requires the rest.
+tensor input(const py::handle& source, const char* name, dtype type, std::initializer_list<int64_t> shape);
+tensor output(const py::handle& source, const char* name, dtype type, std::initializer_list<int64_t> shape);
+std::optional<tensor> optional_input(const py::handle& source, const char* name, dtype type,
+                                     std::initializer_list<int64_t> shape);
+std::optional<tensor> optional_output(const py::handle& source, const char* name, dtype type,
+                                      std::initializer_list<int64_t> shape);
+
+template <class T>
+const T* pointer(const std::optional<tensor>& array) {
+  return array ? array->data<const T>() : nullptr;
+}
+template <class T>
+T* mutable_pointer(const std::optional<tensor>& array) {
+  return array ? array->data<T>() : nullptr;
+}
+
+void check_range(const char* name, int64_t value, int64_t low, int64_t high);  // low <= value <= high
+[[noreturn]] void fail_index(const char* name, int64_t position, int64_t value, const std::string& bound);
+
+// indptr: (num_rows + 1,) starts at 0, never falls, ends at num_indices.
+void check_indptr(const char* name, const int64_t* indptr, int64_t num_rows, int64_t num_indices);
+// indices: each row strictly ascending within [low, high).
+void check_indices(const char* name, const int64_t* indptr, const int32_t* indices, int64_t num_rows,
+                   int64_t low, int64_t high, const char* bound);
+// Every value is a finite number.
+template <class T>
+void check_finite(const char* name, const T* values, int64_t count, int64_t row_length);
+
+}  // namespace pyrec

@@ -1,0 +1,95 @@
+#include "graph/graph.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <string>
+
+#include "common/check.hpp"
+
+namespace pyrec {
+
+namespace {
+
+constexpr int64_t max_nodes = (int64_t{1} << 31) - 1;
+
+// Rows in pieces of about `edges_per_chunk` edges; a row costs as much as a few edges even when it is empty.
+std::vector<int32_t> balanced_chunks(const int64_t* indptr, int64_t num_rows) {
+  constexpr int64_t edges_per_chunk = 8192;
+  constexpr int64_t edges_per_row = 4;
+  std::vector<int32_t> chunks{0};
+  int64_t work = 0;
+  for (int64_t row = 0; row < num_rows; ++row) {
+    work += indptr[row + 1] - indptr[row] + edges_per_row;
+    if (work >= edges_per_chunk || row + 1 == num_rows) {
+      chunks.push_back(static_cast<int32_t>(row + 1));
+      work = 0;
+    }
+  }
+  return chunks;
+}
+
+void check_order(const interaction_list& list, int64_t i) {
+  if (i == 0 || list.users[i] > list.users[i - 1]) return;
+  if (list.users[i] < list.users[i - 1]) {
+    fail_index("users", i, list.users[i],
+               "less than the user before it; sort interactions by user, then item");
+  }
+  if (list.items[i] <= list.items[i - 1]) {
+    fail_index("items", i, list.items[i],
+               "not above the same user's item before it; sort interactions and merge duplicates");
+  }
+}
+
+void check_bound(const char* name, const char* kind, int64_t position, int64_t value, int64_t count) {
+  if (value >= 0 && value < count) return;
+  fail_index(name, position, value, "but there are " + std::to_string(count) + " " + kind);
+}
+
+}  // namespace
+
+graph::graph(const py::handle& indptr_source, const py::handle& indices_source, int64_t users, int64_t items)
+    : num_users(users),
+      num_items(items),
+      indptr(input(indptr_source, "indptr", dtype::int64, {users + items + 1})),
+      indices(input(indices_source, "indices", dtype::int32, {any_size})) {
+  check_range("num_users + num_items", num_nodes(), 0, max_nodes);
+  const auto* pointers = indptr.data<const int64_t>();
+  const auto* columns = indices.data<const int32_t>();
+  check_indptr("indptr", pointers, num_nodes(), num_edges());
+  check_indices("indices", pointers, columns, num_users, num_users, num_nodes(), "a user's neighbours");
+  check_indices("indices", pointers + num_users, columns, num_items, 0, num_users, "an item's neighbours");
+  chunks = balanced_chunks(pointers, num_nodes());
+}
+
+void check_interactions(const interaction_list& list) {
+  check_range("num_users + num_items", list.num_users + list.num_items, 0, max_nodes);
+  for (int64_t i = 0; i < list.count; ++i) {
+    check_bound("users", "users", i, list.users[i], list.num_users);
+    check_bound("items", "items", i, list.items[i], list.num_items);
+    check_order(list, i);
+    if (list.weights != nullptr && !(std::isfinite(list.weights[i]) && list.weights[i] > 0)) {
+      throw data_error("weights[" + std::to_string(i) + "] = " + std::to_string(list.weights[i]) +
+                       ", but an edge's weight is a finite number above 0; drop the interaction instead");
+    }
+  }
+}
+
+void build_csr(const interaction_list& list, int64_t* indptr, int32_t* indices, float* weights) {
+  const int64_t num_nodes = list.num_users + list.num_items;
+  const auto offset = static_cast<int32_t>(list.num_users);
+  std::fill_n(indptr, num_nodes + 1, int64_t{0});
+  for (int64_t i = 0; i < list.count; ++i) {
+    ++indptr[list.users[i] + 1];
+    ++indptr[offset + list.items[i] + 1];
+  }
+  for (int64_t node = 0; node < num_nodes; ++node) indptr[node + 1] += indptr[node];
+  std::vector<int64_t> next(indptr + list.num_users, indptr + num_nodes);  // where each item's next user goes
+  for (int64_t i = 0; i < list.count; ++i) {
+    indices[i] = offset + list.items[i];
+    const int64_t position = next[static_cast<size_t>(list.items[i])]++;
+    indices[position] = list.users[i];
+    if (weights != nullptr) weights[i] = weights[position] = list.weights[i];
+  }
+}
+
+}  // namespace pyrec

@@ -1,0 +1,11 @@
+# Fails when an object of instruction set LEVEL defines a weak symbol outside namespace pyrec::LEVEL.
+execute_process(COMMAND ${NM} -C --defined-only ${OBJECTS} OUTPUT_VARIABLE symbols RESULT_VARIABLE failed)
+if(failed)
+  message(FATAL_ERROR "nm failed on ${OBJECTS}")
+endif()
+string(REPLACE "\n" ";" symbols "${symbols}")
+foreach(symbol IN LISTS symbols)
+  if(symbol MATCHES "^[0-9a-f]+ [WVu] " AND NOT symbol MATCHES "pyrec::${LEVEL}::")
+    message(FATAL_ERROR "${LEVEL} code would be shared with other instruction sets: ${symbol}")
+  endif()
+endforeach()

@@ -1,0 +1,19 @@
+#pragma once
+// What every instruction set provides: a table of its kernels, one entry a room.
+#include <string>
+#include <vector>
+
+#include "propagate/propagate.hpp"
+
+namespace pyrec {
+
+struct kernel_table {
+  const char* isa;
+  propagate_kernels propagate;
+};
+
+const kernel_table& kernels();          // the set in use
+std::vector<std::string> isa_levels();  // those this machine can run, narrowest first
+void use_isa(const std::string& name);  // config_error when this machine lacks it
+
+}  // namespace pyrec

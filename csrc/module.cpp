@@ -1,0 +1,31 @@
+#include <pybind11/pybind11.h>
+#include <pybind11/stl.h>
+
+#include "common/check.hpp"
+#include "common/parallel.hpp"
+#include "isa/kernels.hpp"
+
+namespace pyrec {
+
+void bind_graph(py::module_& m);
+void bind_propagate(py::module_& m);
+
+namespace {
+
+void bind_runtime(py::module_& m) {
+  m.def("isa", [] { return std::string(kernels().isa); }, "The instruction set in use.");
+  m.def("isa_levels", &isa_levels, "The instruction sets this machine can run, narrowest first.");
+  m.def("use_isa", &use_isa, py::arg("name"), "Switches the instruction set (tests and benchmarks).");
+  m.def("num_threads", &num_threads, "Threads that a kernel called from here would use.");
+}
+
+}  // namespace
+
+PYBIND11_MODULE(_core, m) {
+  bind_errors(m);
+  bind_runtime(m);
+  bind_graph(m);
+  bind_propagate(m);
+}
+
+}  // namespace pyrec

@@ -1,0 +1,48 @@
+#pragma once
+// One layer of propagation, a sum of rows and a scale:
+//
+//   acc[i]  = sum over edges e of row i:  m_e * x[indices[e]]        m_e = 1, pre[indices[e]] or weights[e]
+//   out[i]  = post[i] * acc[i]  +  add_scale[i] * add[add_slot[i]]
+//   sum[i] += sum_alpha * sum_scale[i] * acc[i]
+//
+// Forward, backward and every restriction to rows are choices among these terms; pyrec/ops/propagate.py
+// composes layers from them. A null pointer leaves its factor or term out.
+#include <cstdint>
+
+namespace pyrec {
+
+template <class T>
+struct propagate_args {
+  const int64_t* indptr;   // (num_nodes + 1,)
+  const int32_t* indices;  // (num_edges,)
+  const int32_t* chunks;   // (num_chunks + 1,) row boundaries of the pieces of work
+  int64_t num_chunks;
+  int64_t num_edges;
+  int64_t dim;
+
+  const int64_t* rows;  // (num_rows,) compute these rows alone, row rows[i] into out[i]; or null
+  int64_t num_rows;
+
+  const T* x;               // (num_nodes, dim), or (num_slots, dim) with slot
+  const int32_t* slot;      // (num_nodes,) row of x for each node, -1 where it is zero; or null
+  const T* weights;         // (num_edges,)
+  const T* pre;             // (num_nodes,)
+  const T* post;            // (num_nodes,)
+  const T* add;             // (num_nodes, dim), or (num_slots, dim) with add_slot
+  const int32_t* add_slot;  // (num_nodes,)
+  const T* add_scale;       // (num_nodes,)
+  T* out;                   // (num_nodes, dim), or (num_rows, dim) with rows
+  T* sum;                   // (num_nodes, dim)
+  const T* sum_scale;       // (num_nodes,)
+  T sum_alpha;
+};
+
+struct propagate_kernels {
+  void (*layer_f32)(const propagate_args<float>&);
+  void (*layer_f64)(const propagate_args<double>&);
+
+  void layer(const propagate_args<float>& args) const { layer_f32(args); }
+  void layer(const propagate_args<double>& args) const { layer_f64(args); }
+};
+
+}  // namespace pyrec

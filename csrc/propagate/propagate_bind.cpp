@@ -1,0 +1,117 @@
+#include <algorithm>
+
+#include "common/dispatch.hpp"
+#include "graph/graph.hpp"
+#include "isa/kernels.hpp"
+
+namespace pyrec {
+
+namespace {
+
+// rows: (num_rows,) of distinct nodes; slot: (num_nodes,) becomes the position of each node in rows, or -1.
+void row_slots(const graph& g, const py::handle& rows_source, const py::handle& slot_source) {
+  const tensor rows_array = input(rows_source, "rows", dtype::int64, {any_size});
+  const tensor slot_array = output(slot_source, "slot", dtype::int32, {g.num_nodes()});
+  const auto* rows = rows_array.data<const int64_t>();
+  auto* slot = slot_array.data<int32_t>();
+  const py::gil_scoped_release unlocked;
+  std::fill_n(slot, g.num_nodes(), -1);
+  for (int64_t i = 0; i < rows_array.size(0); ++i) {
+    if (rows[i] < 0 || rows[i] >= g.num_nodes()) {
+      fail_index("rows", i, rows[i], "but there are " + std::to_string(g.num_nodes()) + " nodes");
+    }
+    if (slot[rows[i]] >= 0) {
+      fail_index(
+          "rows", i, rows[i],
+          "which is rows[" + std::to_string(slot[rows[i]]) + "] too; pass distinct rows (torch.unique)");
+    }
+    slot[rows[i]] = static_cast<int32_t>(i);
+  }
+}
+
+void check_slots(const tensor& slot, int64_t num_slots) {
+  const auto* values = slot.data<const int32_t>();
+  for (int64_t node = 0; node < slot.size(0); ++node) {
+    if (values[node] < -1 || values[node] >= num_slots) {
+      fail_index(slot.name(), node, values[node], "but there are " + std::to_string(num_slots) + " rows");
+    }
+  }
+}
+
+void check_rows(const std::optional<tensor>& rows, int64_t num_nodes) {
+  if (!rows) return;
+  const auto* values = rows->data<const int64_t>();
+  for (int64_t i = 0; i < rows->size(0); ++i) {
+    if (values[i] < 0 || values[i] >= num_nodes) {
+      fail_index("rows", i, values[i], "but there are " + std::to_string(num_nodes) + " nodes");
+    }
+  }
+}
+
+void propagate_layer(const graph& g, const py::object& x_source, const py::object& out_source,
+                     const py::object& rows_source, const py::object& slot_source,
+                     const py::object& weights_source, const py::object& pre_source,
+                     const py::object& post_source, const py::object& add_source,
+                     const py::object& add_slot_source, const py::object& add_scale_source,
+                     const py::object& sum_source, const py::object& sum_scale_source, double sum_alpha) {
+  const int64_t n = g.num_nodes();
+  const tensor x(x_source, "x");
+  dispatch_real(x, [&]<class T>() {
+    constexpr dtype type = dtype_of<T>::value;
+    const auto slot = optional_input(slot_source, "slot", dtype::int32, {n});
+    require(x, type, {slot ? any_size : n, any_size});
+    const int64_t dim = x.size(1);
+    check_range("x.shape[1]", dim, 1, 512);
+    if (slot) check_slots(*slot, x.size(0));
+    const auto rows = optional_input(rows_source, "rows", dtype::int64, {any_size});
+    check_rows(rows, n);
+    const auto weights = optional_input(weights_source, "weights", type, {g.num_edges()});
+    const auto pre = optional_input(pre_source, "pre", type, {n});
+    const auto post = optional_input(post_source, "post", type, {n});
+    const auto add_slot = optional_input(add_slot_source, "add_slot", dtype::int32, {n});
+    const auto add = optional_input(add_source, "add", type, {add_slot ? any_size : n, dim});
+    if (add_slot) check_slots(*add_slot, add ? add->size(0) : 0);
+    const auto add_scale = optional_input(add_scale_source, "add_scale", type, {n});
+    const auto out = optional_output(out_source, "out", type, {rows ? rows->size(0) : n, dim});
+    const auto sum = optional_output(sum_source, "sum", type, {n, dim});
+    const auto sum_scale = optional_input(sum_scale_source, "sum_scale", type, {n});
+    if ((pre && (weights || slot)) || (rows && sum)) {
+      throw data_error("pre cannot go with weights or slot, nor sum with rows");
+    }
+    const propagate_args<T> args{.indptr = g.indptr.data<const int64_t>(),
+                                 .indices = g.indices.data<const int32_t>(),
+                                 .chunks = g.chunks.data(),
+                                 .num_chunks = static_cast<int64_t>(g.chunks.size()) - 1,
+                                 .num_edges = g.num_edges(),
+                                 .dim = dim,
+                                 .rows = pointer<int64_t>(rows),
+                                 .num_rows = rows ? rows->size(0) : 0,
+                                 .x = x.data<const T>(),
+                                 .slot = pointer<int32_t>(slot),
+                                 .weights = pointer<T>(weights),
+                                 .pre = pointer<T>(pre),
+                                 .post = pointer<T>(post),
+                                 .add = pointer<T>(add),
+                                 .add_slot = pointer<int32_t>(add_slot),
+                                 .add_scale = pointer<T>(add_scale),
+                                 .out = mutable_pointer<T>(out),
+                                 .sum = mutable_pointer<T>(sum),
+                                 .sum_scale = pointer<T>(sum_scale),
+                                 .sum_alpha = static_cast<T>(sum_alpha)};
+    const py::gil_scoped_release unlocked;
+    kernels().propagate.layer(args);
+  });
+}
+
+}  // namespace
+
+void bind_propagate(py::module_& m) {
+  m.def("row_slots", &row_slots, py::arg("graph"), py::arg("rows"), py::arg("slot"));
+  m.def("propagate_layer", &propagate_layer, py::arg("graph"), py::arg("x"), py::arg("out"), py::kw_only(),
+        py::arg("rows") = py::none(), py::arg("slot") = py::none(), py::arg("weights") = py::none(),
+        py::arg("pre") = py::none(), py::arg("post") = py::none(), py::arg("add") = py::none(),
+        py::arg("add_slot") = py::none(), py::arg("add_scale") = py::none(), py::arg("sum") = py::none(),
+        py::arg("sum_scale") = py::none(), py::arg("sum_alpha") = 0.0);
+}
+
+}  // namespace pyrec

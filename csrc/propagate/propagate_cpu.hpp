@@ -1,0 +1,159 @@
+#pragma once
+#include "common/parallel.hpp"
+#include "isa/simd.hpp"
+#include "propagate/propagate.hpp"
+
+namespace pyrec::PYREC_ISA {
+
+// How edge e weighs its source row.
+enum class edge_factor { one, source_scale, weight };
+
+// A row's accumulators must stay in registers: 32 vector registers with AVX-512, 16 before it.
+constexpr int max_vectors = PYREC_VECTOR_BYTES == 64 ? 16 : 8;
+constexpr int64_t prefetch_distance = 12;
+constexpr int64_t rows_per_task = 64;
+constexpr int64_t max_compressed = 256;
+
+// Edges of one row: node ids or slots, with a weight each where the factor is `weight`.
+template <class T>
+struct edge_span {
+  const int32_t* source;
+  const T* weight;
+  int64_t count;
+  int64_t readable;  // ids that may be read from source on, for the prefetch beyond this row
+};
+
+// Columns [column, column + vectors * width) of a row; the last vector has `tail` lanes when Partial.
+template <class T, int Vectors, bool Partial>
+struct column_block {
+  static constexpr int width = simd<T>::width;
+  int64_t column;
+  int tail;
+
+  PYREC_INLINE vec<T> read(const T* row, int v) const {
+    const T* from = row + column + v * width;
+    if (Partial && v == Vectors - 1) return load_partial(from, tail);
+    return load(from);
+  }
+  PYREC_INLINE void write(T* row, int v, vec<T> value) const {
+    T* to = row + column + v * width;
+    if (Partial && v == Vectors - 1) return store_partial(to, value, tail);
+    store(to, value);
+  }
+  PYREC_INLINE void prefetch(const T* row) const {
+    constexpr int64_t line = 64 / sizeof(T);
+    for (int64_t at = 0; at < Vectors * width; at += line) __builtin_prefetch(row + column + at);
+  }
+};
+
+template <edge_factor Factor, class T, class Block, int Vectors>
+PYREC_INLINE void accumulate(const propagate_args<T>& a, const edge_span<T>& edges, const Block& block,
+                             vec<T> (&acc)[Vectors]) {
+  for (int64_t e = 0; e < edges.count; ++e) {
+    const int64_t ahead = e + prefetch_distance < edges.readable ? e + prefetch_distance : edges.readable - 1;
+    block.prefetch(a.x + int64_t{edges.source[ahead]} * a.dim);
+    const T* row = a.x + int64_t{edges.source[e]} * a.dim;
+    if constexpr (Factor == edge_factor::one) {
+      for (int v = 0; v < Vectors; ++v) acc[v] += block.read(row, v);
+    } else {
+      const T factor = Factor == edge_factor::weight ? edges.weight[e] : a.pre[edges.source[e]];
+      for (int v = 0; v < Vectors; ++v) acc[v] += broadcast(factor) * block.read(row, v);
+    }
+  }
+}
+
+// The edges whose source has a slot, a bounded number at a time, without a branch an edge.
+template <edge_factor Factor, class T, class Block, int Vectors>
+PYREC_INLINE void accumulate_slots(const propagate_args<T>& a, int64_t begin, int64_t end, const Block& block,
+                                   vec<T> (&acc)[Vectors]) {
+  int32_t slots[max_compressed];
+  T weights[max_compressed];
+  for (int64_t start = begin; start < end; start += max_compressed) {
+    const int64_t stop = start + max_compressed < end ? start + max_compressed : end;
+    int64_t count = 0;
+    for (int64_t e = start; e < stop; ++e) {
+      const int32_t slot = a.slot[a.indices[e]];
+      slots[count] = slot;
+      if constexpr (Factor == edge_factor::weight) weights[count] = a.weights[e];
+      count += slot >= 0;
+    }
+    accumulate<Factor>(a, edge_span<T>{slots, weights, count, count}, block, acc);
+  }
+}
+
+template <class T, class Block, int Vectors>
+PYREC_INLINE void finish_row(const propagate_args<T>& a, int64_t node, int64_t out_row, const Block& block,
+                             const vec<T> (&acc)[Vectors]) {
+  const T post = a.post != nullptr ? a.post[node] : T(1);
+  const int64_t add_row = a.add == nullptr ? -1 : a.add_slot != nullptr ? a.add_slot[node] : node;
+  const T add_scale = a.add_scale != nullptr ? a.add_scale[node] : T(1);
+  const T sum_factor = a.sum_alpha * (a.sum_scale != nullptr ? a.sum_scale[node] : T(1));
+  for (int v = 0; v < Vectors; ++v) {
+    if (a.out != nullptr) {
+      vec<T> value = broadcast(post) * acc[v];
+      if (add_row >= 0) value += broadcast(add_scale) * block.read(a.add + add_row * a.dim, v);
+      block.write(a.out + out_row * a.dim, v, value);
+    }
+    if (a.sum != nullptr) {
+      T* sum = a.sum + node * a.dim;
+      block.write(sum, v, block.read(sum, v) + broadcast(sum_factor) * acc[v]);
+    }
+  }
+}
+
+template <edge_factor Factor, int Vectors, bool Partial, class T>
+void propagate_block(const propagate_args<T>& a, int64_t first, int64_t last, int64_t column) {
+  using Block = column_block<T, Vectors, Partial>;
+  const Block block{column, static_cast<int>(a.dim - column - (Vectors - 1) * Block::width)};
+  for (int64_t i = first; i < last; ++i) {
+    const int64_t node = a.rows != nullptr ? a.rows[i] : i;
+    const int64_t begin = a.indptr[node];
+    const int64_t end = a.indptr[node + 1];
+    vec<T> acc[Vectors] = {};
+    if (a.slot != nullptr) {
+      accumulate_slots<Factor>(a, begin, end, block, acc);
+    } else {
+      const T* weights = Factor == edge_factor::weight ? a.weights + begin : nullptr;
+      accumulate<Factor>(a, edge_span<T>{a.indices + begin, weights, end - begin, a.num_edges - begin}, block,
+                         acc);
+    }
+    finish_row(a, node, i, block, acc);
+  }
+}
+
+// All columns of rows [first, last), in blocks of as many vectors as fit the registers.
+template <edge_factor Factor, int Vectors, class T>
+void propagate_columns(const propagate_args<T>& a, int64_t first, int64_t last, int64_t column) {
+  constexpr int width = simd<T>::width;
+  const int64_t left = a.dim - column;
+  if constexpr (Vectors > 1) {
+    if (left <= (Vectors - 1) * width) {
+      return propagate_columns<Factor, Vectors - 1>(a, first, last, column);
+    }
+  }
+  if (left < Vectors * width) return propagate_block<Factor, Vectors, true>(a, first, last, column);
+  propagate_block<Factor, Vectors, false>(a, first, last, column);
+  if (left > Vectors * width) {
+    propagate_columns<Factor, Vectors>(a, first, last, column + Vectors * width);
+  }
+}
+
+template <class T>
+void propagate_rows(const propagate_args<T>& a, int64_t first, int64_t last) {
+  if (a.weights != nullptr) return propagate_columns<edge_factor::weight, max_vectors>(a, first, last, 0);
+  if (a.pre != nullptr) return propagate_columns<edge_factor::source_scale, max_vectors>(a, first, last, 0);
+  propagate_columns<edge_factor::one, max_vectors>(a, first, last, 0);
+}
+
+template <class T>
+void propagate_layer(const propagate_args<T>& a) {
+  if (a.rows == nullptr) {
+    return parallel_for(a.num_chunks, [&](int64_t c) { propagate_rows(a, a.chunks[c], a.chunks[c + 1]); });
+  }
+  parallel_for((a.num_rows + rows_per_task - 1) / rows_per_task, [&](int64_t task) {
+    const int64_t last = (task + 1) * rows_per_task;
+    propagate_rows(a, task * rows_per_task, last < a.num_rows ? last : a.num_rows);
+  });
+}
+
+}  // namespace pyrec::PYREC_ISA

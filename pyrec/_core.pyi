@@ -1,0 +1,48 @@
+"""The compiled extension. Arrays are anything with ``__dlpack__`` (torch, NumPy), or a DLPack capsule."""
+
+from typing import Any
+
+def isa() -> str: ...
+def isa_levels() -> list[str]: ...
+def use_isa(name: str) -> None: ...
+def num_threads() -> int: ...
+
+class Graph:
+    def __init__(self, indptr: Any, indices: Any, num_users: int, num_items: int) -> None: ...
+    @property
+    def num_users(self) -> int: ...
+    @property
+    def num_items(self) -> int: ...
+    @property
+    def num_nodes(self) -> int: ...
+    @property
+    def num_edges(self) -> int: ...
+
+def build_graph_csr(
+    users: Any,
+    items: Any,
+    weights: Any,
+    num_users: int,
+    num_items: int,
+    indptr: Any,
+    indices: Any,
+    out_weights: Any,
+) -> None: ...
+def row_slots(graph: Graph, rows: Any, slot: Any) -> None: ...
+def propagate_layer(
+    graph: Graph,
+    x: Any,
+    out: Any,
+    *,
+    rows: Any = None,
+    slot: Any = None,
+    weights: Any = None,
+    pre: Any = None,
+    post: Any = None,
+    add: Any = None,
+    add_slot: Any = None,
+    add_scale: Any = None,
+    sum: Any = None,
+    sum_scale: Any = None,
+    sum_alpha: float = 0.0,
+) -> None: ...

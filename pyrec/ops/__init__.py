@@ -1,0 +1,1 @@
+"""The kernels as torch operators, one file each."""

@@ -1,0 +1,300 @@
+r"""Propagation over the normalised bipartite graph: X_k = D^-1/2 A D^-1/2 X_{k-1}.
+
+Source: LightGCN (He et al., SIGIR 2020), equations 3 and 7. With Z_k = D^-1/2 X_k no edge value is needed:
+Z_k = D^-1 (A Z_{k-1}). The matrix is symmetric, so the backward pass is the same kernel on the gradients:
+with g_k = dL/dX_k, H_K = g_K and H_{k-1} = g_{k-1} + Â H_k, dL/dX_0 = H_0.
+
+Restricted to rows, the last forward layer is computed on those rows alone, and the first backward layer reads
+the row-sparse gradient through a map from nodes to its rows. The numbers are those of the whole computation.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pyrec import _core
+from pyrec.errors import ConfigError, DataError
+from pyrec.graph import Factors, Graph, graph_of
+from pyrec.ops.arrays import capsule
+
+
+def propagate(x: Tensor, graph: Graph, n_layers: int, rows: Tensor | None = None) -> list[Tensor]:
+    """The embeddings of every layer, 0 to ``n_layers``.
+
+    Args:
+        x: (num_nodes, dim) float32 or float64, contiguous; dim is 1 to 512. X_0.
+        graph: The graph; its num_nodes rows are users, then items.
+        n_layers: K, 0 or more.
+        rows: (num_rows,) int64 of distinct nodes, or None for all of them.
+
+    Returns:
+        K + 1 tensors: (num_rows, dim) with ``rows``, else (num_nodes, dim), the first being ``x`` itself.
+
+    Raises:
+        DataError: Wrong shape, dtype, device or strides; a row out of range or there twice.
+        ConfigError: ``n_layers`` is negative, or dim outside 1 to 512.
+    """
+    _check(x, graph, n_layers)
+    if rows is None:
+        return [x, *_propagate(x, graph.handle, n_layers, None)] if n_layers else [x]
+    outputs: list[Tensor] = _propagate(x, graph.handle, n_layers, rows)
+    return outputs
+
+
+def propagate_sum(x: Tensor, graph: Graph, alpha: Tensor) -> Tensor:
+    """The weighted sum of all layers, sum_k alpha_k X_k, in two buffers whatever their number.
+
+    Args:
+        x: (num_nodes, dim) float32 or float64, contiguous; dim is 1 to 512. X_0.
+        graph: The graph.
+        alpha: (K + 1,) of x's dtype: a weight for each layer.
+
+    Returns:
+        (num_nodes, dim) of x's dtype.
+
+    Raises:
+        DataError: Wrong shape, dtype, device or strides.
+    """
+    _check(x, graph, 0)
+    if alpha.ndim != 1 or len(alpha) == 0 or alpha.dtype != x.dtype:
+        raise DataError(
+            f"alpha has shape {tuple(alpha.shape)} and dtype {alpha.dtype}, but one {x.dtype} weight for each "
+            "layer 0 to K is needed, (K + 1,)"
+        )
+    total: Tensor = _propagate_sum(x, graph.handle, alpha)
+    return total
+
+
+def _check(x: Tensor, graph: Graph, n_layers: int) -> None:
+    if n_layers < 0:
+        raise ConfigError(f"n_layers = {n_layers}, but it is 0 or more")
+    if x.ndim != 2 or x.shape[0] != graph.num_nodes:
+        raise DataError(
+            f"x has shape {tuple(x.shape)}, but ({graph.num_nodes}, dim) is needed: a row for each of "
+            f"{graph.num_users} users and {graph.num_items} items"
+        )
+
+
+def _layer(
+    graph: Graph, x: Tensor, out: Tensor | None, sum_alpha: float = 0.0, **terms: Tensor | None
+) -> None:
+    """One call of the kernel; csrc/propagate/propagate.hpp gives the formula and the terms."""
+    arrays: dict[str, Any] = {name: capsule(array) for name, array in terms.items()}
+    _core.propagate_layer(graph.core, capsule(x), capsule(out), sum_alpha=sum_alpha, **arrays)
+
+
+def _per_row(factor: Tensor | None, rows: Tensor, values: Tensor) -> Tensor:
+    return values if factor is None else values * factor[rows, None]
+
+
+# Forward ------------------------------------------------------------------------------------------------
+
+
+@torch.library.custom_op("pyrec::propagate", mutates_args=(), device_types="cpu")
+def _propagate(x: Tensor, graph: int, n_layers: int, rows: Tensor | None) -> list[Tensor]:
+    g = graph_of(graph)
+    f = g.factors(x.dtype)
+    if rows is None:
+        return _all_rows(g, f, x, n_layers)
+    return _some_rows(g, f, x, n_layers, rows)
+
+
+def _all_rows(g: Graph, f: Factors, x: Tensor, n_layers: int) -> list[Tensor]:
+    layers = [x]
+    for _ in range(n_layers):
+        out = torch.empty_like(x)
+        _layer(g, layers[-1], out, weights=f.weights, pre=f.scale, post=f.scale)
+        layers.append(out)
+    return layers[1:]
+
+
+def _some_rows(g: Graph, f: Factors, x: Tensor, n_layers: int, rows: Tensor) -> list[Tensor]:
+    _row_slots(g, rows)
+    outputs = [x[rows]]
+    source, pre = x, f.scale
+    buffers = [torch.empty_like(x) for _ in range(min(n_layers - 1, 2))]
+    for k in range(1, n_layers):
+        target = buffers[k % len(buffers)]
+        _layer(g, source, target, weights=f.weights, pre=pre, post=f.scale_squared)  # Z_k, or X_k if weighted
+        outputs.append(_per_row(f.root, rows, target[rows]))
+        source, pre = target, None
+    if n_layers > 0:
+        out = x.new_empty(len(rows), x.shape[1])
+        _layer(g, source, out, rows=rows, weights=f.weights, pre=pre, post=f.scale)
+        outputs.append(out)
+    return outputs
+
+
+@_propagate.register_fake
+def _(x: Tensor, graph: int, n_layers: int, rows: Tensor | None) -> list[Tensor]:
+    if rows is None:
+        return [torch.empty_like(x) for _ in range(n_layers)]
+    return [x.new_empty(rows.shape[0], x.shape[1]) for _ in range(n_layers + 1)]
+
+
+# Backward -----------------------------------------------------------------------------------------------
+
+
+@torch.library.custom_op("pyrec::propagate_backward", mutates_args=(), device_types="cpu")
+def _propagate_backward(grads: list[Tensor], graph: int, rows: Tensor | None) -> Tensor:
+    """The gradient of X_0 from those of the outputs of ``pyrec::propagate``."""
+    g = graph_of(graph)
+    f = g.factors(grads[0].dtype)
+    grads = [grad.contiguous() for grad in grads]
+    if rows is None:
+        return _backward_all_rows(g, f, grads)
+    return _backward_some_rows(g, f, grads, rows)
+
+
+def _backward_all_rows(g: Graph, f: Factors, grads: list[Tensor]) -> Tensor:
+    h = grads[-1]
+    buffers = [torch.empty_like(h) for _ in range(min(len(grads), 2))]
+    for k in reversed(range(len(grads))):
+        target = buffers[k % len(buffers)]
+        add = grads[k - 1] if k > 0 else None
+        _layer(g, h, target, weights=f.weights, pre=f.scale, post=f.scale, add=add)
+        h = target
+    return h
+
+
+def _backward_some_rows(g: Graph, f: Factors, grads: list[Tensor], rows: Tensor) -> Tensor:
+    n_layers = len(grads) - 1
+    slot = _row_slots(g, rows)
+    buffers = [grads[0].new_empty(g.num_nodes, grads[0].shape[1]) for _ in range(min(n_layers, 2))]
+    if n_layers == 0:
+        return grads[0].new_zeros(g.num_nodes, grads[0].shape[1]).index_copy_(0, rows, grads[0])
+    source, source_slot = _per_row(f.scale, rows, grads[-1]), slot
+    for k in reversed(range(n_layers)):
+        target = buffers[k % len(buffers)]
+        post, add_scale = (f.scale_squared, f.scale) if k > 0 else (f.scale, None)
+        _layer(
+            g,
+            source,
+            target,
+            slot=source_slot,
+            weights=f.weights,
+            post=post,
+            add=grads[k],
+            add_slot=slot,
+            add_scale=add_scale,
+        )
+        source, source_slot = target, None
+    return source
+
+
+def _row_slots(g: Graph, rows: Tensor) -> Tensor:
+    slot = torch.empty(g.num_nodes, dtype=torch.int32)
+    _core.row_slots(g.core, capsule(rows), capsule(slot))
+    return slot
+
+
+@_propagate_backward.register_fake
+def _(grads: list[Tensor], graph: int, rows: Tensor | None) -> Tensor:
+    if rows is None:
+        return torch.empty_like(grads[0])
+    return grads[0].new_empty(graph_of(graph).num_nodes, grads[0].shape[1])
+
+
+def _setup_propagate(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
+    _, handle, ctx.n_layers, rows = inputs
+    ctx.graph = graph_of(handle)  # alive until the backward pass
+    ctx.save_for_backward(rows)
+
+
+def _backward_propagate(ctx: Any, grads: list[Tensor]) -> tuple[Tensor | None, None, None, None]:
+    (rows,) = ctx.saved_tensors
+    return _propagate_backward(grads, ctx.graph.handle, rows), None, None, None
+
+
+_propagate.register_autograd(_backward_propagate, setup_context=_setup_propagate)
+
+
+# Sum over the layers --------------------------------------------------------------------------------------
+
+
+@torch.library.custom_op("pyrec::propagate_sum", mutates_args=(), device_types="cpu")
+def _propagate_sum(x: Tensor, graph: int, alpha: Tensor) -> Tensor:
+    g = graph_of(graph)
+    f = g.factors(x.dtype)
+    weights = alpha.tolist()
+    total = x * weights[0]
+    source, pre = x, f.scale
+    buffers = [torch.empty_like(x) for _ in range(min(len(weights) - 2, 2))]
+    for k in range(1, len(weights)):
+        target = buffers[k % len(buffers)] if k + 1 < len(weights) else None
+        _sum_layer(g, f, source, target, pre, total, weights[k])
+        if target is not None:
+            source, pre = target, None
+    return total
+
+
+def _sum_layer(
+    g: Graph, f: Factors, x: Tensor, out: Tensor | None, pre: Tensor | None, total: Tensor, alpha: float
+) -> None:
+    """Z_k (X_k if weighted) into ``out``, alpha X_k onto ``total``."""
+    _layer(
+        g,
+        x,
+        out,
+        sum_alpha=alpha,
+        weights=f.weights,
+        pre=pre,
+        post=f.scale_squared,
+        sum=total,
+        sum_scale=f.scale,
+    )
+
+
+@_propagate_sum.register_fake
+def _(x: Tensor, graph: int, alpha: Tensor) -> Tensor:
+    return torch.empty_like(x)
+
+
+@torch.library.custom_op("pyrec::propagate_sum_backward", mutates_args=(), device_types="cpu")
+def _propagate_sum_backward(grad: Tensor, x: Tensor, graph: int, alpha: Tensor) -> tuple[Tensor, Tensor]:
+    """Gradients of x, sum_k alpha_k P_k with P_k = Â^k grad, and of alpha_k, <x, P_k>."""
+    g = graph_of(graph)
+    f = g.factors(grad.dtype)
+    grad = grad.contiguous()
+    weights = alpha.tolist()
+    total = grad * weights[0]
+    grad_alpha = torch.empty_like(alpha)
+    grad_alpha[0] = _inner(x, grad, None)
+    source, pre = grad, f.scale
+    buffers = [torch.empty_like(grad) for _ in range(min(len(weights) - 1, 2))]
+    for k in range(1, len(weights)):
+        target = buffers[k % len(buffers)]
+        _sum_layer(g, f, source, target, pre, total, weights[k])
+        grad_alpha[k] = _inner(x, target, f.root)
+        source, pre = target, None
+    return total, grad_alpha
+
+
+def _inner(x: Tensor, y: Tensor, row_scale: Tensor | None) -> float:
+    """sum_ij row_scale_i x_ij y_ij, in an order that no number of threads changes."""
+    per_row = (x * y).sum(1, dtype=torch.float64)
+    return float(np.add.reduce((per_row if row_scale is None else per_row * row_scale).numpy()))
+
+
+@_propagate_sum_backward.register_fake
+def _(grad: Tensor, x: Tensor, graph: int, alpha: Tensor) -> tuple[Tensor, Tensor]:
+    return torch.empty_like(x), torch.empty_like(alpha)
+
+
+def _setup_sum(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
+    x, handle, alpha = inputs
+    ctx.graph = graph_of(handle)
+    ctx.save_for_backward(x, alpha)
+
+
+def _backward_sum(ctx: Any, grad: Tensor) -> tuple[Tensor, None, Tensor]:
+    x, alpha = ctx.saved_tensors
+    grad_x, grad_alpha = _propagate_sum_backward(grad, x, ctx.graph.handle, alpha)
+    return grad_x, None, grad_alpha
+
+
+_propagate_sum.register_autograd(_backward_sum, setup_context=_setup_sum)
