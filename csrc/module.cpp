@@ -9,6 +9,7 @@ namespace pyrec {
 
 void bind_graph(py::module_& m);
 void bind_propagate(py::module_& m);
+void bind_sample(py::module_& m);
 
 namespace {
 
@@ -26,6 +27,7 @@ PYBIND11_MODULE(_core, m) {
   bind_runtime(m);
   bind_graph(m);
   bind_propagate(m);
+  bind_sample(m);
 }
 
 }  // namespace pyrec

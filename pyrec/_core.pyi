@@ -42,7 +42,20 @@ def propagate_layer(
     add: Any = None,
     add_slot: Any = None,
     add_scale: Any = None,
-    sum: Any = None,
-    sum_scale: Any = None,
-    sum_alpha: float = 0.0,
+    total: Any = None,
+    total_scale: Any = None,
+    total_alpha: float = 0.0,
 ) -> None: ...
+def sample_triples(
+    graph: Graph,
+    users: Any,
+    eligible: Any,
+    seed: int,
+    epoch: int,
+    first: int,
+    out_users: Any,
+    out_positives: Any,
+    out_negatives: Any,
+) -> None: ...
+def distinct_nodes(nodes: Any, num_nodes: int, slot: Any, rows: Any, position: Any) -> int: ...
+def philox(c0: int, c1: int, c2: int, c3: int, key0: int, key1: int) -> tuple[int, int, int, int]: ...

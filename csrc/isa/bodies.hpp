@@ -1,6 +1,7 @@
 // Included once by each instruction set's file, which defines PYREC_ISA and PYREC_VECTOR_BYTES.
 #include "isa/kernels.hpp"
 #include "propagate/propagate_cpu.hpp"
+#include "sample/sample_cpu.hpp"
 
 #define PYREC_STRING(name) #name
 #define PYREC_NAME_OF(name) PYREC_STRING(name)
@@ -11,6 +12,7 @@ extern const kernel_table table;
 const kernel_table table{
     .isa = PYREC_NAME_OF(PYREC_ISA),
     .propagate = {.layer_f32 = propagate_layer<float>, .layer_f64 = propagate_layer<double>},
+    .sample = {.triples = sample_triples},
 };
 
 }  // namespace pyrec::PYREC_ISA

@@ -4,12 +4,14 @@
 #include <vector>
 
 #include "propagate/propagate.hpp"
+#include "sample/sample.hpp"
 
 namespace pyrec {
 
 struct kernel_table {
   const char* isa;
   propagate_kernels propagate;
+  sample_kernels sample;
 };
 
 const kernel_table& kernels();          // the set in use

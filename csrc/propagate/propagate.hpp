@@ -3,7 +3,7 @@
 //
 //   acc[i]  = sum over edges e of row i:  m_e * x[indices[e]]        m_e = 1, pre[indices[e]] or weights[e]
 //   out[i]  = post[i] * acc[i]  +  add_scale[i] * add[add_slot[i]]
-//   sum[i] += sum_alpha * sum_scale[i] * acc[i]
+//   total[i] += total_alpha * total_scale[i] * acc[i]
 //
 // Forward, backward and every restriction to rows are choices among these terms; pyrec/ops/propagate.py
 // composes layers from them. A null pointer leaves its factor or term out.
@@ -32,9 +32,9 @@ struct propagate_args {
   const int32_t* add_slot;  // (num_nodes,)
   const T* add_scale;       // (num_nodes,)
   T* out;                   // (num_nodes, dim), or (num_rows, dim) with rows
-  T* sum;                   // (num_nodes, dim)
-  const T* sum_scale;       // (num_nodes,)
-  T sum_alpha;
+  T* total;                 // (num_nodes, dim)
+  const T* total_scale;     // (num_nodes,)
+  T total_alpha;
 };
 
 struct propagate_kernels {

@@ -53,7 +53,7 @@ void propagate_layer(const graph& g, const py::object& x_source, const py::objec
                      const py::object& weights_source, const py::object& pre_source,
                      const py::object& post_source, const py::object& add_source,
                      const py::object& add_slot_source, const py::object& add_scale_source,
-                     const py::object& sum_source, const py::object& sum_scale_source, double sum_alpha) {
+                     const py::object& total_source, const py::object& sum_scale_source, double total_alpha) {
   const int64_t n = g.num_nodes();
   const tensor x(x_source, "x");
   dispatch_real(x, [&]<class T>() {
@@ -73,10 +73,10 @@ void propagate_layer(const graph& g, const py::object& x_source, const py::objec
     if (add_slot) check_slots(*add_slot, add ? add->size(0) : 0);
     const auto add_scale = optional_input(add_scale_source, "add_scale", type, {n});
     const auto out = optional_output(out_source, "out", type, {rows ? rows->size(0) : n, dim});
-    const auto sum = optional_output(sum_source, "sum", type, {n, dim});
-    const auto sum_scale = optional_input(sum_scale_source, "sum_scale", type, {n});
-    if ((pre && (weights || slot)) || (rows && sum)) {
-      throw data_error("pre cannot go with weights or slot, nor sum with rows");
+    const auto total = optional_output(total_source, "total", type, {n, dim});
+    const auto total_scale = optional_input(sum_scale_source, "total_scale", type, {n});
+    if ((pre && (weights || slot)) || (rows && total)) {
+      throw data_error("pre cannot go with weights or slot, nor total with rows");
     }
     const propagate_args<T> args{.indptr = g.indptr.data<const int64_t>(),
                                  .indices = g.indices.data<const int32_t>(),
@@ -95,9 +95,9 @@ void propagate_layer(const graph& g, const py::object& x_source, const py::objec
                                  .add_slot = pointer<int32_t>(add_slot),
                                  .add_scale = pointer<T>(add_scale),
                                  .out = mutable_pointer<T>(out),
-                                 .sum = mutable_pointer<T>(sum),
-                                 .sum_scale = pointer<T>(sum_scale),
-                                 .sum_alpha = static_cast<T>(sum_alpha)};
+                                 .total = mutable_pointer<T>(total),
+                                 .total_scale = pointer<T>(total_scale),
+                                 .total_alpha = static_cast<T>(total_alpha)};
     const py::gil_scoped_release unlocked;
     kernels().propagate.layer(args);
   });
@@ -110,8 +110,8 @@ void bind_propagate(py::module_& m) {
   m.def("propagate_layer", &propagate_layer, py::arg("graph"), py::arg("x"), py::arg("out"), py::kw_only(),
         py::arg("rows") = py::none(), py::arg("slot") = py::none(), py::arg("weights") = py::none(),
         py::arg("pre") = py::none(), py::arg("post") = py::none(), py::arg("add") = py::none(),
-        py::arg("add_slot") = py::none(), py::arg("add_scale") = py::none(), py::arg("sum") = py::none(),
-        py::arg("sum_scale") = py::none(), py::arg("sum_alpha") = 0.0);
+        py::arg("add_slot") = py::none(), py::arg("add_scale") = py::none(), py::arg("total") = py::none(),
+        py::arg("total_scale") = py::none(), py::arg("total_alpha") = 0.0);
 }
 
 }  // namespace pyrec

@@ -87,16 +87,16 @@ PYREC_INLINE void finish_row(const propagate_args<T>& a, int64_t node, int64_t o
   const T post = a.post != nullptr ? a.post[node] : T(1);
   const int64_t add_row = a.add == nullptr ? -1 : a.add_slot != nullptr ? a.add_slot[node] : node;
   const T add_scale = a.add_scale != nullptr ? a.add_scale[node] : T(1);
-  const T sum_factor = a.sum_alpha * (a.sum_scale != nullptr ? a.sum_scale[node] : T(1));
+  const T total_factor = a.total_alpha * (a.total_scale != nullptr ? a.total_scale[node] : T(1));
   for (int v = 0; v < Vectors; ++v) {
     if (a.out != nullptr) {
       vec<T> value = broadcast(post) * acc[v];
       if (add_row >= 0) value += broadcast(add_scale) * block.read(a.add + add_row * a.dim, v);
       block.write(a.out + out_row * a.dim, v, value);
     }
-    if (a.sum != nullptr) {
-      T* sum = a.sum + node * a.dim;
-      block.write(sum, v, block.read(sum, v) + broadcast(sum_factor) * acc[v]);
+    if (a.total != nullptr) {
+      T* total = a.total + node * a.dim;
+      block.write(total, v, block.read(total, v) + broadcast(total_factor) * acc[v]);
     }
   }
 }

@@ -62,8 +62,8 @@ def propagate_sum(x: Tensor, graph: Graph, alpha: Tensor) -> Tensor:
     _check(x, graph, 0)
     if alpha.ndim != 1 or len(alpha) == 0 or alpha.dtype != x.dtype:
         raise DataError(
-            f"alpha has shape {tuple(alpha.shape)} and dtype {alpha.dtype}, but one {x.dtype} weight for each "
-            "layer 0 to K is needed, (K + 1,)"
+            f"alpha has shape {tuple(alpha.shape)} and dtype {alpha.dtype}, but one {x.dtype} weight for "
+            "each layer 0 to K is needed, (K + 1,)"
         )
     total: Tensor = _propagate_sum(x, graph.handle, alpha)
     return total
@@ -80,11 +80,11 @@ def _check(x: Tensor, graph: Graph, n_layers: int) -> None:
 
 
 def _layer(
-    graph: Graph, x: Tensor, out: Tensor | None, sum_alpha: float = 0.0, **terms: Tensor | None
+    graph: Graph, x: Tensor, out: Tensor | None, total_alpha: float = 0.0, **terms: Tensor | None
 ) -> None:
     """One call of the kernel; csrc/propagate/propagate.hpp gives the formula and the terms."""
     arrays: dict[str, Any] = {name: capsule(array) for name, array in terms.items()}
-    _core.propagate_layer(graph.core, capsule(x), capsule(out), sum_alpha=sum_alpha, **arrays)
+    _core.propagate_layer(graph.core, capsule(x), capsule(out), total_alpha=total_alpha, **arrays)
 
 
 def _per_row(factor: Tensor | None, rows: Tensor, values: Tensor) -> Tensor:
@@ -167,6 +167,7 @@ def _backward_some_rows(g: Graph, f: Factors, grads: list[Tensor], rows: Tensor)
     buffers = [grads[0].new_empty(g.num_nodes, grads[0].shape[1]) for _ in range(min(n_layers, 2))]
     if n_layers == 0:
         return grads[0].new_zeros(g.num_nodes, grads[0].shape[1]).index_copy_(0, rows, grads[0])
+    source_slot: Tensor | None
     source, source_slot = _per_row(f.scale, rows, grads[-1]), slot
     for k in reversed(range(n_layers)):
         target = buffers[k % len(buffers)]
@@ -207,7 +208,8 @@ def _setup_propagate(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
 
 def _backward_propagate(ctx: Any, grads: list[Tensor]) -> tuple[Tensor | None, None, None, None]:
     (rows,) = ctx.saved_tensors
-    return _propagate_backward(grads, ctx.graph.handle, rows), None, None, None
+    grad_x: Tensor = _propagate_backward(grads, ctx.graph.handle, rows)
+    return grad_x, None, None, None
 
 
 _propagate.register_autograd(_backward_propagate, setup_context=_setup_propagate)
@@ -220,7 +222,7 @@ _propagate.register_autograd(_backward_propagate, setup_context=_setup_propagate
 def _propagate_sum(x: Tensor, graph: int, alpha: Tensor) -> Tensor:
     g = graph_of(graph)
     f = g.factors(x.dtype)
-    weights = alpha.tolist()
+    weights: list[float] = alpha.tolist()
     total = x * weights[0]
     source, pre = x, f.scale
     buffers = [torch.empty_like(x) for _ in range(min(len(weights) - 2, 2))]
@@ -240,12 +242,12 @@ def _sum_layer(
         g,
         x,
         out,
-        sum_alpha=alpha,
+        total_alpha=alpha,
         weights=f.weights,
         pre=pre,
         post=f.scale_squared,
-        sum=total,
-        sum_scale=f.scale,
+        total=total,
+        total_scale=f.scale,
     )
 
 
@@ -260,7 +262,7 @@ def _propagate_sum_backward(grad: Tensor, x: Tensor, graph: int, alpha: Tensor) 
     g = graph_of(graph)
     f = g.factors(grad.dtype)
     grad = grad.contiguous()
-    weights = alpha.tolist()
+    weights: list[float] = alpha.tolist()
     total = grad * weights[0]
     grad_alpha = torch.empty_like(alpha)
     grad_alpha[0] = _inner(x, grad, None)

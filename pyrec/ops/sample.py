@@ -1,0 +1,135 @@
+"""Training triples: interactions in random order, each with items its user has not.
+
+Every draw is a function of (seed, epoch, position in the epoch), so a seed gives the same triples at any
+number of threads and in any size of batch. Random numbers are Philox4x32-10 (Salmon et al., SC 2011); the
+order of an epoch is a Feistel permutation (Mitchell et al., ACM TOPC 2022); a negative is picked by its rank
+among the items that the user has not, without rejection.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from pyrec import _core
+from pyrec.errors import ConfigError, DataError
+from pyrec.graph import Graph, graph_of
+from pyrec.ops.arrays import capsule
+
+
+class Triples(NamedTuple):
+    """Samples: users (n,), positives (n,) and negatives (n, num_negatives), all int32; items count from 0."""
+
+    users: Tensor
+    positives: Tensor
+    negatives: Tensor
+
+
+class Sampler:
+    """Draws the triples of an epoch, whole or in parts.
+
+    Attributes:
+        num_samples: Triples in an epoch: the interactions of all users who lack at least one item.
+        full_users: Users who own every item; they have no negative and are skipped.
+        empty_users: Users without an interaction; they never come up.
+    """
+
+    def __init__(self, graph: Graph) -> None:
+        degree = graph.degree[: graph.num_users]
+        self.graph = graph
+        self.users = torch.repeat_interleave(torch.arange(graph.num_users, dtype=torch.int32), degree)
+        full = (degree == graph.num_items) & (degree > 0)
+        self.full_users = int(full.sum())
+        self.empty_users = int((degree == 0).sum())
+        self.eligible = torch.nonzero(~full[self.users.long()]).flatten() if self.full_users else None
+        self.num_samples = len(self.users if self.eligible is None else self.eligible)
+
+    def sample(
+        self, seed: int, epoch: int, first: int = 0, count: int | None = None, num_negatives: int = 1
+    ) -> Triples:
+        """Samples ``first`` to ``first + count - 1`` of an epoch.
+
+        Args:
+            seed: 0 to 2^63 - 1.
+            epoch: 0 to 2^32 - 1; each has its own order and negatives.
+            first: Position of the first sample.
+            count: How many; by default all that are left.
+            num_negatives: Negatives of each sample, drawn independently; 1 or more.
+
+        Raises:
+            ConfigError: A number outside its range.
+            DataError: The graph has users but none of them has a negative.
+        """
+        if self.num_samples == 0:
+            raise DataError(
+                "no user has an item to learn from and one to compare it with: of "
+                f"{self.graph.num_users} users {self.empty_users} have no interaction and {self.full_users} "
+                f"have all {self.graph.num_items} items"
+            )
+        count = self.num_samples - first if count is None else count
+        for name, value, low, high in (
+            ("seed", seed, 0, 2**63 - 1),
+            ("epoch", epoch, 0, 2**32 - 1),
+            ("first", first, 0, self.num_samples),
+            ("count", count, 0, self.num_samples - first),
+            ("num_negatives", num_negatives, 1, 2**16),
+        ):
+            if not low <= value <= high:
+                raise ConfigError(f"{name} = {value} is outside {low} to {high}")
+        return Triples(
+            *_sample(self.graph.handle, self.users, self.eligible, seed, epoch, first, count, num_negatives)
+        )
+
+
+@torch.library.custom_op("pyrec::sample", mutates_args=(), device_types="cpu")
+def _sample(
+    graph: int,
+    users: Tensor,
+    eligible: Tensor | None,
+    seed: int,
+    epoch: int,
+    first: int,
+    count: int,
+    num_negatives: int,
+) -> tuple[Tensor, Tensor, Tensor]:
+    triples = (users.new_empty(count), users.new_empty(count), users.new_empty(count, num_negatives))
+    arrays = [capsule(array) for array in triples]
+    _core.sample_triples(graph_of(graph).core, capsule(users), capsule(eligible), seed, epoch, first, *arrays)
+    return triples
+
+
+@_sample.register_fake
+def _(
+    graph: int,
+    users: Tensor,
+    eligible: Tensor | None,
+    seed: int,
+    epoch: int,
+    first: int,
+    count: int,
+    num_negatives: int,
+) -> tuple[Tensor, Tensor, Tensor]:
+    return users.new_empty(count), users.new_empty(count), users.new_empty(count, num_negatives)
+
+
+def distinct(nodes: Tensor, num_nodes: int) -> tuple[Tensor, Tensor]:
+    """The distinct nodes of a batch, and where each entry is found among them.
+
+    Args:
+        nodes: Any shape, int64, within [0, num_nodes).
+        num_nodes: Nodes of the graph.
+
+    Returns:
+        ``rows`` (num_rows,) int64 in order of first appearance, and ``position`` of the shape of ``nodes``,
+        int64, with ``rows[position] == nodes``.
+
+    Raises:
+        DataError: A node is out of range.
+    """
+    flat = nodes.reshape(-1)
+    rows, position = torch.empty_like(flat), torch.empty_like(flat)
+    slot = torch.empty(num_nodes, dtype=torch.int32)
+    count = _core.distinct_nodes(capsule(flat), num_nodes, capsule(slot), capsule(rows), capsule(position))
+    return rows[:count], position.view(nodes.shape)
