@@ -1,0 +1,170 @@
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from strategies import graphs, random_graph
+
+from pyrec.errors import ConfigError, DataError
+from pyrec.graph import Graph
+from pyrec.ops.propagate import propagate, propagate_sum
+from pyrec.reference import propagate as reference
+
+WIDTHS = [1, 2, 3, 7, 8, 9, 15, 16, 17, 31, 33, 64, 100, 128, 200, 257, 512]
+
+
+def gradients(outputs, inputs, grads):
+    return torch.autograd.grad(sum((o * g).sum() for o, g in zip(outputs, grads, strict=True)), inputs)
+
+
+def assert_same(ours, expected, dtype, terms=30):
+    """Within the rounding of a sum of some ``terms`` numbers of the size of the largest."""
+    scale = max(float(expected.detach().abs().max()), 1.0) if expected.numel() else 1.0
+    tolerance = terms * torch.finfo(dtype).eps * scale
+    torch.testing.assert_close(ours.double(), expected, rtol=0, atol=tolerance)
+
+
+def compare(graph, dim, n_layers, rows, dtype, terms=30):
+    """Outputs and the gradient of X_0 against the reference in float64."""
+    x = torch.randn(graph.num_nodes, dim, dtype=dtype, requires_grad=True)
+    wide = x.detach().double().requires_grad_()
+    adjacency = reference.normalised_adjacency(graph, torch.float64)
+    ours, expected = propagate(x, graph, n_layers, rows), reference.propagate(wide, adjacency, n_layers, rows)
+    assert len(ours) == len(expected) == n_layers + 1
+    for mine, theirs in zip(ours, expected, strict=True):
+        assert_same(mine, theirs, dtype, terms)
+    grads = [torch.randn_like(layer) for layer in expected]
+    (mine,) = gradients(ours, [x], [grad.to(dtype) for grad in grads])
+    (theirs,) = gradients(expected, [wide], grads)
+    assert_same(mine, theirs, dtype, terms)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("dim", WIDTHS)
+def test_every_width(isa, dim, dtype):
+    torch.manual_seed(dim)
+    graph = random_graph(40, 30, 0.2)
+    rows = torch.randperm(graph.num_nodes)[:20]
+    for chosen in (None, rows):
+        compare(graph, dim, 3, chosen, dtype)
+
+
+@settings(max_examples=60)
+@given(
+    graph=graphs(weighted=st.booleans()),
+    dim=st.sampled_from([1, 3, 16, 20]),
+    n_layers=st.integers(0, 4),
+    data=st.data(),
+)
+def test_any_graph(graph, dim, n_layers, data):
+    nodes = st.integers(0, graph.num_nodes - 1)
+    rows = data.draw(st.none() | st.lists(nodes, unique=True))
+    compare(
+        graph, dim, n_layers, None if rows is None else torch.tensor(rows, dtype=torch.int64), torch.float64
+    )
+
+
+@settings(max_examples=30)
+@given(graph=graphs(weighted=st.booleans()), n_layers=st.integers(0, 4))
+def test_sum_over_layers(graph, n_layers):
+    x = torch.randn(graph.num_nodes, 5, dtype=torch.float64, requires_grad=True)
+    alpha = torch.rand(n_layers + 1, dtype=torch.float64, requires_grad=True)
+    ours = propagate_sum(x, graph, alpha)
+    expected = reference.propagate_sum(x, reference.normalised_adjacency(graph, torch.float64), alpha)
+    torch.testing.assert_close(ours, expected, rtol=0, atol=1e-13)
+    grad = torch.randn_like(expected)
+    for mine, theirs in zip(
+        gradients([ours], [x, alpha], [grad]), gradients([expected], [x, alpha], [grad]), strict=True
+    ):
+        torch.testing.assert_close(mine, theirs, rtol=0, atol=1e-12)
+
+
+def test_gradcheck():
+    graph = random_graph(5, 4, 0.5)
+    x = torch.randn(graph.num_nodes, 3, dtype=torch.float64, requires_grad=True)
+    alpha = torch.rand(3, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(lambda x: propagate(x, graph, 2)[1:], (x,))
+    assert torch.autograd.gradcheck(lambda x: propagate(x, graph, 3, torch.tensor([7, 0, 3])), (x,))
+    assert torch.autograd.gradcheck(lambda x, a: propagate_sum(x, graph, a), (x, alpha))
+
+
+def test_opcheck():
+    graph = random_graph(6, 5, 0.5)
+    x = torch.randn(graph.num_nodes, 4, requires_grad=True)
+    rows = torch.tensor([1, 8])
+    torch.library.opcheck(torch.ops.pyrec.propagate, (x, graph.handle, 2, None))
+    torch.library.opcheck(torch.ops.pyrec.propagate, (x, graph.handle, 2, rows))
+    torch.library.opcheck(torch.ops.pyrec.propagate_sum, (x, graph.handle, torch.rand(3, requires_grad=True)))
+    grads = [torch.randn(2, 4) for _ in range(3)]
+    torch.library.opcheck(torch.ops.pyrec.propagate_backward, (grads, graph.handle, rows))
+
+
+@pytest.mark.parametrize("rows", [None, torch.arange(0, 600, 7)])
+def test_same_bits_at_any_number_of_threads(rows, threads):
+    graph = random_graph(400, 300, 0.1)
+    x = torch.randn(graph.num_nodes, 48, generator=torch.Generator().manual_seed(1), requires_grad=True)
+    results = []
+    for count in (1, 2, 3, 7):
+        threads(count)
+        layers = propagate(x, graph, 3, rows)
+        results.append([*layers, *gradients(layers, [x], [torch.ones_like(layer) for layer in layers])])
+    for other in results[1:]:
+        assert all(torch.equal(a, b) for a, b in zip(results[0], other, strict=True))
+
+
+def test_rows_give_the_same_bits_as_all_rows_of_one_layer():
+    graph = random_graph(50, 40, 0.2)
+    x = torch.randn(graph.num_nodes, 16)
+    rows = torch.tensor([3, 77, 41])
+    assert torch.equal(propagate(x, graph, 1)[1][rows], propagate(x, graph, 1, rows)[1])
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ([0, 4], r"rows\[1\] = 4, but there are 4 nodes"),
+        ([0, -1], r"rows\[1\] = -1, but there are 4 nodes"),
+        ([2, 1, 2], r"rows\[2\] = 2, which is rows\[0\] too"),
+    ],
+)
+def test_bad_rows_are_named(rows, message):
+    graph = random_graph(2, 2, 1.0)
+    with pytest.raises(DataError, match=message):
+        propagate(torch.ones(4, 2), graph, 2, torch.tensor(rows))
+
+
+@pytest.mark.parametrize(
+    ("x", "message"),
+    [
+        (torch.ones(3, 2), r"x has shape \(3, 2\), but \(4, dim\) is needed"),
+        (torch.ones(4), r"x has shape \(4,\)"),
+        (torch.ones(4, 2, dtype=torch.float16), "x has a dtype that pyrec does not read"),
+        (torch.ones(4, 2, dtype=torch.int32), "x has dtype int32, but float32 or float64 is needed"),
+        (torch.ones(2, 4).T, "x is not contiguous"),
+    ],
+)
+def test_bad_x_is_named(x, message):
+    with pytest.raises((DataError, NotImplementedError), match=message):
+        propagate(x, random_graph(2, 2, 1.0), 2)
+
+
+@pytest.mark.parametrize("dim", [0, 513])
+def test_width_outside_the_range(dim):
+    with pytest.raises(ConfigError, match=rf"x.shape\[1\] = {dim} is outside 1 to 512"):
+        propagate(torch.ones(4, dim), random_graph(2, 2, 1.0), 1)
+
+
+def test_bad_layers_and_alpha():
+    graph = random_graph(2, 2, 1.0)
+    with pytest.raises(ConfigError, match="n_layers = -1, but it is 0 or more"):
+        propagate(torch.ones(4, 2), graph, -1)
+    with pytest.raises(DataError, match="alpha has shape"):
+        propagate_sum(torch.ones(4, 2), graph, torch.ones(2, dtype=torch.float64))
+    with pytest.raises(DataError, match="rows has dtype int32, but int64 is needed"):
+        propagate(torch.ones(4, 2), graph, 1, torch.tensor([0], dtype=torch.int32))
+
+
+def test_more_than_one_piece_of_work():
+    """A graph with hubs over several chunks of the balanced partition."""
+    users = torch.arange(20000, dtype=torch.int32)
+    graph = Graph.from_edges(users, torch.zeros(20000, dtype=torch.int32), 20000, 2)
+    compare(graph, 4, 2, None, torch.float64, terms=20000)

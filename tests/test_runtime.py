@@ -1,0 +1,116 @@
+"""The extension as a citizen of the process: instruction sets, threads, forks, one OpenMP library."""
+
+import os
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from strategies import random_graph
+
+import pyrec
+from pyrec import _core
+from pyrec.errors import ConfigError
+from pyrec.ops.propagate import propagate
+
+
+def run(code, **environment):
+    return subprocess.run(
+        [sys.executable, "-c", code],
+        env=os.environ | environment,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+
+
+@pytest.mark.parametrize("level", _core.isa_levels())
+def test_environment_forces_an_instruction_set(level):
+    done = run("import pyrec; print(pyrec._core.isa())", PYREC_ISA=level)
+    assert done.stdout.strip() == level, done.stderr
+
+
+def test_missing_instruction_set_is_an_error_at_import():
+    done = run("import pyrec", PYREC_ISA="avx1024")
+    assert done.returncode == 1
+    assert (
+        "ConfigError: PYREC_ISA = 'avx1024' cannot run on this machine; it can be one of: baseline"
+        in done.stderr
+    )
+    with pytest.raises(ConfigError, match="cannot run on this machine"):
+        _core.use_isa("avx1024")
+
+
+def test_torch_sets_the_number_of_threads(threads):
+    for count in (1, 2, 5):
+        threads(count)
+        assert _core.num_threads() == count
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="/proc/self/maps is Linux's")
+def test_one_openmp_library_in_the_process():
+    code = (
+        "import pyrec, torch; torch.ones(10**6).sum()\n"
+        "maps = [line.split()[-1] for line in open('/proc/self/maps')]\n"
+        "libraries = {path for path in maps if 'gomp' in path or 'libomp' in path}\n"
+        "print(len(libraries), libraries)"
+    )
+    done = run(code)
+    assert done.stdout.startswith("1 "), done.stdout + done.stderr
+
+
+def test_a_forked_child_runs_serially_and_agrees():
+    graph = random_graph(200, 100, 0.2)
+    x = torch.ones(graph.num_nodes, 16)
+    expected = propagate(x, graph, 2)[2]  # the parent's OpenMP threads exist now
+    child = os.fork()
+    if child == 0:
+        try:
+            alone = _core.num_threads() == 1
+            torch.set_num_threads(1)
+            same = torch.equal(propagate(x, graph, 2)[2], expected)
+        except BaseException:
+            os._exit(2)
+        os._exit(0 if alone and same else 1)
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        finished, status = os.waitpid(child, os.WNOHANG)
+        if finished:
+            assert os.waitstatus_to_exitcode(status) == 0
+            return
+        time.sleep(0.01)
+    os.kill(child, 9)
+    os.waitpid(child, 0)
+    pytest.fail("the forked child hangs")
+
+
+def test_threads_may_call_at_once():
+    graph = random_graph(300, 200, 0.2)
+    inputs = [torch.randn(graph.num_nodes, 16) for _ in range(4)]
+    expected = [propagate(x, graph, 3)[3] for x in inputs]
+    results = [None] * len(inputs)
+
+    def work(at):
+        for _ in range(5):
+            results[at] = propagate(inputs[at], graph, 3)[3]
+
+    workers = [threading.Thread(target=work, args=(at,)) for at in range(len(inputs))]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    assert all(torch.equal(a, b) for a, b in zip(results, expected, strict=True))
+
+
+def test_the_source_tree_without_kernels_says_how_to_build_them(tmp_path):
+    package = tmp_path / "pyrec"
+    package.mkdir()
+    (package / "__init__.py").write_text(Path(pyrec.__file__).read_text())
+    plain_finder = "sys.meta_path[:] = sys.meta_path[-1:]"  # an editable install would find its kernels
+    done = run(f"import sys; {plain_finder}; sys.path.insert(0, {str(tmp_path)!r}); import pyrec")
+    assert done.returncode == 1
+    assert "pyrec._core) cannot be imported" in done.stderr
+    assert "Build them with `pip install .`" in done.stderr

@@ -1,0 +1,158 @@
+from collections import Counter
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
+from strategies import make_graph, pairs, random_graph
+
+from pyrec import _core
+from pyrec.errors import ConfigError, DataError
+from pyrec.ops.sample import Sampler, distinct
+from pyrec.reference import sample as reference
+
+
+@pytest.mark.parametrize(
+    ("counter", "key", "expected"),
+    [  # the test vectors published with Random123
+        ([0] * 4, [0] * 2, [0x6627E8D5, 0xE169C58D, 0xBC57AC4C, 0x9B00DBD8]),
+        ([0xFFFFFFFF] * 4, [0xFFFFFFFF] * 2, [0x408F276D, 0x41C83B0E, 0xA20BC7C6, 0x6D5451FD]),
+        (
+            [0x243F6A88, 0x85A308D3, 0x13198A2E, 0x03707344],
+            [0xA4093822, 0x299F31D0],
+            [0xD16CFE09, 0x94FDCCEB, 0x5001E420, 0x24126EA1],
+        ),
+    ],
+)
+def test_philox_vectors(counter, key, expected):
+    assert list(_core.philox(*counter, *key)) == expected
+
+
+def user_rows(graph):
+    indptr = graph.indptr[: graph.num_users + 1]
+    return indptr.numpy(), (graph.indices[: int(indptr[-1])] - graph.num_users).numpy()
+
+
+@settings(max_examples=40)
+@given(
+    case=pairs(), seed=st.integers(0, 2**63 - 1), epoch=st.integers(0, 2**32 - 1), negatives=st.integers(1, 3)
+)
+def test_same_bits_as_the_reference(case, seed, epoch, negatives):
+    graph = make_graph(*case)
+    sampler = Sampler(graph)
+    if sampler.num_samples == 0:
+        with pytest.raises(DataError, match="no user has an item to learn from"):
+            sampler.sample(seed, epoch)
+        return
+    ours = sampler.sample(seed, epoch, num_negatives=negatives)
+    expected = reference.triples(*user_rows(graph), graph.num_items, seed, epoch, negatives)
+    for mine, theirs in zip(ours, expected, strict=True):
+        assert np.array_equal(mine.numpy(), theirs)
+
+
+def test_every_isa_and_number_of_threads_agree(isa, threads):
+    sampler = Sampler(random_graph(300, 50, 0.2))
+    results = []
+    for count in (1, 2, 3, 7):
+        threads(count)
+        results.append(sampler.sample(5, 9, num_negatives=2))
+    expected = reference.triples(*user_rows(sampler.graph), 50, 5, 9, 2)
+    for triples in results:
+        assert all(np.array_equal(a.numpy(), b) for a, b in zip(triples, expected, strict=True))
+
+
+def test_an_epoch_is_every_interaction_once_and_negatives_are_new():
+    graph = random_graph(100, 60, 0.3)
+    owned = set(zip(*(ids.tolist() for ids in dense_pairs(graph)), strict=True))
+    triples = Sampler(graph).sample(0, 0)
+    positives = list(zip(triples.users.tolist(), triples.positives.tolist(), strict=True))
+    assert len(positives) == len(owned)
+    assert set(positives) == owned
+    assert not owned & set(zip(triples.users.tolist(), triples.negatives[:, 0].tolist(), strict=True))
+
+
+def dense_pairs(graph):
+    indptr, items = user_rows(graph)
+    return np.repeat(np.arange(graph.num_users), np.diff(indptr)), items
+
+
+def test_parts_make_the_whole():
+    sampler = Sampler(random_graph(60, 40, 0.2))
+    whole = sampler.sample(3, 1)
+    parts = [
+        sampler.sample(3, 1, first, min(100, sampler.num_samples - first))
+        for first in range(0, sampler.num_samples, 100)
+    ]
+    for at in range(3):
+        assert torch.equal(torch.cat([part[at] for part in parts]), whole[at])
+
+
+def test_full_and_empty_users_are_skipped_and_counted():
+    graph = make_graph(4, 3, [(0, 0), (1, 0), (1, 1), (1, 2), (3, 0), (3, 2)])
+    sampler = Sampler(graph)
+    assert (sampler.num_samples, sampler.full_users, sampler.empty_users) == (3, 1, 1)
+    triples = sampler.sample(0, 0)
+    assert sorted(triples.users.tolist()) == [0, 3, 3]
+    assert set(triples.negatives[triples.users == 3].flatten().tolist()) == {1}
+
+
+def test_orders_are_uniform():
+    """All 120 orders of five interactions, chi-squared over 12,000 epochs."""
+    sampler = Sampler(make_graph(5, 2, [(user, 0) for user in range(5)]))
+    orders = Counter(tuple(sampler.sample(7, epoch).users.tolist()) for epoch in range(12_000))
+    assert len(orders) == 120
+    assert stats.chisquare(list(orders.values())).pvalue > 1e-4
+
+
+def test_negatives_are_uniform():
+    sampler = Sampler(make_graph(1, 50, [(0, item) for item in range(0, 50, 7)]))
+    drawn = torch.cat(
+        [sampler.sample(11, epoch, num_negatives=100).negatives.flatten() for epoch in range(100)]
+    )
+    counts = torch.bincount(drawn, minlength=50)
+    assert (counts[::7] == 0).all()
+    assert stats.chisquare(counts[counts > 0].numpy()).pvalue > 1e-4
+
+
+def test_epochs_and_seeds_differ():
+    sampler = Sampler(random_graph(50, 40, 0.2))
+    results = [sampler.sample(seed, epoch).users for seed, epoch in [(0, 0), (0, 1), (1, 0), (2**32, 0)]]
+    for at, one in enumerate(results):
+        assert not any(torch.equal(one, other) for other in results[:at])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "name"),
+    [
+        ({"seed": -1}, "seed"),
+        ({"epoch": 2**32}, "epoch"),
+        ({"first": -1}, "first"),
+        ({"first": 1, "count": 10**9}, "count"),
+        ({"num_negatives": 0}, "num_negatives"),
+    ],
+)
+def test_numbers_outside_their_range(arguments, name):
+    sampler = Sampler(random_graph(5, 5, 0.5))
+    with pytest.raises(ConfigError, match=f"{name} = .* is outside"):
+        sampler.sample(**({"seed": 0, "epoch": 0} | arguments))
+
+
+def test_opcheck():
+    sampler = Sampler(random_graph(5, 5, 0.5))
+    arguments = (sampler.graph.handle, sampler.users, sampler.eligible, 0, 0, 0, 4, 2)
+    torch.library.opcheck(torch.ops.pyrec.sample, arguments)
+
+
+@given(st.lists(st.integers(0, 9)))
+def test_distinct(nodes):
+    nodes = torch.tensor(nodes, dtype=torch.int64)
+    rows, position = distinct(nodes, 10)
+    assert torch.equal(rows[position], nodes)
+    assert rows.tolist() == list(dict.fromkeys(nodes.tolist()))
+
+
+def test_distinct_names_a_bad_node():
+    with pytest.raises(DataError, match=r"nodes\[1\] = 3, but there are 3 nodes"):
+        distinct(torch.tensor([0, 3]), 3)
