@@ -109,7 +109,7 @@ def test_the_source_tree_without_kernels_says_how_to_build_them(tmp_path):
     package = tmp_path / "pyrec"
     package.mkdir()
     (package / "__init__.py").write_text(Path(pyrec.__file__).read_text())
-    plain_finder = "sys.meta_path[:] = sys.meta_path[-1:]"  # an editable install would find its kernels
+    plain_finder = "sys.meta_path[:] = sys.meta_path[-3:]"  # an editable install would find its kernels
     done = run(f"import sys; {plain_finder}; sys.path.insert(0, {str(tmp_path)!r}); import pyrec")
     assert done.returncode == 1
     assert "pyrec._core) cannot be imported" in done.stderr

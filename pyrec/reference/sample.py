@@ -64,7 +64,8 @@ def shuffle(index: Words, count: int, seed: int, epoch: int) -> Words:
 
 def _scaled(random_low: Words, random_high: Words, bound: Words) -> Words:
     """The high 64 bits of (64 random bits) * bound, for a bound below 2^32."""
-    return (random_high * bound + (random_low * bound >> np.uint64(32))) >> np.uint64(32)
+    scaled: Words = (random_high * bound + (random_low * bound >> np.uint64(32))) >> np.uint64(32)
+    return scaled
 
 
 def triples(
@@ -108,7 +109,7 @@ def triples(
 def uniform_users(
     indptr: NDArray[np.int64], items: NDArray[np.int32], num_items: int, generator: np.random.Generator
 ) -> NDArray[np.int64]:
-    """An epoch in LightGCN-PyTorch's way: a random user, a random item of theirs, random items until one is new.
+    """An epoch in LightGCN-PyTorch's way: a random user, a random item of theirs, items until one is new.
 
     Returns:
         (m, 3): user, positive, negative; users without items are left out.
