@@ -1,0 +1,234 @@
+"""Raw ids (integers or text) mapped to contiguous int32 numbers and back."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from pyrec.errors import DataError
+
+Int32Array: TypeAlias = npt.NDArray[np.int32]
+IdArray: TypeAlias = npt.NDArray[Any]
+
+MAX_ID_LENGTH = 1024
+MAX_COUNT = 2**31 - 1
+# A lookup table over the whole span of integer ids is used up to this many cells for each value.
+_DENSE_SPAN = 4
+_EXACT_FLOAT = 2.0**53
+
+
+def check_ids(values: npt.ArrayLike | Sequence[object], name: str) -> IdArray:
+    """Returns ids as an integer array or as an object array of ``str``.
+
+    Args:
+        values: (n,) integers, floats that are whole numbers, or text.
+        name: what the message calls them.
+
+    Raises:
+        DataError: the array is not one-dimensional, or a value is missing (None, NaN, empty text) or is neither
+            a whole number nor text; the message names the first such position.
+    """
+    raw = values if isinstance(values, np.ndarray) else _as_array(values, name)
+    if raw.ndim != 1:
+        raise DataError(f"{name} has shape {raw.shape}, but ids are one-dimensional; try .ravel()")
+    kind = raw.dtype.kind
+    if kind == "i" or (raw.size == 0 and kind in "fO"):
+        return raw if kind == "i" else raw.astype(np.int64)
+    if kind == "u":
+        _refuse(raw > np.uint64(2**63 - 1), raw, name, "is beyond int64's 2**63 - 1; use text ids")
+        return raw.astype(np.int64)
+    if kind == "f":
+        return _check_floats(raw, name)
+    if kind in "UT":
+        return _check_text(raw.astype(object), name)
+    if kind == "O":
+        return _check_objects(raw, name)
+    raise DataError(
+        f"{name} has dtype {raw.dtype}, but ids are integers or text; convert them, e.g. .astype(str)"
+    )
+
+
+def _as_array(values: Any, name: str) -> IdArray:
+    if hasattr(values, "__array__"):
+        return np.asarray(values)
+    if isinstance(values, str | bytes) or not hasattr(values, "__len__"):
+        raise DataError(
+            f"{name} is {type(values).__name__} {values!r}, but a sequence of ids is needed: [{values!r}]"
+        )
+    # Through object, so that NumPy does not turn the integers of a mixed list into text.
+    objects = np.empty(len(values), dtype=object)
+    objects[:] = list(values)
+    return objects
+
+
+def _refuse(bad: npt.NDArray[np.bool_], values: IdArray, name: str, why: str) -> None:
+    if bad.any():
+        at = int(bad.argmax())
+        raise DataError(f"{name}[{at}] = {values[at]!s} {why}")
+
+
+def _check_floats(raw: IdArray, name: str) -> IdArray:
+    _refuse(~np.isfinite(raw), raw, name, "is not an id; drop the rows whose id is missing")
+    _refuse(raw != np.floor(raw), raw, name, "is not a whole number; ids are integers or text")
+    _refuse(np.abs(raw) > _EXACT_FLOAT, raw, name, "is beyond 2**53, where floats skip integers; use int64")
+    return raw.astype(np.int64)
+
+
+def _check_objects(raw: IdArray, name: str) -> IdArray:
+    kinds = set(map(type, raw))
+    if all(issubclass(kind, str) for kind in kinds):
+        return _check_text(raw, name)
+    if all(issubclass(kind, int | np.integer) and kind is not bool for kind in kinds):
+        try:
+            return raw.astype(np.int64)
+        except OverflowError:
+            outside = np.fromiter((not -(2**63) <= value < 2**63 for value in raw), bool, raw.size)
+            _refuse(outside, raw, name, "is beyond int64; use text ids")
+    if all(issubclass(kind, int | float | np.integer | np.floating) and kind is not bool for kind in kinds):
+        return _check_floats(raw.astype(np.float64), name)
+    is_text = isinstance(raw[0], str)
+    wanted = str if is_text else (int, np.integer)
+    odd = np.fromiter(
+        (not isinstance(value, wanted) or isinstance(value, bool) for value in raw), bool, raw.size
+    )
+    at = int(odd.argmax())
+    raise DataError(
+        f"{name}[{at}] = {raw[at]!r} ({type(raw[at]).__name__}) among ids that start with {raw[0]!r}; ids are all "
+        "integers or all text and none is missing: drop the row or convert the column, e.g. with .astype(str)"
+    )
+
+
+def _check_text(raw: IdArray, name: str) -> IdArray:
+    unique = set(raw)
+    for problem, why in (
+        (lambda text: not text, "is empty text; drop the rows whose id is missing"),
+        (lambda text: "\0" in text, "holds a NUL character; clean the text first"),
+        (
+            lambda text: len(text) > MAX_ID_LENGTH,
+            f"is longer than {MAX_ID_LENGTH} characters; is the delimiter right?",
+        ),
+    ):
+        if any(map(problem, unique)):
+            at = next(k for k, text in enumerate(raw) if problem(text))
+            raise DataError(f"{name}[{at}] = {raw[at][:40]!r} {why}")
+    return raw
+
+
+def factorise(values: npt.ArrayLike | Sequence[object], name: str) -> tuple[Int32Array, IdArray]:
+    """Numbers raw ids in ascending order.
+
+    Integers whose span is at most a few times their count are numbered through a lookup table, without a sort.
+
+    Args:
+        values: (n,) raw ids; see `check_ids`.
+        name: what messages call them.
+
+    Returns:
+        codes int32 (n,) and ids (m,) int64 or text, ascending, with ``ids[codes] == values``.
+
+    Raises:
+        DataError: see `check_ids`; or there are more than 2**31 - 1 distinct ids.
+    """
+    raw = check_ids(values, name)
+    codes, ids = _factorise_text(raw) if raw.dtype.kind == "O" else _factorise_integers(raw)
+    if ids.size > MAX_COUNT:
+        raise DataError(f"{name} holds {ids.size} distinct ids, but int32 numbers go to {MAX_COUNT}")
+    return codes, ids
+
+
+def _factorise_integers(raw: IdArray) -> tuple[Int32Array, IdArray]:
+    if raw.size == 0:
+        return np.empty(0, np.int32), np.empty(0, np.int64)
+    low, high = int(raw.min()), int(raw.max())
+    span = high - low + 1
+    if span > _DENSE_SPAN * raw.size + 1024:
+        ids, codes = np.unique(raw, return_inverse=True)
+        return codes.astype(np.int32), ids.astype(np.int64)
+    offset = raw if low == 0 else np.subtract(raw, low, dtype=np.int64)
+    seen = np.zeros(span, dtype=bool)
+    seen[offset] = True
+    ids = np.flatnonzero(seen) + np.int64(low)
+    if ids.size == span:
+        return offset.astype(np.int32), ids
+    return (np.cumsum(seen, dtype=np.int32) - np.int32(1))[offset], ids
+
+
+def _factorise_text(raw: IdArray) -> tuple[Int32Array, IdArray]:
+    ids = sorted(set(raw))
+    number = {text: k for k, text in enumerate(ids)}
+    codes = np.fromiter(map(number.__getitem__, raw), np.int32, raw.size)
+    return codes, np.array(ids, dtype=str)
+
+
+class IdMap:
+    """Looks up the numbers of raw ids.
+
+    Attributes:
+        ids: (m,) int64 or text, unique, in the order of their numbers.
+    """
+
+    def __init__(self, ids: IdArray, what: str) -> None:
+        self.ids = ids
+        self._what = what
+
+    @cached_property
+    def _order(self) -> npt.NDArray[np.intp] | None:
+        """The ascending order of the ids, or None if they are ascending as they stand."""
+        return None if bool(np.all(self.ids[1:] > self.ids[:-1])) else np.argsort(self.ids, kind="stable")
+
+    @cached_property
+    def _is_range(self) -> bool:
+        ids = self.ids
+        return (
+            ids.dtype.kind == "i"
+            and self._order is None
+            and ids.size > 0
+            and int(ids[-1] - ids[0]) == ids.size - 1
+        )
+
+    def encode(self, values: npt.ArrayLike | Sequence[object], name: str) -> Int32Array:
+        """Returns the numbers of raw ids.
+
+        Args:
+            values: (n,) raw ids, all of them known.
+            name: what the message calls them.
+
+        Returns:
+            int32 (n,).
+
+        Raises:
+            DataError: an id is unknown (the first is named with its position) or of the other type.
+        """
+        raw = check_ids(values, name)
+        if raw.size == 0:
+            return np.empty(0, np.int32)
+        if (raw.dtype.kind == "O") != (self.ids.dtype.kind == "U"):
+            have, got = ("text", "integers") if self.ids.dtype.kind == "U" else ("integers", "text")
+            raise DataError(
+                f"{name}[0] = {raw[0]!r}: the {self._what} ids are {have}, not {got}; convert {name}"
+            )
+        if raw.dtype.kind == "O":
+            raw = raw.astype(str)
+        if self._is_range:
+            low, high = self.ids[0], self.ids[-1]
+            self._refuse_unknown((raw < low) | (raw > high), raw, name)
+            return np.subtract(raw, low, dtype=np.int64).astype(np.int32)
+        at = np.searchsorted(self.ids, raw, sorter=self._order)
+        found = np.minimum(at, self.ids.size - 1)
+        if self._order is not None:
+            found = self._order[found]
+        self._refuse_unknown(self.ids[found] != raw if self.ids.size else np.ones(raw.size, bool), raw, name)
+        return found.astype(np.int32)
+
+    def _refuse_unknown(self, unknown: npt.NDArray[np.bool_], raw: IdArray, name: str) -> None:
+        if unknown.any():
+            at = int(unknown.argmax())
+            known = ", ".join(map(repr, self.ids[:3].tolist()))
+            raise DataError(
+                f"{name}[{at}] = {raw[at].item()!r} is not one of the {self.ids.size} known {self._what} ids "
+                f"({known}{', ...' if self.ids.size > 3 else ''}); leave it out or add its interactions to the data"
+            )

@@ -1,0 +1,330 @@
+"""Interactions of users with items: contiguous numbers, sorted, without duplicates."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+from scipy.sparse import csr_array, issparse
+
+from pyrec.data.frames import frame_columns, guess_columns, is_frame
+from pyrec.data.ids import MAX_COUNT, IdArray, IdMap, Int32Array, check_ids, factorise
+from pyrec.data.merge import pair_order
+from pyrec.data.sparse import csr_parts
+from pyrec.data.stats import InteractionStats, describe
+from pyrec.errors import DataError
+
+FloatArray: TypeAlias = npt.NDArray[np.float32]
+TimeArray: TypeAlias = npt.NDArray[np.int64] | npt.NDArray[np.float64]
+Values: TypeAlias = npt.ArrayLike | Sequence[object]
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Interactions:
+    """Who interacted with what; sorted by (user, item), each pair once.
+
+    Build one with `from_arrays`, `from_csr`, `from_frame` or `as_interactions`. Of several interactions with the
+    same user and item the latest by time is kept; without times, or at equal times, the last one given.
+    The arrays are shared, not copied, wherever they are handed on: do not write to them. (They are not flagged
+    read-only because torch and DLPack consumers warn about or refuse such arrays.)
+
+    Attributes:
+        users: int32 (n,), ascending numbers in [0, num_users).
+        items: int32 (n,), ascending for each user, in [0, num_items).
+        user_ids: (num_users,) raw ids, int64 or text; ``user_ids[users]`` are the raw users.
+        item_ids: (num_items,) likewise.
+        ratings: float32 (n,) or None.
+        times: int64 or float64 (n,) or None; in the unit given (int64 nanoseconds for datetimes).
+    """
+
+    users: Int32Array
+    items: Int32Array
+    user_ids: IdArray
+    item_ids: IdArray
+    ratings: FloatArray | None = None
+    times: TimeArray | None = None
+
+    @classmethod
+    def from_arrays(
+        cls,
+        users: Values,
+        items: Values,
+        ratings: npt.ArrayLike | None = None,
+        times: npt.ArrayLike | None = None,
+        user_ids: Values | None = None,
+        item_ids: Values | None = None,
+    ) -> Interactions:
+        """Builds interactions from raw ids.
+
+        Args:
+            users: (n,) raw user ids: integers (whole floats too) or text.
+            items: (n,) raw item ids.
+            ratings: (n,) finite numbers, or None.
+            times: (n,) integers, finite floats or datetimes, or None.
+            user_ids: (num_users,) every user id, in the order of the numbers wanted; by default the ids that
+                occur, ascending. Users without interactions can be named here.
+            item_ids: (num_items,) likewise.
+
+        Raises:
+            DataError: lengths differ, an id, rating or time is missing or malformed, or an id is not in the
+                list given; the message names the position.
+        """
+        user_codes, all_users = _number(users, user_ids, "user")
+        item_codes, all_items = _number(items, item_ids, "item")
+        _check_length(item_codes, "items", user_codes.size)
+        return cls.from_codes(
+            user_codes,
+            item_codes,
+            all_users,
+            all_items,
+            None if ratings is None else _check_ratings(ratings, user_codes.size),
+            None if times is None else _check_times(times, user_codes.size),
+        )
+
+    @classmethod
+    def from_codes(
+        cls,
+        users: Int32Array,
+        items: Int32Array,
+        user_ids: IdArray,
+        item_ids: IdArray,
+        ratings: FloatArray | None = None,
+        times: TimeArray | None = None,
+    ) -> Interactions:
+        """Sorts and merges interactions whose ids are numbered and checked already.
+
+        Args:
+            users: int32 (n,) in [0, len(user_ids)).
+            items: int32 (n,) in [0, len(item_ids)).
+            user_ids: (num_users,) unique raw ids.
+            item_ids: (num_items,) unique raw ids.
+            ratings: float32 (n,) or None.
+            times: int64 or float64 (n,) or None.
+
+        Raises:
+            DataError: users and items together exceed 2**31 - 1, the number of nodes of a graph.
+        """
+        if user_ids.size + item_ids.size > MAX_COUNT:
+            raise DataError(
+                f"{user_ids.size} users and {item_ids.size} items are more than the {MAX_COUNT} nodes of int32; "
+                "drop the rarest"
+            )
+        order = pair_order(users, items, (user_ids.size, item_ids.size), times)
+        if order is None:
+            return cls(users, items, user_ids, item_ids, ratings, times)
+        return cls(
+            users[order],
+            items[order],
+            user_ids,
+            item_ids,
+            None if ratings is None else ratings[order],
+            None if times is None else times[order],
+        )
+
+    @classmethod
+    def from_csr(cls, matrix: Any) -> Interactions:
+        """Builds interactions from a SciPy sparse matrix or array, users x items.
+
+        Raw ids are row and column numbers; empty rows and columns stay as users and items without interactions.
+        Stored zeros are no interactions. Values become the ratings, unless all are 1.
+
+        Args:
+            matrix: CSR; other sparse formats are converted.
+
+        Raises:
+            DataError: not a sparse matrix, or its indptr, indices or values are malformed.
+        """
+        rows, columns, values, (num_users, num_items) = csr_parts(matrix)
+        return cls.from_codes(
+            rows, columns, np.arange(num_users, dtype=np.int64), np.arange(num_items, dtype=np.int64), values
+        )
+
+    @classmethod
+    def from_frame(
+        cls,
+        frame: Any,
+        user: str = "user",
+        item: str = "item",
+        rating: str | None = None,
+        time: str | None = None,
+    ) -> Interactions:
+        """Builds interactions from a DataFrame (pandas, Polars, PyArrow, ... through narwhals).
+
+        Args:
+            frame: one row an interaction; a lazy frame is collected.
+            user: name of the column with raw user ids.
+            item: name of the column with raw item ids.
+            rating: name of the rating column, or None.
+            time: name of the time column, or None.
+
+        Raises:
+            DataError: not a frame, a column is missing, or a value is missing or malformed.
+        """
+        users, items, ratings, times = frame_columns(frame, user, item, rating, time)
+        return cls.from_arrays(users, items, ratings, times)
+
+    @property
+    def num_users(self) -> int:
+        """Number of users, with or without interactions."""
+        return int(self.user_ids.size)
+
+    @property
+    def num_items(self) -> int:
+        """Number of items, with or without interactions."""
+        return int(self.item_ids.size)
+
+    def __len__(self) -> int:
+        return int(self.users.size)
+
+    def __repr__(self) -> str:
+        extra = "".join(f", {name}" for name in ("ratings", "times") if getattr(self, name) is not None)
+        return (
+            f"Interactions({self.num_users} users, {self.num_items} items, {len(self)} interactions{extra})"
+        )
+
+    @cached_property
+    def indptr(self) -> npt.NDArray[np.int64]:
+        """int64 (num_users + 1,): user u's items are ``items[indptr[u]:indptr[u + 1]]``."""
+        indptr = np.zeros(self.num_users + 1, dtype=np.int64)
+        np.cumsum(np.bincount(self.users, minlength=self.num_users), out=indptr[1:])
+        return indptr
+
+    def to_csr(self) -> csr_array:
+        """Returns the matrix users x items of float32 ones, with sorted indices."""
+        ones = np.ones(len(self), dtype=np.float32)
+        matrix = csr_array((ones, self.items, self.indptr), shape=(self.num_users, self.num_items))
+        matrix.has_sorted_indices = True
+        return matrix
+
+    @cached_property
+    def _user_map(self) -> IdMap:
+        return IdMap(self.user_ids, "user")
+
+    @cached_property
+    def _item_map(self) -> IdMap:
+        return IdMap(self.item_ids, "item")
+
+    def encode_users(self, raw: Values) -> Int32Array:
+        """Returns the numbers int32 (n,) of raw user ids (n,).
+
+        Raises:
+            DataError: an id is unknown; the message names its position.
+        """
+        return self._user_map.encode(raw, "users")
+
+    def encode_items(self, raw: Values) -> Int32Array:
+        """Returns the numbers int32 (n,) of raw item ids (n,).
+
+        Raises:
+            DataError: an id is unknown; the message names its position.
+        """
+        return self._item_map.encode(raw, "items")
+
+    def select(self, mask: npt.ArrayLike) -> Interactions:
+        """Returns a subset of the interactions that keeps the id maps.
+
+        Args:
+            mask: bool (n,), True for what stays.
+
+        Raises:
+            DataError: not a boolean array of length n.
+        """
+        keep = np.asarray(mask)
+        if keep.dtype != np.bool_ or keep.shape != self.users.shape:
+            raise DataError(
+                f"mask has dtype {keep.dtype} and shape {keep.shape}; bool {self.users.shape} is needed"
+            )
+        return Interactions(
+            self.users[keep],
+            self.items[keep],
+            self.user_ids,
+            self.item_ids,
+            None if self.ratings is None else self.ratings[keep],
+            None if self.times is None else self.times[keep],
+        )
+
+    def stats(self) -> InteractionStats:
+        """Returns counts, density and degree quantiles; ``print`` shows a table."""
+        return describe(self.users, self.items, self.num_users, self.num_items)
+
+
+def as_interactions(obj: Any) -> Interactions:
+    """Returns interactions from whatever holds them.
+
+    Args:
+        obj: `Interactions` (returned as they are), a SciPy sparse matrix or array users x items, or a DataFrame
+            with well-known column names (user_id, item_id, rating, timestamp, ...; see `pyrec.data.roles`).
+
+    Raises:
+        DataError: another type, or malformed contents.
+    """
+    if isinstance(obj, Interactions):
+        return obj
+    if issparse(obj):
+        return Interactions.from_csr(obj)
+    if is_frame(obj):
+        return Interactions.from_frame(obj, **guess_columns(obj))
+    raise DataError(
+        f"interactions are {type(obj).__name__}, but a scipy CSR matrix, a DataFrame or pyrec.Interactions is needed; "
+        "for arrays of ids use Interactions.from_arrays(users, items)"
+    )
+
+
+def _number(values: Values, ids: Values | None, what: str) -> tuple[Int32Array, IdArray]:
+    if ids is None:
+        return factorise(values, f"{what}s")
+    known = check_ids(ids, f"{what}_ids")
+    known = known.astype(str) if known.dtype.kind == "O" else known.astype(np.int64)
+    unique, first, counts = np.unique(known, return_index=True, return_counts=True)
+    if unique.size != known.size:
+        at = int(first[counts > 1].min())
+        raise DataError(
+            f"{what}_ids[{at}] = {known[at].item()!r} is listed more than once; list each id once"
+        )
+    return IdMap(known, what).encode(values, f"{what}s"), known
+
+
+def _check_length(values: npt.NDArray[Any], name: str, n: int) -> None:
+    if values.shape != (n,):
+        raise DataError(
+            f"{name} has shape {values.shape}, but there are {n} users; give one value an interaction"
+        )
+
+
+def _check_finite(values: npt.NDArray[Any], name: str) -> None:
+    bad = ~np.isfinite(values)
+    if bad.any():
+        at = int(bad.argmax())
+        raise DataError(f"{name}[{at}] = {values[at]} is not a finite number; drop the row or fill it in")
+
+
+def _check_ratings(ratings: npt.ArrayLike, n: int) -> FloatArray:
+    try:
+        values = np.asarray(ratings, dtype=np.float32)
+    except (TypeError, ValueError) as error:
+        raise DataError(f"ratings are not numbers: {error}") from None
+    _check_length(values, "ratings", n)
+    _check_finite(values, "ratings")
+    return values
+
+
+def _check_times(times: npt.ArrayLike, n: int) -> TimeArray:
+    values = np.asarray(times)
+    _check_length(values, "times", n)
+    if values.dtype.kind == "M":
+        missing = np.isnat(values)
+        if missing.any():
+            raise DataError(f"times[{int(missing.argmax())}] is not a time (NaT); drop the row or fill it in")
+        return values.astype("datetime64[ns]").astype(np.int64)
+    if values.dtype.kind == "i":
+        return values.astype(np.int64)
+    try:
+        as_float = values.astype(np.float64)
+    except (TypeError, ValueError) as error:
+        raise DataError(f"times are neither numbers nor datetimes: {error}") from None
+    _check_finite(as_float, "times")
+    return as_float

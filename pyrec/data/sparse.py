@@ -1,0 +1,87 @@
+"""A SciPy sparse matrix taken apart into interactions, with its structure checked."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy.sparse import issparse
+
+from pyrec.data.ids import MAX_COUNT, Int32Array
+from pyrec.errors import DataError
+
+
+def csr_parts(matrix: Any) -> tuple[Int32Array, Int32Array, npt.NDArray[np.float32] | None, tuple[int, int]]:
+    """Returns rows, columns, values and shape of a sparse matrix, without its stored zeros.
+
+    Args:
+        matrix: a SciPy sparse matrix or array, users x items, real or boolean.
+
+    Returns:
+        rows int32 (n,), columns int32 (n,), values float32 (n,) or None if all are 1, and (num_users, num_items).
+
+    Raises:
+        DataError: it is not sparse, not two-dimensional, too large, or its arrays are malformed.
+    """
+    if not issparse(matrix):
+        raise DataError(
+            f"user_items is {type(matrix).__name__}; a scipy.sparse CSR matrix or array is needed"
+        )
+    if matrix.ndim != 2:
+        raise DataError(f"user_items has shape {matrix.shape}; a matrix users x items is needed")
+    csr = matrix.tocsr()
+    num_users, num_items = (int(size) for size in csr.shape)
+    if num_users + num_items > MAX_COUNT:
+        raise DataError(f"user_items has shape {csr.shape}: more than the {MAX_COUNT} nodes of int32")
+    _check_structure(csr.indptr, csr.indices, csr.data, num_users, num_items)
+    rows = np.repeat(np.arange(num_users, dtype=np.int32), np.diff(csr.indptr))
+    columns = csr.indices.astype(np.int32)
+    values = _check_values(csr.data)
+    stored = values != 0
+    if not stored.all():
+        rows, columns, values = rows[stored], columns[stored], values[stored]
+    return rows, columns, None if bool(np.all(values == 1)) else values, (num_users, num_items)
+
+
+def _check_structure(
+    indptr: npt.NDArray[Any],
+    indices: npt.NDArray[Any],
+    data: npt.NDArray[Any],
+    num_users: int,
+    num_items: int,
+) -> None:
+    if indptr.size != num_users + 1 or int(indptr[0]) != 0:
+        raise DataError(
+            f"user_items.indptr has {indptr.size} entries from {indptr[:1]}, but {num_users} users need "
+            f"{num_users + 1} from 0; build the matrix again, e.g. from its .tocoo()"
+        )
+    falls = np.diff(indptr) < 0
+    if falls.any():
+        at = int(falls.argmax()) + 1
+        raise DataError(
+            f"user_items.indptr[{at}] = {indptr[at]} is less than indptr[{at - 1}] = {indptr[at - 1]}; "
+            "row pointers never fall: build the matrix again"
+        )
+    if not int(indptr[-1]) == indices.size == data.size:
+        raise DataError(
+            f"user_items.indptr ends at {indptr[-1]}, but there are {indices.size} indices and {data.size} values; "
+            "the three are equal in a CSR matrix"
+        )
+    outside = (indices < 0) | (indices >= num_items)
+    if outside.any():
+        at = int(outside.argmax())
+        raise DataError(
+            f"user_items.indices[{at}] = {indices[at]}, but there are {num_items} items; "
+            "did you pass item x user? Try .T"
+        )
+
+
+def _check_values(data: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
+    if data.dtype.kind not in "biuf":
+        raise DataError(f"user_items.data has dtype {data.dtype}; real numbers are needed")
+    bad = ~np.isfinite(data)
+    if bad.any():
+        at = int(bad.argmax())
+        raise DataError(f"user_items.data[{at}] = {data[at]} is not a finite number; drop it or fill it in")
+    return data.astype(np.float32)

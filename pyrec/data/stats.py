@@ -1,0 +1,107 @@
+"""Statistics of interactions."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from pyrec.data.ids import Int32Array
+
+QUANTILES = (0.0, 0.25, 0.5, 0.75, 0.9, 0.99, 1.0)
+_QUANTILE_NAMES = ("min", "25%", "50%", "75%", "90%", "99%", "max")
+
+
+@dataclass(frozen=True)
+class InteractionStats:
+    """Counts, density and degrees.
+
+    Attributes:
+        num_users: users, with or without interactions.
+        num_items: items, with or without interactions.
+        num_interactions: distinct (user, item) pairs.
+        density: num_interactions / (num_users * num_items), 0 if either is 0.
+        users_without_interactions: users of degree 0.
+        items_without_interactions: items of degree 0.
+        user_degrees: interactions a user at each of the quantiles 0, .25, .5, .75, .9, .99, 1 (over all users; linear).
+        item_degrees: interactions an item likewise.
+        user_degree_mean: interactions a user.
+        item_degree_mean: interactions an item.
+    """
+
+    num_users: int
+    num_items: int
+    num_interactions: int
+    density: float
+    users_without_interactions: int
+    items_without_interactions: int
+    user_degrees: dict[str, float]
+    item_degrees: dict[str, float]
+    user_degree_mean: float
+    item_degree_mean: float
+
+    def as_dict(self) -> dict[str, Any]:
+        """Returns the fields as a dict that ``json.dumps`` takes."""
+        return asdict(self)
+
+    def __str__(self) -> str:
+        counts = [
+            ("users", f"{self.num_users:,}"),
+            ("items", f"{self.num_items:,}"),
+            ("interactions", f"{self.num_interactions:,}"),
+            ("density", f"{self.density:.4%}"),
+            ("users without interactions", f"{self.users_without_interactions:,}"),
+            ("items without interactions", f"{self.items_without_interactions:,}"),
+        ]
+        name_width = max(len(name) for name, _ in counts)
+        value_width = max(len(value) for _, value in counts)
+        lines = [f"{name:<{name_width}}  {value:>{value_width}}" for name, value in counts]
+        header = ["interactions", "mean", *_QUANTILE_NAMES]
+        rows = [
+            ["a user", self.user_degree_mean, *self.user_degrees.values()],
+            ["an item", self.item_degree_mean, *self.item_degrees.values()],
+        ]
+        cells = [header, *([str(row[0]), *(f"{value:,.1f}" for value in row[1:])] for row in rows)]
+        widths = [max(len(row[k]) for row in cells) for k in range(len(header))]
+        table = (
+            "  ".join(
+                [
+                    row[0].ljust(widths[0]),
+                    *(cell.rjust(w) for cell, w in zip(row[1:], widths[1:], strict=True)),
+                ]
+            )
+            for row in cells
+        )
+        return "\n".join([*lines, "", *table])
+
+
+def describe(users: Int32Array, items: Int32Array, num_users: int, num_items: int) -> InteractionStats:
+    """Returns the statistics of distinct pairs.
+
+    Args:
+        users: int32 (n,) in [0, num_users).
+        items: int32 (n,) in [0, num_items).
+        num_users: number of users.
+        num_items: number of items.
+    """
+    user_degrees = np.bincount(users, minlength=num_users)
+    item_degrees = np.bincount(items, minlength=num_items)
+    cells = num_users * num_items
+    return InteractionStats(
+        num_users=num_users,
+        num_items=num_items,
+        num_interactions=int(users.size),
+        density=users.size / cells if cells else 0.0,
+        users_without_interactions=int(np.count_nonzero(user_degrees == 0)),
+        items_without_interactions=int(np.count_nonzero(item_degrees == 0)),
+        user_degrees=_quantiles(user_degrees),
+        item_degrees=_quantiles(item_degrees),
+        user_degree_mean=users.size / num_users if num_users else 0.0,
+        item_degree_mean=users.size / num_items if num_items else 0.0,
+    )
+
+
+def _quantiles(degrees: np.ndarray[Any, np.dtype[np.intp]]) -> dict[str, float]:
+    values = np.quantile(degrees, QUANTILES) if degrees.size else np.zeros(len(QUANTILES))
+    return dict(zip(_QUANTILE_NAMES, values.tolist(), strict=True))
