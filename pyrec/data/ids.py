@@ -29,8 +29,8 @@ def check_ids(values: npt.ArrayLike | Sequence[object], name: str) -> IdArray:
         name: what the message calls them.
 
     Raises:
-        DataError: the array is not one-dimensional, or a value is missing (None, NaN, empty text) or is neither
-            a whole number nor text; the message names the first such position.
+        DataError: the array is not one-dimensional, or a value is missing (None, NaN, empty text) or is
+            neither a whole number nor text; the message names the first such position.
     """
     raw = values if isinstance(values, np.ndarray) else _as_array(values, name)
     if raw.ndim != 1:
@@ -97,31 +97,36 @@ def _check_objects(raw: IdArray, name: str) -> IdArray:
     )
     at = int(odd.argmax())
     raise DataError(
-        f"{name}[{at}] = {raw[at]!r} ({type(raw[at]).__name__}) among ids that start with {raw[0]!r}; ids are all "
-        "integers or all text and none is missing: drop the row or convert the column, e.g. with .astype(str)"
+        f"{name}[{at}] = {raw[at]!r} ({type(raw[at]).__name__}) among ids that start with {raw[0]!r}; "
+        "ids are all integers or all text and none is missing: drop the row or convert the column to text"
     )
 
 
+def text_problem(text: str) -> str | None:
+    """Returns why a text cannot be an id, or None if it can."""
+    if not text:
+        return "is empty text; drop the rows whose id is missing"
+    if "\0" in text:
+        return "holds a NUL character; clean the text first"
+    if len(text) > MAX_ID_LENGTH:
+        return (
+            f"is longer than {MAX_ID_LENGTH} characters; is this the right column, and the right delimiter?"
+        )
+    return None
+
+
 def _check_text(raw: IdArray, name: str) -> IdArray:
-    unique = set(raw)
-    for problem, why in (
-        (lambda text: not text, "is empty text; drop the rows whose id is missing"),
-        (lambda text: "\0" in text, "holds a NUL character; clean the text first"),
-        (
-            lambda text: len(text) > MAX_ID_LENGTH,
-            f"is longer than {MAX_ID_LENGTH} characters; is the delimiter right?",
-        ),
-    ):
-        if any(map(problem, unique)):
-            at = next(k for k, text in enumerate(raw) if problem(text))
-            raise DataError(f"{name}[{at}] = {raw[at][:40]!r} {why}")
+    problems = {text: why for text in set(raw) if (why := text_problem(text))}
+    if problems:
+        at = next(k for k, text in enumerate(raw) if text in problems)
+        raise DataError(f"{name}[{at}] = {raw[at][:40]!r} {problems[raw[at]]}")
     return raw
 
 
 def factorise(values: npt.ArrayLike | Sequence[object], name: str) -> tuple[Int32Array, IdArray]:
     """Numbers raw ids in ascending order.
 
-    Integers whose span is at most a few times their count are numbered through a lookup table, without a sort.
+    Integers whose span is at most a few times their count are numbered by a lookup table, without a sort.
 
     Args:
         values: (n,) raw ids; see `check_ids`.
@@ -183,12 +188,9 @@ class IdMap:
     @cached_property
     def _is_range(self) -> bool:
         ids = self.ids
-        return (
-            ids.dtype.kind == "i"
-            and self._order is None
-            and ids.size > 0
-            and int(ids[-1] - ids[0]) == ids.size - 1
-        )
+        if ids.dtype.kind != "i" or ids.size == 0 or self._order is not None:
+            return False
+        return int(ids[-1]) - int(ids[0]) == ids.size - 1
 
     def encode(self, values: npt.ArrayLike | Sequence[object], name: str) -> Int32Array:
         """Returns the numbers of raw ids.
@@ -216,19 +218,19 @@ class IdMap:
         if self._is_range:
             low, high = self.ids[0], self.ids[-1]
             self._refuse_unknown((raw < low) | (raw > high), raw, name)
-            return np.subtract(raw, low, dtype=np.int64).astype(np.int32)
+            return np.asarray(np.subtract(raw, low, dtype=np.int64), dtype=np.int32)
         at = np.searchsorted(self.ids, raw, sorter=self._order)
         found = np.minimum(at, self.ids.size - 1)
         if self._order is not None:
             found = self._order[found]
         self._refuse_unknown(self.ids[found] != raw if self.ids.size else np.ones(raw.size, bool), raw, name)
-        return found.astype(np.int32)
+        return np.asarray(found, dtype=np.int32)
 
     def _refuse_unknown(self, unknown: npt.NDArray[np.bool_], raw: IdArray, name: str) -> None:
         if unknown.any():
             at = int(unknown.argmax())
-            known = ", ".join(map(repr, self.ids[:3].tolist()))
+            known = ", ".join([*map(repr, self.ids[:3].tolist()), *(["..."] if self.ids.size > 3 else [])])
             raise DataError(
-                f"{name}[{at}] = {raw[at].item()!r} is not one of the {self.ids.size} known {self._what} ids "
-                f"({known}{', ...' if self.ids.size > 3 else ''}); leave it out or add its interactions to the data"
+                f"{name}[{at}] = {raw[at].item()!r} is not one of the {self.ids.size} known {self._what} "
+                f"ids ({known}); leave it out or add its interactions to the data"
             )

@@ -27,10 +27,10 @@ Values: TypeAlias = npt.ArrayLike | Sequence[object]
 class Interactions:
     """Who interacted with what; sorted by (user, item), each pair once.
 
-    Build one with `from_arrays`, `from_csr`, `from_frame` or `as_interactions`. Of several interactions with the
-    same user and item the latest by time is kept; without times, or at equal times, the last one given.
-    The arrays are shared, not copied, wherever they are handed on: do not write to them. (They are not flagged
-    read-only because torch and DLPack consumers warn about or refuse such arrays.)
+    Build one with `from_arrays`, `from_csr`, `from_frame` or `as_interactions`. Of several interactions with
+    the same user and item the latest by time is kept; without times, or at equal times, the last one given.
+    The arrays are shared, not copied, wherever they are handed on: do not write to them. (They are not
+    flagged read-only because torch and DLPack consumers warn about or refuse such arrays.)
 
     Attributes:
         users: int32 (n,), ascending numbers in [0, num_users).
@@ -110,8 +110,8 @@ class Interactions:
         """
         if user_ids.size + item_ids.size > MAX_COUNT:
             raise DataError(
-                f"{user_ids.size} users and {item_ids.size} items are more than the {MAX_COUNT} nodes of int32; "
-                "drop the rarest"
+                f"{user_ids.size} users and {item_ids.size} items are more than the {MAX_COUNT} nodes of "
+                "int32; drop the rarest"
             )
         order = pair_order(users, items, (user_ids.size, item_ids.size), times)
         if order is None:
@@ -129,8 +129,8 @@ class Interactions:
     def from_csr(cls, matrix: Any) -> Interactions:
         """Builds interactions from a SciPy sparse matrix or array, users x items.
 
-        Raw ids are row and column numbers; empty rows and columns stay as users and items without interactions.
-        Stored zeros are no interactions. Values become the ratings, unless all are 1.
+        Raw ids are row and column numbers; empty rows and columns stay, as users and items without
+        interactions. Stored zeros are no interactions. Values become the ratings, unless all are 1.
 
         Args:
             matrix: CSR; other sparse formats are converted.
@@ -247,6 +247,30 @@ class Interactions:
             None if self.times is None else self.times[keep],
         )
 
+    def with_ids(self, user_ids: IdArray, item_ids: IdArray) -> Interactions:
+        """Returns the same interactions numbered by other id maps.
+
+        Args:
+            user_ids: (m,) unique raw ids that include all of this one's.
+            item_ids: likewise.
+
+        Raises:
+            DataError: one of this one's ids is not in the new map.
+        """
+        users = IdMap(user_ids, "user").encode(self.user_ids, "user_ids")
+        items = IdMap(item_ids, "item").encode(self.item_ids, "item_ids")
+        return Interactions.from_codes(
+            users[self.users], items[self.items], user_ids, item_ids, self.ratings, self.times
+        )
+
+    def compact(self) -> Interactions:
+        """Returns the same interactions without the users and items that have none."""
+        users, user_rows = _used(self.users, self.num_users)
+        items, item_rows = _used(self.items, self.num_items)
+        return Interactions(
+            users, items, self.user_ids[user_rows], self.item_ids[item_rows], self.ratings, self.times
+        )
+
     def stats(self) -> InteractionStats:
         """Returns counts, density and degree quantiles; ``print`` shows a table."""
         return describe(self.users, self.items, self.num_users, self.num_items)
@@ -256,8 +280,9 @@ def as_interactions(obj: Any) -> Interactions:
     """Returns interactions from whatever holds them.
 
     Args:
-        obj: `Interactions` (returned as they are), a SciPy sparse matrix or array users x items, or a DataFrame
-            with well-known column names (user_id, item_id, rating, timestamp, ...; see `pyrec.data.roles`).
+        obj: `Interactions` (returned as they are), a SciPy sparse matrix or array users x items, or a
+            DataFrame with well-known column names (user_id, item_id, rating, timestamp, ...; see
+            `pyrec.data.roles`).
 
     Raises:
         DataError: another type, or malformed contents.
@@ -269,9 +294,15 @@ def as_interactions(obj: Any) -> Interactions:
     if is_frame(obj):
         return Interactions.from_frame(obj, **guess_columns(obj))
     raise DataError(
-        f"interactions are {type(obj).__name__}, but a scipy CSR matrix, a DataFrame or pyrec.Interactions is needed; "
-        "for arrays of ids use Interactions.from_arrays(users, items)"
+        f"interactions are {type(obj).__name__}, but a scipy CSR matrix, a DataFrame or Interactions is "
+        "needed; for arrays of ids use Interactions.from_arrays(users, items)"
     )
+
+
+def _used(codes: Int32Array, num_codes: int) -> tuple[Int32Array, npt.NDArray[np.intp]]:
+    """Returns the codes renumbered without gaps, and the old code of each new one."""
+    used = np.bincount(codes, minlength=num_codes) > 0
+    return (np.cumsum(used, dtype=np.int32) - np.int32(1))[codes], np.flatnonzero(used)
 
 
 def _number(values: Values, ids: Values | None, what: str) -> tuple[Int32Array, IdArray]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -10,12 +10,14 @@ from scipy.sparse import csr_array
 
 from pyrec.data.ids import Int32Array
 
+PositionArray: TypeAlias = npt.NDArray[np.int32] | npt.NDArray[np.int64]
 
-def stable_order(codes: Int32Array, num_codes: int) -> npt.NDArray[np.integer[Any]]:
+
+def stable_order(codes: Int32Array, num_codes: int) -> PositionArray:
     """Returns the stable ascending order of small integers by a counting sort.
 
-    A matrix with one entry a row has it in column ``codes[row]``; reading it by columns lists the rows by code.
-    SciPy turns rows into columns by counting, in O(n + num_codes).
+    A matrix with one entry a row has it in column ``codes[row]``; reading it by columns lists the rows
+    by code. SciPy turns rows into columns by counting, in O(n + num_codes).
 
     Args:
         codes: int32 (n,), each in [0, num_codes).
@@ -27,16 +29,16 @@ def stable_order(codes: Int32Array, num_codes: int) -> npt.NDArray[np.integer[An
     n = codes.size
     rows = np.arange(n + 1, dtype=np.int32 if n < 2**31 - 1 else np.int64)
     by_row = csr_array((np.zeros(n, np.int8), codes, rows), shape=(n, num_codes))
-    order: npt.NDArray[np.integer[Any]] = by_row.tocsc().indices
-    return order
+    return np.asarray(by_row.tocsc().indices)
 
 
 def pair_order(
     users: Int32Array, items: Int32Array, shape: tuple[int, int], times: npt.NDArray[Any] | None
-) -> npt.NDArray[np.integer[Any]] | None:
+) -> PositionArray | None:
     """Returns which interactions to keep, in the order of (user, item).
 
-    Of several with the same user and item, the latest by time is kept; without times, or at equal times, the last.
+    Of several with the same user and item, the latest by time is kept; without times, or at equal times, the
+    last.
 
     Args:
         users: int32 (n,).
@@ -59,14 +61,12 @@ def pair_order(
     starts = np.flatnonzero(first)
     if starts.size == order.size:
         return order
-    if times is None:
-        return order[np.append(starts[1:], order.size) - 1]
-    return order[_latest(times[order], starts)]
+    kept = np.append(starts[1:], order.size) - 1 if times is None else _latest(times[order], starts)
+    return np.asarray(order[kept])
 
 
 def _latest(times: npt.NDArray[Any], starts: npt.NDArray[np.intp]) -> npt.NDArray[np.intp]:
     """Returns for each group ``times[starts[g]:starts[g + 1]]`` the last position that holds its maximum."""
     sizes = np.diff(np.append(starts, times.size))
     is_latest = times == np.repeat(np.maximum.reduceat(times, starts), sizes)
-    latest: npt.NDArray[np.intp] = np.maximum.reduceat(np.where(is_latest, np.arange(times.size), -1), starts)
-    return latest
+    return np.asarray(np.maximum.reduceat(np.where(is_latest, np.arange(times.size), -1), starts))

@@ -78,9 +78,10 @@ def named_roles(names: Sequence[str], where: str) -> dict[str, int]:
             found[role] = column
     for role, other in (("user", "item"), ("item", "user")):
         if role in found and other not in found:
+            listed = ", ".join(map(repr, names))
             raise DataError(
-                f"{where}: column {names[found[role]]!r} is the {role}, but none of {', '.join(map(repr, names))} is "
-                f"a known name for the {other}; rename that column to {other!r}"
+                f"{where}: column {names[found[role]]!r} is the {role}, but none of {listed} is a known name "
+                f"for the {other}; rename that column to {other!r}"
             )
     return found
 
@@ -88,8 +89,8 @@ def named_roles(names: Sequence[str], where: str) -> dict[str, int]:
 def assign_roles(names: Sequence[str] | None, num_columns: int, where: str) -> dict[str, int]:
     """Returns the column number of each role that a table has.
 
-    With user and item named, rating and time count only if named too. With neither named, or no header, columns
-    are by position: user, item, rating, time.
+    With user and item named, rating and time count only if named too. With neither named, or no header,
+    columns are by position: user, item, rating, time.
 
     Args:
         names: the header, or None.

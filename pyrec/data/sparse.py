@@ -12,23 +12,27 @@ from pyrec.data.ids import MAX_COUNT, Int32Array
 from pyrec.errors import DataError
 
 
-def csr_parts(matrix: Any) -> tuple[Int32Array, Int32Array, npt.NDArray[np.float32] | None, tuple[int, int]]:
+def csr_parts(
+    user_items: Any,
+) -> tuple[Int32Array, Int32Array, npt.NDArray[np.float32] | None, tuple[int, int]]:
     """Returns rows, columns, values and shape of a sparse matrix, without its stored zeros.
 
     Args:
-        matrix: a SciPy sparse matrix or array, users x items, real or boolean.
+        user_items: a SciPy sparse matrix or array, users x items, real or boolean.
 
     Returns:
-        rows int32 (n,), columns int32 (n,), values float32 (n,) or None if all are 1, and (num_users, num_items).
+        rows int32 (n,), columns int32 (n,), values float32 (n,) or None if all are 1, and the shape
+        (num_users, num_items).
 
     Raises:
         DataError: it is not sparse, not two-dimensional, too large, or its arrays are malformed.
     """
-    if not issparse(matrix):
+    if not issparse(user_items):
         raise DataError(
-            f"user_items is {type(matrix).__name__}; a scipy.sparse CSR matrix or array is needed"
+            f"user_items is {type(user_items).__name__}; a scipy.sparse CSR matrix or array is needed"
         )
-    if matrix.ndim != 2:
+    matrix: Any = user_items
+    if len(matrix.shape) != 2:
         raise DataError(f"user_items has shape {matrix.shape}; a matrix users x items is needed")
     csr = matrix.tocsr()
     num_users, num_items = (int(size) for size in csr.shape)
@@ -65,8 +69,8 @@ def _check_structure(
         )
     if not int(indptr[-1]) == indices.size == data.size:
         raise DataError(
-            f"user_items.indptr ends at {indptr[-1]}, but there are {indices.size} indices and {data.size} values; "
-            "the three are equal in a CSR matrix"
+            f"user_items.indptr ends at {indptr[-1]}, but there are {indices.size} indices and {data.size} "
+            "values; the three are equal in a CSR matrix"
         )
     outside = (indices < 0) | (indices >= num_items)
     if outside.any():

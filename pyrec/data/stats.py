@@ -24,7 +24,7 @@ class InteractionStats:
         density: num_interactions / (num_users * num_items), 0 if either is 0.
         users_without_interactions: users of degree 0.
         items_without_interactions: items of degree 0.
-        user_degrees: interactions a user at each of the quantiles 0, .25, .5, .75, .9, .99, 1 (over all users; linear).
+        user_degrees: interactions a user at the quantiles 0, .25, .5, .75, .9, .99, 1, over all users.
         item_degrees: interactions an item likewise.
         user_degree_mean: interactions a user.
         item_degree_mean: interactions an item.

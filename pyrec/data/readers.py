@@ -1,0 +1,153 @@
+"""Reads interactions from files, whatever their format.
+
+The format is found from the contents, not the name:
+
+* Parquet, by its first bytes (needs PyArrow).
+* Delimited text: columns apart by tabs, commas, ``::`` or semicolons, whichever of these the first line has,
+  in this order: CSV, TSV, RecBole's ``.inter``, MovieLens' ``u.data``, ``ratings.dat``, ``ratings.csv``.
+  Between commas and semicolons, fields may be in double quotes.
+* Otherwise LightGCN's ``user item item ...``.
+
+The first line of delimited text is a header if it names a user and an item column, or if none of its fields
+is a number and it has three fields or more or the second line has numbers only. With well-known names
+(`pyrec.data.roles`) columns are found by name, else by position: user, item, rating, time.
+
+Ids are integers if all of the first 1,000 lines' are written plainly (no leading zeros or signs), text if at
+most half are, and an error between. A text file ends in a newline, or it is taken as cut off.
+"""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+
+from pyrec.data.delimited import IdType, find_delimiter, read_delimited
+from pyrec.data.files import check_text_file, first_line, opened
+from pyrec.data.interactions import Interactions
+from pyrec.data.parquet import MAGIC, read_parquet
+from pyrec.data.ragged import read_ragged
+from pyrec.errors import ConfigError, DataError
+
+FOLDER_FILES = ("train.txt", "test.txt")
+
+
+def read_interactions(
+    path: str | Path, min_rating: float | None = None, id_type: IdType = "auto"
+) -> Interactions:
+    """Reads one file; see the module for the formats.
+
+    Args:
+        path: the file.
+        min_rating: keep the interactions with this rating or more, and the users and items that are left with
+            any. Duplicates are merged before.
+        id_type: "int" or "str" for ids of delimited text that are all integers or all text; "auto" finds out.
+
+    Raises:
+        ConfigError: `id_type` or `min_rating` is not one of the above, or the file needs a library that is
+            not installed.
+        DataError: the file is absent or malformed (the message names file and line), has no ratings for
+            `min_rating`, or no interaction is left.
+    """
+    _check_options(min_rating, id_type)
+    path = Path(path)
+    interactions = _read(path, id_type)
+    if len(interactions) == 0:
+        raise DataError(f"{path} holds no interaction; give a file with one interaction a row")
+    return interactions if min_rating is None else _at_least(interactions, min_rating, path)
+
+
+def read_pair(
+    train: str | Path, test: str | Path, min_rating: float | None = None, id_type: IdType = "auto"
+) -> tuple[Interactions, Interactions]:
+    """Reads a training and a test file; their id maps are the same, the union of both files' ids.
+
+    Args:
+        train: the training file.
+        test: the test file.
+        min_rating: see `read_interactions`.
+        id_type: see `read_interactions`.
+
+    Returns:
+        (train, test).
+
+    Raises:
+        ConfigError: see `read_interactions`.
+        DataError: see `read_interactions`; or one file's ids are integers and the other's text.
+    """
+    paths = Path(train), Path(test)
+    first, second = (read_interactions(path, min_rating, id_type) for path in paths)
+    maps = []
+    for what, ids, other in (
+        ("user", first.user_ids, second.user_ids),
+        ("item", first.item_ids, second.item_ids),
+    ):
+        if ids.dtype.kind != other.dtype.kind:
+            kinds = ["integers" if side.dtype.kind == "i" else "text" for side in (ids, other)]
+            raise DataError(
+                f"the {what} ids of {paths[0]} are {kinds[0]}, those of {paths[1]} are {kinds[1]}; make them "
+                "alike, or read both with id_type='str'"
+            )
+        maps.append(np.union1d(ids, other))
+    return first.with_ids(*maps), second.with_ids(*maps)
+
+
+def read_folder(
+    folder: str | Path, min_rating: float | None = None, id_type: IdType = "auto"
+) -> tuple[Interactions, Interactions]:
+    """Reads a folder's ``train.txt`` and ``test.txt``.
+
+    Args:
+        folder: the folder.
+        min_rating: see `read_interactions`.
+        id_type: see `read_interactions`.
+
+    Returns:
+        (train, test) with the same id maps.
+
+    Raises:
+        ConfigError: see `read_interactions`.
+        DataError: the folder or one of the files is absent, or see `read_pair`.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise DataError(f"{folder} is not a folder with {' and '.join(FOLDER_FILES)}; check the path")
+    for name in FOLDER_FILES:
+        if not (folder / name).is_file():
+            raise DataError(
+                f"{folder} has no {name}; a folder holds {' and '.join(FOLDER_FILES)}: add it, or give a "
+                "single file, or a training and a test file"
+            )
+    train, test = (folder / name for name in FOLDER_FILES)
+    return read_pair(train, test, min_rating, id_type)
+
+
+def _check_options(min_rating: float | None, id_type: str) -> None:
+    if id_type not in ("auto", "int", "str"):
+        raise ConfigError(f"id_type is {id_type!r}; it is one of 'auto', 'int', 'str'")
+    if min_rating is not None and not math.isfinite(min_rating):
+        raise ConfigError(f"min_rating is {min_rating}; a finite number is needed")
+
+
+def _read(path: Path, id_type: IdType) -> Interactions:
+    with opened(path) as file:
+        is_parquet = file.read(len(MAGIC)) == MAGIC
+    if is_parquet:
+        return read_parquet(path)
+    check_text_file(path)
+    if find_delimiter(first_line(path).decode("utf-8", "replace")) is None:
+        return read_ragged(path)
+    return read_delimited(path, id_type)
+
+
+def _at_least(interactions: Interactions, min_rating: float, path: Path) -> Interactions:
+    ratings = interactions.ratings
+    if ratings is None:
+        raise DataError(f"{path} has no ratings to compare with min_rating = {min_rating:g}; leave it out")
+    keep = ratings >= np.float32(min_rating)
+    if not keep.any():
+        raise DataError(
+            f"{path}: no rating reaches min_rating = {min_rating:g}; the largest is {ratings.max():g}"
+        )
+    return interactions.select(keep).compact()
