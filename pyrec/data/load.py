@@ -1,0 +1,83 @@
+"""What a command line trains and tests on: a folder, a file that is split, two files, or generated data."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+from pyrec.data.delimited import IdType
+from pyrec.data.interactions import Interactions
+from pyrec.data.readers import read_folder, read_interactions, read_pair
+from pyrec.data.split import split_random, split_time
+from pyrec.data.synthetic import synthetic
+from pyrec.errors import ConfigError, DataError
+
+
+class Split(NamedTuple):
+    """A training and a test part with the same id maps.
+
+    Attributes:
+        name: what the data are called: the folder's or file's name, "synthetic" for generated data.
+        train: the training part.
+        test: the test part.
+    """
+
+    name: str
+    train: Interactions
+    test: Interactions
+
+
+def load_data(
+    data: str | Path | None = None,
+    train: str | Path | None = None,
+    test: str | Path | None = None,
+    split: float | Literal["time"] = 0.8,
+    min_rating: float | None = None,
+    seed: int = 0,
+    id_type: IdType = "auto",
+) -> Split:
+    """Loads a training and a test part.
+
+    Args:
+        data: a folder with ``train.txt`` and ``test.txt``, or one file, which is split.
+        train: instead of `data`, the training file; with `test`.
+        test: the test file.
+        split: the training part's fraction of a random split, or "time" for the earliest 80 %; for a single
+            file and generated data.
+        min_rating: keep the ratings from this up.
+        seed: of the random split.
+        id_type: see `pyrec.data.readers.read_interactions`.
+
+    Raises:
+        ConfigError: the arguments exclude each other or are out of range.
+        DataError: the data are absent, malformed, or one of the parts is empty.
+    """
+    if data is not None and (train is not None or test is not None):
+        raise ConfigError("both data and train/test are given; give one of the two")
+    if (train is None) != (test is None):
+        given, missing = ("train", "test") if test is None else ("test", "train")
+        raise ConfigError(
+            f"{given} is given without {missing}; give both, or a single file or folder as data"
+        )
+    if train is not None and test is not None:
+        return Split(Path(train).stem, *read_pair(train, test, min_rating, id_type))
+    if data is None:
+        if min_rating is not None:
+            raise DataError(
+                f"generated data have no ratings to compare with min_rating = {min_rating:g}; leave it out"
+            )
+        return Split("synthetic", *_split(synthetic(), split, seed))
+    path = Path(data)
+    if path.is_dir():
+        return Split(path.resolve().name, *read_folder(path, min_rating, id_type))
+    return Split(path.stem, *_split(read_interactions(path, min_rating, id_type), split, seed))
+
+
+def _split(
+    interactions: Interactions, split: float | Literal["time"], seed: int
+) -> tuple[Interactions, Interactions]:
+    if split == "time":
+        return split_time(interactions)
+    if isinstance(split, str):
+        raise ConfigError(f"split is {split!r}; it is a fraction such as 0.8, or 'time'")
+    return split_random(interactions, split, seed)

@@ -1,0 +1,90 @@
+"""Splits interactions into a training and a test part that share the id maps."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from pyrec.data.interactions import Interactions
+from pyrec.errors import ConfigError, DataError
+
+
+def split_random(
+    interactions: Interactions, train_fraction: float = 0.8, seed: int = 0
+) -> tuple[Interactions, Interactions]:
+    """Draws the training part uniformly over interactions.
+
+    Each interaction gets a random key; the round(train_fraction * n) smallest keys are training. A user of
+    whom none would be keeps the one of the smallest key there, so that every user with interactions can be
+    trained; the training part grows by those.
+
+    Args:
+        interactions: n of them.
+        train_fraction: between 0 and 1, both excluded.
+        seed: 0 or more; the same seed gives the same split.
+
+    Returns:
+        (train, test).
+
+    Raises:
+        ConfigError: the fraction or the seed is out of range.
+        DataError: one of the two parts would be empty.
+    """
+    _check_fraction(train_fraction)
+    if seed < 0:
+        raise ConfigError(f"seed is {seed}; it is 0 or more")
+    n = len(interactions)
+    keys = np.random.default_rng(seed).random(n)
+    is_train = np.zeros(n, dtype=bool)
+    num_train = round(train_fraction * n)
+    if num_train:
+        is_train = keys <= np.partition(keys, num_train - 1)[num_train - 1]
+    starts = interactions.indptr[:-1][np.diff(interactions.indptr) > 0]
+    if n:
+        smallest = np.repeat(np.minimum.reduceat(keys, starts), np.diff(np.append(starts, n)))
+        is_train |= keys == smallest
+    return _parts(interactions, is_train, train_fraction)
+
+
+def split_time(interactions: Interactions, train_fraction: float = 0.8) -> tuple[Interactions, Interactions]:
+    """Takes the earliest interactions of all for training and the rest for the test.
+
+    The order is one for all users; at equal times the smaller user number, then the smaller item number, is
+    earlier. A user who only appears late has no training interaction.
+
+    Args:
+        interactions: n of them, with times.
+        train_fraction: between 0 and 1, both excluded; the first round(train_fraction * n) are training.
+
+    Returns:
+        (train, test).
+
+    Raises:
+        ConfigError: the fraction is out of range.
+        DataError: there are no times, or one of the two parts would be empty.
+    """
+    _check_fraction(train_fraction)
+    if interactions.times is None:
+        raise DataError("interactions have no times to split by; read a time column, or split at random")
+    is_train = np.zeros(len(interactions), dtype=bool)
+    order = np.argsort(interactions.times, kind="stable")
+    is_train[order[: round(train_fraction * len(interactions))]] = True
+    return _parts(interactions, is_train, train_fraction)
+
+
+def _check_fraction(fraction: float) -> None:
+    if not 0 < fraction < 1:
+        raise ConfigError(f"train_fraction is {fraction}; it lies between 0 and 1, both excluded, e.g. 0.8")
+
+
+def _parts(
+    interactions: Interactions, is_train: npt.NDArray[np.bool_], fraction: float
+) -> tuple[Interactions, Interactions]:
+    num_train = int(np.count_nonzero(is_train))
+    for part, size in (("training", num_train), ("test", len(interactions) - num_train)):
+        if size == 0:
+            raise DataError(
+                f"the {part} part of {len(interactions)} interactions is empty at train_fraction = "
+                f"{fraction:g}; give more interactions or another fraction"
+            )
+    return interactions.select(is_train), interactions.select(~is_train)
