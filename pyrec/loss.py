@@ -1,0 +1,64 @@
+"""Training losses, on the vectors of a batch's users and items."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+
+def bpr(users: Tensor, positives: Tensor, negatives: Tensor) -> Tensor:
+    """Bayesian personalised ranking: mean softplus(u · n - u · p).
+
+    Source: Rendle et al., UAI 2009; in this form LightGCN-PyTorch's.
+
+    Args:
+        users: (batch, dim).
+        positives: (batch, dim), an item of each user.
+        negatives: (batch, num_negatives, dim), items that the user has not.
+
+    Returns:
+        A scalar: the mean over batch and negatives.
+    """
+    positive = (users * positives).sum(-1, keepdim=True)
+    negative = (negatives @ users[:, :, None]).squeeze(-1)
+    return functional.softplus(negative - positive).mean()
+
+
+def sampled_softmax(
+    users: Tensor, positives: Tensor, pool: Tensor, is_positive: Tensor, temperature: float
+) -> Tensor:
+    """Cross-entropy of each user's positive among a pool of items that the batch shares, by cosine.
+
+    With every item in the pool this is the full softmax. Source: Wu et al., "On the effectiveness of sampled
+    softmax loss for item recommendation", TOIS 2024.
+
+    Args:
+        users: (batch, dim).
+        positives: (batch, dim).
+        pool: (num_pool, dim), the items to tell the positives from.
+        is_positive: (batch, num_pool) bool: where the pool's item is the sample's own positive, which then
+            does not count as a negative.
+        temperature: Divides the cosines; above 0.
+
+    Returns:
+        A scalar: the mean over the batch of -log softmax(cosine / temperature) at the positive.
+    """
+    users = functional.normalize(users, dim=-1) / temperature
+    positive = (users * functional.normalize(positives, dim=-1)).sum(-1, keepdim=True)
+    negative = users @ functional.normalize(pool, dim=-1).T
+    logits = torch.cat([positive, negative.masked_fill(is_positive, -torch.inf)], dim=1)
+    return (torch.logsumexp(logits, dim=1) - positive.squeeze(1)).mean()
+
+
+def l2_penalty(ego: Tensor, counts: Tensor, batch_size: int) -> Tensor:
+    """Half the squared length of the batch's own embeddings (layer 0), each as often as it occurs, a sample.
+
+    This is LightGCN-PyTorch's: ½ (‖u‖² + ‖p‖² + ‖n‖²) summed over the batch and divided by its size.
+
+    Args:
+        ego: (num_rows, dim), distinct rows of the embedding table.
+        counts: (num_rows,), how often each occurs in the batch.
+        batch_size: Number of samples.
+    """
+    return 0.5 * (ego.square().sum(1) * counts).sum() / batch_size

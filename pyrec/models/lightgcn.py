@@ -1,0 +1,399 @@
+"""LightGCN (He et al., SIGIR 2020), with the mean or a learned combination of its layers, and MF without any."""
+
+from __future__ import annotations
+
+import copy
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pyrec.arguments import check_count, check_real
+from pyrec.evaluate import evaluate
+from pyrec.models.base import Recommender
+from pyrec.models.combine import make_combine
+from pyrec.models.vectors import EpochRecommender
+from pyrec.state import State
+from scipy.sparse import csr_array
+from torch import Tensor
+
+from pyrec.data import Interactions, split_random
+from pyrec.errors import ConfigError, DataError
+from pyrec.graph import Graph
+from pyrec.models.network import LightGCNNetwork
+from pyrec.train import Settings, Trainer
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+VALIDATION_METRICS = ("precision", "recall", "ndcg")
+CHOICES: dict[str, tuple[str | None, ...]] = {
+    "loss": ("bpr", "softmax"),
+    "device": ("cpu",),
+    "precision": ("fp32",),
+    "score": (None, "inner", "cosine"),
+}
+COUNTS = (
+    ("embedding_size", 1, 512),
+    ("n_layers", 0, 16),
+    ("epochs", 1, None),
+    ("batch_size", 1, None),
+    ("seed", 0, 2**63 - 1),
+    ("attention_size", 1, 512),
+    ("n_heads", 1, 512),
+    ("k", 1, 1024),
+)
+"""Whole numbers with their smallest and largest values."""
+
+
+class LightGCN(EpochRecommender):
+    """Graph collaborative filtering: embeddings averaged over neighbours, layer by layer.
+
+    Attributes:
+        user_vectors_: (num_users, embedding_size) float32, combined over the layers.
+        item_vectors_: (num_items, embedding_size) float32. With ``score="cosine"`` both have length 1.
+        network_: The trained parameters.
+        best_epoch_: The epoch whose parameters were kept: the last one, or the best on the validation set.
+    """
+
+    model_name: ClassVar[str] = "lightgcn"
+    network_: LightGCNNetwork
+    user_vectors_: Tensor
+    item_vectors_: Tensor
+    best_epoch_: int
+
+    def __init__(
+        self,
+        embedding_size: int = 64,
+        n_layers: int = 3,
+        combine: str = "mean",
+        loss: str = "bpr",
+        epochs: int = 100,
+        batch_size: int = 2048,
+        learning_rate: float = 1e-3,
+        reg: float = 1e-4,
+        seed: int = 0,
+        device: str = "cpu",
+        precision: str = "fp32",
+        score: str | None = None,
+        temperature: float = 0.2,
+        num_negatives: int | None = None,
+        attention_size: int = 64,
+        n_heads: int = 2,
+        validation: float | None = None,
+        patience: int | None = None,
+        k: int = 20,
+    ) -> None:
+        """Store the hyperparameters; `fit` checks them.
+
+        Args:
+            embedding_size: Numbers in a vector, 1 to 512; multiples of 16 are fast.
+            n_layers: Propagation layers K, 0 to 16.
+            combine: ``mean``, ``weighted``, ``attention`` or ``self-attention`` over the K + 1 layers.
+            loss: ``bpr``, or ``softmax`` on cosines.
+            epochs: Passes over the interactions.
+            batch_size: Interactions in a training step.
+            learning_rate: Adam's.
+            reg: Weight of the L2 penalty on the embeddings of a batch.
+            seed: Of the first embeddings and of all sampling, 0 to 2**63 - 1.
+            device: ``cpu``.
+            precision: ``fp32``.
+            score: ``inner`` or ``cosine``, how lists are ranked; None for the one that goes with the loss.
+            temperature: Of the softmax loss; above 0.
+            num_negatives: Sampled negatives of each interaction; None for one, or for all items where the
+                softmax loss meets at most 4,096 of them. The softmax loss shares a batch's negatives.
+            attention_size: Width of the additive attention, 1 to 512.
+            n_heads: Heads of the self-attention; divides embedding_size.
+            validation: Share of the interactions held out of training to choose the epoch, in (0, 1).
+            patience: Epochs without a better validation ndcg before training stops; needs validation.
+            k: Cut-off of the validation metrics.
+        """
+        self.embedding_size = embedding_size
+        self.n_layers = n_layers
+        self.combine = combine
+        self.loss = loss
+        self.epochs = epochs
+        self.batch_size = batch_size
+        self.learning_rate = learning_rate
+        self.reg = reg
+        self.seed = seed
+        self.device = device
+        self.precision = precision
+        self.score = score
+        self.temperature = temperature
+        self.num_negatives = num_negatives
+        self.attention_size = attention_size
+        self.n_heads = n_heads
+        self.validation = validation
+        self.patience = patience
+        self.k = k
+
+    def fit(
+        self,
+        interactions: Any,
+        validation: Interactions | None = None,
+        callback: Callable[[Recommender, dict[str, Any]], None] | None = None,
+    ) -> Self:
+        """Train. See `EpochRecommender.fit`.
+
+        With a share ``validation`` held out, parameters are learned on the rest; the final vectors propagate
+        over all interactions.
+
+        Raises:
+            ConfigError: If a hyperparameter is out of its range.
+            DataError: If there is nothing to learn from, or the validation set does not fit.
+        """
+        self._check_hyperparameters(validation)
+        train = self._training_set(interactions)
+        learned, held_out = train, validation
+        if self.validation is not None:
+            learned, held_out = split_random(train, 1 - self.validation, self.seed)
+        self.train_ = train
+        self.history_ = []
+        self.network_ = self._make_network(train.num_users + train.num_items)
+        self._graph = Graph.from_interactions(train)
+        graph = self._graph if learned is train else Graph.from_interactions(learned)
+        self._run(Trainer(self.network_, graph, self._settings()), learned, held_out, callback)
+        return self
+
+    def _run(
+        self,
+        trainer: Trainer,
+        learned: Interactions,
+        held_out: Interactions | None,
+        callback: Callable[[Recommender, dict[str, Any]], None] | None,
+    ) -> None:
+        best = _BestEpoch(self.network_, self.patience)
+        for epoch in range(1, self.epochs + 1):
+            started = time.perf_counter()
+            record: dict[str, Any] = {"epoch": epoch, "loss": trainer.epoch(epoch - 1)}
+            _check_loss(record)
+            record["seconds"] = time.perf_counter() - started
+            if held_out is not None:
+                record |= self._validate(trainer.graph, learned, held_out)
+                best.offer(epoch, record[f"validation_ndcg@{self.k}"])
+            self.history_.append(record)
+            if callback is not None:
+                self._refresh()
+                callback(self, record)
+            if best.patience_spent(epoch):
+                break
+        self.best_epoch_ = best.restore(epoch)
+        self._refresh()
+        self.layer_weights_ = self._layer_weights()
+
+    def _validate(self, graph: Graph, learned: Interactions, held_out: Interactions) -> dict[str, float]:
+        """Metrics on held-out interactions, which neither the graph nor the mask of seen items knows."""
+        view = copy.copy(self)
+        view.train_, view._graph = learned, graph
+        view._refresh()
+        metrics = evaluate(view, held_out, self.k, VALIDATION_METRICS).metrics
+        return {f"validation_{name}": value for name, value in metrics.items()}
+
+    def _refresh(self) -> None:
+        """Brings the fitted vectors up to date with the parameters and the graph."""
+        vectors = self.network_.all_nodes(self._graph)
+        if self._scored_by_cosine:
+            vectors = torch.nn.functional.normalize(vectors, dim=1)
+        self.user_vectors_, self.item_vectors_ = vectors.split([self.train_.num_users, self.train_.num_items])
+        self._history_layers: list[NDArray[np.float32]] | None = None
+
+    def _layer_weights(self) -> NDArray[np.float32] | None:
+        if self.combine == "mean":
+            return None
+        with torch.no_grad():
+            alpha = self.network_.combine.alpha(self.network_.layers(self._graph))
+        return alpha.numpy()
+
+    @property
+    def _scored_by_cosine(self) -> bool:
+        return self.score == "cosine" or (self.score is None and self.loss == "softmax")
+
+    # Scoring: the hooks of `Recommender`.
+
+    def _item_vectors(self) -> Tensor:
+        return self.item_vectors_
+
+    def _query_vectors(self, users: NDArray[np.int32]) -> Tensor:
+        return self.user_vectors_[torch.from_numpy(users).long()]
+
+    @torch.no_grad()
+    def _query_from_items(self, histories: csr_array) -> Tensor:
+        """A new user is a node with these neighbours and no embedding of its own: X_0 = 0.
+
+        Layer k is then sum_i X_{k-1}[i] / sqrt(d_u d_i) over its items. Without layers (MF) there is nothing
+        to propagate, and the user is the mean of its items.
+        """
+        degree = np.maximum(np.diff(histories.indptr), 1)[:, None]
+        if self.n_layers == 0:
+            return torch.from_numpy((histories @ self.item_vectors_.numpy() / degree).astype(np.float32))
+        layers = [histories @ layer / np.sqrt(degree) for layer in self._scaled_item_layers()]
+        rows = [torch.from_numpy(np.ascontiguousarray(layer, dtype=np.float32)) for layer in layers]
+        vectors: Tensor = self.network_.combine([torch.zeros_like(rows[0]), *rows])
+        return vectors
+
+    def _scaled_item_layers(self) -> list[NDArray[np.float32]]:
+        """X_k[i] / sqrt(d_i) of all items, (num_items, dim), for k = 0 .. n_layers - 1."""
+        if self._history_layers is None:
+            num_users = self.train_.num_users
+            scale = self._graph.factors(torch.float32).scale
+            assert scale is not None  # the graph of plain interactions has no weights
+            layers = self.network_.layers(self._graph)[:-1]
+            self._history_layers = [(layer[num_users:] * scale[num_users:, None]).numpy() for layer in layers]
+        return self._history_layers
+
+    # Files.
+
+    def _state(self) -> dict[str, NDArray[Any]]:
+        return {name: value.numpy() for name, value in self.network_.state_dict().items()}
+
+    def _restore(self, state: State) -> None:
+        self._check_hyperparameters(None)
+        self.network_ = self._make_network(self.train_.num_users + self.train_.num_items)
+        self.network_.load_state_dict(
+            {
+                name: torch.from_numpy(state.array(name, np.float32, tuple(value.shape)))
+                for name, value in self.network_.state_dict().items()
+            }
+        )
+        self._graph = Graph.from_interactions(self.train_)
+        self.history_ = []
+        self._refresh()
+        self.layer_weights_ = self._layer_weights()
+
+    # Hyperparameters.
+
+    def _make_network(self, num_nodes: int) -> LightGCNNetwork:
+        generator = torch.Generator().manual_seed(self.seed)
+        combine = make_combine(
+            self.combine,
+            self.n_layers,
+            self.embedding_size,
+            hidden=self.attention_size,
+            n_heads=self.n_heads,
+            generator=generator,
+        )
+        return LightGCNNetwork(num_nodes, self.embedding_size, self.n_layers, combine, generator)
+
+    def _settings(self) -> Settings:
+        return Settings(
+            loss=self.loss,
+            batch_size=self.batch_size,
+            learning_rate=self.learning_rate,
+            reg=self.reg,
+            temperature=self.temperature,
+            num_negatives=self.num_negatives,
+            seed=self.seed,
+        )
+
+    def _check_hyperparameters(self, validation: Interactions | None) -> None:
+        for name, low, high in COUNTS:
+            check_count(name, getattr(self, name), low, high, ConfigError)
+        for name in ("num_negatives", "patience"):
+            if getattr(self, name) is not None:
+                check_count(name, getattr(self, name), 1, 2**16, ConfigError)
+        check_real("learning_rate", self.learning_rate, ConfigError, positive=True)
+        check_real("reg", self.reg, ConfigError, positive=False)
+        check_real("temperature", self.temperature, ConfigError, positive=True)
+        for name, allowed in CHOICES.items():
+            if getattr(self, name) not in allowed:
+                raise ConfigError(f"{name} = {getattr(self, name)!r} must be one of {_listed(allowed)}")
+        self._check_validation(validation)
+
+    def _check_validation(self, validation: Interactions | None) -> None:
+        if self.validation is not None:
+            share = check_real("validation", self.validation, ConfigError, positive=True)
+            if share >= 1:
+                raise ConfigError(f"validation = {share} is a share of the interactions; it must be below 1")
+            if validation is not None:
+                raise ConfigError("validation is given twice: as a share of the interactions and as a set")
+        elif self.patience is not None and validation is None:
+            raise ConfigError("patience needs a validation set; give validation, such as 0.1")
+
+
+class MF(LightGCN):
+    """Matrix factorisation trained like LightGCN: the same losses and sampler, no layers.
+
+    Source: with ``loss="bpr"`` BPR-MF (Rendle et al., UAI 2009).
+    """
+
+    model_name: ClassVar[str] = "mf"
+    n_layers = 0
+    combine = "mean"
+    attention_size = 1
+    n_heads = 1
+
+    def __init__(
+        self,
+        embedding_size: int = 64,
+        loss: str = "bpr",
+        epochs: int = 100,
+        batch_size: int = 2048,
+        learning_rate: float = 1e-3,
+        reg: float = 1e-4,
+        seed: int = 0,
+        device: str = "cpu",
+        precision: str = "fp32",
+        score: str | None = None,
+        temperature: float = 0.2,
+        num_negatives: int | None = None,
+        validation: float | None = None,
+        patience: int | None = None,
+        k: int = 20,
+    ) -> None:
+        """Store the hyperparameters; `LightGCN` explains each."""
+        self.embedding_size = embedding_size
+        self.loss = loss
+        self.epochs = epochs
+        self.batch_size = batch_size
+        self.learning_rate = learning_rate
+        self.reg = reg
+        self.seed = seed
+        self.device = device
+        self.precision = precision
+        self.score = score
+        self.temperature = temperature
+        self.num_negatives = num_negatives
+        self.validation = validation
+        self.patience = patience
+        self.k = k
+
+
+class _BestEpoch:
+    """Remembers the parameters of the epoch with the best validation score."""
+
+    def __init__(self, network: LightGCNNetwork, patience: int | None) -> None:
+        self._network = network
+        self._patience = patience
+        self._score = -np.inf
+        self._epoch = 0
+        self._parameters: dict[str, Any] | None = None
+
+    def offer(self, epoch: int, score: float) -> None:
+        if score > self._score:
+            self._score, self._epoch = score, epoch
+            self._parameters = copy.deepcopy(self._network.state_dict())
+
+    def patience_spent(self, epoch: int) -> bool:
+        return self._patience is not None and epoch - self._epoch >= self._patience
+
+    def restore(self, last: int) -> int:
+        """Puts the best parameters back and returns their epoch: the last one if none was ever offered."""
+        if self._parameters is None:
+            return last
+        self._network.load_state_dict(self._parameters)
+        return self._epoch
+
+
+def _check_loss(record: dict[str, Any]) -> None:
+    if not np.isfinite(record["loss"]):
+        raise DataError(
+            f"the loss of epoch {record['epoch']} is {record['loss']}: training diverged; "
+            "lower learning_rate or raise temperature"
+        )
+
+
+def _listed(allowed: tuple[Any, ...]) -> str:
+    return ", ".join(repr(value) for value in allowed)

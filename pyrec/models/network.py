@@ -1,0 +1,58 @@
+"""The trainable part of LightGCN: a table of embeddings, propagated and combined over the layers."""
+
+from __future__ import annotations
+
+import torch
+from pyrec.models.combine import Combine
+from torch import Tensor, nn
+
+from pyrec.graph import Graph
+from pyrec.ops.propagate import propagate, propagate_sum
+
+INITIAL_STD = 0.1
+
+
+class LightGCNNetwork(nn.Module):
+    """Embeddings X_0 of all nodes and what makes one vector of a node's layers X_0 .. X_K.
+
+    Source: LightGCN (He et al., SIGIR 2020).
+
+    Attributes:
+        embedding: (num_nodes, dim) float32; rows are users, then items. Starts as N(0, 0.1²).
+        combine: From a node's n_layers + 1 rows to one.
+    """
+
+    def __init__(
+        self, num_nodes: int, dim: int, n_layers: int, combine: Combine, generator: torch.Generator
+    ) -> None:
+        super().__init__()
+        self.n_layers = n_layers
+        self.embedding = nn.Parameter(torch.randn(num_nodes, dim, generator=generator) * INITIAL_STD)
+        self.combine = combine
+
+    def forward(self, graph: Graph, rows: Tensor) -> tuple[Tensor, Tensor]:
+        """The vectors of some nodes, differentiable.
+
+        Args:
+            graph: The graph to propagate over.
+            rows: (num_rows,) int64, distinct nodes.
+
+        Returns:
+            Their vectors and their rows of X_0, each (num_rows, dim).
+        """
+        layers = propagate(self.embedding, graph, self.n_layers, rows)
+        return self.combine(layers), layers[0]
+
+    @torch.no_grad()
+    def all_nodes(self, graph: Graph) -> Tensor:
+        """The vectors of all nodes, (num_nodes, dim); in two buffers where the layers' weights are fixed."""
+        alpha = self.combine.layer_alpha()
+        if alpha is not None:
+            return propagate_sum(self.embedding, graph, alpha)
+        vectors: Tensor = self.combine(self.layers(graph))
+        return vectors
+
+    @torch.no_grad()
+    def layers(self, graph: Graph) -> list[Tensor]:
+        """X_0 .. X_K of all nodes."""
+        return propagate(self.embedding, graph, self.n_layers)

@@ -1,0 +1,144 @@
+"""Training steps and epochs of a network on sampled triples."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from pyrec import loss
+from pyrec.graph import Graph
+from pyrec.ops.sample import Sampler, Triples, distinct
+
+if TYPE_CHECKING:
+    from pyrec.models.network import LightGCNNetwork
+
+FULL_SOFTMAX_ITEMS = 4096
+"""With no more items than this, the softmax loss compares a positive with all of them."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Hyperparameters of training; `pyrec.LightGCN` explains each."""
+
+    loss: str
+    batch_size: int
+    learning_rate: float
+    reg: float
+    temperature: float
+    num_negatives: int | None
+    seed: int
+
+
+@dataclass
+class Batch:
+    """A batch's samples as nodes of the graph: each distinct node once, and where the samples find theirs.
+
+    Attributes:
+        triples: The samples.
+        rows: (num_rows,) int64, the distinct nodes.
+        position: (batch * (2 + num_negatives),) int64 into ``rows``: users, positives, negatives row by row;
+            for the full softmax (2 * batch + num_items,), with all items last.
+    """
+
+    triples: Triples
+    rows: Tensor
+    position: Tensor
+
+    @property
+    def size(self) -> int:
+        """Number of samples."""
+        return len(self.triples.users)
+
+    def ends(self, vectors: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """The rows of ``vectors`` (num_rows, dim) for users, positives and the others, in that order.
+
+        `functional.embedding` and not an index: its backward pass adds duplicates in a fixed order.
+        """
+        size = self.size
+        users, positives, others = self.position.split([size, size, len(self.position) - 2 * size])
+        return (
+            functional.embedding(users, vectors),
+            functional.embedding(positives, vectors),
+            functional.embedding(others, vectors),
+        )
+
+
+@dataclass
+class Trainer:
+    """Takes a network through epochs; the same seed gives the same bits at any number of threads."""
+
+    network: LightGCNNetwork
+    graph: Graph
+    settings: Settings
+    sampler: Sampler = field(init=False)
+    optimizer: torch.optim.Optimizer = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.sampler = Sampler(self.graph)
+        parameters = [p for p in self.network.parameters() if p.requires_grad]
+        self.optimizer = torch.optim.Adam(parameters, lr=self.settings.learning_rate, fused=True)
+        self.full_softmax = (
+            self.settings.loss == "softmax"
+            and self.settings.num_negatives is None
+            and self.graph.num_items <= FULL_SOFTMAX_ITEMS
+        )
+        losses: dict[str, Callable[[Batch, Tensor], Tensor]] = {"bpr": self._bpr, "softmax": self._softmax}
+        self.objective = losses[self.settings.loss]
+
+    def epoch(self, epoch: int) -> float:
+        """Trains on every interaction once and returns the mean loss of a sample.
+
+        Args:
+            epoch: Number of the epoch, from 0; it fixes the order and the negatives.
+        """
+        total = 0.0
+        samples = self.sampler.num_samples
+        for first in range(0, samples, self.settings.batch_size):
+            batch = self.batch(epoch, first, min(self.settings.batch_size, samples - first))
+            total += self.step(batch) * batch.size
+        return total / samples
+
+    def batch(self, epoch: int, first: int, count: int) -> Batch:
+        """Samples ``first`` to ``first + count - 1`` of an epoch."""
+        triples = self.sampler.sample(
+            self.settings.seed, epoch, first, count, self.settings.num_negatives or 1
+        )
+        others = (
+            torch.arange(self.graph.num_items, dtype=torch.int32)
+            if self.full_softmax
+            else triples.negatives.flatten()
+        )
+        offset = self.graph.num_users
+        nodes = torch.cat([triples.users, triples.positives + offset, others + offset]).long()
+        return Batch(triples, *distinct(nodes, self.graph.num_nodes))
+
+    def step(self, batch: Batch) -> float:
+        """One step of Adam; returns the batch's mean loss, the penalty included."""
+        self.optimizer.zero_grad()
+        total = self.loss(batch)
+        total.backward()  # type: ignore[no-untyped-call]
+        self.optimizer.step()
+        return total.item()
+
+    def loss(self, batch: Batch) -> Tensor:
+        """The batch's mean loss with the L2 penalty, differentiable."""
+        vectors, ego = self.network(self.graph, batch.rows)
+        penalised = batch.position[: 2 * batch.size] if self.full_softmax else batch.position
+        counts = torch.bincount(penalised, minlength=len(batch.rows)).to(ego.dtype)
+        penalty = loss.l2_penalty(ego, counts, batch.size)
+        return self.objective(batch, vectors) + self.settings.reg * penalty
+
+    def _bpr(self, batch: Batch, vectors: Tensor) -> Tensor:
+        users, positives, negatives = batch.ends(vectors)
+        return loss.bpr(users, positives, negatives.view(batch.size, -1, vectors.shape[1]))
+
+    def _softmax(self, batch: Batch, vectors: Tensor) -> Tensor:
+        users, positives, pool = batch.ends(vectors)
+        own, others = batch.position[batch.size : 2 * batch.size], batch.position[2 * batch.size :]
+        is_positive = own[:, None] == others[None, :]
+        return loss.sampled_softmax(users, positives, pool, is_positive, self.settings.temperature)
