@@ -1,4 +1,4 @@
-"""LightGCN (He et al., SIGIR 2020), with the mean or a learned combination of its layers, and MF without any."""
+"""LightGCN (He et al., SIGIR 2020), with the mean or a learned combination of layers, and MF without any."""
 
 from __future__ import annotations
 
