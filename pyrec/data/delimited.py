@@ -218,7 +218,7 @@ def _explain(layout: Layout, chunk: list[tuple[int, str]], otherwise: str) -> No
 
 def _check_cell(text: str, role: str, is_text: bool, where: str) -> None:
     if role in ("rating", "time"):
-        largest = np.finfo(np.float32 if role == "rating" else np.float64).max
+        largest = float(np.finfo(np.float32 if role == "rating" else np.float64).max)
         if not _NUMBER.fullmatch(text) or not abs(float(text)) <= largest:
             raise DataError(
                 f"{where}: the {role} {text[:40]!r} is not a finite number; mend the line, or rename the "

@@ -21,13 +21,13 @@ def opened(path: Path) -> Iterator[BinaryIO]:
     Raises:
         DataError: the file does not exist, is a folder, or cannot be read.
     """
-    if path.is_dir():
-        raise DataError(f"{path} is a folder; give a file of interactions")
     try:
         with path.open("rb") as file:
             yield file
     except FileNotFoundError:
         raise DataError(f"{path} does not exist; check the path") from None
+    except IsADirectoryError:
+        raise DataError(f"{path} is a folder; give a file of interactions") from None
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror or error}") from None
 

@@ -335,7 +335,8 @@ def _check_finite(values: npt.NDArray[Any], name: str) -> None:
 
 def _check_ratings(ratings: npt.ArrayLike, n: int) -> FloatArray:
     try:
-        values = np.asarray(ratings, dtype=np.float32)
+        with np.errstate(over="ignore"):
+            values = np.asarray(ratings, dtype=np.float32)
     except (TypeError, ValueError) as error:
         raise DataError(f"ratings are not numbers: {error}") from None
     _check_length(values, "ratings", n)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -68,7 +69,7 @@ def load_data(
             )
         return Split("synthetic", *_split(synthetic(), split, seed))
     path = Path(data)
-    if path.is_dir():
+    if os.path.isdir(path):
         return Split(path.resolve().name, *read_folder(path, min_rating, id_type))
     return Split(path.stem, *_split(read_interactions(path, min_rating, id_type), split, seed))
 

@@ -19,6 +19,7 @@ most half are, and an error between. A text file ends in a newline, or it is tak
 from __future__ import annotations
 
 import math
+import os
 from pathlib import Path
 
 import numpy as np
@@ -111,10 +112,10 @@ def read_folder(
         DataError: the folder or one of the files is absent, or see `read_pair`.
     """
     folder = Path(folder)
-    if not folder.is_dir():
+    if not os.path.isdir(folder):
         raise DataError(f"{folder} is not a folder with {' and '.join(FOLDER_FILES)}; check the path")
     for name in FOLDER_FILES:
-        if not (folder / name).is_file():
+        if not os.path.isfile(folder / name):
             raise DataError(
                 f"{folder} has no {name}; a folder holds {' and '.join(FOLDER_FILES)}: add it, or give a "
                 "single file, or a training and a test file"
