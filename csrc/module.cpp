@@ -10,6 +10,8 @@ namespace pyrec {
 void bind_graph(py::module_& m);
 void bind_propagate(py::module_& m);
 void bind_sample(py::module_& m);
+void bind_topk(py::module_& m);
+void bind_metrics(py::module_& m);
 
 namespace {
 
@@ -28,6 +30,8 @@ PYBIND11_MODULE(_core, m) {
   bind_graph(m);
   bind_propagate(m);
   bind_sample(m);
+  bind_topk(m);
+  bind_metrics(m);
 }
 
 }  // namespace pyrec

@@ -59,3 +59,33 @@ def sample_triples(
 ) -> None: ...
 def distinct_nodes(nodes: Any, num_nodes: int, slot: Any, rows: Any, position: Any) -> int: ...
 def philox(c0: int, c1: int, c2: int, c3: int, key0: int, key1: int) -> tuple[int, int, int, int]: ...
+
+topk_max_k: int
+topk_max_splits: int
+topk_panel_multiple: int
+
+def topk(
+    queries: Any,
+    items: Any,
+    k: int,
+    *,
+    seen_indptr: Any,
+    seen_indices: Any,
+    allowed: Any,
+    panels: Any,
+    split_ids: Any,
+    split_scores: Any,
+    ids: Any,
+    scores: Any,
+) -> None: ...
+def ranking_metrics(
+    ids: Any,
+    test_indptr: Any,
+    test_indices: Any,
+    cutoffs: Any,
+    *,
+    discount: Any,
+    best_gains: Any,
+    out: Any,
+) -> None: ...
+def item_counts(ids: Any, cutoffs: Any, counts: Any) -> None: ...

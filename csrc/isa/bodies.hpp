@@ -1,7 +1,9 @@
 // Included once by each instruction set's file, which defines PYREC_ISA and PYREC_VECTOR_BYTES.
 #include "isa/kernels.hpp"
+#include "metrics/metrics_cpu.hpp"
 #include "propagate/propagate_cpu.hpp"
 #include "sample/sample_cpu.hpp"
+#include "topk/topk_cpu.hpp"
 
 #define PYREC_STRING(name) #name
 #define PYREC_NAME_OF(name) PYREC_STRING(name)
@@ -13,6 +15,8 @@ const kernel_table table{
     .isa = PYREC_NAME_OF(PYREC_ISA),
     .propagate = {.layer_f32 = propagate_layer<float>, .layer_f64 = propagate_layer<double>},
     .sample = {.triples = sample_triples},
+    .topk = {.search = topk_search},
+    .metrics = {.ranking = ranking_metrics, .item_counts = item_counts},
 };
 
 }  // namespace pyrec::PYREC_ISA

@@ -3,8 +3,10 @@
 #include <string>
 #include <vector>
 
+#include "metrics/metrics.hpp"
 #include "propagate/propagate.hpp"
 #include "sample/sample.hpp"
+#include "topk/topk.hpp"
 
 namespace pyrec {
 
@@ -12,6 +14,8 @@ struct kernel_table {
   const char* isa;
   propagate_kernels propagate;
   sample_kernels sample;
+  topk_kernels topk;
+  metrics_kernels metrics;
 };
 
 const kernel_table& kernels();          // the set in use

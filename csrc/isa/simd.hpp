@@ -1,5 +1,9 @@
 #pragma once
 // Vectors of the instruction set that this file is compiled for (PYREC_ISA, PYREC_VECTOR_BYTES).
+#ifdef __x86_64__
+#include <immintrin.h>
+#endif
+
 #include <cstdint>
 
 #define PYREC_INLINE inline __attribute__((always_inline))
@@ -42,6 +46,21 @@ PYREC_INLINE vec<T> load_partial(const T* from, int count) {
 template <class T>
 PYREC_INLINE void store_partial(T* to, vec<T> value, int count) {
   for (int lane = 0; lane < count; ++lane) to[lane] = value[lane];
+}
+
+// Bit l is set where lane l of a is greater than that of b.
+PYREC_INLINE uint32_t greater_bits(vec<float> a, vec<float> b) {
+#if defined(__x86_64__) && PYREC_VECTOR_BYTES == 64
+  return _mm512_cmp_ps_mask(a, b, _CMP_GT_OQ);
+#elif defined(__x86_64__) && PYREC_VECTOR_BYTES == 32
+  return static_cast<uint32_t>(_mm256_movemask_ps(_mm256_cmp_ps(a, b, _CMP_GT_OQ)));
+#elif defined(__x86_64__)
+  return static_cast<uint32_t>(_mm_movemask_ps(_mm_cmpgt_ps(a, b)));
+#else
+  uint32_t bits = 0;
+  for (int lane = 0; lane < simd<float>::width; ++lane) bits |= uint32_t{a[lane] > b[lane]} << lane;
+  return bits;
+#endif
 }
 
 }  // namespace pyrec::PYREC_ISA

@@ -1,0 +1,109 @@
+#include <limits>
+
+#include "common/check.hpp"
+#include "isa/kernels.hpp"
+
+namespace pyrec {
+
+namespace {
+
+constexpr int64_t most_items = std::numeric_limits<int32_t>::max();
+
+// ids: (num_queries, list_size), each row ids within [0, num_items), then -1.
+void check_lists(const tensor& lists, int64_t num_items) {
+  const auto* ids = lists.data<const int32_t>();
+  for (int64_t user = 0; user < lists.size(0); ++user) {
+    bool ended = false;
+    for (int64_t rank = 0; rank < lists.size(1); ++rank) {
+      const int32_t id = ids[user * lists.size(1) + rank];
+      if (id >= 0 && id < num_items && !ended) continue;
+      const std::string at =
+          "ids[" + std::to_string(user) + ", " + std::to_string(rank) + "] = " + std::to_string(id);
+      if (id < -1) throw data_error(at + ", but ids are items from 0 up, or -1 behind the end of a list");
+      if (id >= num_items) {
+        throw data_error(at + ", but items are 0 to " + std::to_string(num_items - 1));
+      }
+      if (id >= 0) throw data_error(at + ", behind the -1 that ends the list; move the -1 to its end");
+      ended = true;
+    }
+  }
+}
+
+// cutoffs: (num_cutoffs,), strictly ascending within 1 to list_size.
+void check_cutoffs(const tensor& cutoffs, int64_t list_size) {
+  const auto* values = cutoffs.data<const int64_t>();
+  if (cutoffs.size(0) == 0) throw config_error("cutoffs is empty; pass one or more, like [10, 20]");
+  for (int64_t c = 0; c < cutoffs.size(0); ++c) {
+    const std::string at = "cutoffs[" + std::to_string(c) + "] = " + std::to_string(values[c]);
+    if (values[c] < 1 || values[c] > list_size) {
+      throw config_error(at + " is outside 1 to " + std::to_string(list_size) +
+                         ", the length of the lists in ids");
+    }
+    if (c > 0 && values[c] <= values[c - 1]) {
+      throw config_error(at + ", but the one before is " + std::to_string(values[c - 1]) +
+                         "; pass each cut-off once, in ascending order");
+    }
+  }
+}
+
+void ranking_metrics(const py::object& ids_source, const py::object& test_indptr_source,
+                     const py::object& test_indices_source, const py::object& cutoffs_source,
+                     const py::object& discount_source, const py::object& best_gains_source,
+                     const py::object& out_source) {
+  const tensor ids = input(ids_source, "ids", dtype::int32, {any_size, any_size});
+  const int64_t num_queries = ids.size(0);
+  const int64_t list_size = ids.size(1);
+  const tensor cutoffs = input(cutoffs_source, "cutoffs", dtype::int64, {any_size});
+  check_cutoffs(cutoffs, list_size);
+  check_lists(ids, most_items);
+  const tensor test_indptr = input(test_indptr_source, "test_indptr", dtype::int64, {num_queries + 1});
+  const tensor test_indices = input(test_indices_source, "test_indices", dtype::int32, {any_size});
+  const auto* rows = test_indptr.data<const int64_t>();
+  check_indptr("test_indptr", rows, num_queries, test_indices.size(0));
+  check_indices("test_indices", rows, test_indices.data<const int32_t>(), num_queries, 0, most_items,
+                "items");
+  const tensor discount = input(discount_source, "discount", dtype::float64, {list_size});
+  const tensor best_gains = input(best_gains_source, "best_gains", dtype::float64, {list_size});
+  const tensor out = output(out_source, "out", dtype::float64, {num_queries, cutoffs.size(0), num_metrics});
+  const metrics_args args{.ids = ids.data<const int32_t>(),
+                          .num_queries = num_queries,
+                          .list_size = list_size,
+                          .test_indptr = rows,
+                          .test_indices = test_indices.data<const int32_t>(),
+                          .cutoffs = cutoffs.data<const int64_t>(),
+                          .num_cutoffs = cutoffs.size(0),
+                          .discount = discount.data<const double>(),
+                          .best_gains = best_gains.data<const double>(),
+                          .out = out.data<double>()};
+  const py::gil_scoped_release unlocked;
+  kernels().metrics.ranking(args);
+}
+
+void item_counts(const py::object& ids_source, const py::object& cutoffs_source,
+                 const py::object& counts_source) {
+  const tensor ids = input(ids_source, "ids", dtype::int32, {any_size, any_size});
+  const tensor cutoffs = input(cutoffs_source, "cutoffs", dtype::int64, {any_size});
+  check_cutoffs(cutoffs, ids.size(1));
+  const tensor counts = output(counts_source, "counts", dtype::int64, {cutoffs.size(0), any_size});
+  check_range("num_items", counts.size(1), 0, most_items);
+  check_lists(ids, counts.size(1));
+  const item_counts_args args{.ids = ids.data<const int32_t>(),
+                              .num_queries = ids.size(0),
+                              .list_size = ids.size(1),
+                              .cutoffs = cutoffs.data<const int64_t>(),
+                              .num_cutoffs = cutoffs.size(0),
+                              .num_items = counts.size(1),
+                              .counts = counts.data<int64_t>()};
+  const py::gil_scoped_release unlocked;
+  kernels().metrics.item_counts(args);
+}
+
+}  // namespace
+
+void bind_metrics(py::module_& m) {
+  m.def("ranking_metrics", &ranking_metrics, py::arg("ids"), py::arg("test_indptr"), py::arg("test_indices"),
+        py::arg("cutoffs"), py::kw_only(), py::arg("discount"), py::arg("best_gains"), py::arg("out"));
+  m.def("item_counts", &item_counts, py::arg("ids"), py::arg("cutoffs"), py::arg("counts"));
+}
+
+}  // namespace pyrec

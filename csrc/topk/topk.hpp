@@ -1,0 +1,45 @@
+#pragma once
+// The k best items of each user by inner product, in one pass that keeps no score but those in the lists:
+//
+//   score[u, i] = sum over j ascending:  queries[u, j] * items[i, j]
+//   list of u   = the first k of the candidates outside seen[u], by larger score, then by smaller id
+//
+// A candidate is an item, or one of `allowed`. Shorter lists end in id -1, score -inf. The order of items is
+// total and each score is one fixed sum, so neither blocks, splits nor threads can change a list.
+#include <cstdint>
+
+namespace pyrec {
+
+constexpr int64_t topk_max_k = 1024;
+constexpr int64_t topk_max_splits = 64;
+constexpr int64_t topk_panel_multiple =
+    32;  // a multiple of the items in a panel, whatever the instruction set
+
+struct topk_args {
+  const float* queries;  // (num_queries, dim)
+  const float* items;    // (num_items, dim)
+  int64_t num_queries;
+  int64_t dim;
+  int64_t k;
+
+  const int32_t* allowed;  // (num_candidates,) ascending item ids; or null: candidate c is item c
+  int64_t num_candidates;
+
+  const int64_t* seen_indptr;   // (num_queries + 1,); or null
+  const int32_t* seen_indices;  // (num_seen,) ascending in each row
+
+  float* panels;       // (panel_rows, dim) scratch: candidates are packed here, this many at a time
+  int64_t panel_rows;  // a multiple of topk_panel_multiple
+
+  int64_t num_splits;   // parts of the candidates that get lists of their own, merged at the end
+  int32_t* split_ids;   // (num_splits, num_queries, k) scratch; ids itself when there is one split
+  float* split_scores;  // (num_splits, num_queries, k) scratch; scores itself when there is one split
+  int32_t* ids;         // (num_queries, k)
+  float* scores;        // (num_queries, k)
+};
+
+struct topk_kernels {
+  void (*search)(const topk_args&);
+};
+
+}  // namespace pyrec

@@ -1,0 +1,111 @@
+"""Ranking metrics of each user at several cut-offs, and how often each item was recommended.
+
+Source: precision, recall and NDCG as LightGCN (He et al., SIGIR 2020) and its published code define them; the
+others in their textbook form. No users x items array is made: the recommended ids are enough.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from pyrec import _core
+from pyrec.errors import ConfigError
+from pyrec.ops.arrays import capsule
+
+METRICS = ("precision", "recall", "ndcg", "hit", "mrr", "map")
+
+
+def ranking_metrics(ids: Tensor, test_indptr: Tensor, test_indices: Tensor, cutoffs: Sequence[int]) -> Tensor:
+    """Every metric of every user at several cut-offs, in one pass.
+
+    With hit_i = 1 where rank i is one of the user's test items T, and i from 1 to k:
+
+    - precision@k = sum hit_i / k, also for a list shorter than k;
+    - recall@k = sum hit_i / abs(T);
+    - ndcg@k = sum hit_i / log2(i + 1), over the same sum of a list that starts with min(k, abs(T)) hits;
+    - hit@k = 1 with a hit, else 0;
+    - mrr@k = 1 / rank of the first hit, 0 without one;
+    - map@k = sum hit_i precision@i / min(k, abs(T)).
+
+    Args:
+        ids: (Q, K) int32, contiguous: recommended items, best first, distinct in each row (an item that is
+            there twice counts twice); -1 behind the end of a short list.
+        test_indptr: (Q + 1,) int64, row pointers of the test items.
+        test_indices: (num_test,) int32, the test items, ascending in each row.
+        cutoffs: Values of k, strictly ascending, 1 to K.
+
+    Returns:
+        (Q, len(cutoffs), 6) float64 in the order of ``METRICS``. Users without test items have NaN: their
+        metrics are undefined, and averages leave them out.
+
+    Raises:
+        DataError: Wrong shape, dtype, device or strides; an id below -1 or behind a -1; test items out of
+            range, out of order or there twice; row pointers that fall.
+        ConfigError: ``cutoffs`` is empty, not ascending, or outside 1 to K.
+    """
+    table: Tensor = _ranking_metrics(ids, test_indptr, test_indices, list(cutoffs))
+    return table
+
+
+def item_counts(ids: Tensor, num_items: int, cutoffs: Sequence[int]) -> Tensor:
+    """How many lists hold each item within each cut-off: what coverage, popularity and Gini are made of.
+
+    Args:
+        ids: (Q, K) int32, contiguous: recommended items, best first; -1 behind the end of a short list.
+        num_items: Number of items, above every id.
+        cutoffs: Values of k, strictly ascending, 1 to K.
+
+    Returns:
+        (len(cutoffs), num_items) int64.
+
+    Raises:
+        DataError: Wrong shape, dtype, device or strides; an id outside -1 to num_items - 1 or behind a -1.
+        ConfigError: ``num_items`` is negative; ``cutoffs`` is empty, not ascending, or outside 1 to K.
+    """
+    counts: Tensor = _item_counts(ids, num_items, list(cutoffs))
+    return counts
+
+
+@torch.library.custom_op("pyrec::ranking_metrics", mutates_args=(), device_types="cpu")
+def _ranking_metrics(
+    ids: Tensor, test_indptr: Tensor, test_indices: Tensor, cutoffs: Sequence[int]
+) -> Tensor:
+    discount = 1 / torch.log2(torch.arange(2, ids.shape[1:].numel() + 2, dtype=torch.float64))
+    out = torch.empty(ids.shape[:1].numel(), len(cutoffs), len(METRICS), dtype=torch.float64)
+    _core.ranking_metrics(
+        capsule(ids),
+        capsule(test_indptr),
+        capsule(test_indices),
+        capsule(torch.tensor(cutoffs, dtype=torch.int64)),
+        discount=capsule(discount),
+        best_gains=capsule(discount.cumsum(0)),
+        out=capsule(out),
+    )
+    return out
+
+
+@_ranking_metrics.register_fake
+def _(
+    ids: Tensor,
+    test_indptr: Tensor,
+    test_indices: Tensor,
+    cutoffs: Sequence[int],
+) -> Tensor:
+    return ids.new_empty((ids.shape[0], len(cutoffs), len(METRICS)), dtype=torch.float64)
+
+
+@torch.library.custom_op("pyrec::item_counts", mutates_args=(), device_types="cpu")
+def _item_counts(ids: Tensor, num_items: int, cutoffs: Sequence[int]) -> Tensor:
+    if num_items < 0:
+        raise ConfigError(f"num_items = {num_items}, but it is 0 or more")
+    counts = torch.empty(len(cutoffs), num_items, dtype=torch.int64)
+    _core.item_counts(capsule(ids), capsule(torch.tensor(cutoffs, dtype=torch.int64)), capsule(counts))
+    return counts
+
+
+@_item_counts.register_fake
+def _(ids: Tensor, num_items: int, cutoffs: Sequence[int]) -> Tensor:
+    return ids.new_empty((len(cutoffs), num_items), dtype=torch.int64)

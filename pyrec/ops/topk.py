@@ -1,0 +1,111 @@
+"""The k best items of each user by inner product, exactly, without a users x items array.
+
+Every candidate is scored against blocks of users, and only scores above a user's k-th best so far leave the
+registers. Lists do not depend on blocks, threads or instruction set, but for the rounding of the scores.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from pyrec import _core
+from pyrec.ops.arrays import capsule
+
+_MOST_PACKED = 1 << 24  # values of the items that are packed at a time: 64 MiB
+_USERS_OF_A_TASK = 96
+_CANDIDATES_WORTH_A_SPLIT = 1024
+
+
+def topk(
+    queries: Tensor,
+    items: Tensor,
+    k: int,
+    *,
+    seen_indptr: Tensor | None = None,
+    seen_indices: Tensor | None = None,
+    allowed: Tensor | None = None,
+) -> tuple[Tensor, Tensor]:
+    """The k best items of each user: larger scores first, equal scores by smaller id.
+
+    Args:
+        queries: (Q, d) float32, contiguous: a row for each user; d is 1 or more.
+        items: (M, d) float32, contiguous: a row for each item.
+        k: Length of the lists, 1 to min(1024, M).
+        seen_indptr: (Q + 1,) int64, row pointers of the items to leave out; None to leave out none.
+        seen_indices: (num_seen,) int32, those items, ascending in each row.
+        allowed: (A,) int32, ascending distinct items: the only ones to choose from; None for all.
+
+    Returns:
+        ids (Q, k) int32 and scores (Q, k) float32. A user with fewer than k items left gets id -1 and score
+        -inf behind them.
+
+    Raises:
+        DataError: Wrong shape, dtype, device or strides; a value that is not finite, or so large that a score
+            may not be; items out of range, out of order or there twice; row pointers that fall.
+        ConfigError: ``k`` outside 1 to min(1024, M), or d of 0.
+    """
+    lists: tuple[Tensor, Tensor] = _topk(queries, items, k, seen_indptr, seen_indices, allowed)
+    return lists
+
+
+@torch.library.custom_op("pyrec::topk", mutates_args=(), device_types="cpu")
+def _topk(
+    queries: Tensor,
+    items: Tensor,
+    k: int,
+    seen_indptr: Tensor | None,
+    seen_indices: Tensor | None,
+    allowed: Tensor | None,
+) -> tuple[Tensor, Tensor]:
+    ids, scores = _lists(queries, k)
+    num_candidates = (items if allowed is None else allowed).shape[:1].numel()
+    splits = _num_splits(len(ids), num_candidates)
+    shape = (splits, *ids.shape)
+    _core.topk(
+        capsule(queries),
+        capsule(items),
+        k,
+        seen_indptr=capsule(seen_indptr),
+        seen_indices=capsule(seen_indices),
+        allowed=capsule(allowed),
+        panels=capsule(_panels(num_candidates, items.shape[1:].numel())),
+        split_ids=capsule(ids.new_empty(shape)) if splits > 1 else None,
+        split_scores=capsule(scores.new_empty(shape)) if splits > 1 else None,
+        ids=capsule(ids),
+        scores=capsule(scores),
+    )
+    return ids, scores
+
+
+def _lists(queries: Tensor, k: int) -> tuple[Tensor, Tensor]:
+    shape = (queries.shape[:1].numel(), min(max(k, 0), _core.topk_max_k))
+    return torch.empty(shape, dtype=torch.int32), torch.empty(shape, dtype=torch.float32)
+
+
+def _num_splits(num_queries: int, num_candidates: int) -> int:
+    """Parts of the candidates to search side by side, so that a few users keep every thread busy."""
+    blocks = max(-(-num_queries // _USERS_OF_A_TASK), 1)
+    wanted = -(-_core.num_threads() // blocks)
+    return max(min(wanted, num_candidates // _CANDIDATES_WORTH_A_SPLIT, _core.topk_max_splits), 1)
+
+
+def _panels(num_candidates: int, dim: int) -> Tensor:
+    """Room for the packed candidates: all of them, or as many as fit the limit."""
+    multiple = _core.topk_panel_multiple
+    needed = -(-num_candidates // multiple)
+    limit = _MOST_PACKED // (max(dim, 1) * multiple)
+    return torch.empty(max(min(needed, limit), 1) * multiple, dim, dtype=torch.float32)
+
+
+@_topk.register_fake
+def _(
+    queries: Tensor,
+    items: Tensor,
+    k: int,
+    seen_indptr: Tensor | None,
+    seen_indices: Tensor | None,
+    allowed: Tensor | None,
+) -> tuple[Tensor, Tensor]:
+    shape = (queries.shape[0], k)
+    return queries.new_empty(shape, dtype=torch.int32), queries.new_empty(shape, dtype=torch.float32)
