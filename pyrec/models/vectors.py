@@ -47,8 +47,8 @@ class EpochRecommender(VectorRecommender):
 
     Attributes:
         history_: One record an epoch: ``epoch``, ``loss``, ``seconds`` and what callbacks added.
-        layer_weights_: Learned weights of the layers, float32 (layers,), or (num_users + num_items, layers) with
-            users first; None where none are learned.
+        layer_weights_: Learned weights of the layers, float32 (layers,), or (num_users + num_items, layers)
+            with users first; None where none are learned.
     """
 
     history_: list[dict[str, Any]]
