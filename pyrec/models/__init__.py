@@ -16,6 +16,6 @@ MODELS: dict[str, type[Recommender]] = {
         SVD,
     )
 }
-"""Every model by name; a new model is one line here."""
+"""Every model by name; a new model is one line here. The first is the command line's default."""
 
 __all__ = ["EASE", "MODELS", "SVD", "EpochRecommender", "ItemKNN", "Popularity", "Recommender"]

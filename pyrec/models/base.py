@@ -312,14 +312,11 @@ def one_hot_rows(items: NDArray[np.int32], num_items: int) -> csr_array:
     return csr_array((ones, items, np.arange(len(items) + 1)), shape=(len(items), num_items))
 
 
-def seen_arguments(seen: csr_array | None) -> dict[str, torch.Tensor]:
-    """Return the arguments of `topk` that mask ``seen`` (Q, num_items)."""
-    if seen is None:
-        return {}
-    return {
-        "seen_indptr": torch.from_numpy(seen.indptr.astype(np.int64)),
-        "seen_indices": torch.from_numpy(seen.indices.astype(np.int32)),
-    }
+def row_tensors(rows: csr_array | None) -> tuple[torch.Tensor | None, torch.Tensor | None]:
+    """Return the indptr int64 (Q + 1,) and indices int32 (n,) of ``rows`` (Q, num_items)."""
+    if rows is None:
+        return None, None
+    return torch.from_numpy(rows.indptr.astype(np.int64)), torch.from_numpy(rows.indices.astype(np.int32))
 
 
 def _batches(rows: NDArray[np.int32], width: int) -> list[NDArray[np.int32]]:

@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-from pyrec.models.base import Recommender, one_hot_rows, seen_arguments
+from pyrec.models.base import Recommender, one_hot_rows, row_tensors
 from pyrec.ops.topk import topk
 
 ROWS_PER_CALL = 16
@@ -66,6 +66,13 @@ def rank_rows(
     for start in range(0, len(scores), ROWS_PER_CALL):
         rows = slice(start, start + ROWS_PER_CALL)
         chunk = scores[rows]
-        mask = seen_arguments(None if seen is None else seen[rows])
-        ids[rows], best[rows] = topk(torch.eye(len(chunk)), chunk.T.contiguous(), k, **mask, allowed=allowed)
+        indptr, indices = row_tensors(None if seen is None else seen[rows])
+        ids[rows], best[rows] = topk(
+            torch.eye(len(chunk)),
+            chunk.T.contiguous(),
+            k,
+            seen_indptr=indptr,
+            seen_indices=indices,
+            allowed=allowed,
+        )
     return ids, best

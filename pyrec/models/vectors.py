@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from pyrec.data import Interactions
-from pyrec.models.base import Recommender, seen_arguments
+from pyrec.models.base import Recommender, row_tensors
 from pyrec.ops.topk import topk
 
 if TYPE_CHECKING:
@@ -32,14 +32,18 @@ class VectorRecommender(Recommender):
     def _rank(
         self, queries: torch.Tensor, k: int, seen: csr_array | None, allowed: torch.Tensor | None
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        return topk(queries, self._item_vectors(), k, **seen_arguments(seen), allowed=allowed)
+        indptr, indices = row_tensors(seen)
+        return topk(
+            queries, self._item_vectors(), k, seen_indptr=indptr, seen_indices=indices, allowed=allowed
+        )
 
     def _rank_similar(
         self, items: NDArray[np.int32], k: int, seen: csr_array
     ) -> tuple[torch.Tensor, torch.Tensor]:
         vectors = torch.nn.functional.normalize(self._item_vectors(), dim=1)
         queries = vectors[torch.from_numpy(items).long()]
-        return topk(queries, vectors, k, **seen_arguments(seen))
+        indptr, indices = row_tensors(seen)
+        return topk(queries, vectors, k, seen_indptr=indptr, seen_indices=indices)
 
 
 class EpochRecommender(VectorRecommender):
