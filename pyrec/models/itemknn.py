@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from pyrec.data import Interactions
 from pyrec.errors import ConfigError
 from pyrec.models.arguments import check_count, check_real
-from pyrec.models.base import QUERY_BYTES, one_hot_rows
-from pyrec.models.item_item import ItemItemRecommender, rank_rows
+from pyrec.models.item_item import ItemItemRecommender
 from pyrec.state import State
 
 if TYPE_CHECKING:
     from typing_extensions import Self
+
+
+BLOCK_BYTES = 64 * 2**20
+"""Bound on a block of co-occurrence counts, in bytes, if every pair of items occurred together."""
 
 
 class ItemKNN(ItemItemRecommender):
@@ -37,7 +40,7 @@ class ItemKNN(ItemItemRecommender):
         """Store the hyperparameters.
 
         Args:
-            neighbors: Neighbours kept for each item; from 1 to 1,024.
+            neighbors: Neighbours kept for each item; at least 1.
             shrinkage: Added to the denominator: damps likeness that rests on few users. At least 0.
         """
         self.neighbors = neighbors
@@ -50,10 +53,10 @@ class ItemKNN(ItemItemRecommender):
             ConfigError: If ``neighbors`` or ``shrinkage`` is out of range.
             DataError: If there is nothing to learn from.
         """
-        neighbors = check_count("neighbors", self.neighbors, 1, 1024, ConfigError)
+        neighbors = check_count("neighbors", self.neighbors, 1, None, ConfigError)
         shrinkage = check_real("shrinkage", self.shrinkage, ConfigError, positive=False)
         train = self._training_set(interactions)
-        self.weights_ = _neighbor_weights(train, min(neighbors, train.num_items), shrinkage)
+        self.weights_ = _neighbor_weights(train, neighbors, shrinkage)
         self.train_ = train
         return self
 
@@ -80,26 +83,36 @@ def _neighbor_weights(train: Interactions, neighbors: int, shrinkage: float) -> 
     user_items = train.to_csr()
     item_users = user_items.T.tocsr()
     norms = np.sqrt(np.bincount(train.items, minlength=num_items)).astype(np.float32)
-    size = max(1, QUERY_BYTES // (4 * num_items))
+    size = max(1, BLOCK_BYTES // (4 * num_items))
     blocks = []
     for start in range(0, num_items, size):
-        items = np.arange(start, min(start + size, num_items), dtype=np.int32)
-        likeness = (item_users[items] @ user_items).toarray()
-        denominator = np.outer(norms[items], norms) + np.float32(shrinkage)
-        np.divide(likeness, denominator, out=likeness, where=likeness > 0)
-        blocks.append(_nearest(likeness, items, neighbors))
-    rows = np.concatenate([block[0] for block in blocks])
-    columns = np.concatenate([block[1] for block in blocks])
-    weights = np.concatenate([block[2] for block in blocks])
-    return csr_array((weights, (rows, columns)), shape=(num_items, num_items))
+        together = item_users[start : start + size] @ user_items  # c_ij: the block's items i with all items j
+        together.sort_indices()
+        blocks.append(_nearest(together, norms, start, neighbors, np.float32(shrinkage)))
+    items, others, weights = (np.concatenate(parts) for parts in zip(*blocks, strict=True))
+    return csr_array((weights, (others, items)), shape=(num_items, num_items))
 
 
 def _nearest(
-    likeness: NDArray[np.float32], items: NDArray[np.int32], neighbors: int
+    together: csr_array, norms: NDArray[np.float32], start: int, neighbors: int, shrinkage: np.float32
 ) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.float32]]:
-    """Return (neighbour, item, weight) of the nearest ``neighbors`` of each of ``items``, itself left out."""
-    itself = one_hot_rows(items, likeness.shape[1])
-    ids, weights = rank_rows(torch.from_numpy(likeness), neighbors, itself, None)
-    alike = (weights > 0).numpy()  # also drops the -inf that pads short lists
-    owners = np.repeat(items, neighbors).reshape(alike.shape)
-    return ids.numpy()[alike], owners[alike], weights.numpy()[alike]
+    """Return (item, neighbour, weight) of the nearest of each row's item; row 0 is item ``start``."""
+    others, counts = together.indices.astype(np.int32), np.diff(together.indptr)
+    items = np.repeat(np.arange(start, start + len(counts), dtype=np.int32), counts)
+    weights = together.data / (norms[items] * norms[others] + shrinkage)
+    weights[items == others] = 0  # no item is its own neighbour
+    keep = np.concatenate(
+        [begin + _largest(weights[begin:end], neighbors) for begin, end in pairwise(together.indptr)]
+    )
+    keep = keep[weights[keep] > 0]
+    return items[keep], others[keep], weights[keep]
+
+
+def _largest(weights: NDArray[np.float32], count: int) -> NDArray[np.intp]:
+    """Return the positions of the ``count`` largest weights, ascending; of equal ones the first."""
+    if len(weights) <= count:
+        return np.arange(len(weights))
+    least = np.partition(weights, -count)[-count]
+    above = np.flatnonzero(weights > least)
+    ties = np.flatnonzero(weights == least)[: count - len(above)]
+    return np.sort(np.concatenate([above, ties]))
