@@ -1,0 +1,207 @@
+"""A saved model: ``model.safetensors`` and ``config.json``, never pickle.
+
+``model.safetensors`` holds, under these names,
+
+- ``model.*``: what the model learned, in arrays of the model's own naming;
+- ``train.users``, ``train.items``: the training interactions in internal ids, int32 (n,), sorted by user,
+  then item; ``train.ratings`` and ``train.times`` (n,) if there were any;
+- ``user_ids``, ``item_ids``: the raw id of each internal id, int64 (count,). Text ids instead as their UTF-8
+  bytes end to end (``user_ids.text``, uint8) and where each starts (``user_ids.starts``, int64 (count + 1,)).
+
+``config.json`` holds ``format`` (the number of this layout), ``pyrec`` (the version that wrote it), ``model``
+(its name), ``params`` (the constructor's arguments), ``sha256`` of ``model.safetensors``, and ``run``,
+whatever the caller adds. It is written last: a save cut short between the files leaves a hash that does not
+match.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import pairwise
+from os import PathLike
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save_file
+
+from pyrec.data import Interactions
+from pyrec.errors import ConfigError, DataError
+from pyrec.files import replacing, write_text
+from pyrec.state import State
+from pyrec.version import version
+
+FORMAT = 1
+ARRAYS = "model.safetensors"
+CONFIG = "config.json"
+
+Model = TypeVar("Model")
+
+
+@dataclass(frozen=True)
+class Saved:
+    """What a checkpoint holds."""
+
+    source: str
+    model_name: str
+    params: dict[str, Any]
+    state: State
+    interactions: Interactions
+
+    def build(self, model_class: type[Model]) -> Model:
+        """Return an unfitted model with the saved hyperparameters.
+
+        Raises:
+            DataError: If the class takes other hyperparameters than those saved.
+        """
+        try:
+            return model_class(**self.params)
+        except TypeError as error:
+            raise DataError(f"{self.source}: params do not fit {model_class.__name__}: {error}") from None
+
+
+def write(
+    directory: str | PathLike[str],
+    model_name: str,
+    params: Mapping[str, Any],
+    state: Mapping[str, NDArray[Any]],
+    interactions: Interactions,
+    run: Mapping[str, Any] | None,
+) -> None:
+    """Write a checkpoint; see the module's text for the layout.
+
+    Raises:
+        DataError: If the folder cannot be written.
+    """
+    folder = Path(directory)
+    config = {
+        "format": FORMAT,
+        "pyrec": version(),
+        "model": model_name,
+        "params": dict(params),
+        "run": dict(run or {}),
+    }
+    config = json.loads(
+        json.dumps(config, default=_plain)
+    )  # what JSON cannot hold fails before a file is touched
+    arrays = {f"model.{name}": array for name, array in state.items()} | _interaction_arrays(interactions)
+    with replacing(folder / ARRAYS) as temporary:
+        save_file({name: np.ascontiguousarray(array) for name, array in arrays.items()}, temporary)
+        config["sha256"] = _sha256(temporary)
+    write_text(folder / CONFIG, json.dumps(config, indent=2) + "\n")
+
+
+def read(directory: str | PathLike[str]) -> Saved:
+    """Read a checkpoint and check that it is whole.
+
+    Raises:
+        DataError: If a file is missing, torn, altered, or holds arrays that do not fit together.
+    """
+    folder = Path(directory)
+    config = read_config(folder)
+    path = folder / ARRAYS
+    try:
+        if _sha256(path) != config["sha256"]:
+            raise DataError(f"{path} is not the file that {CONFIG} was written for; save the model again")
+        arrays = load_file(path)
+    except OSError as error:
+        raise DataError(f"cannot read {path}: {error.strerror or error}") from None
+    except SafetensorError as error:
+        raise DataError(f"{path} is no safetensors file: {error}") from None
+    state = State(str(path), arrays)
+    return Saved(str(folder), config["model"], config["params"], state.under("model."), _interactions(state))
+
+
+def read_config(directory: str | PathLike[str]) -> dict[str, Any]:
+    """Return ``config.json``, with each entry's type checked.
+
+    Raises:
+        DataError: If it is missing, no JSON, of another format, or lacks an entry.
+    """
+    path = Path(directory) / CONFIG
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise DataError(
+            f"cannot read {path}: {error.strerror or error}; is {directory} a saved model?"
+        ) from None
+    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
+        raise DataError(f"{path} is no JSON: {error}") from None
+    if not isinstance(config, dict) or config.get("format") != FORMAT:
+        raise DataError(f"{path} is not in the format {FORMAT} that this version reads")
+    for name, kind in {"model": str, "params": dict, "sha256": str, "run": dict}.items():
+        if not isinstance(config.get(name), kind):
+            raise DataError(f"{path}: {name!r} is missing or not a {kind.__name__}")
+    return config
+
+
+def _interaction_arrays(interactions: Interactions) -> dict[str, NDArray[Any]]:
+    arrays: dict[str, NDArray[Any]] = {"train.users": interactions.users, "train.items": interactions.items}
+    if interactions.ratings is not None:
+        arrays["train.ratings"] = interactions.ratings
+    if interactions.times is not None:
+        arrays["train.times"] = interactions.times
+    arrays |= _id_arrays("user_ids", interactions.user_ids)
+    return arrays | _id_arrays("item_ids", interactions.item_ids)
+
+
+def _id_arrays(name: str, ids: NDArray[Any]) -> dict[str, NDArray[Any]]:
+    if ids.dtype.kind == "i":
+        return {name: ids}
+    texts = [raw.encode("utf-8") for raw in ids.tolist()]
+    starts = np.zeros(len(texts) + 1, dtype=np.int64)
+    np.cumsum([len(text) for text in texts], out=starts[1:])
+    return {f"{name}.text": np.frombuffer(b"".join(texts), dtype=np.uint8), f"{name}.starts": starts}
+
+
+def _interactions(state: State) -> Interactions:
+    user_ids, item_ids = _ids(state, "user_ids"), _ids(state, "item_ids")
+    users = state.indices("train.users", len(user_ids))
+    items = state.indices("train.items", len(item_ids))
+    if len(users) != len(items):
+        raise DataError(f"{state.source}: train.users has {len(users)} entries, train.items {len(items)}")
+    ratings = state.array("train.ratings", np.float32, users.shape) if "train.ratings" in state else None
+    return Interactions.from_codes(users, items, user_ids, item_ids, ratings, _times(state, users.shape))
+
+
+def _times(state: State, shape: tuple[int, ...]) -> NDArray[Any] | None:
+    if "train.times" not in state:
+        return None
+    kind = np.int64 if state.arrays["train.times"].dtype.kind == "i" else np.float64
+    return state.array("train.times", kind, shape)
+
+
+def _ids(state: State, name: str) -> NDArray[Any]:
+    ids = state.array(name, np.int64, (None,)) if name in state else _text_ids(state, name)
+    if len(np.unique(ids)) != len(ids):
+        raise DataError(f"{state.source}: {name} holds an id twice")
+    return ids
+
+
+def _text_ids(state: State, name: str) -> NDArray[Any]:
+    text = state.array(f"{name}.text", np.uint8, (None,)).tobytes()
+    starts = state.offsets(f"{name}.starts", len(text)).tolist()
+    try:
+        return np.array([text[a:b].decode("utf-8") for a, b in pairwise(starts)], dtype=str)
+    except UnicodeDecodeError as error:
+        raise DataError(f"{state.source}: {name}.text is not UTF-8: {error}") from None
+
+
+def _sha256(path: Path) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(2**20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def _plain(value: object) -> object:
+    """Return a NumPy scalar as the Python one that JSON knows."""
+    if isinstance(value, np.generic):
+        return value.item()
+    raise ConfigError(f"{value!r} cannot be written as JSON")

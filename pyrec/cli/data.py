@@ -1,0 +1,59 @@
+"""``pyrec data``: statistics, and named data sets."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from pyrec.cli.options import json_option
+from pyrec.cli.output import note, print_json
+from pyrec.cli.sources import DATA_HELP, Source, file_options
+from pyrec.data import Interactions
+from pyrec.data.datasets import get_dataset, list_datasets
+from pyrec.data.readers import read_interactions
+
+
+@click.group("data", invoke_without_command=True)
+@click.pass_context
+def command(ctx: click.Context) -> None:
+    """Look at data sets and fetch named ones."""
+    if ctx.invoked_subcommand is None:
+        click.echo(ctx.get_help())
+
+
+@command.command("stats", help=f"Print counts, density and degrees. One file is not split.{DATA_HELP}")
+@file_options
+@json_option
+def stats(as_json: bool, **options: Any) -> None:
+    """Print the statistics of each part."""
+    parts = _parts(Source.take(options))
+    if as_json:
+        print_json({name: part.stats().as_dict() for name, part in parts.items()})
+        return
+    click.echo("\n\n".join(f"{name}\n{part.stats()}" for name, part in parts.items()))
+
+
+@command.command("list")
+def list_names() -> None:
+    """List the data sets that ``pyrec data get`` knows."""
+    for dataset in list_datasets():
+        click.echo(f"{dataset.name}\n  {dataset.description}\n  {dataset.terms}")
+
+
+@command.command("get")
+@click.argument("name")
+def get(name: str) -> None:
+    """Download the data set NAME, once, and print where it lies: what the other commands take as DATA."""
+    click.echo(get_dataset(name))
+    for dataset in list_datasets():
+        if dataset.name == name:
+            note(dataset.terms)
+
+
+def _parts(source: Source) -> dict[str, Interactions]:
+    if source.data is not None and source.train is source.test is None and Path(source.data).is_file():
+        return {source.data: read_interactions(source.data, source.min_rating, source.id_type)}
+    name, train, test = source.load()
+    return {f"{name}, training": train, f"{name}, test": test}

@@ -1,0 +1,82 @@
+"""The README.md of a run folder: what the model is, what it reached, how to use it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from pyrec.cli.output import metric_rows
+from pyrec.version import version
+
+if TYPE_CHECKING:
+    from pyrec.cli.run_folder import Run
+
+FILES = {
+    "model.safetensors": "what the model learned, its training interactions and the raw ids",
+    "config.json": "the model's name, hyperparameters and data",
+    "metrics.json": "the metrics on the test set",
+    "history.jsonl": "a record for each epoch",
+    "curves.png": "loss and accuracy by epoch",
+    "layer_weights.png": "how much each layer weighs",
+}
+
+
+def model_card(run: Run, files: Sequence[str]) -> str:
+    """Return the card's Markdown.
+
+    Args:
+        run: The finished run.
+        files: Names of the files in its folder.
+    """
+    class_name = type(run.model).__name__
+    params = [[f"`{name}`", f"`{value!r}`"] for name, value in run.model.get_params().items()]
+    listed = [[f"`{name}`", FILES[name]] for name in files if name in FILES]
+    sections = [
+        f"# {run.label} on {run.data_name}",
+        f"{class_name}, trained with pyrec {version()} in {run.seconds_train:.1f} s.",
+        "## Metrics\n\n" + _metrics_text(run),
+        "## Data\n\n" + _data_text(run),
+        "## Hyperparameters\n\n" + (_markdown([["name", "value"], *params]) if params else "None."),
+        "## Use\n\n" + _use_text(class_name),
+        "## Files\n\n" + _markdown([["file", "what"], *listed]),
+    ]
+    return "\n\n".join(sections) + "\n"
+
+
+def _metrics_text(run: Run) -> str:
+    table = _markdown(metric_rows(run.columns()), "---:")
+    users = f"{run.evaluation.num_users:,} users with test items"
+    return f"Means over {users}; what a user had in training is never recommended.\n\n{table}"
+
+
+def _data_text(run: Run) -> str:
+    rows = [
+        ["", "value"],
+        ["users", f"{run.train.num_users:,}"],
+        ["items", f"{run.train.num_items:,}"],
+        ["training interactions", f"{len(run.train):,}"],
+        ["test interactions", f"{len(run.test):,}"],
+    ]
+    rows += [[name, f"`{value}`"] for name, value in run.source.as_json().items() if value is not None]
+    return _markdown(rows)
+
+
+def _use_text(class_name: str) -> str:
+    return f"""```python
+from pyrec.models import {class_name}
+
+model = {class_name}.load("this folder")
+items, scores = model.recommend([user_id], n=10)
+items, scores = model.recommend_for_items([[item_id, item_id]], n=10)  # a new user
+```
+
+```
+pyrec recommend "this folder" --users 1,2,3
+pyrec evaluate "this folder"
+```"""
+
+
+def _markdown(rows: Sequence[Sequence[str]], rule: str = "---") -> str:
+    """Return a table, the columns after the first aligned by ``rule``."""
+    rules = ["---"] + [rule] * (len(rows[0]) - 1)
+    return "\n".join("| " + " | ".join(row) + " |" for row in [rows[0], rules, *rows[1:]])

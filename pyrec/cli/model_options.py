@@ -1,0 +1,90 @@
+"""The options that become a model's hyperparameters. A model's own defaults hold for those not given."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import click
+
+from pyrec.models import MODELS, Recommender
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+_OPTIONS: dict[str, tuple[str, Any, str]] = {
+    "combine": (
+        "--combine",
+        click.Choice(["mean", "weighted", "attention", "self-attention"]),
+        "How the layers' embeddings become one.",
+    ),
+    "loss": ("--loss", click.Choice(["bpr", "softmax"]), "Training loss."),
+    "n_layers": ("--layers", int, "Propagation layers."),
+    "embedding_size": ("--dim", int, "Embedding size; for svd the number of factors."),
+    "epochs": ("--epochs", int, "Passes over the training interactions."),
+    "batch_size": ("--batch-size", int, "Interactions a training step."),
+    "learning_rate": ("--lr", float, "Adam's learning rate."),
+    "reg": ("--reg", float, "L2 penalty; for ease its λ."),
+    "seed": ("--seed", int, "Seed of weights and samples."),
+    "device": ("--device", click.Choice(["cpu", "cuda"]), "Where to train."),
+    "precision": ("--precision", click.Choice(["fp32", "bf16"]), "Number format of the embeddings."),
+    "score": ("--score", click.Choice(["inner", "cosine"]), "How a user and an item are compared."),
+    "temperature": ("--temperature", float, "Temperature of the softmax loss."),
+    "num_negatives": ("--negatives", int, "Negatives a positive for the softmax loss."),
+    "attention_size": ("--attention-size", int, "Width of the attention over layers."),
+    "n_heads": ("--heads", int, "Heads of the self-attention over layers."),
+    "validation": ("--validation", float, "Share of the training set held out for early stopping."),
+    "patience": ("--patience", int, "Epochs without a better validation score before stopping."),
+    "neighbors": ("--neighbors", int, "Neighbours an item, for itemknn."),
+    "shrinkage": ("--shrinkage", float, "Damping of likeness that few users support, for itemknn."),
+}
+"""Constructor argument: option, type, help."""
+
+
+def model_options(command: Command) -> Command:
+    """Add ``--model`` and every model's hyperparameters to a command; `build_model` reads them."""
+    for argument, (flag, kind, text) in reversed(_OPTIONS.items()):
+        shown = f"{text} {_default(argument)}".strip()
+        command = click.option(flag, argument, type=kind, help=shown)(command)
+    names = list(MODELS)
+    choose = click.option(
+        "--model", "model_name", type=click.Choice(names), default=names[0], show_default=True, help="Model."
+    )
+    return choose(command)
+
+
+def build_model(model_name: str, options: dict[str, Any], cutoff: int) -> Recommender:
+    """Return an unfitted model from the options given, taking them out of a command's keyword arguments.
+
+    Args:
+        model_name: A name in `MODELS`.
+        options: The command's keyword arguments.
+        cutoff: The metrics' largest cut-off, which validation uses as well.
+
+    Raises:
+        click.UsageError: If an option means nothing to this model.
+    """
+    given = {name: options.pop(name) for name in _OPTIONS}
+    given = {name: value for name, value in given.items() if value is not None}
+    accepted = inspect.signature(MODELS[model_name]).parameters
+    for name in given:
+        if name not in accepted:
+            flags = [_OPTIONS[known][0] for known in accepted if known in _OPTIONS]
+            takes = ", ".join(flags) or "no such option"
+            raise click.UsageError(f"{_OPTIONS[name][0]} is not for {model_name}, which takes {takes}")
+    if "k" in accepted:
+        given["k"] = cutoff
+    return MODELS[model_name](**given)
+
+
+def _default(argument: str) -> str:
+    """Return the default of an argument, in brackets; by model where they differ."""
+    defaults: dict[Any, list[str]] = {}
+    for name, model in MODELS.items():
+        parameter = inspect.signature(model).parameters.get(argument)
+        if parameter is not None and parameter.default is not None:
+            defaults.setdefault(parameter.default, []).append(name)
+    if len(defaults) <= 1:
+        return "".join(f"[default: {value}]" for value in defaults)
+    shown = (f"{value} ({', '.join(names)})" for value, names in defaults.items())
+    return f"[default: {'; '.join(shown)}]"

@@ -1,0 +1,52 @@
+"""Small pieces that several commands share: cut-offs, lists and threads."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import click
+import torch
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+def number_list(ctx: click.Context, param: click.Parameter, value: str) -> list[int]:  # noqa: ARG001
+    """Read an option's value ``10,20`` as whole numbers; a click callback."""
+    try:
+        return [int(part) for part in value.split(",")]
+    except ValueError:
+        raise click.BadParameter(f"{value!r} is not a list of whole numbers such as 10,20") from None
+
+
+def cutoffs_option(default: str) -> Callable[[Command], Command]:
+    """Return the option ``--k`` with this default."""
+    return click.option(
+        "--k",
+        callback=number_list,
+        default=default,
+        show_default=True,
+        metavar="K,K",
+        help="Cut-offs of the metrics.",
+    )
+
+
+threads_option = click.option(
+    "--threads", type=int, metavar="N", help="Threads to use. [default: torch's choice]"
+)
+json_option = click.option("--json", "as_json", is_flag=True, help="Print only JSON on stdout.")
+
+
+def set_threads(threads: int | None) -> None:
+    """Set the number of threads of torch, which the kernels follow.
+
+    Raises:
+        click.UsageError: If it is below 1 or beyond 64 for each processor.
+    """
+    if threads is None:
+        return
+    bound = 64 * (os.cpu_count() or 1)
+    if not 1 <= threads <= bound:
+        raise click.UsageError(f"--threads {threads} is outside 1 to {bound}")
+    torch.set_num_threads(threads)

@@ -1,0 +1,77 @@
+"""``pyrec recommend``."""
+
+from __future__ import annotations
+
+import csv
+import io
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+from numpy.typing import NDArray
+
+from pyrec.cli.options import set_threads, threads_option
+from pyrec.cli.output import print_json, table
+from pyrec.errors import DataError
+from pyrec.models import Recommender
+
+HEADER = ["user", "rank", "item", "score"]
+
+
+@click.command("recommend")
+@click.argument("run_dir", type=click.Path(path_type=Path))
+@click.option("--users", required=True, metavar="ID,ID", help="Users, by the ids of the training data.")
+@click.option("--n", type=int, default=10, show_default=True, help="Items a user.")
+@click.option("--include-seen", is_flag=True, help="Also items that the user had in training.")
+@click.option(
+    "--format", "layout", type=click.Choice(["table", "csv", "json"]), default="table", show_default=True
+)
+@threads_option
+def command(run_dir: Path, users: str, n: int, include_seen: bool, layout: str, threads: int | None) -> None:
+    """Print the best items for users of the model in RUN_DIR."""
+    set_threads(threads)
+    model = Recommender.load(run_dir)
+    wanted = parse_ids("--users", users, model.train_.user_ids)
+    items, scores = model.recommend(wanted, n, filter_seen=not include_seen)
+    lists = [
+        [(item, score) for item, score in zip(row.tolist(), values.tolist(), strict=True) if score > -np.inf]
+        for row, values in zip(items, scores, strict=True)
+    ]
+    if layout == "json":
+        print_json(
+            [
+                {"user": user, "items": [item for item, _ in best], "scores": [score for _, score in best]}
+                for user, best in zip(wanted.tolist(), lists, strict=True)
+            ],
+            indent=None,
+        )
+        return
+    rows = [
+        [str(user), str(rank), str(item), f"{score:.6g}"]
+        for user, best in zip(wanted.tolist(), lists, strict=True)
+        for rank, (item, score) in enumerate(best, start=1)
+    ]
+    click.echo(table([HEADER, *rows]) if layout == "table" else _as_csv([HEADER, *rows]))
+
+
+def parse_ids(option: str, text: str, known: NDArray[Any]) -> NDArray[Any]:
+    """Return raw ids from a comma-separated list, as integers if the known ids are.
+
+    Raises:
+        DataError: If one is empty, or is no integer though the known ids are.
+    """
+    parts = [part.strip() for part in text.split(",")]
+    if known.dtype.kind != "i":
+        return np.array(parts, dtype=str)
+    try:
+        return np.array([int(part) for part in parts], dtype=np.int64)
+    except (ValueError, OverflowError):
+        wrong = next(part for part in parts if not part.lstrip("-").isdigit() or abs(int(part)) >= 2**63)
+        raise DataError(f"{option}: {wrong!r} is no id; the ids of this model are integers") from None
+
+
+def _as_csv(rows: list[list[str]]) -> str:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(rows)
+    return text.getvalue().rstrip("\n")

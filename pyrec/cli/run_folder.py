@@ -1,0 +1,123 @@
+"""The folder that ``pyrec train --out`` writes: the model, its metrics, history, plots and model card."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from pyrec import checkpoint, plots
+from pyrec.cli.model_card import model_card
+from pyrec.cli.output import note
+from pyrec.cli.sources import Source
+from pyrec.data import Interactions
+from pyrec.errors import ConfigError
+from pyrec.evaluate import Evaluation
+from pyrec.files import write_text
+from pyrec.models import EpochRecommender, Recommender
+
+METRICS = "metrics.json"
+HISTORY = "history.jsonl"
+CURVES = "curves.png"
+LAYER_WEIGHTS = "layer_weights.png"
+CARD = "README.md"
+OPTIONAL = (HISTORY, CURVES, LAYER_WEIGHTS)
+"""Files that only some models write; those of an earlier run are removed."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished training run."""
+
+    data_name: str
+    source: Source
+    model: Recommender
+    train: Interactions
+    test: Interactions
+    k: list[int]
+    seconds_train: float
+    evaluation: Evaluation
+    baseline: Evaluation
+
+    @property
+    def label(self) -> str:
+        """The model's name, with how it combines its layers if it has any."""
+        combine = self.model.get_params().get("combine")
+        return self.model.model_name if combine is None else f"{self.model.model_name} ({combine})"
+
+    @property
+    def history(self) -> list[dict[str, Any]]:
+        """A record an epoch; empty for a model without epochs."""
+        return self.model.history_ if isinstance(self.model, EpochRecommender) else []
+
+    def columns(self) -> dict[str, dict[str, float]]:
+        """Return the metrics of the model and of popularity, by column title."""
+        return {self.label: self.evaluation.metrics, "popularity": self.baseline.metrics}
+
+    def metrics(self) -> dict[str, Any]:
+        """Return what ``metrics.json`` holds."""
+        return {
+            **self.evaluation.metrics,
+            "seconds_train": self.seconds_train,
+            "seconds_evaluate": self.evaluation.seconds,
+            "num_test_users": self.evaluation.num_users,
+            "num_users": self.train.num_users,
+            "num_items": self.train.num_items,
+            "num_train": len(self.train),
+            "num_test": len(self.test),
+            "num_epochs": len(self.history),
+            "baseline_popularity": self.baseline.metrics,
+        }
+
+
+def check_folder(folder: Path) -> None:
+    """Make the folder, or accept an empty one or one with an earlier run, which is then replaced.
+
+    Raises:
+        ConfigError: If it holds anything else, or is no folder.
+        DataError: If it cannot be made.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise ConfigError(f"--out {folder} is a file; name a folder")
+    folder.mkdir(parents=True, exist_ok=True)
+    if any(folder.iterdir()) and not (folder / checkpoint.CONFIG).exists():
+        raise ConfigError(f"--out {folder} holds files but no run; name an empty or a new folder")
+
+
+def write_run(run: Run, folder: Path) -> None:
+    """Write every file of the run.
+
+    Raises:
+        DataError: If one cannot be written.
+    """
+    for name in OPTIONAL:
+        (folder / name).unlink(missing_ok=True)
+    about = {"data": run.source.as_json(), "k": run.k, "torch": torch.__version__}
+    run.model.save(folder, run=about)
+    write_text(folder / METRICS, json.dumps(run.metrics(), indent=2) + "\n")
+    if run.history:
+        write_text(folder / HISTORY, "".join(json.dumps(record) + "\n" for record in run.history))
+    if plots.available():
+        _draw(run, folder)
+    elif run.history:
+        note("no plots: they need matplotlib; pip install '.[plots]'")
+    write_text(folder / CARD, model_card(run, sorted(path.name for path in folder.iterdir())))
+
+
+def _draw(run: Run, folder: Path) -> None:
+    title = f"{run.label}, {run.data_name}"
+    if run.history:
+        plots.plot_curves(run.history, folder / CURVES, title)
+    weights = getattr(run.model, "layer_weights_", None)
+    if weights is not None:
+        counts = (
+            np.bincount(run.train.users, minlength=run.train.num_users),
+            np.bincount(run.train.items, minlength=run.train.num_items),
+        )
+        plots.plot_layer_weights(
+            weights, np.concatenate(counts), run.train.num_users, folder / LAYER_WEIGHTS, title
+        )

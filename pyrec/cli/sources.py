@@ -1,0 +1,148 @@
+"""The options that say where interactions come from, shared by the commands."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+import click
+import numpy as np
+
+from pyrec.data import Interactions
+from pyrec.data.load import Split, load_data
+from pyrec.errors import DataError
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+DATA_HELP = """
+
+DATA is a folder with train.txt and test.txt (lines "user item item ..."), or one file of interactions (CSV,
+TSV, Parquet, RecBole .inter, MovieLens u.data, ratings.dat, ratings.csv), which is split; --train and --test
+name two files instead. Without any, a built-in generated data set is used."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where interactions come from: the values of the options that `data_options` and `file_options` add."""
+
+    data: str | None = None
+    train: str | None = None
+    test: str | None = None
+    min_rating: float | None = None
+    split: float | Literal["time"] = 0.8
+    split_seed: int = 0
+    id_type: Literal["auto", "int", "str"] = "auto"
+
+    @classmethod
+    def take(cls, options: dict[str, Any]) -> Source:
+        """Return the source, taking its options out of a command's keyword arguments."""
+        values = {field.name: options.pop(field.name, field.default) for field in fields(cls)}
+        for name in ("data", "train", "test"):
+            values[name] = None if values[name] is None else str(Path(values[name]).resolve())
+        return cls(**values)
+
+    @classmethod
+    def from_json(cls, saved: object, where: str) -> Source:
+        """Return a source that `as_json` described.
+
+        Raises:
+            DataError: If the description is not one.
+        """
+        names = {field.name for field in fields(cls)}
+        if not isinstance(saved, Mapping) or set(saved) != names:
+            raise DataError(f"{where} does not say what it was trained on; name DATA, or --train and --test")
+        return cls(**saved)
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the description that a run folder keeps."""
+        return asdict(self)
+
+    @property
+    def given(self) -> bool:
+        """Whether the user named any data."""
+        return any(value is not None for value in (self.data, self.train, self.test))
+
+    def load(self) -> Split:
+        """Return the name, the training and the test part, the parts with common id maps.
+
+        Raises:
+            ConfigError: If the options contradict each other.
+            DataError: If a file is missing or malformed, or a part is empty.
+        """
+        return load_data(
+            self.data,
+            train=self.train,
+            test=self.test,
+            split=self.split,
+            min_rating=self.min_rating,
+            seed=self.split_seed,
+            id_type=self.id_type,
+        )
+
+
+def _split_value(
+    ctx: click.Context,  # noqa: ARG001
+    param: click.Parameter,  # noqa: ARG001
+    value: str,
+) -> float | Literal["time"]:
+    if value == "time":
+        return "time"
+    try:
+        return float(value)
+    except ValueError:
+        raise click.BadParameter(f"{value!r} is neither a fraction such as 0.8 nor 'time'") from None
+
+
+def file_options(command: Command) -> Command:
+    """Add DATA and the options about reading it to a command; `Source.take` reads them."""
+    for decorate in (
+        click.option(
+            "--id-type",
+            type=click.Choice(["auto", "int", "str"]),
+            default="auto",
+            show_default=True,
+            help="Read ids as integers or text.",
+        ),
+        click.option("--min-rating", type=float, metavar="X", help="Keep ratings from X up."),
+        click.option("--test", metavar="FILE", help="File of test interactions, with --train."),
+        click.option("--train", metavar="FILE", help="File of training interactions, with --test."),
+        click.argument("data", required=False),
+    ):
+        command = decorate(command)
+    return command
+
+
+def data_options(command: Command) -> Command:
+    """Add `file_options` and those about splitting one file."""
+    for decorate in (
+        click.option("--split-seed", type=int, default=0, show_default=True, help="Seed of a random split."),
+        click.option(
+            "--split",
+            callback=_split_value,
+            metavar="FRACTION|time",
+            default="0.8",
+            show_default=True,
+            help="How one file is split: the training share, drawn at random, or by time (older 80 %).",
+        ),
+        file_options,
+    ):
+        command = decorate(command)
+    return command
+
+
+def describe(name: str, train: Interactions, test: Interactions) -> str:
+    """Return what there is to say about the data, a line each."""
+    text = (
+        f"{name}: {train.num_users:,} users x {train.num_items:,} items, "
+        f"{len(train):,} training and {len(test):,} test interactions"
+    )
+    if overlap := _count_overlap(train, test):
+        text += f"\nnote: {overlap:,} test interactions are in the training set too and count as never found"
+    return text
+
+
+def _count_overlap(train: Interactions, test: Interactions) -> int:
+    keys = [x.users.astype(np.int64) * x.num_items + x.items for x in (train, test)]
+    return int(np.isin(keys[1], keys[0], assume_unique=True).sum())

@@ -1,0 +1,193 @@
+"""Evaluation: every test user's ranking against their test items, and what the rankings do to the items.
+
+Accuracy of one user's list ``i_1 .. i_k`` against their test items T, averaged over the users that have any
+(definitions of LightGCN, He et al., SIGIR 2020):
+
+- ``precision@k`` = hits / k
+- ``recall@k`` = hits / |T|
+- ``ndcg@k`` = Σ_j [i_j ∈ T] / log2(j + 1)  /  Σ_{j ≤ min(k, |T|)} 1 / log2(j + 1)
+- ``hit@k`` = 1 if there is any hit, else 0
+- ``mrr@k`` = 1 / position of the first hit, 0 without one
+- ``map@k`` = Σ_j [i_j ∈ T] precision@j / min(k, |T|)
+
+With c_i the number of lists that item i is in, n_i its training users, U the users and M the items:
+
+- ``coverage@k`` = |{i: c_i > 0}| / M
+- ``popularity@k`` = Σ c_i n_i / Σ c_i, the mean number of training users of a recommended item
+- ``novelty@k`` = Σ c_i (-log2(max(n_i, 1) / U)) / Σ c_i in bits: the mean self-information of a recommended
+  item (Zhou et al., PNAS 2010); an item without training users counts as having one
+- ``gini@k`` = Σ_j (2 j - M - 1) c_(j) / (M Σ c), over the counts sorted upwards, j = 1..M: 0 if all items are
+  recommended equally often, near 1 if a few take all
+
+An empty place of a short list is no hit and counts in no c_i.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from pyrec.data import Interactions
+from pyrec.errors import ConfigError, DataError, NotFittedError
+from pyrec.models.arguments import check_count
+from pyrec.models.base import Recommender
+from pyrec.ops.metrics import METRICS, ranking_metrics
+
+USER_METRICS: tuple[str, ...] = tuple(METRICS)
+ITEM_METRICS = ("coverage", "popularity", "novelty", "gini")
+MAX_K = 1024
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """The outcome of `evaluate`.
+
+    Attributes:
+        metrics: Each metric's value by name and cut-off: ``{"precision@20": 0.17, ...}``.
+        per_user: Each accuracy metric's values by user, float64 (num_users,): for significance tests.
+        users: The raw ids of those users (num_users,).
+        num_users: Users with test items.
+        seconds: Wall time of ranking and measuring.
+    """
+
+    metrics: dict[str, float]
+    per_user: dict[str, NDArray[np.float64]]
+    users: NDArray[Any]
+    num_users: int
+    seconds: float
+
+    def __getitem__(self, name: str) -> float:
+        return self.metrics[name]
+
+
+def evaluate(
+    model: Recommender,
+    test: Interactions,
+    k: int | Sequence[int] = (10, 20),
+    metrics: Sequence[str] | None = None,
+    batch_size: int = 4096,
+) -> Evaluation:
+    """Rank all items for every user with test items, leaving out their training items, and measure the lists.
+
+    Args:
+        model: A fitted model.
+        test: Held-out interactions, with the id maps of the model's training set.
+        k: Cut-off or cut-offs, each from 1 to the number of items and to 1,024.
+        metrics: Which of `USER_METRICS` and `ITEM_METRICS`; None for all.
+        batch_size: Users ranked at a time.
+
+    Returns:
+        The metrics' means and values by user.
+
+    Raises:
+        NotFittedError: If the model is not fitted.
+        DataError: If ``test`` is empty, has other users or items than the model, or ``k`` exceeds the items.
+        ConfigError: If a metric is unknown, or ``k`` or ``batch_size`` is out of range.
+    """
+    train = _check_test(model, test)
+    cutoffs = _check_cutoffs(k, train.num_items)
+    names = _check_metrics(metrics)
+    batch_size = check_count("batch_size", batch_size, 1, None, ConfigError)
+    started = time.perf_counter()
+    users = np.unique(test.users)
+    batches = [users[start : start + batch_size] for start in range(0, len(users), batch_size)]
+    lists = torch.cat([model.topk(batch, max(cutoffs))[0] for batch in batches])
+    per_user = _user_metrics(lists, users, test, cutoffs, names)
+    means = {name: float(values.mean()) for name, values in per_user.items()}
+    means |= _item_metrics(lists.numpy(), train, cutoffs, names)
+    ordered = {f"{name}@{cutoff}": means[f"{name}@{cutoff}"] for cutoff in cutoffs for name in names}
+    seconds = time.perf_counter() - started
+    return Evaluation(ordered, per_user, train.user_ids[users], len(users), seconds)
+
+
+def _user_metrics(
+    lists: torch.Tensor, users: NDArray[np.int32], test: Interactions, cutoffs: list[int], names: list[str]
+) -> dict[str, NDArray[np.float64]]:
+    """Return each accuracy metric's values (num_users,) from the ranked lists (num_users, k)."""
+    counts = np.diff(test.indptr)[
+        users
+    ]  # users without test items own no entry, so test.items is already theirs
+    indptr = np.concatenate([[0], np.cumsum(counts, dtype=np.int64)])
+    values = ranking_metrics(lists, torch.from_numpy(indptr), torch.from_numpy(test.items), cutoffs).numpy()
+    return {
+        f"{name}@{cutoff}": np.ascontiguousarray(values[:, at, USER_METRICS.index(name)])
+        for at, cutoff in enumerate(cutoffs)
+        for name in names
+        if name in USER_METRICS
+    }
+
+
+def _item_metrics(
+    lists: NDArray[np.int32], train: Interactions, cutoffs: list[int], names: list[str]
+) -> dict[str, float]:
+    """Return the metrics of what is recommended, from the ranked lists (num_users, k)."""
+    wanted = [name for name in names if name in ITEM_METRICS]
+    if not wanted:
+        return {}
+    users_of = np.bincount(train.items, minlength=train.num_items)
+    means: dict[str, float] = {}
+    for cutoff in cutoffs:
+        ids = lists[:, :cutoff]
+        counts = np.bincount(ids[ids >= 0], minlength=train.num_items)
+        values = _exposure(counts, users_of, train.num_users)
+        means |= {f"{name}@{cutoff}": values[name] for name in wanted}
+    return means
+
+
+def _exposure(counts: NDArray[np.integer], users_of: NDArray[np.integer], num_users: int) -> dict[str, float]:
+    """Return the item metrics from recommendation counts (M,) and training users (M,)."""
+    total, num_items = int(counts.sum()), len(counts)
+    if total == 0:
+        return dict.fromkeys(ITEM_METRICS, 0.0)
+    information = -np.log2(np.maximum(users_of, 1) / num_users)
+    places = 2 * np.arange(1, num_items + 1) - num_items - 1
+    return {
+        "coverage": float((counts > 0).mean()),
+        "popularity": float((counts * users_of).sum() / total),
+        "novelty": float((counts * information).sum() / total),
+        "gini": float((places * np.sort(counts)).sum() / (num_items * total)),
+    }
+
+
+def _check_test(model: Recommender, test: Interactions) -> Interactions:
+    """Return the model's training set after checking that ``test`` belongs to it."""
+    if not hasattr(model, "train_"):
+        raise NotFittedError(f"this {type(model).__name__} is not fitted; call fit(interactions) first")
+    train = model.train_
+    if len(test) == 0:
+        raise DataError(
+            "test is empty: no user has an item to find; check the file, the split or the rating filter"
+        )
+    have, expected = (test.num_users, test.num_items), (train.num_users, train.num_items)
+    if have != expected:
+        raise DataError(
+            f"test has {have[0]} users x {have[1]} items, the model {expected[0]} x {expected[1]}; "
+            "split one Interactions in two, or read both files together (read_pair), so that ids agree"
+        )
+    return train
+
+
+def _check_cutoffs(k: int | Sequence[int], num_items: int) -> list[int]:
+    cutoffs = [k] if isinstance(k, int) else list(k)
+    if not cutoffs:
+        raise ConfigError("k is empty; name a cut-off, such as 20")
+    checked = [check_count("k", cutoff, 1, MAX_K, ConfigError) for cutoff in cutoffs]
+    return sorted(
+        {check_count("k", cutoff, 1, num_items, DataError, "the number of items") for cutoff in checked}
+    )
+
+
+def _check_metrics(metrics: Sequence[str] | None) -> list[str]:
+    known = [*USER_METRICS, *ITEM_METRICS]
+    if metrics is None:
+        return known
+    unknown = [name for name in metrics if name not in known]
+    if unknown or not metrics:
+        raise ConfigError(f"metrics = {list(metrics)!r}: known are {', '.join(known)}")
+    return list(dict.fromkeys(metrics))

@@ -1,0 +1,21 @@
+"""The models, by the name that files and the command line use."""
+
+from pyrec.models.base import Recommender
+from pyrec.models.ease import EASE
+from pyrec.models.itemknn import ItemKNN
+from pyrec.models.popularity import Popularity
+from pyrec.models.svd import SVD
+from pyrec.models.vectors import EpochRecommender
+
+MODELS: dict[str, type[Recommender]] = {
+    model.model_name: model
+    for model in (
+        Popularity,
+        ItemKNN,
+        EASE,
+        SVD,
+    )
+}
+"""Every model by name; a new model is one line here. The first is the command line's default."""
+
+__all__ = ["EASE", "MODELS", "SVD", "EpochRecommender", "ItemKNN", "Popularity", "Recommender"]

@@ -1,0 +1,47 @@
+"""Checks of scalar arguments and hyperparameters, shared by every model and by evaluation."""
+
+from __future__ import annotations
+
+import math
+from numbers import Integral, Real
+
+
+def check_count(
+    name: str, value: object, low: int, high: int | None, error: type[Exception], bound: str = ""
+) -> int:
+    """Return ``value`` as an int inside ``[low, high]``.
+
+    Args:
+        name: The argument's name, for the message.
+        value: What the caller passed.
+        low: Smallest value allowed.
+        high: Largest value allowed, or None for no upper bound.
+        error: What to raise: `ConfigError` for a setting, `DataError` where the data sets the bound.
+        bound: What the upper bound is, in words (``"the number of items"``).
+
+    Raises:
+        error: If it is not an integer, or outside its range.
+    """
+    if not isinstance(value, Integral) or isinstance(value, bool):
+        raise error(f"{name} = {value!r} must be a whole number of at least {low}")
+    count = int(value)
+    if count < low:
+        raise error(f"{name} = {count} must be at least {low}")
+    if high is not None and count > high:
+        explained = f", {bound}" if bound else ""
+        raise error(f"{name} = {count} must be at most {high}{explained}; ask for fewer")
+    return count
+
+
+def check_real(name: str, value: object, error: type[Exception], *, positive: bool) -> float:
+    """Return ``value`` as a finite float that is above zero (``positive``) or at least zero.
+
+    Raises:
+        error: If it is not a finite number in that range.
+    """
+    if not isinstance(value, Real) or isinstance(value, bool) or not math.isfinite(value):
+        raise error(f"{name} = {value!r} must be a finite number")
+    number = float(value)
+    if number < 0 or (positive and number == 0):
+        raise error(f"{name} = {number} must be {'above' if positive else 'at least'} 0")
+    return number

@@ -1,0 +1,338 @@
+"""The contract that every model keeps: fit, recommend, similar items, save and load over a few hooks."""
+
+from __future__ import annotations
+
+import inspect
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from os import PathLike
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.sparse import csr_array
+
+from pyrec import checkpoint
+from pyrec.data import Interactions, as_interactions
+from pyrec.errors import ConfigError, DataError, NotFittedError
+from pyrec.models import raw_ids
+from pyrec.models.arguments import check_count
+from pyrec.state import State
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+QUERY_BYTES = 64 * 2**20
+"""Bound on a batch of query vectors, in bytes; users beyond it go into further batches."""
+
+
+class Recommender(ABC):
+    """A model that turns users into query vectors and ranks items for them.
+
+    The constructor only stores hyperparameters; `fit` checks them, trains and returns self; what it learns
+    ends in an underscore. Batches, masks, raw ids and files are written here, once; how a query ranks the
+    items is written in `VectorRecommender` (item vectors) and `ItemItemRecommender` (item-to-item weights). A
+    model names itself (`model_name`) and writes `fit`, `_query_from_items`, `_state` and `_restore`; it
+    overrides `_query_vectors` if a known user has a vector of its own.
+
+    Attributes:
+        model_name: The model's name in files and on the command line.
+        train_: The interactions that the model was fitted on.
+    """
+
+    model_name: ClassVar[str]
+    personal: ClassVar[bool] = True
+    """Whether users get different lists. If not, the model needs no history and compares no items."""
+    train_: Interactions
+
+    # What each model writes.
+
+    @abstractmethod
+    def fit(self, interactions: Any) -> Self:
+        """Learn from interactions: an `Interactions`, a scipy CSR (users x items) or a data frame."""
+
+    @abstractmethod
+    def _query_from_items(self, histories: csr_array) -> torch.Tensor:
+        """Return query vectors, float32 (Q, dim), for users known by their items alone.
+
+        Args:
+            histories: float32 ones (Q, num_items); row q holds the items of user q.
+        """
+
+    @abstractmethod
+    def _state(self) -> dict[str, NDArray[Any]]:
+        """Return the learned arrays by name, as `save` stores them."""
+
+    @abstractmethod
+    def _restore(self, state: State) -> None:
+        """Take the learned arrays back; ``train_`` is already set. The counterpart of `_state`."""
+
+    @abstractmethod
+    def _query_width(self) -> int:
+        """Return the length of a query vector."""
+
+    @abstractmethod
+    def _rank(
+        self, queries: torch.Tensor, k: int, seen: csr_array | None, allowed: torch.Tensor | None
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return the k best items of each query (Q, dim): ids int32 (Q, k) and scores float32 (Q, k).
+
+        Args:
+            queries: From `_query_vectors` or `_query_from_items`.
+            k: Items to return for each query.
+            seen: Items to leave out, (Q, num_items); None for none.
+            allowed: The only items to consider, int32 (A,), sorted; None for all.
+        """
+
+    @abstractmethod
+    def _rank_similar(
+        self, items: NDArray[np.int32], k: int, seen: csr_array
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return the k items most like each of ``items`` (Q,), without those in ``seen`` (Q, num_items)."""
+
+    # What a model may override.
+
+    def _query_vectors(self, users: NDArray[np.int32]) -> torch.Tensor:
+        """Return query vectors, float32 (Q, dim), of known users (Q,)."""
+        return self._query_from_items(self._histories(users))
+
+    # What every model offers.
+
+    def get_params(self) -> dict[str, Any]:
+        """Return the hyperparameters, by the names that the constructor takes."""
+        return {name: getattr(self, name) for name in inspect.signature(type(self)).parameters}
+
+    def __repr__(self) -> str:
+        params = ", ".join(f"{name}={value!r}" for name, value in self.get_params().items())
+        return f"{type(self).__name__}({params})"
+
+    def topk(
+        self,
+        user_indices: NDArray[np.integer],
+        k: int,
+        filter_seen: bool = True,
+        allowed: torch.Tensor | None = None,
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Rank items for known users, in internal ids: what `recommend` and `evaluate` stand on.
+
+        Args:
+            user_indices: Internal user ids, integer (B,).
+            k: Items a user, from 1 to the number of items.
+            filter_seen: Leave out what the user had in training.
+            allowed: Internal ids of the only items to consider, int32 (A,), sorted, unique; None for all.
+
+        Returns:
+            ids int32 (B, k) and scores float32 (B, k), best first; equal scores by smaller id. A list with
+            fewer than k items ends in id -1 and score -inf.
+
+        Raises:
+            NotFittedError: Before `fit`.
+            DataError: If a user id or ``k`` is out of range.
+        """
+        self._check_fitted()
+        k = check_count("k", k, 1, self.train_.num_items, DataError, "the number of items")
+        users = _check_users(user_indices, self.train_.num_users)
+        ids, scores = [], []
+        for batch in _batches(users, self._query_width()):
+            seen = self._histories(batch) if filter_seen else None
+            batch_ids, batch_scores = self._rank(self._query_vectors(batch), k, seen, allowed)
+            ids.append(batch_ids)
+            scores.append(batch_scores)
+        return torch.cat(ids), torch.cat(scores)
+
+    def recommend(
+        self, users: Any, n: int = 10, filter_seen: bool = True, items: Any | None = None
+    ) -> tuple[NDArray[Any], NDArray[np.float32]]:
+        """Recommend items to known users.
+
+        Args:
+            users: Raw user ids (B,).
+            n: Items a user, from 1 to the number of items.
+            filter_seen: Leave out what the user had in training.
+            items: Raw ids of the only items to choose from; None for all.
+
+        Returns:
+            Raw item ids (B, n) and scores float32 (B, n), best first. A list with fewer than n items ends in
+            scores of -inf and ids of -1 (integer ids) or ``""`` (string ids).
+
+        Raises:
+            NotFittedError: Before `fit`.
+            DataError: If a user or item is unknown (its position and value are named), or ``n`` out of range.
+        """
+        self._check_fitted()
+        n = self._check_n(n)
+        indices = self.train_.encode_users(users)
+        ids, scores = self.topk(indices, n, filter_seen, self._allowed(items))
+        return self._decode(ids, scores)
+
+    def recommend_for_items(
+        self, histories: Sequence[Any], n: int = 10, filter_seen: bool = True, items: Any | None = None
+    ) -> tuple[NDArray[Any], NDArray[np.float32]]:
+        """Recommend items to new users, known by what they had, without training again.
+
+        Args:
+            histories: For each new user the raw ids of their items; a repeated item counts once.
+            n: Items a user, from 1 to the number of items.
+            filter_seen: Leave out the history's own items.
+            items: Raw ids of the only items to choose from; None for all.
+
+        Returns:
+            Raw item ids (B, n) and scores float32 (B, n), as from `recommend`.
+
+        Raises:
+            NotFittedError: Before `fit`.
+            DataError: If an item is unknown, a history is empty, or ``n`` is out of range.
+        """
+        self._check_fitted()
+        n, allowed = self._check_n(n), self._allowed(items)
+        known = raw_ids.encode_histories(self.train_, histories, allow_empty=not self.personal)
+        ids, scores = [], []
+        for rows in _batches(np.arange(len(histories), dtype=np.int32), self._query_width()):
+            batch = known[rows]
+            batch_ids, batch_scores = self._rank(
+                self._query_from_items(batch), n, batch if filter_seen else None, allowed
+            )
+            ids.append(batch_ids)
+            scores.append(batch_scores)
+        return self._decode(torch.cat(ids), torch.cat(scores))
+
+    def similar_items(self, items: Any, n: int = 10) -> tuple[NDArray[Any], NDArray[np.float32]]:
+        """Return the items most like each given item, never itself.
+
+        Models of factors compare by the cosine of the item vectors, models of item-to-item weights by the
+        weight.
+
+        Args:
+            items: Raw item ids (B,).
+            n: Items to return for each, from 1 to the number of items.
+
+        Returns:
+            Raw item ids (B, n) and similarities float32 (B, n), as from `recommend`.
+
+        Raises:
+            NotFittedError: Before `fit`.
+            DataError: If an item is unknown or ``n`` is out of range.
+            ConfigError: If the model compares no items (popularity).
+        """
+        self._check_fitted()
+        if not self.personal:
+            raise ConfigError(
+                f"{type(self).__name__} knows no likeness of items; use itemknn, ease, svd or lightgcn"
+            )
+        n = self._check_n(n)
+        indices = self.train_.encode_items(items)
+        ids, scores = [], []
+        for batch in _batches(indices, self._query_width()):
+            itself = one_hot_rows(batch, self.train_.num_items)
+            batch_ids, batch_scores = self._rank_similar(batch, n, itself)
+            ids.append(batch_ids)
+            scores.append(batch_scores)
+        return self._decode(torch.cat(ids), torch.cat(scores))
+
+    def save(self, directory: str | PathLike[str], run: Mapping[str, Any] | None = None) -> None:
+        """Write ``model.safetensors`` and ``config.json`` into ``directory``, which is made if need be.
+
+        Each file is replaced in one step, and the second holds the first one's hash, so that a save cut short
+        is noticed by `load`.
+
+        Args:
+            directory: Where to write.
+            run: Anything JSON can hold, kept in ``config.json`` under ``"run"``.
+
+        Raises:
+            NotFittedError: Before `fit`.
+            DataError: If the folder cannot be written.
+        """
+        self._check_fitted()
+        checkpoint.write(directory, self.model_name, self.get_params(), self._state(), self.train_, run)
+
+    @classmethod
+    def load(cls, directory: str | PathLike[str]) -> Self:
+        """Read a saved model back. On `Recommender` any model loads; on a model's own class only that model.
+
+        Raises:
+            DataError: If a file is missing, torn, altered, or holds another model.
+        """
+        from pyrec.models import MODELS  # the table names every subclass of this class
+
+        saved = checkpoint.read(directory)
+        model_class = MODELS.get(saved.model_name)
+        if model_class is None:
+            raise DataError(f"{directory} holds model {saved.model_name!r}; known are {', '.join(MODELS)}")
+        if not issubclass(model_class, cls):
+            raise DataError(
+                f"{directory} holds a {model_class.__name__}, not a {cls.__name__}; "
+                f"use {model_class.__name__}.load"
+            )
+        model = saved.build(model_class)
+        model.train_ = saved.interactions
+        model._restore(saved.state)
+        return model
+
+    def _check_fitted(self) -> None:
+        if not hasattr(self, "train_"):
+            raise NotFittedError(f"this {type(self).__name__} is not fitted; call fit(interactions) first")
+
+    def _check_n(self, n: int) -> int:
+        return check_count("n", n, 1, self.train_.num_items, DataError, "the number of items")
+
+    @staticmethod
+    def _training_set(interactions: Any) -> Interactions:
+        """Return what `fit` was given as `Interactions`; an empty set is a `DataError`."""
+        train = as_interactions(interactions)
+        if len(train) == 0:
+            raise DataError(
+                "interactions is empty: there is nothing to learn from; check the file or the filter"
+            )
+        return train
+
+    def _histories(self, users: NDArray[np.int32]) -> csr_array:
+        """Return the training rows of ``users`` (Q,): float32 ones (Q, num_items)."""
+        rows: csr_array = self.train_.to_csr()[users]
+        return rows
+
+    def _allowed(self, items: Any | None) -> torch.Tensor | None:
+        if items is None:
+            return None
+        indices = self.train_.encode_items(items)
+        if len(indices) == 0:
+            raise DataError(
+                "items is empty, so nothing can be recommended; name an item, or pass None for all"
+            )
+        return torch.from_numpy(np.unique(indices))
+
+    def _decode(self, ids: torch.Tensor, scores: torch.Tensor) -> tuple[NDArray[Any], NDArray[np.float32]]:
+        return raw_ids.decode(self.train_.item_ids, ids.numpy()), scores.numpy()
+
+
+def one_hot_rows(items: NDArray[np.int32], num_items: int) -> csr_array:
+    """Return float32 (Q, num_items) with a single one in row q, at ``items[q]``."""
+    ones = np.ones(len(items), dtype=np.float32)
+    return csr_array((ones, items, np.arange(len(items) + 1)), shape=(len(items), num_items))
+
+
+def row_tensors(rows: csr_array | None) -> tuple[torch.Tensor | None, torch.Tensor | None]:
+    """Return the indptr int64 (Q + 1,) and indices int32 (n,) of ``rows`` (Q, num_items)."""
+    if rows is None:
+        return None, None
+    return torch.from_numpy(rows.indptr.astype(np.int64)), torch.from_numpy(rows.indices.astype(np.int32))
+
+
+def _batches(rows: NDArray[np.int32], width: int) -> list[NDArray[np.int32]]:
+    """Cut ``rows`` so that a batch of float32 queries stays within `QUERY_BYTES`; at least one batch."""
+    size = max(1, QUERY_BYTES // (4 * max(1, width)))
+    return [rows[start : start + size] for start in range(0, max(1, len(rows)), size)]
+
+
+def _check_users(user_indices: NDArray[np.integer], num_users: int) -> NDArray[np.int32]:
+    users = np.asarray(user_indices)
+    if users.ndim != 1 or users.dtype.kind not in "iu":
+        raise DataError(
+            f"user_indices must be one-dimensional whole numbers; got {users.dtype} of shape {users.shape}"
+        )
+    wrong = np.flatnonzero((users < 0) | (users >= num_users))
+    if len(wrong):
+        at = int(wrong[0])
+        raise DataError(f"user_indices[{at}] = {users[at]}, but there are {num_users} users")
+    return users.astype(np.int32)

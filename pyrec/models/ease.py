@@ -1,0 +1,92 @@
+"""EASE, a linear autoencoder in closed form (Steck, "Embarrassingly Shallow Autoencoders", WWW 2019)."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.linalg import lapack
+from scipy.sparse import csr_array
+
+from pyrec.data import Interactions
+from pyrec.errors import ConfigError, DataError
+from pyrec.models.arguments import check_real
+from pyrec.models.item_item import ItemItemRecommender
+from pyrec.state import State
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+
+class EASE(ItemItemRecommender):
+    """Least squares ``min_B |R - R B|² + reg |B|²`` with ``diag(B) = 0``.
+
+    With ``P = (RᵀR + reg I)⁻¹``: ``B_ij = -P_ij / P_jj`` off the diagonal. Solved in float64, kept in
+    float32.
+
+    Attributes:
+        weights_: B, float32 (num_items, num_items).
+    """
+
+    model_name: ClassVar[str] = "ease"
+    weights_: NDArray[np.float32]
+
+    def __init__(self, reg: float = 400.0) -> None:
+        """Store the hyperparameters.
+
+        Args:
+            reg: λ, the L2 penalty on B; above 0.
+        """
+        self.reg = reg
+
+    def fit(self, interactions: Any) -> Self:
+        """Solve for B: time O(num_items³), memory 20 bytes times num_items². See `Recommender.fit`.
+
+        Raises:
+            ConfigError: If ``reg`` is not above 0.
+            DataError: If there is nothing to learn from, or B would not fit into memory.
+        """
+        reg = check_real("reg", self.reg, ConfigError, positive=True)
+        train = self._training_set(interactions)
+        _check_memory(train.num_items)
+        self.weights_ = _solve(train, reg)
+        self.train_ = train
+        return self
+
+    def _scores(self, histories: csr_array) -> NDArray[np.float32]:
+        return np.asarray(histories @ self.weights_, dtype=np.float32)
+
+    def _state(self) -> dict[str, NDArray[Any]]:
+        return {"weights": self.weights_}
+
+    def _restore(self, state: State) -> None:
+        num_items = self.train_.num_items
+        self.weights_ = state.array("weights", np.float32, (num_items, num_items))
+
+
+def _solve(train: Interactions, reg: float) -> NDArray[np.float32]:
+    matrix = train.to_csr().astype(np.float64)
+    gram = (matrix.T @ matrix).toarray(order="F")
+    gram[np.diag_indices_from(gram)] += reg
+    factor, failed = lapack.dpotrf(gram, lower=1, overwrite_a=1)
+    if failed:
+        raise ConfigError(f"reg = {reg} is too small: RᵀR + reg I is singular in float64; raise it")
+    inverse, _ = lapack.dpotri(factor, lower=1, overwrite_c=1)
+    diagonal = np.diag(inverse).copy()
+    weights = np.tril(inverse, -1).astype(np.float32)  # only the lower triangle of the symmetric P is filled
+    weights += weights.T
+    weights /= -diagonal.astype(np.float32)
+    return np.ascontiguousarray(weights)
+
+
+def _check_memory(num_items: int) -> None:
+    """Refuse a system that this machine cannot hold, before the operating system ends the process."""
+    needed = 20 * num_items**2  # P in float64, its triangle in float64 and B in float32
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    if needed > memory:
+        raise DataError(
+            f"EASE needs {needed / 2**30:.1f} GiB for {num_items} items, "
+            f"this machine has {memory / 2**30:.1f}; drop rare items, or use itemknn or lightgcn"
+        )

@@ -1,0 +1,78 @@
+"""Models of item-to-item weights: a user's scores are the sum of the weight rows of the user's items."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.sparse import csr_array
+
+from pyrec.models.base import Recommender, one_hot_rows, row_tensors
+from pyrec.ops.topk import topk
+
+ROWS_PER_CALL = 16
+
+
+class ItemItemRecommender(Recommender):
+    """Scores ``s_u = r_u W``, where ``r_u`` is the user's row of ones and ``W`` (num_items, num_items).
+
+    A query is the user's row of scores, made by a sparse product: that costs |r_u| rows of W and not
+    num_items of them, as an inner product with the columns of a dense W would.
+    """
+
+    @abstractmethod
+    def _scores(self, histories: csr_array) -> NDArray[np.float32]:
+        """Return ``histories @ W``, float32 (Q, num_items), dense."""
+
+    def _query_from_items(self, histories: csr_array) -> torch.Tensor:
+        return torch.from_numpy(self._scores(histories))
+
+    def _query_width(self) -> int:
+        return self.train_.num_items
+
+    def _rank(
+        self, queries: torch.Tensor, k: int, seen: csr_array | None, allowed: torch.Tensor | None
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        return rank_rows(queries, k, seen, allowed)
+
+    def _rank_similar(
+        self, items: NDArray[np.int32], k: int, seen: csr_array
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        weights = self._query_from_items(one_hot_rows(items, self.train_.num_items))
+        return rank_rows(weights, k, seen, None)
+
+
+def rank_rows(
+    scores: torch.Tensor, k: int, seen: csr_array | None, allowed: torch.Tensor | None
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return the k best columns of each row of finished scores, by the top-k kernel.
+
+    With ``S`` a few rows of scores, ``I (Sᵀ)ᵀ = S``: the queries are the rows of a small identity and the
+    item vectors the columns of ``S``. The products by 0 and 1 are exact, so the scores come back to the bit.
+
+    Args:
+        scores: float32 (Q, num_items), finite.
+        k: Columns to return for each row.
+        seen: Columns to leave out of each row, (Q, num_items); None for none.
+        allowed: The only columns to consider, int32 (A,), sorted; None for all.
+
+    Returns:
+        ids int32 (Q, k) and scores float32 (Q, k).
+    """
+    ids = torch.empty(len(scores), k, dtype=torch.int32)
+    best = torch.empty(len(scores), k)
+    for start in range(0, len(scores), ROWS_PER_CALL):
+        rows = slice(start, start + ROWS_PER_CALL)
+        chunk = scores[rows]
+        indptr, indices = row_tensors(None if seen is None else seen[rows])
+        ids[rows], best[rows] = topk(
+            torch.eye(len(chunk)),
+            chunk.T.contiguous(),
+            k,
+            seen_indptr=indptr,
+            seen_indices=indices,
+            allowed=allowed,
+        )
+    return ids, best

@@ -1,0 +1,75 @@
+"""Models of vectors: an item's score is the inner product of the query's and the item's vector."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.sparse import csr_array
+
+from pyrec.data import Interactions
+from pyrec.models.base import Recommender, row_tensors
+from pyrec.ops.topk import topk
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+
+class VectorRecommender(Recommender):
+    """Scores by ``q · v_i``, ranks by the top-k kernel, and compares items by the cosine of their vectors."""
+
+    @abstractmethod
+    def _item_vectors(self) -> torch.Tensor:
+        """Return the items' vectors, float32 (num_items, dim), contiguous, on the CPU."""
+
+    def _query_width(self) -> int:
+        return self._item_vectors().shape[1]
+
+    def _rank(
+        self, queries: torch.Tensor, k: int, seen: csr_array | None, allowed: torch.Tensor | None
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        indptr, indices = row_tensors(seen)
+        return topk(
+            queries, self._item_vectors(), k, seen_indptr=indptr, seen_indices=indices, allowed=allowed
+        )
+
+    def _rank_similar(
+        self, items: NDArray[np.int32], k: int, seen: csr_array
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        vectors = torch.nn.functional.normalize(self._item_vectors(), dim=1)
+        queries = vectors[torch.from_numpy(items).long()]
+        indptr, indices = row_tensors(seen)
+        return topk(queries, vectors, k, seen_indptr=indptr, seen_indices=indices)
+
+
+class EpochRecommender(VectorRecommender):
+    """A model of vectors that trains by epochs: `fit` takes a validation set and tells of each epoch.
+
+    Attributes:
+        history_: One record an epoch: ``epoch``, ``loss``, ``seconds`` and what callbacks added.
+        layer_weights_: Learned weights of the layers, float32 (layers,), or (num_users + num_items, layers)
+            with users first; None where none are learned.
+    """
+
+    history_: list[dict[str, Any]]
+    layer_weights_: NDArray[np.float32] | None
+
+    @abstractmethod
+    def fit(
+        self,
+        interactions: Any,
+        validation: Interactions | None = None,
+        callback: Callable[[Recommender, dict[str, Any]], None] | None = None,
+    ) -> Self:
+        """Learn from interactions.
+
+        Args:
+            interactions: As for `Recommender.fit`.
+            validation: Held-out interactions (the same id maps) for early stopping.
+            callback: Called after each epoch with the model, which can recommend by then, and the epoch's
+                record, to which it may add entries.
+        """
