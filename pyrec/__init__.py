@@ -12,3 +12,27 @@ except ImportError as error:
     ) from error
 
 _core.isa()  # an instruction set that PYREC_ISA names and this machine lacks is an error now, not later
+
+from pyrec import data  # noqa: E402
+from pyrec.errors import ConfigError, DataError, NotFittedError, PyrecError  # noqa: E402
+from pyrec.evaluate import Evaluation, evaluate  # noqa: E402
+from pyrec.graph import Graph  # noqa: E402
+from pyrec.models import EASE, MF, SVD, ItemKNN, LightGCN, Popularity, Recommender  # noqa: E402
+
+__all__ = [
+    "EASE",
+    "MF",
+    "SVD",
+    "ConfigError",
+    "DataError",
+    "Evaluation",
+    "Graph",
+    "ItemKNN",
+    "LightGCN",
+    "NotFittedError",
+    "Popularity",
+    "PyrecError",
+    "Recommender",
+    "data",
+    "evaluate",
+]

@@ -27,17 +27,19 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from pyrec.arguments import check_count
 from pyrec.data import Interactions
 from pyrec.errors import ConfigError, DataError, NotFittedError
-from pyrec.models.arguments import check_count
-from pyrec.models.base import Recommender
 from pyrec.ops.metrics import METRICS, ranking_metrics
+
+if TYPE_CHECKING:
+    from pyrec.models.base import Recommender
 
 USER_METRICS: tuple[str, ...] = tuple(METRICS)
 ITEM_METRICS = ("coverage", "popularity", "novelty", "gini")

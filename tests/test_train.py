@@ -1,24 +1,130 @@
 """A training step against plain torch, and the same bits whatever the threads."""
 
-
 import torch
-from pyrec.models.combine import make_combine
 
+from pyrec.models.combine import make_combine
 from pyrec.models.network import LightGCNNetwork
 from pyrec.train import Settings
 
 DIM, N_LAYERS, REG = 16, 3, 1e-2
-COMBINES = ["mean", "weighted", "attention", "self-attention"]
+REFERENCES = {
+    "mean": lambda module, layers: reference_train.mean(layers),
+    "weighted": lambda module, layers: reference_combine.combine_weighted(layers, module.layer_alpha()),
+    "attention": lambda module, layers: reference_combine.combine_attention(
+        layers, module.weight, module.bias, module.vector
+    )[0],
+    "self-attention": lambda module, layers: reference_combine.combine_self_attention(
+        layers, module.w_query, module.w_key, module.w_value, module.n_heads
+    )[0],
+}
 SETTINGS = Settings(
     loss="bpr", batch_size=64, learning_rate=1e-2, reg=REG, temperature=0.2, num_negatives=None, seed=3
 )
 
 
-def make_network(graph, kind):
+def make_network(graph: Graph, kind: str) -> LightGCNNetwork:
     generator = torch.Generator().manual_seed(0)
     combine = make_combine(kind, N_LAYERS, DIM, hidden=8, n_heads=2, generator=generator)
     network = LightGCNNetwork(graph.num_nodes, DIM, N_LAYERS, combine, generator)
     with torch.no_grad():  # away from the uniform start, where some gradients are zero
         for parameter in combine.parameters():
             parameter += 0.3 * torch.randn(parameter.shape, generator=generator)
+        network.embedding *= 10
     return network
+
+
+def restricted_loss(trainer, batch):
+    return trainer.loss(batch)
+
+
+def whole_loss(trainer, batch):
+    """The same loss from the vectors of all nodes."""
+    network = trainer.network
+    layers = propagate(network.embedding, trainer.graph, N_LAYERS)
+    vectors, ego = network.combine(layers)[batch.rows], layers[0][batch.rows]
+    users, positives, negatives = batch.ends(vectors)
+    counts = torch.bincount(batch.position).float()
+    ranking = loss.bpr(users, positives, negatives.view(batch.size, 1, DIM))
+    return ranking + REG * loss.l2_penalty(ego, counts, batch.size)
+
+
+@pytest.mark.parametrize("ours", [restricted_loss, whole_loss])
+@pytest.mark.parametrize("kind", list(REFERENCES))
+def test_a_step_equals_plain_torch(kind, ours):
+    """Loss and every gradient, to 1e-5 of the largest, against autograd in float64."""
+    graph = random_graph(60, 50, 0.15)
+    trainer = Trainer(make_network(graph, kind), graph, SETTINGS)
+    batch = trainer.batch(0, 0, 64)
+    total = ours(trainer, batch)
+    total.backward()
+
+    wide = make_network(graph, kind).double()
+    triples = tuple(ids.flatten().long() for ids in batch.triples)
+    adjacency = normalised_adjacency(graph, torch.float64)
+    expected = reference_train.loss(
+        wide.embedding,
+        adjacency,
+        N_LAYERS,
+        lambda layers: REFERENCES[kind](wide.combine, layers),
+        triples,
+        graph.num_users,
+        REG,
+    )
+    expected.backward()
+    assert total.item() == pytest.approx(expected.item(), rel=1e-5)
+    for (name, mine), theirs in zip(trainer.network.named_parameters(), wide.parameters(), strict=True):
+        limit = 1e-5 * float(theirs.grad.abs().max())
+        assert limit > 0, name
+        torch.testing.assert_close(mine.grad.double(), theirs.grad, rtol=0, atol=limit, msg=name)
+
+
+def test_the_softmax_loss_is_the_cross_entropy_over_all_items():
+    graph = random_graph(30, 20, 0.2)
+    settings = replace(SETTINGS, loss="softmax", reg=0.0)
+    trainer = Trainer(make_network(graph, "mean"), graph, settings)
+    assert trainer.full_softmax
+    batch = trainer.batch(0, 0, 32)
+    vectors = functional.normalize(trainer.network.all_nodes(graph), dim=1)
+    logits = vectors[batch.triples.users.long()] @ vectors[graph.num_users :].T / settings.temperature
+    expected = functional.cross_entropy(logits, batch.triples.positives.long())
+    assert trainer.loss(batch).item() == pytest.approx(expected.item(), rel=1e-5)
+
+
+def test_the_sampled_softmax_leaves_out_ones_own_positive():
+    users, items = (
+        functional.normalize(torch.randn(2, 4), dim=1),
+        functional.normalize(torch.randn(3, 4), dim=1),
+    )
+    is_positive = torch.tensor([[False, True, False], [False, False, False]])
+    result = loss.sampled_softmax(users, items[1:], items, is_positive, 0.5)
+    first = torch.logsumexp(users[0] @ items[[1, 0, 2]].T / 0.5, 0) - users[0] @ items[1] / 0.5
+    second = torch.logsumexp(users[1] @ items[[2, 0, 1, 2]].T / 0.5, 0) - users[1] @ items[2] / 0.5
+    assert result.item() == pytest.approx(float(first + second) / 2, rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"combine": "mean"},
+        {"combine": "attention"},
+        {"combine": "self-attention"},
+        {"combine": "weighted", "loss": "softmax"},
+        {"loss": "softmax", "num_negatives": 2},
+    ],
+)
+def test_the_same_seed_gives_the_same_bits_at_any_number_of_threads(threads, arguments):
+    train = synthetic(400, 300, interactions_per_user=15)
+    digests = set()
+    for count in (1, 2, 3, 7):
+        threads(count)
+        model = LightGCN(embedding_size=32, epochs=2, learning_rate=1e-2, seed=4, **arguments).fit(train)
+        parameters = [value.numpy().tobytes() for value in model.network_.state_dict().values()]
+        vectors = model.user_vectors_.numpy().tobytes() + model.item_vectors_.numpy().tobytes()
+        digests.add(hashlib.sha256(b"".join(parameters) + vectors).hexdigest())
+    assert len(digests) == 1
+
+
+def test_another_seed_gives_other_bits():
+    train = synthetic(100, 80, interactions_per_user=10)
+    one, other = (LightGCN(embedding_size=8, epochs=1, seed=seed).fit(train) for seed in (0, 1))
+    assert not torch.equal(one.user_vectors_, other.user_vectors_)

@@ -3,6 +3,7 @@
 from pyrec.models.base import Recommender
 from pyrec.models.ease import EASE
 from pyrec.models.itemknn import ItemKNN
+from pyrec.models.lightgcn import MF, LightGCN
 from pyrec.models.popularity import Popularity
 from pyrec.models.svd import SVD
 from pyrec.models.vectors import EpochRecommender
@@ -10,6 +11,8 @@ from pyrec.models.vectors import EpochRecommender
 MODELS: dict[str, type[Recommender]] = {
     model.model_name: model
     for model in (
+        LightGCN,
+        MF,
         Popularity,
         ItemKNN,
         EASE,
@@ -18,4 +21,14 @@ MODELS: dict[str, type[Recommender]] = {
 }
 """Every model by name; a new model is one line here. The first is the command line's default."""
 
-__all__ = ["EASE", "MODELS", "SVD", "EpochRecommender", "ItemKNN", "Popularity", "Recommender"]
+__all__ = [
+    "EASE",
+    "MF",
+    "MODELS",
+    "SVD",
+    "EpochRecommender",
+    "ItemKNN",
+    "LightGCN",
+    "Popularity",
+    "Recommender",
+]

@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from pyrec import checkpoint
+from pyrec.arguments import check_count
 from pyrec.data import Interactions, as_interactions
 from pyrec.errors import ConfigError, DataError, NotFittedError
 from pyrec.models import raw_ids
-from pyrec.models.arguments import check_count
 from pyrec.state import State
 
 if TYPE_CHECKING:

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from scipy.linalg import lapack
 from scipy.sparse import csr_array
 
+from pyrec.arguments import check_real
 from pyrec.data import Interactions
 from pyrec.errors import ConfigError, DataError
-from pyrec.models.arguments import check_real
 from pyrec.models.item_item import ItemItemRecommender
 from pyrec.state import State
 

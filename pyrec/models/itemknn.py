@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
+from pyrec.arguments import check_count, check_real
 from pyrec.data import Interactions
 from pyrec.errors import ConfigError
-from pyrec.models.arguments import check_count, check_real
 from pyrec.models.item_item import ItemItemRecommender
 from pyrec.state import State
 

@@ -10,19 +10,19 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pyrec.arguments import check_count, check_real
-from pyrec.evaluate import evaluate
-from pyrec.models.base import Recommender
-from pyrec.models.combine import make_combine
-from pyrec.models.vectors import EpochRecommender
-from pyrec.state import State
 from scipy.sparse import csr_array
 from torch import Tensor
 
+from pyrec.arguments import check_count, check_real
 from pyrec.data import Interactions, split_random
 from pyrec.errors import ConfigError, DataError
+from pyrec.evaluate import evaluate
 from pyrec.graph import Graph
+from pyrec.models.base import Recommender
+from pyrec.models.combine import make_combine
 from pyrec.models.network import LightGCNNetwork
+from pyrec.models.vectors import EpochRecommender
+from pyrec.state import State
 from pyrec.train import Settings, Trainer
 
 if TYPE_CHECKING:
@@ -266,14 +266,16 @@ class LightGCN(EpochRecommender):
     # Hyperparameters.
 
     def _make_network(self, num_nodes: int) -> LightGCNNetwork:
+        # Generators apart, so that every way to combine starts from the same embeddings.
         generator = torch.Generator().manual_seed(self.seed)
+        combine_generator = torch.Generator().manual_seed(self.seed + 1)
         combine = make_combine(
             self.combine,
             self.n_layers,
             self.embedding_size,
             hidden=self.attention_size,
             n_heads=self.n_heads,
-            generator=generator,
+            generator=combine_generator,
         )
         return LightGCNNetwork(num_nodes, self.embedding_size, self.n_layers, combine, generator)
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import torch
-from pyrec.models.combine import Combine
 from torch import Tensor, nn
 
 from pyrec.graph import Graph
+from pyrec.models.combine import Combine
 from pyrec.ops.propagate import propagate, propagate_sum
 
 INITIAL_STD = 0.1

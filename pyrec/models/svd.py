@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 from scipy.sparse.linalg import svds
 
+from pyrec.arguments import check_count
 from pyrec.data import Interactions
 from pyrec.errors import ConfigError
-from pyrec.models.arguments import check_count
 from pyrec.models.vectors import VectorRecommender
 from pyrec.state import State
 

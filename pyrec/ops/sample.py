@@ -30,6 +30,9 @@ class Triples(NamedTuple):
 class Sampler:
     """Draws the triples of an epoch, whole or in parts.
 
+    Raises:
+        DataError: No user has both an item and one that is missing.
+
     Attributes:
         num_samples: Triples in an epoch: the interactions of all users who lack at least one item.
         full_users: Users who own every item; they have no negative and are skipped.
@@ -45,6 +48,12 @@ class Sampler:
         self.empty_users = int((degree == 0).sum())
         self.eligible = torch.nonzero(~full[self.users.long()]).flatten() if self.full_users else None
         self.num_samples = len(self.users if self.eligible is None else self.eligible)
+        if self.num_samples == 0:
+            raise DataError(
+                "no user has an item to learn from and one to compare it with: of "
+                f"{graph.num_users} users {self.empty_users} have no interaction and {self.full_users} "
+                f"have all {graph.num_items} items"
+            )
 
     def sample(
         self, seed: int, epoch: int, first: int = 0, count: int | None = None, num_negatives: int = 1
@@ -60,14 +69,7 @@ class Sampler:
 
         Raises:
             ConfigError: A number outside its range.
-            DataError: The graph has users but none of them has a negative.
         """
-        if self.num_samples == 0:
-            raise DataError(
-                "no user has an item to learn from and one to compare it with: of "
-                f"{self.graph.num_users} users {self.empty_users} have no interaction and {self.full_users} "
-                f"have all {self.graph.num_items} items"
-            )
         count = self.num_samples - first if count is None else count
         for name, value, low, high in (
             ("seed", seed, 0, 2**63 - 1),

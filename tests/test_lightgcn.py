@@ -1,0 +1,190 @@
+import numpy as np
+import pytest
+import torch
+
+from pyrec.data import Interactions, split_random, synthetic
+from pyrec.errors import ConfigError, DataError
+from pyrec.evaluate import evaluate
+from pyrec.models import MF, LightGCN, Popularity
+
+SMALL = {"embedding_size": 16, "epochs": 3, "batch_size": 256, "learning_rate": 1e-2}
+COMBINES = ["mean", "weighted", "attention", "self-attention"]
+
+
+@pytest.fixture(scope="module")
+def split():
+    return split_random(synthetic(300, 200, interactions_per_user=12, num_groups=5))
+
+
+@pytest.mark.parametrize("loss", ["bpr", "softmax"])
+@pytest.mark.parametrize("combine", COMBINES)
+def test_every_combination_learns(split, combine, loss):
+    train, test = split
+    model = LightGCN(**SMALL | {"epochs": 25}, combine=combine, loss=loss).fit(train)
+    losses = [record["loss"] for record in model.history_]
+    assert losses[-1] < 0.9 * losses[0]
+    assert (
+        evaluate(model, test, 20)["recall@20"]
+        > 1.2 * evaluate(Popularity().fit(train), test, 20)["recall@20"]
+    )
+
+
+def test_it_beats_popularity_clearly_on_the_generated_data():
+    train, test = split_random(synthetic())
+    model = LightGCN(epochs=40, learning_rate=1e-2).fit(train)
+    ours, popular = (evaluate(m, test, 20)["recall@20"] for m in (model, Popularity().fit(train)))
+    assert ours > 1.5 * popular
+
+
+@pytest.mark.parametrize("combine", COMBINES)
+def test_layer_weights_start_uniform_and_are_learned(split, combine):
+    model = LightGCN(**SMALL, combine=combine).fit(split[0])
+    if combine == "mean":
+        assert model.layer_weights_ is None
+        return
+    weights = np.atleast_2d(model.layer_weights_)
+    assert weights.shape in {(1, 4), (500, 4)}
+    np.testing.assert_allclose(weights.sum(1), 1, atol=1e-5)
+    assert weights.std() > 1e-5
+    start = LightGCN(**SMALL | {"epochs": 1, "learning_rate": 1e-12}, combine=combine).fit(split[0])
+    np.testing.assert_allclose(start.layer_weights_, 0.25, atol=1e-6)
+    mean = LightGCN(**SMALL | {"epochs": 1, "learning_rate": 1e-12}).fit(split[0])
+    torch.testing.assert_close(start.user_vectors_, mean.user_vectors_)
+
+
+def test_a_new_user_with_a_known_users_items_gets_a_like_list(split):
+    train, _ = split
+    model = LightGCN(**SMALL | {"epochs": 30}).fit(train)
+    users = train.user_ids[:20]
+    histories = [train.item_ids[train.items[train.users == user]] for user in range(20)]
+    known, _ = model.recommend(users, n=20)
+    new, scores = model.recommend_for_items(histories, n=20)
+    overlap = [len(set(a) & set(b)) / 20 for a, b in zip(known, new, strict=True)]
+    assert np.mean(overlap) > 0.5
+    assert (np.diff(scores) <= 0).all()
+    assert not any(set(history) & set(row) for history, row in zip(histories, new, strict=True))
+
+
+def test_a_new_users_vector_is_the_propagated_one():
+    """Against the definition: a graph with one more user whose own embedding is zero."""
+    train = synthetic(30, 20, interactions_per_user=6, num_groups=4)
+    model = LightGCN(**SMALL | {"epochs": 2}).fit(train)
+    history = np.array([2, 5, 11])
+    user = train.num_users
+    longer = Interactions.from_arrays(
+        np.append(train.users, [user] * 3),
+        np.append(train.items, history),
+        user_ids=np.arange(user + 1),
+        item_ids=np.arange(20),
+    )
+    table = model.network_.embedding.detach().double()
+    table = torch.cat([table[:user], torch.zeros(1, 16), table[user:]])
+    one_sided = adjacency_of(longer, degrees_of=train)
+    layers = [table]
+    for _ in range(3):
+        layers.append(one_sided @ layers[-1])
+    expected = torch.stack(layers).mean(0)[user]
+    vectors = model._query_from_items(longer.to_csr()[[user]])
+    torch.testing.assert_close(vectors[0].double(), expected, rtol=1e-4, atol=1e-6)
+
+
+def adjacency_of(interactions, degrees_of):
+    """D^-1/2 A D^-1/2 where the known items neither see the new user nor count them in their degree."""
+    users, items = interactions.num_users, interactions.num_items
+    adjacency = torch.zeros(users + items, users + items, dtype=torch.float64)
+    adjacency[interactions.users, users + interactions.items] = 1
+    adjacency[users + degrees_of.items, degrees_of.users] = 1
+    degree = adjacency.sum(1).clamp(min=1)
+    return adjacency / (degree[:, None] * degree[None, :]).sqrt()
+
+
+def test_mf_is_lightgcn_without_layers(split):
+    arguments = SMALL | {"seed": 5}
+    mf, lightgcn = MF(**arguments).fit(split[0]), LightGCN(**arguments, n_layers=0).fit(split[0])
+    assert torch.equal(mf.user_vectors_, lightgcn.user_vectors_)
+    assert "n_layers" not in mf.get_params()
+    ids, _ = mf.recommend_for_items([split[0].item_ids[:3]], n=5)
+    assert ids.shape == (1, 5)
+
+
+def test_validation_chooses_the_epoch_and_stops(split):
+    model = LightGCN(**SMALL | {"epochs": 200, "learning_rate": 0.1}, validation=0.2, patience=3).fit(
+        split[0]
+    )
+    scores = [record["validation_ndcg@20"] for record in model.history_]
+    assert model.best_epoch_ == int(np.argmax(scores)) + 1
+    assert len(scores) == model.best_epoch_ + 3 < 200
+    assert len(model.train_) == len(split[0])
+
+
+def test_a_validation_set_of_ones_own_and_callbacks(split):
+    train, test = split
+    seen = []
+
+    def callback(model, record):
+        seen.append((record["epoch"], model.recommend([0], n=3)[0].shape))
+        record["mark"] = True
+
+    model = LightGCN(**SMALL).fit(train, validation=test, callback=callback)
+    assert seen == [(1, (1, 3)), (2, (1, 3)), (3, (1, 3))]
+    assert all(record["mark"] and record["seconds"] > 0 for record in model.history_)
+
+
+def test_scoring_by_cosine_has_unit_vectors(split):
+    for score, loss, cosine in [(None, "softmax", True), (None, "bpr", False), ("cosine", "bpr", True)]:
+        model = LightGCN(**SMALL, loss=loss, score=score).fit(split[0])
+        lengths = model.user_vectors_.norm(dim=1)
+        assert torch.allclose(lengths, torch.ones_like(lengths)) == cosine
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("embedding_size", 0),
+        ("embedding_size", 513),
+        ("n_layers", -1),
+        ("epochs", 0),
+        ("batch_size", 0),
+        ("learning_rate", 0.0),
+        ("reg", -1.0),
+        ("seed", -1),
+        ("combine", "sum"),
+        ("loss", "mse"),
+        ("device", "cuda"),
+        ("precision", "bf16"),
+        ("score", "euclid"),
+        ("temperature", 0.0),
+        ("num_negatives", 0),
+        ("validation", 1.5),
+        ("patience", 3),
+        ("k", 0),
+    ],
+)
+def test_hyperparameters_outside_their_range(split, name, value):
+    with pytest.raises(ConfigError, match=name):
+        LightGCN(**SMALL | {name: value}).fit(split[0])
+
+
+def test_heads_must_divide_the_embedding(split):
+    with pytest.raises(ConfigError, match="n_heads"):
+        LightGCN(**SMALL, combine="self-attention", n_heads=3).fit(split[0])
+
+
+def test_divergence_is_an_error_that_says_what_to_do(split):
+    with pytest.raises(DataError, match=r"the loss of epoch \d+ is .*; lower learning_rate"):
+        LightGCN(**SMALL | {"learning_rate": 1e30, "epochs": 50}).fit(split[0])
+
+
+def test_users_who_own_everything_are_left_out_of_training():
+    users = np.repeat([0, 1, 2], [4, 2, 1])
+    items = np.array([0, 1, 2, 3, 0, 1, 2])
+    model = LightGCN(**SMALL).fit(Interactions.from_arrays(users, items))
+    ids, scores = model.recommend([0, 1], n=3)
+    assert ids[0].tolist() == [-1, -1, -1]
+    assert np.isneginf(scores[0]).all()
+    assert set(ids[1].tolist()) == {2, 3, -1}
+
+
+def test_everybody_owning_everything_is_an_error():
+    with pytest.raises(DataError, match="no user has an item to learn from and one to compare it with"):
+        LightGCN(**SMALL).fit(Interactions.from_arrays([0, 0, 1, 1], [0, 1, 0, 1]))
