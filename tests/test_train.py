@@ -1,14 +1,28 @@
 """A training step against plain torch, and the same bits whatever the threads."""
 
-import torch
+import hashlib
+from dataclasses import replace
 
+import pytest
+import torch
+from strategies import random_graph
+from torch.nn import functional
+
+from pyrec import loss
+from pyrec.data import synthetic
+from pyrec.graph import Graph
+from pyrec.models import LightGCN
 from pyrec.models.combine import make_combine
 from pyrec.models.network import LightGCNNetwork
-from pyrec.train import Settings
+from pyrec.ops.propagate import propagate
+from pyrec.reference import combine as reference_combine
+from pyrec.reference import train as reference_train
+from pyrec.reference.propagate import normalised_adjacency
+from pyrec.train import Settings, Trainer
 
 DIM, N_LAYERS, REG = 16, 3, 1e-2
 REFERENCES = {
-    "mean": lambda module, layers: reference_train.mean(layers),
+    "mean": lambda _, layers: reference_train.mean(layers),
     "weighted": lambda module, layers: reference_combine.combine_weighted(layers, module.layer_alpha()),
     "attention": lambda module, layers: reference_combine.combine_attention(
         layers, module.weight, module.bias, module.vector
