@@ -10,6 +10,7 @@ namespace pyrec {
 void bind_graph(py::module_& m);
 void bind_propagate(py::module_& m);
 void bind_sample(py::module_& m);
+void bind_combine(py::module_& m);
 
 namespace {
 
@@ -28,6 +29,7 @@ PYBIND11_MODULE(_core, m) {
   bind_graph(m);
   bind_propagate(m);
   bind_sample(m);
+  bind_combine(m);
 }
 
 }  // namespace pyrec

@@ -1,4 +1,5 @@
 // Included once by each instruction set's file, which defines PYREC_ISA and PYREC_VECTOR_BYTES.
+#include "combine/combine_cpu.hpp"
 #include "isa/kernels.hpp"
 #include "propagate/propagate_cpu.hpp"
 #include "sample/sample_cpu.hpp"
@@ -13,6 +14,7 @@ const kernel_table table{
     .isa = PYREC_NAME_OF(PYREC_ISA),
     .propagate = {.layer_f32 = propagate_layer<float>, .layer_f64 = propagate_layer<double>},
     .sample = {.triples = sample_triples},
+    .combine = combine_table,
 };
 
 }  // namespace pyrec::PYREC_ISA

@@ -3,6 +3,7 @@
 #include <string>
 #include <vector>
 
+#include "combine/combine.hpp"
 #include "propagate/propagate.hpp"
 #include "sample/sample.hpp"
 
@@ -12,6 +13,7 @@ struct kernel_table {
   const char* isa;
   propagate_kernels propagate;
   sample_kernels sample;
+  combine_kernels combine;
 };
 
 const kernel_table& kernels();          // the set in use

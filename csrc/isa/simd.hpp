@@ -2,7 +2,7 @@
 // Vectors of the instruction set that this file is compiled for (PYREC_ISA, PYREC_VECTOR_BYTES).
 #include <cstdint>
 
-#define PYREC_INLINE inline __attribute__((always_inline))
+#include "common/inline.hpp"
 
 namespace pyrec::PYREC_ISA {
 
