@@ -9,9 +9,10 @@ namespace pyrec {
 
 void bind_graph(py::module_& m);
 void bind_propagate(py::module_& m);
-void bind_sample(py::module_& m);
+void bind_combine(py::module_& m);
 void bind_topk(py::module_& m);
 void bind_metrics(py::module_& m);
+void bind_sample(py::module_& m);
 
 namespace {
 
@@ -29,9 +30,10 @@ PYBIND11_MODULE(_core, m) {
   bind_runtime(m);
   bind_graph(m);
   bind_propagate(m);
-  bind_sample(m);
+  bind_combine(m);
   bind_topk(m);
   bind_metrics(m);
+  bind_sample(m);
 }
 
 }  // namespace pyrec

@@ -1,7 +1,11 @@
 #pragma once
 // Threads. A loop's iterations must not depend on which thread runs them, so results never depend on their
 // number.
+#include <omp.h>
+
 #include <cstdint>
+
+#include "common/inline.hpp"
 
 namespace pyrec {
 
@@ -11,7 +15,7 @@ int num_threads();
 
 // body(i) for i in [0, count), handed out one by one: cut the work into pieces of some 10 µs or more.
 template <class Body>
-inline __attribute__((always_inline)) void parallel_for(int64_t count, const Body& body) {
+PYREC_INLINE void parallel_for(int64_t count, const Body& body) {
   const int threads = count > 1 ? num_threads() : 1;
   if (threads == 1) {
     for (int64_t i = 0; i < count; ++i) body(i);
@@ -19,6 +23,23 @@ inline __attribute__((always_inline)) void parallel_for(int64_t count, const Bod
   }
 #pragma omp parallel for schedule(dynamic, 1) num_threads(threads)
   for (int64_t i = 0; i < count; ++i) body(i);
+}
+
+// body(i, worker) likewise, where worker < num_workers says whose scratch memory to use, and nothing else.
+template <class Body>
+PYREC_INLINE void parallel_for_workers(int64_t count, int num_workers, const Body& body) {
+  const int available = num_threads() < num_workers ? num_threads() : num_workers;
+  const int threads = count > 1 ? available : 1;
+  if (threads == 1) {
+    for (int64_t i = 0; i < count; ++i) body(i, 0);
+    return;
+  }
+#pragma omp parallel num_threads(threads)
+  {
+    const int worker = omp_get_thread_num();
+#pragma omp for schedule(dynamic, 1)
+    for (int64_t i = 0; i < count; ++i) body(i, worker);
+  }
 }
 
 }  // namespace pyrec

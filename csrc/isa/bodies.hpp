@@ -1,4 +1,5 @@
 // Included once by each instruction set's file, which defines PYREC_ISA and PYREC_VECTOR_BYTES.
+#include "combine/combine_cpu.hpp"
 #include "isa/kernels.hpp"
 #include "metrics/metrics_cpu.hpp"
 #include "propagate/propagate_cpu.hpp"
@@ -14,9 +15,10 @@ extern const kernel_table table;
 const kernel_table table{
     .isa = PYREC_NAME_OF(PYREC_ISA),
     .propagate = {.layer_f32 = propagate_layer<float>, .layer_f64 = propagate_layer<double>},
-    .sample = {.triples = sample_triples},
+    .combine = combine_table,
     .topk = {.search = topk_search},
     .metrics = {.ranking = ranking_metrics, .item_counts = item_counts},
+    .sample = {.triples = sample_triples},
 };
 
 }  // namespace pyrec::PYREC_ISA

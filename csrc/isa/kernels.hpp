@@ -3,6 +3,7 @@
 #include <string>
 #include <vector>
 
+#include "combine/combine.hpp"
 #include "metrics/metrics.hpp"
 #include "propagate/propagate.hpp"
 #include "sample/sample.hpp"
@@ -13,9 +14,10 @@ namespace pyrec {
 struct kernel_table {
   const char* isa;
   propagate_kernels propagate;
-  sample_kernels sample;
+  combine_kernels combine;
   topk_kernels topk;
   metrics_kernels metrics;
+  sample_kernels sample;
 };
 
 const kernel_table& kernels();          // the set in use

@@ -6,7 +6,7 @@
 
 #include <cstdint>
 
-#define PYREC_INLINE inline __attribute__((always_inline))
+#include "common/inline.hpp"
 
 namespace pyrec::PYREC_ISA {
 

@@ -1,0 +1,94 @@
+#pragma once
+#include "combine/block_cpu.hpp"
+
+namespace pyrec::PYREC_ISA {
+
+constexpr int64_t weighted_rows_per_task = 256;
+
+// Columns [column, column + Vectors * width) of one row of the sum.
+template <int Vectors, class T>
+PYREC_INLINE void weighted_columns(const combine_weighted_args<T>& a, int64_t row, int64_t column) {
+  constexpr int width = simd<T>::width;
+  vec<T> sum[Vectors] = {};
+  for (int64_t l = 0; l < a.input.num_layers; ++l) {
+    const T* x = a.input.layers[l].rows + row * a.input.layers[l].stride + column;
+    for (int v = 0; v < Vectors; ++v) sum[v] += broadcast(a.alpha[l]) * load(x + v * width);
+  }
+  T* out = a.out + row * a.input.dim + column;
+  for (int v = 0; v < Vectors; ++v) store(out + v * width, sum[v]);
+}
+
+template <class T>
+PYREC_INLINE void weighted_row(const combine_weighted_args<T>& a, int64_t row) {
+  constexpr int width = simd<T>::width;
+  int64_t j = 0;
+  for (; j + 4 * width <= a.input.dim; j += 4 * width) weighted_columns<4>(a, row, j);
+  for (; j + width <= a.input.dim; j += width) weighted_columns<1>(a, row, j);
+  for (; j < a.input.dim; ++j) {
+    T sum = 0;
+    for (int64_t l = 0; l < a.input.num_layers; ++l) {
+      sum += a.alpha[l] * a.input.layers[l].rows[row * a.input.layers[l].stride + j];
+    }
+    a.out[row * a.input.dim + j] = sum;
+  }
+}
+
+template <class T>
+void combine_weighted(const combine_weighted_args<T>& a) {
+  const int64_t tasks = (a.input.num_rows + weighted_rows_per_task - 1) / weighted_rows_per_task;
+  parallel_for(tasks, [&](int64_t task) {
+    const node_block rows = block_at(task, weighted_rows_per_task, a.input.num_rows);
+    for (int64_t i = 0; i < rows.count; ++i) weighted_row(a, rows.first + i);
+  });
+}
+
+// dx_l = alpha_l g; returns <g, x_l>.
+template <class T>
+PYREC_INLINE T weighted_grad_row(const combine_weighted_grad_args<T>& a, int64_t l, int64_t row) {
+  constexpr int width = simd<T>::width;
+  const T* g = a.grad + row * a.input.dim;
+  const T* x = a.input.layers[l].rows + row * a.input.layers[l].stride;
+  T* grad_x = a.grad_layers == nullptr ? nullptr : a.grad_layers[l] + row * a.input.dim;
+  const T alpha = a.alpha[l];
+  vec<T> dots{};
+  int64_t j = 0;
+  for (; j + width <= a.input.dim; j += width) {
+    if (grad_x != nullptr) store(grad_x + j, broadcast(alpha) * load(g + j));
+    if (a.grad_alpha != nullptr) dots += load(g + j) * load(x + j);
+  }
+  T dot = 0;
+  for (; j < a.input.dim; ++j) {
+    if (grad_x != nullptr) grad_x[j] = alpha * g[j];
+    if (a.grad_alpha != nullptr) dot += g[j] * x[j];
+  }
+  for (int i = 0; i < width; ++i) dot += dots[i];
+  return dot;
+}
+
+template <class T>
+void weighted_grad_slot(const combine_weighted_grad_args<T>& a, int64_t slot, int64_t num_slots) {
+  const int64_t nodes = block_nodes(a.input.num_layers);
+  double* partial = a.partial + slot * a.input.num_layers;
+  fill_zero(partial, a.input.num_layers);
+  const block_range blocks = slot_blocks(slot, num_slots, a.input.num_rows, nodes);
+  for (int64_t b = blocks.begin; b < blocks.end; ++b) {
+    const node_block block = block_at(b, nodes, a.input.num_rows);
+    for (int64_t l = 0; l < a.input.num_layers; ++l) {
+      for (int64_t n = 0; n < block.count; ++n) partial[l] += weighted_grad_row(a, l, block.first + n);
+    }
+  }
+}
+
+template <class T>
+void combine_weighted_grad(const combine_weighted_grad_args<T>& a) {
+  const int64_t num_slots = combine_slots(a.input.num_rows, a.input.num_layers);
+  parallel_for(num_slots, [&](int64_t slot) { weighted_grad_slot(a, slot, num_slots); });
+  if (a.grad_alpha == nullptr) return;
+  for (int64_t l = 0; l < a.input.num_layers; ++l) {
+    double total = 0;
+    for (int64_t s = 0; s < num_slots; ++s) total += a.partial[s * a.input.num_layers + l];
+    a.grad_alpha[l] = static_cast<T>(total);
+  }
+}
+
+}  // namespace pyrec::PYREC_ISA

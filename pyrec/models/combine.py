@@ -1,0 +1,206 @@
+"""From a node's K + 1 layers to one vector, as modules.
+
+Every learned one starts at exactly the mean, that is, at LightGCN: the weights are uniform, and gradients flow.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from pyrec.errors import ConfigError, DataError
+from pyrec.ops.combine import MAX_LAYERS, combine_attention, combine_self_attention, combine_weighted
+
+KINDS = ("mean", "weighted", "attention", "self-attention")
+
+
+class Combine(nn.Module):
+    """Pools n_layers + 1 tensors of shape (num_rows, dim) into one.
+
+    Attributes:
+        n_layers: Propagation layers K; ``forward`` takes the K + 1 tensors X_0 .. X_K.
+    """
+
+    def __init__(self, n_layers: int) -> None:
+        super().__init__()
+        if not 0 <= n_layers < MAX_LAYERS:
+            raise ConfigError(
+                f"n_layers = {n_layers} is outside 0 to {MAX_LAYERS - 1}, as {MAX_LAYERS} rows can be combined"
+            )
+        self.n_layers = n_layers
+
+    def forward(self, layers: Sequence[Tensor]) -> Tensor:
+        """The pooled rows, (num_rows, dim), differentiable in layers and parameters.
+
+        Args:
+            layers: X_0 .. X_K, each (num_rows, dim) with contiguous rows.
+
+        Raises:
+            DataError: Their number, shape, dtype, device or strides are wrong.
+        """
+        raise NotImplementedError
+
+    def alpha(self, layers: Sequence[Tensor]) -> Tensor:
+        """The weights of the layers: (K + 1,) where all rows share them, else (num_rows, K + 1)."""
+        raise NotImplementedError
+
+    def layer_alpha(self) -> Tensor | None:
+        """The weights of the layers where all rows share them, (K + 1,), else None."""
+        return None
+
+    def _check(self, layers: Sequence[Tensor]) -> None:
+        if len(layers) != self.n_layers + 1:
+            raise DataError(
+                f"layers has {len(layers)} tensors, but n_layers = {self.n_layers} needs {self.n_layers + 1}: "
+                "X_0 and one for each layer"
+            )
+
+
+class MeanCombine(Combine):
+    """Every layer counts the same; LightGCN's choice (He et al., SIGIR 2020, section 3.1.2)."""
+
+    uniform: Tensor
+
+    def __init__(self, n_layers: int) -> None:
+        super().__init__(n_layers)
+        uniform = torch.full((n_layers + 1,), 1 / (n_layers + 1))
+        self.register_buffer("uniform", uniform, persistent=False)
+
+    def forward(self, layers: Sequence[Tensor]) -> Tensor:
+        """See `Combine.forward`."""
+        self._check(layers)
+        return combine_weighted(layers, self.uniform)
+
+    def alpha(self, layers: Sequence[Tensor]) -> Tensor:
+        """(K + 1,), the same for all rows."""
+        self._check(layers)
+        return self.uniform
+
+    def layer_alpha(self) -> Tensor:
+        """(K + 1,)."""
+        return self.uniform
+
+
+class WeightedCombine(Combine):
+    """One learned weight a layer: alpha = softmax(logits), logits (K + 1,) starting at 0."""
+
+    def __init__(self, n_layers: int) -> None:
+        super().__init__(n_layers)
+        self.logits = nn.Parameter(torch.zeros(n_layers + 1))
+
+    def forward(self, layers: Sequence[Tensor]) -> Tensor:
+        """See `Combine.forward`."""
+        self._check(layers)
+        return combine_weighted(layers, self.layer_alpha())
+
+    def alpha(self, layers: Sequence[Tensor]) -> Tensor:
+        """(K + 1,), the same for all rows."""
+        self._check(layers)
+        return self.layer_alpha()
+
+    def layer_alpha(self) -> Tensor:
+        """(K + 1,)."""
+        return torch.softmax(self.logits, dim=0)
+
+
+class AttentionCombine(Combine):
+    """Additive attention over the layers of each row, alpha = softmax_k(v . tanh(W x_k + b)).
+
+    Starts at the mean by v = 0; W (hidden, dim) and b (hidden,) are uniform within 1 / sqrt(dim).
+    """
+
+    def __init__(
+        self, n_layers: int, dim: int, hidden: int = 64, generator: torch.Generator | None = None
+    ) -> None:
+        super().__init__(n_layers)
+        _check_size("dim", dim)
+        _check_size("hidden", hidden)
+        self.weight = nn.Parameter(_uniform((hidden, dim), dim**-0.5, generator))
+        self.bias = nn.Parameter(_uniform((hidden,), dim**-0.5, generator))
+        self.vector = nn.Parameter(torch.zeros(hidden))
+
+    def forward(self, layers: Sequence[Tensor]) -> Tensor:
+        """See `Combine.forward`."""
+        self._check(layers)
+        return combine_attention(layers, self.weight, self.bias, self.vector)
+
+    def alpha(self, layers: Sequence[Tensor]) -> Tensor:
+        """(num_rows, K + 1)."""
+        self._check(layers)
+        return combine_attention(layers, self.weight, self.bias, self.vector, return_alpha=True)[1]
+
+
+class SelfAttentionCombine(Combine):
+    """Multi-head self-attention among the layers of each row, averaged over its queries.
+
+    Starts at the mean by W_q = 0 and W_v = I; W_k is uniform within 1 / sqrt(dim). Each is (dim, dim).
+    """
+
+    def __init__(
+        self, n_layers: int, dim: int, n_heads: int = 2, generator: torch.Generator | None = None
+    ) -> None:
+        super().__init__(n_layers)
+        _check_size("dim", dim)
+        if not 1 <= n_heads <= dim or dim % n_heads:
+            divisors = [heads for heads in range(1, dim + 1) if dim % heads == 0]
+            raise ConfigError(f"n_heads = {n_heads} does not divide dim = {dim}; it can be one of {divisors}")
+        self.n_heads = n_heads
+        self.w_query = nn.Parameter(torch.zeros(dim, dim))
+        self.w_key = nn.Parameter(_uniform((dim, dim), dim**-0.5, generator))
+        self.w_value = nn.Parameter(torch.eye(dim))
+
+    def forward(self, layers: Sequence[Tensor]) -> Tensor:
+        """See `Combine.forward`."""
+        self._check(layers)
+        return combine_self_attention(layers, self.w_query, self.w_key, self.w_value, self.n_heads)
+
+    def alpha(self, layers: Sequence[Tensor]) -> Tensor:
+        """(num_rows, K + 1): each layer's weight as a key, the mean over heads and queries."""
+        self._check(layers)
+        return combine_self_attention(
+            layers, self.w_query, self.w_key, self.w_value, self.n_heads, return_alpha=True
+        )[1]
+
+
+def make_combine(
+    kind: str,
+    n_layers: int,
+    dim: int,
+    *,
+    hidden: int = 64,
+    n_heads: int = 2,
+    generator: torch.Generator | None = None,
+) -> Combine:
+    """The module of that name.
+
+    Args:
+        kind: ``mean``, ``weighted``, ``attention`` or ``self-attention``.
+        n_layers: Propagation layers K, 0 to 63; K + 1 rows are pooled.
+        dim: Numbers in a row, 1 to 512.
+        hidden: Width of the additive attention, 1 to 512.
+        n_heads: Heads of the self-attention; divides dim.
+        generator: For the random parameters; None for torch's own.
+
+    Raises:
+        ConfigError: An unknown kind, or a size out of range.
+    """
+    if kind == "mean":
+        return MeanCombine(n_layers)
+    if kind == "weighted":
+        return WeightedCombine(n_layers)
+    if kind == "attention":
+        return AttentionCombine(n_layers, dim, hidden, generator)
+    if kind == "self-attention":
+        return SelfAttentionCombine(n_layers, dim, n_heads, generator)
+    raise ConfigError(f"combine = {kind!r} is unknown; it can be one of: {', '.join(KINDS)}")
+
+
+def _check_size(name: str, value: int) -> None:
+    if not 1 <= value <= 512:
+        raise ConfigError(f"{name} = {value} is outside 1 to 512")
+
+
+def _uniform(shape: tuple[int, ...], bound: float, generator: torch.Generator | None) -> Tensor:
+    return (2 * torch.rand(shape, generator=generator) - 1) * bound

@@ -1,0 +1,486 @@
+r"""Pooling of a node's L rows into one: weighted, additive attention, or self-attention.
+
+Source: LightGCN (He et al., SIGIR 2020), equation 4, for the weighted sum of layers; Bahdanau et al., ICLR 2015, for
+additive attention; Vaswani et al., NeurIPS 2017, for multi-head attention. ``csrc/combine/combine.hpp`` gives the
+formulas as computed; ``pyrec/reference/combine.py`` is the same in plain torch.
+
+The rows come as L tensors of shape (num_rows, dim), which are never stacked: each may lie anywhere, with any distance
+from row to row (``x.unbind(1)`` of a (num_rows, L, dim) tensor needs no copy), but the numbers of a row side by side.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Literal, overload
+
+import torch
+from torch import Tensor
+
+from pyrec import _core
+from pyrec.errors import ConfigError, DataError
+from pyrec.ops.arrays import capsule
+
+MAX_LAYERS = 64
+
+
+def combine_weighted(layers: Sequence[Tensor], alpha: Tensor) -> Tensor:
+    """The weighted sum of the layers, E_n = sum_l alpha_l x_{l,n}.
+
+    Args:
+        layers: L tensors, 1 to 64, each (num_rows, dim) float32 or float64 with contiguous rows; dim is 1 to 512.
+        alpha: (L,) of the layers' dtype.
+
+    Returns:
+        (num_rows, dim). Gradients flow to the layers and to alpha.
+
+    Raises:
+        DataError: Wrong shape, dtype, device or strides.
+        ConfigError: More than 64 layers, or dim outside 1 to 512.
+    """
+    pooled: Tensor = _weighted(_checked(layers), alpha)
+    return pooled
+
+
+@overload
+def combine_attention(
+    layers: Sequence[Tensor],
+    weight: Tensor,
+    bias: Tensor,
+    vector: Tensor,
+    mask: Tensor | None = ...,
+    return_alpha: Literal[False] = ...,
+) -> Tensor: ...
+@overload
+def combine_attention(
+    layers: Sequence[Tensor],
+    weight: Tensor,
+    bias: Tensor,
+    vector: Tensor,
+    mask: Tensor | None = ...,
+    *,
+    return_alpha: Literal[True],
+) -> tuple[Tensor, Tensor]: ...
+def combine_attention(
+    layers: Sequence[Tensor],
+    weight: Tensor,
+    bias: Tensor,
+    vector: Tensor,
+    mask: Tensor | None = None,
+    return_alpha: bool = False,
+) -> Tensor | tuple[Tensor, Tensor]:
+    """Additive attention over each node's rows, alpha_n = softmax_l(v . tanh(W x_{l,n} + b)).
+
+    Args:
+        layers: L tensors, 1 to 64, each (num_rows, dim) float32 or float64 with contiguous rows; dim is 1 to 512.
+        weight: (hidden, dim) W; hidden is 1 to 512.
+        bias: (hidden,) b.
+        vector: (hidden,) v.
+        mask: (num_rows, L) bool, True where a row takes part, or None for all. A row left out has weight 0; it must
+            hold finite numbers all the same. A node without rows gets E = 0.
+        return_alpha: Return the weights as well.
+
+    Returns:
+        E, (num_rows, dim); with ``return_alpha`` also alpha, (num_rows, L). Gradients flow from both.
+
+    Raises:
+        DataError: Wrong shape, dtype, device or strides.
+        ConfigError: More than 64 layers, or dim or hidden outside 1 to 512.
+    """
+    pooled, alpha = _attention(_checked(layers), weight, bias, vector, mask)
+    return (pooled, alpha) if return_alpha else pooled
+
+
+@overload
+def combine_self_attention(
+    layers: Sequence[Tensor],
+    w_query: Tensor,
+    w_key: Tensor,
+    w_value: Tensor,
+    n_heads: int,
+    mask: Tensor | None = ...,
+    return_alpha: Literal[False] = ...,
+) -> Tensor: ...
+@overload
+def combine_self_attention(
+    layers: Sequence[Tensor],
+    w_query: Tensor,
+    w_key: Tensor,
+    w_value: Tensor,
+    n_heads: int,
+    mask: Tensor | None = ...,
+    *,
+    return_alpha: Literal[True],
+) -> tuple[Tensor, Tensor]: ...
+def combine_self_attention(
+    layers: Sequence[Tensor],
+    w_query: Tensor,
+    w_key: Tensor,
+    w_value: Tensor,
+    n_heads: int,
+    mask: Tensor | None = None,
+    return_alpha: bool = False,
+) -> Tensor | tuple[Tensor, Tensor]:
+    """Multi-head self-attention over each node's rows, averaged over its queries.
+
+    With X the rows of a node and Q = X W_q, K = X W_k, V = X W_v, each head on its dim / n_heads columns:
+    E_n = mean over queries of concat_h(softmax(Q_h K_h^T / sqrt(dim / n_heads)) V_h).
+
+    Args:
+        layers: L tensors, 1 to 64, each (num_rows, dim) float32 or float64 with contiguous rows; dim is 1 to 512.
+        w_query: (dim, dim) W_q.
+        w_key: (dim, dim) W_k.
+        w_value: (dim, dim) W_v.
+        n_heads: Number of heads; divides dim.
+        mask: (num_rows, L) bool, True where a row takes part, or None for all. A row left out is neither key nor query;
+            it must hold finite numbers all the same. A node without rows gets E = 0.
+        return_alpha: Return the weights as well.
+
+    Returns:
+        E, (num_rows, dim); with ``return_alpha`` also alpha, (num_rows, L): each row's weight as a key, the mean over
+        heads and queries. Gradients flow from both.
+
+    Raises:
+        DataError: Wrong shape, dtype, device or strides.
+        ConfigError: More than 64 layers, dim outside 1 to 512, or n_heads not a divisor of dim.
+    """
+    pooled, alpha = _self_attention(_checked(layers), w_query, w_key, w_value, n_heads, mask)
+    return (pooled, alpha) if return_alpha else pooled
+
+
+def _checked(layers: Sequence[Tensor]) -> list[Tensor]:
+    """What has to hold before the operators can be called; their bindings check the rest."""
+    found = list(layers)
+    if not found:
+        raise DataError(f"layers is empty, but 1 to {MAX_LAYERS} tensors of shape (num_rows, dim) are needed")
+    if len(found) > MAX_LAYERS:
+        raise ConfigError(f"layers has {len(found)} tensors, but at most {MAX_LAYERS} can be combined")
+    for position, layer in enumerate(found):
+        if not isinstance(layer, Tensor):
+            raise DataError(f"layers[{position}] is a {type(layer).__name__}, but a tensor is needed")
+        if layer.ndim != 2:
+            raise DataError(
+                f"layers[{position}] has shape {tuple(layer.shape)}, but (num_rows, dim) is needed; "
+                "pass x.unbind(1) for an x of shape (num_rows, L, dim)"
+            )
+    return found
+
+
+def _capsules(arrays: Sequence[Tensor]) -> list[Any]:
+    return [capsule(array) for array in arrays]
+
+
+def _grads_like(layers: list[Tensor], needed: bool) -> list[Tensor]:
+    return [torch.empty(layer.shape, dtype=layer.dtype) for layer in layers] if needed else []
+
+
+def _or_none(arrays: list[Tensor]) -> list[Any] | None:
+    return _capsules(arrays) if arrays else None
+
+
+# Weighted -------------------------------------------------------------------------------------------------
+
+
+@torch.library.custom_op("pyrec::combine_weighted", mutates_args=(), device_types="cpu")
+def _weighted(layers: list[Tensor], alpha: Tensor) -> Tensor:
+    out = layers[0].new_empty(layers[0].shape)
+    _core.combine_weighted(_capsules(layers), capsule(alpha), capsule(out))
+    return out
+
+
+@_weighted.register_fake
+def _(layers: list[Tensor], alpha: Tensor) -> Tensor:
+    return layers[0].new_empty(layers[0].shape)
+
+
+@torch.library.custom_op("pyrec::combine_weighted_backward", mutates_args=(), device_types="cpu")
+def _weighted_backward(
+    grad: Tensor, layers: list[Tensor], alpha: Tensor, need_layers: bool, need_alpha: bool
+) -> list[Tensor]:
+    """The gradients of the layers, if needed, then that of alpha, if needed."""
+    num_rows, _ = layers[0].shape
+    grad_layers = _grads_like(layers, need_layers)
+    grad_alpha = [torch.empty_like(alpha)] if need_alpha else []
+    slots = _core.combine_slots(num_rows, len(layers))
+    partial = torch.empty(slots, len(layers), dtype=torch.float64)
+    _core.combine_weighted_grad(
+        _capsules(layers),
+        capsule(alpha),
+        capsule(grad.contiguous()),
+        _or_none(grad_layers),
+        capsule(grad_alpha[0]) if need_alpha else None,
+        capsule(partial),
+    )
+    return grad_layers + grad_alpha
+
+
+def _setup_weighted(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
+    layers, alpha = inputs
+    ctx.save_for_backward(alpha, *layers)
+
+
+def _backward_weighted(ctx: Any, grad: Tensor) -> tuple[Any, Any]:
+    alpha, *layers = ctx.saved_tensors
+    layers_needed, need_alpha = ctx.needs_input_grad
+    need_layers = any(layers_needed)
+    grads = _weighted_backward(grad, layers, alpha, need_layers, need_alpha)
+    grad_alpha = grads.pop() if need_alpha else None
+    return grads if need_layers else [None] * len(layers), grad_alpha
+
+
+_weighted.register_autograd(_backward_weighted, setup_context=_setup_weighted)
+
+
+@_weighted_backward.register_fake
+def _(
+    grad: Tensor, layers: list[Tensor], alpha: Tensor, need_layers: bool, need_alpha: bool
+) -> list[Tensor]:
+    return _grads_like(layers, need_layers) + ([torch.empty_like(alpha)] if need_alpha else [])
+
+
+# Attention ------------------------------------------------------------------------------------------------
+
+
+@torch.library.custom_op("pyrec::combine_attention", mutates_args=(), device_types="cpu")
+def _attention(
+    layers: list[Tensor], weight: Tensor, bias: Tensor, vector: Tensor, mask: Tensor | None
+) -> tuple[Tensor, Tensor]:
+    out, alpha = _empty_results(layers)
+    scratch = _attention_scratch(layers, weight, backward=False)
+    _core.combine_attention(
+        _capsules(layers),
+        capsule(weight),
+        capsule(bias),
+        capsule(vector),
+        capsule(mask),
+        capsule(out),
+        capsule(alpha),
+        capsule(scratch),
+    )
+    return out, alpha
+
+
+def _empty_results(layers: list[Tensor]) -> tuple[Tensor, Tensor]:
+    out = layers[0].new_empty(layers[0].shape)
+    return out, layers[0].new_empty(layers[0].shape[0], len(layers))
+
+
+def _attention_scratch(layers: list[Tensor], weight: Tensor, backward: bool) -> Tensor:
+    num_rows, dim = layers[0].shape
+    hidden = weight.shape[0] if weight.ndim else 0
+    size = _core.combine_attention_scratch(num_rows, len(layers), dim, hidden, backward)
+    return torch.empty(size, dtype=layers[0].dtype)
+
+
+@_attention.register_fake
+def _(
+    layers: list[Tensor], weight: Tensor, bias: Tensor, vector: Tensor, mask: Tensor | None
+) -> tuple[Tensor, Tensor]:
+    return _empty_results(layers)
+
+
+@torch.library.custom_op("pyrec::combine_attention_backward", mutates_args=(), device_types="cpu")
+def _attention_backward(
+    grad: Tensor,
+    grad_of_alpha: Tensor | None,
+    layers: list[Tensor],
+    weight: Tensor,
+    bias: Tensor,
+    vector: Tensor,
+    mask: Tensor | None,
+    alpha: Tensor,
+    need_layers: bool,
+    need_parameters: bool,
+) -> list[Tensor]:
+    """The gradients of the layers, if needed, then those of weight, bias and vector, if needed."""
+    grad_layers = _grads_like(layers, need_layers)
+    parameters = [torch.empty_like(p) for p in (weight, bias, vector)] if need_parameters else []
+    scratch = _attention_scratch(layers, weight, backward=True)
+    _core.combine_attention_grad(
+        _capsules(layers),
+        capsule(weight),
+        capsule(bias),
+        capsule(vector),
+        capsule(mask),
+        capsule(alpha),
+        capsule(grad.contiguous()),
+        capsule(None if grad_of_alpha is None else grad_of_alpha.contiguous()),
+        _or_none(grad_layers),
+        *(_capsules(parameters) or [None, None, None]),
+        capsule(scratch),
+    )
+    return grad_layers + parameters
+
+
+@_attention_backward.register_fake
+def _(
+    grad: Tensor,
+    grad_of_alpha: Tensor | None,
+    layers: list[Tensor],
+    weight: Tensor,
+    bias: Tensor,
+    vector: Tensor,
+    mask: Tensor | None,
+    alpha: Tensor,
+    need_layers: bool,
+    need_parameters: bool,
+) -> list[Tensor]:
+    parameters = [torch.empty_like(p) for p in (weight, bias, vector)] if need_parameters else []
+    return _grads_like(layers, need_layers) + parameters
+
+
+def _setup_attention(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
+    layers, weight, bias, vector, mask = inputs
+    ctx.set_materialize_grads(False)
+    ctx.save_for_backward(weight, bias, vector, mask, output[1], *layers)
+
+
+def _backward_attention(ctx: Any, grad: Tensor | None, grad_of_alpha: Tensor | None) -> tuple[Any, ...]:
+    weight, bias, vector, mask, alpha, *layers = ctx.saved_tensors
+    need_layers, need_parameters = _needed(ctx, 3)
+    grads = _attention_backward(
+        _or_zeros(grad, layers),
+        grad_of_alpha,
+        layers,
+        weight,
+        bias,
+        vector,
+        mask,
+        alpha,
+        need_layers,
+        need_parameters,
+    )
+    return *_split(grads, len(layers), 3, need_layers, need_parameters), None
+
+
+def _needed(ctx: Any, num_parameters: int) -> tuple[bool, bool]:
+    """Whether any layer, and any parameter, needs its gradient; the first inputs are layers and parameters."""
+    layers, *others = ctx.needs_input_grad
+    return any(layers), any(others[:num_parameters])
+
+
+def _or_zeros(grad: Tensor | None, layers: list[Tensor]) -> Tensor:
+    return layers[0].new_zeros(layers[0].shape) if grad is None else grad
+
+
+def _split(
+    grads: list[Tensor], num_layers: int, num_parameters: int, need_layers: bool, need_parameters: bool
+) -> tuple[Any, ...]:
+    """What an autograd formula returns: a list for the layers, then the parameters' gradients; None where not needed."""
+    parameters = grads[-num_parameters:] if need_parameters else [None] * num_parameters
+    return grads[:num_layers] if need_layers else [None] * num_layers, *parameters
+
+
+_attention.register_autograd(_backward_attention, setup_context=_setup_attention)
+
+
+# Self-attention -------------------------------------------------------------------------------------------
+
+
+@torch.library.custom_op("pyrec::combine_self_attention", mutates_args=(), device_types="cpu")
+def _self_attention(
+    layers: list[Tensor], w_query: Tensor, w_key: Tensor, w_value: Tensor, n_heads: int, mask: Tensor | None
+) -> tuple[Tensor, Tensor]:
+    out, alpha = _empty_results(layers)
+    scratch = _self_attention_scratch(layers, backward=False)
+    _core.combine_self_attention(
+        _capsules(layers),
+        capsule(w_query),
+        capsule(w_key),
+        capsule(w_value),
+        n_heads,
+        capsule(mask),
+        capsule(out),
+        capsule(alpha),
+        capsule(scratch),
+    )
+    return out, alpha
+
+
+def _self_attention_scratch(layers: list[Tensor], backward: bool) -> Tensor:
+    num_rows, dim = layers[0].shape
+    size = _core.combine_self_attention_scratch(num_rows, len(layers), dim, backward)
+    return torch.empty(size, dtype=layers[0].dtype)
+
+
+@_self_attention.register_fake
+def _(
+    layers: list[Tensor], w_query: Tensor, w_key: Tensor, w_value: Tensor, n_heads: int, mask: Tensor | None
+) -> tuple[Tensor, Tensor]:
+    return _empty_results(layers)
+
+
+@torch.library.custom_op("pyrec::combine_self_attention_backward", mutates_args=(), device_types="cpu")
+def _self_attention_backward(
+    grad: Tensor,
+    grad_of_alpha: Tensor | None,
+    layers: list[Tensor],
+    w_query: Tensor,
+    w_key: Tensor,
+    w_value: Tensor,
+    n_heads: int,
+    mask: Tensor | None,
+    need_layers: bool,
+    need_parameters: bool,
+) -> list[Tensor]:
+    """The gradients of the layers, if needed, then those of w_query, w_key and w_value, if needed."""
+    grad_layers = _grads_like(layers, need_layers)
+    parameters = [torch.empty_like(p) for p in (w_query, w_key, w_value)] if need_parameters else []
+    scratch = _self_attention_scratch(layers, backward=True)
+    _core.combine_self_attention_grad(
+        _capsules(layers),
+        capsule(w_query),
+        capsule(w_key),
+        capsule(w_value),
+        n_heads,
+        capsule(mask),
+        capsule(grad.contiguous()),
+        capsule(None if grad_of_alpha is None else grad_of_alpha.contiguous()),
+        _or_none(grad_layers),
+        *(_capsules(parameters) or [None, None, None]),
+        capsule(scratch),
+    )
+    return grad_layers + parameters
+
+
+@_self_attention_backward.register_fake
+def _(
+    grad: Tensor,
+    grad_of_alpha: Tensor | None,
+    layers: list[Tensor],
+    w_query: Tensor,
+    w_key: Tensor,
+    w_value: Tensor,
+    n_heads: int,
+    mask: Tensor | None,
+    need_layers: bool,
+    need_parameters: bool,
+) -> list[Tensor]:
+    parameters = [torch.empty_like(p) for p in (w_query, w_key, w_value)] if need_parameters else []
+    return _grads_like(layers, need_layers) + parameters
+
+
+def _setup_self_attention(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
+    layers, w_query, w_key, w_value, ctx.n_heads, mask = inputs
+    ctx.set_materialize_grads(False)
+    ctx.save_for_backward(w_query, w_key, w_value, mask, *layers)
+
+
+def _backward_self_attention(ctx: Any, grad: Tensor | None, grad_of_alpha: Tensor | None) -> tuple[Any, ...]:
+    w_query, w_key, w_value, mask, *layers = ctx.saved_tensors
+    need_layers, need_parameters = _needed(ctx, 3)
+    grads = _self_attention_backward(
+        _or_zeros(grad, layers),
+        grad_of_alpha,
+        layers,
+        w_query,
+        w_key,
+        w_value,
+        ctx.n_heads,
+        mask,
+        need_layers,
+        need_parameters,
+    )
+    return *_split(grads, len(layers), 3, need_layers, need_parameters), None, None
+
+
+_self_attention.register_autograd(_backward_self_attention, setup_context=_setup_self_attention)
