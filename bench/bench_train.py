@@ -6,9 +6,9 @@ first backward one over the edges of some 5,500 rows; Adam reads four tables of 
 
 import pytest
 import torch
-from pyrec.models.combine import make_combine
 from workloads import gowalla_graph
 
+from pyrec.models.combine import make_combine
 from pyrec.models.network import LightGCNNetwork
 from pyrec.reference import train as reference
 from pyrec.reference.propagate import normalised_adjacency

@@ -9,8 +9,8 @@ namespace pyrec::PYREC_ISA {
 // its scores all in registers: 12 x 2 vectors of 32 registers, or 6 x 2 of 16.
 constexpr int panel_vectors = 2;
 constexpr int64_t panel_width = panel_vectors * simd<float>::width;
-constexpr int tile_rows = PYREC_VECTOR_BYTES == 64 ? 12 : 6;
-constexpr int short_tile_rows = tile_rows / 3;
+constexpr int tile_users = PYREC_VECTOR_BYTES == 64 ? 12 : 6;
+constexpr int short_tile_users = tile_users / 3;
 static_assert(topk_panel_multiple % panel_width == 0 && panel_width <= 32);
 
 // How many users a task takes, and how many panels stay in the second-level cache while those users pass.
@@ -186,8 +186,8 @@ void score_tile(const topk_block& b, int64_t user) {
 
 inline void score_block(const topk_block& b) {
   int64_t user = b.first_user;
-  for (; user + tile_rows <= b.last_user; user += tile_rows) score_tile<tile_rows>(b, user);
-  for (; user + short_tile_rows <= b.last_user; user += short_tile_rows) score_tile<short_tile_rows>(b, user);
+  for (; user + tile_users <= b.last_user; user += tile_users) score_tile<tile_users>(b, user);
+  for (; user + short_tile_users <= b.last_user; user += short_tile_users) score_tile<short_tile_users>(b, user);
   for (; user < b.last_user; ++user) score_tile<1>(b, user);
 }
 
@@ -274,7 +274,7 @@ inline void search_segment(const topk_args& a, int64_t segment) {
   const int64_t most = whole ? block_users : block_users_sliced;
   const int64_t num_blocks = (a.num_queries + most - 1) / most;
   const int64_t even = (a.num_queries + num_blocks - 1) / num_blocks;
-  const int64_t users = (even + tile_rows - 1) / tile_rows * tile_rows;
+  const int64_t users = (even + tile_users - 1) / tile_users * tile_users;
   parallel_for(num_blocks * a.num_splits, [&](int64_t task) {
     const int64_t split = task % a.num_splits;
     const int64_t first_user = task / a.num_splits * users;
