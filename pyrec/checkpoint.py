@@ -91,7 +91,7 @@ def write(
     )  # what JSON cannot hold fails before a file is touched
     arrays = {f"model.{name}": array for name, array in state.items()} | _interaction_arrays(interactions)
     with replacing(folder / ARRAYS) as temporary:
-        save_file({name: np.ascontiguousarray(array) for name, array in arrays.items()}, temporary)
+        _save_arrays(arrays, temporary)
         config["sha256"] = _sha256(temporary)
     write_text(folder / CONFIG, json.dumps(config, indent=2) + "\n")
 
@@ -190,6 +190,13 @@ def _text_ids(state: State, name: str) -> NDArray[Any]:
         return np.array([text[a:b].decode("utf-8") for a, b in pairwise(starts)], dtype=str)
     except UnicodeDecodeError as error:
         raise DataError(f"{state.source}: {name}.text is not UTF-8: {error}") from None
+
+
+def _save_arrays(arrays: Mapping[str, NDArray[Any]], path: Path) -> None:
+    try:
+        save_file({name: np.ascontiguousarray(array) for name, array in arrays.items()}, path)
+    except SafetensorError as error:  # how the library reports a full disk
+        raise DataError(f"cannot write {path}: {error}") from None
 
 
 def _sha256(path: Path) -> str:

@@ -25,7 +25,7 @@ An empty place of a short list is no hit and counts in no c_i.
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -176,7 +176,7 @@ def _check_test(model: Recommender, test: Interactions) -> Interactions:
 
 
 def _check_cutoffs(k: int | Sequence[int], num_items: int) -> list[int]:
-    cutoffs = [k] if isinstance(k, int) else list(k)
+    cutoffs = list(k) if isinstance(k, Iterable) else [k]
     if not cutoffs:
         raise ConfigError("k is empty; name a cut-off, such as 20")
     checked = [check_count("k", cutoff, 1, MAX_K, ConfigError) for cutoff in cutoffs]
@@ -189,6 +189,8 @@ def _check_metrics(metrics: Sequence[str] | None) -> list[str]:
     known = [*USER_METRICS, *ITEM_METRICS]
     if metrics is None:
         return known
+    if isinstance(metrics, str):
+        raise ConfigError(f"metrics = {metrics!r} must be a list: [{metrics!r}]")
     unknown = [name for name in metrics if name not in known]
     if unknown or not metrics:
         raise ConfigError(f"metrics = {list(metrics)!r}: known are {', '.join(known)}")

@@ -22,13 +22,14 @@ def replacing(path: Path) -> Iterator[Path]:
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary.touch()
         permissions = temporary.stat().st_mode
-        yield temporary
-        temporary.chmod(permissions)  # some writers put a private file in the place of the one made above
-        os.replace(temporary, path)
+        try:
+            yield temporary
+            temporary.chmod(permissions)  # some writers put a private file in the place of the one made above
+            os.replace(temporary, path)
+        finally:
+            temporary.unlink(missing_ok=True)
     except OSError as error:
         raise DataError(f"cannot write {path}: {error.strerror or error}") from error
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def write_text(path: Path, text: str) -> None:

@@ -12,7 +12,7 @@ from scipy.sparse import csr_array
 from pyrec.models.base import Recommender, one_hot_rows, row_tensors
 from pyrec.ops.topk import topk
 
-ROWS_PER_CALL = 16
+ROWS_PER_CALL = 32
 
 
 class ItemItemRecommender(Recommender):

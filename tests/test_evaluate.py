@@ -1,0 +1,140 @@
+"""Evaluation against its formulas, written out user by user."""
+
+import math
+
+import numpy as np
+import pytest
+
+from pyrec.data import Interactions
+from pyrec.data.split import split_random
+from pyrec.data.synthetic import synthetic
+from pyrec.errors import ConfigError, DataError
+from pyrec.evaluate import ITEM_METRICS, USER_METRICS, evaluate
+from pyrec.models import EASE, Popularity, Recommender
+
+K = (1, 5, 12)
+
+
+@pytest.fixture(scope="module")
+def parts() -> tuple[Interactions, Interactions]:
+    train, test = split_random(synthetic(50, 40, interactions_per_user=8, num_groups=4), 0.7)
+    return train, test.select(test.users % 5 != 0)  # some users without test items
+
+
+@pytest.fixture(scope="module")
+def model(parts: tuple[Interactions, Interactions]) -> Recommender:
+    return EASE(reg=5.0).fit(parts[0])
+
+
+def lists_of(model: Recommender, test: Interactions) -> dict[int, list[int]]:
+    users = np.unique(test.users)
+    ids, _ = model.topk(users, max(K))
+    return dict(zip(users.tolist(), ids.tolist(), strict=True))
+
+
+def test_accuracy_follows_the_formulas(model: Recommender, parts: tuple[Interactions, Interactions]) -> None:
+    _, test = parts
+    result = evaluate(model, test, K)
+    lists = lists_of(model, test)
+    assert result.num_users == len(lists) == len(result.users) < 50
+    for k in K:
+        expected: dict[str, list[float]] = {name: [] for name in USER_METRICS}
+        for user, ranked in lists.items():
+            relevant = set(test.items[test.users == user].tolist())
+            hits = [item in relevant for item in ranked[:k]]
+            best = sum(1 / math.log2(place + 1) for place in range(1, min(k, len(relevant)) + 1))
+            gain = sum(hit / math.log2(place + 1) for place, hit in enumerate(hits, 1))
+            precisions = [sum(hits[:place]) / place for place in range(1, k + 1) if hits[place - 1]]
+            expected["precision"].append(sum(hits) / k)
+            expected["recall"].append(sum(hits) / len(relevant))
+            expected["ndcg"].append(gain / best)
+            expected["hit"].append(float(any(hits)))
+            expected["mrr"].append(1 / (hits.index(True) + 1) if any(hits) else 0.0)
+            expected["map"].append(sum(precisions) / min(k, len(relevant)))
+        for name in USER_METRICS:
+            np.testing.assert_allclose(result.per_user[f"{name}@{k}"], expected[name], rtol=1e-12)
+            assert result[f"{name}@{k}"] == pytest.approx(np.mean(expected[name]), rel=1e-12)
+
+
+def test_exposure_follows_the_formulas(model: Recommender, parts: tuple[Interactions, Interactions]) -> None:
+    train, test = parts
+    result = evaluate(model, test, K)
+    lists = lists_of(model, test)
+    users_of = [int((train.items == item).sum()) for item in range(train.num_items)]
+    for k in K:
+        shown = [item for ranked in lists.values() for item in ranked[:k] if item >= 0]
+        counts = sorted(shown.count(item) for item in range(train.num_items))
+        bits = [-math.log2(max(users_of[item], 1) / train.num_users) for item in shown]
+        pairs = sum(abs(a - b) for a in counts for b in counts)  # Gini: half the relative mean difference
+        assert result[f"coverage@{k}"] == pytest.approx(len(set(shown)) / train.num_items)
+        assert result[f"popularity@{k}"] == pytest.approx(np.mean([users_of[item] for item in shown]))
+        assert result[f"novelty@{k}"] == pytest.approx(np.mean(bits))
+        assert result[f"gini@{k}"] == pytest.approx(pairs / (2 * len(counts) * sum(counts)))
+
+
+def test_training_items_are_never_recommended() -> None:
+    train = Interactions.from_arrays([0, 0, 1, 1], [0, 1, 1, 2], item_ids=[0, 1, 2, 3], user_ids=[0, 1])
+    test = Interactions.from_arrays([0, 1], [2, 0], item_ids=[0, 1, 2, 3], user_ids=[0, 1])
+    assert evaluate(Popularity().fit(train), test, 1)["recall@1"] == 1.0
+
+
+def test_places_of_short_lists_count_nowhere() -> None:
+    ids = {"user_ids": [0, 1], "item_ids": [0, 1, 2]}
+    train = Interactions.from_arrays([0, 0, 0, 1], [0, 1, 2, 0], **ids)
+    test = Interactions.from_arrays([0, 1], [1, 1], **ids)
+    result = evaluate(Popularity().fit(train), test, 3)
+    assert result["precision@3"] == pytest.approx(1 / 6)  # user 0 has nothing left, user 1 finds 1 in 3
+    assert result["coverage@3"] == pytest.approx(2 / 3)
+    assert result["gini@3"] == pytest.approx(1 / 3)  # counts 0, 1, 1
+
+
+def test_a_user_who_has_everything_alone() -> None:
+    everything = Interactions.from_arrays([0, 0], [0, 1])
+    result = evaluate(Popularity().fit(everything), everything, 1)
+    assert set(result.metrics.values()) == {0.0}
+
+
+def test_names_and_order_of_the_metrics(model: Recommender, parts: tuple[Interactions, Interactions]) -> None:
+    _, test = parts
+    names = [f"{name}@{k}" for k in (2, 9) for name in (*USER_METRICS, *ITEM_METRICS)]
+    assert list(evaluate(model, test, [9, 2, 9]).metrics) == names
+    chosen = evaluate(model, test, 3, metrics=["gini", "recall"])
+    assert list(chosen.metrics) == ["gini@3", "recall@3"]
+    assert list(chosen.per_user) == ["recall@3"]
+    assert chosen.seconds > 0
+
+
+def test_batches_change_nothing(model: Recommender, parts: tuple[Interactions, Interactions]) -> None:
+    _, test = parts
+    assert evaluate(model, test, K, batch_size=7).metrics == evaluate(model, test, K).metrics
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        ({"k": 0}, ConfigError, "k = 0 must be at least 1"),
+        ({"k": (5, -1)}, ConfigError, "k = -1"),
+        ({"k": []}, ConfigError, "k is empty"),
+        ({"k": 2.5}, ConfigError, "k = 2.5 must be a whole number"),
+        ({"k": 1025}, ConfigError, "k = 1025 must be at most 1024"),
+        ({"k": 41}, DataError, "k = 41 must be at most 40, the number of items"),
+        ({"metrics": ["recall", "auc"]}, ConfigError, "auc.*known are precision"),
+        ({"metrics": []}, ConfigError, "known are"),
+        ({"metrics": "recall"}, ConfigError, r"metrics = 'recall'.*\['recall'\]"),
+        ({"batch_size": 0}, ConfigError, "batch_size = 0"),
+    ],
+)
+def test_bad_arguments(model: Recommender, parts, arguments, error, message: str) -> None:
+    with pytest.raises(error, match=message):
+        evaluate(model, parts[1], **arguments)
+
+
+def test_an_empty_test_set(model: Recommender, parts: tuple[Interactions, Interactions]) -> None:
+    _, test = parts
+    with pytest.raises(DataError, match="test is empty"):
+        evaluate(model, test.select(np.zeros(len(test), dtype=bool)))
+
+
+def test_a_test_set_of_other_users(model: Recommender) -> None:
+    with pytest.raises(DataError, match=r"test has 2 users x 1 items, the model 50 x 40"):
+        evaluate(model, Interactions.from_arrays([0, 1], [0, 0]))

@@ -1,0 +1,350 @@
+"""The contract that every model keeps, and each baseline against its definition."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from scipy.sparse import csr_array
+
+from pyrec.data import Interactions
+from pyrec.data.load import load_data
+from pyrec.data.synthetic import synthetic
+from pyrec.errors import ConfigError, DataError, NotFittedError
+from pyrec.evaluate import evaluate
+from pyrec.models import (
+    EASE,
+    MODELS,
+    SVD,
+    EpochRecommender,
+    ItemKNN,
+    Popularity,
+    Recommender,
+    base,
+    item_item,
+)
+
+NUM_USERS, NUM_ITEMS = 40, 30
+SMALL: dict[str, dict[str, Any]] = {
+    "svd": {"embedding_size": 6},
+    "lightgcn": {"embedding_size": 8, "epochs": 2, "batch_size": 64},
+    "mf": {"embedding_size": 8, "epochs": 2, "batch_size": 64},
+}
+
+
+def make(name: str) -> Recommender:
+    return MODELS[name](**SMALL.get(name, {}))
+
+
+def numbers() -> Interactions:
+    return synthetic(NUM_USERS, NUM_ITEMS, interactions_per_user=6, num_groups=4)
+
+
+def texts() -> Interactions:
+    """The same interactions with raw ids of text, which do not sort as the numbers do."""
+    x = numbers()
+    return Interactions.from_arrays(
+        [f"u{user}" for user in x.users],
+        [f"i{item}" for item in x.items],
+        user_ids=[f"u{user}" for user in range(NUM_USERS)],
+        item_ids=[f"i{item}" for item in range(NUM_ITEMS)],
+    )
+
+
+@pytest.fixture(params=list(MODELS))
+def name(request: pytest.FixtureRequest) -> str:
+    return request.param
+
+
+@pytest.fixture
+def model(name: str) -> Recommender:
+    return make(name).fit(texts())
+
+
+def owned(user: str) -> set[str]:
+    x = texts()
+    return set(x.item_ids[x.items[x.users == x.encode_users([user])[0]]])
+
+
+# The contract
+
+
+def test_the_constructor_stores_the_parameters_and_nothing_else(name: str) -> None:
+    model = make(name)
+    assert vars(model) == model.get_params()
+    assert type(model)(**model.get_params()).get_params() == model.get_params()
+    assert model.get_params().items() >= SMALL.get(name, {}).items()
+    assert repr(model).startswith(type(model).__name__ + "(")
+
+
+def test_nothing_works_before_fit(name: str, tmp_path) -> None:
+    model = make(name)
+    for use in (
+        lambda: model.recommend(["u1"]),
+        lambda: model.recommend_for_items([["i1"]]),
+        lambda: model.similar_items(["i1"]),
+        lambda: model.topk(np.array([0]), 3),
+        lambda: model.save(tmp_path),
+        lambda: evaluate(model, texts()),
+    ):
+        with pytest.raises(NotFittedError, match="fit"):
+            use()
+
+
+def test_fit_returns_the_model_and_takes_a_csr_matrix(name: str) -> None:
+    model = make(name)
+    matrix = numbers().to_csr()
+    assert model.fit(matrix) is model
+    assert len(model.train_) == matrix.nnz
+
+
+def test_fit_refuses_an_empty_set(name: str) -> None:
+    with pytest.raises(DataError, match="nothing to learn from"):
+        make(name).fit(csr_array((3, 4), dtype=np.float32))
+
+
+def test_recommend_gives_unseen_items_best_first(model: Recommender) -> None:
+    users = ["u3", "u0", "u3", "u39"]
+    ids, scores = model.recommend(users, n=5)
+    assert ids.shape == scores.shape == (4, 5)
+    assert scores.dtype == np.float32
+    assert (np.diff(scores) <= 0).all()
+    assert ids[0].tolist() == ids[2].tolist()
+    for user, row in zip(users, ids, strict=True):
+        assert len(set(row)) == 5
+        assert not set(row) & owned(user)
+
+
+def test_recommend_with_seen_items_ranks_all(model: Recommender) -> None:
+    ids, scores = model.recommend(["u0"], n=NUM_ITEMS, filter_seen=False)
+    assert sorted(ids[0]) == sorted(texts().item_ids)
+    assert np.isfinite(scores).all()
+
+
+def test_recommend_for_no_user_is_empty(model: Recommender) -> None:
+    ids, scores = model.recommend([], n=5)
+    assert ids.shape == scores.shape == (0, 5)
+
+
+def test_recommend_chooses_from_the_items_named(model: Recommender) -> None:
+    chosen = ["i9", "i2", "i17", "i9"]
+    ids, scores = model.recommend(["u1"], n=5, filter_seen=False, items=chosen)
+    assert set(ids[0][:3]) == set(chosen)
+    assert ids[0][3:].tolist() == ["", ""]
+    assert scores[0][3:].tolist() == [-np.inf, -np.inf]
+
+
+def test_short_lists_of_integer_ids_end_in_minus_one(name: str) -> None:
+    model = make(name).fit(numbers())
+    ids, scores = model.recommend([0], n=NUM_ITEMS)
+    short = np.flatnonzero(ids[0] == -1)
+    assert len(short) == model.train_.indptr[1]
+    assert (scores[0][short] == -np.inf).all()
+
+
+def test_batches_change_nothing(model: Recommender, monkeypatch: pytest.MonkeyPatch) -> None:
+    users = np.arange(NUM_USERS)
+    ids, scores = model.topk(users, 7)
+    monkeypatch.setattr(base, "QUERY_BYTES", 1)
+    monkeypatch.setattr(item_item, "ROWS_PER_CALL", 3)
+    ids_one, scores_one = model.topk(users, 7)
+    assert torch.equal(ids, ids_one)
+    torch.testing.assert_close(scores, scores_one, rtol=1e-6, atol=1e-6)
+
+
+def test_new_users_get_unseen_items(model: Recommender) -> None:
+    ids, scores = model.recommend_for_items([["i1", "i4", "i1"], ["i7"]], n=4)
+    assert ids.shape == (2, 4)
+    assert (np.diff(scores) <= 0).all()
+    assert not {"i1", "i4"} & set(ids[0])
+    assert "i7" not in ids[1]
+    all_ids, _ = model.recommend_for_items([["i7"]], n=NUM_ITEMS, filter_seen=False)
+    assert set(all_ids[0]) == set(texts().item_ids)
+
+
+def test_a_new_user_with_a_known_history_is_served_as_that_user(model: Recommender) -> None:
+    if isinstance(model, EpochRecommender):
+        pytest.skip("a known user of this model has a vector of their own")
+    known, known_scores = model.recommend(["u5"], n=6)
+    new, new_scores = model.recommend_for_items([sorted(owned("u5"))], n=6)
+    assert known.tolist() == new.tolist()
+    np.testing.assert_array_equal(known_scores, new_scores)
+
+
+def test_similar_items_are_others(model: Recommender) -> None:
+    if not model.personal:
+        with pytest.raises(ConfigError, match="no likeness"):
+            model.similar_items(["i1"])
+        return
+    ids, scores = model.similar_items(["i1", "i2"], n=NUM_ITEMS)
+    for item, row, values in zip(["i1", "i2"], ids, scores, strict=True):
+        assert row[-1] == ""
+        assert values[-1] == -np.inf
+        assert sorted([*row[:-1], item]) == sorted(texts().item_ids)
+        assert (values[:-1] <= values[0]).all()
+
+
+def test_a_saved_model_answers_the_same(model: Recommender, tmp_path) -> None:
+    model.save(tmp_path)
+    for loaded in (Recommender.load(tmp_path), type(model).load(tmp_path)):
+        assert type(loaded) is type(model)
+        assert loaded.get_params() == model.get_params()
+        users = texts().user_ids
+        for have, expected in zip(loaded.recommend(users, 8), model.recommend(users, 8), strict=True):
+            np.testing.assert_array_equal(have, expected)
+        for have, expected in zip(
+            loaded.recommend_for_items([["i3", "i4"]], 8),
+            model.recommend_for_items([["i3", "i4"]], 8),
+            strict=True,
+        ):
+            np.testing.assert_array_equal(have, expected)
+
+
+def test_another_class_does_not_load_it(model: Recommender, tmp_path) -> None:
+    model.save(tmp_path)
+    other = next(
+        cls for cls in MODELS.values() if not isinstance(model, cls) and not issubclass(cls, type(model))
+    )
+    with pytest.raises(DataError, match=f"holds a {type(model).__name__}"):
+        other.load(tmp_path)
+
+
+def test_fitting_again_gives_the_same_bits(name: str) -> None:
+    first, second = (make(name).fit(texts()).topk(np.arange(NUM_USERS), 9) for _ in range(2))
+    assert torch.equal(first[0], second[0])
+    assert torch.equal(first[1], second[1])
+
+
+@pytest.mark.parametrize(
+    ("use", "error", "message"),
+    [
+        (lambda m: m.recommend(["u1", "nobody"]), DataError, r"users\[1\].*nobody"),
+        (lambda m: m.recommend([5]), DataError, "text"),
+        (lambda m: m.recommend("u1"), DataError, r"\['u1'\]"),
+        (lambda m: m.recommend(["u1"], n=0), DataError, "n = 0 must be at least 1"),
+        (lambda m: m.recommend(["u1"], n=-3), DataError, "n = -3"),
+        (lambda m: m.recommend(["u1"], n=2.5), DataError, "n = 2.5 must be a whole number"),
+        (lambda m: m.recommend(["u1"], n=True), DataError, "n = True must be a whole number"),
+        (lambda m: m.recommend(["u1"], n=NUM_ITEMS + 1), DataError, "at most 30, the number of items"),
+        (lambda m: m.recommend(["u1"], items=[]), DataError, "items is empty"),
+        (lambda m: m.recommend(["u1"], items=["i1", "x"]), DataError, r"items\[1\].*x"),
+        (lambda m: m.recommend_for_items([["i1"], ["i1", "x"]]), DataError, r"histories\[1\]: items\[1\]"),
+        (lambda m: m.recommend_for_items(["i1"]), DataError, r"histories\[0\]"),
+        (lambda m: m.topk(np.array([NUM_USERS]), 3), DataError, r"user_indices\[0\] = 40.* 40 users"),
+        (lambda m: m.topk(np.array([-1]), 3), DataError, r"user_indices\[0\] = -1"),
+        (lambda m: m.topk(np.array([0.5]), 3), DataError, "whole numbers"),
+        (lambda m: m.topk(np.array([[1]]), 3), DataError, "one-dimensional"),
+        (lambda m: m.topk(np.array([1]), 0), DataError, "k = 0"),
+    ],
+)
+def test_bad_requests_are_refused_by_name(use, error, message: str) -> None:
+    with pytest.raises(error, match=message):
+        use(Popularity().fit(texts()))
+
+
+def test_an_empty_history_is_refused_where_it_says_nothing(model: Recommender) -> None:
+    if not model.personal:
+        assert model.recommend_for_items([[]], n=3)[0].shape == (1, 3)
+        return
+    with pytest.raises(DataError, match=r"histories\[1\] is empty"):
+        model.recommend_for_items([["i1"], []])
+
+
+@pytest.mark.parametrize(
+    ("model", "message"),
+    [
+        (EASE(reg=0), "reg = 0.0 must be above 0"),
+        (EASE(reg=float("nan")), "reg = nan must be a finite number"),
+        (EASE(reg="400"), "reg = '400'"),
+        (ItemKNN(neighbors=0), "neighbors = 0 must be at least 1"),
+        (ItemKNN(shrinkage=-1), "shrinkage = -1.0 must be at least 0"),
+        (SVD(embedding_size=0), "embedding_size = 0 must be at least 1"),
+        (SVD(embedding_size=NUM_ITEMS), "embedding_size = 30 must be at most 29"),
+    ],
+)
+def test_bad_hyperparameters_are_refused_by_fit(model: Recommender, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        model.fit(texts())
+    with pytest.raises(NotFittedError):
+        model.recommend(["u1"])
+
+
+# Each baseline against its definition
+
+
+def dense() -> np.ndarray:
+    return numbers().to_csr().toarray().astype(np.float64)
+
+
+def test_popularity_counts_users() -> None:
+    ids, scores = Popularity().fit(numbers()).recommend([0], n=NUM_ITEMS, filter_seen=False)
+    counts = dense().sum(axis=0)
+    np.testing.assert_array_equal(ids[0], np.argsort(-counts, kind="stable"))
+    np.testing.assert_array_equal(scores[0], np.sort(counts)[::-1])
+
+
+def test_ease_solves_the_constrained_least_squares() -> None:
+    reg = 7.5
+    weights = EASE(reg).fit(numbers()).weights_.astype(np.float64)
+    R = dense()
+    np.testing.assert_array_equal(np.diag(weights), 0)
+    gradient = R.T @ (R @ weights - R) + reg * weights  # zero off the diagonal, where B is free
+    np.fill_diagonal(gradient, 0)
+    np.testing.assert_allclose(gradient, 0, atol=1e-4)
+
+
+def test_ease_refuses_what_memory_cannot_hold(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.sysconf", lambda name: 100)
+    with pytest.raises(DataError, match=r"30 items.*drop rare items"):
+        EASE().fit(numbers())
+
+
+@pytest.mark.parametrize("block_bytes", [1, 2**26])
+def test_itemknn_sums_over_the_nearest_neighbours(block_bytes: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pyrec.models.itemknn.BLOCK_BYTES", block_bytes)
+    R, neighbors, shrinkage = dense(), 5, 3.0
+    together, norms = R.T @ R, np.sqrt(R.sum(axis=0))
+    likeness = (together / (np.outer(norms, norms) + shrinkage)).astype(np.float32)
+    np.fill_diagonal(likeness, 0)
+    expected = np.zeros_like(likeness)
+    for item in range(NUM_ITEMS):
+        nearest = np.argsort(-likeness[:, item], kind="stable")[:neighbors]
+        expected[nearest, item] = likeness[nearest, item]
+    weights = ItemKNN(neighbors, shrinkage).fit(numbers()).weights_.toarray()
+    np.testing.assert_allclose(weights, expected, rtol=1e-6)
+
+
+def test_itemknn_of_more_neighbours_than_items_keeps_all() -> None:
+    weights = ItemKNN(neighbors=10**6).fit(numbers()).weights_.toarray()
+    np.testing.assert_array_equal(weights > 0, (dense().T @ dense() > 0) & ~np.eye(NUM_ITEMS, dtype=bool))
+
+
+def test_svd_is_the_best_low_rank_approximation() -> None:
+    model = SVD(embedding_size=5).fit(numbers())
+    R = dense()
+    _, values, vectors = np.linalg.svd(R, full_matrices=False)
+    Q = model.item_factors_
+    np.testing.assert_allclose(Q @ Q.T, vectors[:5].T @ vectors[:5], atol=1e-5)
+    np.testing.assert_allclose(np.linalg.norm(R @ Q, axis=0), values[:5], rtol=1e-5)
+    assert (np.abs(Q).max(axis=0) == Q.max(axis=0)).all()
+
+
+@pytest.mark.parametrize(
+    ("model", "precision", "recall", "ndcg"),
+    [
+        (EASE(reg=400), 0.2923, 0.3256, 0.4197),
+        (Popularity(), 0.17423, 0.17134, 0.23397),
+        (ItemKNN(), 0.26831, 0.29467, 0.37855),
+    ],
+    ids=["ease", "popularity", "itemknn"],
+)
+def test_movielens_metrics(
+    model: Recommender, precision: float, recall: float, ndcg: float, data_dir
+) -> None:
+    folder = data_dir / "ml-100k"
+    data = load_data(train=folder / "u1.base", test=folder / "u1.test", min_rating=4)
+    found = evaluate(model.fit(data.train), data.test, k=20)
+    assert found.num_users == 456
+    assert found["precision@20"] == pytest.approx(precision, abs=5e-5)
+    assert found["recall@20"] == pytest.approx(recall, abs=5e-5)
+    assert found["ndcg@20"] == pytest.approx(ndcg, abs=5e-5)

@@ -1,0 +1,111 @@
+"""Plots: they are written, whole, and show what they are given; how they look is for eyes."""
+
+import struct
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from pyrec import plots
+from pyrec.errors import ConfigError, DataError
+
+pytest.importorskip("matplotlib")
+
+
+def size_of(path: Path) -> tuple[int, int]:
+    data = path.read_bytes()
+    assert data[:8] == b"\x89PNG\r\n\x1a\n"
+    assert data[-8:-4] == b"IEND"
+    width, height = struct.unpack(">II", data[16:24])
+    return width, height
+
+
+@pytest.fixture
+def figures(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """Collects the figures that are drawn."""
+    drawn: list[Any] = []
+    figure = plots._figure
+
+    def collect(width: float, height: float) -> Any:
+        drawn.append(figure(width, height))
+        return drawn[-1]
+
+    monkeypatch.setattr(plots, "_figure", collect)
+    return drawn
+
+
+HISTORY = [
+    {"epoch": 1, "loss": 0.7, "seconds": 1.0, "test_recall@20": 0.1},
+    {"epoch": 2, "loss": 0.5, "seconds": 1.0, "validation_recall@20": 0.12},
+    {"epoch": 3, "loss": 0.4, "seconds": 1.0, "test_recall@20": 0.2, "validation_recall@20": 0.15},
+]
+
+
+def test_curves_of_loss_and_metrics(figures: list[Any], tmp_path: Path) -> None:
+    plots.plot_curves(HISTORY, tmp_path / "curves.png", "a title")
+    assert size_of(tmp_path / "curves.png") == (1500, 630)
+    loss, metrics = figures[0].axes
+    assert loss.lines[0].get_xydata().tolist() == [[1, 0.7], [2, 0.5], [3, 0.4]]
+    labels = {line.get_label(): line.get_xydata().tolist() for line in metrics.lines}
+    assert labels == {
+        "recall@20 (test)": [[1, 0.1], [3, 0.2]],
+        "recall@20 (validation)": [[2, 0.12], [3, 0.15]],
+    }
+    for axes in (loss, metrics):
+        assert axes.get_xlabel() == "epoch"
+        assert axes.get_ylabel()
+
+
+def test_curves_without_metrics_have_one_panel(figures: list[Any], tmp_path: Path) -> None:
+    plots.plot_curves([{"epoch": 1, "loss": 0.5}], tmp_path / "curves.png")
+    assert len(figures[0].axes) == 1
+
+
+def test_weights_by_layer(figures: list[Any], tmp_path: Path) -> None:
+    weights = np.array([0.5, 0.3, 0.2], dtype=np.float32)
+    plots.plot_layer_weights(weights, np.arange(5), 2, tmp_path / "w.png")
+    (axes,) = figures[0].axes
+    np.testing.assert_allclose([bar.get_height() for bar in axes.patches], weights)
+    size_of(tmp_path / "w.png")
+
+
+def test_weights_by_node_and_degree(figures: list[Any], tmp_path: Path) -> None:
+    degrees = np.concatenate([np.arange(1, 9), np.arange(100, 112)])
+    second = degrees / 200
+    weights = np.stack([1 - second, second], axis=1).astype(np.float32)
+    plots.plot_layer_weights(weights, degrees, 8, tmp_path / "w.png")
+    bars, users, items = figures[0].axes
+    np.testing.assert_allclose([bar.get_height() for bar in bars.patches], weights.mean(axis=0), rtol=1e-6)
+    labels = [text.get_text() for text in users.get_legend().get_texts()]
+    assert labels == ["1 to 2", "3 to 4", "5 to 6", "7 to 8"]
+    np.testing.assert_allclose(users.lines[0].get_ydata()[1], 1.5 / 200, rtol=1e-6)
+    assert "100 to 102" in [text.get_text() for text in items.get_legend().get_texts()]
+
+
+def test_weights_of_fewer_nodes_than_groups(tmp_path: Path) -> None:
+    plots.plot_layer_weights(np.full((2, 3), 1 / 3, np.float32), np.array([1, 1]), 1, tmp_path / "w.png")
+    size_of(tmp_path / "w.png")
+
+
+def test_no_history_has_no_curves(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="history is empty"):
+        plots.plot_curves([], tmp_path / "curves.png")
+
+
+def test_a_place_that_cannot_be_written(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(DataError, match="cannot write"):
+        plots.plot_curves(HISTORY, tmp_path / "file" / "curves.png")
+
+
+def test_without_matplotlib(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    with pytest.raises(ConfigError, match=r"pip install '\.\[plots\]'"):
+        plots.plot_curves(HISTORY, tmp_path / "curves.png")
+
+
+def test_pyplot_stays_unused() -> None:
+    source = Path(plots.__file__).read_text()
+    assert "pyplot" not in source.replace("pyplot's global state", "")
