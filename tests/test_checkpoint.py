@@ -111,7 +111,7 @@ def test_a_missing_file(saved: Path, name: str) -> None:
 
 
 def test_no_folder(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="is .*nothing a saved model"):
+    with pytest.raises(DataError, match=r"is .*nothing a saved model"):
         Recommender.load(tmp_path / "nothing")
 
 

@@ -294,7 +294,7 @@ def test_ease_solves_the_constrained_least_squares() -> None:
 
 
 def test_ease_refuses_what_memory_cannot_hold(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("os.sysconf", lambda name: 100)
+    monkeypatch.setattr("os.sysconf", lambda _: 100)
     with pytest.raises(DataError, match=r"30 items.*drop rare items"):
         EASE().fit(numbers())
 

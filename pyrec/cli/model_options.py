@@ -30,7 +30,7 @@ _OPTIONS: dict[str, tuple[str, Any, str]] = {
     "precision": ("--precision", click.Choice(["fp32", "bf16"]), "Number format of the embeddings."),
     "score": ("--score", click.Choice(["inner", "cosine"]), "How a user and an item are compared."),
     "temperature": ("--temperature", float, "Temperature of the softmax loss."),
-    "num_negatives": ("--negatives", int, "Negatives a positive for the softmax loss."),
+    "num_negatives": ("--negatives", int, "Sampled negatives an interaction."),
     "attention_size": ("--attention-size", int, "Width of the attention over layers."),
     "n_heads": ("--heads", int, "Heads of the self-attention over layers."),
     "validation": ("--validation", float, "Share of the training set held out for early stopping."),

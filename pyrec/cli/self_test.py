@@ -1,17 +1,22 @@
-"""A tiny case for every kernel, compared with its reference in plain torch."""
+"""A tiny case for every kernel, compared with its reference in plain torch or NumPy."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
 
 from pyrec.data import Interactions
 from pyrec.data.synthetic import synthetic
+from pyrec.graph import Graph
 from pyrec.ops.metrics import ranking_metrics
+from pyrec.ops.propagate import propagate
+from pyrec.ops.sample import Sampler
 from pyrec.ops.topk import topk
 from pyrec.reference import metrics as metrics_reference
+from pyrec.reference import propagate as propagate_reference
+from pyrec.reference import sample as sample_reference
 from pyrec.reference import topk as topk_reference
 
 TOLERANCE = 1e-5
@@ -20,48 +25,64 @@ TOLERANCE = 1e-5
 NUM_USERS, NUM_ITEMS, DIM, K = 30, 40, 17, 10
 
 
-def _topk_difference() -> float:
-    queries, items = _embeddings()
-    indptr, indices = _indptr(), _indices()
-    ids, scores = topk(queries, items, K, seen_indptr=indptr, seen_indices=indices)
-    expected_ids, expected_scores = topk_reference.topk(
-        queries, items, K, seen_indptr=indptr, seen_indices=indices
+def _propagate() -> float:
+    graph, x = Graph.from_interactions(_interactions()), _embeddings()
+    adjacency = propagate_reference.normalised_adjacency(graph)
+    return _difference(propagate(x, graph, 3), propagate_reference.propagate(x, adjacency, 3))
+
+
+def _sample() -> float:
+    interactions = _interactions()
+    triples = Sampler(Graph.from_interactions(interactions)).sample(seed=1, epoch=2, num_negatives=3)
+    expected = sample_reference.triples(interactions.indptr, interactions.items, NUM_ITEMS, 1, 2, 3)
+    return _difference(triples, [torch.from_numpy(array) for array in expected])
+
+
+def _topk() -> float:
+    queries, items = _embeddings().split([NUM_USERS, NUM_ITEMS])
+    indptr, indices = _rows()
+    lists = topk(queries, items, K, seen_indptr=indptr, seen_indices=indices)
+    return _difference(
+        lists, topk_reference.topk(queries, items, K, seen_indptr=indptr, seen_indices=indices)
     )
-    return max(_difference(ids, expected_ids), _difference(scores, expected_scores))
 
 
-def _metrics_difference() -> float:
-    queries, items = _embeddings()
+def _metrics() -> float:
+    queries, items = _embeddings().split([NUM_USERS, NUM_ITEMS])
     ids, _ = topk(queries, items, K)
-    arguments = (ids, _indptr(), _indices(), [1, K])
-    return _difference(ranking_metrics(*arguments), metrics_reference.ranking_metrics(*arguments))
+    arguments = (ids, *_rows(), [1, K])
+    return _difference([ranking_metrics(*arguments)], [metrics_reference.ranking_metrics(*arguments)])
 
 
 SELF_TESTS: dict[str, Callable[[], float]] = {
-    "topk": _topk_difference,
-    "metrics": _metrics_difference,
+    "propagate": _propagate,
+    "topk": _topk,
+    "metrics": _metrics,
+    "sample": _sample,
 }
-"""The largest difference from the reference, by kernel."""
+"""Each kernel's largest difference from its reference."""
 
 
-def _difference(have: Tensor, expected: Tensor) -> float:
-    """Return the largest difference: 0 where both are the same, infinities included."""
-    same = (have == expected) | (have.isnan() & expected.isnan())
-    return float(torch.where(same, 0, (have.double() - expected.double()).abs()).max())
+def _difference(have: Sequence[Tensor], expected: Sequence[Tensor]) -> float:
+    """Return the largest difference over pairs of tensors; equal infinities and NaN differ by 0."""
+    largest = 0.0
+    for one, other in zip(have, expected, strict=True):
+        a, b = one.double(), other.double()
+        same = (a == b) | (a.isnan() & b.isnan())
+        largest = max(largest, float((a - b).abs().masked_fill(same, 0).max()))
+    return largest
 
 
-def _embeddings() -> tuple[Tensor, Tensor]:
-    values = torch.linspace(-40, 40, (NUM_USERS + NUM_ITEMS) * DIM).sin().reshape(-1, DIM)
-    return values[:NUM_USERS].contiguous(), values[NUM_USERS:].contiguous()
-
-
-def _indptr() -> Tensor:
-    return torch.from_numpy(_interactions().indptr)
-
-
-def _indices() -> Tensor:
-    return torch.from_numpy(_interactions().items)
+def _embeddings() -> Tensor:
+    """Return (NUM_USERS + NUM_ITEMS, DIM) fixed numbers from -1 to 1."""
+    return torch.linspace(-40, 40, (NUM_USERS + NUM_ITEMS) * DIM).sin().reshape(-1, DIM)
 
 
 def _interactions() -> Interactions:
     return synthetic(NUM_USERS, NUM_ITEMS, interactions_per_user=6, num_groups=4)
+
+
+def _rows() -> tuple[Tensor, Tensor]:
+    """Return the users' items as indptr (NUM_USERS + 1,) and indices."""
+    interactions = _interactions()
+    return torch.from_numpy(interactions.indptr), torch.from_numpy(interactions.items)

@@ -1,0 +1,438 @@
+"""The command line: what it prints, what it writes, and how it refuses."""
+
+import csv
+import io
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import pyrec
+from pyrec import checkpoint
+from pyrec.cli import main, run_folder
+from pyrec.cli.self_test import SELF_TESTS
+from pyrec.data.synthetic import synthetic
+from pyrec.models import EASE, MODELS, Recommender
+
+EPOCHS = ("--model", "lightgcn", "--dim", "8", "--epochs", "3", "--batch-size", "256")
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    """A folder of LightGCN's text files with a small generated graph."""
+    folder = tmp_path / "small"
+    folder.mkdir()
+    interactions = synthetic(40, 30, interactions_per_user=8, num_groups=4)
+    lines: dict[str, list[str]] = {"train.txt": [], "test.txt": []}
+    for user in range(40):
+        items = interactions.items[interactions.users == user].tolist()
+        cut = max(1, len(items) * 3 // 4)
+        for name, part in (("train.txt", items[:cut]), ("test.txt", items[cut:])):
+            if part:
+                lines[name].append(" ".join(map(str, [user, *part])))
+    for name, rows in lines.items():
+        (folder / name).write_text("\n".join(rows) + "\n")
+    return folder
+
+
+@pytest.fixture
+def run_dir(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Path:
+    """The run folder of an EASE model, with integer ids."""
+    assert main(["train", str(data), "--model", "ease", "--reg", "5", "--out", str(tmp_path / "run")]) == 0
+    capsys.readouterr()
+    return tmp_path / "run"
+
+
+def run(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[str, str]:
+    """Run a command that must succeed; its stdout and stderr."""
+    status = main([str(argument) for argument in arguments])
+    captured = capsys.readouterr()
+    assert status == 0, captured.err
+    return captured.out, captured.err
+
+
+def refuse(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
+    """Run a command that must fail as users expect: status 2, one line on stderr; that line."""
+    assert main([str(argument) for argument in arguments]) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    line = captured.err.splitlines()[-1]
+    assert line.startswith("pyrec: error: ")
+    assert captured.err.count("pyrec: error") == 1
+    assert "Traceback" not in captured.err
+    return line.removeprefix("pyrec: error: ")
+
+
+# The program
+
+
+def test_help_lists_the_commands(capsys) -> None:
+    for arguments in ([], ["--help"]):
+        out, _ = run(capsys, *arguments)
+        for command in ("train", "evaluate", "recommend", "data", "doctor"):
+            assert command in out
+
+
+@pytest.mark.parametrize(
+    "command", ["train", "evaluate", "recommend", "doctor", "data stats", "data get", "data list"]
+)
+def test_every_command_has_help(capsys, command: str) -> None:
+    out, _ = run(capsys, *command.split(), "--help")
+    assert "Usage: pyrec" in out
+
+
+def test_the_program_runs_as_a_process(tmp_path: Path) -> None:
+    def process(*arguments: str) -> subprocess.CompletedProcess[str]:
+        root = Path(pyrec.__file__).parents[1]
+        return subprocess.run(
+            [sys.executable, "-W", "error", "-m", "pyrec.cli", *arguments],
+            capture_output=True,
+            text=True,
+            cwd=tmp_path,
+            env={"PYTHONPATH": str(root), "PATH": ""},
+            check=False,
+        )
+
+    done = process("train", "--model", "svd", "--json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["num_test_users"] > 0
+    failed = process("train", "nothing-here.csv")
+    assert failed.returncode == 2
+    assert failed.stdout == ""
+    assert failed.stderr.count("\n") == 1
+    assert failed.stderr.startswith("pyrec: error: ")
+
+
+def test_the_program_survives_a_closed_pipe(tmp_path: Path) -> None:
+    root = Path(pyrec.__file__).parents[1]
+    done = subprocess.run(
+        f"{sys.executable} -m pyrec.cli data list | true",
+        shell=True,
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        env={"PYTHONPATH": str(root), "PATH": "/usr/bin:/bin"},
+        check=False,
+    )
+    assert "Traceback" not in done.stderr
+
+
+# train
+
+
+@pytest.mark.parametrize("model", [name for name in MODELS if not hasattr(MODELS[name], "history_")])
+def test_train_prints_the_model_beside_popularity(capsys, data: Path, model: str) -> None:
+    epochs = ["--epochs", "1"] if model in ("lightgcn", "mf") else []
+    small = ["--dim", "8"] if model in ("lightgcn", "mf", "svd") else []
+    out, err = run(capsys, "train", data, "--model", model, *epochs, *small, "--k", "5,10")
+    header, *rows = out.splitlines()
+    assert header.split()[0] == "metric"
+    assert header.split()[-1] == "popularity"
+    assert {row.split()[0] for row in rows[:20]} >= {"precision@5", "recall@10", "ndcg@10", "coverage@5"}
+    assert "test users" in rows[-1]
+    assert "small: 40 users x " in err
+    assert "nothing kept; --out RUN_DIR" in err
+
+
+def test_train_without_data_uses_the_built_in_set(capsys) -> None:
+    out, err = run(capsys, "train", "--model", "itemknn", "--json")
+    metrics = json.loads(out)
+    assert metrics["recall@20"] > 1.5 * metrics["baseline_popularity"]["recall@20"]
+    assert err.startswith("synthetic: ")
+
+
+def test_train_prints_json_and_nothing_else(capsys, data: Path) -> None:
+    out, _ = run(capsys, "train", data, "--model", "ease", "--k", "7", "--json")
+    metrics = json.loads(out)
+    assert metrics.keys() >= {
+        "precision@7",
+        "recall@7",
+        "ndcg@7",
+        "seconds_train",
+        "seconds_evaluate",
+        "num_test_users",
+    }
+    assert metrics["num_epochs"] == 0
+    assert metrics["num_users"] == 40
+
+
+def test_train_by_epochs_keeps_a_whole_run(capsys, data: Path, tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    folder = tmp_path / "run"
+    options = ("--combine", "attention", "--k", "5", "--out", folder, "--json")
+    out, err = run(capsys, "train", data, *EPOCHS, *options)
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "README.md",
+        "config.json",
+        "curves.png",
+        "history.jsonl",
+        "layer_weights.png",
+        "metrics.json",
+        "model.safetensors",
+    ]
+    assert (folder / "metrics.json").read_text() == out
+    history = [json.loads(line) for line in (folder / "history.jsonl").read_text().splitlines()]
+    assert [record["epoch"] for record in history] == [1, 2, 3]
+    assert all(record.keys() >= {"loss", "seconds", "test_recall@5"} for record in history)
+    assert json.loads(out)["recall@5"] == history[-1]["test_recall@5"]
+    assert json.loads(out)["num_epochs"] == 3
+    assert [line.split()[1] for line in err.splitlines() if line.startswith("epoch")] == ["1/3", "2/3", "3/3"]
+    card = (folder / "README.md").read_text()
+    assert card.startswith("# lightgcn (attention) on small\n")
+    for text in ("`embedding_size`", "recall@5", "layer_weights.png", "LightGCN.load"):
+        assert text in card
+    config = checkpoint.read_config(folder)
+    assert config["run"]["data"]["data"] == str(data)
+    assert config["params"]["combine"] == "attention"
+    assert config["params"]["k"] == 5
+
+
+@pytest.mark.parametrize(("every", "epochs"), [(0, []), (2, [2, 3]), (5, [3])])
+def test_train_records_test_metrics_every_few_epochs(
+    capsys, data: Path, tmp_path: Path, every, epochs
+) -> None:
+    folder = tmp_path / "run"
+    run(capsys, "train", data, *EPOCHS, "--k", "5", "--eval-every", every, "--out", folder)
+    history = [json.loads(line) for line in (folder / "history.jsonl").read_text().splitlines()]
+    assert [record["epoch"] for record in history if "test_ndcg@5" in record] == epochs
+
+
+def test_a_new_run_replaces_the_old_one_whole(capsys, data: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    run(capsys, "train", data, *EPOCHS, "--k", "5", "--out", folder)
+    run(capsys, "train", data, "--model", "ease", "--out", folder)
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "README.md",
+        "config.json",
+        "metrics.json",
+        "model.safetensors",
+    ]
+    assert isinstance(Recommender.load(folder), EASE)
+
+
+def test_train_without_matplotlib_says_so_and_goes_on(
+    capsys, data: Path, tmp_path: Path, monkeypatch
+) -> None:
+    monkeypatch.setattr(run_folder.plots, "available", lambda: False)
+    _, err = run(capsys, "train", data, *EPOCHS, "--k", "5", "--out", tmp_path / "run")
+    assert err.count("pip install '.[plots]'") == 1
+    assert not (tmp_path / "run" / "curves.png").exists()
+    assert (tmp_path / "run" / "model.safetensors").exists()
+
+
+def test_train_takes_two_files_and_a_rating_bound(capsys, tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    for name, count in (("a.tsv", 400), ("b.tsv", 100)):
+        rows = rng.integers([0, 0, 1], [30, 25, 6], size=(count, 3)).tolist()
+        lines = (f"{user}\t{item}\t{rating}\t0\n" for user, item, rating in rows)
+        (tmp_path / name).write_text("".join(lines))
+    arguments = ("train", "--train", tmp_path / "a.tsv", "--test", tmp_path / "b.tsv", "--min-rating", 4)
+    out, err = run(capsys, *arguments, "--model", "popularity", "--json", "--k", 5)
+    assert json.loads(out)["num_train"] < 200
+    assert "a: " in err
+    assert "test interactions are in the training set too" in err
+
+
+def test_threads_are_set(capsys, data: Path, threads) -> None:
+    run(capsys, "train", data, "--model", "popularity", "--threads", "1")
+    assert torch.get_num_threads() == 1
+    threads(2)
+
+
+# evaluate
+
+
+def test_evaluate_repeats_what_train_reported(capsys, run_dir: Path) -> None:
+    out, _ = run(capsys, "evaluate", run_dir, "--k", "20", "--json")
+    reported = json.loads((run_dir / "metrics.json").read_text())
+    found = json.loads(out)
+    for name in ("precision@20", "recall@20", "ndcg@20", "gini@20", "num_test_users"):
+        assert found[name] == reported[name]
+    assert "seconds_evaluate" in found
+
+
+def test_evaluate_prints_the_metrics_named(capsys, run_dir: Path, data: Path) -> None:
+    out, _ = run(capsys, "evaluate", run_dir, data, "--k", "3,5", "--metrics", "recall,gini")
+    assert [line.split()[0] for line in out.splitlines()[:5]] == [
+        "metric",
+        "recall@3",
+        "gini@3",
+        "recall@5",
+        "gini@5",
+    ]
+
+
+def test_evaluate_maps_ids_of_other_data(capsys, run_dir: Path, tmp_path: Path, data: Path) -> None:
+    """Other data number their users anew; the raw ids are what counts."""
+    part = tmp_path / "part"
+    part.mkdir()
+    for name in ("train.txt", "test.txt"):
+        rows = (data / name).read_text().splitlines()
+        (part / name).write_text("\n".join(row for row in rows if int(row.split()[0]) >= 20) + "\n")
+    out, _ = run(capsys, "evaluate", run_dir, part, "--k", "5", "--json")
+    assert json.loads(out)["num_test_users"] <= 20
+    assert json.loads(out)["recall@5"] > 0
+
+
+# recommend
+
+
+def test_recommend_as_table_csv_and_json(capsys, run_dir: Path) -> None:
+    model = Recommender.load(run_dir)
+    items, scores = model.recommend([7, 3], n=4)
+    table, _ = run(capsys, "recommend", run_dir, "--users", "7,3", "--n", "4")
+    assert [line.split()[:3] for line in table.splitlines()] == [
+        ["user", "rank", "item"],
+        *(
+            [str(user), str(rank), str(item)]
+            for user, row in zip((7, 3), items, strict=True)
+            for rank, item in enumerate(row, 1)
+        ),
+    ]
+    text, _ = run(capsys, "recommend", run_dir, "--users", "7, 3", "--n", "4", "--format", "csv")
+    rows = list(csv.DictReader(io.StringIO(text)))
+    assert [int(row["item"]) for row in rows] == items.ravel().tolist()
+    assert [float(row["score"]) for row in rows] == pytest.approx(scores.ravel().tolist(), rel=1e-5)
+    text, _ = run(capsys, "recommend", run_dir, "--users", "7,3", "--n", "4", "--format", "json")
+    assert [entry["user"] for entry in json.loads(text)] == [7, 3]
+    assert [entry["items"] for entry in json.loads(text)] == items.tolist()
+
+
+def test_recommend_leaves_out_empty_places(capsys, run_dir: Path) -> None:
+    model = Recommender.load(run_dir)
+    had, num_items = int(model.train_.indptr[1]), model.train_.num_items
+    arguments = ("recommend", run_dir, "--users", "0", "--n", num_items, "--format", "json")
+    for flags, count in (([], num_items - had), (["--include-seen"], num_items)):
+        text, _ = run(capsys, *arguments, *flags)
+        assert len(json.loads(text)[0]["items"]) == count
+
+
+def test_recommend_with_text_ids(capsys, tmp_path: Path) -> None:
+    rows = ["user,item", *(f"u{n % 5},i{n % 7}" for n in range(35))]
+    (tmp_path / "log.csv").write_text("\n".join(rows) + "\n")
+    run(capsys, "train", tmp_path / "log.csv", "--model", "popularity", "--k", "3", "--out", tmp_path / "run")
+    text, _ = run(capsys, "recommend", tmp_path / "run", "--users", "u2", "--n", "2", "--format", "json")
+    assert all(item.startswith("i") for item in json.loads(text)[0]["items"])
+    assert "u9" in refuse(capsys, "recommend", tmp_path / "run", "--users", "u9", "--n", "2")
+
+
+# data and doctor
+
+
+def test_data_stats_of_a_folder_and_a_file(capsys, data: Path) -> None:
+    out, _ = run(capsys, "data", "stats", data)
+    assert "small, training" in out
+    assert "small, test" in out
+    assert "density" in out
+    out, _ = run(capsys, "data", "stats", data / "train.txt", "--json")
+    assert next(iter(json.loads(out).values()))["num_users"] == 40
+
+
+def test_data_list_names_the_sets(capsys) -> None:
+    out, _ = run(capsys, "data", "list")
+    assert "gowalla" in out
+    assert "Usage" in run(capsys, "data")[0]
+
+
+def test_data_get_prints_the_path_and_the_terms(capsys, monkeypatch, tmp_path: Path) -> None:
+    monkeypatch.setattr("pyrec.cli.data.get_dataset", lambda _: tmp_path)
+    out, err = run(capsys, "data", "get", "gowalla")
+    assert out == f"{tmp_path}\n"
+    assert "Cite" in err
+
+
+def test_doctor_reports_and_tests_the_kernels(capsys) -> None:
+    out, _ = run(capsys, "doctor")
+    for text in (
+        "torch",
+        torch.__version__,
+        "instruction set",
+        "threads",
+        "OpenMP",
+        "CUDA",
+        "all kernels agree",
+    ):
+        assert text in out
+    for kernel in SELF_TESTS:
+        assert f"\n{kernel} " in out
+
+
+def test_doctor_fails_if_a_kernel_is_wrong(capsys, monkeypatch) -> None:
+    monkeypatch.setitem(SELF_TESTS, "topk", lambda: float("nan"))
+    assert main(["doctor"]) == 2
+    assert "wrong answers from topk" in capsys.readouterr().err
+
+
+# Refusals
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["trian"], "No such command 'trian'"),
+        (["train", "--model", "nosuch"], "'nosuch' is not one of"),
+        (["train", "--nosuch"], "--nosuch"),
+        (["train", "no/such/file.csv"], "does not exist"),
+        (["train", "a", "b"], "unexpected extra argument"),
+        (["train", "DATA", "--train", "x", "--test", "y"], "both data and train/test"),
+        (["train", "--train", "x"], "train is given without test"),
+        (["train", "DATA", "--split", "half"], "neither a fraction"),
+        (["train", "DATA", "--k", "5,x"], "not a list of whole numbers"),
+        (["train", "DATA", "--k", "0"], "k = 0 must be at least 1"),
+        (["train", "DATA", "--k", "31"], r"k = 31 must be at most \d+, the number of items"),
+        (
+            ["train", "DATA", "--model", "ease", "--layers", "3"],
+            "--layers is not for ease, which takes --reg",
+        ),
+        (["train", "DATA", "--model", "popularity", "--reg", "3"], "which takes no such option"),
+        (["train", "DATA", "--model", "ease", "--reg", "-1"], "reg = -1.0 must be above 0"),
+        (["train", "DATA", "--model", "ease", "--reg", "much"], "'much' is not a valid float"),
+        (["train", "DATA", "--min-rating", "3"], "no ratings"),
+        (["train", "DATA", "--threads", "0"], "--threads 0 is outside 1 to"),
+        (["train", "DATA", "--eval-every", "-1"], "-1 is not in the range"),
+        (["train", "DATA", "--out", "DATA"], "holds files but no run"),
+        (["train", "DATA", "--out", "DATA/train.txt"], "is a file; name a folder"),
+        (["evaluate", "DATA"], "is .* a saved model"),
+        (["evaluate", "RUN", "--metrics", "auc"], "known are precision"),
+        (["evaluate", "RUN", "--min-rating", "3"], "options about the data need the data"),
+        (["evaluate", "RUN", "--k", "50"], r"k = 50 must be at most \d+, the number of items"),
+        (["recommend", "RUN"], "Missing option '--users'"),
+        (["recommend", "RUN", "--users", "1,99"], r"users\[1\] = 99"),
+        (["recommend", "RUN", "--users", "1,,2"], "'' is no id"),
+        (["recommend", "RUN", "--users", "1,x"], "'x' is no id; the ids of this model are integers"),
+        (["recommend", "RUN", "--users", str(2**70)], "is no id"),
+        (["recommend", "RUN", "--users", "1", "--n", "0"], "n = 0 must be at least 1"),
+        (["recommend", "RUN", "--users", "1", "--format", "xml"], "'xml' is not one of"),
+        (["data", "get", "nosuch"], "no data set is named 'nosuch'"),
+        (["data", "stats", "no/such"], "does not exist"),
+    ],
+)
+def test_refusals_are_one_line(capsys, data: Path, run_dir: Path, arguments: list[str], message: str) -> None:
+    filled = [word.replace("DATA", str(data)).replace("RUN", str(run_dir)) for word in arguments]
+    capsys.readouterr()
+    assert re.search(message, refuse(capsys, *filled))
+
+
+def test_a_run_whose_data_are_not_told(capsys, run_dir: Path) -> None:
+    model = Recommender.load(run_dir)
+    model.save(run_dir)
+    assert "does not say what it was trained on" in refuse(capsys, "evaluate", run_dir)
+
+
+def test_a_folder_that_cannot_be_written(capsys, data: Path) -> None:
+    line = refuse(capsys, "train", data, "--model", "ease", "--out", data / "train.txt" / "run")
+    assert "Not a directory" in line
+
+
+def test_interruption(capsys, monkeypatch) -> None:
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("pyrec.cli.sources.Source.load", interrupt)
+    assert main(["train", "--model", "ease"]) == 130
+    assert capsys.readouterr().err.strip() == "pyrec: interrupted"
