@@ -10,10 +10,12 @@ from torch import Tensor
 from pyrec.data import Interactions
 from pyrec.data.synthetic import synthetic
 from pyrec.graph import Graph
+from pyrec.ops import combine
 from pyrec.ops.metrics import ranking_metrics
 from pyrec.ops.propagate import propagate
 from pyrec.ops.sample import Sampler
 from pyrec.ops.topk import topk
+from pyrec.reference import combine as combine_reference
 from pyrec.reference import metrics as metrics_reference
 from pyrec.reference import propagate as propagate_reference
 from pyrec.reference import sample as sample_reference
@@ -22,13 +24,38 @@ from pyrec.reference import topk as topk_reference
 TOLERANCE = 1e-5
 """Largest difference allowed, for numbers of order 1."""
 
-NUM_USERS, NUM_ITEMS, DIM, K = 30, 40, 17, 10
+NUM_USERS, NUM_ITEMS, DIM, EVEN_DIM, K = 30, 40, 17, 16, 10
 
 
 def _propagate() -> float:
     graph, x = Graph.from_interactions(_interactions()), _embeddings()
     adjacency = propagate_reference.normalised_adjacency(graph)
     return _difference(propagate(x, graph, 3), propagate_reference.propagate(x, adjacency, 3))
+
+
+def _weighted() -> float:
+    layers, alpha = _layers(), torch.tensor([0.4, 0.3, 0.2, 0.1])
+    return _difference(
+        [combine.combine_weighted(layers, alpha)], [combine_reference.combine_weighted(layers, alpha)]
+    )
+
+
+def _attention() -> float:
+    layers = _layers()
+    parameters = (layers[0][:EVEN_DIM], layers[1][0], layers[2][1])
+    return _difference(
+        combine.combine_attention(layers, *parameters, return_alpha=True),
+        combine_reference.combine_attention(layers, *parameters),
+    )
+
+
+def _self_attention() -> float:
+    layers = _layers()
+    square = layers[0][:EVEN_DIM]
+    return _difference(
+        combine.combine_self_attention(layers, square, -square, square, 2, return_alpha=True),
+        combine_reference.combine_self_attention(layers, square, -square, square, 2),
+    )
 
 
 def _sample() -> float:
@@ -39,7 +66,7 @@ def _sample() -> float:
 
 
 def _topk() -> float:
-    queries, items = _embeddings().split([NUM_USERS, NUM_ITEMS])
+    queries, items = _embeddings()[:NUM_USERS], _embeddings()[NUM_USERS:]
     indptr, indices = _rows()
     lists = topk(queries, items, K, seen_indptr=indptr, seen_indices=indices)
     return _difference(
@@ -48,7 +75,7 @@ def _topk() -> float:
 
 
 def _metrics() -> float:
-    queries, items = _embeddings().split([NUM_USERS, NUM_ITEMS])
+    queries, items = _embeddings()[:NUM_USERS], _embeddings()[NUM_USERS:]
     ids, _ = topk(queries, items, K)
     arguments = (ids, *_rows(), [1, K])
     return _difference([ranking_metrics(*arguments)], [metrics_reference.ranking_metrics(*arguments)])
@@ -56,6 +83,9 @@ def _metrics() -> float:
 
 SELF_TESTS: dict[str, Callable[[], float]] = {
     "propagate": _propagate,
+    "combine weighted": _weighted,
+    "combine attention": _attention,
+    "combine self-attention": _self_attention,
     "topk": _topk,
     "metrics": _metrics,
     "sample": _sample,
@@ -76,6 +106,11 @@ def _difference(have: Sequence[Tensor], expected: Sequence[Tensor]) -> float:
 def _embeddings() -> Tensor:
     """Return (NUM_USERS + NUM_ITEMS, DIM) fixed numbers from -1 to 1."""
     return torch.linspace(-40, 40, (NUM_USERS + NUM_ITEMS) * DIM).sin().reshape(-1, DIM)
+
+
+def _layers() -> list[Tensor]:
+    """Return four different layers, each (NUM_USERS + NUM_ITEMS, EVEN_DIM)."""
+    return [_embeddings()[:, :EVEN_DIM].roll(shift, 0).contiguous() for shift in range(4)]
 
 
 def _interactions() -> Interactions:
