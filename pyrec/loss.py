@@ -21,7 +21,7 @@ def bpr(users: Tensor, positives: Tensor, negatives: Tensor) -> Tensor:
         A scalar: the mean over batch and negatives.
     """
     positive = (users * positives).sum(-1, keepdim=True)
-    negative = (negatives @ users[:, :, None]).squeeze(-1)
+    negative = (users[:, None, :] * negatives).sum(-1)
     return functional.softplus(negative - positive).mean()
 
 
