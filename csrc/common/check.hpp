@@ -50,8 +50,8 @@ void check_indptr(const char* name, const int64_t* indptr, int64_t num_rows, int
 // indices: each row strictly ascending within [low, high).
 void check_indices(const char* name, const int64_t* indptr, const int32_t* indices, int64_t num_rows,
                    int64_t low, int64_t high, const char* bound);
-// Every value is a finite number.
+// Every value is a finite number; returns the largest magnitude.
 template <class T>
-void check_finite(const char* name, const T* values, int64_t count, int64_t row_length);
+T check_finite(const char* name, const T* values, int64_t count, int64_t row_length);
 
 }  // namespace pyrec
