@@ -73,8 +73,7 @@ def topk(
     seen_indices: Any,
     allowed: Any,
     panels: Any,
-    split_ids: Any,
-    split_scores: Any,
+    keys: Any,
     ids: Any,
     scores: Any,
 ) -> None: ...

@@ -31,11 +31,10 @@ struct topk_args {
   float* panels;       // (panel_rows, dim) scratch: candidates are packed here, this many at a time
   int64_t panel_rows;  // a multiple of topk_panel_multiple
 
-  int64_t num_splits;   // parts of the candidates that get lists of their own, merged at the end
-  int32_t* split_ids;   // (num_splits, num_queries, k) scratch; ids itself when there is one split
-  float* split_scores;  // (num_splits, num_queries, k) scratch; scores itself when there is one split
-  int32_t* ids;         // (num_queries, k)
-  float* scores;        // (num_queries, k)
+  int64_t num_splits;  // parts of the candidates that get lists of their own, merged at the end
+  uint64_t* keys;      // (num_splits, num_queries, k) scratch: those lists
+  int32_t* ids;        // (num_queries, k)
+  float* scores;       // (num_queries, k)
 };
 
 struct topk_kernels {

@@ -1,5 +1,4 @@
 #include <algorithm>
-#include <cmath>
 #include <limits>
 
 #include "common/check.hpp"
@@ -19,23 +18,11 @@ void check_k(int64_t k, int64_t num_items) {
                      std::to_string(most));
 }
 
-float largest_magnitude(const tensor& array) {
-  const auto* values = array.data<const float>();
-  float largest = 0;
-  for (int64_t i = 0; i < array.numel(); ++i) {
-    const float magnitude = std::fabs(values[i]);
-    largest = magnitude > largest ? magnitude : largest;
-  }
-  return largest;
-}
-
 // Finite vectors, with no score beyond float32.
 void check_vectors(const tensor& queries, const tensor& items) {
   const int64_t dim = queries.size(1);
-  check_finite("queries", queries.data<const float>(), queries.numel(), dim);
-  check_finite("items", items.data<const float>(), items.numel(), dim);
-  const double query = largest_magnitude(queries);
-  const double item = largest_magnitude(items);
+  const double query = check_finite("queries", queries.data<const float>(), queries.numel(), dim);
+  const double item = check_finite("items", items.data<const float>(), items.numel(), dim);
   if (static_cast<double>(dim) * query * item <= std::numeric_limits<float>::max()) return;
   throw data_error("queries reach " + std::to_string(query) + " and items " + std::to_string(item) +
                    ", so that a score, a sum of " + std::to_string(dim) +
@@ -71,8 +58,7 @@ void check_allowed(const std::optional<tensor>& allowed, int64_t num_items) {
 
 void topk(const py::object& queries_source, const py::object& items_source, int64_t k,
           const py::object& seen_indptr_source, const py::object& seen_indices_source,
-          const py::object& allowed_source, const py::object& panels_source,
-          const py::object& split_ids_source, const py::object& split_scores_source,
+          const py::object& allowed_source, const py::object& panels_source, const py::object& keys_source,
           const py::object& ids_source, const py::object& scores_source) {
   const tensor queries = input(queries_source, "queries", dtype::float32, {any_size, any_size});
   const int64_t num_queries = queries.size(0);
@@ -96,16 +82,8 @@ void topk(const py::object& queries_source, const py::object& items_source, int6
   }
   const tensor ids = output(ids_source, "ids", dtype::int32, {num_queries, k});
   const tensor scores = output(scores_source, "scores", dtype::float32, {num_queries, k});
-  const auto split_ids =
-      optional_output(split_ids_source, "split_ids", dtype::int32, {any_size, num_queries, k});
-  const int64_t num_splits = split_ids ? split_ids->size(0) : 1;
-  check_range("split_ids.shape[0]", num_splits, 1, topk_max_splits);
-  const auto split_scores =
-      optional_output(split_scores_source, "split_scores", dtype::float32, {num_splits, num_queries, k});
-  if (split_ids.has_value() != split_scores.has_value()) {
-    throw data_error("split_ids and split_scores go together; pass both, or neither");
-  }
-  const bool split = num_splits > 1;
+  const tensor keys = output(keys_source, "keys", dtype::int64, {any_size, num_queries, k});
+  check_range("keys.shape[0]", keys.size(0), 1, topk_max_splits);
   const topk_args args{.queries = queries.data<const float>(),
                        .items = items.data<const float>(),
                        .num_queries = num_queries,
@@ -117,9 +95,8 @@ void topk(const py::object& queries_source, const py::object& items_source, int6
                        .seen_indices = pointer<int32_t>(seen_indices),
                        .panels = panels.data<float>(),
                        .panel_rows = panels.size(0),
-                       .num_splits = num_splits,
-                       .split_ids = split ? split_ids->data<int32_t>() : ids.data<int32_t>(),
-                       .split_scores = split ? split_scores->data<float>() : scores.data<float>(),
+                       .num_splits = keys.size(0),
+                       .keys = reinterpret_cast<uint64_t*>(keys.data<int64_t>()),
                        .ids = ids.data<int32_t>(),
                        .scores = scores.data<float>()};
   const py::gil_scoped_release unlocked;
@@ -134,7 +111,7 @@ void bind_topk(py::module_& m) {
   m.attr("topk_panel_multiple") = topk_panel_multiple;
   m.def("topk", &topk, py::arg("queries"), py::arg("items"), py::arg("k"), py::kw_only(),
         py::arg("seen_indptr"), py::arg("seen_indices"), py::arg("allowed"), py::arg("panels"),
-        py::arg("split_ids"), py::arg("split_scores"), py::arg("ids"), py::arg("scores"));
+        py::arg("keys"), py::arg("ids"), py::arg("scores"));
 }
 
 }  // namespace pyrec

@@ -22,45 +22,49 @@ constexpr int64_t block_users_sliced = 48;
 constexpr int64_t block_bytes = 1 << 18;
 constexpr int64_t block_panels_sliced = 256 / panel_width;
 
+// A score and an item as one number: the better of two entries is the larger number. The bits of a float are
+// in the order of their values once the negative ones are turned round, and smaller ids count for more.
+PYREC_INLINE uint64_t to_key(float score, int32_t id) {
+  const uint32_t bits = __builtin_bit_cast(uint32_t, score + 0.0f);  // -0 becomes 0
+  const uint32_t ordered = bits >> 31 != 0 ? ~bits : bits | uint32_t{1} << 31;
+  return uint64_t{ordered} << 32 | ~static_cast<uint32_t>(id);
+}
+PYREC_INLINE float key_score(uint64_t key) {
+  const auto ordered = static_cast<uint32_t>(key >> 32);
+  return __builtin_bit_cast(float, ordered >> 31 != 0 ? ordered ^ uint32_t{1} << 31 : ~ordered);
+}
+PYREC_INLINE int32_t key_id(uint64_t key) { return static_cast<int32_t>(~static_cast<uint32_t>(key)); }
+
 // A user's k best so far, as a heap with the worst at its root. At first it is k times (-inf, -1).
 struct best_list {
-  float* score;  // (k,)
-  int32_t* id;   // (k,)
+  uint64_t* key;  // (k,)
   int64_t k;
 
-  PYREC_INLINE bool before(int64_t i, float other_score, int32_t other_id) const {
-    return score[i] > other_score || (score[i] == other_score && id[i] < other_id);
-  }
-  void clear() const {
-    for (int64_t i = 0; i < k; ++i) {
-      score[i] = -__builtin_inff();
-      id[i] = -1;
-    }
-  }
-  // Puts an entry at the root of a heap of `count`, in the place of what was there.
-  void put_at_root(int64_t count, float new_score, int32_t new_id) const {
+  // Puts a key at the root of a heap of `count`, in the place of what was there.
+  PYREC_INLINE void put_at_root(int64_t count, uint64_t added) const {
     int64_t hole = 0;
     for (int64_t child = 1; child < count; child = 2 * hole + 1) {
-      if (child + 1 < count && before(child, score[child + 1], id[child + 1])) ++child;
-      if (before(child, new_score, new_id)) break;
-      score[hole] = score[child];
-      id[hole] = id[child];
+      const int64_t sibling = child + 1 < count ? child + 1 : child;
+      child = key[sibling] < key[child] ? sibling : child;
+      if (added < key[child]) break;
+      key[hole] = key[child];
       hole = child;
     }
-    score[hole] = new_score;
-    id[hole] = new_id;
+    key[hole] = added;
   }
   // From heap to list, the best first.
   void sort() const {
     for (int64_t last = k - 1; last > 0; --last) {
-      const float moved_score = score[last];
-      const int32_t moved_id = id[last];
-      score[last] = score[0];
-      id[last] = id[0];
-      put_at_root(last, moved_score, moved_id);
+      const uint64_t moved = key[last];
+      key[last] = key[0];
+      put_at_root(last, moved);
     }
   }
 };
+
+PYREC_INLINE best_list list_of(const topk_args& a, int64_t split, int64_t user) {
+  return {a.keys + (split * a.num_queries + user) * a.k, a.k};
+}
 
 // A block of users against a run of panels of the segment that is packed.
 struct topk_block {
@@ -70,12 +74,9 @@ struct topk_block {
   int64_t first_panel, last_panel;
   int64_t column, length;  // the slice of the vectors
   int64_t split;
+  float* worst;       // (users,) score of each user's k-th best so far
   float* unfinished;  // (users, panels, panel_width) scores of the slices before; or null without slices
 
-  PYREC_INLINE best_list best(int64_t user) const {
-    const int64_t at = (split * a.num_queries + user) * a.k;
-    return {a.split_scores + at, a.split_ids + at, a.k};
-  }
   PYREC_INLINE const float* panel(int64_t p) const { return a.panels + (p * a.dim + column) * panel_width; }
   PYREC_INLINE float* unfinished_scores(int64_t user, int64_t p) const {
     return unfinished + ((user - first_user) * (last_panel - first_panel) + p - first_panel) * panel_width;
@@ -104,13 +105,16 @@ PYREC_INLINE bool is_seen(const topk_args& a, int64_t user, int32_t id) {
 // ascending id, so one that only equals the worst is behind it.
 __attribute__((noinline)) inline void insert_survivors(const topk_block& b, int64_t user, uint32_t survivors,
                                                        const float* scores, int64_t first) {
-  const best_list best = b.best(user);
+  const best_list best = list_of(b.a, b.split, user);
+  float& worst = b.worst[user - b.first_user];
   for (; survivors != 0; survivors &= survivors - 1) {
     const int lane = __builtin_ctz(survivors);
-    if (!(scores[lane] > best.score[0])) continue;
+    if (!(scores[lane] > worst)) continue;
     const int64_t candidate = first + lane;
     const int32_t id = b.a.allowed != nullptr ? b.a.allowed[candidate] : static_cast<int32_t>(candidate);
-    if (!is_seen(b.a, user, id)) best.put_at_root(best.k, scores[lane], id);
+    if (is_seen(b.a, user, id)) continue;
+    best.put_at_root(best.k, to_key(scores[lane], id));
+    worst = key_score(best.key[0]);
   }
 }
 
@@ -124,7 +128,7 @@ PYREC_INLINE void select_scores(const topk_block& b, int64_t user, int64_t p,
   uint32_t survivors[Rows];
   uint32_t any = 0;
   for (int row = 0; row < Rows; ++row) {
-    const vec<float> worst = broadcast(b.best(user + row).score[0]);
+    const vec<float> worst = broadcast(b.worst[user + row - b.first_user]);
     survivors[row] = real & (greater_bits(score[row][0], worst) |
                              (greater_bits(score[row][1], worst) << simd<float>::width));
     any |= survivors[row];
@@ -187,7 +191,8 @@ void score_tile(const topk_block& b, int64_t user) {
 inline void score_block(const topk_block& b) {
   int64_t user = b.first_user;
   for (; user + tile_users <= b.last_user; user += tile_users) score_tile<tile_users>(b, user);
-  for (; user + short_tile_users <= b.last_user; user += short_tile_users) score_tile<short_tile_users>(b, user);
+  for (; user + short_tile_users <= b.last_user; user += short_tile_users)
+    score_tile<short_tile_users>(b, user);
   for (; user < b.last_user; ++user) score_tile<1>(b, user);
 }
 
@@ -216,44 +221,32 @@ inline void search_sliced(topk_block b) {
   }
 }
 
-// Candidates from `first` on into a panel; zeros stand behind the last one.
+// Candidates from `first` on into a panel; behind the last one it is repeated.
 inline void pack_panel(const topk_args& a, int64_t first, float* panel) {
-  constexpr int64_t line = 64 / sizeof(float);
-  for (int64_t column = 0; column < a.dim; column += line) {
-    const int64_t end = column + line < a.dim ? column + line : a.dim;
-    for (int64_t lane = 0; lane < panel_width; ++lane) {
-      const int64_t candidate = first + lane;
-      float* to = panel + lane;
-      if (candidate >= a.num_candidates) {
-        for (int64_t j = column; j < end; ++j) to[j * panel_width] = 0;
-        continue;
-      }
-      const float* item = a.items + (a.allowed != nullptr ? a.allowed[candidate] : candidate) * a.dim;
-      for (int64_t j = column; j < end; ++j) to[j * panel_width] = item[j];
-    }
+  const float* item[panel_width];
+  for (int64_t lane = 0; lane < panel_width; ++lane) {
+    const int64_t candidate = first + lane < a.num_candidates ? first + lane : a.num_candidates - 1;
+    item[lane] = a.items + (a.allowed != nullptr ? a.allowed[candidate] : candidate) * a.dim;
+  }
+  for (int64_t j = 0; j < a.dim; ++j) {
+    for (int64_t lane = 0; lane < panel_width; ++lane) panel[j * panel_width + lane] = item[lane][j];
   }
 }
 
-// Sorts the lists of one user; those of several splits become one.
+// Sorts the lists of one user and merges those of several splits into the answer.
 inline void finish_list(const topk_args& a, int64_t user) {
-  const int64_t list_size = a.num_queries * a.k;
-  const auto split_list = [&](int64_t split) {
-    const int64_t at = split * list_size + user * a.k;
-    return best_list{a.split_scores + at, a.split_ids + at, a.k};
-  };
-  for (int64_t split = 0; split < a.num_splits; ++split) split_list(split).sort();
-  if (a.num_splits == 1) return;
+  for (int64_t split = 0; split < a.num_splits; ++split) list_of(a, split, user).sort();
   int64_t head[topk_max_splits] = {};
   for (int64_t rank = 0; rank < a.k; ++rank) {
     int64_t best = 0;
+    uint64_t best_key = list_of(a, 0, user).key[head[0]];
     for (int64_t split = 1; split < a.num_splits; ++split) {
-      const best_list leader = split_list(best);
-      if (split_list(split).before(head[split], leader.score[head[best]], leader.id[head[best]]))
-        best = split;
+      const uint64_t key = list_of(a, split, user).key[head[split]];
+      best = key > best_key ? split : best;
+      best_key = key > best_key ? key : best_key;
     }
-    const best_list from = split_list(best);
-    a.scores[user * a.k + rank] = from.score[head[best]];
-    a.ids[user * a.k + rank] = from.id[head[best]];
+    a.scores[user * a.k + rank] = key_score(best_key);
+    a.ids[user * a.k + rank] = key_id(best_key);
     ++head[best];
   }
 }
@@ -278,24 +271,30 @@ inline void search_segment(const topk_args& a, int64_t segment) {
   parallel_for(num_blocks * a.num_splits, [&](int64_t task) {
     const int64_t split = task % a.num_splits;
     const int64_t first_user = task / a.num_splits * users;
-    const topk_block block{
-        .a = a,
-        .segment = segment,
-        .first_user = first_user,
-        .last_user = first_user + users < a.num_queries ? first_user + users : a.num_queries,
-        .first_panel = num_panels * split / a.num_splits,
-        .last_panel = num_panels * (split + 1) / a.num_splits,
-        .column = 0,
-        .length = a.dim,
-        .split = split,
-        .unfinished = nullptr};
+    const int64_t last_user = first_user + users < a.num_queries ? first_user + users : a.num_queries;
+    float worst[block_users];
+    for (int64_t user = first_user; user < last_user; ++user) {
+      worst[user - first_user] = key_score(list_of(a, split, user).key[0]);
+    }
+    const topk_block block{.a = a,
+                           .segment = segment,
+                           .first_user = first_user,
+                           .last_user = last_user,
+                           .first_panel = num_panels * split / a.num_splits,
+                           .last_panel = num_panels * (split + 1) / a.num_splits,
+                           .column = 0,
+                           .length = a.dim,
+                           .split = split,
+                           .worst = worst,
+                           .unfinished = nullptr};
     whole ? search_whole(block) : search_sliced(block);
   });
 }
 
 inline void topk_search(const topk_args& a) {
   if (a.num_queries == 0) return;
-  best_list{a.split_scores, a.split_ids, a.num_splits * a.num_queries * a.k}.clear();
+  const uint64_t nothing = to_key(-__builtin_inff(), -1);
+  for (int64_t i = 0; i < a.num_splits * a.num_queries * a.k; ++i) a.keys[i] = nothing;
   for (int64_t segment = 0; segment < a.num_candidates; segment += a.panel_rows) search_segment(a, segment);
   constexpr int64_t users_per_task = 64;
   parallel_for((a.num_queries + users_per_task - 1) / users_per_task, [&](int64_t task) {

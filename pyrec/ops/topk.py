@@ -37,15 +37,17 @@ def topk(
         allowed: (A,) int32, ascending distinct items: the only ones to choose from; None for all.
 
     Returns:
-        ids (Q, k) int32 and scores (Q, k) float32. A user with fewer than k items left gets id -1 and score
-        -inf behind them.
+        ids (Q, k) int32 and scores (Q, k) float32, neither with a gradient. A user with fewer than k items
+        left gets id -1 and score -inf behind them.
 
     Raises:
         DataError: Wrong shape, dtype, device or strides; a value that is not finite, or so large that a score
             may not be; items out of range, out of order or there twice; row pointers that fall.
         ConfigError: ``k`` outside 1 to min(1024, M), or d of 0.
     """
-    lists: tuple[Tensor, Tensor] = _topk(queries, items, k, seen_indptr, seen_indices, allowed)
+    lists: tuple[Tensor, Tensor] = _topk(
+        queries.detach(), items.detach(), k, seen_indptr, seen_indices, allowed
+    )
     return lists
 
 
@@ -61,7 +63,7 @@ def _topk(
     ids, scores = _lists(queries, k)
     num_candidates = (items if allowed is None else allowed).shape[:1].numel()
     splits = _num_splits(len(ids), num_candidates)
-    shape = (splits, *ids.shape)
+    keys = torch.empty(splits, *ids.shape, dtype=torch.int64)
     _core.topk(
         capsule(queries),
         capsule(items),
@@ -70,8 +72,7 @@ def _topk(
         seen_indices=capsule(seen_indices),
         allowed=capsule(allowed),
         panels=capsule(_panels(num_candidates, items.shape[1:].numel())),
-        split_ids=capsule(ids.new_empty(shape)) if splits > 1 else None,
-        split_scores=capsule(scores.new_empty(shape)) if splits > 1 else None,
+        keys=capsule(keys),
         ids=capsule(ids),
         scores=capsule(scores),
     )

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-METRICS = ("precision", "recall", "ndcg", "hit", "mrr", "map")
+from pyrec.ops.metrics import METRICS
 
 
 def ranking_metrics(ids: Tensor, test_indptr: Tensor, test_indices: Tensor, cutoffs: Sequence[int]) -> Tensor:
