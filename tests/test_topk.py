@@ -1,0 +1,350 @@
+"""The top-K kernel against its reference: exact on small integers, within rounding on other numbers."""
+
+import math
+
+import pytest
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from pyrec.errors import ConfigError, DataError
+from pyrec.ops import topk as topk_op
+from pyrec.ops.topk import topk
+from pyrec.reference.topk import topk as reference_topk
+
+DIMS = [1, 3, 7, 8, 9, 15, 16, 17, 64, 100]
+SLICED_DIMS = [512, 513, 700, 1100]  # longer than one pass takes
+
+
+def csr(mask: Tensor) -> dict[str, Tensor]:
+    """The seen items of a (Q, M) bool mask."""
+    indptr = torch.zeros(len(mask) + 1, dtype=torch.int64)
+    indptr[1:] = mask.sum(1).cumsum(0)
+    return {"seen_indptr": indptr, "seen_indices": mask.nonzero()[:, 1].int()}
+
+
+def make(num_queries, num_items, dim, seed=0, integers=True, density=0.2):
+    """Queries, items and seen items; small integers make every score exact and most of them ties."""
+    g = torch.Generator().manual_seed(seed)
+
+    def rows(count):
+        if integers:
+            return torch.randint(-2, 3, (count, dim), generator=g).float()
+        return torch.randn(count, dim, generator=g)
+
+    queries, items = rows(num_queries), rows(num_items)
+    return queries, items, csr(torch.rand(num_queries, num_items, generator=g) < density)
+
+
+def assert_exact(queries, items, k, **kwargs):
+    ids, scores = topk(queries, items, k, **kwargs)
+    expected_ids, expected_scores = reference_topk(queries.double(), items.double(), k, **kwargs)
+    assert ids.dtype == torch.int32
+    assert scores.dtype == torch.float32
+    assert torch.equal(ids, expected_ids)
+    assert torch.equal(scores.double(), expected_scores)
+
+
+# The answers ----------------------------------------------------------------------------------------------
+
+
+def test_a_list_worked_out_by_hand():
+    queries = torch.tensor([[1.0, 0.0], [0.0, 1.0], [0.0, 0.0]])
+    items = torch.tensor([[1.0, 1.0], [3.0, 0.0], [1.0, 5.0], [2.0, -1.0]])
+    seen = {"seen_indptr": torch.tensor([0, 1, 1, 4]), "seen_indices": torch.tensor([3, 0, 1, 2]).int()}
+    ids, scores = topk(queries, items, 3, **seen)
+    assert ids.tolist() == [[1, 0, 2], [2, 0, 1], [3, -1, -1]]
+    assert scores.tolist() == [[3.0, 1.0, 1.0], [5.0, 1.0, 0.0], [0.0, -math.inf, -math.inf]]
+
+
+@pytest.mark.parametrize("dim", DIMS + SLICED_DIMS)
+def test_every_width_is_exact(isa, dim):
+    queries, items, seen = make(29, 203, dim, seed=dim)
+    assert_exact(queries, items, 10, **seen)
+
+
+@pytest.mark.parametrize("dim", DIMS + SLICED_DIMS)
+def test_floats_match_float64_within_rounding(isa, dim):
+    queries, items, seen = make(29, 203, dim, seed=dim, integers=False)
+    ids, scores = topk(queries, items, 10, **seen)
+    _, best = reference_topk(queries.double(), items.double(), 10, **seen)
+    all_scores = queries.double() @ items.double().T
+    # Rounding of a sum of dim products: at most dim * eps times the sum of their magnitudes.
+    bound = dim * torch.finfo(torch.float32).eps * float((queries.abs() @ items.abs().T).max())
+    assert (scores - all_scores.gather(1, ids.long())).abs().max() <= bound
+    assert (scores - best).abs().max() <= bound  # so lists differ by swaps within rounding alone
+    assert bool((scores.diff(dim=1) <= 0).all())
+    assert all(len(set(row)) == len(row) for row in ids.tolist())
+
+
+@pytest.mark.parametrize("num_queries", [0, 1, 2, 3, 4, 5, 6, 7, 11, 12, 13, 47, 48, 49, 96, 97, 200])
+def test_every_number_of_users(isa, num_queries):
+    queries, items, seen = make(num_queries, 70, 5, seed=num_queries)
+    assert_exact(queries, items, 7, **seen)
+
+
+@pytest.mark.parametrize("num_items", [1, 2, 7, 8, 9, 15, 16, 17, 31, 32, 33, 63, 64, 65, 1025])
+def test_every_number_of_items(isa, num_items):
+    queries, items, seen = make(13, num_items, 4, seed=num_items)
+    assert_exact(queries, items, min(6, num_items), **seen)
+
+
+@pytest.mark.parametrize("k", [1, 2, 3, 20, 100, 1023, 1024])
+def test_every_length(isa, k):
+    queries, items, seen = make(5, 1300, 6, seed=k)
+    assert_exact(queries, items, k, **seen)
+
+
+def test_k_may_be_the_number_of_items(isa):
+    queries, items, _ = make(5, 40, 6)
+    assert_exact(queries, items, 40)
+
+
+def test_all_scores_equal_gives_the_smallest_ids(isa):
+    items = torch.zeros(500, 3)
+    assert topk(torch.ones(2, 3), items, 4)[0].tolist() == [[0, 1, 2, 3]] * 2
+
+
+def test_zeros_of_both_signs_are_equal(isa):
+    items = torch.tensor([[-0.0], [0.0], [-0.0]])
+    assert topk(torch.ones(1, 1), items, 3)[0].tolist() == [[0, 1, 2]]
+
+
+@st.composite
+def cases(draw):
+    num_queries, num_items = draw(st.integers(0, 30)), draw(st.integers(1, 150))
+    dim = draw(st.sampled_from(DIMS))
+    seed = draw(st.integers(0, 2**31))
+    queries, items, seen = make(num_queries, num_items, dim, seed, density=draw(st.floats(0, 1)))
+    kwargs = dict(seen) if draw(st.booleans()) else {}
+    if draw(st.booleans()):
+        kept = draw(st.sets(st.integers(0, num_items - 1)))
+        kwargs["allowed"] = torch.tensor(sorted(kept), dtype=torch.int32)
+    return queries, items, draw(st.integers(1, num_items)), kwargs
+
+
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(case=cases())
+def test_any_case_with_ties_is_exact(isa, case):
+    queries, items, k, kwargs = case
+    assert_exact(queries, items, k, **kwargs)
+
+
+# Masks ----------------------------------------------------------------------------------------------------
+
+
+def test_fewer_items_left_than_k(isa):
+    queries, items, _ = make(10, 60, 8)
+    seen = torch.ones(10, 60, dtype=torch.bool)
+    seen[torch.arange(10), torch.arange(10) * 5] = False
+    ids, scores = topk(queries, items, 4, **csr(seen))
+    assert ids[:, 0].tolist() == list(range(0, 50, 5))
+    assert bool((ids[:, 1:] == -1).all())
+    assert bool((scores[:, 1:] == -torch.inf).all())
+    assert_exact(queries, items, 4, **csr(seen))
+
+
+def test_everything_masked(isa):
+    queries, items, _ = make(3, 40, 8)
+    ids, scores = topk(queries, items, 5, **csr(torch.ones(3, 40, dtype=torch.bool)))
+    assert bool((ids == -1).all())
+    assert bool((scores == -torch.inf).all())
+
+
+def test_nothing_allowed():
+    queries, items, _ = make(3, 40, 8)
+    ids, scores = topk(queries, items, 5, allowed=torch.empty(0, dtype=torch.int32))
+    assert bool((ids == -1).all())
+    assert bool((scores == -torch.inf).all())
+
+
+def test_allowed_items_alone(isa):
+    queries, items, seen = make(20, 300, 9)
+    allowed = torch.arange(1, 300, 3, dtype=torch.int32)
+    assert_exact(queries, items, 8, allowed=allowed)
+    assert_exact(queries, items, 8, allowed=allowed, **seen)
+    assert_exact(queries, items, 8, allowed=torch.tensor([299], dtype=torch.int32), **seen)
+
+
+# The same bits however the work is cut --------------------------------------------------------------------
+
+
+def test_a_user_alone_gets_the_same_bits(isa):
+    queries, items, _ = make(31, 130, 33, integers=False)
+    ids, scores = topk(queries, items, 9)
+    for user in range(31):
+        alone = topk(queries[user : user + 1], items, 9)
+        assert torch.equal(alone[0][0], ids[user])
+        assert torch.equal(alone[1][0], scores[user])
+
+
+@pytest.mark.parametrize("dim", [33, 600])
+def test_an_item_scores_the_same_bits_in_any_place(isa, dim):
+    queries, items, _ = make(14, 90, dim, integers=False)
+    ids, scores = topk(queries, items, 90)
+    by_item = torch.empty_like(scores).scatter_(1, ids.long(), scores)
+    for first in (1, 13, 40):
+        allowed = torch.arange(first, 90, 2, dtype=torch.int32)
+        some_ids, some_scores = topk(queries, items, len(allowed), allowed=allowed)
+        assert torch.equal(some_scores, by_item.gather(1, some_ids.long()))
+
+
+@pytest.mark.parametrize("num_queries", [1, 50, 300])
+@pytest.mark.parametrize("dim", [16, 600])
+def test_threads_do_not_change_a_bit(isa, threads, num_queries, dim):
+    queries, items, seen = make(num_queries, 2500, dim, integers=False, density=0.05)
+    threads(1)
+    expected = topk(queries, items, 20, **seen)
+    for count in (2, 3, 7):
+        threads(count)
+        ids, scores = topk(queries, items, 20, **seen)
+        assert torch.equal(ids, expected[0])
+        assert torch.equal(scores, expected[1])
+
+
+@pytest.mark.parametrize("splits", [1, 2, 5, 64])
+def test_splits_do_not_change_a_list(isa, monkeypatch, splits):
+    monkeypatch.setattr(topk_op, "_num_splits", lambda *_: splits)
+    queries, items, seen = make(15, 400, 7)
+    assert_exact(queries, items, 30, **seen)
+    assert_exact(queries, items, 30, allowed=torch.arange(0, 400, 9, dtype=torch.int32), **seen)
+
+
+@pytest.mark.parametrize("splits", [1, 3])
+@pytest.mark.parametrize("dim", [7, 600])
+def test_items_may_be_packed_in_parts(isa, monkeypatch, splits, dim):
+    monkeypatch.setattr(topk_op, "_MOST_PACKED", 0)  # the fewest at a time
+    monkeypatch.setattr(topk_op, "_num_splits", lambda *_: splits)
+    queries, items, seen = make(15, 401, dim)
+    assert_exact(queries, items, 30, **seen)
+
+
+def test_a_few_users_are_split_among_threads(threads):
+    threads(4)
+    assert topk_op._num_splits(1, 100_000) == 4
+    assert topk_op._num_splits(400, 100_000) == 1
+    assert topk_op._num_splits(1, 500) == 1
+
+
+# The operator ---------------------------------------------------------------------------------------------
+
+
+def test_opcheck():
+    queries, items, seen = make(6, 30, 5)
+    allowed = torch.arange(0, 30, 2, dtype=torch.int32)
+    for rows in (None, allowed):
+        for indptr, indices in ((None, None), tuple(seen.values())):
+            torch.library.opcheck(topk_op._topk, (queries, items, 4, indptr, indices, rows))
+
+
+def test_parameters_are_taken_as_they_are():
+    queries, items, _ = make(6, 30, 5)
+    ids, scores = topk(torch.nn.Parameter(queries), torch.nn.Parameter(items), 4)
+    assert not ids.requires_grad
+    assert not scores.requires_grad
+
+
+# Bad input ------------------------------------------------------------------------------------------------
+
+
+def ints(*values):
+    return torch.tensor(values, dtype=torch.int32)
+
+
+def longs(*values):
+    return torch.tensor(values, dtype=torch.int64)
+
+
+@pytest.mark.parametrize("k", [0, -1, 5, 2**40])
+def test_k_out_of_range(k):
+    with pytest.raises(ConfigError, match=rf"k = {k}, but there are 4 items.*pass k from 1 to 4"):
+        topk(torch.ones(2, 3), torch.ones(4, 3), k)
+
+
+def test_k_beyond_1024():
+    with pytest.raises(ConfigError, match=r"k = 1025, but there are 3000 items and lists hold up to 1024"):
+        topk(torch.ones(2, 3), torch.ones(3000, 3), 1025)
+
+
+def test_no_items():
+    with pytest.raises(ConfigError, match=r"k = 1, but there are 0 items"):
+        topk(torch.ones(2, 3), torch.ones(0, 3), 1)
+
+
+def test_no_columns():
+    with pytest.raises(ConfigError, match=r"queries\.shape\[1\] = 0 is outside 1 to"):
+        topk(torch.ones(2, 0), torch.ones(4, 0), 1)
+
+
+@pytest.mark.parametrize(
+    ("queries", "items", "message"),
+    [
+        (torch.ones(2, 3).double(), torch.ones(4, 3), r"queries has dtype float64, but float32 is needed"),
+        (torch.ones(2, 3), torch.ones(4, 3).int(), r"items has dtype int32, but float32 is needed"),
+        (torch.ones(2, 3), torch.ones(4, 2), r"items has shape \(4, 2\), but \(any, 3\) is needed"),
+        (torch.ones(3), torch.ones(4, 3), r"queries has shape \(3,\), but \(any, any\) is needed"),
+        (torch.ones(2, 3), torch.ones(3), r"items has shape \(3,\), but \(any, 3\) is needed"),
+        (torch.tensor(1.0), torch.ones(4, 3), r"queries has shape \(\), but|queries has shape \(,\), but"),
+        (torch.ones(3, 2).T, torch.ones(4, 3), r"queries is not contiguous; call \.contiguous\(\)"),
+        (torch.ones(2, 3), torch.ones(4, 6)[:, ::2], r"items is not contiguous"),
+    ],
+)
+def test_wrong_arrays(queries, items, message):
+    with pytest.raises(DataError, match=message):
+        topk(queries, items, 1)
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_values_that_are_not_finite(value):
+    spoilt = torch.ones(4, 3)
+    spoilt[2, 1] = value
+    with pytest.raises(DataError, match=r"items\[2, 1\] = -?(nan|inf), but every value must be a finite"):
+        topk(torch.ones(2, 3), spoilt, 1)
+    with pytest.raises(DataError, match=r"queries\[2, 1\] = -?(nan|inf)"):
+        topk(spoilt, torch.ones(2, 3), 1)
+
+
+def test_scores_that_could_overflow():
+    with pytest.raises(DataError, match=r"a sum of 2 products, could leave float32; scale them down"):
+        topk(torch.full((1, 2), 1e20), torch.full((2, 2), -1e20), 1)
+    assert topk(torch.full((1, 2), 1e19), torch.full((2, 2), 1e18), 1)[0].tolist() == [[0]]
+
+
+@pytest.mark.parametrize(
+    ("indptr", "indices", "message"),
+    [
+        (longs(0, 1), ints(0), r"seen_indptr has shape \(2,\), but \(3,\) is needed"),
+        (longs(0, 1, 1), ints(0, 1), r"seen_indptr\[2\] = 1, but there are 2 indices"),
+        (longs(0, 2, 1), ints(0), r"seen_indptr\[2\] = 1, less than the 2 before it"),
+        (longs(1, 1, 1), ints(0), r"seen_indptr\[0\] = 1, but row pointers start at 0"),
+        (longs(0, 9, 1), ints(0), r"seen_indptr\[2\] = 1, less than the 9 before it"),
+        (longs(0, 1, 2), ints(0, 4), r"seen_indices\[1\] = 4, but items are 0 to 3"),
+        (longs(0, 1, 2), ints(0, -1), r"seen_indices\[1\] = -1, but items are 0 to 3"),
+        (longs(0, 2, 2), ints(2, 1), r"seen_indices\[1\] = 1, out of order in row 0"),
+        (longs(0, 0, 2), ints(2, 2), r"seen_indices\[1\] = 2, a duplicate in row 1"),
+        (ints(0, 1, 1), ints(0), r"seen_indptr has dtype int32, but int64 is needed"),
+        (longs(0, 1, 1), longs(0), r"seen_indices has dtype int64, but int32 is needed"),
+        (longs(0, 1, 1), None, r"seen_indices is None, but the seen items are a CSR of both"),
+        (None, ints(0), r"seen_indptr is None, but the seen items are a CSR of both"),
+    ],
+)
+def test_wrong_seen_items(indptr, indices, message):
+    with pytest.raises(DataError, match=message):
+        topk(torch.ones(2, 3), torch.ones(4, 3), 1, seen_indptr=indptr, seen_indices=indices)
+
+
+@pytest.mark.parametrize(
+    ("allowed", "message"),
+    [
+        (ints(0, 4), r"allowed\[1\] = 4, but items are 0 to 3"),
+        (ints(-1, 2), r"allowed\[0\] = -1, but items are 0 to 3"),
+        (ints(0, 2, 1), r"allowed\[2\] = 1, out of order; pass ascending distinct items"),
+        (ints(0, 2, 2), r"allowed\[2\] = 2, a duplicate; pass ascending distinct items"),
+        (longs(0), r"allowed has dtype int64, but int32 is needed"),
+        (ints(0)[None], r"allowed has shape \(1, 1\), but \(any,\) is needed"),
+    ],
+)
+def test_wrong_allowed_items(allowed, message):
+    with pytest.raises(DataError, match=message):
+        topk(torch.ones(2, 3), torch.ones(4, 3), 1, allowed=allowed)
