@@ -1,6 +1,8 @@
 """Graph recommenders on C++ kernels of their own."""
 
-import torch  # noqa: F401  first: the extension then shares torch's OpenMP library
+import os
+
+import torch  # first: the extension then shares torch's OpenMP library
 
 try:
     from pyrec import _core
@@ -10,6 +12,9 @@ except ImportError as error:
         "`pip install .` in the source folder; if they are installed, start Python outside that folder, "
         "which hides them."
     ) from error
+
+# A forked child has none of its parent's OpenMP threads, and torch would wait for them for ever.
+os.register_at_fork(after_in_child=lambda: torch.set_num_threads(1))
 
 _core.isa()  # an instruction set that PYREC_ISA names and this machine lacks is an error now, not later
 
