@@ -4,8 +4,13 @@ from pathlib import Path
 
 import pytest
 import torch
+from hypothesis import settings
 
 from pyrec import _core
+
+# A busy machine is no failure.
+settings.register_profile("pyrec", deadline=None)
+settings.load_profile("pyrec")
 
 
 @pytest.fixture(scope="session")

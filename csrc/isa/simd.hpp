@@ -48,6 +48,20 @@ PYREC_INLINE void store_partial(T* to, vec<T> value, int count) {
   for (int lane = 0; lane < count; ++lane) to[lane] = value[lane];
 }
 
+// Products of lanes that hold 32-bit words: exact in 64 bits.
+PYREC_INLINE vec<uint64_t> multiply_words(vec<uint64_t> a, vec<uint64_t> b) {
+#if defined(__x86_64__) && PYREC_VECTOR_BYTES == 64
+  // The unmasked form makes GCC 12 warn of an uninitialised operand that does not matter.
+  return (vec<uint64_t>)_mm512_maskz_mul_epu32(0xFF, (__m512i)a, (__m512i)b);
+#elif defined(__x86_64__) && PYREC_VECTOR_BYTES == 32
+  return (vec<uint64_t>)_mm256_mul_epu32((__m256i)a, (__m256i)b);
+#elif defined(__x86_64__)
+  return (vec<uint64_t>)_mm_mul_epu32((__m128i)a, (__m128i)b);
+#else
+  return a * b;
+#endif
+}
+
 // Bit l is set where lane l of a is greater than that of b.
 PYREC_INLINE uint32_t greater_bits(vec<float> a, vec<float> b) {
 #if defined(__x86_64__) && PYREC_VECTOR_BYTES == 64

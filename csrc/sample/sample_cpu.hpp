@@ -1,31 +1,80 @@
 #pragma once
 #include "common/parallel.hpp"
-#include "common/philox.hpp"
 #include "isa/simd.hpp"
 #include "sample/sample.hpp"
 
 namespace pyrec::PYREC_ISA {
 
+// A task is drawn stage by stage, so that the random numbers of several samples fill the vectors.
 constexpr int64_t samples_per_task = 1024;
+constexpr int64_t lanes = simd<uint64_t>::width;
+static_assert(samples_per_task % lanes == 0);
 
-PYREC_INLINE uint32_t shuffle_mix(uint32_t value, uint32_t key) {
-  const uint64_t product = uint64_t{0xD2511F53} * (value ^ key);
-  return static_cast<uint32_t>(product >> 32) ^ static_cast<uint32_t>(product);
+constexpr uint64_t low_word = 0xFFFFFFFF;
+
+// Words are 32 bits wide in 64-bit lanes.
+using word_vector = vec<uint64_t>;
+
+PYREC_INLINE word_vector shuffle_mix(word_vector value, uint32_t key) {
+  const word_vector product =
+      multiply_words(value ^ broadcast(uint64_t{key}), broadcast(uint64_t{0xD2511F53}));
+  return (product >> 32) ^ (product & low_word);
 }
 
-PYREC_INLINE uint64_t shuffle(const shuffle_key& key, uint64_t index) {
+// One pass of the Feistel network over `lanes` indices.
+PYREC_INLINE word_vector shuffle_once(const shuffle_key& key, word_vector index) {
   const uint64_t left_mask = (uint64_t{1} << key.left_bits) - 1;
   const uint64_t right_mask = (uint64_t{1} << key.right_bits) - 1;
-  do {
-    uint64_t left = index >> key.right_bits;
-    uint64_t right = index & right_mask;
-    for (int round = 0; round < shuffle_rounds; round += 2) {
-      left ^= shuffle_mix(static_cast<uint32_t>(right), key.round_key[round]) & left_mask;
-      right ^= shuffle_mix(static_cast<uint32_t>(left), key.round_key[round + 1]) & right_mask;
+  word_vector left = index >> key.right_bits;
+  word_vector right = index & right_mask;
+  for (int round = 0; round < shuffle_rounds; round += 2) {
+    left ^= shuffle_mix(right, key.round_key[round]) & left_mask;
+    right ^= shuffle_mix(left, key.round_key[round + 1]) & right_mask;
+  }
+  return left << key.right_bits | right;
+}
+
+// position[i] = shuffle(first + i); an index that falls outside the domain goes through the network again.
+inline void shuffle_positions(const shuffle_key& key, uint64_t first, int64_t count, uint64_t* position) {
+  uint64_t index[samples_per_task];
+  int32_t target[samples_per_task];
+  for (int64_t i = 0; i < samples_per_task; ++i) {
+    index[i] = first + static_cast<uint64_t>(i);
+    target[i] = static_cast<int32_t>(i);
+  }
+  for (int64_t pending = count; pending > 0;) {
+    for (int64_t i = 0; i < pending; i += lanes) store(index + i, shuffle_once(key, load(index + i)));
+    int64_t outside = 0;
+    for (int64_t i = 0; i < pending; ++i) {
+      position[target[i]] = index[i];  // overwritten later if outside
+      index[outside] = index[i];
+      target[outside] = target[i];
+      outside += index[i] >= key.count;
     }
-    index = left << key.right_bits | right;
-  } while (index >= key.count);
-  return index;
+    pending = outside;
+  }
+}
+
+// Philox4x32-10 (common/philox.hpp) of the counters (sample, epoch, negative): the first 64 bits of each
+// block.
+PYREC_INLINE word_vector random_words(const sample_args& a, word_vector sample, uint64_t negative) {
+  word_vector c0 = sample & low_word;
+  word_vector c1 = sample >> 32;
+  word_vector c2 = broadcast(a.epoch);
+  word_vector c3 = broadcast(negative);
+  uint64_t key0 = a.seed & low_word;
+  uint64_t key1 = a.seed >> 32;
+  for (int round = 0; round < 10; ++round) {
+    const word_vector product0 = multiply_words(c0, broadcast(uint64_t{0xD2511F53}));
+    const word_vector product1 = multiply_words(c2, broadcast(uint64_t{0xCD9E8D57}));
+    c0 = (product1 >> 32) ^ c1 ^ key0;
+    c2 = (product0 >> 32) ^ c3 ^ key1;
+    c1 = product1 & low_word;
+    c3 = product0 & low_word;
+    key0 = (key0 + 0x9E3779B9) & low_word;
+    key1 = (key1 + 0xBB67AE85) & low_word;
+  }
+  return c1 << 32 | c0;
 }
 
 // Number of p in [0, degree) with row[p] - offset - p <= rank.
@@ -40,36 +89,45 @@ PYREC_INLINE int64_t owned_before(const int32_t* row, int64_t degree, int32_t of
   return low;
 }
 
-PYREC_INLINE uint64_t random64(const sample_args& a, uint64_t sample, uint64_t negative) {
-  const philox_block block = philox({{static_cast<uint32_t>(sample), static_cast<uint32_t>(sample >> 32),
-                                      static_cast<uint32_t>(a.epoch), static_cast<uint32_t>(negative)}},
-                                    static_cast<uint32_t>(a.seed), static_cast<uint32_t>(a.seed >> 32));
-  return uint64_t{block.word[1]} << 32 | block.word[0];
+inline void draw_positives(const sample_args& a, int64_t first, int64_t count) {
+  uint64_t position[samples_per_task];
+  shuffle_positions(a.shuffle, static_cast<uint64_t>(a.first + first), count, position);
+  for (int64_t i = 0; i < count; ++i) {
+    const auto chosen = static_cast<int64_t>(position[i]);
+    const int64_t interaction = a.eligible != nullptr ? a.eligible[chosen] : chosen;
+    a.out_users[first + i] = a.users[interaction];
+    a.out_positives[first + i] = a.indices[interaction] - a.num_users;
+  }
 }
 
-PYREC_INLINE void draw(const sample_args& a, int64_t i) {
-  const auto sample = static_cast<uint64_t>(a.first + i);
-  const auto position = static_cast<int64_t>(shuffle(a.shuffle, sample));
-  const int64_t interaction = a.eligible != nullptr ? a.eligible[position] : position;
-  const int32_t user = a.users[interaction];
-  a.out_users[i] = user;
-  a.out_positives[i] = a.indices[interaction] - a.num_users;
-  const int64_t begin = a.indptr[user];
-  const int64_t degree = a.indptr[user + 1] - begin;
-  const auto choices = static_cast<uint64_t>(a.num_items - degree);
-  for (int64_t n = 0; n < a.num_negatives; ++n) {
-    const uint64_t random = random64(a, sample, static_cast<uint64_t>(n));
+inline void draw_negatives(const sample_args& a, int64_t first, int64_t count, int64_t negative) {
+  uint64_t random[samples_per_task];
+  word_vector sample;
+  for (int64_t lane = 0; lane < lanes; ++lane) sample[lane] = static_cast<uint64_t>(a.first + first + lane);
+  for (int64_t i = 0; i < count; i += lanes, sample += static_cast<uint64_t>(lanes)) {
+    store(random + i, random_words(a, sample, static_cast<uint64_t>(negative)));
+  }
+  for (int64_t i = 0; i < count; ++i) {
+    const int32_t user = a.out_users[first + i];
+    const int64_t begin = a.indptr[user];
+    const int64_t degree = a.indptr[user + 1] - begin;
+    const auto choices = static_cast<uint64_t>(a.num_items - degree);
     // The high word of random * choices is uniform over the choices to within 2^-32 of their number.
-    const auto rank = static_cast<int64_t>(static_cast<unsigned __int128>(random) * choices >> 64);
+    const auto rank = static_cast<int64_t>(static_cast<unsigned __int128>(random[i]) * choices >> 64);
     const int64_t owned = owned_before(a.indices + begin, degree, a.num_users, rank);
-    a.out_negatives[i * a.num_negatives + n] = static_cast<int32_t>(rank + owned);
+    a.out_negatives[(first + i) * a.num_negatives + negative] = static_cast<int32_t>(rank + owned);
   }
 }
 
 inline void sample_triples(const sample_args& a) {
   parallel_for((a.count + samples_per_task - 1) / samples_per_task, [&](int64_t task) {
-    const int64_t last = (task + 1) * samples_per_task;
-    for (int64_t i = task * samples_per_task; i < (last < a.count ? last : a.count); ++i) draw(a, i);
+    const int64_t first = task * samples_per_task;
+    const int64_t left = a.count - first;
+    const int64_t count = left < samples_per_task ? left : samples_per_task;
+    draw_positives(a, first, count);
+    for (int64_t negative = 0; negative < a.num_negatives; ++negative) {
+      draw_negatives(a, first, count, negative);
+    }
   });
 }
 
