@@ -68,7 +68,8 @@ PYREC_INLINE void product_last_rows(const product<T>& p, int64_t row, int64_t co
 template <int Vectors, class T>
 void product_panel(const product<T>& p, int64_t column) {
   int64_t row = 0;
-  for (; row + product_rows_at_once <= p.rows; row += product_rows_at_once) product_tile<product_rows_at_once, Vectors>(p, row, column);
+  for (; row + product_rows_at_once <= p.rows; row += product_rows_at_once)
+    product_tile<product_rows_at_once, Vectors>(p, row, column);
   product_last_rows<product_rows_at_once - 1, Vectors>(p, row, column);
 }
 
