@@ -1,5 +1,6 @@
 """The compiled extension. Arrays are anything with ``__dlpack__`` (torch, NumPy), or a DLPack capsule."""
 
+from collections.abc import Sequence
 from typing import Any
 
 def isa() -> str: ...
@@ -88,3 +89,68 @@ def ranking_metrics(
     out: Any,
 ) -> None: ...
 def item_counts(ids: Any, cutoffs: Any, counts: Any) -> None: ...
+def combine_slots(num_rows: int, num_layers: int) -> int: ...
+def combine_attention_scratch(
+    num_rows: int, num_layers: int, dim: int, hidden: int, backward: bool
+) -> int: ...
+def combine_self_attention_scratch(num_rows: int, num_layers: int, dim: int, backward: bool) -> int: ...
+def combine_weighted(layers: Sequence[Any], alpha: Any, out: Any) -> None: ...
+def combine_weighted_grad(
+    layers: Sequence[Any],
+    alpha: Any,
+    grad: Any,
+    grad_layers: Sequence[Any] | None,
+    grad_alpha: Any,
+    partial: Any,
+) -> None: ...
+def combine_attention(
+    layers: Sequence[Any],
+    weight: Any,
+    bias: Any,
+    vector: Any,
+    mask: Any,
+    out: Any,
+    alpha: Any,
+    scratch: Any,
+) -> None: ...
+def combine_attention_grad(
+    layers: Sequence[Any],
+    weight: Any,
+    bias: Any,
+    vector: Any,
+    mask: Any,
+    alpha: Any,
+    grad: Any,
+    grad_of_alpha: Any,
+    grad_layers: Sequence[Any] | None,
+    grad_weight: Any,
+    grad_bias: Any,
+    grad_vector: Any,
+    scratch: Any,
+) -> None: ...
+def combine_self_attention(
+    layers: Sequence[Any],
+    w_query: Any,
+    w_key: Any,
+    w_value: Any,
+    n_heads: int,
+    mask: Any,
+    out: Any,
+    alpha: Any,
+    scratch: Any,
+) -> None: ...
+def combine_self_attention_grad(
+    layers: Sequence[Any],
+    w_query: Any,
+    w_key: Any,
+    w_value: Any,
+    n_heads: int,
+    mask: Any,
+    grad: Any,
+    grad_of_alpha: Any,
+    grad_layers: Sequence[Any] | None,
+    grad_query: Any,
+    grad_key: Any,
+    grad_value: Any,
+    scratch: Any,
+) -> None: ...

@@ -54,12 +54,16 @@ PYREC_INLINE void write_row(const T* from, T* to, int64_t dim) {
   for (; j < dim; ++j) to[j] = from[j];
 }
 
-// The rows (count, dim) at `from` into (nodes, padded_dim); zeros beyond the last node.
+// The rows (count, dim) at `from` into (nodes, padded_dim); zeros beyond the last node. The next block's rows
+// are called from memory meanwhile, to be there when this one is done.
 template <class T>
 void read_rows(const T* from, int64_t stride, int64_t dim, const node_block& block, T* to,
                int64_t padded_dim) {
+  constexpr int64_t line = 64 / sizeof(T);
   for (int64_t n = 0; n < block.count; ++n) {
-    read_row(from + (block.first + n) * stride, dim, to + n * padded_dim, padded_dim);
+    const T* row = from + (block.first + n) * stride;
+    for (int64_t j = 0; j < dim; j += line) __builtin_prefetch(row + block.nodes * stride + j);
+    read_row(row, dim, to + n * padded_dim, padded_dim);
   }
   fill_zero(to + block.count * padded_dim, (block.nodes - block.count) * padded_dim);
 }

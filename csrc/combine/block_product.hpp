@@ -21,8 +21,8 @@ struct product {
 };
 
 // Tile in registers: rows * vectors accumulators, a row of b and one number of a.
-constexpr int tile_rows = 6;
-constexpr int tile_vectors = PYREC_VECTOR_BYTES == 64 ? 4 : 2;
+constexpr int product_rows_at_once = 6;
+constexpr int product_vectors = PYREC_VECTOR_BYTES == 64 ? 4 : 2;
 
 template <int Rows, int Vectors, class T>
 void product_tile(const product<T>& p, int64_t row, int64_t column) {
@@ -68,8 +68,9 @@ PYREC_INLINE void product_last_rows(const product<T>& p, int64_t row, int64_t co
 template <int Vectors, class T>
 void product_panel(const product<T>& p, int64_t column) {
   int64_t row = 0;
-  for (; row + tile_rows <= p.rows; row += tile_rows) product_tile<tile_rows, Vectors>(p, row, column);
-  product_last_rows<tile_rows - 1, Vectors>(p, row, column);
+  for (; row + product_rows_at_once <= p.rows; row += product_rows_at_once)
+    product_tile<product_rows_at_once, Vectors>(p, row, column);
+  product_last_rows<product_rows_at_once - 1, Vectors>(p, row, column);
 }
 
 template <int Vectors, class T>
@@ -82,10 +83,10 @@ PYREC_INLINE void product_last_panel(const product<T>& p, int64_t column) {
 
 template <class T>
 void multiply(const product<T>& p) {
-  constexpr int64_t panel = tile_vectors * simd<T>::width;
+  constexpr int64_t panel = product_vectors * simd<T>::width;
   int64_t column = 0;
-  for (; column + panel <= p.columns; column += panel) product_panel<tile_vectors>(p, column);
-  product_last_panel<tile_vectors - 1>(p, column);
+  for (; column + panel <= p.columns; column += panel) product_panel<product_vectors>(p, column);
+  product_last_panel<product_vectors - 1>(p, column);
 }
 
 // to[j][i] = from[i][j]; rows and columns are multiples of combine_padding.

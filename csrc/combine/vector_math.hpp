@@ -23,7 +23,7 @@ struct real_bits<float> {
   static constexpr float least_exponent = -87.0f;  // exp of less is subnormal
   static constexpr float tanh_is_one = 10.0f;      // from here on tanh rounds to 1
   static constexpr float lowest = -0x1.fffffep127f;
-  static constexpr int terms = 8;  // of the series of exp up to |r| = ln2 / 2: below half an ulp are left
+  static constexpr int terms = 7;  // of the series of exp, which leave a quarter of an ulp at |r| = ln2 / 2
 };
 
 template <>

@@ -1,6 +1,6 @@
 """From a node's K + 1 layers to one vector, as modules.
 
-Every learned one starts at exactly the mean, that is, at LightGCN: the weights are uniform, and gradients flow.
+Every learned one starts at exactly the mean, that is, at LightGCN: uniform weights, and gradients that flow.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class Combine(nn.Module):
         super().__init__()
         if not 0 <= n_layers < MAX_LAYERS:
             raise ConfigError(
-                f"n_layers = {n_layers} is outside 0 to {MAX_LAYERS - 1}, as {MAX_LAYERS} rows can be combined"
+                f"n_layers = {n_layers} is outside 0 to {MAX_LAYERS - 1}: {MAX_LAYERS} rows can be combined"
             )
         self.n_layers = n_layers
 
@@ -53,8 +53,8 @@ class Combine(nn.Module):
     def _check(self, layers: Sequence[Tensor]) -> None:
         if len(layers) != self.n_layers + 1:
             raise DataError(
-                f"layers has {len(layers)} tensors, but n_layers = {self.n_layers} needs {self.n_layers + 1}: "
-                "X_0 and one for each layer"
+                f"layers has {len(layers)} tensors, but n_layers = {self.n_layers} "
+                f"needs {self.n_layers + 1}: X_0 and one a layer"
             )
 
 

@@ -1,11 +1,12 @@
 r"""Pooling of a node's L rows into one: weighted, additive attention, or self-attention.
 
-Source: LightGCN (He et al., SIGIR 2020), equation 4, for the weighted sum of layers; Bahdanau et al., ICLR 2015, for
-additive attention; Vaswani et al., NeurIPS 2017, for multi-head attention. ``csrc/combine/combine.hpp`` gives the
-formulas as computed; ``pyrec/reference/combine.py`` is the same in plain torch.
+Sources: LightGCN (He et al., SIGIR 2020), equation 4, for the weighted sum of layers; Bahdanau et al. (ICLR
+2015) for additive attention; Vaswani et al. (NeurIPS 2017) for multi-head attention.
+``csrc/combine/combine.hpp`` gives the formulas as computed, ``pyrec/reference/combine.py`` plain torch.
 
-The rows come as L tensors of shape (num_rows, dim), which are never stacked: each may lie anywhere, with any distance
-from row to row (``x.unbind(1)`` of a (num_rows, L, dim) tensor needs no copy), but the numbers of a row side by side.
+The rows come as L tensors of shape (num_rows, dim), which are never stacked: each may lie anywhere, with any
+distance from row to row (``x.unbind(1)`` of a (num_rows, L, dim) tensor needs no copy), but the numbers of a
+row side by side.
 """
 
 from __future__ import annotations
@@ -27,7 +28,8 @@ def combine_weighted(layers: Sequence[Tensor], alpha: Tensor) -> Tensor:
     """The weighted sum of the layers, E_n = sum_l alpha_l x_{l,n}.
 
     Args:
-        layers: L tensors, 1 to 64, each (num_rows, dim) float32 or float64 with contiguous rows; dim is 1 to 512.
+        layers: L tensors, 1 to 64, each (num_rows, dim) float32 or float64 with contiguous rows; dim is 1 to
+            512.
         alpha: (L,) of the layers' dtype.
 
     Returns:
@@ -71,12 +73,13 @@ def combine_attention(
     """Additive attention over each node's rows, alpha_n = softmax_l(v . tanh(W x_{l,n} + b)).
 
     Args:
-        layers: L tensors, 1 to 64, each (num_rows, dim) float32 or float64 with contiguous rows; dim is 1 to 512.
+        layers: L tensors, 1 to 64, each (num_rows, dim) float32 or float64 with contiguous rows; dim is 1 to
+            512.
         weight: (hidden, dim) W; hidden is 1 to 512.
         bias: (hidden,) b.
         vector: (hidden,) v.
-        mask: (num_rows, L) bool, True where a row takes part, or None for all. A row left out has weight 0; it must
-            hold finite numbers all the same. A node without rows gets E = 0.
+        mask: (num_rows, L) bool, True where a row takes part, or None for all. A row left out has weight 0;
+            it must hold finite numbers all the same. A node without rows gets E = 0.
         return_alpha: Return the weights as well.
 
     Returns:
@@ -126,18 +129,19 @@ def combine_self_attention(
     E_n = mean over queries of concat_h(softmax(Q_h K_h^T / sqrt(dim / n_heads)) V_h).
 
     Args:
-        layers: L tensors, 1 to 64, each (num_rows, dim) float32 or float64 with contiguous rows; dim is 1 to 512.
+        layers: L tensors, 1 to 64, each (num_rows, dim) float32 or float64 with contiguous rows; dim is 1 to
+            512.
         w_query: (dim, dim) W_q.
         w_key: (dim, dim) W_k.
         w_value: (dim, dim) W_v.
         n_heads: Number of heads; divides dim.
-        mask: (num_rows, L) bool, True where a row takes part, or None for all. A row left out is neither key nor query;
-            it must hold finite numbers all the same. A node without rows gets E = 0.
+        mask: (num_rows, L) bool, True where a row takes part, or None for all. A row left out is neither key
+            nor query; it must hold finite numbers all the same. A node without rows gets E = 0.
         return_alpha: Return the weights as well.
 
     Returns:
-        E, (num_rows, dim); with ``return_alpha`` also alpha, (num_rows, L): each row's weight as a key, the mean over
-        heads and queries. Gradients flow from both.
+        E, (num_rows, dim); with ``return_alpha`` also alpha, (num_rows, L): each row's weight as a key, the
+        mean over heads and queries. Gradients flow from both.
 
     Raises:
         DataError: Wrong shape, dtype, device or strides.
@@ -175,6 +179,15 @@ def _grads_like(layers: list[Tensor], needed: bool) -> list[Tensor]:
 
 def _or_none(arrays: list[Tensor]) -> list[Any] | None:
     return _capsules(arrays) if arrays else None
+
+
+def _parameter_grads(parameters: Sequence[Tensor], needed: bool) -> list[Tensor]:
+    return [torch.empty_like(parameter) for parameter in parameters] if needed else []
+
+
+def _three_capsules(arrays: list[Tensor]) -> tuple[Any, Any, Any]:
+    first, second, third = _capsules(arrays) if arrays else (None, None, None)
+    return first, second, third
 
 
 # Weighted -------------------------------------------------------------------------------------------------
@@ -231,9 +244,7 @@ _weighted.register_autograd(_backward_weighted, setup_context=_setup_weighted)
 
 
 @_weighted_backward.register_fake
-def _(
-    grad: Tensor, layers: list[Tensor], alpha: Tensor, need_layers: bool, need_alpha: bool
-) -> list[Tensor]:
+def _(grad: Tensor, layers: list[Tensor], alpha: Tensor, need_layers: bool, need_alpha: bool) -> list[Tensor]:
     return _grads_like(layers, need_layers) + ([torch.empty_like(alpha)] if need_alpha else [])
 
 
@@ -293,7 +304,7 @@ def _attention_backward(
 ) -> list[Tensor]:
     """The gradients of the layers, if needed, then those of weight, bias and vector, if needed."""
     grad_layers = _grads_like(layers, need_layers)
-    parameters = [torch.empty_like(p) for p in (weight, bias, vector)] if need_parameters else []
+    parameters = _parameter_grads((weight, bias, vector), need_parameters)
     scratch = _attention_scratch(layers, weight, backward=True)
     _core.combine_attention_grad(
         _capsules(layers),
@@ -305,7 +316,7 @@ def _attention_backward(
         capsule(grad.contiguous()),
         capsule(None if grad_of_alpha is None else grad_of_alpha.contiguous()),
         _or_none(grad_layers),
-        *(_capsules(parameters) or [None, None, None]),
+        *_three_capsules(parameters),
         capsule(scratch),
     )
     return grad_layers + parameters
@@ -324,7 +335,7 @@ def _(
     need_layers: bool,
     need_parameters: bool,
 ) -> list[Tensor]:
-    parameters = [torch.empty_like(p) for p in (weight, bias, vector)] if need_parameters else []
+    parameters = _parameter_grads((weight, bias, vector), need_parameters)
     return _grads_like(layers, need_layers) + parameters
 
 
@@ -353,7 +364,7 @@ def _backward_attention(ctx: Any, grad: Tensor | None, grad_of_alpha: Tensor | N
 
 
 def _needed(ctx: Any, num_parameters: int) -> tuple[bool, bool]:
-    """Whether any layer, and any parameter, needs its gradient; the first inputs are layers and parameters."""
+    """Whether any layer, and any parameter, needs its gradient: the first inputs of each operator."""
     layers, *others = ctx.needs_input_grad
     return any(layers), any(others[:num_parameters])
 
@@ -365,7 +376,7 @@ def _or_zeros(grad: Tensor | None, layers: list[Tensor]) -> Tensor:
 def _split(
     grads: list[Tensor], num_layers: int, num_parameters: int, need_layers: bool, need_parameters: bool
 ) -> tuple[Any, ...]:
-    """What an autograd formula returns: a list for the layers, then the parameters' gradients; None where not needed."""
+    """A list for the layers, then the parameters' gradients; None where not needed."""
     parameters = grads[-num_parameters:] if need_parameters else [None] * num_parameters
     return grads[:num_layers] if need_layers else [None] * num_layers, *parameters
 
@@ -424,7 +435,7 @@ def _self_attention_backward(
 ) -> list[Tensor]:
     """The gradients of the layers, if needed, then those of w_query, w_key and w_value, if needed."""
     grad_layers = _grads_like(layers, need_layers)
-    parameters = [torch.empty_like(p) for p in (w_query, w_key, w_value)] if need_parameters else []
+    parameters = _parameter_grads((w_query, w_key, w_value), need_parameters)
     scratch = _self_attention_scratch(layers, backward=True)
     _core.combine_self_attention_grad(
         _capsules(layers),
@@ -436,7 +447,7 @@ def _self_attention_backward(
         capsule(grad.contiguous()),
         capsule(None if grad_of_alpha is None else grad_of_alpha.contiguous()),
         _or_none(grad_layers),
-        *(_capsules(parameters) or [None, None, None]),
+        *_three_capsules(parameters),
         capsule(scratch),
     )
     return grad_layers + parameters
@@ -455,7 +466,7 @@ def _(
     need_layers: bool,
     need_parameters: bool,
 ) -> list[Tensor]:
-    parameters = [torch.empty_like(p) for p in (w_query, w_key, w_value)] if need_parameters else []
+    parameters = _parameter_grads((w_query, w_key, w_value), need_parameters)
     return _grads_like(layers, need_layers) + parameters
 
 

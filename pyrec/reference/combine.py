@@ -1,7 +1,7 @@
 """Pooling of a node's L rows in plain torch: stack the layers and let autograd do the rest.
 
-Arguments and results are those of ``pyrec.ops.combine``; with ``dtype`` everything is computed, and returned, in that
-type, so that float64 gives a float32 kernel's exact answer.
+Arguments and results are those of ``pyrec.ops.combine``; with ``dtype`` everything is computed, and returned,
+in that type, so that float64 gives a float32 kernel's exact answer.
 """
 
 from __future__ import annotations

@@ -1,0 +1,461 @@
+import math
+
+import pytest
+import torch
+
+from pyrec import _core
+from pyrec.errors import ConfigError, DataError
+from pyrec.models.combine import KINDS, make_combine
+from pyrec.ops.combine import combine_attention, combine_self_attention, combine_weighted
+from pyrec.reference import combine as reference
+
+DIMS = [1, 3, 7, 8, 9, 15, 16, 17, 64, 100]
+LAYERS = [1, 2, 4, 64]
+DTYPES = [torch.float32, torch.float64]
+
+
+# Problems: layers, parameters, and both sides as functions of (layers, *parameters). ------------------------
+
+
+def make_layers(num_rows, num_layers, dim, dtype, seed=0):
+    """Rows that lie apart: slices of one (num_rows, L, dim + 3) tensor."""
+    generator = torch.Generator().manual_seed(seed)
+    x = torch.randn(num_rows, num_layers, dim + 3, dtype=torch.float64, generator=generator).to(dtype)
+    return [layer[:, 1 : dim + 1] for layer in x.unbind(1)]
+
+
+def make_parameters(kind, num_layers, dim, dtype, hidden=11, seed=1):
+    generator = torch.Generator().manual_seed(seed)
+    shapes = {
+        "weighted": [(num_layers,)],
+        "attention": [(hidden, dim), (hidden,), (hidden,)],
+        "self-attention": [(dim, dim)] * 3,
+    }
+    scale = 1 / math.sqrt(dim)
+    return [
+        (scale * torch.randn(shape, dtype=torch.float64, generator=generator)).to(dtype)
+        for shape in shapes[kind]
+    ]
+
+
+def make_mask(num_rows, num_layers, seed=2):
+    """Half the rows left out, the first node without any, the last with all."""
+    mask = torch.rand(num_rows, num_layers, generator=torch.Generator().manual_seed(seed)) < 0.5
+    mask[0] = False
+    mask[-1] = True
+    return mask
+
+
+def heads_for(dim):
+    return next(heads for heads in (4, 3, 2, 1) if dim % heads == 0)
+
+
+def ours(kind, layers, parameters, mask=None):
+    if kind == "weighted":
+        return (combine_weighted(layers, *parameters),)
+    if kind == "attention":
+        return combine_attention(layers, *parameters, mask=mask, return_alpha=True)
+    heads = heads_for(layers[0].shape[1]) if layers else 1
+    return combine_self_attention(layers, *parameters, heads, mask=mask, return_alpha=True)
+
+
+def theirs(kind, layers, parameters, mask=None):
+    if kind == "weighted":
+        return (reference.combine_weighted(layers, *parameters),)
+    if kind == "attention":
+        return reference.combine_attention(layers, *parameters, mask=mask)
+    return reference.combine_self_attention(layers, *parameters, heads_for(layers[0].shape[1]), mask=mask)
+
+
+def with_gradients(run, kind, layers, parameters, mask, weights):
+    """Results and the gradients of sum <weight, result> in layers and parameters."""
+    inputs = [tensor.detach().requires_grad_() for tensor in (*layers, *parameters)]
+    results = run(kind, inputs[: len(layers)], inputs[len(layers) :], mask)
+    total = sum((r * w.to(r.dtype)).sum() for r, w in zip(results, weights, strict=False))
+    return [*results, *torch.autograd.grad(total, inputs)]
+
+
+def compare(kind, num_rows, num_layers, dim, dtype, mask=None, hidden=11):
+    layers = make_layers(num_rows, num_layers, dim, dtype)
+    parameters = make_parameters(kind, num_layers, dim, dtype, hidden)
+    generator = torch.Generator().manual_seed(3)
+    weights = [
+        torch.randn(num_rows, columns, dtype=torch.float64, generator=generator).to(dtype)
+        for columns in (dim, num_layers)
+    ]
+    mine = with_gradients(ours, kind, layers, parameters, mask, weights)
+    wide = [[tensor.double() for tensor in tensors] for tensors in (layers, parameters)]
+    exact = with_gradients(theirs, kind, *wide, mask, weights)
+    for a, b in zip(mine, exact, strict=True):
+        scale = max(1.0, float(b.detach().abs().max())) if b.numel() else 1.0
+        atol = 40 * torch.finfo(dtype).eps * scale
+        torch.testing.assert_close(a.double(), b, rtol=0, atol=atol)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("num_layers", LAYERS)
+@pytest.mark.parametrize("dim", DIMS)
+@pytest.mark.parametrize("kind", ["weighted", "attention", "self-attention"])
+def test_every_width(isa, kind, dim, num_layers, dtype):
+    compare(kind, 37 if num_layers < 64 else 17, num_layers, dim, dtype)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("num_layers", [1, 3, 5, 64])
+@pytest.mark.parametrize("dim", [7, 32])
+@pytest.mark.parametrize("kind", ["attention", "self-attention"])
+def test_masks(isa, kind, dim, num_layers, dtype):
+    compare(kind, 41, num_layers, dim, dtype, mask=make_mask(41, num_layers))
+
+
+@pytest.mark.parametrize("hidden", [1, 2, 15, 16, 33, 64, 512])
+def test_every_hidden_width(isa, hidden):
+    compare("attention", 35, 4, 24, torch.float32, hidden=hidden)
+
+
+@pytest.mark.parametrize("kind", ["weighted", "attention", "self-attention"])
+@pytest.mark.parametrize("dim", [128, 510, 512])
+def test_wide_rows(kind, dim):
+    compare(kind, 20, 2, dim, torch.float64)
+
+
+@pytest.mark.parametrize("kind", ["weighted", "attention", "self-attention"])
+@pytest.mark.parametrize("num_rows", [0, 1, 15, 16, 17, 1100])
+def test_every_number_of_rows(isa, kind, num_rows):
+    compare(kind, num_rows, 4, 20, torch.float64)
+
+
+@pytest.mark.parametrize("kind", ["attention", "self-attention"])
+def test_a_node_without_rows_is_zero_and_has_no_gradient(isa, kind):
+    layers = [layer.requires_grad_() for layer in make_layers(20, 3, 8, torch.float32)]
+    mask = torch.ones(20, 3, dtype=torch.bool)
+    mask[5] = False
+    out, alpha = ours(kind, layers, make_parameters(kind, 3, 8, torch.float32), mask)
+    assert not out[5].any()
+    assert not alpha[5].any()
+    for grad in torch.autograd.grad((out * out.detach().cos()).sum(), layers):
+        assert not grad[5].any()
+        assert grad[4].any()
+
+
+@pytest.mark.parametrize("kind", ["attention", "self-attention"])
+def test_masked_rows_do_not_matter(kind):
+    layers = make_layers(20, 4, 8, torch.float64)
+    parameters = make_parameters(kind, 4, 8, torch.float64)
+    mask = torch.ones(20, 4, dtype=torch.bool)
+    mask[:, 2] = False
+    out, alpha = ours(kind, layers, parameters, mask)
+    without, alpha_without = ours(kind, [layers[0], layers[1], layers[3]], parameters)
+    torch.testing.assert_close(out, without, rtol=0, atol=1e-14)
+    torch.testing.assert_close(alpha[:, [0, 1, 3]], alpha_without, rtol=0, atol=1e-14)
+
+
+@pytest.mark.parametrize("kind", ["weighted", "attention", "self-attention"])
+def test_rows_that_lie_apart_give_the_same_bits(kind):
+    layers = make_layers(50, 4, 24, torch.float32)
+    parameters = make_parameters(kind, 4, 24, torch.float32)
+    packed = [layer.contiguous() for layer in layers]
+    unbound = torch.stack(packed, dim=1).unbind(1)
+    first = ours(kind, packed, parameters)
+    for others in (layers, unbound):
+        for a, b in zip(first, ours(kind, others, parameters), strict=True):
+            assert torch.equal(a, b)
+
+
+@pytest.mark.parametrize("masked", [False, True])
+@pytest.mark.parametrize("kind", ["weighted", "attention", "self-attention"])
+@pytest.mark.parametrize("num_layers", [1, 4])
+def test_same_bits_at_any_number_of_threads(kind, num_layers, masked, threads):
+    layers = make_layers(3000, num_layers, 20, torch.float32)
+    parameters = make_parameters(kind, num_layers, 20, torch.float32)
+    mask = make_mask(3000, num_layers) if masked else None
+    weights = [torch.randn(3000, columns) for columns in (20, num_layers)]
+    results = []
+    for count in (1, 2, 3, 7):
+        threads(count)
+        results.append(with_gradients(ours, kind, layers, parameters, mask, weights))
+    for other in results[1:]:
+        assert all(torch.equal(a, b) for a, b in zip(results[0], other, strict=True))
+
+
+# Exponential and tangent ------------------------------------------------------------------------------------
+
+
+def kernel_tanh(y):
+    """tanh(y) from the gradient of v.
+
+    One node with rows 4 and 0, W = y / 4 and uniform alpha: dv = ds tanh(4 W), ds = 1 exactly.
+    """
+    layers = [torch.tensor([[4.0]], dtype=y.dtype), torch.tensor([[0.0]], dtype=y.dtype)]
+    vector = torch.zeros_like(y, requires_grad=True)
+    out = combine_attention(layers, y[:, None] / 4, torch.zeros_like(y), vector)
+    return torch.autograd.grad(out.sum(), vector)[0]
+
+
+@pytest.mark.parametrize(("dtype", "ulps"), [(torch.float32, 4), (torch.float64, 5)])
+def test_tanh_is_accurate_to_a_few_ulps(isa, dtype, ulps):
+    steps = torch.linspace(-1, 1, 511, dtype=torch.float64)
+    for points in (steps, 0.1 * steps, 5 * steps, 25 * steps, steps**3 * 1e-3, 1e-20 * steps, 1e4 * steps):
+        y = points.to(dtype)
+        exact = [math.tanh(value) for value in y.double().tolist()]
+        error = (kernel_tanh(y).double() - torch.tensor(exact, dtype=torch.float64)).abs()
+        allowed = ulps * torch.finfo(dtype).eps * torch.tensor(exact, dtype=torch.float64).abs()
+        assert bool((error <= allowed).all()), float((error / allowed).max())
+
+
+def test_tanh_of_overflow_is_one(isa):
+    assert kernel_tanh(torch.tensor([3e38, -3e38])).tolist() == [1.0, -1.0]
+
+
+@pytest.mark.parametrize("kind", ["weighted", "attention", "self-attention"])
+def test_nan_stays_in_its_row_and_is_not_hidden(isa, kind):
+    layers = make_layers(40, 3, 8, torch.float32)
+    layers[1][20, 3] = math.nan
+    out = ours(kind, layers, make_parameters(kind, 3, 8, torch.float32))[0]
+    assert out[20].isnan().any()
+    assert out[torch.arange(40) != 20].isfinite().all()
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_softmax_of_far_apart_scores(isa, dtype):
+    """One hidden unit, saturated: the scores are v and 0, so alpha is the logistic function of v."""
+    layers = [torch.full((1, 1), 1e4, dtype=dtype), torch.zeros(1, 1, dtype=dtype)]
+    one, zero = torch.ones(1, 1, dtype=dtype), torch.zeros(1, dtype=dtype)
+    for v in (-1e4, -700.0, -80.0, -20.5, -1.25, 0.0, 0.3, 3.0, 87.0, 1e4):
+        vector = torch.tensor([v], dtype=dtype)
+        _, alpha = combine_attention(layers, one, zero, vector, return_alpha=True)
+        expected = torch.sigmoid(torch.stack([vector, -vector], dim=1))
+        torch.testing.assert_close(alpha, expected, rtol=10 * torch.finfo(dtype).eps, atol=1e-37)
+
+
+# Torch's own checks -----------------------------------------------------------------------------------------
+
+
+def grad_inputs(kind, num_layers=3, dim=4, num_rows=5, start=False):
+    """Inputs for gradcheck; with ``start`` the parameters that give uniform weights."""
+    layers = [layer.contiguous() for layer in make_layers(num_rows, num_layers, dim, torch.float64)]
+    parameters = make_parameters(kind, num_layers, dim, torch.float64, hidden=3)
+    if start and kind == "attention":
+        parameters[2].zero_()
+    if start and kind == "self-attention":
+        parameters[0].zero_()
+        parameters[2].copy_(torch.eye(dim))
+    return [tensor.requires_grad_() for tensor in (*layers, *parameters)]
+
+
+@pytest.mark.parametrize("masked", [False, True])
+@pytest.mark.parametrize("start", [False, True])
+@pytest.mark.parametrize("kind", ["weighted", "attention", "self-attention"])
+def test_gradcheck(kind, start, masked):
+    inputs = grad_inputs(kind, start=start)
+    mask = make_mask(5, 3) if masked else None
+    assert torch.autograd.gradcheck(lambda *args: ours(kind, list(args[:3]), args[3:], mask), inputs)
+
+
+@pytest.mark.parametrize("masked", [False, True])
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_opcheck(dtype, masked):
+    layers = [layer.requires_grad_() for layer in make_layers(9, 3, 4, dtype)]
+    mask = make_mask(9, 3) if masked else None
+
+    def parameters(kind):
+        return [p.requires_grad_() for p in make_parameters(kind, 3, 4, dtype)]
+
+    ops = torch.ops.pyrec
+    torch.library.opcheck(ops.combine_weighted, (layers, *parameters("weighted")))
+    torch.library.opcheck(ops.combine_attention, (layers, *parameters("attention"), mask))
+    torch.library.opcheck(ops.combine_self_attention, (layers, *parameters("self-attention"), 2, mask))
+    plain, grad = [layer.detach() for layer in layers], torch.randn(9, 4, dtype=dtype)
+    alpha, (w,) = torch.rand(9, 3, dtype=dtype), make_parameters("weighted", 3, 4, dtype)
+    torch.library.opcheck(ops.combine_weighted_backward, (grad, plain, w, True, True))
+    attention = make_parameters("attention", 3, 4, dtype)
+    torch.library.opcheck(
+        ops.combine_attention_backward, (grad, None, plain, *attention, mask, alpha, True, True)
+    )
+    self_attention = make_parameters("self-attention", 3, 4, dtype)
+    torch.library.opcheck(
+        ops.combine_self_attention_backward, (grad, alpha, plain, *self_attention, 2, mask, True, True)
+    )
+
+
+@pytest.mark.parametrize("kind", ["weighted", "attention", "self-attention"])
+def test_only_needed_gradients(kind):
+    layers, parameters = make_layers(20, 3, 8, torch.float64), make_parameters(kind, 3, 8, torch.float64)
+    weights = [torch.randn(20, 8, dtype=torch.float64), torch.randn(20, 3, dtype=torch.float64)]
+    count = len(ours(kind, layers, parameters))
+    everything = with_gradients(ours, kind, layers, parameters, None, weights)[count:]
+    for chosen in ([0, 1, 2], list(range(3, 3 + len(parameters))), [1]):
+        inputs = [t.detach().requires_grad_(i in chosen) for i, t in enumerate((*layers, *parameters))]
+        results = ours(kind, inputs[:3], inputs[3:])
+        total = sum((r * w).sum() for r, w in zip(results, weights, strict=False))
+        total.backward()
+        for i, tensor in enumerate(inputs):
+            assert (tensor.grad is not None) == (i in chosen)
+            if i in chosen:
+                assert torch.equal(tensor.grad, everything[i])
+
+
+@pytest.mark.parametrize("kind", ["attention", "self-attention"])
+def test_gradient_through_alpha_alone(kind):
+    layers, parameters = make_layers(20, 3, 8, torch.float64), make_parameters(kind, 3, 8, torch.float64)
+    inputs = [tensor.requires_grad_() for tensor in (*layers, *parameters)]
+    mine = torch.autograd.grad(ours(kind, inputs[:3], inputs[3:])[1].square().sum(), inputs)
+    expected = torch.autograd.grad(
+        theirs(kind, inputs[:3], inputs[3:])[1].square().sum(), inputs, allow_unused=True
+    )
+    for a, b in zip(mine, expected, strict=True):
+        torch.testing.assert_close(a, torch.zeros_like(a) if b is None else b, rtol=0, atol=1e-13)
+
+
+# Modules ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("n_layers", [0, 3])
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_kind_starts_at_the_mean(kind, n_layers):
+    module = make_combine(kind, n_layers, 16, hidden=8, generator=torch.Generator().manual_seed(0))
+    layers = make_layers(30, n_layers + 1, 16, torch.float32)
+    mean = torch.stack(layers).double().mean(0).float()
+    torch.testing.assert_close(module(layers), mean, rtol=0, atol=1e-6)
+    alpha = module.alpha(layers).detach()
+    shared = kind in ("mean", "weighted")
+    assert alpha.shape == ((n_layers + 1,) if shared else (30, n_layers + 1))
+    torch.testing.assert_close(alpha, torch.full_like(alpha, 1 / (n_layers + 1)), rtol=0, atol=1e-7)
+    layer_alpha = module.layer_alpha()
+    assert torch.equal(layer_alpha, alpha) if shared else layer_alpha is None
+
+
+@pytest.mark.parametrize("kind", ["weighted", "attention", "self-attention"])
+def test_gradients_leave_the_start(kind):
+    module = make_combine(kind, 3, 16, generator=torch.Generator().manual_seed(0))
+    optimizer = torch.optim.SGD(module.parameters(), lr=1.0)
+    layers = make_layers(30, 4, 16, torch.float32)
+    before = module.alpha(layers).detach().clone()
+    (module(layers) * layers[0]).sum().backward()
+    optimizer.step()
+    after = module.alpha(layers).detach()
+    assert not torch.allclose(before, after, atol=1e-4)
+    torch.testing.assert_close(after.sum(-1), torch.ones(after.shape[:-1]), rtol=0, atol=1e-5)
+
+
+def test_modules_repeat_with_their_generator():
+    for kind in KINDS:
+        one, two = (
+            make_combine(kind, 3, 8, generator=torch.Generator().manual_seed(5)).state_dict()
+            for _ in range(2)
+        )
+        assert all(torch.equal(one[name], two[name]) for name in one)
+    assert not make_combine("mean", 3, 8).state_dict()
+
+
+# Bad input --------------------------------------------------------------------------------------------------
+
+
+def call(kind, layers, mask=None, **changes):
+    dim, dtype = layers[0].shape[1], layers[0].dtype
+    arguments = make_parameters(kind, len(layers), dim, dtype)
+    for position, value in changes.items():
+        arguments[int(position[1:])] = value
+    return ours(kind, layers, arguments, mask)
+
+
+X = torch.zeros(5, 4)
+
+
+@pytest.mark.parametrize(
+    ("layers", "message"),
+    [
+        ([X, torch.zeros(5, 3)], r"layers\[1\] has shape \(5, 3\), but layers\[0\] has \(5, 4\)"),
+        ([X, torch.zeros(6, 4)], r"layers\[1\] has shape \(6, 4\)"),
+        ([X, X.double()], r"layers\[1\] has dtype float64, but layers\[0\] has float32"),
+        ([X, torch.zeros(4, 5).t()], r"layers\[1\] has stride 5 between the numbers of a row.*contiguous"),
+        ([X.long(), X.long()], r"layers\[0\] has dtype int64, but float32 or float64 is needed"),
+        ([X, torch.zeros(5)], r"layers\[1\] has shape \(5,\), but \(num_rows, dim\) is needed"),
+        ([X, [1.0]], r"layers\[1\] is a list, but a tensor is needed"),
+    ],
+)
+@pytest.mark.parametrize("kind", ["weighted", "attention", "self-attention"])
+def test_bad_layers(kind, layers, message):
+    with pytest.raises(DataError, match=message):
+        call(kind, layers)
+
+
+@pytest.mark.parametrize("kind", ["weighted", "attention", "self-attention"])
+def test_too_few_or_many_layers(kind):
+    parameters = make_parameters(kind, 2, 4, torch.float32)
+    with pytest.raises(DataError, match="layers is empty, but 1 to 64"):
+        ours(kind, [], parameters)
+    with pytest.raises(ConfigError, match="65 tensors, but at most 64"):
+        ours(kind, [X] * 65, parameters)
+    with pytest.raises(ConfigError, match=r"layers\[0\].shape\[1\] = 513 is outside 1 to 512"):
+        call(kind, [torch.zeros(2, 513)])
+
+
+@pytest.mark.parametrize(
+    ("kind", "changes", "error", "message"),
+    [
+        ("weighted", {"_0": torch.zeros(3)}, DataError, r"alpha has shape \(3,\), but \(2,\) is needed"),
+        ("weighted", {"_0": torch.zeros(2).double()}, DataError, "alpha has dtype float64, but float32"),
+        ("attention", {"_0": torch.zeros(3, 5)}, DataError, r"weight has shape \(3, 5\), but \(any, 4\)"),
+        ("attention", {"_0": torch.zeros(4)}, DataError, r"weight has shape \(4,\)"),
+        ("attention", {"_0": torch.zeros(4, 3).t()}, DataError, r"weight is not contiguous"),
+        (
+            "attention",
+            {"_0": torch.zeros(513, 4)},
+            ConfigError,
+            r"weight.shape\[0\] = 513 is outside 1 to 512",
+        ),
+        ("attention", {"_1": torch.zeros(4)}, DataError, r"bias has shape \(4,\), but \(11,\) is needed"),
+        ("attention", {"_2": torch.zeros(11, 1)}, DataError, r"vector has shape \(11, 1\), but \(11,\)"),
+        ("self-attention", {"_0": torch.zeros(4, 5)}, DataError, r"w_query has shape \(4, 5\), but \(4, 4\)"),
+        ("self-attention", {"_1": torch.zeros(4, 4).double()}, DataError, "w_key has dtype float64"),
+        ("self-attention", {"_2": torch.zeros(2, 4, 4)}, DataError, r"w_value has shape \(2, 4, 4\)"),
+    ],
+)
+def test_bad_parameters(kind, changes, error, message):
+    with pytest.raises(error, match=message):
+        call(kind, [X, X], **changes)
+
+
+@pytest.mark.parametrize("kind", ["attention", "self-attention"])
+def test_bad_mask(kind):
+    with pytest.raises(DataError, match=r"mask has shape \(5, 3\), but \(5, 2\) is needed"):
+        call(kind, [X, X], mask=torch.ones(5, 3, dtype=torch.bool))
+    with pytest.raises(DataError, match="mask has dtype float32, but bool is needed"):
+        call(kind, [X, X], mask=torch.ones(5, 2))
+
+
+@pytest.mark.parametrize(
+    ("n_heads", "message"), [(3, "n_heads = 3 does not divide dim = 4"), (0, "outside 1 to 4"), (5, "1 to 4")]
+)
+def test_bad_heads(n_heads, message):
+    with pytest.raises(ConfigError, match=message):
+        combine_self_attention([X], *make_parameters("self-attention", 1, 4, torch.float32), n_heads)
+
+
+def test_scratch_is_checked():
+    layers, (w, b, v) = [X, X], make_parameters("attention", 2, 4, torch.float32)
+    with pytest.raises(ConfigError, match=r"scratch.shape\[0\] = 10 is outside"):
+        _core.combine_attention(layers, w, b, v, None, torch.empty(5, 4), torch.empty(5, 2), torch.empty(10))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"kind": "max"}, "combine = 'max' is unknown; it can be one of: mean, weighted, attention"),
+        ({"n_layers": -1}, "n_layers = -1 is outside 0 to 63"),
+        ({"n_layers": 64}, "n_layers = 64 is outside 0 to 63"),
+        ({"dim": 0}, "dim = 0 is outside 1 to 512"),
+        ({"hidden": 513}, "hidden = 513 is outside 1 to 512"),
+        ({"kind": "self-attention", "n_heads": 3}, r"n_heads = 3 does not divide dim = 8.*\[1, 2, 4, 8\]"),
+        ({"kind": "self-attention", "n_heads": 0}, "n_heads = 0 does not divide dim = 8"),
+    ],
+)
+def test_bad_module_settings(arguments, message):
+    with pytest.raises(ConfigError, match=message):
+        make_combine(**{"kind": "attention", "n_layers": 3, "dim": 8} | arguments)
+
+
+def test_module_needs_all_layers():
+    with pytest.raises(DataError, match="layers has 3 tensors, but n_layers = 3 needs 4"):
+        make_combine("mean", 3, 4)([X, X, X])
