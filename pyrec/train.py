@@ -60,7 +60,8 @@ class Batch:
         `functional.embedding` and not an index: its backward pass adds duplicates in a fixed order.
         """
         size = self.size
-        users, positives, others = self.position.split([size, size, len(self.position) - 2 * size])
+        users, positives = self.position[:size], self.position[size : 2 * size]
+        others = self.position[2 * size :]
         return (
             functional.embedding(users, vectors),
             functional.embedding(positives, vectors),

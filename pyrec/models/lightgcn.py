@@ -197,7 +197,8 @@ class LightGCN(EpochRecommender):
         vectors = self.network_.all_nodes(self._graph)
         if self._scored_by_cosine:
             vectors = torch.nn.functional.normalize(vectors, dim=1)
-        self.user_vectors_, self.item_vectors_ = vectors.split([self.train_.num_users, self.train_.num_items])
+        self.user_vectors_ = vectors[: self.train_.num_users]
+        self.item_vectors_ = vectors[self.train_.num_users :]
         self._history_layers: list[NDArray[np.float32]] | None = None
 
     def _layer_weights(self) -> NDArray[np.float32] | None:

@@ -43,7 +43,7 @@ def loss(
     u, p, n = vectors[users], vectors[positives], vectors[negatives]
     ranking = functional.softplus((u * n).sum(1) - (u * p).sum(1)).mean()
     ego = (embedding[users], embedding[positives], embedding[negatives])
-    penalty = 0.5 * sum(rows.norm(2).pow(2) for rows in ego) / len(users)
+    penalty = 0.5 * torch.stack([rows.norm(2).pow(2) for rows in ego]).sum() / len(users)
     return ranking + reg * penalty
 
 
