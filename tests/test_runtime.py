@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from pathlib import Path
@@ -18,9 +19,11 @@ from pyrec.ops.propagate import propagate
 
 
 def run(code, **environment):
+    """A fresh interpreter, away from the source tree, which would hide the installed package."""
     return subprocess.run(
         [sys.executable, "-c", code],
         env=os.environ | environment,
+        cwd=tempfile.gettempdir(),
         capture_output=True,
         text=True,
         timeout=120,
