@@ -11,6 +11,7 @@ from torch import Tensor
 
 from pyrec import _core
 from pyrec.errors import DataError
+from pyrec.scratch import Scratch
 
 if TYPE_CHECKING:
     from pyrec.data import Interactions
@@ -42,6 +43,7 @@ class Graph:
         indptr: (num_nodes + 1,) int64.
         indices: (num_edges,) int32, ascending in each row; num_edges is twice the number of interactions.
         weights: (num_edges,) float32, or None where every edge counts 1.
+        scratch: Buffers that operators on this graph keep between calls.
     """
 
     def __init__(
@@ -59,6 +61,7 @@ class Graph:
         self.weights = weights
         self.core = _core.Graph(indptr, indices, num_users, num_items)
         self.handle = next(_handles)
+        self.scratch = Scratch()
         self._factors: dict[torch.dtype, Factors] = {}
         _graphs[self.handle] = self
 

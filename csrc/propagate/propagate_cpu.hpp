@@ -10,7 +10,11 @@ enum class edge_factor { one, source_scale, weight };
 
 // A row's accumulators must stay in registers: 32 vector registers with AVX-512, 16 before it.
 constexpr int max_vectors = PYREC_VECTOR_BYTES == 64 ? 16 : 8;
-constexpr int64_t prefetch_distance = 12;
+// Rows this many edges ahead are fetched into the second-level cache: the first level's few miss buffers
+// stay free for the loads themselves (gowalla, d 64: 6.0 ms without, 5.6 ms into the first level 12
+// ahead, 4.3 ms so).
+constexpr int64_t prefetch_distance = 64;
+constexpr int second_level = 2;
 constexpr int64_t rows_per_task = 64;
 constexpr int64_t max_compressed = 256;
 
@@ -42,7 +46,8 @@ struct column_block {
   }
   PYREC_INLINE void prefetch(const T* row) const {
     constexpr int64_t line = 64 / sizeof(T);
-    for (int64_t at = 0; at < Vectors * width; at += line) __builtin_prefetch(row + column + at);
+    for (int64_t at = 0; at < Vectors * width; at += line)
+      __builtin_prefetch(row + column + at, 0, second_level);
   }
 };
 

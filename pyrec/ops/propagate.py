@@ -10,6 +10,7 @@ the row-sparse gradient through a map from nodes to its rows. The numbers are th
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from typing import Any
 
 import numpy as np
@@ -88,7 +89,7 @@ def _layer(
 
 
 def _per_row(factor: Tensor | None, rows: Tensor, values: Tensor) -> Tensor:
-    return values if factor is None else values * factor[rows, None]
+    return values if factor is None else values * factor.index_select(0, rows)[:, None]
 
 
 # Forward ------------------------------------------------------------------------------------------------
@@ -114,19 +115,26 @@ def _all_rows(g: Graph, f: Factors, x: Tensor, n_layers: int) -> list[Tensor]:
 
 def _some_rows(g: Graph, f: Factors, x: Tensor, n_layers: int, rows: Tensor) -> list[Tensor]:
     _row_slots(g, rows)
-    outputs = [x[rows]]
+    outputs = [x.index_select(0, rows)]
     source, pre = x, f.scale
-    buffers = [torch.empty_like(x) for _ in range(min(n_layers - 1, 2))]
-    for k in range(1, n_layers):
-        target = buffers[k % len(buffers)]
-        _layer(g, source, target, weights=f.weights, pre=pre, post=f.scale_squared)  # Z_k, or X_k if weighted
-        outputs.append(_per_row(f.root, rows, target[rows]))
-        source, pre = target, None
-    if n_layers > 0:
-        out = x.new_empty(len(rows), x.shape[1])
-        _layer(g, source, out, rows=rows, weights=f.weights, pre=pre, post=f.scale)
-        outputs.append(out)
+    with _buffers(g, x, n_layers - 1) as buffers:
+        for k in range(1, n_layers):
+            target = buffers[k % len(buffers)]
+            _layer(
+                g, source, target, weights=f.weights, pre=pre, post=f.scale_squared
+            )  # Z_k, X_k if weighted
+            outputs.append(_per_row(f.root, rows, target.index_select(0, rows)))
+            source, pre = target, None
+        if n_layers > 0:
+            out = x.new_empty(len(rows), x.shape[1])
+            _layer(g, source, out, rows=rows, weights=f.weights, pre=pre, post=f.scale)
+            outputs.append(out)
     return outputs
+
+
+def _buffers(g: Graph, like: Tensor, needed: int) -> AbstractContextManager[list[Tensor]]:
+    """Two (num_nodes, dim) buffers for layers to alternate in, or fewer if fewer are needed."""
+    return g.scratch.borrow((g.num_nodes, like.shape[1]), like.dtype, max(0, min(needed, 2)))
 
 
 @_propagate.register_fake
@@ -152,39 +160,55 @@ def _propagate_backward(grads: list[Tensor], graph: int, rows: Tensor | None) ->
 
 def _backward_all_rows(g: Graph, f: Factors, grads: list[Tensor]) -> Tensor:
     h = grads[-1]
-    buffers = [torch.empty_like(h) for _ in range(min(len(grads), 2))]
-    for k in reversed(range(len(grads))):
-        target = buffers[k % len(buffers)]
-        add = grads[k - 1] if k > 0 else None
-        _layer(g, h, target, weights=f.weights, pre=f.scale, post=f.scale, add=add)
-        h = target
-    return h
+    result = torch.empty_like(h)
+    with _buffers(g, h, len(grads) - 1) as buffers:
+        for k in reversed(range(len(grads))):
+            target = buffers[k % len(buffers)] if k > 0 else result
+            add = grads[k - 1] if k > 0 else None
+            _layer(g, h, target, weights=f.weights, pre=f.scale, post=f.scale, add=add)
+            h = target
+    return result
 
 
 def _backward_some_rows(g: Graph, f: Factors, grads: list[Tensor], rows: Tensor) -> Tensor:
     n_layers = len(grads) - 1
     slot = _row_slots(g, rows)
-    buffers = [grads[0].new_empty(g.num_nodes, grads[0].shape[1]) for _ in range(min(n_layers, 2))]
     if n_layers == 0:
         return grads[0].new_zeros(g.num_nodes, grads[0].shape[1]).index_copy_(0, rows, grads[0])
+    result = grads[0].new_empty(g.num_nodes, grads[0].shape[1])
     source_slot: Tensor | None
     source, source_slot = _per_row(f.scale, rows, grads[-1]), slot
-    for k in reversed(range(n_layers)):
-        target = buffers[k % len(buffers)]
-        post, add_scale = (f.scale_squared, f.scale) if k > 0 else (f.scale, None)
-        _layer(
-            g,
-            source,
-            target,
-            slot=source_slot,
-            weights=f.weights,
-            post=post,
-            add=grads[k],
-            add_slot=slot,
-            add_scale=add_scale,
-        )
-        source, source_slot = target, None
-    return source
+    with _buffers(g, result, n_layers - 1) as buffers:
+        for k in reversed(range(n_layers)):
+            target = buffers[k % len(buffers)] if k > 0 else result
+            scales = (f.scale_squared, f.scale) if k > 0 else (f.scale, None)
+            _backward_layer(g, f, source, source_slot, target, scales, grads[k], slot)
+            source, source_slot = target, None
+    return result
+
+
+def _backward_layer(
+    g: Graph,
+    f: Factors,
+    source: Tensor,
+    source_slot: Tensor | None,
+    target: Tensor,
+    scales: tuple[Tensor | None, Tensor | None],
+    grad: Tensor,
+    slot: Tensor,
+) -> None:
+    """D^-1/2 H_k (H_0, if it is the last; H_k if weighted) from that of H_{k+1} and the rows of g_k."""
+    _layer(
+        g,
+        source,
+        target,
+        slot=source_slot,
+        weights=f.weights,
+        post=scales[0],
+        add=grad,
+        add_slot=slot,
+        add_scale=scales[1],
+    )
 
 
 def _row_slots(g: Graph, rows: Tensor) -> Tensor:
@@ -225,12 +249,12 @@ def _propagate_sum(x: Tensor, graph: int, alpha: Tensor) -> Tensor:
     weights: list[float] = alpha.tolist()
     total = x * weights[0]
     source, pre = x, f.scale
-    buffers = [torch.empty_like(x) for _ in range(min(len(weights) - 2, 2))]
-    for k in range(1, len(weights)):
-        target = buffers[k % len(buffers)] if k + 1 < len(weights) else None
-        _sum_layer(g, f, source, target, pre, total, weights[k])
-        if target is not None:
-            source, pre = target, None
+    with _buffers(g, x, len(weights) - 2) as buffers:
+        for k in range(1, len(weights)):
+            target = buffers[k % len(buffers)] if k + 1 < len(weights) else None
+            _sum_layer(g, f, source, target, pre, total, weights[k])
+            if target is not None:
+                source, pre = target, None
     return total
 
 
@@ -267,12 +291,12 @@ def _propagate_sum_backward(grad: Tensor, x: Tensor, graph: int, alpha: Tensor) 
     grad_alpha = torch.empty_like(alpha)
     grad_alpha[0] = _inner(x, grad, None)
     source, pre = grad, f.scale
-    buffers = [torch.empty_like(grad) for _ in range(min(len(weights) - 1, 2))]
-    for k in range(1, len(weights)):
-        target = buffers[k % len(buffers)]
-        _sum_layer(g, f, source, target, pre, total, weights[k])
-        grad_alpha[k] = _inner(x, target, f.root)
-        source, pre = target, None
+    with _buffers(g, grad, len(weights) - 1) as buffers:
+        for k in range(1, len(weights)):
+            target = buffers[k % len(buffers)]
+            _sum_layer(g, f, source, target, pre, total, weights[k])
+            grad_alpha[k] = _inner(x, target, f.root)
+            source, pre = target, None
     return total, grad_alpha
 
 
