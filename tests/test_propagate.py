@@ -168,3 +168,16 @@ def test_more_than_one_piece_of_work():
     users = torch.arange(20000, dtype=torch.int32)
     graph = Graph.from_edges(users, torch.zeros(20000, dtype=torch.int32), 20000, 2)
     compare(graph, 4, 2, None, torch.float64, terms=20000)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_numbers_that_are_not_finite_are_named(value):
+    graph = random_graph(6, 5, 0.5)
+    x = torch.ones(graph.num_nodes, 4)
+    x[3, 2] = value
+    with pytest.raises(DataError, match=r"x\[3, 2\] = .*must be a finite number"):
+        propagate(x, graph, 2)
+    with pytest.raises(DataError, match=r"x\[3, 2\] = .*must be a finite number"):
+        propagate_sum(x, graph, torch.ones(2))
+    with pytest.raises(DataError, match=r"layer \d of x\[0, 2\] = .*must be a finite number"):
+        propagate(x, graph, 2, torch.tensor([0, 1]))

@@ -103,9 +103,19 @@ void propagate_layer(const graph& g, const py::object& x_source, const py::objec
   });
 }
 
+void check_finite_rows(const py::object& x_source, const std::string& name) {
+  const tensor x(x_source, name.c_str());
+  dispatch_real(x, [&]<class T>() {
+    require(x, dtype_of<T>::value, {any_size, any_size});
+    const py::gil_scoped_release unlocked;
+    check_finite(name.c_str(), x.data<const T>(), x.numel(), x.size(1));
+  });
+}
+
 }  // namespace
 
 void bind_propagate(py::module_& m) {
+  m.def("check_finite_rows", &check_finite_rows, py::arg("x"), py::arg("name"));
   m.def("row_slots", &row_slots, py::arg("graph"), py::arg("rows"), py::arg("slot"));
   m.def("propagate_layer", &propagate_layer, py::arg("graph"), py::arg("x"), py::arg("out"), py::kw_only(),
         py::arg("rows") = py::none(), py::arg("slot") = py::none(), py::arg("weights") = py::none(),

@@ -16,7 +16,7 @@ from pyrec.cli.run_folder import Run, check_folder, write_run
 from pyrec.cli.sources import DATA_HELP, Source, data_options, describe
 from pyrec.data import Interactions
 from pyrec.evaluate import evaluate
-from pyrec.models import EpochRecommender, Popularity, Recommender
+from pyrec.models import EpochRecommender, LightGCN, Popularity, Recommender
 
 
 @click.command("train", help=f"Train a model and print what it reaches, beside popularity.{DATA_HELP}")
@@ -69,7 +69,17 @@ def _fit(model: Recommender, train: Interactions, test: Interactions, k: list[in
         model.fit(train, callback=progress)
     finally:
         progress.close()
+    _note_skipped(model)
     return time.perf_counter() - started - progress.seconds
+
+
+def _note_skipped(model: EpochRecommender) -> None:
+    """Say which users training had nothing to learn from."""
+    if isinstance(model, LightGCN) and (model.full_users_ or model.empty_users_):
+        note(
+            f"note: {model.full_users_:,} users own every item and {model.empty_users_:,} none; "
+            "training skips them"
+        )
 
 
 def _report(run: Run, out: Path | None, as_json: bool) -> None:

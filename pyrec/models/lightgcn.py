@@ -56,6 +56,8 @@ class LightGCN(EpochRecommender):
         item_vectors_: (num_items, embedding_size) float32. With ``score="cosine"`` both have length 1.
         network_: The trained parameters.
         best_epoch_: The epoch whose parameters were kept: the last one, or the best on the validation set.
+        full_users_: Number of users who own every item; they have no negative and were not trained on.
+        empty_users_: Number of users without an interaction to train on.
     """
 
     model_name: ClassVar[str] = "lightgcn"
@@ -63,6 +65,8 @@ class LightGCN(EpochRecommender):
     user_vectors_: Tensor
     item_vectors_: Tensor
     best_epoch_: int
+    full_users_: int
+    empty_users_: int
 
     def __init__(
         self,
@@ -155,7 +159,9 @@ class LightGCN(EpochRecommender):
         self.network_ = self._make_network(train.num_users + train.num_items)
         self._graph = Graph.from_interactions(train)
         graph = self._graph if learned is train else Graph.from_interactions(learned)
-        self._run(Trainer(self.network_, graph, self._settings()), learned, held_out, callback)
+        trainer = Trainer(self.network_, graph, self._settings())
+        self.full_users_, self.empty_users_ = trainer.sampler.full_users, trainer.sampler.empty_users
+        self._run(trainer, learned, held_out, callback)
         return self
 
     def _run(
@@ -168,8 +174,7 @@ class LightGCN(EpochRecommender):
         best = _BestEpoch(self.network_, self.patience)
         for epoch in range(1, self.epochs + 1):
             started = time.perf_counter()
-            record: dict[str, Any] = {"epoch": epoch, "loss": trainer.epoch(epoch - 1)}
-            _check_loss(record)
+            record: dict[str, Any] = {"epoch": epoch, "loss": _finite_epoch(trainer, epoch)}
             record["seconds"] = time.perf_counter() - started
             if held_out is not None:
                 record |= self._validate(trainer.graph, learned, held_out)
@@ -390,12 +395,16 @@ class _BestEpoch:
         return self._epoch
 
 
-def _check_loss(record: dict[str, Any]) -> None:
-    if not np.isfinite(record["loss"]):
-        raise DataError(
-            f"the loss of epoch {record['epoch']} is {record['loss']}: training diverged; "
-            "lower learning_rate or raise temperature"
-        )
+def _finite_epoch(trainer: Trainer, epoch: int) -> float:
+    """The mean loss of an epoch; numbers that are not finite are an error that says what to change."""
+    mend = f"training diverged in epoch {epoch}; lower learning_rate or raise temperature"
+    try:
+        loss = trainer.epoch(epoch - 1)
+    except DataError as error:
+        raise DataError(f"{mend} ({error})") from error
+    if not np.isfinite(loss):
+        raise DataError(f"{mend} (the loss is {loss})")
+    return loss
 
 
 def _listed(allowed: tuple[Any, ...]) -> str:

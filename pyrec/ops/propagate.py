@@ -36,7 +36,8 @@ def propagate(x: Tensor, graph: Graph, n_layers: int, rows: Tensor | None = None
         K + 1 tensors: (num_rows, dim) with ``rows``, else (num_nodes, dim), the first being ``x`` itself.
 
     Raises:
-        DataError: Wrong shape, dtype, device or strides; a row out of range or there twice.
+        DataError: Wrong shape, dtype, device or strides; a row out of range or there twice; a number that is
+            not finite in ``x``, or, with ``rows``, in what reaches them.
         ConfigError: ``n_layers`` is negative, or dim outside 1 to 512.
     """
     _check(x, graph, n_layers)
@@ -58,7 +59,7 @@ def propagate_sum(x: Tensor, graph: Graph, alpha: Tensor) -> Tensor:
         (num_nodes, dim) of x's dtype.
 
     Raises:
-        DataError: Wrong shape, dtype, device or strides.
+        DataError: Wrong shape, dtype, device or strides; a number in ``x`` that is not finite.
     """
     _check(x, graph, 0)
     if alpha.ndim != 1 or len(alpha) == 0 or alpha.dtype != x.dtype:
@@ -105,6 +106,7 @@ def _propagate(x: Tensor, graph: int, n_layers: int, rows: Tensor | None) -> lis
 
 
 def _all_rows(g: Graph, f: Factors, x: Tensor, n_layers: int) -> list[Tensor]:
+    _core.check_finite_rows(capsule(x), "x")
     layers = [x]
     for _ in range(n_layers):
         out = torch.empty_like(x)
@@ -129,6 +131,8 @@ def _some_rows(g: Graph, f: Factors, x: Tensor, n_layers: int, rows: Tensor) -> 
             out = x.new_empty(len(rows), x.shape[1])
             _layer(g, source, out, rows=rows, weights=f.weights, pre=pre, post=f.scale)
             outputs.append(out)
+    for k, output in enumerate(outputs):  # what came from anywhere in x, at the price of these rows alone
+        _core.check_finite_rows(capsule(output), f"layer {k} of x")
     return outputs
 
 
@@ -247,6 +251,7 @@ def _propagate_sum(x: Tensor, graph: int, alpha: Tensor) -> Tensor:
     g = graph_of(graph)
     f = g.factors(x.dtype)
     weights: list[float] = alpha.tolist()
+    _core.check_finite_rows(capsule(x), "x")
     total = x * weights[0]
     source, pre = x, f.scale
     with _buffers(g, x, len(weights) - 2) as buffers:
