@@ -47,6 +47,7 @@ def propagate_layer(
     total: Any = None,
     total_scale: Any = None,
     total_alpha: float = 0.0,
+    adam: Any = None,
 ) -> None: ...
 def sample_triples(
     graph: Graph,

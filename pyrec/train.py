@@ -11,7 +11,9 @@ from torch import Tensor
 from torch.nn import functional
 
 from pyrec import loss
+from pyrec.adam import AdamState
 from pyrec.graph import Graph
+from pyrec.ops.propagate import propagate_step
 from pyrec.ops.sample import Sampler, Triples, distinct
 
 if TYPE_CHECKING:
@@ -77,12 +79,15 @@ class Trainer:
     graph: Graph
     settings: Settings
     sampler: Sampler = field(init=False)
-    optimizer: torch.optim.Optimizer = field(init=False)
+    adam: AdamState = field(init=False)
+    optimizer: torch.optim.Optimizer | None = field(init=False)
 
     def __post_init__(self) -> None:
         self.sampler = Sampler(self.graph)
-        parameters = [p for p in self.network.parameters() if p.requires_grad]
-        self.optimizer = torch.optim.Adam(parameters, lr=self.settings.learning_rate, fused=True)
+        rate = self.settings.learning_rate
+        self.adam = AdamState(self.network.embedding.detach(), rate)
+        others = list(self.network.combine.parameters())
+        self.optimizer = torch.optim.Adam(others, lr=rate, fused=True) if others else None
         self.full_softmax = (
             self.settings.loss == "softmax"
             and self.settings.num_negatives is None
@@ -119,16 +124,34 @@ class Trainer:
         return Batch(triples, *distinct(nodes, self.graph.num_nodes))
 
     def step(self, batch: Batch) -> float:
-        """One step of Adam; returns the batch's mean loss, the penalty included."""
-        self.optimizer.zero_grad()
-        total = self.loss(batch)
+        """One step of Adam; returns the batch's mean loss, the penalty included.
+
+        Autograd sees the layers of the batch's rows alone; from their gradients on, the embeddings' gradient and
+        step are one backward propagation.
+        """
+        with torch.no_grad():
+            layers: list[Tensor] = self.network(self.graph, batch.rows)
+        for layer in layers:
+            layer.requires_grad_()
+        if self.optimizer is not None:
+            self.optimizer.zero_grad()
+        total = self.loss(batch, layers)
         total.backward()  # type: ignore[no-untyped-call]
-        self.optimizer.step()
+        grads = [layer.grad for layer in layers if layer.grad is not None]
+        propagate_step(grads, self.graph, batch.rows, self.adam.next_step())
+        if self.optimizer is not None:
+            self.optimizer.step()
         return total.item()
 
-    def loss(self, batch: Batch) -> Tensor:
-        """The batch's mean loss with the L2 penalty, differentiable."""
-        vectors, ego = self.network(self.graph, batch.rows)
+    def loss(self, batch: Batch, layers: list[Tensor]) -> Tensor:
+        """The batch's mean loss with the L2 penalty, differentiable.
+
+        Args:
+            batch: The samples.
+            layers: X_0 .. X_K at the batch's rows, each (num_rows, dim).
+        """
+        vectors: Tensor = self.network.combine(layers)
+        ego = layers[0]
         penalised = batch.position[: 2 * batch.size] if self.full_softmax else batch.position
         counts = torch.bincount(penalised, minlength=len(batch.rows)).to(ego.dtype)
         penalty = loss.l2_penalty(ego, counts, batch.size)

@@ -36,10 +36,10 @@ SETTINGS = Settings(
 )
 
 
-def make_network(graph: Graph, kind: str) -> LightGCNNetwork:
+def make_network(graph: Graph, kind: str, n_layers: int = N_LAYERS) -> LightGCNNetwork:
     generator = torch.Generator().manual_seed(0)
-    combine = make_combine(kind, N_LAYERS, DIM, hidden=8, n_heads=2, generator=generator)
-    network = LightGCNNetwork(graph.num_nodes, DIM, N_LAYERS, combine, generator)
+    combine = make_combine(kind, n_layers, DIM, hidden=8, n_heads=2, generator=generator)
+    network = LightGCNNetwork(graph.num_nodes, DIM, n_layers, combine, generator)
     with torch.no_grad():  # away from the uniform start, where some gradients are zero
         for parameter in combine.parameters():
             parameter += 0.3 * torch.randn(parameter.shape, generator=generator)
@@ -48,7 +48,7 @@ def make_network(graph: Graph, kind: str) -> LightGCNNetwork:
 
 
 def restricted_loss(trainer, batch):
-    return trainer.loss(batch)
+    return trainer.loss(batch, trainer.network(trainer.graph, batch.rows))
 
 
 def whole_loss(trainer, batch):
@@ -92,6 +92,24 @@ def test_a_step_equals_plain_torch(kind, ours):
         torch.testing.assert_close(mine.grad.double(), theirs.grad, rtol=0, atol=limit, msg=name)
 
 
+@pytest.mark.parametrize("n_layers", [0, 1, 3])
+@pytest.mark.parametrize("kind", list(REFERENCES))
+def test_steps_equal_those_of_torchs_adam(isa, kind, n_layers):
+    """The same steps with autograd down to the embeddings and torch.optim.Adam."""
+    graph = random_graph(60, 50, 0.15)
+    ours, theirs = (Trainer(make_network(graph, kind, n_layers), graph, SETTINGS) for _ in range(2))
+    optimizer = torch.optim.Adam(theirs.network.parameters(), lr=SETTINGS.learning_rate)
+    for first in range(0, 5 * 64, 64):
+        batch = ours.batch(0, first, 64)
+        expected = restricted_loss(theirs, batch)
+        optimizer.zero_grad()
+        expected.backward()
+        optimizer.step()
+        assert ours.step(batch) == pytest.approx(expected.item(), rel=1e-4)
+    for mine, other in zip(ours.network.parameters(), theirs.network.parameters(), strict=True):
+        torch.testing.assert_close(mine, other, rtol=1e-4, atol=1e-4)
+
+
 def test_the_softmax_loss_is_the_cross_entropy_over_all_items():
     graph = random_graph(30, 20, 0.2)
     settings = replace(SETTINGS, loss="softmax", reg=0.0)
@@ -101,7 +119,7 @@ def test_the_softmax_loss_is_the_cross_entropy_over_all_items():
     vectors = functional.normalize(trainer.network.all_nodes(graph), dim=1)
     logits = vectors[batch.triples.users.long()] @ vectors[graph.num_users :].T / settings.temperature
     expected = functional.cross_entropy(logits, batch.triples.positives.long())
-    assert trainer.loss(batch).item() == pytest.approx(expected.item(), rel=1e-5)
+    assert restricted_loss(trainer, batch).item() == pytest.approx(expected.item(), rel=1e-5)
 
 
 def test_the_sampled_softmax_leaves_out_ones_own_positive():

@@ -72,6 +72,11 @@ tensor output(const py::handle& source, const char* name, dtype type, std::initi
   return array;
 }
 
+std::optional<tensor> optional_tensor(const py::handle& source, const char* name) {
+  if (source.is_none()) return std::nullopt;
+  return std::optional<tensor>(std::in_place, source, name);
+}
+
 std::optional<tensor> optional_input(const py::handle& source, const char* name, dtype type,
                                      std::initializer_list<int64_t> shape) {
   if (source.is_none()) return std::nullopt;

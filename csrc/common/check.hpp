@@ -28,6 +28,7 @@ void require(const tensor& array, dtype type, std::initializer_list<int64_t> sha
 // Each imports the array and requires the rest.
 tensor input(const py::handle& source, const char* name, dtype type, std::initializer_list<int64_t> shape);
 tensor output(const py::handle& source, const char* name, dtype type, std::initializer_list<int64_t> shape);
+std::optional<tensor> optional_tensor(const py::handle& source, const char* name);  // not checked
 std::optional<tensor> optional_input(const py::handle& source, const char* name, dtype type,
                                      std::initializer_list<int64_t> shape);
 std::optional<tensor> optional_output(const py::handle& source, const char* name, dtype type,

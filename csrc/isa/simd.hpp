@@ -48,6 +48,18 @@ PYREC_INLINE void store_partial(T* to, vec<T> value, int count) {
   for (int lane = 0; lane < count; ++lane) to[lane] = value[lane];
 }
 
+template <class T>
+PYREC_INLINE vec<T> square_root(vec<T> value) {
+  for (int lane = 0; lane < simd<T>::width; ++lane) {
+    if constexpr (sizeof(T) == sizeof(float)) {
+      value[lane] = __builtin_sqrtf(value[lane]);
+    } else {
+      value[lane] = __builtin_sqrt(value[lane]);
+    }
+  }
+  return value;
+}
+
 // Products of lanes that hold 32-bit words: exact in 64 bits.
 PYREC_INLINE vec<uint64_t> multiply_words(vec<uint64_t> a, vec<uint64_t> b) {
 #if defined(__x86_64__) && PYREC_VECTOR_BYTES == 64

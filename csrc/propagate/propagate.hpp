@@ -5,11 +5,29 @@
 //   out[i]  = post[i] * acc[i]  +  add_scale[i] * add[add_slot[i]]
 //   total[i] += total_alpha * total_scale[i] * acc[i]
 //
+// and, where parameters are given, one step of Adam on row i with out[i] as its gradient, which is then not
+// stored:
+//
+//   m = beta1 m + (1 - beta1) g     v = beta2 v + (1 - beta2) g^2     p -= step_size m / (sqrt(v) root_scale
+//   + epsilon)
+//
 // Forward, backward and every restriction to rows are choices among these terms; pyrec/ops/propagate.py
 // composes layers from them. A null pointer leaves its factor or term out.
 #include <cstdint>
 
 namespace pyrec {
+
+template <class T>
+struct adam_step {
+  T* parameters;     // (num_nodes, dim); null for no step
+  T* first_moment;   // (num_nodes, dim) m
+  T* second_moment;  // (num_nodes, dim) v
+  T beta1;
+  T beta2;
+  T step_size;   // learning rate / (1 - beta1^t)
+  T root_scale;  // 1 / sqrt(1 - beta2^t)
+  T epsilon;
+};
 
 template <class T>
 struct propagate_args {
@@ -23,7 +41,7 @@ struct propagate_args {
   const int64_t* rows;  // (num_rows,) compute these rows alone, row rows[i] into out[i]; or null
   int64_t num_rows;
 
-  const T* x;               // (num_nodes, dim), or (num_slots, dim) with slot
+  const T* x;               // (num_nodes, dim), or (num_slots, dim) with slot; or null, then acc = 0
   const int32_t* slot;      // (num_nodes,) row of x for each node, -1 where it is zero; or null
   const T* weights;         // (num_edges,)
   const T* pre;             // (num_nodes,)
@@ -35,6 +53,7 @@ struct propagate_args {
   T* total;                 // (num_nodes, dim)
   const T* total_scale;     // (num_nodes,)
   T total_alpha;
+  adam_step<T> adam;
 };
 
 struct propagate_kernels {

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <array>
 
 #include "common/dispatch.hpp"
 #include "graph/graph.hpp"
@@ -48,35 +49,72 @@ void check_rows(const std::optional<tensor>& rows, int64_t num_nodes) {
   }
 }
 
+// The arrays and numbers of an Adam step: a tuple in the order of adam_step's fields, or None.
+template <class T>
+class adam_arrays {
+ public:
+  adam_arrays(const py::object& source, int64_t num_nodes, int64_t dim) {
+    if (source.is_none()) return;
+    const auto fields = py::cast<py::tuple>(source);
+    constexpr dtype type = dtype_of<T>::value;
+    arrays_.push_back(output(fields[0], "adam.parameters", type, {num_nodes, dim}));
+    arrays_.push_back(output(fields[1], "adam.first_moment", type, {num_nodes, dim}));
+    arrays_.push_back(output(fields[2], "adam.second_moment", type, {num_nodes, dim}));
+    for (size_t i = 0; i < numbers_.size(); ++i)
+      numbers_[i] = static_cast<T>(py::cast<double>(fields[3 + i]));
+  }
+
+  bool given() const { return !arrays_.empty(); }
+  adam_step<T> step() const {
+    if (!given()) return {};
+    return {.parameters = arrays_[0].data<T>(),
+            .first_moment = arrays_[1].data<T>(),
+            .second_moment = arrays_[2].data<T>(),
+            .beta1 = numbers_[0],
+            .beta2 = numbers_[1],
+            .step_size = numbers_[2],
+            .root_scale = numbers_[3],
+            .epsilon = numbers_[4]};
+  }
+
+ private:
+  std::vector<tensor> arrays_;
+  std::array<T, 5> numbers_{};
+};
+
 void propagate_layer(const graph& g, const py::object& x_source, const py::object& out_source,
                      const py::object& rows_source, const py::object& slot_source,
                      const py::object& weights_source, const py::object& pre_source,
                      const py::object& post_source, const py::object& add_source,
                      const py::object& add_slot_source, const py::object& add_scale_source,
-                     const py::object& total_source, const py::object& sum_scale_source, double total_alpha) {
+                     const py::object& total_source, const py::object& total_scale_source, double total_alpha,
+                     const py::object& adam_source) {
   const int64_t n = g.num_nodes();
-  const tensor x(x_source, "x");
-  dispatch_real(x, [&]<class T>() {
+  const auto x = optional_tensor(x_source, "x");
+  const auto add = optional_tensor(add_source, "add");
+  if (!x && !add) throw data_error("x and add are both None; a layer needs one of them");
+  dispatch_real(x ? *x : *add, [&]<class T>() {
     constexpr dtype type = dtype_of<T>::value;
     const auto slot = optional_input(slot_source, "slot", dtype::int32, {n});
-    require(x, type, {slot ? any_size : n, any_size});
-    const int64_t dim = x.size(1);
+    const auto add_slot = optional_input(add_slot_source, "add_slot", dtype::int32, {n});
+    if (x) require(*x, type, {slot ? any_size : n, any_size});
+    if (add) require(*add, type, {add_slot ? any_size : n, x ? x->size(1) : any_size});
+    const int64_t dim = (x ? *x : *add).size(1);
     check_range("x.shape[1]", dim, 1, 512);
-    if (slot) check_slots(*slot, x.size(0));
+    if (slot) check_slots(*slot, x ? x->size(0) : 0);
+    if (add_slot) check_slots(*add_slot, add ? add->size(0) : 0);
     const auto rows = optional_input(rows_source, "rows", dtype::int64, {any_size});
     check_rows(rows, n);
     const auto weights = optional_input(weights_source, "weights", type, {g.num_edges()});
     const auto pre = optional_input(pre_source, "pre", type, {n});
     const auto post = optional_input(post_source, "post", type, {n});
-    const auto add_slot = optional_input(add_slot_source, "add_slot", dtype::int32, {n});
-    const auto add = optional_input(add_source, "add", type, {add_slot ? any_size : n, dim});
-    if (add_slot) check_slots(*add_slot, add ? add->size(0) : 0);
     const auto add_scale = optional_input(add_scale_source, "add_scale", type, {n});
     const auto out = optional_output(out_source, "out", type, {rows ? rows->size(0) : n, dim});
     const auto total = optional_output(total_source, "total", type, {n, dim});
-    const auto total_scale = optional_input(sum_scale_source, "total_scale", type, {n});
-    if ((pre && (weights || slot)) || (rows && total)) {
-      throw data_error("pre cannot go with weights or slot, nor total with rows");
+    const auto total_scale = optional_input(total_scale_source, "total_scale", type, {n});
+    const adam_arrays<T> adam(adam_source, n, dim);
+    if ((pre && (weights || slot)) || (rows && (total || adam.given()))) {
+      throw data_error("pre cannot go with weights or slot, nor total or adam with rows");
     }
     const propagate_args<T> args{.indptr = g.indptr.data<const int64_t>(),
                                  .indices = g.indices.data<const int32_t>(),
@@ -86,7 +124,7 @@ void propagate_layer(const graph& g, const py::object& x_source, const py::objec
                                  .dim = dim,
                                  .rows = pointer<int64_t>(rows),
                                  .num_rows = rows ? rows->size(0) : 0,
-                                 .x = x.data<const T>(),
+                                 .x = pointer<T>(x),
                                  .slot = pointer<int32_t>(slot),
                                  .weights = pointer<T>(weights),
                                  .pre = pointer<T>(pre),
@@ -97,7 +135,8 @@ void propagate_layer(const graph& g, const py::object& x_source, const py::objec
                                  .out = mutable_pointer<T>(out),
                                  .total = mutable_pointer<T>(total),
                                  .total_scale = pointer<T>(total_scale),
-                                 .total_alpha = static_cast<T>(total_alpha)};
+                                 .total_alpha = static_cast<T>(total_alpha),
+                                 .adam = adam.step()};
     const py::gil_scoped_release unlocked;
     kernels().propagate.layer(args);
   });
@@ -121,7 +160,7 @@ void bind_propagate(py::module_& m) {
         py::arg("rows") = py::none(), py::arg("slot") = py::none(), py::arg("weights") = py::none(),
         py::arg("pre") = py::none(), py::arg("post") = py::none(), py::arg("add") = py::none(),
         py::arg("add_slot") = py::none(), py::arg("add_scale") = py::none(), py::arg("total") = py::none(),
-        py::arg("total_scale") = py::none(), py::arg("total_alpha") = 0.0);
+        py::arg("total_scale") = py::none(), py::arg("total_alpha") = 0.0, py::arg("adam") = py::none());
 }
 
 }  // namespace pyrec

@@ -86,6 +86,20 @@ PYREC_INLINE void accumulate_slots(const propagate_args<T>& a, int64_t begin, in
   }
 }
 
+template <class T, class Block>
+PYREC_INLINE void take_adam_step(const adam_step<T>& adam, int64_t offset, const Block& block, int v,
+                                 vec<T> gradient) {
+  T* first = adam.first_moment + offset;
+  T* second = adam.second_moment + offset;
+  T* parameters = adam.parameters + offset;
+  const vec<T> m = adam.beta1 * block.read(first, v) + (1 - adam.beta1) * gradient;
+  const vec<T> s = adam.beta2 * block.read(second, v) + (1 - adam.beta2) * gradient * gradient;
+  block.write(first, v, m);
+  block.write(second, v, s);
+  const vec<T> divisor = square_root<T>(s) * adam.root_scale + adam.epsilon;
+  block.write(parameters, v, block.read(parameters, v) - adam.step_size * m / divisor);
+}
+
 template <class T, class Block, int Vectors>
 PYREC_INLINE void finish_row(const propagate_args<T>& a, int64_t node, int64_t out_row, const Block& block,
                              const vec<T> (&acc)[Vectors]) {
@@ -94,11 +108,10 @@ PYREC_INLINE void finish_row(const propagate_args<T>& a, int64_t node, int64_t o
   const T add_scale = a.add_scale != nullptr ? a.add_scale[node] : T(1);
   const T total_factor = a.total_alpha * (a.total_scale != nullptr ? a.total_scale[node] : T(1));
   for (int v = 0; v < Vectors; ++v) {
-    if (a.out != nullptr) {
-      vec<T> value = broadcast(post) * acc[v];
-      if (add_row >= 0) value += broadcast(add_scale) * block.read(a.add + add_row * a.dim, v);
-      block.write(a.out + out_row * a.dim, v, value);
-    }
+    vec<T> value = broadcast(post) * acc[v];
+    if (add_row >= 0) value += broadcast(add_scale) * block.read(a.add + add_row * a.dim, v);
+    if (a.out != nullptr) block.write(a.out + out_row * a.dim, v, value);
+    if (a.adam.parameters != nullptr) take_adam_step(a.adam, node * a.dim, block, v, value);
     if (a.total != nullptr) {
       T* total = a.total + node * a.dim;
       block.write(total, v, block.read(total, v) + broadcast(total_factor) * acc[v]);
@@ -115,7 +128,9 @@ void propagate_block(const propagate_args<T>& a, int64_t first, int64_t last, in
     const int64_t begin = a.indptr[node];
     const int64_t end = a.indptr[node + 1];
     vec<T> acc[Vectors] = {};
-    if (a.slot != nullptr) {
+    if (a.x == nullptr) {
+      // nothing to gather: a network without layers
+    } else if (a.slot != nullptr) {
       accumulate_slots<Factor>(a, begin, end, block, acc);
     } else {
       const T* weights = Factor == edge_factor::weight ? a.weights + begin : nullptr;

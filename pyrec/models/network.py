@@ -30,18 +30,17 @@ class LightGCNNetwork(nn.Module):
         self.embedding = nn.Parameter(torch.randn(num_nodes, dim, generator=generator) * INITIAL_STD)
         self.combine = combine
 
-    def forward(self, graph: Graph, rows: Tensor) -> tuple[Tensor, Tensor]:
-        """The vectors of some nodes, differentiable.
+    def forward(self, graph: Graph, rows: Tensor) -> list[Tensor]:
+        """X_0 .. X_K of some nodes, differentiable; ``combine`` makes vectors of them.
 
         Args:
             graph: The graph to propagate over.
             rows: (num_rows,) int64, distinct nodes.
 
         Returns:
-            Their vectors and their rows of X_0, each (num_rows, dim).
+            n_layers + 1 tensors, each (num_rows, dim).
         """
-        layers = propagate(self.embedding, graph, self.n_layers, rows)
-        return self.combine(layers), layers[0]
+        return propagate(self.embedding, graph, self.n_layers, rows)
 
     @torch.no_grad()
     def all_nodes(self, graph: Graph) -> Tensor:

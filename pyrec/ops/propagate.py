@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from pyrec import _core
+from pyrec.adam import AdamStep
 from pyrec.errors import ConfigError, DataError
 from pyrec.graph import Factors, Graph, graph_of
 from pyrec.ops.arrays import capsule
@@ -81,11 +82,35 @@ def _check(x: Tensor, graph: Graph, n_layers: int) -> None:
         )
 
 
+def propagate_step(grads: list[Tensor], graph: Graph, rows: Tensor, adam: AdamStep) -> None:
+    """Takes a step of Adam on X_0 from the gradients of `propagate`'s outputs, without storing that of X_0.
+
+    Each row of the last backward layer goes straight into the moments and the parameters.
+
+    Args:
+        grads: dL/dX_k at ``rows`` for k = 0 .. K, each (num_rows, dim), contiguous.
+        graph: The graph.
+        rows: (num_rows,) int64, distinct nodes.
+        adam: The table and its moments, changed in place.
+
+    Raises:
+        DataError: Wrong shape, dtype, device or strides; a row out of range or there twice.
+    """
+    _backward_rows(graph, graph.factors(grads[0].dtype), grads, rows, None, adam)
+
+
 def _layer(
-    graph: Graph, x: Tensor, out: Tensor | None, total_alpha: float = 0.0, **terms: Tensor | None
+    graph: Graph,
+    x: Tensor | None,
+    out: Tensor | None,
+    total_alpha: float = 0.0,
+    adam: AdamStep | None = None,
+    **terms: Tensor | None,
 ) -> None:
     """One call of the kernel; csrc/propagate/propagate.hpp gives the formula and the terms."""
     arrays: dict[str, Any] = {name: capsule(array) for name, array in terms.items()}
+    if adam is not None:
+        arrays["adam"] = (*(capsule(array) for array in adam[:3]), *adam[3:])
     _core.propagate_layer(graph.core, capsule(x), capsule(out), total_alpha=total_alpha, **arrays)
 
 
@@ -175,44 +200,49 @@ def _backward_all_rows(g: Graph, f: Factors, grads: list[Tensor]) -> Tensor:
 
 
 def _backward_some_rows(g: Graph, f: Factors, grads: list[Tensor], rows: Tensor) -> Tensor:
-    n_layers = len(grads) - 1
-    slot = _row_slots(g, rows)
-    if n_layers == 0:
-        return grads[0].new_zeros(g.num_nodes, grads[0].shape[1]).index_copy_(0, rows, grads[0])
     result = grads[0].new_empty(g.num_nodes, grads[0].shape[1])
-    source_slot: Tensor | None
-    source, source_slot = _per_row(f.scale, rows, grads[-1]), slot
-    with _buffers(g, result, n_layers - 1) as buffers:
-        for k in reversed(range(n_layers)):
-            target = buffers[k % len(buffers)] if k > 0 else result
-            scales = (f.scale_squared, f.scale) if k > 0 else (f.scale, None)
-            _backward_layer(g, f, source, source_slot, target, scales, grads[k], slot)
-            source, source_slot = target, None
+    _backward_rows(g, f, grads, rows, result, None)
     return result
 
 
-def _backward_layer(
-    g: Graph,
-    f: Factors,
-    source: Tensor,
-    source_slot: Tensor | None,
-    target: Tensor,
-    scales: tuple[Tensor | None, Tensor | None],
-    grad: Tensor,
-    slot: Tensor,
+def _backward_rows(
+    g: Graph, f: Factors, grads: list[Tensor], rows: Tensor, result: Tensor | None, adam: AdamStep | None
 ) -> None:
-    """D^-1/2 H_k (H_0, if it is the last; H_k if weighted) from that of H_{k+1} and the rows of g_k."""
-    _layer(
-        g,
-        source,
-        target,
-        slot=source_slot,
-        weights=f.weights,
-        post=scales[0],
-        add=grad,
-        add_slot=slot,
-        add_scale=scales[1],
-    )
+    """Writes H_0 to ``result`` or gives it to a step of Adam, from the rows (num_rows, dim) of g_0 .. g_K.
+
+    Between the layers stands D^-1/2 H_k; H_k itself if the graph is weighted.
+    """
+    slot = _row_slots(g, rows)
+    source: Tensor | None = None
+    source_slot: Tensor | None = None
+    if len(grads) > 1:
+        source, source_slot = _per_row(f.scale, rows, grads[-1]), slot
+    with _buffers(g, grads[0], len(grads) - 2) as buffers:
+        for k in reversed(range(1, len(grads) - 1)):
+            target = buffers[k % len(buffers)]
+            _layer(
+                g,
+                source,
+                target,
+                slot=source_slot,
+                weights=f.weights,
+                post=f.scale_squared,
+                add=grads[k],
+                add_slot=slot,
+                add_scale=f.scale,
+            )
+            source, source_slot = target, None
+        _layer(
+            g,
+            source,
+            result,
+            slot=source_slot,
+            weights=f.weights,
+            post=f.scale,
+            add=grads[0],
+            add_slot=slot,
+            adam=adam,
+        )
 
 
 def _row_slots(g: Graph, rows: Tensor) -> Tensor:
