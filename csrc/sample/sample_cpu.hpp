@@ -77,17 +77,33 @@ PYREC_INLINE word_vector random_words(const sample_args& a, word_vector sample, 
   return c1 << 32 | c0;
 }
 
-// Number of p in [0, degree) with row[p] - offset - p <= rank.
-PYREC_INLINE int64_t owned_before(const int32_t* row, int64_t degree, int32_t offset, int64_t rank) {
-  int64_t low = 0;
-  for (int64_t length = degree; length > 0;) {
-    const int64_t half = length / 2;
-    const bool below = row[low + half] - offset - (low + half) <= rank;
-    low = below ? low + half + 1 : low;
-    length = below ? length - half - 1 : half;
+// Searches of several samples side by side, so that one waits for memory while the others go on.
+constexpr int64_t searches = 16;
+
+struct owned_search {
+  const int32_t* row[searches];  // (degree,) a user's items, ascending, as offset + item
+  int64_t rank[searches];
+  int32_t length[searches];  // at first the degree, 1 or more
+  int32_t low[searches];     // at first 0; in the end the number of p with row[p] - offset - p <= rank
+
+  PYREC_INLINE int32_t below(int64_t s, int32_t probe, int32_t offset) const {
+    return row[s][probe] - offset - probe <= rank[s];
   }
-  return low;
-}
+  // Halves every range until one element is left; arithmetic in place of branches, which would be guesses.
+  PYREC_INLINE void run(int32_t offset) {
+    for (int32_t longest = 2; longest > 1;) {
+      longest = 0;
+      for (int64_t s = 0; s < searches; ++s) {
+        const int32_t half = length[s] / 2;
+        const int32_t probe = low[s] + half - (half > 0);
+        low[s] += half & -below(s, probe, offset);
+        length[s] -= half;
+        longest = length[s] > longest ? length[s] : longest;
+      }
+    }
+    for (int64_t s = 0; s < searches; ++s) low[s] += below(s, low[s], offset);
+  }
+};
 
 inline void draw_positives(const sample_args& a, int64_t first, int64_t count) {
   uint64_t position[samples_per_task];
@@ -107,15 +123,26 @@ inline void draw_negatives(const sample_args& a, int64_t first, int64_t count, i
   for (int64_t i = 0; i < count; i += lanes, sample += static_cast<uint64_t>(lanes)) {
     store(random + i, random_words(a, sample, static_cast<uint64_t>(negative)));
   }
-  for (int64_t i = 0; i < count; ++i) {
-    const int32_t user = a.out_users[first + i];
-    const int64_t begin = a.indptr[user];
-    const int64_t degree = a.indptr[user + 1] - begin;
-    const auto choices = static_cast<uint64_t>(a.num_items - degree);
-    // The high word of random * choices is uniform over the choices to within 2^-32 of their number.
-    const auto rank = static_cast<int64_t>(static_cast<unsigned __int128>(random[i]) * choices >> 64);
-    const int64_t owned = owned_before(a.indices + begin, degree, a.num_users, rank);
-    a.out_negatives[(first + i) * a.num_negatives + negative] = static_cast<int32_t>(rank + owned);
+  for (int64_t i = 0; i < count; i += searches) {
+    owned_search search;
+    for (int64_t s = 0; s < searches; ++s) {
+      const int64_t sample_at = i + s < count ? i + s : count - 1;  // the last one again where none is left
+      const int32_t user = a.out_users[first + sample_at];
+      const int64_t begin = a.indptr[user];
+      const int64_t degree = a.indptr[user + 1] - begin;
+      const auto choices = static_cast<uint64_t>(a.num_items - degree);
+      search.row[s] = a.indices + begin;
+      search.length[s] = static_cast<int32_t>(degree);
+      search.low[s] = 0;
+      // The high word of random * choices is uniform over the choices to within 2^-32 of their number.
+      search.rank[s] =
+          static_cast<int64_t>(static_cast<unsigned __int128>(random[sample_at]) * choices >> 64);
+    }
+    search.run(a.num_users);
+    for (int64_t s = 0; s < searches && i + s < count; ++s) {
+      a.out_negatives[(first + i + s) * a.num_negatives + negative] =
+          static_cast<int32_t>(search.rank[s] + search.low[s]);
+    }
   }
 }
 
