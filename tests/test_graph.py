@@ -1,4 +1,5 @@
 import gc
+import time
 
 import numpy as np
 import pytest
@@ -7,6 +8,7 @@ from hypothesis import given
 from strategies import graphs, make_graph, pairs
 
 from pyrec import _core
+from pyrec.data import read_folder
 from pyrec.errors import DataError
 from pyrec.graph import Graph, graph_of
 from pyrec.ops.propagate import propagate
@@ -126,3 +128,16 @@ def test_backward_keeps_the_graph_alive():
     gc.collect()
     total.backward()
     assert torch.equal(x.grad, torch.ones(2, 3))
+
+
+def test_gowalla_becomes_a_graph_in_no_time(data_dir):
+    seconds = []
+    for _ in range(3):  # the best of three: the machine may be busy
+        started = time.perf_counter()
+        train, _test = read_folder(data_dir / "gowalla")
+        loaded = time.perf_counter()
+        graph = Graph.from_interactions(train)
+        seconds.append((time.perf_counter() - started, time.perf_counter() - loaded))
+    assert (graph.num_nodes, graph.num_edges) == (70_839, 2 * 810_128)
+    assert min(whole for whole, _ in seconds) < 1.5
+    assert min(alone for _, alone in seconds) < 0.3
