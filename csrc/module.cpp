@@ -10,6 +10,7 @@ namespace pyrec {
 void bind_graph(py::module_& m);
 void bind_propagate(py::module_& m);
 void bind_combine(py::module_& m);
+void bind_bpr(py::module_& m);
 void bind_topk(py::module_& m);
 void bind_metrics(py::module_& m);
 void bind_sample(py::module_& m);
@@ -31,6 +32,7 @@ PYBIND11_MODULE(_core, m) {
   bind_graph(m);
   bind_propagate(m);
   bind_combine(m);
+  bind_bpr(m);
   bind_topk(m);
   bind_metrics(m);
   bind_sample(m);

@@ -1,28 +1,10 @@
-"""Training losses, on the vectors of a batch's users and items."""
+"""Training losses that are plain torch; BPR is a kernel, `pyrec.ops.bpr`."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
 from torch.nn import functional
-
-
-def bpr(users: Tensor, positives: Tensor, negatives: Tensor) -> Tensor:
-    """Bayesian personalised ranking: mean softplus(u · n - u · p).
-
-    Source: Rendle et al., UAI 2009; in this form LightGCN-PyTorch's.
-
-    Args:
-        users: (batch, dim).
-        positives: (batch, dim), an item of each user.
-        negatives: (batch, num_negatives, dim), items that the user has not.
-
-    Returns:
-        A scalar: the mean over batch and negatives.
-    """
-    positive = (users * positives).sum(-1, keepdim=True)
-    negative = (users[:, None, :] * negatives).sum(-1)
-    return functional.softplus(negative - positive).mean()
 
 
 def sampled_softmax(

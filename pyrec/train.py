@@ -13,6 +13,7 @@ from torch.nn import functional
 from pyrec import loss
 from pyrec.adam import AdamState
 from pyrec.graph import Graph
+from pyrec.ops.bpr import bpr
 from pyrec.ops.propagate import propagate_step
 from pyrec.ops.sample import Sampler, Triples, distinct
 
@@ -56,19 +57,21 @@ class Batch:
         """Number of samples."""
         return len(self.triples.users)
 
+    def positions(self) -> tuple[Tensor, Tensor, Tensor]:
+        """``position`` of users (size,), of positives (size,) and of the others."""
+        return (
+            self.position[: self.size],
+            self.position[self.size : 2 * self.size],
+            self.position[2 * self.size :],
+        )
+
     def ends(self, vectors: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """The rows of ``vectors`` (num_rows, dim) for users, positives and the others, in that order.
+        """The rows of ``vectors`` (num_rows, dim) for users, positives and the others.
 
         `functional.embedding` and not an index: its backward pass adds duplicates in a fixed order.
         """
-        size = self.size
-        users, positives = self.position[:size], self.position[size : 2 * size]
-        others = self.position[2 * size :]
-        return (
-            functional.embedding(users, vectors),
-            functional.embedding(positives, vectors),
-            functional.embedding(others, vectors),
-        )
+        users, positives, others = (functional.embedding(rows, vectors) for rows in self.positions())
+        return users, positives, others
 
 
 @dataclass
@@ -158,11 +161,11 @@ class Trainer:
         return self.objective(batch, vectors) + self.settings.reg * penalty
 
     def _bpr(self, batch: Batch, vectors: Tensor) -> Tensor:
-        users, positives, negatives = batch.ends(vectors)
-        return loss.bpr(users, positives, negatives.view(batch.size, -1, vectors.shape[1]))
+        users, positives, negatives = batch.positions()
+        return bpr(vectors, users, positives, negatives.view(batch.size, -1))
 
     def _softmax(self, batch: Batch, vectors: Tensor) -> Tensor:
         users, positives, pool = batch.ends(vectors)
-        own, others = batch.position[batch.size : 2 * batch.size], batch.position[2 * batch.size :]
+        _, own, others = batch.positions()
         is_positive = own[:, None] == others[None, :]
         return loss.sampled_softmax(users, positives, pool, is_positive, self.settings.temperature)

@@ -15,6 +15,7 @@ from pyrec.models import LightGCN
 from pyrec.models.combine import make_combine
 from pyrec.models.network import LightGCNNetwork
 from pyrec.ops.propagate import propagate
+from pyrec.reference import bpr as reference_bpr
 from pyrec.reference import combine as reference_combine
 from pyrec.reference import train as reference_train
 from pyrec.reference.propagate import normalised_adjacency
@@ -56,9 +57,9 @@ def whole_loss(trainer, batch):
     network = trainer.network
     layers = propagate(network.embedding, trainer.graph, N_LAYERS)
     vectors, ego = network.combine(layers)[batch.rows], layers[0][batch.rows]
-    users, positives, negatives = batch.ends(vectors)
+    users, positives, negatives = batch.positions()
     counts = torch.bincount(batch.position).float()
-    ranking = loss.bpr(users, positives, negatives.view(batch.size, 1, DIM))
+    ranking = reference_bpr.bpr(vectors, users, positives, negatives[:, None])
     return ranking + REG * loss.l2_penalty(ego, counts, batch.size)
 
 

@@ -1,4 +1,5 @@
 // Included once by each instruction set's file, which defines PYREC_ISA and PYREC_VECTOR_BYTES.
+#include "bpr/bpr_cpu.hpp"
 #include "combine/combine_cpu.hpp"
 #include "isa/kernels.hpp"
 #include "metrics/metrics_cpu.hpp"
@@ -16,6 +17,7 @@ const kernel_table table{
     .isa = PYREC_NAME_OF(PYREC_ISA),
     .propagate = {.layer_f32 = propagate_layer<float>, .layer_f64 = propagate_layer<double>},
     .combine = combine_table,
+    .bpr = {.f32 = bpr<float>, .f64 = bpr<double>},
     .topk = {.search = topk_search},
     .metrics = {.ranking = ranking_metrics, .item_counts = item_counts},
     .sample = {.triples = sample_triples},

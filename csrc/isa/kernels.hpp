@@ -3,6 +3,7 @@
 #include <string>
 #include <vector>
 
+#include "bpr/bpr.hpp"
 #include "combine/combine.hpp"
 #include "metrics/metrics.hpp"
 #include "propagate/propagate.hpp"
@@ -15,6 +16,7 @@ struct kernel_table {
   const char* isa;
   propagate_kernels propagate;
   combine_kernels combine;
+  bpr_kernels bpr;
   topk_kernels topk;
   metrics_kernels metrics;
   sample_kernels sample;

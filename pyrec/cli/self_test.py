@@ -11,10 +11,12 @@ from pyrec.data import Interactions
 from pyrec.data.synthetic import synthetic
 from pyrec.graph import Graph
 from pyrec.ops import combine
+from pyrec.ops.bpr import bpr
 from pyrec.ops.metrics import ranking_metrics
 from pyrec.ops.propagate import propagate
 from pyrec.ops.sample import Sampler
 from pyrec.ops.topk import topk
+from pyrec.reference import bpr as bpr_reference
 from pyrec.reference import combine as combine_reference
 from pyrec.reference import metrics as metrics_reference
 from pyrec.reference import propagate as propagate_reference
@@ -65,6 +67,13 @@ def _sample() -> float:
     return _difference(triples, [torch.from_numpy(array) for array in expected])
 
 
+def _bpr() -> float:
+    vectors = _embeddings()
+    users, positives = torch.arange(NUM_USERS), torch.arange(NUM_USERS) + 10
+    samples = (users, positives, positives.flip(0)[:, None])
+    return _difference([bpr(vectors, *samples)], [bpr_reference.bpr(vectors, *samples)])
+
+
 def _topk() -> float:
     queries, items = _embeddings()[:NUM_USERS], _embeddings()[NUM_USERS:]
     indptr, indices = _rows()
@@ -86,6 +95,7 @@ SELF_TESTS: dict[str, Callable[[], float]] = {
     "combine weighted": _weighted,
     "combine attention": _attention,
     "combine self-attention": _self_attention,
+    "bpr": _bpr,
     "topk": _topk,
     "metrics": _metrics,
     "sample": _sample,

@@ -1,0 +1,35 @@
+#pragma once
+// The BPR loss of a batch, with its gradient, on the vectors of the batch's distinct nodes:
+//
+//   x_{s,j} = u_s . (n_{s,j} - p_s)            loss = the mean over samples s and negatives j of log(1 +
+//   exp(x)) w_{s,j} = sigmoid(x_{s,j}) / (S J)         du += w (n - p)      dp -= w u      dn += w u
+//
+// Samples are taken one after the other by one thread: a batch of some thousands is done before others have
+// been woken, and the order of the sums is fixed.
+#include <cstdint>
+
+namespace pyrec {
+
+template <class T>
+struct bpr_args {
+  const T* vectors;  // (num_rows, dim)
+  int64_t num_rows;
+  int64_t dim;
+  const int64_t* users;      // (num_samples,) rows of vectors
+  const int64_t* positives;  // (num_samples,)
+  const int64_t* negatives;  // (num_samples, num_negatives)
+  int64_t num_samples;
+  int64_t num_negatives;
+  T* loss;  // (1,)
+  T* grad;  // (num_rows, dim) dloss/dvectors
+};
+
+struct bpr_kernels {
+  void (*f32)(const bpr_args<float>&);
+  void (*f64)(const bpr_args<double>&);
+
+  void run(const bpr_args<float>& args) const { f32(args); }
+  void run(const bpr_args<double>& args) const { f64(args); }
+};
+
+}  // namespace pyrec

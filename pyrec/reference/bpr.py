@@ -1,0 +1,13 @@
+"""The BPR loss in plain torch."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+def bpr(vectors: Tensor, users: Tensor, positives: Tensor, negatives: Tensor) -> Tensor:
+    """Arguments and result are those of `pyrec.ops.bpr`."""
+    u, p, n = vectors[users], vectors[positives], vectors[negatives]
+    margins = (u[:, None, :] * (n - p[:, None, :])).sum(-1)
+    return torch.logaddexp(margins, torch.zeros_like(margins)).mean()  # softplus rounds above 20
