@@ -3,7 +3,8 @@
 from pyrec.models.base import Recommender
 from pyrec.models.ease import EASE
 from pyrec.models.itemknn import ItemKNN
-from pyrec.models.lightgcn import MF, LightGCN
+from pyrec.models.lightgcn import LightGCN
+from pyrec.models.mf import MF
 from pyrec.models.popularity import Popularity
 from pyrec.models.svd import SVD
 from pyrec.models.vectors import EpochRecommender

@@ -1,4 +1,4 @@
-"""LightGCN (He et al., SIGIR 2020), with the mean or a learned combination of layers, and MF without any."""
+"""LightGCN (He et al., SIGIR 2020), with the mean or a learned combination of its layers."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from torch import Tensor
 
 from pyrec.arguments import check_count, check_real
 from pyrec.data import Interactions, split_random
+from pyrec.early_stopping import BestEpoch
 from pyrec.errors import ConfigError, DataError
 from pyrec.evaluate import evaluate
 from pyrec.graph import Graph
@@ -171,7 +172,7 @@ class LightGCN(EpochRecommender):
         held_out: Interactions | None,
         callback: Callable[[Recommender, dict[str, Any]], None] | None,
     ) -> None:
-        best = _BestEpoch(self.network_, self.patience)
+        best = BestEpoch(self.network_, self.patience)
         for epoch in range(1, self.epochs + 1):
             started = time.perf_counter()
             record: dict[str, Any] = {"epoch": epoch, "loss": _finite_epoch(trainer, epoch)}
@@ -319,80 +320,6 @@ class LightGCN(EpochRecommender):
                 raise ConfigError("validation is given twice: as a share of the interactions and as a set")
         elif self.patience is not None and validation is None:
             raise ConfigError("patience needs a validation set; give validation, such as 0.1")
-
-
-class MF(LightGCN):
-    """Matrix factorisation trained like LightGCN: the same losses and sampler, no layers.
-
-    Source: with ``loss="bpr"`` BPR-MF (Rendle et al., UAI 2009).
-    """
-
-    model_name: ClassVar[str] = "mf"
-    n_layers = 0
-    combine = "mean"
-    attention_size = 1
-    n_heads = 1
-
-    def __init__(
-        self,
-        embedding_size: int = 64,
-        loss: str = "bpr",
-        epochs: int = 100,
-        batch_size: int = 2048,
-        learning_rate: float = 1e-3,
-        reg: float = 1e-4,
-        seed: int = 0,
-        device: str = "cpu",
-        precision: str = "fp32",
-        score: str | None = None,
-        temperature: float = 0.2,
-        num_negatives: int | None = None,
-        validation: float | None = None,
-        patience: int | None = None,
-        k: int = 20,
-    ) -> None:
-        """Store the hyperparameters; `LightGCN` explains each."""
-        self.embedding_size = embedding_size
-        self.loss = loss
-        self.epochs = epochs
-        self.batch_size = batch_size
-        self.learning_rate = learning_rate
-        self.reg = reg
-        self.seed = seed
-        self.device = device
-        self.precision = precision
-        self.score = score
-        self.temperature = temperature
-        self.num_negatives = num_negatives
-        self.validation = validation
-        self.patience = patience
-        self.k = k
-
-
-class _BestEpoch:
-    """Remembers the parameters of the epoch with the best validation score."""
-
-    def __init__(self, network: LightGCNNetwork, patience: int | None) -> None:
-        self._network = network
-        self._patience = patience
-        self._score = -np.inf
-        self._epoch = 0
-        self._parameters: dict[str, Any] | None = None
-
-    def offer(self, epoch: int, score: float) -> None:
-        if score > self._score:
-            self._score, self._epoch = score, epoch
-            self._parameters = copy.deepcopy(self._network.state_dict())
-
-    def patience_spent(self, epoch: int) -> bool:
-        return self._patience is not None and epoch - self._epoch >= self._patience
-
-    def restore(self, last: int) -> int:
-        """Puts the best parameters back and returns their epoch: the last one if none was ever offered."""
-        if self._parameters is None:
-            return last
-        self._network.load_state_dict(self._parameters)
-        return self._epoch
 
 
 def _finite_epoch(trainer: Trainer, epoch: int) -> float:
