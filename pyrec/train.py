@@ -141,7 +141,7 @@ class Trainer:
         total = self.loss(batch, layers)
         total.backward()  # type: ignore[no-untyped-call]
         grads = [layer.grad for layer in layers if layer.grad is not None]
-        propagate_step(grads, self.graph, batch.rows, self.adam.next_step())
+        propagate_step(grads, self.graph, batch.rows, self.adam.next_step(), self.network.precision)
         if self.optimizer is not None:
             self.optimizer.step()
         return total.item()

@@ -151,7 +151,7 @@ def test_scoring_by_cosine_has_unit_vectors(split):
         ("combine", "sum"),
         ("loss", "mse"),
         ("device", "cuda"),
-        ("precision", "bf16"),
+        ("precision", "fp16"),
         ("score", "euclid"),
         ("temperature", 0.0),
         ("num_negatives", 0),

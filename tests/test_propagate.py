@@ -4,9 +4,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from strategies import graphs, random_graph
 
+from pyrec import _core
 from pyrec.errors import ConfigError, DataError
 from pyrec.graph import Graph
-from pyrec.ops.propagate import propagate, propagate_sum
+from pyrec.ops.propagate import PRECISIONS, propagate, propagate_sum
 from pyrec.reference import propagate as reference
 
 WIDTHS = [1, 2, 3, 7, 8, 9, 15, 16, 17, 31, 33, 64, 100, 128, 200, 257, 512]
@@ -78,6 +79,116 @@ def test_sum_over_layers(graph, n_layers):
         torch.testing.assert_close(mine, theirs, rtol=0, atol=1e-12)
 
 
+def assert_close_as_stored(ours, expected):
+    """As after the same roundings: equal up to float32's rounding, save where a sum is on the edge of two.
+
+    There a stored number is the next bfloat16, 2^-8 of it away, and what it is added to moves along.
+    """
+    scale = max(float(expected.detach().abs().max()), 1.0) if expected.numel() else 1.0
+    difference = (ours.double() - expected).abs().detach()
+    assert float((difference > 1e-5 * scale).double().mean() if len(difference) else 0) <= 0.02
+    assert float(difference.max() if difference.numel() else 0) <= 2**-8 * scale
+
+
+def compare_stored(graph, dim, n_layers, rows):
+    """Outputs and the gradient of X_0 against the reference that rounds the layers it stores."""
+    x = torch.randn(graph.num_nodes, dim, requires_grad=True)
+    wide = x.detach().double().requires_grad_()
+    adjacency = reference.normalised_adjacency(graph, torch.float64)
+    scale = reference.storage_scale(graph, torch.float64)
+    ours = propagate(x, graph, n_layers, rows, "bf16")
+    expected = reference.propagate(wide, adjacency, n_layers, rows, scale)
+    exact = reference.propagate(wide, adjacency, n_layers, rows)
+    assert len(ours) == n_layers + 1
+    for mine, theirs in zip(ours, expected, strict=True):
+        assert mine.dtype == torch.float32
+        assert_close_as_stored(mine, theirs)
+    assert_within(ours, exact, 0.01)
+    grads = [torch.randn_like(layer) for layer in expected]
+    (mine,) = gradients(ours, [x], [grad.float() for grad in grads])
+    assert_close_as_stored(mine, gradients(expected, [wide], grads)[0])
+    assert_within([mine], gradients(exact, [wide], grads), 0.01)
+
+
+def assert_within(ours, exact, share):
+    for mine, theirs in zip(ours, exact, strict=True):
+        assert float((mine.double() - theirs).norm()) <= share * float(theirs.norm())
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("dim", WIDTHS)
+def test_bf16_at_every_width(isa, dim, weighted):
+    torch.manual_seed(dim)
+    graph = random_graph(40, 30, 0.2)
+    if weighted:
+        graph = Graph(graph.indptr, graph.indices, 40, 30, 0.5 + torch.rand(graph.num_edges))
+    for rows in (None, torch.randperm(graph.num_nodes)[:20]):
+        compare_stored(graph, dim, 3, rows)
+
+
+@settings(max_examples=60)
+@given(graph=graphs(weighted=st.booleans()), n_layers=st.integers(0, 4), data=st.data())
+def test_bf16_of_any_graph(graph, n_layers, data):
+    nodes = st.integers(0, graph.num_nodes - 1)
+    rows = data.draw(st.none() | st.lists(nodes, unique=True))
+    x = torch.randn(graph.num_nodes, 16)
+    adjacency = reference.normalised_adjacency(graph, torch.float64)
+    rows = None if rows is None else torch.tensor(rows, dtype=torch.int64)
+    ours = propagate(x, graph, n_layers, rows, "bf16")
+    exact = reference.propagate(x.double(), adjacency, n_layers, rows)
+    for mine, theirs in zip(ours, exact, strict=True):
+        torch.testing.assert_close(mine.double(), theirs, rtol=0, atol=0.03)
+
+
+@pytest.mark.parametrize("n_layers", [0, 1, 2, 4])
+def test_bf16_sum_over_layers(isa, n_layers):
+    graph = random_graph(40, 30, 0.2)
+    x = torch.randn(graph.num_nodes, 20, requires_grad=True)
+    alpha = torch.rand(n_layers + 1, requires_grad=True)
+    adjacency = reference.normalised_adjacency(graph, torch.float64)
+    scale = reference.storage_scale(graph, torch.float64)
+    wide, wide_alpha = (value.detach().double().requires_grad_() for value in (x, alpha))
+    ours = propagate_sum(x, graph, alpha, "bf16")
+    assert_close_as_stored(ours, reference.propagate_sum(wide, adjacency, wide_alpha, scale))
+    exact = reference.propagate_sum(wide, adjacency, wide_alpha)
+    assert_within([ours], [exact], 0.01)
+    grad = torch.randn_like(exact)
+    mine = gradients([ours], [x, alpha], [grad.float()])
+    # The matrix is symmetric: the gradient of X_0 is the same sum of the gradient's own layers.
+    assert_close_as_stored(mine[0], reference.propagate_sum(grad, adjacency, wide_alpha, scale))
+    assert_within(mine, gradients([exact], [wide, wide_alpha], [grad]), 0.01)
+
+
+def test_stored_numbers_are_the_nearest_bf16(isa):
+    """A node with one neighbour of degree 1 copies it: ties, subnormals, infinity and NaN among the values."""
+    graph = Graph.from_edges(torch.tensor([0], dtype=torch.int32), torch.tensor([0], dtype=torch.int32), 1, 1)
+    torch.manual_seed(0)
+    bits = torch.randint(-(2**31), 2**31, (2, 512), dtype=torch.int64).int()
+    bits[:, 64:128] = (bits[:, 64:128] & -65536) | 0x8000  # half-way between two
+    bits[:, 128:192] |= 0x7F800000  # infinity or NaN
+    bits[0, :4] = torch.tensor([0x7F800000, 0x7F800001, 0x7F7FFFFF, 1])
+    x = bits.view(torch.float32)
+    for dim in (1, 15, 16, 200, 512):
+        source, out = x[:, :dim].contiguous(), torch.empty(2, dim, dtype=torch.bfloat16)
+        _core.propagate_layer(graph.core, source, out)
+        torch.testing.assert_close(out, source.flip(0).bfloat16(), rtol=0, atol=0, equal_nan=True)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "precision", "message"),
+    [
+        (torch.float64, "bf16", "precision = 'bf16' goes with a float32 x"),
+        (torch.float32, "fp16", "precision = 'fp16' must be one of 'fp32', 'bf16'"),
+    ],
+)
+def test_bad_precision_is_named(dtype, precision, message):
+    graph, x = random_graph(2, 2, 1.0), torch.ones(4, 2, dtype=dtype)
+    with pytest.raises(ConfigError, match=message):
+        propagate(x, graph, 1, precision=precision)
+    with pytest.raises(ConfigError, match=message):
+        propagate_sum(x, graph, torch.ones(2, dtype=dtype), precision)
+
+
 def test_gradcheck():
     graph = random_graph(5, 4, 0.5)
     x = torch.randn(graph.num_nodes, 3, dtype=torch.float64, requires_grad=True)
@@ -87,25 +198,28 @@ def test_gradcheck():
     assert torch.autograd.gradcheck(lambda x, a: propagate_sum(x, graph, a), (x, alpha))
 
 
-def test_opcheck():
+@pytest.mark.parametrize("precision", PRECISIONS)
+def test_opcheck(precision):
     graph = random_graph(6, 5, 0.5)
     x = torch.randn(graph.num_nodes, 4, requires_grad=True)
     rows = torch.tensor([1, 8])
-    torch.library.opcheck(torch.ops.pyrec.propagate, (x, graph.handle, 2, None))
-    torch.library.opcheck(torch.ops.pyrec.propagate, (x, graph.handle, 2, rows))
-    torch.library.opcheck(torch.ops.pyrec.propagate_sum, (x, graph.handle, torch.rand(3, requires_grad=True)))
+    alpha = torch.rand(3, requires_grad=True)
+    torch.library.opcheck(torch.ops.pyrec.propagate, (x, graph.handle, 2, None, precision))
+    torch.library.opcheck(torch.ops.pyrec.propagate, (x, graph.handle, 2, rows, precision))
+    torch.library.opcheck(torch.ops.pyrec.propagate_sum, (x, graph.handle, alpha, precision))
     grads = [torch.randn(2, 4) for _ in range(3)]
-    torch.library.opcheck(torch.ops.pyrec.propagate_backward, (grads, graph.handle, rows))
+    torch.library.opcheck(torch.ops.pyrec.propagate_backward, (grads, graph.handle, rows, precision))
 
 
+@pytest.mark.parametrize("precision", PRECISIONS)
 @pytest.mark.parametrize("rows", [None, torch.arange(0, 600, 7)])
-def test_same_bits_at_any_number_of_threads(rows, threads):
+def test_same_bits_at_any_number_of_threads(rows, precision, threads):
     graph = random_graph(400, 300, 0.1)
     x = torch.randn(graph.num_nodes, 48, generator=torch.Generator().manual_seed(1), requires_grad=True)
     results = []
     for count in (1, 2, 3, 7):
         threads(count)
-        layers = propagate(x, graph, 3, rows)
+        layers = propagate(x, graph, 3, rows, precision)
         results.append([*layers, *gradients(layers, [x], [torch.ones_like(layer) for layer in layers])])
     for other in results[1:]:
         assert all(torch.equal(a, b) for a, b in zip(results[0], other, strict=True))
@@ -139,6 +253,7 @@ def test_bad_rows_are_named(rows, message):
         (torch.ones(4), r"x has shape \(4,\)"),
         (torch.ones(4, 2, dtype=torch.float16), "x has a dtype that pyrec does not read"),
         (torch.ones(4, 2, dtype=torch.int32), "x has dtype int32, but float32 or float64 is needed"),
+        (torch.ones(4, 2, dtype=torch.bfloat16), "x has dtype bfloat16, but float32 or float64 is needed"),
         (torch.ones(2, 4).T, "x is not contiguous"),
     ],
 )

@@ -45,6 +45,11 @@ void require(const tensor& array, dtype type, std::initializer_list<int64_t> sha
   if (!array.contiguous()) throw data_error(name + " is not contiguous; call .contiguous() first");
 }
 
+void require_output(const tensor& array, dtype type, std::initializer_list<int64_t> shape) {
+  require(array, type, shape);
+  if (!array.writable()) throw data_error(std::string(array.name()) + " is read-only; pass a writable array");
+}
+
 void bind_errors(py::module_&) {
   py::register_local_exception_translator([](std::exception_ptr pointer) {
     const auto raise = [](const char* type, const std::exception& error) {
@@ -67,8 +72,8 @@ tensor input(const py::handle& source, const char* name, dtype type, std::initia
 }
 
 tensor output(const py::handle& source, const char* name, dtype type, std::initializer_list<int64_t> shape) {
-  tensor array = input(source, name, type, shape);
-  if (!array.writable()) throw data_error(std::string(name) + " is read-only; pass a writable array");
+  tensor array(source, name);
+  require_output(array, type, shape);
   return array;
 }
 

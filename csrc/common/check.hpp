@@ -24,6 +24,7 @@ constexpr int64_t any_size = -1;
 
 // On the CPU, contiguous, of that type and shape.
 void require(const tensor& array, dtype type, std::initializer_list<int64_t> shape);
+void require_output(const tensor& array, dtype type, std::initializer_list<int64_t> shape);  // writable too
 
 // Each imports the array and requires the rest.
 tensor input(const py::handle& source, const char* name, dtype type, std::initializer_list<int64_t> shape);

@@ -7,6 +7,8 @@
 #include <string>
 #include <vector>
 
+#include "common/bfloat16.hpp"
+
 namespace pyrec {
 
 namespace py = pybind11;
@@ -24,6 +26,10 @@ struct dtype_of<float> {
 template <>
 struct dtype_of<double> {
   static constexpr dtype value = dtype::float64;
+};
+template <>
+struct dtype_of<bfloat16> {
+  static constexpr dtype value = dtype::bfloat16;
 };
 template <>
 struct dtype_of<int32_t> {

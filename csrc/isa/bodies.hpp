@@ -15,7 +15,7 @@ namespace pyrec::PYREC_ISA {
 extern const kernel_table table;
 const kernel_table table{
     .isa = PYREC_NAME_OF(PYREC_ISA),
-    .propagate = {.layer_f32 = propagate_layer<float>, .layer_f64 = propagate_layer<double>},
+    .propagate = propagate_table,
     .combine = combine_table,
     .bpr = {.f32 = bpr<float>, .f64 = bpr<double>},
     .topk = {.search = topk_search},

@@ -6,6 +6,7 @@
 
 #include <cstdint>
 
+#include "common/bfloat16.hpp"
 #include "common/inline.hpp"
 
 namespace pyrec::PYREC_ISA {
@@ -15,6 +16,16 @@ struct simd {
   static constexpr int width = PYREC_VECTOR_BYTES / sizeof(T);
   typedef T vector __attribute__((vector_size(PYREC_VECTOR_BYTES)));
   typedef T unaligned __attribute__((vector_size(PYREC_VECTOR_BYTES), aligned(alignof(T)), may_alias));
+};
+
+// bfloat16 has no vectors of its own: loads widen it to float, stores round to it.
+template <>
+struct simd<bfloat16> : simd<float> {
+  typedef uint16_t halves __attribute__((vector_size(PYREC_VECTOR_BYTES / 2)));
+  typedef uint16_t unaligned_halves
+      __attribute__((vector_size(PYREC_VECTOR_BYTES / 2), aligned(alignof(bfloat16)), may_alias));
+  typedef uint32_t unaligned_pairs
+      __attribute__((vector_size(PYREC_VECTOR_BYTES), aligned(alignof(bfloat16)), may_alias));
 };
 
 template <class T>
@@ -58,6 +69,67 @@ PYREC_INLINE vec<T> square_root(vec<T> value) {
     }
   }
   return value;
+}
+
+// GCC 12 makes two halves and joins them of __builtin_convertvector.
+PYREC_INLINE vec<float> widen(simd<bfloat16>::halves value) {
+#if defined(__x86_64__) && PYREC_VECTOR_BYTES == 64
+  return (vec<float>)((vec<uint32_t>)_mm512_maskz_cvtepu16_epi32(0xFFFF, (__m256i)value) << 16);
+#elif defined(__x86_64__) && PYREC_VECTOR_BYTES == 32
+  return (vec<float>)((vec<uint32_t>)_mm256_cvtepu16_epi32((__m128i)value) << 16);
+#elif defined(__x86_64__)
+  return (vec<float>)_mm_unpacklo_epi16(_mm_setzero_si128(), _mm_cvtsi64_si128((long long)value));
+#else
+  return (vec<float>)(__builtin_convertvector(value, vec<uint32_t>) << 16);
+#endif
+}
+
+// To the nearest bfloat16, to the even one of two; NaN stays NaN.
+PYREC_INLINE simd<bfloat16>::halves narrow(vec<float> value) {
+  const vec<uint32_t> bits = (vec<uint32_t>)value;
+  const vec<uint32_t> rounded = bits + 0x7FFF + ((bits >> 16) & 1);
+  const vec<uint32_t> kept = value == value ? rounded : (bits | 0x400000);
+#if defined(__x86_64__) && PYREC_VECTOR_BYTES == 64
+  return (simd<bfloat16>::halves)_mm512_maskz_cvtepi32_epi16(0xFFFF, (__m512i)(kept >> 16));
+#else
+  return __builtin_convertvector(kept >> 16, simd<bfloat16>::halves);
+#endif
+}
+
+PYREC_INLINE vec<float> load(const bfloat16* from) {
+  return widen(*reinterpret_cast<const simd<bfloat16>::unaligned_halves*>(from));
+}
+
+// 2 * width numbers, the even columns and the odd ones apart: one load and no shuffle.
+PYREC_INLINE void load_apart(const bfloat16* from, vec<float>& even, vec<float>& odd) {
+  const vec<uint32_t> pairs = *reinterpret_cast<const simd<bfloat16>::unaligned_pairs*>(from);
+  even = (vec<float>)(pairs << 16);
+  odd = (vec<float>)(pairs & 0xFFFF0000);
+}
+
+// Undoes `load_apart`: the even and the odd columns become the first half of them and the second.
+PYREC_INLINE void interleave(vec<float>& even, vec<float>& odd) {
+  constexpr int width = simd<float>::width;
+  vec<uint32_t> lanes{};
+  for (int lane = 0; lane < width; ++lane) lanes[lane] = lane / 2 + (lane % 2) * width;
+  const vec<float> first = __builtin_shuffle(even, odd, lanes);
+  odd = __builtin_shuffle(even, odd, lanes + width / 2);
+  even = first;
+}
+
+PYREC_INLINE void store(bfloat16* to, vec<float> value) {
+  *reinterpret_cast<simd<bfloat16>::unaligned_halves*>(to) = narrow(value);
+}
+
+PYREC_INLINE vec<float> load_partial(const bfloat16* from, int count) {
+  simd<bfloat16>::halves value{};
+  for (int lane = 0; lane < count; ++lane) value[lane] = from[lane].bits;
+  return widen(value);
+}
+
+PYREC_INLINE void store_partial(bfloat16* to, vec<float> value, int count) {
+  const simd<bfloat16>::halves rounded = narrow(value);
+  for (int lane = 0; lane < count; ++lane) to[lane].bits = rounded[lane];
 }
 
 // Products of lanes that hold 32-bit words: exact in 64 bits.

@@ -13,7 +13,13 @@
 //
 // Forward, backward and every restriction to rows are choices among these terms; pyrec/ops/propagate.py
 // composes layers from them. A null pointer leaves its factor or term out.
+//
+// Numbers are computed and summed in T. A row of x or out may be stored in less: X and Out are T, or bfloat16
+// where T is float. A bfloat16 x goes without pre and slot: it is a layer between others, whole and scaled; a
+// bfloat16 out goes without Adam.
 #include <cstdint>
+
+#include "common/bfloat16.hpp"
 
 namespace pyrec {
 
@@ -29,8 +35,11 @@ struct adam_step {
   T epsilon;
 };
 
-template <class T>
+template <class T, class X = T, class Out = T>
 struct propagate_args {
+  static constexpr bool half_source = sizeof(X) < sizeof(T);
+  static constexpr bool half_out = sizeof(Out) < sizeof(T);
+
   const int64_t* indptr;   // (num_nodes + 1,)
   const int32_t* indices;  // (num_edges,)
   const int32_t* chunks;   // (num_chunks + 1,) row boundaries of the pieces of work
@@ -41,7 +50,7 @@ struct propagate_args {
   const int64_t* rows;  // (num_rows,) compute these rows alone, row rows[i] into out[i]; or null
   int64_t num_rows;
 
-  const T* x;               // (num_nodes, dim), or (num_slots, dim) with slot; or null, then acc = 0
+  const X* x;               // (num_nodes, dim), or (num_slots, dim) with slot; or null, then acc = 0
   const int32_t* slot;      // (num_nodes,) row of x for each node, -1 where it is zero; or null
   const T* weights;         // (num_edges,)
   const T* pre;             // (num_nodes,)
@@ -49,7 +58,7 @@ struct propagate_args {
   const T* add;             // (num_nodes, dim), or (num_slots, dim) with add_slot
   const int32_t* add_slot;  // (num_nodes,)
   const T* add_scale;       // (num_nodes,)
-  T* out;                   // (num_nodes, dim), or (num_rows, dim) with rows
+  Out* out;                 // (num_nodes, dim), or (num_rows, dim) with rows
   T* total;                 // (num_nodes, dim)
   const T* total_scale;     // (num_nodes,)
   T total_alpha;
@@ -59,9 +68,15 @@ struct propagate_args {
 struct propagate_kernels {
   void (*layer_f32)(const propagate_args<float>&);
   void (*layer_f64)(const propagate_args<double>&);
+  void (*layer_f32_to_bf16)(const propagate_args<float, float, bfloat16>&);
+  void (*layer_bf16)(const propagate_args<float, bfloat16, bfloat16>&);
+  void (*layer_bf16_to_f32)(const propagate_args<float, bfloat16, float>&);
 
   void layer(const propagate_args<float>& args) const { layer_f32(args); }
   void layer(const propagate_args<double>& args) const { layer_f64(args); }
+  void layer(const propagate_args<float, float, bfloat16>& args) const { layer_f32_to_bf16(args); }
+  void layer(const propagate_args<float, bfloat16, bfloat16>& args) const { layer_bf16(args); }
+  void layer(const propagate_args<float, bfloat16, float>& args) const { layer_bf16_to_f32(args); }
 };
 
 }  // namespace pyrec

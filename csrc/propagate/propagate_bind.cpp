@@ -82,6 +82,18 @@ class adam_arrays {
   std::array<T, 5> numbers_{};
 };
 
+// Calls body.operator()<T, X, Out>() with the types of propagate_args.
+template <class Body>
+void dispatch_storage(const tensor& x, const std::optional<tensor>& out, const Body& body) {
+  const bool half_out = out && out->type() == dtype::bfloat16;
+  if (x.type() == dtype::bfloat16) {
+    return half_out ? body.template operator()<float, bfloat16, bfloat16>()
+                    : body.template operator()<float, bfloat16, float>();
+  }
+  if (half_out && x.type() == dtype::float32) return body.template operator()<float, float, bfloat16>();
+  dispatch_real(x, [&]<class T>() { body.template operator()<T, T, T>(); });
+}
+
 void propagate_layer(const graph& g, const py::object& x_source, const py::object& out_source,
                      const py::object& rows_source, const py::object& slot_source,
                      const py::object& weights_source, const py::object& pre_source,
@@ -93,11 +105,12 @@ void propagate_layer(const graph& g, const py::object& x_source, const py::objec
   const auto x = optional_tensor(x_source, "x");
   const auto add = optional_tensor(add_source, "add");
   if (!x && !add) throw data_error("x and add are both None; a layer needs one of them");
-  dispatch_real(x ? *x : *add, [&]<class T>() {
+  const auto out = optional_tensor(out_source, "out");
+  dispatch_storage(x ? *x : *add, out, [&]<class T, class X, class Out>() {
     constexpr dtype type = dtype_of<T>::value;
     const auto slot = optional_input(slot_source, "slot", dtype::int32, {n});
     const auto add_slot = optional_input(add_slot_source, "add_slot", dtype::int32, {n});
-    if (x) require(*x, type, {slot ? any_size : n, any_size});
+    if (x) require(*x, dtype_of<X>::value, {slot ? any_size : n, any_size});
     if (add) require(*add, type, {add_slot ? any_size : n, x ? x->size(1) : any_size});
     const int64_t dim = (x ? *x : *add).size(1);
     check_range("x.shape[1]", dim, 1, 512);
@@ -109,34 +122,40 @@ void propagate_layer(const graph& g, const py::object& x_source, const py::objec
     const auto pre = optional_input(pre_source, "pre", type, {n});
     const auto post = optional_input(post_source, "post", type, {n});
     const auto add_scale = optional_input(add_scale_source, "add_scale", type, {n});
-    const auto out = optional_output(out_source, "out", type, {rows ? rows->size(0) : n, dim});
+    if (out) require_output(*out, dtype_of<Out>::value, {rows ? rows->size(0) : n, dim});
     const auto total = optional_output(total_source, "total", type, {n, dim});
     const auto total_scale = optional_input(total_scale_source, "total_scale", type, {n});
     const adam_arrays<T> adam(adam_source, n, dim);
     if ((pre && (weights || slot)) || (rows && (total || adam.given()))) {
       throw data_error("pre cannot go with weights or slot, nor total or adam with rows");
     }
-    const propagate_args<T> args{.indptr = g.indptr.data<const int64_t>(),
-                                 .indices = g.indices.data<const int32_t>(),
-                                 .chunks = g.chunks.data(),
-                                 .num_chunks = static_cast<int64_t>(g.chunks.size()) - 1,
-                                 .num_edges = g.num_edges(),
-                                 .dim = dim,
-                                 .rows = pointer<int64_t>(rows),
-                                 .num_rows = rows ? rows->size(0) : 0,
-                                 .x = pointer<T>(x),
-                                 .slot = pointer<int32_t>(slot),
-                                 .weights = pointer<T>(weights),
-                                 .pre = pointer<T>(pre),
-                                 .post = pointer<T>(post),
-                                 .add = pointer<T>(add),
-                                 .add_slot = pointer<int32_t>(add_slot),
-                                 .add_scale = pointer<T>(add_scale),
-                                 .out = mutable_pointer<T>(out),
-                                 .total = mutable_pointer<T>(total),
-                                 .total_scale = pointer<T>(total_scale),
-                                 .total_alpha = static_cast<T>(total_alpha),
-                                 .adam = adam.step()};
+    if (propagate_args<T, X, Out>::half_source && (pre || slot)) {
+      throw data_error("x has dtype bfloat16, but with pre or slot float32 or float64 is needed");
+    }
+    if (propagate_args<T, X, Out>::half_out && adam.given()) {
+      throw data_error("out has dtype bfloat16, but with adam float32 or float64 is needed");
+    }
+    const propagate_args<T, X, Out> args{.indptr = g.indptr.data<const int64_t>(),
+                                         .indices = g.indices.data<const int32_t>(),
+                                         .chunks = g.chunks.data(),
+                                         .num_chunks = static_cast<int64_t>(g.chunks.size()) - 1,
+                                         .num_edges = g.num_edges(),
+                                         .dim = dim,
+                                         .rows = pointer<int64_t>(rows),
+                                         .num_rows = rows ? rows->size(0) : 0,
+                                         .x = pointer<X>(x),
+                                         .slot = pointer<int32_t>(slot),
+                                         .weights = pointer<T>(weights),
+                                         .pre = pointer<T>(pre),
+                                         .post = pointer<T>(post),
+                                         .add = pointer<T>(add),
+                                         .add_slot = pointer<int32_t>(add_slot),
+                                         .add_scale = pointer<T>(add_scale),
+                                         .out = mutable_pointer<Out>(out),
+                                         .total = mutable_pointer<T>(total),
+                                         .total_scale = pointer<T>(total_scale),
+                                         .total_alpha = static_cast<T>(total_alpha),
+                                         .adam = adam.step()};
     const py::gil_scoped_release unlocked;
     kernels().propagate.layer(args);
   });

@@ -31,46 +31,68 @@ struct edge_span {
 template <class T, int Vectors, bool Partial>
 struct column_block {
   static constexpr int width = simd<T>::width;
+  static constexpr int paired = Partial ? (Vectors - 1) / 2 * 2 : Vectors / 2 * 2;
   int64_t column;
   int tail;
 
-  PYREC_INLINE vec<T> read(const T* row, int v) const {
-    const T* from = row + column + v * width;
+  template <class S>
+  PYREC_INLINE vec<T> read(const S* row, int v) const {
+    const S* from = row + column + v * width;
     if (Partial && v == Vectors - 1) return load_partial(from, tail);
     return load(from);
   }
-  PYREC_INLINE void write(T* row, int v, vec<T> value) const {
-    T* to = row + column + v * width;
+  template <class S>
+  PYREC_INLINE void write(S* row, int v, vec<T> value) const {
+    S* to = row + column + v * width;
     if (Partial && v == Vectors - 1) return store_partial(to, value, tail);
     store(to, value);
   }
-  PYREC_INLINE void prefetch(const T* row) const {
-    constexpr int64_t line = 64 / sizeof(T);
+  // Adds weigh(row) to acc. Of bfloat16 pairs of vectors hold even and odd columns until `in_order`.
+  template <class Weigh>
+  PYREC_INLINE void add(const T* row, const Weigh& weigh, vec<T> (&acc)[Vectors]) const {
+    for (int v = 0; v < Vectors; ++v) acc[v] += weigh(read(row, v));
+  }
+  template <class Weigh>
+  PYREC_INLINE void add(const bfloat16* row, const Weigh& weigh, vec<T> (&acc)[Vectors]) const {
+    for (int v = 0; v < paired; v += 2) {
+      vec<T> even, odd;
+      load_apart(row + column + v * width, even, odd);
+      acc[v] += weigh(even);
+      acc[v + 1] += weigh(odd);
+    }
+    for (int v = paired; v < Vectors; ++v) acc[v] += weigh(read(row, v));
+  }
+  PYREC_INLINE void in_order(vec<T> (&acc)[Vectors]) const {
+    for (int v = 0; v < paired; v += 2) interleave(acc[v], acc[v + 1]);
+  }
+  template <class S>
+  PYREC_INLINE void prefetch(const S* row) const {
+    constexpr int64_t line = 64 / sizeof(S);
     for (int64_t at = 0; at < Vectors * width; at += line)
       __builtin_prefetch(row + column + at, 0, second_level);
   }
 };
 
-template <edge_factor Factor, class T, class Block, int Vectors>
-PYREC_INLINE void accumulate(const propagate_args<T>& a, const edge_span<T>& edges, const Block& block,
-                             vec<T> (&acc)[Vectors]) {
+template <edge_factor Factor, class T, class X, class Out, class Block, int Vectors>
+PYREC_INLINE void accumulate(const propagate_args<T, X, Out>& a, const edge_span<T>& edges,
+                             const Block& block, vec<T> (&acc)[Vectors]) {
   for (int64_t e = 0; e < edges.count; ++e) {
     const int64_t ahead = e + prefetch_distance < edges.readable ? e + prefetch_distance : edges.readable - 1;
     block.prefetch(a.x + int64_t{edges.source[ahead]} * a.dim);
-    const T* row = a.x + int64_t{edges.source[e]} * a.dim;
+    const X* row = a.x + int64_t{edges.source[e]} * a.dim;
     if constexpr (Factor == edge_factor::one) {
-      for (int v = 0; v < Vectors; ++v) acc[v] += block.read(row, v);
+      block.add(row, [](vec<T> value) { return value; }, acc);
     } else {
       const T factor = Factor == edge_factor::weight ? edges.weight[e] : a.pre[edges.source[e]];
-      for (int v = 0; v < Vectors; ++v) acc[v] += broadcast(factor) * block.read(row, v);
+      block.add(row, [factor](vec<T> value) { return broadcast(factor) * value; }, acc);
     }
   }
 }
 
 // The edges whose source has a slot, a bounded number at a time, without a branch an edge.
-template <edge_factor Factor, class T, class Block, int Vectors>
-PYREC_INLINE void accumulate_slots(const propagate_args<T>& a, int64_t begin, int64_t end, const Block& block,
-                                   vec<T> (&acc)[Vectors]) {
+template <edge_factor Factor, class T, class X, class Out, class Block, int Vectors>
+PYREC_INLINE void accumulate_slots(const propagate_args<T, X, Out>& a, int64_t begin, int64_t end,
+                                   const Block& block, vec<T> (&acc)[Vectors]) {
   int32_t slots[max_compressed];
   T weights[max_compressed];
   for (int64_t start = begin; start < end; start += max_compressed) {
@@ -100,9 +122,9 @@ PYREC_INLINE void take_adam_step(const adam_step<T>& adam, int64_t offset, const
   block.write(parameters, v, block.read(parameters, v) - adam.step_size * m / divisor);
 }
 
-template <class T, class Block, int Vectors>
-PYREC_INLINE void finish_row(const propagate_args<T>& a, int64_t node, int64_t out_row, const Block& block,
-                             const vec<T> (&acc)[Vectors]) {
+template <class T, class X, class Out, class Block, int Vectors>
+PYREC_INLINE void finish_row(const propagate_args<T, X, Out>& a, int64_t node, int64_t out_row,
+                             const Block& block, const vec<T> (&acc)[Vectors]) {
   const T post = a.post != nullptr ? a.post[node] : T(1);
   const int64_t add_row = a.add == nullptr ? -1 : a.add_slot != nullptr ? a.add_slot[node] : node;
   const T add_scale = a.add_scale != nullptr ? a.add_scale[node] : T(1);
@@ -111,7 +133,7 @@ PYREC_INLINE void finish_row(const propagate_args<T>& a, int64_t node, int64_t o
     vec<T> value = broadcast(post) * acc[v];
     if (add_row >= 0) value += broadcast(add_scale) * block.read(a.add + add_row * a.dim, v);
     if (a.out != nullptr) block.write(a.out + out_row * a.dim, v, value);
-    if (a.adam.parameters != nullptr) take_adam_step(a.adam, node * a.dim, block, v, value);
+    if (!a.half_out && a.adam.parameters != nullptr) take_adam_step(a.adam, node * a.dim, block, v, value);
     if (a.total != nullptr) {
       T* total = a.total + node * a.dim;
       block.write(total, v, block.read(total, v) + broadcast(total_factor) * acc[v]);
@@ -119,8 +141,8 @@ PYREC_INLINE void finish_row(const propagate_args<T>& a, int64_t node, int64_t o
   }
 }
 
-template <edge_factor Factor, int Vectors, bool Partial, class T>
-void propagate_block(const propagate_args<T>& a, int64_t first, int64_t last, int64_t column) {
+template <edge_factor Factor, int Vectors, bool Partial, class T, class X, class Out>
+void propagate_block(const propagate_args<T, X, Out>& a, int64_t first, int64_t last, int64_t column) {
   using Block = column_block<T, Vectors, Partial>;
   const Block block{column, static_cast<int>(a.dim - column - (Vectors - 1) * Block::width)};
   for (int64_t i = first; i < last; ++i) {
@@ -130,20 +152,21 @@ void propagate_block(const propagate_args<T>& a, int64_t first, int64_t last, in
     vec<T> acc[Vectors] = {};
     if (a.x == nullptr) {
       // nothing to gather: a network without layers
-    } else if (a.slot != nullptr) {
+    } else if (!a.half_source && a.slot != nullptr) {
       accumulate_slots<Factor>(a, begin, end, block, acc);
     } else {
       const T* weights = Factor == edge_factor::weight ? a.weights + begin : nullptr;
       accumulate<Factor>(a, edge_span<T>{a.indices + begin, weights, end - begin, a.num_edges - begin}, block,
                          acc);
     }
+    if constexpr (propagate_args<T, X, Out>::half_source) block.in_order(acc);
     finish_row(a, node, i, block, acc);
   }
 }
 
 // All columns of rows [first, last), in blocks of as many vectors as fit the registers.
-template <edge_factor Factor, int Vectors, class T>
-void propagate_columns(const propagate_args<T>& a, int64_t first, int64_t last, int64_t column) {
+template <edge_factor Factor, int Vectors, class T, class X, class Out>
+void propagate_columns(const propagate_args<T, X, Out>& a, int64_t first, int64_t last, int64_t column) {
   constexpr int width = simd<T>::width;
   const int64_t left = a.dim - column;
   if constexpr (Vectors > 1) {
@@ -158,15 +181,19 @@ void propagate_columns(const propagate_args<T>& a, int64_t first, int64_t last, 
   }
 }
 
-template <class T>
-void propagate_rows(const propagate_args<T>& a, int64_t first, int64_t last) {
+template <class T, class X, class Out>
+void propagate_rows(const propagate_args<T, X, Out>& a, int64_t first, int64_t last) {
   if (a.weights != nullptr) return propagate_columns<edge_factor::weight, max_vectors>(a, first, last, 0);
-  if (a.pre != nullptr) return propagate_columns<edge_factor::source_scale, max_vectors>(a, first, last, 0);
+  if constexpr (!propagate_args<T, X, Out>::half_source) {
+    if (a.pre != nullptr) {
+      return propagate_columns<edge_factor::source_scale, max_vectors>(a, first, last, 0);
+    }
+  }
   propagate_columns<edge_factor::one, max_vectors>(a, first, last, 0);
 }
 
-template <class T>
-void propagate_layer(const propagate_args<T>& a) {
+template <class T, class X, class Out>
+void propagate_layer(const propagate_args<T, X, Out>& a) {
   if (a.rows == nullptr) {
     return parallel_for(a.num_chunks, [&](int64_t c) { propagate_rows(a, a.chunks[c], a.chunks[c + 1]); });
   }
@@ -175,5 +202,13 @@ void propagate_layer(const propagate_args<T>& a) {
     propagate_rows(a, task * rows_per_task, last < a.num_rows ? last : a.num_rows);
   });
 }
+
+constexpr propagate_kernels propagate_table{
+    .layer_f32 = propagate_layer<float>,
+    .layer_f64 = propagate_layer<double>,
+    .layer_f32_to_bf16 = propagate_layer<float, float, bfloat16>,
+    .layer_bf16 = propagate_layer<float, bfloat16, bfloat16>,
+    .layer_bf16_to_f32 = propagate_layer<float, bfloat16, float>,
+};
 
 }  // namespace pyrec::PYREC_ISA

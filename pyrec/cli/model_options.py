@@ -27,7 +27,11 @@ _OPTIONS: dict[str, tuple[str, Any, str]] = {
     "reg": ("--reg", float, "L2 penalty; for ease its λ."),
     "seed": ("--seed", int, "Seed of weights and samples."),
     "device": ("--device", click.Choice(["cpu", "cuda"]), "Where to train."),
-    "precision": ("--precision", click.Choice(["fp32", "bf16"]), "Number format of the embeddings."),
+    "precision": (
+        "--precision",
+        click.Choice(["fp32", "bf16"]),
+        "Storage of the layers between the first and the last.",
+    ),
     "score": ("--score", click.Choice(["inner", "cosine"]), "How a user and an item are compared."),
     "temperature": ("--temperature", float, "Temperature of the softmax loss."),
     "num_negatives": ("--negatives", int, "Sampled negatives an interaction."),

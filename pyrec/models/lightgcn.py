@@ -23,6 +23,7 @@ from pyrec.models.base import Recommender
 from pyrec.models.combine import make_combine
 from pyrec.models.network import LightGCNNetwork
 from pyrec.models.vectors import EpochRecommender
+from pyrec.ops.propagate import PRECISIONS
 from pyrec.state import State
 from pyrec.train import Settings, Trainer
 
@@ -33,7 +34,7 @@ VALIDATION_METRICS = ("precision", "recall", "ndcg")
 CHOICES: dict[str, tuple[str | None, ...]] = {
     "loss": ("bpr", "softmax"),
     "device": ("cpu",),
-    "precision": ("fp32",),
+    "precision": PRECISIONS,
     "score": (None, "inner", "cosine"),
 }
 COUNTS = (
@@ -104,7 +105,8 @@ class LightGCN(EpochRecommender):
             reg: Weight of the L2 penalty on the embeddings of a batch.
             seed: Of the first embeddings and of all sampling, 0 to 2**63 - 1.
             device: ``cpu``.
-            precision: ``fp32``.
+            precision: ``fp32``, or ``bf16`` to store the layers between the first and the last as bfloat16,
+                and their gradients: faster, for 8 bits of fraction. Parameters and sums stay float32.
             score: ``inner`` or ``cosine``, how lists are ranked; None for the one that goes with the loss.
             temperature: Of the softmax loss; above 0.
             num_negatives: Sampled negatives of each interaction; None for one, or for all items where the
@@ -284,7 +286,9 @@ class LightGCN(EpochRecommender):
             n_heads=self.n_heads,
             generator=combine_generator,
         )
-        return LightGCNNetwork(num_nodes, self.embedding_size, self.n_layers, combine, generator)
+        return LightGCNNetwork(
+            num_nodes, self.embedding_size, self.n_layers, combine, generator, self.precision
+        )
 
     def _settings(self) -> Settings:
         return Settings(

@@ -20,13 +20,21 @@ class LightGCNNetwork(nn.Module):
     Attributes:
         embedding: (num_nodes, dim) float32; rows are users, then items. Starts as N(0, 0.1²).
         combine: From a node's n_layers + 1 rows to one.
+        precision: How `propagate` stores the layers between the first and the last: ``fp32`` or ``bf16``.
     """
 
     def __init__(
-        self, num_nodes: int, dim: int, n_layers: int, combine: Combine, generator: torch.Generator
+        self,
+        num_nodes: int,
+        dim: int,
+        n_layers: int,
+        combine: Combine,
+        generator: torch.Generator,
+        precision: str = "fp32",
     ) -> None:
         super().__init__()
         self.n_layers = n_layers
+        self.precision = precision
         self.embedding = nn.Parameter(torch.randn(num_nodes, dim, generator=generator) * INITIAL_STD)
         self.combine = combine
 
@@ -40,18 +48,18 @@ class LightGCNNetwork(nn.Module):
         Returns:
             n_layers + 1 tensors, each (num_rows, dim).
         """
-        return propagate(self.embedding, graph, self.n_layers, rows)
+        return propagate(self.embedding, graph, self.n_layers, rows, self.precision)
 
     @torch.no_grad()
     def all_nodes(self, graph: Graph) -> Tensor:
         """The vectors of all nodes, (num_nodes, dim); in two buffers where the layers' weights are fixed."""
         alpha = self.combine.layer_alpha()
         if alpha is not None:
-            return propagate_sum(self.embedding, graph, alpha)
+            return propagate_sum(self.embedding, graph, alpha, self.precision)
         vectors: Tensor = self.combine(self.layers(graph))
         return vectors
 
     @torch.no_grad()
     def layers(self, graph: Graph) -> list[Tensor]:
         """X_0 .. X_K of all nodes."""
-        return propagate(self.embedding, graph, self.n_layers)
+        return propagate(self.embedding, graph, self.n_layers, precision=self.precision)

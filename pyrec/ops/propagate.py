@@ -6,12 +6,16 @@ with g_k = dL/dX_k, H_K = g_K and H_{k-1} = g_{k-1} + Â H_k, dL/dX_0 = H_0.
 
 Restricted to rows, the last forward layer is computed on those rows alone, and the first backward layer reads
 the row-sparse gradient through a map from nodes to its rows. The numbers are those of the whole computation.
+
+With ``precision="bf16"`` the layers between X_0 and the last one, Z_k forward and D^-1/2 H_k backward, are
+stored as bfloat16 (rounded to nearest, ties to even); every product and sum, X_0, the outputs and their
+gradients stay float32. That halves the bytes of the gathers that bound the time.
 """
 
 from __future__ import annotations
 
 from contextlib import AbstractContextManager
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import torch
@@ -23,8 +27,13 @@ from pyrec.errors import ConfigError, DataError
 from pyrec.graph import Factors, Graph, graph_of
 from pyrec.ops.arrays import capsule
 
+PRECISIONS: Final = ("fp32", "bf16")
+"""How the layers between the first and the last are stored: as x is, or as bfloat16."""
 
-def propagate(x: Tensor, graph: Graph, n_layers: int, rows: Tensor | None = None) -> list[Tensor]:
+
+def propagate(
+    x: Tensor, graph: Graph, n_layers: int, rows: Tensor | None = None, precision: str = "fp32"
+) -> list[Tensor]:
     """The embeddings of every layer, 0 to ``n_layers``.
 
     Args:
@@ -32,49 +41,62 @@ def propagate(x: Tensor, graph: Graph, n_layers: int, rows: Tensor | None = None
         graph: The graph; its num_nodes rows are users, then items.
         n_layers: K, 0 or more.
         rows: (num_rows,) int64 of distinct nodes, or None for all of them.
+        precision: ``fp32``, or ``bf16`` for a float32 ``x``; the same in the backward pass.
 
     Returns:
-        K + 1 tensors: (num_rows, dim) with ``rows``, else (num_nodes, dim), the first being ``x`` itself.
+        K + 1 tensors of x's dtype: (num_rows, dim) with ``rows``, else (num_nodes, dim), the first being
+        ``x`` itself.
 
     Raises:
         DataError: Wrong shape, dtype, device or strides; a row out of range or there twice; a number that is
             not finite in ``x``, or, with ``rows``, in what reaches them.
-        ConfigError: ``n_layers`` is negative, or dim outside 1 to 512.
+        ConfigError: ``n_layers`` is negative, or dim outside 1 to 512; ``precision`` is unknown, or bf16 for a
+            float64 ``x``.
     """
-    _check(x, graph, n_layers)
+    _check(x, graph, n_layers, precision)
     if rows is None:
-        return [x, *_propagate(x, graph.handle, n_layers, None)] if n_layers else [x]
-    outputs: list[Tensor] = _propagate(x, graph.handle, n_layers, rows)
+        return [x, *_propagate(x, graph.handle, n_layers, None, precision)] if n_layers else [x]
+    outputs: list[Tensor] = _propagate(x, graph.handle, n_layers, rows, precision)
     return outputs
 
 
-def propagate_sum(x: Tensor, graph: Graph, alpha: Tensor) -> Tensor:
+def propagate_sum(x: Tensor, graph: Graph, alpha: Tensor, precision: str = "fp32") -> Tensor:
     """The weighted sum of all layers, sum_k alpha_k X_k, in two buffers whatever their number.
 
     Args:
         x: (num_nodes, dim) float32 or float64, contiguous; dim is 1 to 512. X_0.
         graph: The graph.
         alpha: (K + 1,) of x's dtype: a weight for each layer.
+        precision: As for `propagate`; what is added to the sum is not rounded.
 
     Returns:
         (num_nodes, dim) of x's dtype.
 
     Raises:
         DataError: Wrong shape, dtype, device or strides; a number in ``x`` that is not finite.
+        ConfigError: ``precision`` is unknown, or bf16 for a float64 ``x``.
     """
-    _check(x, graph, 0)
+    _check(x, graph, 0, precision)
     if alpha.ndim != 1 or len(alpha) == 0 or alpha.dtype != x.dtype:
         raise DataError(
             f"alpha has shape {tuple(alpha.shape)} and dtype {alpha.dtype}, but one {x.dtype} weight for "
             "each layer 0 to K is needed, (K + 1,)"
         )
-    total: Tensor = _propagate_sum(x, graph.handle, alpha)
+    total: Tensor = _propagate_sum(x, graph.handle, alpha, precision)
     return total
 
 
-def _check(x: Tensor, graph: Graph, n_layers: int) -> None:
+def _check(x: Tensor, graph: Graph, n_layers: int, precision: str) -> None:
     if n_layers < 0:
         raise ConfigError(f"n_layers = {n_layers}, but it is 0 or more")
+    if precision not in PRECISIONS:
+        raise ConfigError(f"precision = {precision!r} must be one of {', '.join(map(repr, PRECISIONS))}")
+    if precision == "bf16" and x.dtype == torch.float64:
+        raise ConfigError("precision = 'bf16' goes with a float32 x, but x has dtype float64; use 'fp32'")
+    if x.dtype == torch.bfloat16:
+        raise DataError(
+            "x has dtype bfloat16, but float32 or float64 is needed; precision='bf16' stores the layers so"
+        )
     if x.ndim != 2 or x.shape[0] != graph.num_nodes:
         raise DataError(
             f"x has shape {tuple(x.shape)}, but ({graph.num_nodes}, dim) is needed: a row for each of "
@@ -82,7 +104,9 @@ def _check(x: Tensor, graph: Graph, n_layers: int) -> None:
         )
 
 
-def propagate_step(grads: list[Tensor], graph: Graph, rows: Tensor, adam: AdamStep) -> None:
+def propagate_step(
+    grads: list[Tensor], graph: Graph, rows: Tensor, adam: AdamStep, precision: str = "fp32"
+) -> None:
     """Takes a step of Adam on X_0 from the gradients of `propagate`'s outputs, without storing that of X_0.
 
     Each row of the last backward layer goes straight into the moments and the parameters.
@@ -92,11 +116,12 @@ def propagate_step(grads: list[Tensor], graph: Graph, rows: Tensor, adam: AdamSt
         graph: The graph.
         rows: (num_rows,) int64, distinct nodes.
         adam: The table and its moments, changed in place.
+        precision: As for `propagate`.
 
     Raises:
         DataError: Wrong shape, dtype, device or strides; a row out of range or there twice.
     """
-    _backward_rows(graph, graph.factors(grads[0].dtype), grads, rows, None, adam)
+    _backward_rows(graph, graph.factors(grads[0].dtype), grads, rows, precision, None, adam)
 
 
 def _layer(
@@ -122,16 +147,18 @@ def _per_row(factor: Tensor | None, rows: Tensor, values: Tensor) -> Tensor:
 
 
 @torch.library.custom_op("pyrec::propagate", mutates_args=(), device_types="cpu")
-def _propagate(x: Tensor, graph: int, n_layers: int, rows: Tensor | None) -> list[Tensor]:
+def _propagate(x: Tensor, graph: int, n_layers: int, rows: Tensor | None, precision: str) -> list[Tensor]:
     g = graph_of(graph)
     f = g.factors(x.dtype)
-    if rows is None:
-        return _all_rows(g, f, x, n_layers)
-    return _some_rows(g, f, x, n_layers, rows)
+    if rows is not None:
+        return _some_rows(g, f, x, n_layers, rows, precision)
+    _core.check_finite_rows(capsule(x), "x")
+    if precision == "bf16":
+        return _stored_layers(g, f, x, n_layers, None, precision)
+    return _all_rows(g, f, x, n_layers)
 
 
 def _all_rows(g: Graph, f: Factors, x: Tensor, n_layers: int) -> list[Tensor]:
-    _core.check_finite_rows(capsule(x), "x")
     layers = [x]
     for _ in range(n_layers):
         out = torch.empty_like(x)
@@ -140,34 +167,49 @@ def _all_rows(g: Graph, f: Factors, x: Tensor, n_layers: int) -> list[Tensor]:
     return layers[1:]
 
 
-def _some_rows(g: Graph, f: Factors, x: Tensor, n_layers: int, rows: Tensor) -> list[Tensor]:
+def _some_rows(g: Graph, f: Factors, x: Tensor, n_layers: int, rows: Tensor, precision: str) -> list[Tensor]:
     _row_slots(g, rows)
-    outputs = [x.index_select(0, rows)]
-    source, pre = x, f.scale
-    with _buffers(g, x, n_layers - 1) as buffers:
-        for k in range(1, n_layers):
-            target = buffers[k % len(buffers)]
-            _layer(
-                g, source, target, weights=f.weights, pre=pre, post=f.scale_squared
-            )  # Z_k, X_k if weighted
-            outputs.append(_per_row(f.root, rows, target.index_select(0, rows)))
-            source, pre = target, None
-        if n_layers > 0:
-            out = x.new_empty(len(rows), x.shape[1])
-            _layer(g, source, out, rows=rows, weights=f.weights, pre=pre, post=f.scale)
-            outputs.append(out)
+    outputs = [x.index_select(0, rows), *_stored_layers(g, f, x, n_layers, rows, precision)]
     for k, output in enumerate(outputs):  # what came from anywhere in x, at the price of these rows alone
         _core.check_finite_rows(capsule(output), f"layer {k} of x")
     return outputs
 
 
-def _buffers(g: Graph, like: Tensor, needed: int) -> AbstractContextManager[list[Tensor]]:
+def _stored_layers(
+    g: Graph, f: Factors, x: Tensor, n_layers: int, rows: Tensor | None, precision: str
+) -> list[Tensor]:
+    """X_1 .. X_K at ``rows``, all but the last from Z_k in buffers (X_k itself if the graph is weighted)."""
+    outputs = []
+    source, pre = x, f.scale
+    with _buffers(g, x, n_layers - 1, precision) as buffers:
+        for k in range(1, n_layers):
+            target = buffers[k % len(buffers)]
+            _layer(g, source, target, weights=f.weights, pre=pre, post=f.scale_squared)
+            outputs.append(_unscaled(f.root, rows, target, x.dtype))
+            source, pre = target, None
+        if n_layers > 0:
+            out = x.new_empty(g.num_nodes if rows is None else len(rows), x.shape[1])
+            _layer(g, source, out, rows=rows, weights=f.weights, pre=pre, post=f.scale)
+            outputs.append(out)
+    return outputs
+
+
+def _unscaled(root: Tensor | None, rows: Tensor | None, z: Tensor, dtype: torch.dtype) -> Tensor:
+    """Rows of X_k = D^1/2 Z_k, in memory of their own."""
+    if rows is None:
+        values = z.to(dtype, copy=True)
+        return values if root is None else values.mul_(root[:, None])
+    return _per_row(root, rows, z.index_select(0, rows).to(dtype))
+
+
+def _buffers(g: Graph, like: Tensor, needed: int, precision: str) -> AbstractContextManager[list[Tensor]]:
     """Two (num_nodes, dim) buffers for layers to alternate in, or fewer if fewer are needed."""
-    return g.scratch.borrow((g.num_nodes, like.shape[1]), like.dtype, max(0, min(needed, 2)))
+    dtype = torch.bfloat16 if precision == "bf16" else like.dtype
+    return g.scratch.borrow((g.num_nodes, like.shape[1]), dtype, max(0, min(needed, 2)))
 
 
 @_propagate.register_fake
-def _(x: Tensor, graph: int, n_layers: int, rows: Tensor | None) -> list[Tensor]:
+def _(x: Tensor, graph: int, n_layers: int, rows: Tensor | None, precision: str) -> list[Tensor]:
     if rows is None:
         return [torch.empty_like(x) for _ in range(n_layers)]
     return [x.new_empty(rows.shape[0], x.shape[1]) for _ in range(n_layers + 1)]
@@ -177,36 +219,52 @@ def _(x: Tensor, graph: int, n_layers: int, rows: Tensor | None) -> list[Tensor]
 
 
 @torch.library.custom_op("pyrec::propagate_backward", mutates_args=(), device_types="cpu")
-def _propagate_backward(grads: list[Tensor], graph: int, rows: Tensor | None) -> Tensor:
+def _propagate_backward(grads: list[Tensor], graph: int, rows: Tensor | None, precision: str) -> Tensor:
     """The gradient of X_0 from those of the outputs of ``pyrec::propagate``."""
     g = graph_of(graph)
     f = g.factors(grads[0].dtype)
     grads = [grad.contiguous() for grad in grads]
     if rows is None:
-        return _backward_all_rows(g, f, grads)
-    return _backward_some_rows(g, f, grads, rows)
+        return _backward_all_rows(g, f, grads, precision)
+    return _backward_some_rows(g, f, grads, rows, precision)
 
 
-def _backward_all_rows(g: Graph, f: Factors, grads: list[Tensor]) -> Tensor:
-    h = grads[-1]
-    result = torch.empty_like(h)
-    with _buffers(g, h, len(grads) - 1) as buffers:
-        for k in reversed(range(len(grads))):
-            target = buffers[k % len(buffers)] if k > 0 else result
-            add = grads[k - 1] if k > 0 else None
-            _layer(g, h, target, weights=f.weights, pre=f.scale, post=f.scale, add=add)
-            h = target
+def _backward_all_rows(g: Graph, f: Factors, grads: list[Tensor], precision: str) -> Tensor:
+    """H_0 from g_1 .. g_K of all nodes; between the layers stands D^-1/2 H_k (H_k if weighted)."""
+    source, pre = grads[-1], f.scale
+    result = torch.empty_like(source)
+    with _buffers(g, result, len(grads) - 1, precision) as buffers:
+        for k in reversed(range(1, len(grads))):
+            target = buffers[k % len(buffers)]
+            _layer(
+                g,
+                source,
+                target,
+                weights=f.weights,
+                pre=pre,
+                post=f.scale_squared,
+                add=grads[k - 1],
+                add_scale=f.scale,
+            )
+            source, pre = target, None
+        _layer(g, source, result, weights=f.weights, pre=pre, post=f.scale)
     return result
 
 
-def _backward_some_rows(g: Graph, f: Factors, grads: list[Tensor], rows: Tensor) -> Tensor:
+def _backward_some_rows(g: Graph, f: Factors, grads: list[Tensor], rows: Tensor, precision: str) -> Tensor:
     result = grads[0].new_empty(g.num_nodes, grads[0].shape[1])
-    _backward_rows(g, f, grads, rows, result, None)
+    _backward_rows(g, f, grads, rows, precision, result, None)
     return result
 
 
 def _backward_rows(
-    g: Graph, f: Factors, grads: list[Tensor], rows: Tensor, result: Tensor | None, adam: AdamStep | None
+    g: Graph,
+    f: Factors,
+    grads: list[Tensor],
+    rows: Tensor,
+    precision: str,
+    result: Tensor | None,
+    adam: AdamStep | None,
 ) -> None:
     """Writes H_0 to ``result`` or gives it to a step of Adam, from the rows (num_rows, dim) of g_0 .. g_K.
 
@@ -217,7 +275,7 @@ def _backward_rows(
     source_slot: Tensor | None = None
     if len(grads) > 1:
         source, source_slot = _per_row(f.scale, rows, grads[-1]), slot
-    with _buffers(g, grads[0], len(grads) - 2) as buffers:
+    with _buffers(g, grads[0], len(grads) - 2, precision) as buffers:
         for k in reversed(range(1, len(grads) - 1)):
             target = buffers[k % len(buffers)]
             _layer(
@@ -252,22 +310,22 @@ def _row_slots(g: Graph, rows: Tensor) -> Tensor:
 
 
 @_propagate_backward.register_fake
-def _(grads: list[Tensor], graph: int, rows: Tensor | None) -> Tensor:
+def _(grads: list[Tensor], graph: int, rows: Tensor | None, precision: str) -> Tensor:
     if rows is None:
         return torch.empty_like(grads[0])
     return grads[0].new_empty(graph_of(graph).num_nodes, grads[0].shape[1])
 
 
 def _setup_propagate(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
-    _, handle, ctx.n_layers, rows = inputs
+    _, handle, _, rows, ctx.precision = inputs
     ctx.graph = graph_of(handle)  # alive until the backward pass
     ctx.save_for_backward(rows)
 
 
-def _backward_propagate(ctx: Any, grads: list[Tensor]) -> tuple[Tensor | None, None, None, None]:
+def _backward_propagate(ctx: Any, grads: list[Tensor]) -> tuple[Tensor | None, None, None, None, None]:
     (rows,) = ctx.saved_tensors
-    grad_x: Tensor = _propagate_backward(grads, ctx.graph.handle, rows)
-    return grad_x, None, None, None
+    grad_x: Tensor = _propagate_backward(grads, ctx.graph.handle, rows, ctx.precision)
+    return grad_x, None, None, None, None
 
 
 _propagate.register_autograd(_backward_propagate, setup_context=_setup_propagate)
@@ -277,14 +335,14 @@ _propagate.register_autograd(_backward_propagate, setup_context=_setup_propagate
 
 
 @torch.library.custom_op("pyrec::propagate_sum", mutates_args=(), device_types="cpu")
-def _propagate_sum(x: Tensor, graph: int, alpha: Tensor) -> Tensor:
+def _propagate_sum(x: Tensor, graph: int, alpha: Tensor, precision: str) -> Tensor:
     g = graph_of(graph)
     f = g.factors(x.dtype)
     weights: list[float] = alpha.tolist()
     _core.check_finite_rows(capsule(x), "x")
     total = x * weights[0]
     source, pre = x, f.scale
-    with _buffers(g, x, len(weights) - 2) as buffers:
+    with _buffers(g, x, len(weights) - 2, precision) as buffers:
         for k in range(1, len(weights)):
             target = buffers[k % len(buffers)] if k + 1 < len(weights) else None
             _sum_layer(g, f, source, target, pre, total, weights[k])
@@ -311,12 +369,14 @@ def _sum_layer(
 
 
 @_propagate_sum.register_fake
-def _(x: Tensor, graph: int, alpha: Tensor) -> Tensor:
+def _(x: Tensor, graph: int, alpha: Tensor, precision: str) -> Tensor:
     return torch.empty_like(x)
 
 
 @torch.library.custom_op("pyrec::propagate_sum_backward", mutates_args=(), device_types="cpu")
-def _propagate_sum_backward(grad: Tensor, x: Tensor, graph: int, alpha: Tensor) -> tuple[Tensor, Tensor]:
+def _propagate_sum_backward(
+    grad: Tensor, x: Tensor, graph: int, alpha: Tensor, precision: str
+) -> tuple[Tensor, Tensor]:
     """Gradients of x, sum_k alpha_k P_k with P_k = Â^k grad, and of alpha_k, <x, P_k>."""
     g = graph_of(graph)
     f = g.factors(grad.dtype)
@@ -326,7 +386,7 @@ def _propagate_sum_backward(grad: Tensor, x: Tensor, graph: int, alpha: Tensor) 
     grad_alpha = torch.empty_like(alpha)
     grad_alpha[0] = _inner(x, grad, None)
     source, pre = grad, f.scale
-    with _buffers(g, grad, len(weights) - 1) as buffers:
+    with _buffers(g, grad, len(weights) - 1, precision) as buffers:
         for k in range(1, len(weights)):
             target = buffers[k % len(buffers)]
             _sum_layer(g, f, source, target, pre, total, weights[k])
@@ -342,20 +402,20 @@ def _inner(x: Tensor, y: Tensor, row_scale: Tensor | None) -> float:
 
 
 @_propagate_sum_backward.register_fake
-def _(grad: Tensor, x: Tensor, graph: int, alpha: Tensor) -> tuple[Tensor, Tensor]:
+def _(grad: Tensor, x: Tensor, graph: int, alpha: Tensor, precision: str) -> tuple[Tensor, Tensor]:
     return torch.empty_like(x), torch.empty_like(alpha)
 
 
 def _setup_sum(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
-    x, handle, alpha = inputs
+    x, handle, alpha, ctx.precision = inputs
     ctx.graph = graph_of(handle)
     ctx.save_for_backward(x, alpha)
 
 
-def _backward_sum(ctx: Any, grad: Tensor) -> tuple[Tensor, None, Tensor]:
+def _backward_sum(ctx: Any, grad: Tensor) -> tuple[Tensor, None, Tensor, None]:
     x, alpha = ctx.saved_tensors
-    grad_x, grad_alpha = _propagate_sum_backward(grad, x, ctx.graph.handle, alpha)
-    return grad_x, None, grad_alpha
+    grad_x, grad_alpha = _propagate_sum_backward(grad, x, ctx.graph.handle, alpha, ctx.precision)
+    return grad_x, None, grad_alpha, None
 
 
 _propagate_sum.register_autograd(_backward_sum, setup_context=_setup_sum)

@@ -5,6 +5,8 @@ With ``layout=torch.sparse_coo`` this is how LightGCN-PyTorch and RecBole do it.
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
@@ -31,7 +33,44 @@ def normalised_adjacency(
     return torch.sparse_coo_tensor(indices, values, shape, is_coalesced=True, check_invariants=False)
 
 
-def propagate(x: Tensor, adjacency: Tensor, n_layers: int, rows: Tensor | None = None) -> list[Tensor]:
+def storage_scale(graph: Graph, dtype: torch.dtype = torch.float32) -> Tensor:
+    """What a layer is multiplied by before it is stored, (num_nodes, 1): D^-1/2, or 1 if it is weighted."""
+    if graph.weights is not None:
+        return torch.ones(graph.num_nodes, 1, dtype=dtype)
+    degree = graph.degree.double()
+    return torch.where(degree > 0, degree.rsqrt(), 0.0).to(dtype)[:, None]
+
+
+class _Stored(torch.autograd.Function):
+    """A layer read back from storage in bfloat16, and its gradient likewise."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, scale: Tensor) -> Tensor:
+        ctx.scale = scale
+        return _through_storage(x, scale)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
+        return _through_storage(grad, ctx.scale), None
+
+
+def _stored(x: Tensor, scale: Tensor) -> Tensor:
+    layer: Tensor = _Stored.apply(x, scale)  # type: ignore[no-untyped-call]
+    return layer
+
+
+def _through_storage(x: Tensor, scale: Tensor) -> Tensor:
+    stored = (x * scale).bfloat16().to(x.dtype)
+    return torch.where(scale > 0, stored / scale, 0.0)
+
+
+def propagate(
+    x: Tensor,
+    adjacency: Tensor,
+    n_layers: int,
+    rows: Tensor | None = None,
+    scale: Tensor | None = None,
+) -> list[Tensor]:
     """The embeddings of every layer.
 
     Args:
@@ -39,17 +78,25 @@ def propagate(x: Tensor, adjacency: Tensor, n_layers: int, rows: Tensor | None =
         adjacency: From `normalised_adjacency`, in x's dtype.
         n_layers: K.
         rows: (num_rows,) int64 to return, or None for all.
+        scale: `storage_scale` to store the layers between the first and the last in bfloat16, or None.
 
     Returns:
         K + 1 tensors, (num_rows, dim) or (num_nodes, dim).
     """
     layers = [x]
-    for _ in range(n_layers):
-        layers.append(torch.sparse.mm(adjacency, layers[-1]))
+    for k in range(1, n_layers + 1):
+        layer = torch.sparse.mm(adjacency, layers[-1])
+        layers.append(layer if scale is None or k == n_layers else _stored(layer, scale))
     return layers if rows is None else [layer[rows] for layer in layers]
 
 
-def propagate_sum(x: Tensor, adjacency: Tensor, alpha: Tensor) -> Tensor:
-    """sum_k alpha_k X_k, (num_nodes, dim); alpha: (K + 1,)."""
-    layers = propagate(x, adjacency, len(alpha) - 1)
+def propagate_sum(x: Tensor, adjacency: Tensor, alpha: Tensor, scale: Tensor | None = None) -> Tensor:
+    """sum_k alpha_k X_k, (num_nodes, dim); alpha: (K + 1,).
+
+    With ``scale`` (see `propagate`) X_{k+1} comes of X_k as stored, but X_k is added before it is stored.
+    """
+    layers, stored = [x], x
+    for _ in range(len(alpha) - 1):
+        layers.append(torch.sparse.mm(adjacency, stored))
+        stored = layers[-1] if scale is None else _stored(layers[-1], scale)
     return torch.stack(layers, dim=-1) @ alpha
