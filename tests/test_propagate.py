@@ -82,12 +82,14 @@ def test_sum_over_layers(graph, n_layers):
 def assert_close_as_stored(ours, expected):
     """As after the same roundings: equal up to float32's rounding, save where a sum is on the edge of two.
 
-    There a stored number is the next bfloat16, 2^-8 of it away, and what it is added to moves along.
+    There a stored number is the next bfloat16, 2^-8 of it away, and in its column all that it reaches moves:
+    one column may differ whole, and a few numbers of the others.
     """
-    scale = max(float(expected.detach().abs().max()), 1.0) if expected.numel() else 1.0
+    scale = max(float(expected.detach().abs().max()), 1.0)
     difference = (ours.double() - expected).abs().detach()
-    assert float((difference > 1e-5 * scale).double().mean() if len(difference) else 0) <= 0.02
-    assert float(difference.max() if difference.numel() else 0) <= 2**-8 * scale
+    moved = int((difference > 1e-6 * scale).sum())
+    assert moved <= len(difference) + 0.05 * difference.numel()
+    assert float(difference.max()) <= 2**-8 * scale
 
 
 def compare_stored(graph, dim, n_layers, rows):
@@ -122,7 +124,9 @@ def test_bf16_at_every_width(isa, dim, weighted):
     torch.manual_seed(dim)
     graph = random_graph(40, 30, 0.2)
     if weighted:
-        graph = Graph(graph.indptr, graph.indices, 40, 30, 0.5 + torch.rand(graph.num_edges))
+        nodes = torch.repeat_interleave(torch.arange(graph.num_nodes), graph.degree)
+        weights = 0.5 + (nodes * graph.indices) % 7 / 7
+        graph = Graph(graph.indptr, graph.indices, 40, 30, weights)
     for rows in (None, torch.randperm(graph.num_nodes)[:20]):
         compare_stored(graph, dim, 3, rows)
 
