@@ -37,6 +37,17 @@ def test_it_beats_popularity_clearly_on_the_generated_data():
 
 
 @pytest.mark.parametrize("combine", COMBINES)
+def test_bf16_layers_learn_what_float32_ones_do(split, combine):
+    train, test = split
+    recall = {}
+    for precision in ("fp32", "bf16"):
+        model = LightGCN(**SMALL | {"epochs": 25}, combine=combine, precision=precision).fit(train)
+        assert model.network_.embedding.dtype == model.user_vectors_.dtype == torch.float32
+        recall[precision] = evaluate(model, test, 20)["recall@20"]
+    assert recall["bf16"] == pytest.approx(recall["fp32"], rel=0.05)
+
+
+@pytest.mark.parametrize("combine", COMBINES)
 def test_layer_weights_start_uniform_and_are_learned(split, combine):
     model = LightGCN(**SMALL, combine=combine).fit(split[0])
     if combine == "mean":
