@@ -147,6 +147,7 @@ def test_bf16_of_any_graph(graph, n_layers, data):
 
 @pytest.mark.parametrize("n_layers", [0, 1, 2, 4])
 def test_bf16_sum_over_layers(isa, n_layers):
+    torch.manual_seed(n_layers)
     graph = random_graph(40, 30, 0.2)
     x = torch.randn(graph.num_nodes, 20, requires_grad=True)
     alpha = torch.rand(n_layers + 1, requires_grad=True)
@@ -161,7 +162,10 @@ def test_bf16_sum_over_layers(isa, n_layers):
     mine = gradients([ours], [x, alpha], [grad.float()])
     # The matrix is symmetric: the gradient of X_0 is the same sum of the gradient's own layers.
     assert_close_as_stored(mine[0], reference.propagate_sum(grad, adjacency, wide_alpha, scale))
-    assert_within(mine, gradients([exact], [wide, wide_alpha], [grad]), 0.01)
+    theirs = gradients([exact], [wide, wide_alpha], [grad])
+    assert_within(mine[:1], theirs[:1], 0.01)
+    products = float(wide.detach().norm() * grad.norm())  # the inner products may cancel, their roundings not
+    assert float((mine[1] - theirs[1]).abs().max()) <= 2**-8 * products
 
 
 def test_stored_numbers_are_the_nearest_bf16(isa):
