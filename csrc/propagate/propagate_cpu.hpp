@@ -24,7 +24,7 @@ struct edge_span {
   const int32_t* source;
   const T* weight;
   int64_t count;
-  int64_t readable;  // ids that may be read from source on, for the prefetch beyond this row
+  int64_t fetched;  // edges from the first on whose successor `prefetch_distance` further is to be fetched
 };
 
 // Columns [column, column + vectors * width) of a row; the last vector has `tail` lanes when Partial.
@@ -77,8 +77,7 @@ template <edge_factor Factor, class T, class X, class Out, class Block, int Vect
 PYREC_INLINE void accumulate(const propagate_args<T, X, Out>& a, const edge_span<T>& edges,
                              const Block& block, vec<T> (&acc)[Vectors]) {
   for (int64_t e = 0; e < edges.count; ++e) {
-    const int64_t ahead = e + prefetch_distance < edges.readable ? e + prefetch_distance : edges.readable - 1;
-    block.prefetch(a.x + int64_t{edges.source[ahead]} * a.dim);
+    if (e < edges.fetched) block.prefetch(a.x + int64_t{edges.source[e + prefetch_distance]} * a.dim);
     const X* row = a.x + int64_t{edges.source[e]} * a.dim;
     if constexpr (Factor == edge_factor::one) {
       block.add(row, [](vec<T> value) { return value; }, acc);
@@ -87,6 +86,15 @@ PYREC_INLINE void accumulate(const propagate_args<T, X, Out>& a, const edge_span
       block.add(row, [factor](vec<T> value) { return broadcast(factor) * value; }, acc);
     }
   }
+}
+
+// The first sources of a row.
+template <class T, class X, class Out, class Block>
+PYREC_INLINE void prefetch_row(const propagate_args<T, X, Out>& a, int64_t node, const Block& block) {
+  const int64_t begin = a.indptr[node];
+  const int64_t end = a.indptr[node + 1];
+  const int64_t last = begin + prefetch_distance < end ? begin + prefetch_distance : end;
+  for (int64_t e = begin; e < last; ++e) block.prefetch(a.x + int64_t{a.indices[e]} * a.dim);
 }
 
 // The edges whose source has a slot, a bounded number at a time, without a branch an edge.
@@ -104,7 +112,7 @@ PYREC_INLINE void accumulate_slots(const propagate_args<T, X, Out>& a, int64_t b
       if constexpr (Factor == edge_factor::weight) weights[count] = a.weights[e];
       count += slot >= 0;
     }
-    accumulate<Factor>(a, edge_span<T>{slots, weights, count, count}, block, acc);
+    accumulate<Factor>(a, edge_span<T>{slots, weights, count, 0}, block, acc);
   }
 }
 
@@ -155,9 +163,12 @@ void propagate_block(const propagate_args<T, X, Out>& a, int64_t first, int64_t 
     } else if (!a.half_source && a.slot != nullptr) {
       accumulate_slots<Factor>(a, begin, end, block, acc);
     } else {
+      // All rows: the edges go on behind this row's. Chosen rows: the next one's are somewhere else.
+      if (a.rows != nullptr && i + 1 < last) prefetch_row(a, a.rows[i + 1], block);
+      const int64_t behind = a.rows != nullptr ? end : a.num_edges;
       const T* weights = Factor == edge_factor::weight ? a.weights + begin : nullptr;
-      accumulate<Factor>(a, edge_span<T>{a.indices + begin, weights, end - begin, a.num_edges - begin}, block,
-                         acc);
+      const edge_span<T> edges{a.indices + begin, weights, end - begin, behind - begin - prefetch_distance};
+      accumulate<Factor>(a, edges, block, acc);
     }
     if constexpr (propagate_args<T, X, Out>::half_source) block.in_order(acc);
     finish_row(a, node, i, block, acc);
