@@ -72,7 +72,7 @@ def torchmetrics(problem):
             return [[torch.nan] * len(kinds)] * len(CUTOFFS)
         missed = truth[~torch.isin(truth, ids[user])]
         target = torch.cat([torch.isin(ids[user], truth), torch.ones(len(missed), dtype=torch.bool)])
-        scores = -torch.arange(len(target), dtype=torch.float32)
+        scores = torch.arange(len(target), 0, -1, dtype=torch.float32)  # above 0, or they do not count
         return [[float(kind(scores, target, top_k=k)) for kind in kinds] for k in CUTOFFS]
 
     return lambda: torch.tensor([of(user) for user in range(TORCHMETRICS_USERS)], dtype=torch.float64)
