@@ -82,7 +82,9 @@ def lightgcn_pytorch(p):
             for at, user in enumerate(batch):
                 scores[at, torch.from_numpy(rows[user]).long()] = -(1 << 10)
             ids = torch.topk(scores, K).indices.numpy()
-            hits = np.array([[item in set(truth[u]) for item in row] for u, row in zip(batch, ids, strict=True)])
+            hits = np.array(
+                [[item in set(truth[u]) for item in row] for u, row in zip(batch, ids, strict=True)]
+            )
             recalls.append(_metrics(hits, [len(truth[u]) for u in batch]))
         return torch.from_numpy(np.concatenate(recalls))
 

@@ -24,7 +24,9 @@ def arrays():
     test = gowalla()[1]
     indptr, indices = torch.as_tensor(test.indptr), torch.as_tensor(test.items)
     generator = torch.Generator().manual_seed(0)
-    order = torch.randint(test.num_items, (test.num_users, max(CUTOFFS)), generator=generator, dtype=torch.int32)
+    order = torch.randint(
+        test.num_items, (test.num_users, max(CUTOFFS)), generator=generator, dtype=torch.int32
+    )
     ids = (order[:, :1] + 1009 * torch.arange(max(CUTOFFS), dtype=torch.int32)) % test.num_items  # distinct
     place = indptr[:-1, None] + torch.arange(0, max(CUTOFFS), 8)
     hits = torch.where(place < indptr[1:, None], indices[place.clamp(max=len(indices) - 1)], ids[:, ::8])

@@ -27,7 +27,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Parametrises ``race`` and ``contender`` by the module's ``races(scale_max)``."""
-    if "contender" not in metafunc.fixturenames:
+    if "race" not in metafunc.fixturenames:
         return
     quick = metafunc.config.getoption("--quick")
     races = metafunc.module.races(metafunc.config.getoption("--scale-max"))
@@ -81,4 +81,6 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
         (ours, median), *others = entries.items()
         terminalreporter.write_line(f"{race}: {ours} {1e3 * median:.2f} ms")
         for name, other in others:
-            terminalreporter.write_line(f"    {other / median:7.2f}x faster than {name} ({1e3 * other:.2f} ms)")
+            terminalreporter.write_line(
+                f"    {other / median:7.2f}x faster than {name} ({1e3 * other:.2f} ms)"
+            )

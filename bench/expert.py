@@ -68,6 +68,7 @@ class Products:
         self.slot_indices = torch.empty_like(self.indices)
 
     def all(self, z: Tensor) -> Tensor:
+        """A Z, (num_nodes, dim)."""
         return _bag(self.indices, z, self.indptr)
 
     def some(self, z: Tensor, rows: Tensor) -> Tensor:

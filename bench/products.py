@@ -30,6 +30,7 @@ class Product:
     kept_bytes: int
 
     def __call__(self) -> Tensor:
+        """The product."""
         return self.run()
 
 
@@ -97,13 +98,13 @@ def scipy(graph: Graph, x: Tensor) -> Product:
 
 
 def dgl(graph: Graph, x: Tensor) -> Product:
-    library = pytest.importorskip("dgl", reason="dgl is not installed, or not for this torch", exc_type=Exception)
+    library = pytest.importorskip(
+        "dgl", reason="dgl is not installed, or not for this torch", exc_type=Exception
+    )
     scale = _scale(graph)[:, None]
     parts = (graph.indptr.int(), graph.indices, torch.empty(0, dtype=torch.int32))
     theirs = library.graph(("csc", parts), num_nodes=graph.num_nodes)
-    return Product(
-        lambda: library.ops.copy_u_sum(theirs, x * scale).mul_(scale), _nbytes(*parts[:2], scale)
-    )
+    return Product(lambda: library.ops.copy_u_sum(theirs, x * scale).mul_(scale), _nbytes(*parts[:2], scale))
 
 
 PRODUCTS = {

@@ -38,12 +38,12 @@ class Race:
         contenders: Ours first. Each takes the problem, prepares, and returns what a round calls. It may skip
             itself by ``pytest.skip`` or ``pytest.importorskip``.
         check: Compares a rival's answer with ours (theirs, ours); None where answers are not comparable.
-        proofs: Calls whose answers are compared: more than one where a call changes a state.
+        proofs: Calls whose answers are compared, and which warm up: more than one where a call changes a state.
         rounds: Rounds of each contender, unless it has used up ``seconds``.
         seconds: Time after which a contender runs no further round; the first always runs.
         scale: By contender: the whole is that many times the part it runs.
         quick: Whether the race belongs to the quick selection.
-        memory: Whether to measure the bytes that a call needs besides the operand.
+        memory: Whether to measure the bytes that a call allocates, besides those it keeps (``kept_bytes``).
         info: More to keep in the results.
     """
 
@@ -79,9 +79,11 @@ class ReplayClock:
         self.now = 0.0
 
     def __call__(self) -> float:
+        """Seconds."""
         return self.now
 
     def advance(self, seconds: float) -> None:
+        """Lets that much time pass."""
         self.now += seconds
 
 
@@ -113,8 +115,9 @@ def run(race: Race) -> dict[str, Outcome]:
     outcomes = {name: Outcome() for name in race.contenders}
     with _lenient():
         calls = _prepare(race, outcomes)
-        for name in calls if race.memory else ():
-            outcomes[name].bytes = _bytes_of(calls[name])
+        for name, call in calls.items() if race.memory else ():
+            grown = growth(call)
+            outcomes[name].bytes = None if grown is None else call.kept_bytes + grown
         _take_turns(race, calls, outcomes)
     return outcomes
 
@@ -174,8 +177,8 @@ def _lenient() -> Iterator[None]:
             gc.enable()
 
 
-def _bytes_of(call: Call) -> int | None:
-    """The arrays that a call keeps (``kept_bytes``) and the peak of what it allocates; None off Linux."""
+def growth(call: Call) -> int | None:
+    """The bytes that the process grew by at the peak of a call; None where Linux does not tell."""
     reset, status = Path("/proc/self/clear_refs"), Path("/proc/self/status")
     try:
         reset.write_text("5")  # the peak becomes what is in use
@@ -185,7 +188,7 @@ def _bytes_of(call: Call) -> int | None:
     answer = call()
     grown = _kilobytes(status, "VmHWM") - before
     del answer
-    return call.kept_bytes + 1024 * max(grown, 0)
+    return 1024 * max(grown, 0)
 
 
 def _kilobytes(status: Path, name: str) -> int:

@@ -49,12 +49,13 @@ class Result:
 
 @dataclass(frozen=True)
 class Run:
-    """What one JSON file says."""
+    """What one JSON file says; ``memory`` is the peak of training, in units of what it cannot do without."""
 
     machine: dict[str, Any]
     date: str
     commit: str
     results: list[Result]
+    memory: dict[str, float]
 
     @property
     def heading(self) -> str:
@@ -82,7 +83,10 @@ def read(path: Path) -> Run:
             races.setdefault(bench["extra_info"]["race"], []).append(bench)
     results = [_result(name, benches) for name, benches in races.items()]
     commit = (data.get("commit_info") or {}).get("id") or "unknown"
-    return Run(data["machine_info"], data["datetime"][:10], commit[:10], [r for r in results if r.rivals])
+    extras = [bench["extra_info"] for bench in data["benchmarks"]]
+    memory = {extra["memory"]: extra["bytes"] / extra["floor"] for extra in extras if "memory" in extra}
+    raced = [result for result in results if result.rivals]
+    return Run(data["machine_info"], data["datetime"][:10], commit[:10], raced, memory)
 
 
 def _result(name: str, benches: list[dict[str, Any]]) -> Result:
@@ -123,6 +127,9 @@ def section(runs: list[Run], picture: str | None) -> str:
         first.heading,
         table([result for result in first.results if not (picture and result.info["work"] == "scale")]),
     ]
+    if first.memory:
+        peaks = ", ".join(f"{name} {ratio:.2f}x" for name, ratio in first.memory.items())
+        text.append(f"Peak memory of training on gowalla, in units of what it cannot do without: {peaks}.")
     text += [f"With {run.machine['isa']}: {_ratios(run)}." for run in runs[1:]]
     if picture:
         text.append(f"![Time and bytes an edge against the number of edges]({picture})")
@@ -143,6 +150,7 @@ def keep(runs: list[Run], folder: Path) -> Path:
             "isa": run.machine["isa"],
             "threads": run.machine["threads"],
             "versions": run.machine["versions"],
+            "memory": run.memory,
             "races": [
                 {"race": r.name, **r.info, "ours": vars(r.ours), "rivals": [vars(e) for e in r.rivals]}
                 for r in run.results
@@ -169,12 +177,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench.report", description=__doc__)
     parser.add_argument("results", type=Path, nargs="+", help="files of pytest's --benchmark-json")
     parser.add_argument("--readme", type=Path, default=ROOT / "README.md", help="file to rewrite")
-    parser.add_argument("--folder", type=Path, default=ROOT / "bench" / "results", help="where results are kept")
+    parser.add_argument(
+        "--folder", type=Path, default=ROOT / "bench" / "results", help="where results are kept"
+    )
     parser.add_argument("--print", action="store_true", help="only print the table")
     options = parser.parse_args()
     runs = [read(path) for path in options.results]
     if not runs[0].results:
-        raise SystemExit(f"{options.results[0]} holds no race; write it with pytest bench/ --benchmark-json=FILE")
+        raise SystemExit(
+            f"{options.results[0]} holds no race; write it with pytest bench/ --benchmark-json=FILE"
+        )
     if options.print:
         print("\n\n".join(f"{run.heading}\n\n{table(run.results)}" for run in runs))
         return

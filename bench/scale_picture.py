@@ -45,7 +45,9 @@ def draw(curve: list[Result], path: Path, machine: str) -> None:
 def _name_rivals(axes, edges: list[int], rivals: list[Entry]) -> None:
     for n, rival in zip(edges, rivals, strict=True):
         place = (n, 1e9 * rival.median / n)
-        axes.annotate(rival.name, place, (0, 7), textcoords="offset points", ha="center", fontsize=7, color=GREY)
+        axes.annotate(
+            rival.name, place, (0, 7), textcoords="offset points", ha="center", fontsize=7, color=GREY
+        )
 
 
 def _dress(axes, unit: str, title: str) -> None:

@@ -55,7 +55,9 @@ def torch_batches(p: Problem, batch_size: int = 1_024) -> Callable[[], Lists]:
 
 
 def implicit(p: Problem) -> Callable[[], Lists]:
-    library = pytest.importorskip("implicit.cpu.topk", reason="implicit is not installed", exc_type=ImportError)
+    library = pytest.importorskip(
+        "implicit.cpu.topk", reason="implicit is not installed", exc_type=ImportError
+    )
     shape = (len(p.queries), len(p.items))
     parts = (np.ones(len(p.seen), np.float32), p.seen.numpy(), p.indptr.numpy().astype(np.int32))
     seen, queries, items = csr_matrix(parts, shape=shape), p.queries.numpy(), p.items.numpy()

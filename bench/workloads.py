@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -78,10 +79,7 @@ def power_law_graph(num_edges: int, seed: int = 0) -> Graph:
     ends = np.cumsum(degree)
     cuts = np.searchsorted(ends, np.arange(PIECE, ends[-1], PIECE))
     bounds = np.unique(np.concatenate([[0], cuts, [num_users]]))
-    pieces = [
-        _draw(rng, np.arange(low, high), degree[low:high], numbering)
-        for low, high in zip(bounds[:-1], bounds[1:], strict=True)
-    ]
+    pieces = [_draw(rng, np.arange(low, high), degree[low:high], numbering) for low, high in pairwise(bounds)]
     users, items = (torch.from_numpy(np.concatenate(part)) for part in zip(*pieces, strict=True))
     return Graph.from_edges(users, items, num_users, num_items)
 
@@ -92,7 +90,10 @@ def _degrees(rng: np.random.Generator, num_users: int, draws: int) -> NDArray[np
 
 
 def _draw(
-    rng: np.random.Generator, users: NDArray[np.int64], degree: NDArray[np.int64], numbering: NDArray[np.int32]
+    rng: np.random.Generator,
+    users: NDArray[np.int64],
+    degree: NDArray[np.int64],
+    numbering: NDArray[np.int32],
 ) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
     """The distinct pairs of a few users, sorted; ranks come from the inverse of (r / M)^(1 - exponent)."""
     num_items = len(numbering)
