@@ -22,7 +22,6 @@ from pyrec.graph import Graph
 GOWALLA_USERS, GOWALLA_ITEMS, GOWALLA_DEGREE = 29_858, 40_981, 27.13
 ML100K_USERS, ML100K_ITEMS, ML100K_DEGREE = 943, 1_682, 46.0
 USER_DEGREE, ITEM_DEGREE = 27, 20  # mean degrees of the generated graphs, gowalla's
-ITEM_EXPONENT = 0.8  # an item of popularity rank r is drawn in proportion to r^-0.8
 PIECE = 1 << 22
 
 Split = tuple[Interactions, Interactions]
@@ -68,8 +67,8 @@ def movielens_graph() -> Graph:
 def power_law_graph(num_edges: int, seed: int = 0) -> Graph:
     """A graph of about that many edges (twice its interactions), power laws on both sides.
 
-    Users draw 1 + Pareto(2) times a constant items, at most 1,000 times the least; repeats are merged, and so
-    that the number comes out nearly right, 10 % more are drawn. Items are numbered at random.
+    Users draw 1 + Pareto(2) times a constant items, at most 1,000 times the least, and an item in proportion to
+    its rank^-0.8. Repeats are merged, so 10 % more are drawn than wanted. Items are numbered at random.
     """
     rng = np.random.default_rng(seed)
     draws = int(1.1 * num_edges / 2)
@@ -95,13 +94,15 @@ def _draw(
     degree: NDArray[np.int64],
     numbering: NDArray[np.int32],
 ) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-    """The distinct pairs of a few users, sorted; ranks come from the inverse of (r / M)^(1 - exponent)."""
+    """The distinct pairs of a few users, sorted; a rank r of M with density r^-0.8 is M u^5, u uniform."""
     num_items = len(numbering)
-    rank = rng.random(int(degree.sum())) ** (1 / (1 - ITEM_EXPONENT)) * num_items
-    key = np.repeat(users, degree) * num_items + numbering[rank.astype(np.int32)]
-    key.sort()
-    key = key[np.concatenate([[True], key[1:] != key[:-1]])]
-    return (key // num_items).astype(np.int32), (key % num_items).astype(np.int32)
+    uniform = rng.random(int(degree.sum()))
+    rank = np.square(np.square(uniform)) * uniform * num_items
+    owner = np.repeat(users * num_items, degree)
+    key = owner + numbering[rank.astype(np.int32)]
+    key.sort()  # which leaves each user's keys where they are
+    new = np.concatenate([[True], key[1:] != key[:-1]])
+    return np.repeat(users.astype(np.int32), degree)[new], (key - owner)[new].astype(np.int32)
 
 
 def embeddings(num_rows: int, dim: int, dtype: torch.dtype = torch.float32, seed: int = 0) -> Tensor:
