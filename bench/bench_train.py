@@ -80,9 +80,11 @@ def lightgcn_pytorch_step(p):
 
 def attention_in_torch(p):
     """LightGCN-PyTorch's way with the attention of plain torch in place of the mean."""
-    torch_layers = make_trainer(p.graph, "attention").network.combine
-    table = p.table.clone().requires_grad_()
-    parameters = [torch_layers.weight, torch_layers.bias, torch_layers.vector]
+    network = make_trainer(
+        p.graph, "attention"
+    ).network  # its table is drawn after the attention's parameters
+    table = network.embedding.detach().clone().requires_grad_()
+    parameters = [network.combine.weight, network.combine.bias, network.combine.vector]
     optimizer = torch.optim.Adam([table, *parameters], lr=RATE)
     adjacency, batches = normalised_adjacency(p.graph), turns(p)
 
