@@ -6,6 +6,7 @@ is a row of pytest-benchmark: its test replays the rounds measured here on a clo
 
 from __future__ import annotations
 
+import ctypes
 import gc
 import time
 import warnings
@@ -180,6 +181,10 @@ def _lenient() -> Iterator[None]:
 def growth(call: Call) -> int | None:
     """The bytes that the process grew by at the peak of a call; None where Linux does not tell."""
     reset, status = Path("/proc/self/clear_refs"), Path("/proc/self/status")
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim is None:  # memory that was freed, but kept, would hide what a call takes
+        return None
+    trim(0)
     try:
         reset.write_text("5")  # the peak becomes what is in use
     except OSError:
