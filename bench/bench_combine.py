@@ -7,8 +7,10 @@ gradient of W and for that of the row: 4 products of 1.16 G multiply-adds, 36 ms
 cycle at 4 GHz. Self-attention: 2 products a row forward and 6 backward, 5 a node: 10.7 G, 83 ms.
 """
 
-import pytest
+from functools import partial
+
 import torch
+from race import Race, row
 from workloads import GOWALLA_ITEMS, GOWALLA_USERS, embeddings
 
 from pyrec.ops import combine as ops
@@ -22,9 +24,12 @@ SHAPES = {
 }
 
 
-@pytest.fixture(scope="module")
-def layers():
-    return [embeddings(NUM_ROWS, DIM, seed=layer).requires_grad_() for layer in range(NUM_LAYERS)]
+def problem(kind):
+    """Layers, parameters and the gradient of the result."""
+    layers = [embeddings(NUM_ROWS, DIM, seed=layer).requires_grad_() for layer in range(NUM_LAYERS)]
+    generator = torch.Generator().manual_seed(7)
+    parameters = [(0.2 * torch.randn(shape, generator=generator)).requires_grad_() for shape in SHAPES[kind]]
+    return layers, parameters, embeddings(NUM_ROWS, DIM, seed=9)
 
 
 def forward(kind, module, layers, parameters):
@@ -38,21 +43,57 @@ def forward(kind, module, layers, parameters):
     return pooled[0] if isinstance(pooled, tuple) else pooled
 
 
-def step(kind, module, layers, parameters, grad):
-    """Forward and backward: E and the gradients of layers and parameters."""
-    pooled = forward(kind, module, layers, parameters)
-    return [pooled, *torch.autograd.grad(pooled, [*layers, *parameters], grad)]
+def both_ways(function):
+    """A contender: ``function(layers, parameters)``, then the gradients of layers and parameters."""
+
+    def make(problem):
+        layers, parameters, grad = problem
+
+        def run():
+            pooled = function(layers, parameters)
+            return [pooled.detach(), *torch.autograd.grad(pooled, [*layers, *parameters], grad)]
+
+        return run
+
+    return make
 
 
-@pytest.mark.parametrize("name", ["pyrec", "torch"])
-@pytest.mark.parametrize("kind", list(SHAPES))
-def bench_forward_and_backward(benchmark, layers, kind, name):
-    benchmark.group = f"combine {kind}, forward and backward, 70,839 x 64, 4 layers, fp32"
-    generator = torch.Generator().manual_seed(7)
-    parameters = [(0.2 * torch.randn(shape, generator=generator)).requires_grad_() for shape in SHAPES[kind]]
-    grad = embeddings(NUM_ROWS, DIM, seed=9)
-    problem = (layers, parameters, grad)
-    for a, b in zip(step(kind, ops, *problem), step(kind, reference, *problem), strict=True):
-        torch.testing.assert_close(a, b, rtol=1e-3, atol=1e-4 * float(b.detach().abs().max()))
-    module = ops if name == "pyrec" else reference
-    benchmark.pedantic(step, args=(kind, module, *problem), rounds=10, warmup_rounds=2)
+def compiled(kind):
+    """Torch's compiler on the reference; compiled in this process, so that no other is left on the cores."""
+
+    def make(problem):
+        torch._inductor.config.compile_threads = 1
+        torch._dynamo.reset()
+        function = torch.compile(partial(forward, kind, reference), dynamic=False)
+        return both_ways(function)(problem)
+
+    return make
+
+
+def same(theirs, ours):
+    for a, b in zip(theirs, ours, strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-3, atol=1e-4 * float(b.abs().max()))
+
+
+def race(kind):
+    return Race(
+        group=f"combine {kind}, forward and backward, 70,839 x 64, 4 layers, fp32",
+        problem=partial(problem, kind),
+        contenders={
+            "pyrec": both_ways(partial(forward, kind, ops)),
+            "torch.compile": compiled(kind),
+            "torch": both_ways(partial(forward, kind, reference)),
+        },
+        check=same,
+        rounds=9,
+        quick=kind == "attention",
+        info={"work": f"combine {kind}", "rows": NUM_ROWS, "dim": DIM, "dtype": "float32"},
+    )
+
+
+def races(scale_max):  # noqa: ARG001
+    return [race(kind) for kind in SHAPES]
+
+
+def bench_combine(benchmark, race, contender):
+    row(benchmark, race, contender)

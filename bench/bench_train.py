@@ -1,55 +1,196 @@
-"""One training step on gowalla: 3 layers, d 64, batch 2,048, BPR, the mean over the layers, Adam.
+"""Training on gowalla and ml-100k: 3 layers, d 64, batch 2,048, BPR, Adam; a step, and an epoch.
 
-Floor: of the six products of a step, four are over all edges (415 MB gathered each), the last forward and the
-first backward one over the edges of some 5,500 rows; Adam reads four tables of 18 MB and writes three.
+Floor of a step on gowalla: of its six products, four are over all edges (415 MB gathered each), the last forward
+and the first backward one over the edges of some 5,500 rows; Adam reads four tables of 18 MB and writes three.
+An epoch is 396 steps and their samples; all are timed on a part of the steps and scaled, so that rounds
+stay short enough to take turns.
 """
 
+from functools import partial
+from types import SimpleNamespace
+
+import numpy as np
 import pytest
 import torch
-from workloads import gowalla_graph
+from expert import ExpertTrainer
+from expert import Sampler as NumpySampler
+from race import Race, row
+from workloads import gowalla, gowalla_graph, movielens_graph
 
 from pyrec.models.combine import make_combine
 from pyrec.models.network import LightGCNNetwork
+from pyrec.reference import combine as reference_combine
 from pyrec.reference import train as reference
 from pyrec.reference.propagate import normalised_adjacency
+from pyrec.reference.sample import uniform_users
 from pyrec.train import Settings, Trainer
 
-GROUP = "training step, gowalla, 3 layers, d 64, batch 2,048"
 DIM, N_LAYERS, BATCH, REG, RATE = 64, 3, 2048, 1e-4, 1e-3
+PART, SLOW_PART = 20, 4  # steps of an epoch that are timed
 SETTINGS = Settings(
     loss="bpr", batch_size=BATCH, learning_rate=RATE, reg=REG, temperature=0.2, num_negatives=None, seed=0
 )
 
 
-def make_trainer(combine: str = "mean") -> Trainer:
-    graph = gowalla_graph()
+def make_trainer(graph, combine="mean"):
     generator = torch.Generator().manual_seed(0)
     layers = make_combine(combine, N_LAYERS, DIM, generator=generator)
     network = LightGCNNetwork(graph.num_nodes, DIM, N_LAYERS, layers, generator)
     return Trainer(network, graph, SETTINGS)
 
 
-@pytest.mark.benchmark(group=GROUP)
-@pytest.mark.parametrize("combine", ["mean", "attention"])
-def bench_pyrec(benchmark, combine):
-    trainer = make_trainer(combine)
-    starts = iter(range(0, trainer.sampler.num_samples, BATCH))
-    benchmark.pedantic(
-        lambda: trainer.step(trainer.batch(0, next(starts), BATCH)), rounds=20, warmup_rounds=3
+def problem(make_graph):
+    """The graph, where training starts, and an epoch's batches of triples, which all train on in turn."""
+    trainer = make_trainer(make_graph())
+    triples = trainer.sampler.sample(0, 0)
+    users, positives, negatives = triples.users, triples.positives, triples.negatives.flatten()
+    whole = torch.stack([users, positives, negatives]).long()
+    table = trainer.network.embedding.detach().clone()
+    return SimpleNamespace(graph=trainer.graph, table=table, batches=whole.split(BATCH, 1)[:-1])
+
+
+def turns(p):
+    """The batches of a problem, over and over."""
+    return (p.batches[at % len(p.batches)] for at in range(10**9))
+
+
+def pyrec(p, combine="mean"):
+    """A batch is sampled within the step; the rivals' are ready."""
+    trainer = make_trainer(p.graph, combine)
+    firsts = (BATCH * (at % len(p.batches)) for at in range(10**9))
+    return lambda: trainer.step(trainer.batch(0, next(firsts), BATCH))
+
+
+def expert(p):
+    trainer, batches = ExpertTrainer(p.graph, p.table, N_LAYERS, REG, RATE), turns(p)
+    return lambda: trainer.step(next(batches))
+
+
+def lightgcn_pytorch(p):
+    step, batches = lightgcn_pytorch_step(p), turns(p)
+    return lambda: step(next(batches))
+
+
+def lightgcn_pytorch_step(p):
+    table = p.table.clone().requires_grad_()
+    adjacency = normalised_adjacency(p.graph)
+    optimizer = torch.optim.Adam([table], lr=RATE)
+    rest = (p.graph.num_users, REG)
+    return lambda triples: reference.step(optimizer, table, adjacency, N_LAYERS, triples.unbind(0), *rest)
+
+
+def attention_in_torch(p):
+    """LightGCN-PyTorch's way with the attention of plain torch in place of the mean."""
+    network = make_trainer(
+        p.graph, "attention"
+    ).network  # its table is drawn after the attention's parameters
+    table = network.embedding.detach().clone().requires_grad_()
+    parameters = [network.combine.weight, network.combine.bias, network.combine.vector]
+    optimizer = torch.optim.Adam([table, *parameters], lr=RATE)
+    adjacency, batches = normalised_adjacency(p.graph), turns(p)
+
+    def combine(layers):
+        return reference_combine.combine_attention(layers, *parameters)[0]
+
+    def run():
+        optimizer.zero_grad()
+        triples = next(batches).unbind(0)
+        loss = reference.loss(table, adjacency, N_LAYERS, combine, triples, p.graph.num_users, REG)
+        loss.backward()
+        optimizer.step()
+        return loss.item()
+
+    return run
+
+
+def same_loss(theirs, ours):
+    assert theirs == pytest.approx(ours, rel=2e-5)
+
+
+def step_race(name, make_graph, contenders, combine="mean", check=same_loss, quick=False):
+    return Race(
+        group=f"training step, {combine}, {name}, {N_LAYERS} layers, d {DIM}, batch {BATCH:,}",
+        problem=partial(problem, make_graph),
+        contenders=contenders,
+        check=check,
+        proofs=4,
+        rounds=20,
+        quick=quick,
+        info={"work": f"training step, {combine}", "data": name, "dim": DIM, "dtype": "float32"},
     )
 
 
-@pytest.mark.benchmark(group=GROUP)
-def bench_lightgcn_pytorch(benchmark):
-    trainer = make_trainer()
-    first = trainer.batch(0, 0, BATCH)
-    triples = tuple(ids.flatten().long() for ids in first.triples)
-    table = trainer.network.embedding.detach().clone().requires_grad_()
-    adjacency = normalised_adjacency(trainer.graph)
-    optimizer = torch.optim.Adam([table], lr=RATE)
-    problem = (table, adjacency, N_LAYERS)
-    rest = (triples, trainer.graph.num_users, REG)
-    theirs = float(reference.loss(*problem, reference.mean, *rest).detach())
-    ours = trainer.loss(first, trainer.network(trainer.graph, first.rows)).item()
-    assert ours == pytest.approx(theirs, rel=1e-5)
-    benchmark.pedantic(reference.step, args=(optimizer, *problem, *rest), rounds=5, warmup_rounds=1)
+# An epoch ----------------------------------------------------------------------------------------------
+
+
+def pyrec_epoch(p):
+    trainer = make_trainer(p.graph)
+
+    def run():
+        for at in range(PART):
+            trainer.step(trainer.batch(0, BATCH * at, BATCH))
+
+    return run
+
+
+def expert_epoch(p):
+    trainer = ExpertTrainer(p.graph, p.table, N_LAYERS, REG, RATE)
+    sampler = NumpySampler(gowalla()[0], seed=0)
+
+    def run():
+        for triples in sampler.epoch(PART * BATCH).split(BATCH, 1):
+            trainer.step(triples)
+
+    return run
+
+
+def lightgcn_pytorch_epoch(p):
+    step, train, rng = lightgcn_pytorch_step(p), gowalla()[0], np.random.default_rng(0)
+    items = train.items[: SLOW_PART * BATCH]  # as many are drawn as this is long
+    indptr = np.minimum(train.indptr, len(items))
+
+    def run():
+        triples = torch.from_numpy(uniform_users(indptr, items, train.num_items, rng).T.copy())
+        for batch in triples.split(BATCH, 1):
+            step(batch)
+
+    return run
+
+
+def epoch_race():
+    steps = len(gowalla()[0]) / BATCH
+    return Race(
+        group=f"training epoch, mean, gowalla, {N_LAYERS} layers, d {DIM}, batch {BATCH:,}",
+        problem=partial(problem, gowalla_graph),
+        contenders={
+            "pyrec": pyrec_epoch,
+            "expert's torch": expert_epoch,
+            "LightGCN-PyTorch's way": lightgcn_pytorch_epoch,
+        },
+        proofs=0,  # the steps are those compared above; the samples differ
+        rounds=3,
+        seconds=8.0,
+        scale={
+            "pyrec": steps / PART,
+            "expert's torch": steps / PART,
+            "LightGCN-PyTorch's way": steps / SLOW_PART,
+        },
+        info={"work": "training epoch", "dim": DIM, "dtype": "float32"},
+    )
+
+
+def races(scale_max):  # noqa: ARG001
+    mean = {"pyrec": pyrec, "expert's torch": expert, "LightGCN-PyTorch's way": lightgcn_pytorch}
+    attention = {"pyrec": partial(pyrec, combine="attention"), "LightGCN-PyTorch's way": attention_in_torch}
+    cost = {"pyrec, attention": partial(pyrec, combine="attention"), "pyrec, mean": pyrec}
+    return [
+        step_race("gowalla", gowalla_graph, mean, quick=True),
+        step_race("ml-100k", movielens_graph, mean),
+        step_race("gowalla", gowalla_graph, attention, "attention"),
+        step_race("gowalla", gowalla_graph, cost, "attention against mean", check=None, quick=True),
+        epoch_race(),
+    ]
+
+
+def bench_train(benchmark, race, contender):
+    row(benchmark, race, contender)

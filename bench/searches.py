@@ -1,0 +1,133 @@
+"""The K best items of each user without those already seen: ours and the rivals'.
+
+Each takes a `Problem` and returns a call whose answer is ids and scores, (num_users, K) both. FAISS and usearch
+know no items to leave out for each user, so they fetch K more than the user has seen, users of like number
+together, and the seen ones are filtered out behind.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from scipy.sparse import csr_matrix
+from torch import Tensor
+
+from pyrec.ops.topk import topk
+
+Lists = tuple[Tensor, Tensor]
+
+
+class Problem(NamedTuple):
+    """Users (Q, d), items (M, d), the seen items as a CSR (Q + 1,), and the length of the lists."""
+
+    queries: Tensor
+    items: Tensor
+    indptr: Tensor
+    seen: Tensor
+    k: int
+
+
+def pyrec(p: Problem) -> Callable[[], Lists]:
+    return lambda: topk(p.queries, p.items, p.k, seen_indptr=p.indptr, seen_indices=p.seen)
+
+
+def torch_batches(p: Problem, batch_size: int = 1_024) -> Callable[[], Lists]:
+    """Matrix product, mask and torch.topk, a batch of users at a time; ties fall as they may."""
+    seen = p.seen.long()
+
+    def run() -> Lists:
+        lists = []
+        for start in range(0, len(p.queries), batch_size):
+            rows = p.indptr[start : start + batch_size + 1]
+            scores = p.queries[start : start + batch_size] @ p.items.T
+            users = torch.repeat_interleave(torch.arange(len(scores)), rows.diff())
+            scores[users, seen[rows[0] : rows[-1]]] = -torch.inf
+            lists.append(scores.topk(p.k))
+        return torch.cat([best.indices for best in lists]), torch.cat([best.values for best in lists])
+
+    return run
+
+
+def implicit(p: Problem) -> Callable[[], Lists]:
+    library = pytest.importorskip(
+        "implicit.cpu.topk", reason="implicit is not installed", exc_type=ImportError
+    )
+    shape = (len(p.queries), len(p.items))
+    parts = (np.ones(len(p.seen), np.float32), p.seen.numpy(), p.indptr.numpy().astype(np.int32))
+    seen, queries, items = csr_matrix(parts, shape=shape), p.queries.numpy(), p.items.numpy()
+
+    def run() -> Lists:
+        threads = torch.get_num_threads()
+        ids, scores = library.topk(items, queries, p.k, filter_query_items=seen, num_threads=threads)
+        return torch.from_numpy(ids), torch.from_numpy(scores)
+
+    return run
+
+
+def faiss(p: Problem) -> Callable[[], Lists]:
+    library = pytest.importorskip("faiss", reason="faiss-cpu is not installed", exc_type=ImportError)
+    library.omp_set_num_threads(torch.get_num_threads())
+    index = library.IndexFlatIP(p.items.shape[1])
+    index.add(p.items.numpy())
+
+    def search(queries: NDArray[np.float32], count: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        scores, ids = index.search(queries, count)
+        return ids, scores
+
+    return partial(_over_fetch, p, search)
+
+
+def usearch(p: Problem) -> Callable[[], Lists]:
+    library = pytest.importorskip("usearch.index", reason="usearch is not installed", exc_type=ImportError)
+    items, threads = p.items.numpy(), torch.get_num_threads()
+
+    def search(queries: NDArray[np.float32], count: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        metric = library.MetricKind.IP
+        found = library.search(items, queries, count, metric, exact=True, threads=threads)
+        return found.keys.astype(np.int64), 1 - found.distances
+
+    return partial(_over_fetch, p, search)
+
+
+Search = Callable[[NDArray[np.float32], int], tuple[NDArray[np.int64], NDArray[np.float32]]]
+
+
+def _over_fetch(p: Problem, search: Search) -> Lists:
+    degree, num_items = p.indptr.diff().numpy(), len(p.items)
+    keys = np.repeat(np.arange(len(degree)), degree) * num_items + p.seen.numpy()
+    ids = np.empty((len(degree), p.k), np.int64)
+    scores = np.empty((len(degree), p.k), np.float32)
+    queries = p.queries.numpy()
+    power = np.ceil(np.log2(np.maximum(degree, 8))).astype(np.int64)
+    for group in np.unique(power):
+        users = np.flatnonzero(power == group)
+        count = min(p.k + int(degree[users].max()), num_items)
+        found, values = search(queries[users], count)
+        wanted = users[:, None] * num_items + found
+        place = np.searchsorted(keys, wanted).clip(max=len(keys) - 1)
+        first = np.argsort(keys[place] == wanted, axis=1, kind="stable")[:, : p.k]  # the unseen ones in order
+        ids[users] = np.take_along_axis(found, first, 1)
+        scores[users] = np.take_along_axis(values, first, 1)
+    return torch.from_numpy(ids), torch.from_numpy(scores)
+
+
+SEARCHES = {
+    "pyrec": pyrec,
+    "FAISS flat": faiss,
+    "implicit": implicit,
+    "usearch exact": usearch,
+    "torch": torch_batches,
+}
+
+
+def same_lists(theirs: Lists, ours: Lists) -> None:
+    """Equal scores within rounding, and equal items but for swaps within it."""
+    torch.testing.assert_close(theirs[1], ours[1], rtol=1e-4, atol=1e-5)
+    share = float((theirs[0] == ours[0]).double().mean())
+    assert share > 0.999, f"only {share:.4%} of the items are the same"
