@@ -48,7 +48,7 @@ def propagate_layer(
     total_scale: Any = None,
     total_alpha: float = 0.0,
     adam: Any = None,
-) -> None: ...
+) -> bool: ...
 def sample_triples(
     graph: Graph,
     users: Any,

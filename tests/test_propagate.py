@@ -303,5 +303,7 @@ def test_numbers_that_are_not_finite_are_named(value):
         propagate(x, graph, 2)
     with pytest.raises(DataError, match=r"x\[3, 2\] = .*must be a finite number"):
         propagate_sum(x, graph, torch.ones(2))
-    with pytest.raises(DataError, match=r"layer \d of x\[0, 2\] = .*must be a finite number"):
+    with pytest.raises(DataError, match=r"x\[3, 2\] = .*must be a finite number"):
         propagate(x, graph, 2, torch.tensor([0, 1]))
+    with pytest.raises(DataError, match="so large that a sum over a node's neighbours is not finite"):
+        propagate(torch.full_like(x, 3e38), graph, 1)

@@ -63,6 +63,7 @@ struct propagate_args {
   const T* total_scale;     // (num_nodes,)
   T total_alpha;
   adam_step<T> adam;
+  bool* not_finite;  // (1,) becomes true where a number of acc is not finite
 };
 
 struct propagate_kernels {

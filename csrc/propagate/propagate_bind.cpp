@@ -94,7 +94,8 @@ void dispatch_storage(const tensor& x, const std::optional<tensor>& out, const B
   dispatch_real(x, [&]<class T>() { body.template operator()<T, T, T>(); });
 }
 
-void propagate_layer(const graph& g, const py::object& x_source, const py::object& out_source,
+// Returns whether every sum over a row's neighbours is a finite number.
+bool propagate_layer(const graph& g, const py::object& x_source, const py::object& out_source,
                      const py::object& rows_source, const py::object& slot_source,
                      const py::object& weights_source, const py::object& pre_source,
                      const py::object& post_source, const py::object& add_source,
@@ -106,6 +107,7 @@ void propagate_layer(const graph& g, const py::object& x_source, const py::objec
   const auto add = optional_tensor(add_source, "add");
   if (!x && !add) throw data_error("x and add are both None; a layer needs one of them");
   const auto out = optional_tensor(out_source, "out");
+  bool not_finite = false;
   dispatch_storage(x ? *x : *add, out, [&]<class T, class X, class Out>() {
     constexpr dtype type = dtype_of<T>::value;
     const auto slot = optional_input(slot_source, "slot", dtype::int32, {n});
@@ -155,10 +157,12 @@ void propagate_layer(const graph& g, const py::object& x_source, const py::objec
                                          .total = mutable_pointer<T>(total),
                                          .total_scale = pointer<T>(total_scale),
                                          .total_alpha = static_cast<T>(total_alpha),
-                                         .adam = adam.step()};
+                                         .adam = adam.step(),
+                                         .not_finite = &not_finite};
     const py::gil_scoped_release unlocked;
     kernels().propagate.layer(args);
   });
+  return !not_finite;
 }
 
 void check_finite_rows(const py::object& x_source, const std::string& name) {

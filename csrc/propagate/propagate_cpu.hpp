@@ -153,6 +153,7 @@ template <edge_factor Factor, int Vectors, bool Partial, class T, class X, class
 void propagate_block(const propagate_args<T, X, Out>& a, int64_t first, int64_t last, int64_t column) {
   using Block = column_block<T, Vectors, Partial>;
   const Block block{column, static_cast<int>(a.dim - column - (Vectors - 1) * Block::width)};
+  vec<T> poison{};  // 0 * v is 0 for a finite v and NaN for any other
   for (int64_t i = first; i < last; ++i) {
     const int64_t node = a.rows != nullptr ? a.rows[i] : i;
     const int64_t begin = a.indptr[node];
@@ -172,6 +173,10 @@ void propagate_block(const propagate_args<T, X, Out>& a, int64_t first, int64_t 
     }
     if constexpr (propagate_args<T, X, Out>::half_source) block.in_order(acc);
     finish_row(a, node, i, block, acc);
+    for (int v = 0; v < Vectors; ++v) poison += T(0) * acc[v];
+  }
+  for (int lane = 0; lane < Block::width; ++lane) {
+    if (poison[lane] != T(0)) __atomic_store_n(a.not_finite, true, __ATOMIC_RELAXED);
   }
 }
 

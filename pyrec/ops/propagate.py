@@ -49,7 +49,7 @@ def propagate(
 
     Raises:
         DataError: Wrong shape, dtype, device or strides; a row out of range or there twice; a number that is
-            not finite in ``x``, or, with ``rows``, in what reaches them.
+            not finite in the row of a node with neighbours.
         ConfigError: ``n_layers`` is negative, or dim outside 1 to 512; ``precision`` is unknown, or bf16 for a
             float64 ``x``.
     """
@@ -73,7 +73,8 @@ def propagate_sum(x: Tensor, graph: Graph, alpha: Tensor, precision: str = "fp32
         (num_nodes, dim) of x's dtype.
 
     Raises:
-        DataError: Wrong shape, dtype, device or strides; a number in ``x`` that is not finite.
+        DataError: Wrong shape, dtype, device or strides; a number that is not finite in the row of a
+            node with neighbours.
         ConfigError: ``precision`` is unknown, or bf16 for a float64 ``x``.
     """
     _check(x, graph, 0, precision)
@@ -131,12 +132,23 @@ def _layer(
     total_alpha: float = 0.0,
     adam: AdamStep | None = None,
     **terms: Tensor | None,
-) -> None:
-    """One call of the kernel; csrc/propagate/propagate.hpp gives the formula and the terms."""
+) -> bool:
+    """One call of the kernel; csrc/propagate/propagate.hpp gives the formula and the terms.
+
+    Returns:
+        Whether every sum over a row's neighbours is a finite number.
+    """
     arrays: dict[str, Any] = {name: capsule(array) for name, array in terms.items()}
     if adam is not None:
         arrays["adam"] = (*(capsule(array) for array in adam[:3]), *adam[3:])
-    _core.propagate_layer(graph.core, capsule(x), capsule(out), total_alpha=total_alpha, **arrays)
+    return _core.propagate_layer(graph.core, capsule(x), capsule(out), total_alpha=total_alpha, **arrays)
+
+
+def _fail_unless(finite: bool, x: Tensor) -> None:
+    """Names the number of X_0 that is not finite, after a forward layer has met it."""
+    if not finite:
+        _core.check_finite_rows(capsule(x), "x")
+        raise DataError("x has numbers so large that a sum over a node's neighbours is not finite")
 
 
 def _per_row(factor: Tensor | None, rows: Tensor, values: Tensor) -> Tensor:
@@ -152,7 +164,6 @@ def _propagate(x: Tensor, graph: int, n_layers: int, rows: Tensor | None, precis
     f = g.factors(x.dtype)
     if rows is not None:
         return _some_rows(g, f, x, n_layers, rows, precision)
-    _core.check_finite_rows(capsule(x), "x")
     if precision == "bf16":
         return _stored_layers(g, f, x, n_layers, None, precision)
     return _all_rows(g, f, x, n_layers)
@@ -162,17 +173,15 @@ def _all_rows(g: Graph, f: Factors, x: Tensor, n_layers: int) -> list[Tensor]:
     layers = [x]
     for _ in range(n_layers):
         out = torch.empty_like(x)
-        _layer(g, layers[-1], out, weights=f.weights, pre=f.scale, post=f.scale)
+        finite = _layer(g, layers[-1], out, weights=f.weights, pre=f.scale, post=f.scale)
+        _fail_unless(finite, x)
         layers.append(out)
     return layers[1:]
 
 
 def _some_rows(g: Graph, f: Factors, x: Tensor, n_layers: int, rows: Tensor, precision: str) -> list[Tensor]:
     _row_slots(g, rows)
-    outputs = [x.index_select(0, rows), *_stored_layers(g, f, x, n_layers, rows, precision)]
-    for k, output in enumerate(outputs):  # what came from anywhere in x, at the price of these rows alone
-        _core.check_finite_rows(capsule(output), f"layer {k} of x")
-    return outputs
+    return [x.index_select(0, rows), *_stored_layers(g, f, x, n_layers, rows, precision)]
 
 
 def _stored_layers(
@@ -184,12 +193,13 @@ def _stored_layers(
     with _buffers(g, x, n_layers - 1, precision) as buffers:
         for k in range(1, n_layers):
             target = buffers[k % len(buffers)]
-            _layer(g, source, target, weights=f.weights, pre=pre, post=f.scale_squared)
+            finite = _layer(g, source, target, weights=f.weights, pre=pre, post=f.scale_squared)
+            _fail_unless(finite, x)
             outputs.append(_unscaled(f.root, rows, target, x.dtype))
             source, pre = target, None
         if n_layers > 0:
             out = x.new_empty(g.num_nodes if rows is None else len(rows), x.shape[1])
-            _layer(g, source, out, rows=rows, weights=f.weights, pre=pre, post=f.scale)
+            _fail_unless(_layer(g, source, out, rows=rows, weights=f.weights, pre=pre, post=f.scale), x)
             outputs.append(out)
     return outputs
 
@@ -339,13 +349,12 @@ def _propagate_sum(x: Tensor, graph: int, alpha: Tensor, precision: str) -> Tens
     g = graph_of(graph)
     f = g.factors(x.dtype)
     weights: list[float] = alpha.tolist()
-    _core.check_finite_rows(capsule(x), "x")
     total = x * weights[0]
     source, pre = x, f.scale
     with _buffers(g, x, len(weights) - 2, precision) as buffers:
         for k in range(1, len(weights)):
             target = buffers[k % len(buffers)] if k + 1 < len(weights) else None
-            _sum_layer(g, f, source, target, pre, total, weights[k])
+            _fail_unless(_sum_layer(g, f, source, target, pre, total, weights[k]), x)
             if target is not None:
                 source, pre = target, None
     return total
@@ -353,9 +362,9 @@ def _propagate_sum(x: Tensor, graph: int, alpha: Tensor, precision: str) -> Tens
 
 def _sum_layer(
     g: Graph, f: Factors, x: Tensor, out: Tensor | None, pre: Tensor | None, total: Tensor, alpha: float
-) -> None:
-    """Z_k (X_k if weighted) into ``out``, alpha X_k onto ``total``."""
-    _layer(
+) -> bool:
+    """Z_k (X_k if weighted) into ``out``, alpha X_k onto ``total``; see `_layer`."""
+    return _layer(
         g,
         x,
         out,
