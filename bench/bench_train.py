@@ -32,10 +32,10 @@ SETTINGS = Settings(
 )
 
 
-def make_trainer(graph, combine="mean"):
+def make_trainer(graph, combine="mean", precision="fp32"):
     generator = torch.Generator().manual_seed(0)
     layers = make_combine(combine, N_LAYERS, DIM, generator=generator)
-    network = LightGCNNetwork(graph.num_nodes, DIM, N_LAYERS, layers, generator)
+    network = LightGCNNetwork(graph.num_nodes, DIM, N_LAYERS, layers, generator, precision)
     return Trainer(network, graph, SETTINGS)
 
 
@@ -54,9 +54,9 @@ def turns(p):
     return (p.batches[at % len(p.batches)] for at in range(10**9))
 
 
-def pyrec(p, combine="mean"):
+def pyrec(p, combine="mean", precision="fp32"):
     """A batch is sampled within the step; the rivals' are ready."""
-    trainer = make_trainer(p.graph, combine)
+    trainer = make_trainer(p.graph, combine, precision)
     firsts = (BATCH * (at % len(p.batches)) for at in range(10**9))
     return lambda: trainer.step(trainer.batch(0, next(firsts), BATCH))
 
@@ -105,6 +105,10 @@ def attention_in_torch(p):
 
 def same_loss(theirs, ours):
     assert theirs == pytest.approx(ours, rel=2e-5)
+
+
+def like_loss(theirs, ours):
+    assert theirs == pytest.approx(ours, rel=1e-3)
 
 
 def step_race(name, make_graph, contenders, combine="mean", check=same_loss, quick=False):
@@ -182,10 +186,17 @@ def epoch_race():
 def races(scale_max):  # noqa: ARG001
     mean = {"pyrec": pyrec, "expert's torch": expert, "LightGCN-PyTorch's way": lightgcn_pytorch}
     attention = {"pyrec": partial(pyrec, combine="attention"), "LightGCN-PyTorch's way": attention_in_torch}
+    half = {
+        "pyrec, bf16 layers": partial(pyrec, precision="bf16"),
+        "pyrec, fp32": pyrec,
+        "expert's torch": expert,
+        "LightGCN-PyTorch's way": lightgcn_pytorch,
+    }
     cost = {"pyrec, attention": partial(pyrec, combine="attention"), "pyrec, mean": pyrec}
     return [
         step_race("gowalla", gowalla_graph, mean, quick=True),
         step_race("ml-100k", movielens_graph, mean),
+        step_race("gowalla", gowalla_graph, half, "mean, bf16 layers", check=like_loss),
         step_race("gowalla", gowalla_graph, attention, "attention"),
         step_race("gowalla", gowalla_graph, cost, "attention against mean", check=None, quick=True),
         epoch_race(),

@@ -16,6 +16,7 @@ from scipy.sparse import csr_array
 from torch import Tensor
 from torch.nn import functional
 
+from pyrec import _core
 from pyrec.graph import Graph
 from pyrec.ops.propagate import propagate
 
@@ -107,6 +108,28 @@ def dgl(graph: Graph, x: Tensor) -> Product:
     return Product(lambda: library.ops.copy_u_sum(theirs, x * scale).mul_(scale), _nbytes(*parts[:2], scale))
 
 
+def pyrec_layer(graph: Graph, z: Tensor) -> Product:
+    """Z -> D^-1 A Z, stored in z's dtype: what stands between the layers of a training step."""
+    out, post = torch.empty_like(z), graph.factors(torch.float32).scale_squared
+
+    def run() -> Tensor:
+        _core.propagate_layer(graph.core, z, out, post=post)
+        return out
+
+    return Product(run, _nbytes(graph.indptr, graph.indices, post))
+
+
+def embedding_bag_layer(graph: Graph, z: Tensor) -> Product:
+    indptr, post = graph.indptr.int(), _scale(graph).square()[:, None].to(z.dtype)
+
+    def run() -> Tensor:
+        total = functional.embedding_bag(graph.indices, z, indptr, mode="sum", include_last_offset=True)
+        return total.mul_(post)
+
+    return Product(run, _nbytes(graph.indices, indptr, post))
+
+
+LAYERS = {"pyrec": pyrec_layer, "embedding_bag": embedding_bag_layer}
 PRODUCTS = {
     "pyrec": pyrec,
     "embedding_bag": embedding_bag,
