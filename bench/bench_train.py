@@ -150,11 +150,11 @@ def expert_epoch(p):
 
 def lightgcn_pytorch_epoch(p):
     step, train, rng = lightgcn_pytorch_step(p), gowalla()[0], np.random.default_rng(0)
-    items = train.items[: SLOW_PART * BATCH]  # as many are drawn as this is long
-    indptr = np.minimum(train.indptr, len(items))
+    draws = SLOW_PART * BATCH
 
     def run():
-        triples = torch.from_numpy(uniform_users(indptr, items, train.num_items, rng).T.copy())
+        drawn = uniform_users(train.indptr, train.items, train.num_items, rng, draws)
+        triples = torch.from_numpy(drawn.T.copy())
         for batch in triples.split(BATCH, 1):
             step(batch)
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -107,19 +105,32 @@ def triples(
 
 
 def uniform_users(
-    indptr: NDArray[np.int64], items: NDArray[np.int32], num_items: int, generator: np.random.Generator
+    indptr: NDArray[np.int64],
+    items: NDArray[np.int32],
+    num_items: int,
+    generator: np.random.Generator,
+    count: int | None = None,
 ) -> NDArray[np.int64]:
     """An epoch in LightGCN-PyTorch's way: a random user, a random item of theirs, items until one is new.
+
+    Args:
+        indptr: (num_users + 1,) row pointers of the users' items.
+        items: (n,) their items.
+        num_items: Number of items.
+        generator: Random numbers.
+        count: Users to draw; by default n, which makes an epoch.
 
     Returns:
         (m, 3): user, positive, negative; users without items are left out.
     """
-    owned = [set(items[start:stop].tolist()) for start, stop in pairwise(indptr)]
     drawn = []
-    for user in generator.integers(0, len(owned), len(items)):
+    owned: dict[int, set[int]] = {}
+    for user in generator.integers(0, len(indptr) - 1, len(items) if count is None else count).tolist():
         row = items[indptr[user] : indptr[user + 1]]
         if len(row) == 0:
             continue
+        if user not in owned:
+            owned[user] = set(row.tolist())
         negative = int(generator.integers(0, num_items))
         while negative in owned[user]:
             negative = int(generator.integers(0, num_items))
