@@ -5,15 +5,6 @@ namespace pyrec {
 
 namespace {
 
-void check_rows(const tensor& rows, int64_t num_rows) {
-  const auto* values = rows.data<const int64_t>();
-  for (int64_t i = 0; i < rows.numel(); ++i) {
-    if (values[i] < 0 || values[i] >= num_rows) {
-      fail_index(rows.name(), i, values[i], "but there are " + std::to_string(num_rows) + " vectors");
-    }
-  }
-}
-
 void bpr(const py::object& vectors_source, const py::object& users_source, const py::object& positives_source,
          const py::object& negatives_source, const py::object& loss_source, const py::object& grad_source) {
   const tensor vectors(vectors_source, "vectors");
@@ -26,7 +17,7 @@ void bpr(const py::object& vectors_source, const py::object& users_source, const
     require(vectors, dtype_of<T>::value, {any_size, any_size});
     const int64_t num_rows = vectors.size(0);
     const int64_t dim = vectors.size(1);
-    for (const tensor* rows : {&users, &positives, &negatives}) check_rows(*rows, num_rows);
+    for (const tensor* rows : {&users, &positives, &negatives}) check_bounds(*rows, "vectors", num_rows);
     const tensor loss = output(loss_source, "loss", dtype_of<T>::value, {});
     const tensor grad = output(grad_source, "grad", dtype_of<T>::value, {num_rows, dim});
     const bpr_args<T> args{.vectors = vectors.data<const T>(),

@@ -105,6 +105,16 @@ void fail_index(const char* name, int64_t position, int64_t value, const std::st
                    ", " + bound);
 }
 
+void check_bound(const char* name, const char* kind, int64_t position, int64_t value, int64_t count) {
+  if (value >= 0 && value < count) return;
+  fail_index(name, position, value, "but there are " + std::to_string(count) + " " + kind);
+}
+
+void check_bounds(const tensor& values, const char* kind, int64_t count) {
+  const auto* value = values.data<const int64_t>();
+  for (int64_t i = 0; i < values.numel(); ++i) check_bound(values.name(), kind, i, value[i], count);
+}
+
 void check_indptr(const char* name, const int64_t* indptr, int64_t num_rows, int64_t num_indices) {
   if (indptr[0] != 0) fail_index(name, 0, indptr[0], "but row pointers start at 0");
   for (int64_t row = 0; row < num_rows; ++row) {

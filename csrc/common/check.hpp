@@ -47,6 +47,10 @@ T* mutable_pointer(const std::optional<tensor>& array) {
 void check_range(const char* name, int64_t value, int64_t low, int64_t high);  // low <= value <= high
 [[noreturn]] void fail_index(const char* name, int64_t position, int64_t value, const std::string& bound);
 
+// Each value is in [0, count), the number of `kind` there is; checks one value, or an int64 array of them.
+void check_bound(const char* name, const char* kind, int64_t position, int64_t value, int64_t count);
+void check_bounds(const tensor& values, const char* kind, int64_t count);
+
 // indptr: (num_rows + 1,) starts at 0, never falls, ends at num_indices.
 void check_indptr(const char* name, const int64_t* indptr, int64_t num_rows, int64_t num_indices);
 // indices: each row strictly ascending within [low, high).

@@ -40,11 +40,6 @@ void check_order(const interaction_list& list, int64_t i) {
   }
 }
 
-void check_bound(const char* name, const char* kind, int64_t position, int64_t value, int64_t count) {
-  if (value >= 0 && value < count) return;
-  fail_index(name, position, value, "but there are " + std::to_string(count) + " " + kind);
-}
-
 }  // namespace
 
 graph::graph(const py::handle& indptr_source, const py::handle& indices_source, int64_t users, int64_t items)

@@ -18,9 +18,7 @@ void row_slots(const graph& g, const py::handle& rows_source, const py::handle& 
   const py::gil_scoped_release unlocked;
   std::fill_n(slot, g.num_nodes(), -1);
   for (int64_t i = 0; i < rows_array.size(0); ++i) {
-    if (rows[i] < 0 || rows[i] >= g.num_nodes()) {
-      fail_index("rows", i, rows[i], "but there are " + std::to_string(g.num_nodes()) + " nodes");
-    }
+    check_bound("rows", "nodes", i, rows[i], g.num_nodes());
     if (slot[rows[i]] >= 0) {
       fail_index(
           "rows", i, rows[i],
@@ -35,16 +33,6 @@ void check_slots(const tensor& slot, int64_t num_slots) {
   for (int64_t node = 0; node < slot.size(0); ++node) {
     if (values[node] < -1 || values[node] >= num_slots) {
       fail_index(slot.name(), node, values[node], "but there are " + std::to_string(num_slots) + " rows");
-    }
-  }
-}
-
-void check_rows(const std::optional<tensor>& rows, int64_t num_nodes) {
-  if (!rows) return;
-  const auto* values = rows->data<const int64_t>();
-  for (int64_t i = 0; i < rows->size(0); ++i) {
-    if (values[i] < 0 || values[i] >= num_nodes) {
-      fail_index("rows", i, values[i], "but there are " + std::to_string(num_nodes) + " nodes");
     }
   }
 }
@@ -119,7 +107,7 @@ bool propagate_layer(const graph& g, const py::object& x_source, const py::objec
     if (slot) check_slots(*slot, x ? x->size(0) : 0);
     if (add_slot) check_slots(*add_slot, add ? add->size(0) : 0);
     const auto rows = optional_input(rows_source, "rows", dtype::int64, {any_size});
-    check_rows(rows, n);
+    if (rows) check_bounds(*rows, "nodes", n);
     const auto weights = optional_input(weights_source, "weights", type, {g.num_edges()});
     const auto pre = optional_input(pre_source, "pre", type, {n});
     const auto post = optional_input(post_source, "post", type, {n});

@@ -9,24 +9,13 @@ namespace pyrec {
 
 namespace {
 
-void check_eligible(const std::optional<tensor>& eligible, int64_t num_interactions) {
-  if (!eligible) return;
-  const auto* values = eligible->data<const int64_t>();
-  for (int64_t i = 0; i < eligible->size(0); ++i) {
-    if (values[i] < 0 || values[i] >= num_interactions) {
-      fail_index("eligible", i, values[i],
-                 "but there are " + std::to_string(num_interactions) + " interactions");
-    }
-  }
-}
-
 void sample_triples(const graph& g, const py::object& users_source, const py::object& eligible_source,
                     uint64_t seed, uint64_t epoch, int64_t first, const py::object& out_users_source,
                     const py::object& out_positives_source, const py::object& out_negatives_source) {
   const int64_t interactions = g.num_edges() / 2;
   const tensor users = input(users_source, "users", dtype::int32, {interactions});
   const auto eligible = optional_input(eligible_source, "eligible", dtype::int64, {any_size});
-  check_eligible(eligible, interactions);
+  if (eligible) check_bounds(*eligible, "interactions", interactions);
   const int64_t total = eligible ? eligible->size(0) : interactions;
   const tensor out_users = output(out_users_source, "out_users", dtype::int32, {any_size});
   const int64_t count = out_users.size(0);
@@ -70,9 +59,7 @@ int64_t distinct_nodes(const py::object& nodes_source, int64_t num_nodes, const 
   std::fill_n(slot, num_nodes, -1);
   int32_t distinct = 0;
   for (int64_t i = 0; i < count; ++i) {
-    if (nodes[i] < 0 || nodes[i] >= num_nodes) {
-      fail_index("nodes", i, nodes[i], "but there are " + std::to_string(num_nodes) + " nodes");
-    }
+    check_bound("nodes", "nodes", i, nodes[i], num_nodes);
     if (slot[nodes[i]] < 0) {
       rows[distinct] = nodes[i];
       slot[nodes[i]] = distinct++;
