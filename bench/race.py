@@ -154,6 +154,8 @@ def _take_turns(race: Race, calls: dict[str, Call], outcomes: dict[str, Outcome]
             seconds = outcomes[name].seconds
             if sum(seconds) < race.seconds:
                 time.sleep(SETTLE_SECONDS)
+                if not seconds or seconds[-1] < 0.1:
+                    calls[name]()
                 seconds.append(_timed(calls[name]))
 
 

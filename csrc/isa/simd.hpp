@@ -146,6 +146,18 @@ PYREC_INLINE vec<uint64_t> multiply_words(vec<uint64_t> a, vec<uint64_t> b) {
 #endif
 }
 
+// from[index] of each lane.
+PYREC_INLINE vec<int64_t> gather(const int32_t* from, vec<int64_t> index) {
+#if defined(__x86_64__) && PYREC_VECTOR_BYTES == 64
+  const __m256i found = _mm512_mask_i64gather_epi32(_mm256_setzero_si256(), 0xFF, (__m512i)index, from, 4);
+  return (vec<int64_t>)_mm512_maskz_cvtepi32_epi64(0xFF, found);
+#else
+  vec<int64_t> found{};
+  for (int64_t lane = 0; lane < simd<int64_t>::width; ++lane) found[lane] = from[index[lane]];
+  return found;
+#endif
+}
+
 // Bit l is set where lane l of a is greater than that of b.
 PYREC_INLINE uint32_t greater_bits(vec<float> a, vec<float> b) {
 #if defined(__x86_64__) && PYREC_VECTOR_BYTES == 64

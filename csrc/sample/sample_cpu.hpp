@@ -77,31 +77,36 @@ PYREC_INLINE word_vector random_words(const sample_args& a, word_vector sample, 
   return c1 << 32 | c0;
 }
 
-// Searches of several samples side by side, so that one waits for memory while the others go on.
-constexpr int64_t searches = 16;
+// Searches of several samples side by side: vectors of them, and some vectors at once, so that one waits for
+// memory while the others go on.
+constexpr int64_t vectors_of_searches = 4;
+constexpr int64_t searches = vectors_of_searches * lanes;
 
 struct owned_search {
-  const int32_t* row[searches];  // (degree,) a user's items, ascending, as offset + item
+  int64_t row[searches];  // where a user's items start among the indices: ascending, as offset + item
   int64_t rank[searches];
-  int32_t length[searches];  // at first the degree, 1 or more
-  int32_t low[searches];     // at first 0; in the end the number of p with row[p] - offset - p <= rank
+  int64_t length[searches];  // at first the degree, 1 or more
+  int64_t low[searches];     // at first 0; in the end the number of p with row[p] - offset - p <= rank
 
-  PYREC_INLINE int32_t below(int64_t s, int32_t probe, int32_t offset) const {
-    return row[s][probe] - offset - probe <= rank[s];
+  // All ones where the item at `probe` counts.
+  PYREC_INLINE vec<int64_t> below(const int32_t* indices, int64_t s, vec<int64_t> probe,
+                                  int64_t offset) const {
+    const vec<int64_t> item = gather(indices, load(row + s) + probe) - offset;
+    return item - probe <= load(rank + s);
   }
-  // Halves every range until one element is left; arithmetic in place of branches, which would be guesses.
-  PYREC_INLINE void run(int32_t offset) {
-    for (int32_t longest = 2; longest > 1;) {
-      longest = 0;
-      for (int64_t s = 0; s < searches; ++s) {
-        const int32_t half = length[s] / 2;
-        const int32_t probe = low[s] + half - (half > 0);
-        low[s] += half & -below(s, probe, offset);
-        length[s] -= half;
-        longest = length[s] > longest ? length[s] : longest;
+  // Halves every range until one element is left; masks in place of branches, which would be guesses.
+  PYREC_INLINE void run(const int32_t* indices, int64_t offset, int64_t longest) {
+    for (; longest > 1; longest -= longest / 2) {
+      for (int64_t s = 0; s < searches; s += lanes) {
+        const vec<int64_t> half = load(length + s) >> 1;
+        const vec<int64_t> probe = load(low + s) + half + (half > 0);  // a true lane is -1
+        store(low + s, load(low + s) + (half & below(indices, s, probe, offset)));
+        store(length + s, load(length + s) - half);
       }
     }
-    for (int64_t s = 0; s < searches; ++s) low[s] += below(s, low[s], offset);
+    for (int64_t s = 0; s < searches; s += lanes) {
+      store(low + s, load(low + s) - below(indices, s, load(low + s), offset));
+    }
   }
 };
 
@@ -125,20 +130,22 @@ inline void draw_negatives(const sample_args& a, int64_t first, int64_t count, i
   }
   for (int64_t i = 0; i < count; i += searches) {
     owned_search search;
+    int64_t longest = 1;
     for (int64_t s = 0; s < searches; ++s) {
       const int64_t sample_at = i + s < count ? i + s : count - 1;  // the last one again where none is left
       const int32_t user = a.out_users[first + sample_at];
       const int64_t begin = a.indptr[user];
       const int64_t degree = a.indptr[user + 1] - begin;
       const auto choices = static_cast<uint64_t>(a.num_items - degree);
-      search.row[s] = a.indices + begin;
-      search.length[s] = static_cast<int32_t>(degree);
+      search.row[s] = begin;
+      search.length[s] = degree;
+      longest = degree > longest ? degree : longest;
       search.low[s] = 0;
       // The high word of random * choices is uniform over the choices to within 2^-32 of their number.
       search.rank[s] =
           static_cast<int64_t>(static_cast<unsigned __int128>(random[sample_at]) * choices >> 64);
     }
-    search.run(a.num_users);
+    search.run(a.indices, a.num_users, longest);
     for (int64_t s = 0; s < searches && i + s < count; ++s) {
       a.out_negatives[(first + i + s) * a.num_negatives + negative] =
           static_cast<int32_t>(search.rank[s] + search.low[s]);

@@ -30,7 +30,7 @@ _OPTIONS: dict[str, tuple[str, Any, str]] = {
     "precision": (
         "--precision",
         click.Choice(["fp32", "bf16"]),
-        "Storage of the layers between the first and the last.",
+        "Storage of what whole layers gather.",
     ),
     "score": ("--score", click.Choice(["inner", "cosine"]), "How a user and an item are compared."),
     "temperature": ("--temperature", float, "Temperature of the softmax loss."),

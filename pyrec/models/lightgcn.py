@@ -105,8 +105,8 @@ class LightGCN(EpochRecommender):
             reg: Weight of the L2 penalty on the embeddings of a batch.
             seed: Of the first embeddings and of all sampling, 0 to 2**63 - 1.
             device: ``cpu``.
-            precision: ``fp32``, or ``bf16`` to store the layers between the first and the last as bfloat16,
-                and their gradients: faster, for 8 bits of fraction. Parameters and sums stay float32.
+            precision: ``fp32``, or ``bf16`` to store what whole layers gather as bfloat16, forward and
+                backward: faster, for 8 bits of fraction. Parameters and sums stay float32.
             score: ``inner`` or ``cosine``, how lists are ranked; None for the one that goes with the loss.
             temperature: Of the softmax loss; above 0.
             num_negatives: Sampled negatives of each interaction; None for one, or for all items where the

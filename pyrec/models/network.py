@@ -20,7 +20,7 @@ class LightGCNNetwork(nn.Module):
     Attributes:
         embedding: (num_nodes, dim) float32; rows are users, then items. Starts as N(0, 0.1²).
         combine: From a node's n_layers + 1 rows to one.
-        precision: How `propagate` stores the layers between the first and the last: ``fp32`` or ``bf16``.
+        precision: How `propagate` stores what whole layers gather: ``fp32`` or ``bf16``.
     """
 
     def __init__(

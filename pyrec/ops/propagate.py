@@ -7,9 +7,9 @@ with g_k = dL/dX_k, H_K = g_K and H_{k-1} = g_{k-1} + Â H_k, dL/dX_0 = H_0.
 Restricted to rows, the last forward layer is computed on those rows alone, and the first backward layer reads
 the row-sparse gradient through a map from nodes to its rows. The numbers are those of the whole computation.
 
-With ``precision="bf16"`` the layers between X_0 and the last one, Z_k forward and D^-1/2 H_k backward, are
-stored as bfloat16 (rounded to nearest, ties to even); every product and sum, X_0, the outputs and their
-gradients stay float32. That halves the bytes of the gathers that bound the time.
+With ``precision="bf16"`` what whole layers gather, Z_0 .. Z_{K-1} forward for K > 1 and D^-1/2 H_k backward, is
+stored as bfloat16 (rounded to nearest, ties to even); every product and sum, X_0, the outputs and their gradients stay
+float32. That halves the bytes of the gathers that bound the time.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from pyrec.graph import Factors, Graph, graph_of
 from pyrec.ops.arrays import capsule
 
 PRECISIONS: Final = ("fp32", "bf16")
-"""How the layers between the first and the last are stored: as x is, or as bfloat16."""
+"""How what whole layers gather is stored: as x is, or as bfloat16."""
 
 
 def propagate(
@@ -190,7 +190,11 @@ def _stored_layers(
     """X_1 .. X_K at ``rows``, all but the last from Z_k in buffers (X_k itself if the graph is weighted)."""
     outputs = []
     source, pre = x, f.scale
-    with _buffers(g, x, n_layers - 1, precision) as buffers:
+    first_rounded = precision == "bf16" and n_layers > 1
+    with _buffers(g, x, n_layers - 1 + first_rounded, precision) as buffers:
+        if first_rounded:  # a pass over x costs less than gathering rows twice as long
+            source, pre = buffers[0], None
+            _layer(g, None, source, add=x, add_scale=f.scale)
         for k in range(1, n_layers):
             target = buffers[k % len(buffers)]
             finite = _layer(g, source, target, weights=f.weights, pre=pre, post=f.scale_squared)

@@ -78,15 +78,19 @@ def propagate(
         adjacency: From `normalised_adjacency`, in x's dtype.
         n_layers: K.
         rows: (num_rows,) int64 to return, or None for all.
-        scale: `storage_scale` to store the layers between the first and the last in bfloat16, or None.
+        scale: `storage_scale` to store what whole layers gather in bfloat16, or None. The gradient of X_0
+            is not stored.
 
     Returns:
         K + 1 tensors, (num_rows, dim) or (num_nodes, dim).
     """
-    layers = [x]
+    layers, source = [x], x
+    if scale is not None and n_layers > 1:
+        source = x + (_through_storage(x, scale) - x).detach()
     for k in range(1, n_layers + 1):
-        layer = torch.sparse.mm(adjacency, layers[-1])
-        layers.append(layer if scale is None or k == n_layers else _stored(layer, scale))
+        layer = torch.sparse.mm(adjacency, source)
+        source = layer if scale is None or k == n_layers else _stored(layer, scale)
+        layers.append(source)
     return layers if rows is None else [layer[rows] for layer in layers]
 
 
