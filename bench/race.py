@@ -22,6 +22,8 @@ import torch
 Call = Callable[[], Any]
 SETTLE_SECONDS = 0.02
 """A pause before each round, in which threads of the round before stop spinning."""
+WARM_BELOW_SECONDS = 0.1
+"""A contender faster than this is called once before each timed call: its threads wake, its tables are cached."""
 
 
 def close(theirs: Any, ours: Any) -> None:
@@ -154,7 +156,7 @@ def _take_turns(race: Race, calls: dict[str, Call], outcomes: dict[str, Outcome]
             seconds = outcomes[name].seconds
             if sum(seconds) < race.seconds:
                 time.sleep(SETTLE_SECONDS)
-                if not seconds or seconds[-1] < 0.1:
+                if seconds and seconds[-1] < WARM_BELOW_SECONDS:
                     calls[name]()
                 seconds.append(_timed(calls[name]))
 
