@@ -10,6 +10,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from pyrec.ops.arrays import empty_table
+
 
 class AdamStep(NamedTuple):
     """One step's arrays, (num_nodes, dim) each and changed in place, and numbers; csrc/propagate/propagate.hpp."""
@@ -42,8 +44,8 @@ class AdamState:
         epsilon: float = 1e-8,
     ) -> None:
         self.parameters = parameters
-        self.first_moment = torch.zeros_like(parameters)
-        self.second_moment = torch.zeros_like(parameters)
+        self.first_moment = empty_table(parameters.shape, parameters.dtype).zero_()
+        self.second_moment = empty_table(parameters.shape, parameters.dtype).zero_()
         self.steps = 0
         self._learning_rate = learning_rate
         self._betas = betas

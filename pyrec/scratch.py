@@ -12,6 +12,8 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor
 
+from pyrec.ops.arrays import empty_table
+
 
 class Scratch:
     """A stock of buffers; any number of threads may borrow at once, each gets its own."""
@@ -34,4 +36,4 @@ def _take(free: list[Tensor], shape: tuple[int, ...], dtype: torch.dtype) -> Ten
     try:
         return free.pop()  # one step, so that no other thread gets the same
     except IndexError:
-        return torch.empty(shape, dtype=dtype)
+        return empty_table(shape, dtype)

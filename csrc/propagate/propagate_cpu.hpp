@@ -77,7 +77,11 @@ template <edge_factor Factor, class T, class X, class Out, class Block, int Vect
 PYREC_INLINE void accumulate(const propagate_args<T, X, Out>& a, const edge_span<T>& edges,
                              const Block& block, vec<T> (&acc)[Vectors]) {
   for (int64_t e = 0; e < edges.count; ++e) {
-    if (e < edges.fetched) block.prefetch(a.x + int64_t{edges.source[e + prefetch_distance]} * a.dim);
+    if (e < edges.fetched) {
+      const int64_t ahead = edges.source[e + prefetch_distance];
+      block.prefetch(a.x + ahead * a.dim);
+      if constexpr (Factor == edge_factor::source_scale) __builtin_prefetch(a.pre + ahead, 0, second_level);
+    }
     const X* row = a.x + int64_t{edges.source[e]} * a.dim;
     if constexpr (Factor == edge_factor::one) {
       block.add(row, [](vec<T> value) { return value; }, acc);

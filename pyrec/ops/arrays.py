@@ -1,13 +1,27 @@
-"""How tensors reach the compiled kernels."""
+"""How tensors are made for the compiled kernels and reach them."""
 
 from __future__ import annotations
 
 from typing import Any
 
+import torch
 from torch import Tensor
 from torch.utils.dlpack import to_dlpack  # type: ignore[attr-defined]
+
+from pyrec import _core
+
+_MAPPED_BYTES = 1 << 25
+"""From here on the C library maps memory anew for each array: a page fault every 4 kB, as slow as a kernel."""
 
 
 def capsule(array: Tensor | None) -> Any:
     """A DLPack capsule for one call; the short way, which also takes tensors that require a gradient."""
     return None if array is None else to_dlpack(array)
+
+
+def empty_table(shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
+    """An uninitialised array, on huge pages where it is large and the system has them."""
+    table = torch.empty(shape, dtype=dtype)
+    if table.nbytes >= _MAPPED_BYTES:
+        _core.use_huge_pages(table.data_ptr(), table.nbytes)
+    return table
