@@ -22,7 +22,7 @@ void bind_runtime(py::module_& m) {
   m.def("isa", [] { return std::string(kernels().isa); }, "The instruction set in use.");
   m.def("isa_levels", &isa_levels, "The instruction sets this machine can run, narrowest first.");
   m.def("use_isa", &use_isa, py::arg("name"), "Switches the instruction set (tests and benchmarks).");
-  m.def("use_huge_pages", &use_huge_pages, py::arg("address"), py::arg("bytes"),
+  m.def("use_huge_pages", &use_huge_pages, py::arg("address"), py::arg("num_bytes"),
         "Asks the system for huge pages behind memory that is not touched yet.");
   m.def("num_threads", &num_threads, "Threads that a kernel called from here would use.");
 }
