@@ -67,7 +67,9 @@ def philox(c0: int, c1: int, c2: int, c3: int, key0: int, key1: int) -> tuple[in
 topk_max_k: int
 topk_max_splits: int
 topk_panel_multiple: int
+topk_longest_coded: int
 
+def topk_has_codes() -> bool: ...
 def topk(
     queries: Any,
     items: Any,
@@ -77,6 +79,9 @@ def topk(
     seen_indices: Any,
     allowed: Any,
     panels: Any,
+    codes: Any,
+    order: Any,
+    bounds: Any,
     keys: Any,
     ids: Any,
     scores: Any,

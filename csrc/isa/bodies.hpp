@@ -18,7 +18,7 @@ const kernel_table table{
     .propagate = propagate_table,
     .combine = combine_table,
     .bpr = {.f32 = bpr<float>, .f64 = bpr<double>},
-    .topk = {.search = topk_search},
+    .topk = {.search = topk_search, .codes = has_codes},
     .metrics = {.ranking = ranking_metrics, .item_counts = item_counts},
     .sample = {.triples = sample_triples},
 };

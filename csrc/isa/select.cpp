@@ -15,6 +15,9 @@ extern const kernel_table table;
 namespace avx512 {
 extern const kernel_table table;
 }
+namespace avx512vnni {
+extern const kernel_table table;
+}
 #endif
 
 namespace {
@@ -28,6 +31,7 @@ std::vector<const kernel_table*> runnable() {
   if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
       __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl")) {
     tables.push_back(&avx512::table);
+    if (__builtin_cpu_supports("avx512vnni")) tables.push_back(&avx512vnni::table);
   }
 #endif
   return tables;

@@ -5,15 +5,23 @@
 //   list of u   = the first k of the candidates outside seen[u], by larger score, then by smaller id
 //
 // A candidate is an item, or one of `allowed`. Shorter lists end in id -1, score -inf. The order of items is
-// total and each score is one fixed sum, so neither blocks, splits nor threads can change a list.
+// total and each score is one fixed sum, so neither blocks, splits, threads nor the way of searching can
+// change a list. There are two ways: all scores (topk_cpu.hpp), or by codes of 8 bits whose products bound
+// the scores, and only the scores that may count (scan_cpu.hpp), which takes an instruction set that has
+// topk_kernels.codes.
 #include <cstdint>
 
 namespace pyrec {
 
 constexpr int64_t topk_max_k = 1024;
 constexpr int64_t topk_max_splits = 64;
+constexpr int64_t topk_longest_coded = 512;  // dim that codes are made of
 constexpr int64_t topk_panel_multiple =
     32;  // a multiple of the items in a panel, whatever the instruction set
+
+struct topk_panel_bounds {
+  double inverse, left, whole;  // 1/s, the largest |f| and the largest |x| of codes_cpu.hpp
+};
 
 struct topk_args {
   const float* queries;  // (num_queries, dim)
@@ -28,10 +36,14 @@ struct topk_args {
   const int64_t* seen_indptr;   // (num_queries + 1,); or null
   const int32_t* seen_indices;  // (num_seen,) ascending in each row
 
-  float* panels;       // (panel_rows, dim) scratch: candidates are packed here, this many at a time
-  int64_t panel_rows;  // a multiple of topk_panel_multiple
+  int64_t panel_rows;  // candidates that are packed or coded at a time, a multiple of topk_panel_multiple
+  float* panels;       // (panel_rows, dim) scratch: the packed candidates; or null to search by codes
 
-  int64_t num_splits;  // parts of the candidates that get lists of their own, merged at the end
+  uint32_t* codes;            // (panel_rows, ceil(dim / 4)) scratch; or null to compute all scores
+  int32_t* order;             // (panel_rows,) scratch: the items of the coded candidates
+  topk_panel_bounds* bounds;  // (panel_rows / topk_panel_multiple,) scratch
+
+  int64_t num_splits;  // parts of the candidates with lists of their own, merged at the end; 1 by codes
   uint64_t* keys;      // (num_splits, num_queries, k) scratch: those lists
   int32_t* ids;        // (num_queries, k)
   float* scores;       // (num_queries, k)
@@ -39,6 +51,7 @@ struct topk_args {
 
 struct topk_kernels {
   void (*search)(const topk_args&);
+  bool codes;  // whether it can search by codes
 };
 
 }  // namespace pyrec

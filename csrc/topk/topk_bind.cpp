@@ -56,9 +56,35 @@ void check_allowed(const std::optional<tensor>& allowed, int64_t num_items) {
   }
 }
 
+void check_rows(const tensor& scratch) {
+  const int64_t rows = scratch.size(0);
+  if (rows > 0 && rows % topk_panel_multiple == 0) return;
+  throw data_error(std::string(scratch.name()) + " has " + std::to_string(rows) +
+                   " rows, but a multiple of " + std::to_string(topk_panel_multiple) + " is needed");
+}
+
+// Scratch for codes, where the search is to go by them.
+struct code_scratch {
+  tensor codes, order, bounds;
+
+  code_scratch(const py::object& codes_source, const py::object& order_source,
+               const py::object& bounds_source, int64_t dim)
+      : codes(output(codes_source, "codes", dtype::int32, {any_size, (dim + 3) / 4})),
+        order(output(order_source, "order", dtype::int32, {codes.size(0)})),
+        bounds(output(bounds_source, "bounds", dtype::float64, {codes.size(0) / topk_panel_multiple, 3})) {
+    check_range("queries.shape[1]", dim, 1, topk_longest_coded);
+    check_rows(codes);
+    if (!kernels().topk.codes) {
+      throw config_error(std::string("codes are given, but ") + kernels().isa +
+                         " cannot search by them; pass panels");
+    }
+  }
+};
+
 void topk(const py::object& queries_source, const py::object& items_source, int64_t k,
           const py::object& seen_indptr_source, const py::object& seen_indices_source,
-          const py::object& allowed_source, const py::object& panels_source, const py::object& keys_source,
+          const py::object& allowed_source, const py::object& panels_source, const py::object& codes_source,
+          const py::object& order_source, const py::object& bounds_source, const py::object& keys_source,
           const py::object& ids_source, const py::object& scores_source) {
   const tensor queries = input(queries_source, "queries", dtype::float32, {any_size, any_size});
   const int64_t num_queries = queries.size(0);
@@ -75,30 +101,37 @@ void topk(const py::object& queries_source, const py::object& items_source, int6
   const auto allowed = optional_input(allowed_source, "allowed", dtype::int32, {any_size});
   check_allowed(allowed, num_items);
 
-  const tensor panels = output(panels_source, "panels", dtype::float32, {any_size, dim});
-  if (panels.size(0) == 0 || panels.size(0) % topk_panel_multiple != 0) {
-    throw data_error("panels has " + std::to_string(panels.size(0)) + " rows, but a multiple of " +
-                     std::to_string(topk_panel_multiple) + " is needed");
+  std::optional<tensor> panels;
+  std::optional<code_scratch> scratch;
+  if (codes_source.is_none()) {
+    panels.emplace(output(panels_source, "panels", dtype::float32, {any_size, dim}));
+    check_rows(*panels);
+  } else {
+    scratch.emplace(codes_source, order_source, bounds_source, dim);
   }
   const tensor ids = output(ids_source, "ids", dtype::int32, {num_queries, k});
   const tensor scores = output(scores_source, "scores", dtype::float32, {num_queries, k});
   const tensor keys = output(keys_source, "keys", dtype::int64, {any_size, num_queries, k});
-  check_range("keys.shape[0]", keys.size(0), 1, topk_max_splits);
-  const topk_args args{.queries = queries.data<const float>(),
-                       .items = items.data<const float>(),
-                       .num_queries = num_queries,
-                       .dim = dim,
-                       .k = k,
-                       .allowed = pointer<int32_t>(allowed),
-                       .num_candidates = allowed ? allowed->size(0) : num_items,
-                       .seen_indptr = pointer<int64_t>(seen_indptr),
-                       .seen_indices = pointer<int32_t>(seen_indices),
-                       .panels = panels.data<float>(),
-                       .panel_rows = panels.size(0),
-                       .num_splits = keys.size(0),
-                       .keys = reinterpret_cast<uint64_t*>(keys.data<int64_t>()),
-                       .ids = ids.data<int32_t>(),
-                       .scores = scores.data<float>()};
+  check_range("keys.shape[0]", keys.size(0), 1, scratch ? 1 : topk_max_splits);
+  const topk_args args{
+      .queries = queries.data<const float>(),
+      .items = items.data<const float>(),
+      .num_queries = num_queries,
+      .dim = dim,
+      .k = k,
+      .allowed = pointer<int32_t>(allowed),
+      .num_candidates = allowed ? allowed->size(0) : num_items,
+      .seen_indptr = pointer<int64_t>(seen_indptr),
+      .seen_indices = pointer<int32_t>(seen_indices),
+      .panel_rows = panels ? panels->size(0) : scratch->codes.size(0),
+      .panels = panels ? panels->data<float>() : nullptr,
+      .codes = scratch ? reinterpret_cast<uint32_t*>(scratch->codes.data<int32_t>()) : nullptr,
+      .order = scratch ? scratch->order.data<int32_t>() : nullptr,
+      .bounds = scratch ? reinterpret_cast<topk_panel_bounds*>(scratch->bounds.data<double>()) : nullptr,
+      .num_splits = keys.size(0),
+      .keys = reinterpret_cast<uint64_t*>(keys.data<int64_t>()),
+      .ids = ids.data<int32_t>(),
+      .scores = scores.data<float>()};
   const py::gil_scoped_release unlocked;
   kernels().topk.search(args);
 }
@@ -109,9 +142,12 @@ void bind_topk(py::module_& m) {
   m.attr("topk_max_k") = topk_max_k;
   m.attr("topk_max_splits") = topk_max_splits;
   m.attr("topk_panel_multiple") = topk_panel_multiple;
+  m.attr("topk_longest_coded") = topk_longest_coded;
+  m.def("topk_has_codes", [] { return kernels().topk.codes; });
   m.def("topk", &topk, py::arg("queries"), py::arg("items"), py::arg("k"), py::kw_only(),
         py::arg("seen_indptr"), py::arg("seen_indices"), py::arg("allowed"), py::arg("panels"),
-        py::arg("keys"), py::arg("ids"), py::arg("scores"));
+        py::arg("codes"), py::arg("order"), py::arg("bounds"), py::arg("keys"), py::arg("ids"),
+        py::arg("scores"));
 }
 
 }  // namespace pyrec

@@ -1,7 +1,10 @@
 """The k best items of each user by inner product, exactly, without a users x items array.
 
 Every candidate is scored against blocks of users, and only scores above a user's k-th best so far leave the
-registers. Lists do not depend on blocks, threads or instruction set, but for the rounding of the scores.
+registers. For many users, where the processor multiplies bytes (AVX-512 VNNI), vectors are coded in 8 bits first:
+the products of codes come with a proven bound of their error, and only candidates that the bound cannot exclude are
+scored. Lists and scores are the same bits either way, and do not depend on blocks or threads; instruction sets
+differ in the rounding of the scores alone.
 """
 
 from __future__ import annotations
@@ -12,9 +15,12 @@ from torch import Tensor
 from pyrec import _core
 from pyrec.ops.arrays import capsule
 
-_MOST_PACKED = 1 << 24  # values of the items that are packed at a time: 64 MiB
+_MOST_PACKED = 1 << 24  # values of the items that are packed at a time: 64 MiB; 16 MiB of codes
 _USERS_OF_A_TASK = 96
 _CANDIDATES_WORTH_A_SPLIT = 1024
+_USERS_WORTH_CODES = 192  # fewer do not pay for coding the items
+_SHORTEST_WORTH_CODES = 16  # dim
+_CANDIDATES_WORTH_CODES = 64  # for each place in a list: longer lists take most of their candidates' scores
 
 
 def topk(
@@ -62,7 +68,10 @@ def _topk(
 ) -> tuple[Tensor, Tensor]:
     ids, scores = _lists(queries, k)
     num_candidates = (items if allowed is None else allowed).shape[:1].numel()
+    dim = items.shape[1:].numel()
     splits = _num_splits(len(ids), num_candidates)
+    by_codes = splits == 1 and _by_codes(len(ids), num_candidates, dim, k)
+    panels, codes, order, bounds = _scratch(num_candidates, dim, by_codes)
     keys = torch.empty(splits, *ids.shape, dtype=torch.int64)
     _core.topk(
         capsule(queries),
@@ -71,7 +80,10 @@ def _topk(
         seen_indptr=capsule(seen_indptr),
         seen_indices=capsule(seen_indices),
         allowed=capsule(allowed),
-        panels=capsule(_panels(num_candidates, items.shape[1:].numel())),
+        panels=capsule(panels),
+        codes=capsule(codes),
+        order=capsule(order),
+        bounds=capsule(bounds),
         keys=capsule(keys),
         ids=capsule(ids),
         scores=capsule(scores),
@@ -91,12 +103,27 @@ def _num_splits(num_queries: int, num_candidates: int) -> int:
     return max(min(wanted, num_candidates // _CANDIDATES_WORTH_A_SPLIT, _core.topk_max_splits), 1)
 
 
-def _panels(num_candidates: int, dim: int) -> Tensor:
-    """Room for the packed candidates: all of them, or as many as fit the limit."""
+def _by_codes(num_queries: int, num_candidates: int, dim: int, k: int) -> bool:
+    """Whether to search by codes: where the processor can, and where coding the items costs little."""
+    return (
+        _core.topk_has_codes()
+        and num_queries >= _USERS_WORTH_CODES
+        and _SHORTEST_WORTH_CODES <= dim <= _core.topk_longest_coded
+        and num_candidates >= _CANDIDATES_WORTH_CODES * k
+    )
+
+
+def _scratch(num_candidates: int, dim: int, by_codes: bool) -> tuple[Tensor | None, ...]:
+    """Room for the packed candidates, or for codes, their order and bounds: all, or as many as fit the limit."""
     multiple = _core.topk_panel_multiple
     needed = -(-num_candidates // multiple)
-    limit = _MOST_PACKED // (max(dim, 1) * multiple)
-    return torch.empty(max(min(needed, limit), 1) * multiple, dim, dtype=torch.float32)
+    panels = max(min(needed, _MOST_PACKED // (max(dim, 1) * multiple)), 1)
+    rows = panels * multiple
+    if not by_codes:
+        return torch.empty(rows, dim, dtype=torch.float32), None, None, None
+    codes = torch.empty(rows, -(-dim // 4), dtype=torch.int32)
+    order = torch.empty(rows, dtype=torch.int32)
+    return None, codes, order, torch.empty(panels, 3, dtype=torch.float64)
 
 
 @_topk.register_fake

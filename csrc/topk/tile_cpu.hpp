@@ -1,0 +1,59 @@
+#pragma once
+#include "isa/simd.hpp"
+#include "topk/topk.hpp"
+
+namespace pyrec::PYREC_ISA {
+
+// Candidates lie in panels, feature after feature: (dim, panel_width). A tile is some users against a panel,
+// its scores all in registers: 12 x 2 vectors of 32 registers, or 6 x 2 of 16.
+constexpr int panel_vectors = 2;
+constexpr int64_t panel_width = panel_vectors * simd<float>::width;
+constexpr int tile_users = PYREC_VECTOR_BYTES == 64 ? 12 : 6;
+constexpr int short_tile_users = tile_users / 3;
+static_assert(topk_panel_multiple % panel_width == 0 && panel_width <= 32);
+
+// A bit for each lane of a panel with `left` candidates from its first one on; the others are padding.
+PYREC_INLINE uint32_t real_lanes(int64_t left) {
+  return left >= panel_width ? ~uint32_t{0} : (uint32_t{1} << left) - 1;
+}
+
+// users: (length, Rows); panel: (length, panel_width). One chain of sums a score, in ascending order of j.
+template <int Rows>
+PYREC_INLINE void multiply(const float* users, const float* panel, int64_t length,
+                           vec<float> (&score)[Rows][panel_vectors]) {
+  for (int64_t j = 0; j < length; ++j) {
+    vec<float> item[panel_vectors];
+    for (int v = 0; v < panel_vectors; ++v) item[v] = load(panel + j * panel_width + v * simd<float>::width);
+    for (int row = 0; row < Rows; ++row) {
+      const vec<float> value = broadcast(users[j * Rows + row]);
+      for (int v = 0; v < panel_vectors; ++v) score[row][v] += value * item[v];
+    }
+  }
+}
+
+// Words [first, first + length) of `Rows` rows of `width` words, word after word: (length, Rows).
+template <int Rows, class T>
+PYREC_INLINE void interleave_rows(const T* rows, int64_t width, int64_t length, T* out) {
+  for (int row = 0; row < Rows; ++row) {
+    for (int64_t j = 0; j < length; ++j) out[j * Rows + row] = rows[row * width + j];
+  }
+}
+
+// panel: (dim, panel_width) of the rows item[0] .. item[panel_width - 1].
+PYREC_INLINE void pack_rows(const float* const (&item)[panel_width], int64_t dim, float* panel) {
+  for (int64_t j = 0; j < dim; ++j) {
+    for (int64_t lane = 0; lane < panel_width; ++lane) panel[j * panel_width + lane] = item[lane][j];
+  }
+}
+
+// tile(rows, user) for tiles of 12, 4 and 1 users (of 6, 2 and 1) that make up [first, last).
+template <class Tile>
+PYREC_INLINE void for_tiles(int64_t first, int64_t last, const Tile& tile) {
+  int64_t user = first;
+  for (; user + tile_users <= last; user += tile_users) tile.template operator()<tile_users>(user);
+  for (; user + short_tile_users <= last; user += short_tile_users)
+    tile.template operator()<short_tile_users>(user);
+  for (; user < last; ++user) tile.template operator()<1>(user);
+}
+
+}  // namespace pyrec::PYREC_ISA
