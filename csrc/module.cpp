@@ -3,7 +3,7 @@
 
 #include "common/check.hpp"
 #include "common/parallel.hpp"
-#include "isa/kernels.hpp"
+#include "cuda/cuda.hpp"
 
 namespace pyrec {
 
@@ -17,16 +17,26 @@ void bind_sample(py::module_& m);
 
 namespace {
 
+py::dict cuda_info() {
+  const cuda_state state = find_cuda();
+  py::dict info;
+  info["architectures"] = state.architectures;
+  info["driver"] = state.driver;
+  info["devices"] = state.devices;
+  return info;
+}
+
 void bind_runtime(py::module_& m) {
   m.def("isa", [] { return std::string(kernels().isa); }, "The instruction set in use.");
   m.def("isa_levels", &isa_levels, "The instruction sets this machine can run, narrowest first.");
   m.def("use_isa", &use_isa, py::arg("name"), "Switches the instruction set (tests and benchmarks).");
+  m.def("cuda_info", &cuda_info, "Architectures built for, the driver's version, the devices.");
   m.def("num_threads", &num_threads, "Threads that a kernel called from here would use.");
 }
 
 }  // namespace
 
-PYBIND11_MODULE(_core, m) {
+PYBIND11_MODULE(PYREC_MODULE, m) {
   bind_errors(m);
   bind_runtime(m);
   bind_graph(m);
