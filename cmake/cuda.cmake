@@ -21,13 +21,13 @@ message(STATUS "CUDA kernels: ${CMAKE_CUDA_COMPILER_VERSION} for ${CMAKE_CUDA_AR
 
 add_library(pyrec_cuda OBJECT ${cuda_kernels})
 target_include_directories(pyrec_cuda PRIVATE csrc)
-target_compile_features(pyrec_cuda PRIVATE cuda_std_20)
 target_compile_options(pyrec_cuda PRIVATE
-  -Xcompiler=-Wall,-Wextra
+  -std=c++20 -Xcompiler=-Wall,-Wextra  # CMake before 3.26 does not know that this nvcc has C++20
   $<$<BOOL:${PYREC_WERROR}>:--Werror=all-warnings>
   $<$<BOOL:${PYREC_WERROR}>:-Xcompiler=-Werror>)
 set_target_properties(pyrec_cuda PROPERTIES
-  POSITION_INDEPENDENT_CODE ON CUDA_VISIBILITY_PRESET hidden CUDA_RUNTIME_LIBRARY Static)
+  POSITION_INDEPENDENT_CODE ON
+  CUDA_VISIBILITY_PRESET hidden CUDA_RUNTIME_LIBRARY Static)
 
 string(REPLACE ";" " " architectures "${CMAKE_CUDA_ARCHITECTURES}")
 string(REPLACE "-real" "" architectures "${architectures}")

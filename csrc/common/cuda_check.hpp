@@ -1,7 +1,8 @@
 #pragma once
 // What a call of the CUDA runtime says became of it, as an exception.
-#include <stdexcept>
 #include <string>
+
+#include "common/errors.hpp"
 
 #ifdef PYREC_CUDA_ON_CPU
 #include "cuda_on_cpu.hpp"
@@ -10,10 +11,6 @@
 #endif
 
 namespace pyrec {
-
-struct cuda_error : std::runtime_error {
-  using std::runtime_error::runtime_error;
-};
 
 namespace cuda {
 

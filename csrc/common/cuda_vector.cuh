@@ -13,7 +13,7 @@ struct alignas(V * sizeof(S) < 16 ? V * sizeof(S) : 16) pack {
 
 template <class S, int V>
 __device__ __forceinline__ pack<S, V> load_pack(const S* from) {
-  return *reinterpret_cast<const pack<S, V>*>(from);
+  return load_vector<pack<S, V>>(from);
 }
 
 template <class T>
@@ -48,7 +48,7 @@ template <class T, int V, class S>
 __device__ __forceinline__ void store(S* to, const T (&from)[V]) {
   pack<S, V> stored;
   for (int v = 0; v < V; ++v) stored.values[v] = narrow<S>::from(from[v]);
-  *reinterpret_cast<pack<S, V>*>(to) = stored;
+  store_vector(to, stored);
 }
 
 // Whether packs of V may be used at such an array; a null pointer is no obstacle.

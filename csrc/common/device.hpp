@@ -13,7 +13,7 @@ struct device {
 };
 
 inline std::string device_text(const device& where) {
-  return where.on_cpu() ? "cpu" : "cuda:" + std::to_string(where.ordinal);
+  return where.on_cpu() ? "cpu" : std::string("cuda:").append(std::to_string(where.ordinal));
 }
 
 }  // namespace pyrec

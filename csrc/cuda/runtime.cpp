@@ -1,15 +1,9 @@
-#include <cuda_runtime_api.h>
-
-#include "common/errors.hpp"
+#include "common/cuda_check.hpp"
 #include "cuda/cuda.hpp"
 
 namespace pyrec {
 
 namespace {
-
-void check(cudaError_t status, const std::string& action) {
-  if (status != cudaSuccess) throw cuda_error(action + ": " + cudaGetErrorString(status));
-}
 
 std::string version_text(int version) {
   return std::to_string(version / 1000) + "." + std::to_string(version % 1000 / 10);
@@ -27,9 +21,9 @@ std::string device_name(int ordinal) {
 kernels_on::kernels_on(const device& where) : table_(where.on_cpu() ? &kernels() : &cuda::table()) {
   if (where.on_cpu()) return;
   int current = device::cpu;
-  check(cudaGetDevice(&current), "finding the current CUDA device");
+  cuda::check(cudaGetDevice(&current), "finding the current CUDA device");
   if (current == where.ordinal) return;
-  check(cudaSetDevice(where.ordinal), "changing to " + device_text(where));
+  cuda::check(cudaSetDevice(where.ordinal), "changing to " + device_text(where));
   previous_ = current;
 }
 

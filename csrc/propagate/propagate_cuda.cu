@@ -231,15 +231,14 @@ unsigned blocks_for(int64_t count, int64_t per_block) {
 template <int Lanes, int V, class T, class X, class Out>
 void launch(const propagate_args<T, X, Out>& a) {
   const row_schedule& schedule = a.schedule;
-  const auto stream = static_cast<cudaStream_t>(a.stream);
   const int64_t rows = a.rows != nullptr ? a.num_rows : schedule.num_nodes - schedule.num_long;
   const int64_t groups = schedule.num_pieces + rows;
   if (groups == 0) return;
   const auto short_rows = propagate_rows<Lanes, V, T, X, Out>;
-  LAUNCH(short_rows, blocks_for(groups, threads / Lanes), threads, 0, stream, a);
+  LAUNCH(short_rows, blocks_for(groups, threads / Lanes), threads, 0, a.stream, a);
   if (schedule.num_long == 0) return;
   const auto long_rows = propagate_long_rows<V, T, X, Out>;
-  LAUNCH(long_rows, blocks_for(schedule.num_long, threads / warp), threads, 0, stream, a);
+  LAUNCH(long_rows, blocks_for(schedule.num_long, threads / warp), threads, 0, a.stream, a);
 }
 
 template <class T, class X, class Out>
@@ -284,11 +283,11 @@ __global__ void check_rows(const row_slots_args a) {
 void row_slots(const row_slots_args& a) {
   const auto stream = static_cast<cudaStream_t>(a.stream);
   const auto bytes = static_cast<size_t>(a.num_nodes) * sizeof(int32_t);
-  check_cuda(cudaMemsetAsync(a.slot, 0xFF, bytes, stream), "clearing row slots");
+  check(cudaMemsetAsync(a.slot, 0xFF, bytes, stream), "cudaMemsetAsync of slot");
   if (a.num_rows == 0) return;
   const unsigned blocks = blocks_for(a.num_rows, threads);
-  LAUNCH(scatter_rows, blocks, threads, 0, stream, a);
-  LAUNCH(check_rows, blocks, threads, 0, stream, a);
+  LAUNCH(scatter_rows, blocks, threads, 0, a.stream, a);
+  LAUNCH(check_rows, blocks, threads, 0, a.stream, a);
 }
 
 }  // namespace

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
 from torch import Tensor
 from torch.utils.dlpack import to_dlpack  # type: ignore[attr-defined]
 
@@ -11,3 +12,8 @@ from torch.utils.dlpack import to_dlpack  # type: ignore[attr-defined]
 def capsule(array: Tensor | None) -> Any:
     """A DLPack capsule for one call; the short way, which also takes tensors that require a gradient."""
     return None if array is None else to_dlpack(array)
+
+
+def stream_of(device: torch.device) -> int:
+    """The stream that torch uses on that device at the moment, as the kernels take it."""
+    return 0 if device.type == "cpu" else torch.cuda.current_stream(device).cuda_stream
