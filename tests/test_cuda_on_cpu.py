@@ -203,17 +203,6 @@ def test_a_shuffle_from_an_absent_lane_gives_a_nan(run: Runner) -> None:
 @pytest.mark.skipif(shutil.which("nvcc") is None, reason="no nvcc")
 @pytest.mark.parametrize("source", KERNELS, ids=lambda path: path.stem)
 def test_nvcc_compiles_the_same_sources(tmp_path: Path, source: Path) -> None:
-    done = call(
-        [
-            "nvcc",
-            "-std=c++20",
-            "-arch=sm_90",
-            "-Werror",
-            "all-warnings",
-            f"-I{ROOT / 'csrc'}",
-            "-c",
-            str(source),
-        ]
-        + ["-o", str(tmp_path / "kernels.o")]
-    )
+    flags = ["-std=c++20", "-arch=sm_90", "-Werror", "all-warnings", f"-I{ROOT / 'csrc'}"]
+    done = call(["nvcc", *flags, "-c", str(source), "-o", str(tmp_path / "kernels.o")])
     assert done.returncode == 0, done.stdout + done.stderr
