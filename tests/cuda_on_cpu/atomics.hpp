@@ -3,6 +3,8 @@
 #include <atomic>
 #include <type_traits>
 
+#include "races.hpp"
+
 namespace cuda_on_cpu {
 
 template <class T, class... Allowed>
@@ -71,5 +73,14 @@ inline unsigned atomicInc(unsigned* address, unsigned last) {
   return cuda_on_cpu::atomic_update(address, [&](unsigned old) { return old >= last ? 0 : old + 1; });
 }
 
-inline void __threadfence() { std::atomic_thread_fence(std::memory_order_seq_cst); }
-inline void __threadfence_block() { std::atomic_thread_fence(std::memory_order_seq_cst); }
+// ThreadSanitizer knows no fences: it is told of an order between all of them.
+inline void __threadfence() {
+#ifdef __SANITIZE_THREAD__
+  static char fences = 0;
+  cuda_on_cpu::order_after(&fences);
+  cuda_on_cpu::order_before(&fences);
+#else
+  std::atomic_thread_fence(std::memory_order_seq_cst);
+#endif
+}
+inline void __threadfence_block() { __threadfence(); }

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "fiber.hpp"
+#include "races.hpp"
 #include "random.hpp"
 #include "vectors.hpp"
 
@@ -67,6 +68,7 @@ class block {
   // Called by the running thread.
   int wait_for_block(const place& where, bool predicate);
   uint64_t wait_for_warp(const place& where, uint64_t value, int source, combine_function combine);
+  void order_warp(const place& where);
   void yield();
   int lane_index() const { return static_cast<int>(current_ % warp_lanes); }
   void* dynamic_shared() const { return dynamic_shared_.get(); }
@@ -89,6 +91,7 @@ class block {
   };
 
   static void fiber_entry();
+  static void run_current_thread();
   void reset();
   void start_next();
   void take_up(uint32_t thread);
@@ -109,13 +112,16 @@ class block {
   std::vector<lane> lanes_;
   std::vector<warp> warps_;
   std::vector<uint32_t> ready_;
-  std::vector<std::unique_ptr<fiber>> fibers_;
-  std::vector<fiber*> idle_;
+  std::vector<fiber*> idle_, spent_;
+  size_t num_fibers_ = 0;
   fiber caller_;
   random_stream random_{0, 0};
   uint32_t current_ = 0, live_ = 0;
   uint32_t waiting_ = 0, predicates_ = 0, predicates_released_ = 0;
   place barrier_{};
+  unsigned releases_ = 0;
+  // Places in memory that stand for barriers: two in turn, for a thread may leave one late.
+  char start_order_ = 0, end_order_ = 0, barrier_order_[2] = {};
 };
 
 #ifdef __SANITIZE_ADDRESS__
@@ -132,7 +138,7 @@ inline void block::prepare(const launch_description& launch) {
   if (posix_memalign(&memory, 16, launch.shared_bytes + canary_bytes) != 0)
     fail("no memory for its shared memory");
   dynamic_shared_.reset(static_cast<char*>(memory));
-  caller_.find_stack();
+  caller_.adopt_caller();
 
   const dim3 extents = launch.block;
   threads_.assign(size_t{extents.x} * extents.y * extents.z, {});
@@ -145,6 +151,11 @@ inline void block::prepare(const launch_description& launch) {
 }
 
 inline void block::reset() {
+  idle_.insert(idle_.end(), spent_.begin(), spent_.end());
+  spent_.clear();
+  // A fiber made by a thread of the block would be ordered after it.
+  while (races_watched && idle_.size() < threads_.size())
+    idle_.push_back(new fiber(fiber_entry, num_fibers_++));
   live_ = static_cast<uint32_t>(threads_.size());
   waiting_ = predicates_ = 0;
   for (warp& each : warps_) each = {};
@@ -160,26 +171,37 @@ inline void block::reset() {
 }
 
 inline void block::run(uint3 index, random_stream random) {
+  const unwatched emulation;
   registers.block = index;
   registers.running = this;
   random_ = random;
   reset();
+  order_before(&start_order_);
   take_up(draw_ready());
   threads_[current_].home = idle_fiber();
   caller_.switch_to(*threads_[current_].home);
+  order_after(&end_order_);
   check_canary();
   registers.running = nullptr;
 }
 
 inline void block::fiber_entry() {
-  block& self = *registers.running;
-  self.threads_[self.current_].home->arrive();
-  for (;;) {
-    // Another block may be there after the caller had its turn.
-    block& here = *registers.running;
+  registers.running->threads_[registers.running->current_].home->arrive();
+  const unwatched emulation;
+  for (;;) run_current_thread();
+}
+
+// Not inlined: the next thread on this fiber may be that of another block, on another thread of the CPU,
+// whose registers lie elsewhere.
+[[gnu::noinline]] inline void block::run_current_thread() {
+  block& here = *registers.running;
+  order_after(&here.start_order_);
+  {
+    const watched kernel;
     here.launch_.call(here.launch_.arguments);
-    here.finish_current();
   }
+  order_before(&here.end_order_);
+  here.finish_current();
 }
 
 inline uint32_t block::draw_ready() {
@@ -191,10 +213,7 @@ inline uint32_t block::draw_ready() {
 }
 
 inline fiber* block::idle_fiber() {
-  if (idle_.empty()) {
-    fibers_.push_back(std::make_unique<fiber>(fiber_entry, fibers_.size()));
-    return fibers_.back().get();
-  }
+  if (idle_.empty()) return new fiber(fiber_entry, num_fibers_++);
   fiber* const found = idle_.back();
   idle_.pop_back();
   return found;
@@ -216,6 +235,7 @@ inline void block::start_next() {
 }
 
 inline void block::yield() {
+  const unwatched emulation;
   ready_.push_back(current_);
   start_next();
 }
@@ -239,25 +259,29 @@ inline void block::finish_current() {
   }
   take_up(draw_ready());
   cuda_thread& next = threads_[current_];
-  if (next.home == nullptr) {
+  if (next.home == nullptr && !races_watched) {
     next.home = &here;
     return;
   }
-  idle_.push_back(&here);
+  if (next.home == nullptr) next.home = idle_fiber();
+  // A fiber that two threads of a block had used would order them.
+  (races_watched ? spent_ : idle_).push_back(&here);
   here.switch_to(*next.home);
 }
 
 inline int block::wait_for_block(const place& where, bool predicate) {
+  const unwatched emulation;
+  char* const order = &barrier_order_[releases_ % 2];
+  order_before(order);
   cuda_thread& self = threads_[current_];
   self.where = where;
   self.state = status::waits_for_block;
   if (waiting_ == 0) barrier_ = where;
   if (!(barrier_ == where)) fail_divergence();
   predicates_ += predicate ? 1 : 0;
-  if (++waiting_ == live_) {
-    release_block();
-  }
+  if (++waiting_ == live_) release_block();
   start_next();
+  order_after(order);
   return static_cast<int>(predicates_released_);
 }
 
@@ -269,10 +293,12 @@ inline void block::release_block() {
   }
   predicates_released_ = predicates_;
   waiting_ = predicates_ = 0;
+  ++releases_;
 }
 
 inline uint64_t block::wait_for_warp(const place& where, uint64_t value, int source,
                                      combine_function combine) {
+  const unwatched emulation;
   const auto index = current_ % warp_lanes;
   const uint32_t first = current_ - index;
   warp& group = warps_[current_ / warp_lanes];
@@ -291,6 +317,17 @@ inline uint64_t block::wait_for_warp(const place& where, uint64_t value, int sou
   }
   start_next();
   return slot.result;
+}
+
+// A lane that leaves late may be ordered after more of the others' work than the barrier asks for.
+inline void block::order_warp(const place& where) {
+  const uint32_t first = current_ - current_ % warp_lanes;
+  order_before(&lanes_[current_]);
+  wait_for_warp(where, 0, 0, [](lane*, unsigned) {});
+  if (!races_watched) return;
+  for (unsigned left = where.mask; left != 0; left &= left - 1) {
+    order_after(&lanes_[first + static_cast<uint32_t>(__builtin_ctz(left))]);
+  }
 }
 
 inline bool block::warp_complete(const warp& group, const place& where, combine_function combine,

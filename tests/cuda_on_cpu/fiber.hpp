@@ -12,8 +12,10 @@
 #endif
 #ifdef __SANITIZE_ADDRESS__
 #include <pthread.h>
-#include <sanitizer/asan_interface.h>
 #include <sanitizer/common_interface_defs.h>
+#endif
+#ifdef __SANITIZE_THREAD__
+#include <sanitizer/tsan_interface.h>
 #endif
 
 // cuda_on_cpu_switch(from, to): keeps the registers that a call keeps on the stack, the stack's pointer in
@@ -119,28 +121,25 @@ struct saved_context {
 
 #endif
 
-// A stack above a page that traps, or the stack that the system gave the calling thread.
+// A stack above a page that traps, or the stack that the system gave the calling thread. Fibers stay until
+// the process ends: they are used again, and never return.
 class fiber {
  public:
   fiber() = default;  // the calling thread itself
   fiber(void (*entry)(), size_t index) {
-    memory_ = static_cast<char*>(mmap(nullptr, guard_bytes + stack_bytes, PROT_NONE,
-                                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0));
-    if (memory_ == MAP_FAILED || mprotect(memory_ + guard_bytes, stack_bytes, PROT_READ | PROT_WRITE) != 0) {
+    void* const memory = mmap(nullptr, guard_bytes + stack_bytes, PROT_NONE,
+                              MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    stack_ = static_cast<char*>(memory) + guard_bytes;
+    if (memory == MAP_FAILED || mprotect(stack_, stack_bytes, PROT_READ | PROT_WRITE) != 0) {
       std::perror("cuda_on_cpu: no memory for the stack of a CUDA thread");
       std::abort();
     }
-    stack_ = memory_ + guard_bytes;
     // Stacks that all begin at the same place of a page would share few lines of the cache.
     bytes_ = stack_bytes - index % 16 * 256;
     context_.prepare(stack_, bytes_, entry);
-  }
-  ~fiber() {
-    if (memory_ == nullptr) return;
-#ifdef __SANITIZE_ADDRESS__
-    ASAN_UNPOISON_MEMORY_REGION(stack_, stack_bytes);
+#ifdef __SANITIZE_THREAD__
+    watched_as_ = __tsan_create_fiber(0);
 #endif
-    munmap(memory_, guard_bytes + stack_bytes);
   }
   fiber(const fiber&) = delete;
   fiber& operator=(const fiber&) = delete;
@@ -148,6 +147,9 @@ class fiber {
   void switch_to(fiber& next) {
 #ifdef __SANITIZE_ADDRESS__
     __sanitizer_start_switch_fiber(&fake_stack_, next.stack_, next.bytes_);
+#endif
+#ifdef __SANITIZE_THREAD__
+    __tsan_switch_to_fiber(next.watched_as_, __tsan_switch_to_fiber_no_sync);
 #endif
     context_.switch_to(next.context_);
     arrive();
@@ -158,9 +160,8 @@ class fiber {
     __sanitizer_finish_switch_fiber(fake_stack_, nullptr, nullptr);
 #endif
   }
-  // For a fiber that is the calling thread itself: where its stack lies, which AddressSanitizer wants to
-  // know.
-  void find_stack() {
+  // For the fiber that is the calling thread itself: what the sanitizers want to know of it.
+  void adopt_caller() {
 #ifdef __SANITIZE_ADDRESS__
     pthread_attr_t attributes;
     void* stack = nullptr;
@@ -169,6 +170,9 @@ class fiber {
     pthread_attr_destroy(&attributes);
     stack_ = static_cast<char*>(stack);
 #endif
+#ifdef __SANITIZE_THREAD__
+    watched_as_ = __tsan_get_current_fiber();
+#endif
   }
 
  private:
@@ -176,10 +180,10 @@ class fiber {
   static constexpr size_t stack_bytes = size_t{1} << 18;
 
   saved_context context_;
-  char* memory_ = nullptr;
   char* stack_ = nullptr;
   size_t bytes_ = 0;
-  [[maybe_unused]] void* fake_stack_ = nullptr;
+  [[maybe_unused]] void* fake_stack_ = nullptr;  // AddressSanitizer's
+  [[maybe_unused]] void* watched_as_ = nullptr;  // ThreadSanitizer's
 };
 
 }  // namespace cuda_on_cpu

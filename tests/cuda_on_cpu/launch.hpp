@@ -13,26 +13,26 @@
 
 namespace cuda_on_cpu {
 
-// Blocks that run no kernel now, with the stacks they have mapped.
+// Blocks that run no kernel now, with their fibers. Never destroyed, as those are not.
 class block_pool {
  public:
-  std::unique_ptr<block> take() {
+  block* take() {
     const std::lock_guard lock(mutex_);
-    if (idle_.empty()) return std::make_unique<block>();
-    std::unique_ptr<block> found = std::move(idle_.back());
+    if (idle_.empty()) return new block;
+    block* const found = idle_.back();
     idle_.pop_back();
     return found;
   }
-  void give_back(std::unique_ptr<block> used) {
+  void give_back(block* used) {
     const std::lock_guard lock(mutex_);
-    idle_.push_back(std::move(used));
+    idle_.push_back(used);
   }
 
  private:
   std::mutex mutex_;
-  std::vector<std::unique_ptr<block>> idle_;
+  std::vector<block*> idle_;
 };
-inline block_pool idle_blocks;
+inline block_pool& idle_blocks = *new block_pool;
 
 // OpenMP's threads are not there in a process forked from one that had them.
 inline const pid_t first_process = getpid();
@@ -62,7 +62,7 @@ inline void run_blocks(const launch_description& launch) {
 #pragma omp parallel if (parallel)
 #endif
   {
-    std::unique_ptr<block> runner = idle_blocks.take();
+    block* const runner = idle_blocks.take();
     runner->prepare(launch);
     const shared_variables shared;
     registers.grid_extents = launch.grid;
@@ -74,7 +74,7 @@ inline void run_blocks(const launch_description& launch) {
       shared.fill();
       runner->run(block_index(order[i], launch.grid), random_stream(seed, order[i]));
     }
-    idle_blocks.give_back(std::move(runner));
+    idle_blocks.give_back(runner);
   }
 }
 

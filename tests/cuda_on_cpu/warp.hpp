@@ -30,8 +30,6 @@ void for_each_lane(unsigned group, const Body& body) {
   for (; group != 0; group &= group - 1) body(std::countr_zero(group));
 }
 
-inline void give_nothing(lane*, unsigned) {}
-
 inline void gather(lane* lanes, unsigned group) {
   for_each_lane(group, [&](int i) {
     const int source = lanes[i].source;
@@ -128,8 +126,7 @@ inline int __syncthreads_and(int predicate, CUDA_ON_CPU_CALLER) {
 }
 
 inline void __syncwarp(unsigned mask = 0xFFFFFFFF, CUDA_ON_CPU_CALLER) {
-  cuda_on_cpu::registers.running->wait_for_warp(CUDA_ON_CPU_PLACE(__syncwarp, mask), 0, 0,
-                                                cuda_on_cpu::give_nothing);
+  cuda_on_cpu::registers.running->order_warp(CUDA_ON_CPU_PLACE(__syncwarp, mask));
 }
 // Which lanes are together outside a barrier is no property of a kernel.
 unsigned __activemask() = delete;
