@@ -62,16 +62,32 @@ def _emulated_core():
         pytest.skip("the CUDA kernels are not built for the CPU; build with -DPYREC_EMULATE=ON")
 
 
+def _device(name: str, monkeypatch: pytest.MonkeyPatch) -> Device:
+    if name == "cuda" and not torch.cuda.is_available():
+        pytest.skip("torch sees no CUDA device")
+    where = Device(name)
+    for module_name, module in list(sys.modules.items()):
+        if module_name.startswith("pyrec.") and getattr(module, "_core", None) is _core:
+            monkeypatch.setattr(module, "_core", where.core)
+    return where
+
+
 @pytest.fixture(params=["cpu", "cuda-emulated", "cuda"])
 def device(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Device:
     """Runs the test once on each device."""
-    if request.param == "cuda" and not torch.cuda.is_available():
-        pytest.skip("torch sees no CUDA device")
-    where = Device(request.param)
-    for name, module in list(sys.modules.items()):
-        if name.startswith("pyrec.") and getattr(module, "_core", None) is _core:
-            monkeypatch.setattr(module, "_core", where.core)
-    return where
+    return _device(request.param, monkeypatch)
+
+
+@pytest.fixture(params=[*_core.isa_levels(), "cuda-emulated", "cuda"])
+def kernels(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Device]:
+    """Runs the test once with each set of kernels: the CPU's instruction sets and the devices."""
+    if not request.param.startswith("cuda"):
+        before = _core.isa()
+        _core.use_isa(request.param)
+        yield Device("cpu")
+        _core.use_isa(before)
+        return
+    yield _device(request.param, monkeypatch)
 
 
 @pytest.fixture
