@@ -12,9 +12,7 @@ from pyrec import _core
 from pyrec.graph import Graph
 
 # A busy machine is no failure, and neither is a fixture that stays as it is from one example to the next.
-settings.register_profile(
-    "pyrec", deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+settings.register_profile("pyrec", deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 settings.load_profile("pyrec")
 
 
@@ -52,7 +50,7 @@ class Device:
 
     def put(self, graph: Graph) -> Graph:
         """The graph where the kernels want it."""
-        return graph.to(self.torch)
+        return graph._twin(self.torch) if self.name == "cuda-emulated" else graph.to(self.torch)
 
 
 def _emulated_core():

@@ -76,13 +76,15 @@ void bind_errors(py::module_&) {
   });
 }
 
-tensor input(const py::handle& source, const char* name, dtype type, std::initializer_list<int64_t> shape, const place& at) {
+tensor input(const py::handle& source, const char* name, dtype type, std::initializer_list<int64_t> shape,
+             const place& at) {
   tensor array(source, name);
   require(array, type, shape, at);
   return array;
 }
 
-tensor output(const py::handle& source, const char* name, dtype type, std::initializer_list<int64_t> shape, const place& at) {
+tensor output(const py::handle& source, const char* name, dtype type, std::initializer_list<int64_t> shape,
+              const place& at) {
   tensor array(source, name);
   require_output(array, type, shape, at);
   return array;

@@ -1,5 +1,6 @@
 #pragma once
-// Numbers of a row, V at a time: in memory as S, in registers as T, which is S or, where S is bfloat16, float.
+// Numbers of a row, V at a time: in memory as S, in registers as T, which is S or, where S is bfloat16,
+// float.
 #include "common/bfloat16.hpp"
 #include "common/cuda_launch.cuh"
 

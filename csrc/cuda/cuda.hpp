@@ -1,6 +1,6 @@
 #pragma once
-// The way to kernels on a CUDA device. runtime.cpp is the one of a build with CUDA, absent.cpp that of a build
-// without.
+// The way to kernels on a CUDA device. runtime.cpp is the one of a build with CUDA, absent.cpp that of a
+// build without.
 #include <string>
 #include <vector>
 
@@ -13,8 +13,9 @@ namespace cuda {
 const kernel_table& table();
 }
 
-// kernels_on(where)->room.kernel(args) calls the kernel of that device: on the CPU the instruction set in use,
-// elsewhere CUDA's with that device current, and the one before restored. cuda_error where there is none.
+// kernels_on(where)->room.kernel(args) calls the kernel of that device: on the CPU the instruction set in
+// use, elsewhere CUDA's with that device current, and the one before restored. cuda_error where there is
+// none.
 class kernels_on {
  public:
   explicit kernels_on(const device& where);

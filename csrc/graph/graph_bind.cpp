@@ -47,8 +47,8 @@ void bind_graph(py::module_& m) {
                     "A validated bipartite graph in CSR form; keeps its arrays alive.")
       .def(py::init<const py::handle&, const py::handle&, int64_t, int64_t>(), py::arg("indptr"),
            py::arg("indices"), py::arg("num_users"), py::arg("num_items"))
-      .def(py::init<const graph&, const py::handle&, const py::handle&, const py::handle&>(),
-           py::arg("host"), py::arg("indptr"), py::arg("indices"), py::arg("schedule"))
+      .def(py::init<const graph&, const py::handle&, const py::handle&, const py::handle&>(), py::arg("host"),
+           py::arg("indptr"), py::arg("indices"), py::arg("schedule"))
       .def_property_readonly("schedule_size", [](const graph& g) { return g.schedule().values().size(); })
       .def("copy_schedule", &copy_schedule, py::arg("out"))
       .def_readonly("num_users", &graph::num_users)

@@ -20,8 +20,7 @@ void sort_rows(const int64_t* indptr, int64_t num_nodes, int32_t* order) {
   for (int64_t node = 0; node < num_nodes; ++node) {
     order[next[bucket(node)]++] = static_cast<int32_t>(node);
   }
-  std::stable_sort(order, order + counts[0],
-                   [&](int32_t a, int32_t b) { return degree(a) > degree(b); });
+  std::stable_sort(order, order + counts[0], [&](int32_t a, int32_t b) { return degree(a) > degree(b); });
 }
 
 }  // namespace

@@ -25,13 +25,14 @@ void checked_row_slots(const row_slots_args& a) {
 }
 
 // rows: (num_rows,) of distinct nodes; slot: (num_nodes,) becomes the position of each node in rows, or -1;
-// bad_rows: (1,) on a device becomes true where rows is wrong, which on the CPU is an error now.
+// bad_rows: (1,) becomes true where rows is wrong; the CPU's kernels raise at once.
 void row_slots(const graph& g, const py::handle& rows_source, const py::handle& slot_source,
                const py::handle& bad_rows_source, int64_t stream) {
   const place at = g.at();
   const tensor rows = input(rows_source, "rows", dtype::int64, {any_size}, at);
   const tensor slot = output(slot_source, "slot", dtype::int32, {g.num_nodes()}, at);
   const auto bad_rows = optional_output(bad_rows_source, "bad_rows", dtype::boolean, {1}, at);
+  if (!at.where.on_cpu() && !bad_rows) throw data_error("bad_rows is needed on a device; pass (1,) bool");
   bool found = false;
   const row_slots_args args{.rows = rows.data<const int64_t>(),
                             .num_rows = rows.size(0),
@@ -40,9 +41,10 @@ void row_slots(const graph& g, const py::handle& rows_source, const py::handle& 
                             .bad_rows = bad_rows ? bad_rows->data<bool>() : &found,
                             .stream = stream_of(stream)};
   const py::gil_scoped_release unlocked;
-  if (at.where.on_cpu()) checked_row_slots(args);
   const kernels_on kernels(at.where);
-  if (kernels->propagate.row_slots != nullptr) kernels->propagate.row_slots(args);
+  const auto on_device = kernels->propagate.row_slots;
+  if (on_device == nullptr || (at.where.on_cpu() && !bad_rows)) checked_row_slots(args);
+  if (on_device != nullptr) on_device(args);
 }
 
 // Rows of scratch that a layer needs as `partial`.
@@ -213,8 +215,9 @@ void bind_propagate(py::module_& m) {
         py::arg("rows") = py::none(), py::arg("slot") = py::none(), py::arg("weights") = py::none(),
         py::arg("pre") = py::none(), py::arg("post") = py::none(), py::arg("add") = py::none(),
         py::arg("add_slot") = py::none(), py::arg("add_scale") = py::none(), py::arg("total") = py::none(),
-        py::arg("total_scale") = py::none(), py::arg("total_alpha") = 0.0, py::arg("adam") = py::none(), py::arg("row_slot") = py::none(), py::arg("partial") = py::none(),
-        py::arg("not_finite") = py::none(), py::arg("stream") = 0);
+        py::arg("total_scale") = py::none(), py::arg("total_alpha") = 0.0, py::arg("adam") = py::none(),
+        py::arg("row_slot") = py::none(), py::arg("partial") = py::none(), py::arg("not_finite") = py::none(),
+        py::arg("stream") = 0);
 }
 
 }  // namespace pyrec

@@ -1,9 +1,10 @@
-// A group of 8, 16 or 32 lanes takes a row, each lane V of its columns, 16 bytes of x. The lanes of a group read
-// as many edges side by side and pass them round, so that `in_flight` rows of x are on their way at once. The
-// groups of a warp go through their edges in step: the schedule gives them rows of about the same length.
+// A group of 8, 16 or 32 lanes takes a row, each lane V of its columns, 16 bytes of x. The lanes of a group
+// read as many edges side by side and pass them round, so that `in_flight` rows of x are on their way at
+// once. The groups of a warp go through their edges in step: the schedule gives them rows of about the same
+// length.
 //
-// Long rows: the pieces come first in the same launch, each with its sum into `partial`; a second kernel adds a
-// row's pieces in their order. No order of sums depends on which block runs when.
+// Long rows: the pieces come first in the same launch, each with its sum into `partial`; a second kernel adds
+// a row's pieces in their order. No order of sums depends on which block runs when.
 #include "common/cuda_vector.cuh"
 #include "propagate/propagate.hpp"
 
@@ -135,7 +136,8 @@ __device__ __forceinline__ void sum_edges(const propagate_args<T, X, Out>& a, co
 }
 
 template <int V, class T>
-__device__ __forceinline__ void take_adam_step(const adam_step<T>& adam, int64_t offset, const T (&gradient)[V]) {
+__device__ __forceinline__ void take_adam_step(const adam_step<T>& adam, int64_t offset,
+                                               const T (&gradient)[V]) {
   T m[V], s[V], p[V];
   load(adam.first_moment + offset, m);
   load(adam.second_moment + offset, s);
