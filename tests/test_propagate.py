@@ -253,6 +253,15 @@ def test_same_bits_at_any_number_of_threads(rows, precision, threads):
         assert all(torch.equal(a, b) for a, b in zip(results[0], other, strict=True))
 
 
+@pytest.mark.parametrize("precision", PRECISIONS)
+def test_same_bits_from_run_to_run(device, precision):
+    graph = device.put(random_graph(600, 40, 0.2))  # item 1 is a long row
+    x = torch.randn(graph.num_nodes, 48).to(device.torch)
+    first = propagate(x, graph, 3, None, precision)
+    for _ in range(3):
+        assert all(map(torch.equal, propagate(x, graph, 3, None, precision), first))
+
+
 def test_rows_give_the_same_bits_as_all_rows_of_one_layer(device):
     graph = device.put(random_graph(600, 40, 0.2))
     assert int(graph.degree[601]) == 599  # a long row, in pieces on a device
