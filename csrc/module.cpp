@@ -4,7 +4,7 @@
 #include "common/check.hpp"
 #include "common/huge_pages.hpp"
 #include "common/parallel.hpp"
-#include "isa/kernels.hpp"
+#include "cuda/cuda.hpp"
 
 namespace pyrec {
 
@@ -18,18 +18,28 @@ void bind_sample(py::module_& m);
 
 namespace {
 
+py::dict cuda_info() {
+  const cuda_state state = find_cuda();
+  py::dict info;
+  info["architectures"] = state.architectures;
+  info["driver"] = state.driver;
+  info["devices"] = state.devices;
+  return info;
+}
+
 void bind_runtime(py::module_& m) {
   m.def("isa", [] { return std::string(kernels().isa); }, "The instruction set in use.");
   m.def("isa_levels", &isa_levels, "The instruction sets this machine can run, narrowest first.");
   m.def("use_isa", &use_isa, py::arg("name"), "Switches the instruction set (tests and benchmarks).");
   m.def("use_huge_pages", &use_huge_pages, py::arg("address"), py::arg("num_bytes"),
         "Asks the system for huge pages behind memory that is not touched yet.");
+  m.def("cuda_info", &cuda_info, "Architectures built for, the driver's version, the devices.");
   m.def("num_threads", &num_threads, "Threads that a kernel called from here would use.");
 }
 
 }  // namespace
 
-PYBIND11_MODULE(_core, m) {
+PYBIND11_MODULE(PYREC_MODULE, m) {
   bind_errors(m);
   bind_runtime(m);
   bind_graph(m);

@@ -43,8 +43,8 @@ class AdamState:
         epsilon: float = 1e-8,
     ) -> None:
         self.parameters = parameters
-        self.first_moment = empty_table(parameters.shape, parameters.dtype).zero_()
-        self.second_moment = empty_table(parameters.shape, parameters.dtype).zero_()
+        self.first_moment = empty_table(parameters.shape, parameters.dtype, parameters.device).zero_()
+        self.second_moment = empty_table(parameters.shape, parameters.dtype, parameters.device).zero_()
         self.steps = 0
         self._learning_rate = learning_rate
         self._betas = betas

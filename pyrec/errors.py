@@ -13,5 +13,9 @@ class ConfigError(PyrecError, ValueError):
     """A hyperparameter, option or environment variable outside its range."""
 
 
+class CudaError(PyrecError, RuntimeError):
+    """CUDA kernels were asked for that this build lacks, or the CUDA runtime reported an error."""
+
+
 class NotFittedError(PyrecError, RuntimeError):
     """A model was asked for something that only exists after ``fit``."""

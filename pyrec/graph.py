@@ -43,8 +43,13 @@ class Graph:
         indptr: (num_nodes + 1,) int64.
         indices: (num_edges,) int32, ascending in each row; num_edges is twice the number of interactions.
         weights: (num_edges,) float32, or None where every edge counts 1.
+        device: Where the arrays lie; `to` copies them.
         scratch: Buffers that operators on this graph keep between calls.
+        found: (2,) bool on a CUDA device, see `check`; None on the CPU.
     """
+
+    found: Tensor | None = None
+    _host: Graph | None = None  # of which this is the copy on a device
 
     def __init__(
         self, indptr: Tensor, indices: Tensor, num_users: int, num_items: int, weights: Tensor | None = None
@@ -60,9 +65,13 @@ class Graph:
         self.num_items = num_items
         self.weights = weights
         self.core = _core.Graph(indptr, indices, num_users, num_items)
-        self.handle = next(_handles)
-        self.scratch = Scratch()
         self._factors: dict[torch.dtype, Factors] = {}
+        self._register()
+
+    def _register(self) -> None:
+        self.device = self.indptr.device
+        self.handle = next(_handles)
+        self.scratch = Scratch(self.device)
         _graphs[self.handle] = self
 
     @classmethod
@@ -106,6 +115,56 @@ class Graph:
         _core.build_graph_csr(users, items, weights, num_users, num_items, indptr, indices, edge_weights)
         return cls(indptr, indices, num_users, num_items, edge_weights)
 
+    def to(self, device: torch.device | str) -> Graph:
+        """The same graph on a device, from a copy of its arrays; itself where it is there already.
+
+        Raises:
+            DataError: The graph is on a CUDA device; copies are made of the one on the CPU.
+        """
+        target = _with_ordinal(torch.device(device))
+        if target == self.device:
+            return self
+        if self.device.type != "cpu":
+            raise DataError(f"the graph is on {self.device}; copy the one on the CPU that it was made of")
+        return self._twin(target)
+
+    def _twin(self, device: torch.device) -> Graph:
+        schedule = torch.empty(self.core.schedule_size, dtype=torch.int32)
+        self.core.copy_schedule(schedule)
+        twin = Graph.__new__(Graph)
+        twin.num_users, twin.num_items = self.num_users, self.num_items
+        twin.indptr, twin.indices = self.indptr.to(device), self.indices.to(device)
+        twin.weights = None if self.weights is None else self.weights.to(device)
+        twin.core = _core.Graph(self.core, twin.indptr, twin.indices, schedule.to(device))
+        twin.found = torch.zeros(2, dtype=torch.bool, device=device)
+        twin._factors = {}
+        twin._register()
+        twin._host = self
+        return twin
+
+    def check(self) -> None:
+        """Raises what kernels on a CUDA device have met in this graph's calls since the last check.
+
+        On the CPU they raise at once. A device's kernels run behind the program, so waiting for each would cost
+        its speed: they only note what they meet, for whoever reads results (an epoch's end, an evaluation) to
+        look here.
+
+        Raises:
+            DataError: A number of a layer was not finite; a row was out of range or there twice.
+        """
+        if self.found is None:
+            return
+        not_finite, bad_rows = self.found.tolist()
+        self.found.zero_()
+        if bad_rows:
+            raise DataError(
+                f"rows had a node outside 0 to {self.num_nodes - 1}, or one twice; see torch.unique"
+            )
+        if not_finite:
+            raise DataError(
+                "x had a number that is not finite, or so large that a sum over neighbours is not"
+            )
+
     @property
     def num_nodes(self) -> int:
         """Users and items together."""
@@ -128,6 +187,8 @@ class Graph:
         return self._factors[dtype]
 
     def _make_factors(self, dtype: torch.dtype) -> Factors:
+        if self._host is not None:
+            return Factors(*(f if f is None else f.to(self.device) for f in self._host.factors(dtype)))
         if self.weights is not None:
             return Factors(None, None, None, self._normalised_weights(self.weights.double()).to(dtype))
         degree = self.degree.double()
@@ -138,6 +199,12 @@ class Graph:
         rows = torch.repeat_interleave(torch.arange(self.num_nodes), self.degree)
         total = torch.zeros(self.num_nodes, dtype=torch.float64).index_add_(0, rows, weights)
         return weights / (total[rows] * total[self.indices.long()]).sqrt()
+
+
+def _with_ordinal(device: torch.device) -> torch.device:
+    if device.type == "cuda" and device.index is None:
+        return torch.device("cuda", torch.cuda.current_device())
+    return device
 
 
 # Custom operators take numbers and tensors, so they name a graph by its handle.

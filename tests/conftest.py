@@ -1,15 +1,18 @@
+import importlib
 import os
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 import torch
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 from pyrec import _core
+from pyrec.graph import Graph
 
-# A busy machine is no failure.
-settings.register_profile("pyrec", deadline=None)
+# A busy machine is no failure, and neither is a fixture that stays as it is from one example to the next.
+settings.register_profile("pyrec", deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 settings.load_profile("pyrec")
 
 
@@ -29,6 +32,60 @@ def isa(request: pytest.FixtureRequest) -> Iterator[str]:
     _core.use_isa(request.param)
     yield request.param
     _core.use_isa(before)
+
+
+class Device:
+    """Where a test's kernels run.
+
+    Attributes:
+        name: ``cpu``, ``cuda`` or ``cuda-emulated``: the CUDA kernels, run on the CPU and on its tensors.
+        torch: The device of the tensors.
+        core: The compiled module whose kernels the operators call.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.torch = torch.device("cuda" if name == "cuda" else "cpu")
+        self.core = _emulated_core() if name == "cuda-emulated" else _core
+
+    def put(self, graph: Graph) -> Graph:
+        """The graph where the kernels want it."""
+        return graph._twin(self.torch) if self.name == "cuda-emulated" else graph.to(self.torch)
+
+
+def _emulated_core():
+    try:
+        return importlib.import_module("_core_emulated")
+    except ModuleNotFoundError:
+        pytest.skip("the CUDA kernels are not built for the CPU; build with -DPYREC_EMULATE=ON")
+
+
+def _device(name: str, monkeypatch: pytest.MonkeyPatch) -> Device:
+    if name == "cuda" and not torch.cuda.is_available():
+        pytest.skip("torch sees no CUDA device")
+    where = Device(name)
+    for module_name, module in list(sys.modules.items()):
+        if module_name.startswith("pyrec.") and getattr(module, "_core", None) is _core:
+            monkeypatch.setattr(module, "_core", where.core)
+    return where
+
+
+@pytest.fixture(params=["cpu", "cuda-emulated", "cuda"])
+def device(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Device:
+    """Runs the test once on each device."""
+    return _device(request.param, monkeypatch)
+
+
+@pytest.fixture(params=[*_core.isa_levels(), "cuda-emulated", "cuda"])
+def kernels(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Device]:
+    """Runs the test once with each set of kernels: the CPU's instruction sets and the devices."""
+    if not request.param.startswith("cuda"):
+        before = _core.isa()
+        _core.use_isa(request.param)
+        yield Device("cpu")
+        _core.use_isa(before)
+        return
+    yield _device(request.param, monkeypatch)
 
 
 @pytest.fixture

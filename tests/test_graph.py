@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 from hypothesis import given
-from strategies import graphs, make_graph, pairs
+from strategies import graphs, make_graph, pairs, random_graph
 
 from pyrec import _core
 from pyrec.data import read_folder
@@ -141,3 +141,36 @@ def test_gowalla_becomes_a_graph_in_no_time(data_dir):
     assert (graph.num_nodes, graph.num_edges) == (70_839, 2 * 810_128)
     assert min(whole for whole, _ in seconds) < 1.5
     assert min(alone for _, alone in seconds) < 0.3
+
+
+def test_a_graph_stays_where_it_is():
+    graph = random_graph(5, 4, 0.5)
+    assert graph.to("cpu") is graph
+
+
+def test_order_of_rows_on_a_device():
+    """Falling numbers of edges; a row of more than 256 in pieces of about as many."""
+    users = torch.cat([torch.arange(600), torch.arange(300), torch.arange(600, 603)]).int()
+    items = torch.cat([torch.zeros(600), torch.ones(300), torch.full((3,), 2)]).int()
+    order = torch.argsort(users * 3 + items)
+    graph = Graph.from_edges(users[order], items[order], 603, 3)
+    schedule = torch.empty(graph.core.schedule_size, dtype=torch.int32)
+    graph.core.copy_schedule(schedule)
+    rows, piece_first, piece_row = schedule[:606], schedule[606:609], schedule[609:]
+    assert torch.equal(rows.long(), torch.argsort(graph.degree, descending=True, stable=True))
+    assert piece_first.tolist() == [0, 3, 5]
+    assert piece_row.tolist() == [0, 0, 0, 1, 1]
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="torch sees no CUDA device")
+def test_a_copy_on_a_device():
+    graph = random_graph(5, 4, 0.5)
+    twin = graph.to("cuda")
+    assert twin.to("cuda") is twin
+    assert torch.equal(twin.indices.cpu(), graph.indices)
+    with pytest.raises(DataError, match="the graph is on cuda:0; copy the one on the CPU"):
+        twin.to("cpu")
+    with pytest.raises(
+        DataError, match=r'x is on cpu, but the graph is on cuda:0; move it with \.to\("cuda:0"\)'
+    ):
+        _core.propagate_layer(twin.core, torch.ones(9, 2), None, not_finite=twin.found[:1])

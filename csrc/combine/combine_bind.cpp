@@ -40,7 +40,7 @@ std::vector<tensor> import_layers(const py::sequence& sources) {
 // A row may lie anywhere, but its numbers side by side.
 void require_rows(const tensor& layer, dtype type, int64_t num_rows, int64_t dim) {
   const std::string name = layer.name();
-  if (!layer.on_cpu()) throw data_error(name + " is not on the CPU; call .cpu() first");
+  if (!layer.where().on_cpu()) throw data_error(name + " is not on the CPU; call .cpu() first");
   if (layer.type() != type) {
     throw data_error(name + " has dtype " + dtype_name(layer.type()) + ", but layers[0] has " +
                      dtype_name(type) + "; convert them to one dtype");

@@ -29,11 +29,20 @@ bool shape_fits(const tensor& array, std::initializer_list<int64_t> shape) {
   return true;
 }
 
+void require_place(const tensor& array, const place& at) {
+  if (array.where() == at.where) return;
+  const std::string name = array.name();
+  if (at.argument == nullptr) throw data_error(name + " is not on the CPU; call .cpu() first");
+  const std::string target = device_text(at.where);
+  throw data_error(name + " is on " + device_text(array.where()) + ", but " + at.argument + " is on " +
+                   target + "; move it with .to(\"" + target + "\")");
+}
+
 }  // namespace
 
-void require(const tensor& array, dtype type, std::initializer_list<int64_t> shape) {
+void require(const tensor& array, dtype type, std::initializer_list<int64_t> shape, const place& at) {
   const std::string name = array.name();
-  if (!array.on_cpu()) throw data_error(name + " is not on the CPU; call .cpu() first");
+  require_place(array, at);
   if (array.type() != type) {
     throw data_error(name + " has dtype " + dtype_name(array.type()) + ", but " + dtype_name(type) +
                      " is needed");
@@ -45,8 +54,8 @@ void require(const tensor& array, dtype type, std::initializer_list<int64_t> sha
   if (!array.contiguous()) throw data_error(name + " is not contiguous; call .contiguous() first");
 }
 
-void require_output(const tensor& array, dtype type, std::initializer_list<int64_t> shape) {
-  require(array, type, shape);
+void require_output(const tensor& array, dtype type, std::initializer_list<int64_t> shape, const place& at) {
+  require(array, type, shape, at);
   if (!array.writable()) throw data_error(std::string(array.name()) + " is read-only; pass a writable array");
 }
 
@@ -61,19 +70,23 @@ void bind_errors(py::module_&) {
       raise("DataError", error);
     } catch (const config_error& error) {
       raise("ConfigError", error);
+    } catch (const cuda_error& error) {
+      raise("CudaError", error);
     }
   });
 }
 
-tensor input(const py::handle& source, const char* name, dtype type, std::initializer_list<int64_t> shape) {
+tensor input(const py::handle& source, const char* name, dtype type, std::initializer_list<int64_t> shape,
+             const place& at) {
   tensor array(source, name);
-  require(array, type, shape);
+  require(array, type, shape, at);
   return array;
 }
 
-tensor output(const py::handle& source, const char* name, dtype type, std::initializer_list<int64_t> shape) {
+tensor output(const py::handle& source, const char* name, dtype type, std::initializer_list<int64_t> shape,
+              const place& at) {
   tensor array(source, name);
-  require_output(array, type, shape);
+  require_output(array, type, shape, at);
   return array;
 }
 
@@ -83,15 +96,15 @@ std::optional<tensor> optional_tensor(const py::handle& source, const char* name
 }
 
 std::optional<tensor> optional_input(const py::handle& source, const char* name, dtype type,
-                                     std::initializer_list<int64_t> shape) {
+                                     std::initializer_list<int64_t> shape, const place& at) {
   if (source.is_none()) return std::nullopt;
-  return input(source, name, type, shape);
+  return input(source, name, type, shape, at);
 }
 
 std::optional<tensor> optional_output(const py::handle& source, const char* name, dtype type,
-                                      std::initializer_list<int64_t> shape) {
+                                      std::initializer_list<int64_t> shape, const place& at) {
   if (source.is_none()) return std::nullopt;
-  return output(source, name, type, shape);
+  return output(source, name, type, shape, at);
 }
 
 void check_range(const char* name, int64_t value, int64_t low, int64_t high) {

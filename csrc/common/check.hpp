@@ -2,38 +2,40 @@
 // Checks that the bindings make once, so that kernels may trust their input.
 #include <initializer_list>
 #include <optional>
-#include <stdexcept>
 #include <string>
 
 #include "common/dlpack.hpp"
+#include "common/errors.hpp"
 
 namespace pyrec {
-
-// Become pyrec.errors.DataError and pyrec.errors.ConfigError in Python.
-struct data_error : std::runtime_error {
-  using std::runtime_error::runtime_error;
-};
-struct config_error : std::runtime_error {
-  using std::runtime_error::runtime_error;
-};
 
 void bind_errors(py::module_& m);
 
 // Stands for an extent that the check leaves open.
 constexpr int64_t any_size = -1;
 
-// On the CPU, contiguous, of that type and shape.
-void require(const tensor& array, dtype type, std::initializer_list<int64_t> shape);
-void require_output(const tensor& array, dtype type, std::initializer_list<int64_t> shape);  // writable too
+// The device of a call, and the argument that settled it; null where the call is for the CPU alone.
+struct place {
+  device where;
+  const char* argument = nullptr;
+};
+inline place place_of(const tensor& array) { return {array.where(), array.name()}; }
+
+// At that place, contiguous, of that type and shape; an output is writable too.
+void require(const tensor& array, dtype type, std::initializer_list<int64_t> shape, const place& at = {});
+void require_output(const tensor& array, dtype type, std::initializer_list<int64_t> shape,
+                    const place& at = {});
 
 // Each imports the array and requires the rest.
-tensor input(const py::handle& source, const char* name, dtype type, std::initializer_list<int64_t> shape);
-tensor output(const py::handle& source, const char* name, dtype type, std::initializer_list<int64_t> shape);
+tensor input(const py::handle& source, const char* name, dtype type, std::initializer_list<int64_t> shape,
+             const place& at = {});
+tensor output(const py::handle& source, const char* name, dtype type, std::initializer_list<int64_t> shape,
+              const place& at = {});
 std::optional<tensor> optional_tensor(const py::handle& source, const char* name);  // not checked
 std::optional<tensor> optional_input(const py::handle& source, const char* name, dtype type,
-                                     std::initializer_list<int64_t> shape);
+                                     std::initializer_list<int64_t> shape, const place& at = {});
 std::optional<tensor> optional_output(const py::handle& source, const char* name, dtype type,
-                                      std::initializer_list<int64_t> shape);
+                                      std::initializer_list<int64_t> shape, const place& at = {});
 
 template <class T>
 const T* pointer(const std::optional<tensor>& array) {

@@ -45,7 +45,6 @@ struct dl_managed_versioned {
   dl_tensor tensor;
 };
 
-constexpr int32_t device_cpu = 1;
 constexpr uint64_t flag_read_only = 1;
 
 template <class Managed>
@@ -68,6 +67,14 @@ dtype type_from(const dl_data_type& type, const char* name) {
   throw data_error(std::string(name) + " has a dtype that pyrec does not read (DLPack code " +
                    std::to_string(type.code) + ", " + std::to_string(type.bits) +
                    " bits); convert it to float32, float64, int32 or int64");
+}
+
+device device_from(const dl_device& source, const char* name) {
+  enum kind : int32_t { cpu = 1, cuda = 2, cuda_host = 3 };
+  if (source.type == cpu || source.type == cuda_host) return {};
+  if (source.type == cuda) return {.ordinal = source.id};
+  throw data_error(std::string(name) + " is on a device that pyrec does not read (DLPack device type " +
+                   std::to_string(source.type) + "); move it to the CPU or a CUDA device");
 }
 
 py::object capsule_of(const py::handle& source, const char* name) {
@@ -115,7 +122,7 @@ tensor::tensor(tensor&& other) noexcept
     : name_(other.name_),
       data_(other.data_),
       type_(other.type_),
-      on_cpu_(other.on_cpu_),
+      where_(other.where_),
       writable_(other.writable_),
       shape_(std::move(other.shape_)),
       strides_(std::move(other.strides_)),
@@ -137,7 +144,7 @@ void tensor::import_capsule(const py::handle& capsule) {
   const dl_tensor& source = versioned ? static_cast<dl_managed_versioned*>(managed)->tensor
                                       : static_cast<dl_managed*>(managed)->tensor;
   type_ = type_from(source.type, name_);
-  on_cpu_ = source.device.type == device_cpu;
+  where_ = device_from(source.device, name_);
   writable_ = !versioned || (static_cast<dl_managed_versioned*>(managed)->flags & flag_read_only) == 0;
   data_ = static_cast<char*>(source.data) + source.byte_offset;
   shape_.assign(source.shape, source.shape + source.ndim);

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "common/bfloat16.hpp"
+#include "common/device.hpp"
 
 namespace pyrec {
 
@@ -55,7 +56,7 @@ class tensor {
 
   const char* name() const { return name_; }
   dtype type() const { return type_; }
-  bool on_cpu() const { return on_cpu_; }
+  const device& where() const { return where_; }
   bool writable() const { return writable_; }
   int64_t ndim() const { return static_cast<int64_t>(shape_.size()); }
   int64_t size(int64_t axis) const { return shape_[static_cast<size_t>(axis)]; }
@@ -75,7 +76,7 @@ class tensor {
   const char* name_;
   void* data_ = nullptr;
   dtype type_{};
-  bool on_cpu_ = true;
+  device where_;
   bool writable_ = true;
   std::vector<int64_t> shape_;
   std::vector<int64_t> strides_;

@@ -46,7 +46,8 @@ graph::graph(const py::handle& indptr_source, const py::handle& indices_source, 
     : num_users(users),
       num_items(items),
       indptr(input(indptr_source, "indptr", dtype::int64, {users + items + 1})),
-      indices(input(indices_source, "indices", dtype::int32, {any_size})) {
+      indices(input(indices_source, "indices", dtype::int32, {any_size})),
+      schedule_(std::make_shared<lazy_schedule>()) {
   check_range("num_users + num_items", num_nodes(), 0, max_nodes);
   const auto* pointers = indptr.data<const int64_t>();
   const auto* columns = indices.data<const int32_t>();
@@ -54,6 +55,30 @@ graph::graph(const py::handle& indptr_source, const py::handle& indices_source, 
   check_indices("indices", pointers, columns, num_users, num_users, num_nodes(), "a user's neighbours");
   check_indices("indices", pointers + num_users, columns, num_items, 0, num_users, "an item's neighbours");
   chunks = balanced_chunks(pointers, num_nodes());
+}
+
+graph::graph(const graph& host, const py::handle& indptr_source, const py::handle& indices_source,
+             const py::handle& schedule_source)
+    : num_users(host.num_users),
+      num_items(host.num_items),
+      indptr(indptr_source, "indptr"),
+      indices(indices_source, "indices"),
+      schedule_(host.schedule_) {
+  require(indptr, dtype::int64, {num_nodes() + 1}, place_of(indptr));
+  require(indices, dtype::int32, {host.num_edges()}, place_of(indptr));
+  const auto size = static_cast<int64_t>(host.schedule().values().size());
+  copied_schedule_.emplace(input(schedule_source, "schedule", dtype::int32, {size}, place_of(indptr)));
+}
+
+const schedule_arrays& graph::schedule() const {
+  std::call_once(schedule_->once,
+                 [this] { schedule_->arrays.emplace(indptr.data<const int64_t>(), num_nodes()); });
+  return *schedule_->arrays;
+}
+
+row_schedule graph::device_schedule() const {
+  const schedule_arrays& arrays = schedule();
+  return arrays.view(copied_schedule_ ? copied_schedule_->data<const int32_t>() : arrays.values().data());
 }
 
 void check_interactions(const interaction_list& list) {

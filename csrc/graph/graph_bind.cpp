@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include "common/check.hpp"
 #include "graph/graph.hpp"
 
@@ -32,12 +34,23 @@ void build_graph_csr(const py::handle& users_source, const py::handle& items_sou
   build_csr(list, indptr.data<int64_t>(), indices.data<int32_t>(), mutable_pointer<float>(out_weights));
 }
 
+void copy_schedule(const graph& g, const py::handle& out_source) {
+  const std::vector<int32_t>& values = g.schedule().values();
+  const tensor out = output(out_source, "out", dtype::int32, {static_cast<int64_t>(values.size())});
+  std::copy(values.begin(), values.end(), out.data<int32_t>());
+}
+
 }  // namespace
 
 void bind_graph(py::module_& m) {
-  py::class_<graph>(m, "Graph", "A validated bipartite graph in CSR form; keeps its arrays alive.")
+  py::class_<graph>(m, "Graph", py::module_local(),
+                    "A validated bipartite graph in CSR form; keeps its arrays alive.")
       .def(py::init<const py::handle&, const py::handle&, int64_t, int64_t>(), py::arg("indptr"),
            py::arg("indices"), py::arg("num_users"), py::arg("num_items"))
+      .def(py::init<const graph&, const py::handle&, const py::handle&, const py::handle&>(), py::arg("host"),
+           py::arg("indptr"), py::arg("indices"), py::arg("schedule"))
+      .def_property_readonly("schedule_size", [](const graph& g) { return g.schedule().values().size(); })
+      .def("copy_schedule", &copy_schedule, py::arg("out"))
       .def_readonly("num_users", &graph::num_users)
       .def_readonly("num_items", &graph::num_items)
       .def_property_readonly("num_nodes", &graph::num_nodes)

@@ -22,7 +22,7 @@ struct kernel_table {
   sample_kernels sample;
 };
 
-const kernel_table& kernels();          // the set in use
+const kernel_table& kernels();          // the CPU's set in use
 std::vector<std::string> isa_levels();  // those this machine can run, narrowest first
 void use_isa(const std::string& name);  // config_error when this machine lacks it
 

@@ -20,6 +20,7 @@
 #include <cstdint>
 
 #include "common/bfloat16.hpp"
+#include "graph/schedule.hpp"
 
 namespace pyrec {
 
@@ -64,14 +65,32 @@ struct propagate_args {
   T total_alpha;
   adam_step<T> adam;
   bool* not_finite;  // (1,) becomes true where a number of acc is not finite
+
+  // For kernels that split rows; null for the others.
+  row_schedule schedule;
+  const int32_t* row_slot;  // (num_nodes,) with rows: the position of each node in them, or -1
+  T* partial;               // (schedule.num_pieces, dim) scratch
+  void* stream;
+};
+
+// slot[rows[i]] = i, and -1 for every node that is not in rows.
+struct row_slots_args {
+  const int64_t* rows;  // (num_rows,)
+  int64_t num_rows;
+  int32_t* slot;  // (num_nodes,)
+  int64_t num_nodes;
+  bool* bad_rows;  // (1,) becomes true where a row is out of range or there twice
+  void* stream;
 };
 
 struct propagate_kernels {
+  bool splits_rows = false;
   void (*layer_f32)(const propagate_args<float>&);
   void (*layer_f64)(const propagate_args<double>&);
   void (*layer_f32_to_bf16)(const propagate_args<float, float, bfloat16>&);
   void (*layer_bf16)(const propagate_args<float, bfloat16, bfloat16>&);
   void (*layer_bf16_to_f32)(const propagate_args<float, bfloat16, float>&);
+  void (*row_slots)(const row_slots_args&) = nullptr;  // null: the binding does it on the CPU
 
   void layer(const propagate_args<float>& args) const { layer_f32(args); }
   void layer(const propagate_args<double>& args) const { layer_f64(args); }

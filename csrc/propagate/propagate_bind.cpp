@@ -2,30 +2,54 @@
 #include <array>
 
 #include "common/dispatch.hpp"
+#include "cuda/cuda.hpp"
 #include "graph/graph.hpp"
-#include "isa/kernels.hpp"
 
 namespace pyrec {
 
 namespace {
 
-// rows: (num_rows,) of distinct nodes; slot: (num_nodes,) becomes the position of each node in rows, or -1.
-void row_slots(const graph& g, const py::handle& rows_source, const py::handle& slot_source) {
-  const tensor rows_array = input(rows_source, "rows", dtype::int64, {any_size});
-  const tensor slot_array = output(slot_source, "slot", dtype::int32, {g.num_nodes()});
-  const auto* rows = rows_array.data<const int64_t>();
-  auto* slot = slot_array.data<int32_t>();
-  const py::gil_scoped_release unlocked;
-  std::fill_n(slot, g.num_nodes(), -1);
-  for (int64_t i = 0; i < rows_array.size(0); ++i) {
-    check_bound("rows", "nodes", i, rows[i], g.num_nodes());
-    if (slot[rows[i]] >= 0) {
-      fail_index(
-          "rows", i, rows[i],
-          "which is rows[" + std::to_string(slot[rows[i]]) + "] too; pass distinct rows (torch.unique)");
+void* stream_of(int64_t stream) { return reinterpret_cast<void*>(stream); }
+
+void checked_row_slots(const row_slots_args& a) {
+  std::fill_n(a.slot, a.num_nodes, -1);
+  for (int64_t i = 0; i < a.num_rows; ++i) {
+    const int64_t row = a.rows[i];
+    check_bound("rows", "nodes", i, row, a.num_nodes);
+    if (a.slot[row] >= 0) {
+      fail_index("rows", i, row,
+                 "which is rows[" + std::to_string(a.slot[row]) + "] too; pass distinct rows (torch.unique)");
     }
-    slot[rows[i]] = static_cast<int32_t>(i);
+    a.slot[row] = static_cast<int32_t>(i);
   }
+}
+
+// rows: (num_rows,) of distinct nodes; slot: (num_nodes,) becomes the position of each node in rows, or -1;
+// bad_rows: (1,) becomes true where rows is wrong; the CPU's kernels raise at once.
+void row_slots(const graph& g, const py::handle& rows_source, const py::handle& slot_source,
+               const py::handle& bad_rows_source, int64_t stream) {
+  const place at = g.at();
+  const tensor rows = input(rows_source, "rows", dtype::int64, {any_size}, at);
+  const tensor slot = output(slot_source, "slot", dtype::int32, {g.num_nodes()}, at);
+  const auto bad_rows = optional_output(bad_rows_source, "bad_rows", dtype::boolean, {1}, at);
+  if (!at.where.on_cpu() && !bad_rows) throw data_error("bad_rows is needed on a device; pass (1,) bool");
+  bool found = false;
+  const row_slots_args args{.rows = rows.data<const int64_t>(),
+                            .num_rows = rows.size(0),
+                            .slot = slot.data<int32_t>(),
+                            .num_nodes = g.num_nodes(),
+                            .bad_rows = bad_rows ? bad_rows->data<bool>() : &found,
+                            .stream = stream_of(stream)};
+  const py::gil_scoped_release unlocked;
+  const kernels_on kernels(at.where);
+  const auto on_device = kernels->propagate.row_slots;
+  if (on_device == nullptr || (at.where.on_cpu() && !bad_rows)) checked_row_slots(args);
+  if (on_device != nullptr) on_device(args);
+}
+
+// Rows of scratch that a layer needs as `partial`.
+int64_t propagate_pieces(const graph& g) {
+  return kernels_on(g.at().where)->propagate.splits_rows ? g.device_schedule().num_pieces : 0;
 }
 
 void check_slots(const tensor& slot, int64_t num_slots) {
@@ -41,13 +65,13 @@ void check_slots(const tensor& slot, int64_t num_slots) {
 template <class T>
 class adam_arrays {
  public:
-  adam_arrays(const py::object& source, int64_t num_nodes, int64_t dim) {
+  adam_arrays(const py::object& source, int64_t num_nodes, int64_t dim, const place& at) {
     if (source.is_none()) return;
     const auto fields = py::cast<py::tuple>(source);
     constexpr dtype type = dtype_of<T>::value;
-    arrays_.push_back(output(fields[0], "adam.parameters", type, {num_nodes, dim}));
-    arrays_.push_back(output(fields[1], "adam.first_moment", type, {num_nodes, dim}));
-    arrays_.push_back(output(fields[2], "adam.second_moment", type, {num_nodes, dim}));
+    arrays_.push_back(output(fields[0], "adam.parameters", type, {num_nodes, dim}, at));
+    arrays_.push_back(output(fields[1], "adam.first_moment", type, {num_nodes, dim}, at));
+    arrays_.push_back(output(fields[2], "adam.second_moment", type, {num_nodes, dim}, at));
     for (size_t i = 0; i < numbers_.size(); ++i)
       numbers_[i] = static_cast<T>(py::cast<double>(fields[3 + i]));
   }
@@ -82,40 +106,54 @@ void dispatch_storage(const tensor& x, const std::optional<tensor>& out, const B
   dispatch_real(x, [&]<class T>() { body.template operator()<T, T, T>(); });
 }
 
-// Returns whether every sum over a row's neighbours is a finite number.
+// Returns whether every sum over a row's neighbours is a finite number; true where not_finite is to say it.
 bool propagate_layer(const graph& g, const py::object& x_source, const py::object& out_source,
                      const py::object& rows_source, const py::object& slot_source,
                      const py::object& weights_source, const py::object& pre_source,
                      const py::object& post_source, const py::object& add_source,
                      const py::object& add_slot_source, const py::object& add_scale_source,
                      const py::object& total_source, const py::object& total_scale_source, double total_alpha,
-                     const py::object& adam_source) {
+                     const py::object& adam_source, const py::object& row_slot_source,
+                     const py::object& partial_source, const py::object& not_finite_source, int64_t stream) {
   const int64_t n = g.num_nodes();
+  const place at = g.at();
   const auto x = optional_tensor(x_source, "x");
   const auto add = optional_tensor(add_source, "add");
   if (!x && !add) throw data_error("x and add are both None; a layer needs one of them");
   const auto out = optional_tensor(out_source, "out");
-  bool not_finite = false;
+  const auto not_finite = optional_output(not_finite_source, "not_finite", dtype::boolean, {1}, at);
+  if (!at.where.on_cpu() && !not_finite) throw data_error("not_finite is needed on a device; pass (1,) bool");
+  bool found = false;
   dispatch_storage(x ? *x : *add, out, [&]<class T, class X, class Out>() {
     constexpr dtype type = dtype_of<T>::value;
-    const auto slot = optional_input(slot_source, "slot", dtype::int32, {n});
-    const auto add_slot = optional_input(add_slot_source, "add_slot", dtype::int32, {n});
-    if (x) require(*x, dtype_of<X>::value, {slot ? any_size : n, any_size});
-    if (add) require(*add, type, {add_slot ? any_size : n, x ? x->size(1) : any_size});
+    const auto slot = optional_input(slot_source, "slot", dtype::int32, {n}, at);
+    const auto add_slot = optional_input(add_slot_source, "add_slot", dtype::int32, {n}, at);
+    if (x) require(*x, dtype_of<X>::value, {slot ? any_size : n, any_size}, at);
+    if (add) require(*add, type, {add_slot ? any_size : n, x ? x->size(1) : any_size}, at);
     const int64_t dim = (x ? *x : *add).size(1);
     check_range("x.shape[1]", dim, 1, 512);
-    if (slot) check_slots(*slot, x ? x->size(0) : 0);
-    if (add_slot) check_slots(*add_slot, add ? add->size(0) : 0);
-    const auto rows = optional_input(rows_source, "rows", dtype::int64, {any_size});
-    if (rows) check_bounds(*rows, "nodes", n);
-    const auto weights = optional_input(weights_source, "weights", type, {g.num_edges()});
-    const auto pre = optional_input(pre_source, "pre", type, {n});
-    const auto post = optional_input(post_source, "post", type, {n});
-    const auto add_scale = optional_input(add_scale_source, "add_scale", type, {n});
-    if (out) require_output(*out, dtype_of<Out>::value, {rows ? rows->size(0) : n, dim});
-    const auto total = optional_output(total_source, "total", type, {n, dim});
-    const auto total_scale = optional_input(total_scale_source, "total_scale", type, {n});
-    const adam_arrays<T> adam(adam_source, n, dim);
+    const auto rows = optional_input(rows_source, "rows", dtype::int64, {any_size}, at);
+    if (at.where.on_cpu()) {
+      if (slot) check_slots(*slot, x ? x->size(0) : 0);
+      if (add_slot) check_slots(*add_slot, add ? add->size(0) : 0);
+      if (rows) check_bounds(*rows, "nodes", n);
+    }
+    const auto weights = optional_input(weights_source, "weights", type, {g.num_edges()}, at);
+    const auto pre = optional_input(pre_source, "pre", type, {n}, at);
+    const auto post = optional_input(post_source, "post", type, {n}, at);
+    const auto add_scale = optional_input(add_scale_source, "add_scale", type, {n}, at);
+    if (out) require_output(*out, dtype_of<Out>::value, {rows ? rows->size(0) : n, dim}, at);
+    const auto total = optional_output(total_source, "total", type, {n, dim}, at);
+    const auto total_scale = optional_input(total_scale_source, "total_scale", type, {n}, at);
+    const adam_arrays<T> adam(adam_source, n, dim, at);
+    const kernels_on kernels(at.where);
+    const bool splits = kernels->propagate.splits_rows;
+    const row_schedule schedule = splits ? g.device_schedule() : row_schedule{};
+    const auto row_slot = optional_input(row_slot_source, "row_slot", dtype::int32, {n}, at);
+    const auto partial = optional_output(partial_source, "partial", type, {schedule.num_pieces, dim}, at);
+    if (splits && ((rows && !row_slot) || (!partial && schedule.num_pieces > 0))) {
+      throw data_error("on a device rows goes with row_slot, and a graph with long rows needs partial");
+    }
     if ((pre && (weights || slot)) || (rows && (total || adam.given()))) {
       throw data_error("pre cannot go with weights or slot, nor total or adam with rows");
     }
@@ -146,11 +184,15 @@ bool propagate_layer(const graph& g, const py::object& x_source, const py::objec
                                          .total_scale = pointer<T>(total_scale),
                                          .total_alpha = static_cast<T>(total_alpha),
                                          .adam = adam.step(),
-                                         .not_finite = &not_finite};
+                                         .not_finite = not_finite ? not_finite->data<bool>() : &found,
+                                         .schedule = schedule,
+                                         .row_slot = pointer<int32_t>(row_slot),
+                                         .partial = mutable_pointer<T>(partial),
+                                         .stream = stream_of(stream)};
     const py::gil_scoped_release unlocked;
-    kernels().propagate.layer(args);
+    kernels->propagate.layer(args);
   });
-  return !not_finite;
+  return !found;
 }
 
 void check_finite_rows(const py::object& x_source, const std::string& name) {
@@ -166,12 +208,16 @@ void check_finite_rows(const py::object& x_source, const std::string& name) {
 
 void bind_propagate(py::module_& m) {
   m.def("check_finite_rows", &check_finite_rows, py::arg("x"), py::arg("name"));
-  m.def("row_slots", &row_slots, py::arg("graph"), py::arg("rows"), py::arg("slot"));
+  m.def("row_slots", &row_slots, py::arg("graph"), py::arg("rows"), py::arg("slot"),
+        py::arg("bad_rows") = py::none(), py::arg("stream") = 0);
+  m.def("propagate_pieces", &propagate_pieces, py::arg("graph"));
   m.def("propagate_layer", &propagate_layer, py::arg("graph"), py::arg("x"), py::arg("out"), py::kw_only(),
         py::arg("rows") = py::none(), py::arg("slot") = py::none(), py::arg("weights") = py::none(),
         py::arg("pre") = py::none(), py::arg("post") = py::none(), py::arg("add") = py::none(),
         py::arg("add_slot") = py::none(), py::arg("add_scale") = py::none(), py::arg("total") = py::none(),
-        py::arg("total_scale") = py::none(), py::arg("total_alpha") = 0.0, py::arg("adam") = py::none());
+        py::arg("total_scale") = py::none(), py::arg("total_alpha") = 0.0, py::arg("adam") = py::none(),
+        py::arg("row_slot") = py::none(), py::arg("partial") = py::none(), py::arg("not_finite") = py::none(),
+        py::arg("stream") = 0);
 }
 
 }  // namespace pyrec

@@ -12,6 +12,7 @@ namespace {
 void sample_triples(const graph& g, const py::object& users_source, const py::object& eligible_source,
                     uint64_t seed, uint64_t epoch, int64_t first, const py::object& out_users_source,
                     const py::object& out_positives_source, const py::object& out_negatives_source) {
+  require(g.indptr, dtype::int64, {any_size});
   const int64_t interactions = g.num_edges() / 2;
   const tensor users = input(users_source, "users", dtype::int32, {interactions});
   const auto eligible = optional_input(eligible_source, "eligible", dtype::int64, {any_size});

@@ -66,5 +66,12 @@ def _openmp() -> str:
 
 
 def _cuda() -> str:
-    device = torch.cuda.get_device_name() if torch.cuda.is_available() else "no device"
-    return f"not built: this version has CPU kernels only (torch sees {device})"
+    info = _core.cuda_info()
+    seen = torch.cuda.get_device_name() if torch.cuda.is_available() else "no device"
+    if not info["architectures"]:
+        return f"not built: no nvcc, or PYREC_CUDA=OFF (torch sees {seen})"
+    devices = ", ".join(info["devices"]) or "no device"
+    return (
+        f"built for architectures {info['architectures']}, driver {info['driver']}, {devices} "
+        f"(torch sees {seen})"
+    )

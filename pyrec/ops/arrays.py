@@ -19,9 +19,14 @@ def capsule(array: Tensor | None) -> Any:
     return None if array is None else to_dlpack(array)
 
 
-def empty_table(shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
+def empty_table(shape: tuple[int, ...], dtype: torch.dtype, device: torch.device | None = None) -> Tensor:
     """An uninitialised array, on huge pages where it is large and the system has them."""
-    table = torch.empty(shape, dtype=dtype)
-    if table.nbytes >= _MAPPED_BYTES:
+    table = torch.empty(shape, dtype=dtype, device=device)
+    if table.device.type == "cpu" and table.nbytes >= _MAPPED_BYTES:
         _core.use_huge_pages(table.data_ptr(), table.nbytes)
     return table
+
+
+def stream_of(device: torch.device) -> int:
+    """The stream that torch uses on that device at the moment, as the kernels take it."""
+    return 0 if device.type == "cpu" else torch.cuda.current_stream(device).cuda_stream

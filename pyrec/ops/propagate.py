@@ -10,11 +10,15 @@ the row-sparse gradient through a map from nodes to its rows. The numbers are th
 With ``precision="bf16"`` what whole layers gather, Z_0 .. Z_{K-1} forward for K > 1 and D^-1/2 H_k backward, is
 stored as bfloat16 (rounded to nearest, ties to even); every product and sum, X_0, the outputs and their gradients stay
 float32. That halves the bytes of the gathers that bound the time.
+
+On a CUDA device nothing waits for the kernels, save `propagate_sum` for its weights: a number that is not finite
+and rows out of range or there twice are reported by `Graph.check`.
 """
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any, Final
 
 import numpy as np
@@ -25,7 +29,7 @@ from pyrec import _core
 from pyrec.adam import AdamStep
 from pyrec.errors import ConfigError, DataError
 from pyrec.graph import Factors, Graph, graph_of
-from pyrec.ops.arrays import capsule, empty_table
+from pyrec.ops.arrays import capsule, empty_table, stream_of
 
 PRECISIONS: Final = ("fp32", "bf16")
 """How what whole layers gather is stored: as x is, or as bfloat16."""
@@ -141,7 +145,24 @@ def _layer(
     arrays: dict[str, Any] = {name: capsule(array) for name, array in terms.items()}
     if adam is not None:
         arrays["adam"] = (*(capsule(array) for array in adam[:3]), *adam[3:])
-    return _core.propagate_layer(graph.core, capsule(x), capsule(out), total_alpha=total_alpha, **arrays)
+    with _device_terms(graph, x if terms.get("add") is None else terms["add"]) as more:
+        return _core.propagate_layer(
+            graph.core, capsule(x), capsule(out), total_alpha=total_alpha, **arrays, **more
+        )
+
+
+@contextmanager
+def _device_terms(graph: Graph, like: Tensor | None) -> Iterator[dict[str, Any]]:
+    """What a layer needs on a CUDA device besides: sums of the pieces of long rows, a flag, the stream."""
+    pieces = _core.propagate_pieces(graph.core)
+    if graph.found is None and pieces == 0:
+        yield {}
+        return
+    assert like is not None
+    dtype = torch.float64 if like.dtype == torch.float64 else torch.float32
+    with graph.scratch.borrow((pieces, like.shape[1]), dtype, 1) as (partial,):
+        found = {} if graph.found is None else {"not_finite": capsule(graph.found[:1])}
+        yield {"partial": capsule(partial), "stream": stream_of(graph.device), **found}
 
 
 def _fail_unless(finite: bool, x: Tensor) -> None:
@@ -158,7 +179,7 @@ def _per_row(factor: Tensor | None, rows: Tensor, values: Tensor) -> Tensor:
 # Forward ------------------------------------------------------------------------------------------------
 
 
-@torch.library.custom_op("pyrec::propagate", mutates_args=(), device_types="cpu")
+@torch.library.custom_op("pyrec::propagate", mutates_args=(), device_types=("cpu", "cuda"))
 def _propagate(x: Tensor, graph: int, n_layers: int, rows: Tensor | None, precision: str) -> list[Tensor]:
     g = graph_of(graph)
     f = g.factors(x.dtype)
@@ -172,7 +193,7 @@ def _propagate(x: Tensor, graph: int, n_layers: int, rows: Tensor | None, precis
 def _all_rows(g: Graph, f: Factors, x: Tensor, n_layers: int) -> list[Tensor]:
     layers = [x]
     for _ in range(n_layers):
-        out = empty_table(x.shape, x.dtype)
+        out = empty_table(x.shape, x.dtype, x.device)
         finite = _layer(g, layers[-1], out, weights=f.weights, pre=f.scale, post=f.scale)
         _fail_unless(finite, x)
         layers.append(out)
@@ -180,12 +201,18 @@ def _all_rows(g: Graph, f: Factors, x: Tensor, n_layers: int) -> list[Tensor]:
 
 
 def _some_rows(g: Graph, f: Factors, x: Tensor, n_layers: int, rows: Tensor, precision: str) -> list[Tensor]:
-    _row_slots(g, rows)
-    return [x.index_select(0, rows), *_stored_layers(g, f, x, n_layers, rows, precision)]
+    slot = _row_slots(g, rows)
+    return [x.index_select(0, rows), *_stored_layers(g, f, x, n_layers, rows, precision, slot)]
 
 
 def _stored_layers(
-    g: Graph, f: Factors, x: Tensor, n_layers: int, rows: Tensor | None, precision: str
+    g: Graph,
+    f: Factors,
+    x: Tensor,
+    n_layers: int,
+    rows: Tensor | None,
+    precision: str,
+    row_slot: Tensor | None = None,
 ) -> list[Tensor]:
     """X_1 .. X_K at ``rows``, all but the last from Z_k in buffers (X_k itself if the graph is weighted)."""
     outputs = []
@@ -202,8 +229,11 @@ def _stored_layers(
             outputs.append(_unscaled(f.root, rows, target, x.dtype))
             source, pre = target, None
         if n_layers > 0:
-            out = empty_table((g.num_nodes if rows is None else len(rows), x.shape[1]), x.dtype)
-            _fail_unless(_layer(g, source, out, rows=rows, weights=f.weights, pre=pre, post=f.scale), x)
+            out = empty_table((g.num_nodes if rows is None else len(rows), x.shape[1]), x.dtype, g.device)
+            finite = _layer(
+                g, source, out, rows=rows, row_slot=row_slot, weights=f.weights, pre=pre, post=f.scale
+            )
+            _fail_unless(finite, x)
             outputs.append(out)
     return outputs
 
@@ -232,7 +262,7 @@ def _(x: Tensor, graph: int, n_layers: int, rows: Tensor | None, precision: str)
 # Backward -----------------------------------------------------------------------------------------------
 
 
-@torch.library.custom_op("pyrec::propagate_backward", mutates_args=(), device_types="cpu")
+@torch.library.custom_op("pyrec::propagate_backward", mutates_args=(), device_types=("cpu", "cuda"))
 def _propagate_backward(grads: list[Tensor], graph: int, rows: Tensor | None, precision: str) -> Tensor:
     """The gradient of X_0 from those of the outputs of ``pyrec::propagate``."""
     g = graph_of(graph)
@@ -246,7 +276,7 @@ def _propagate_backward(grads: list[Tensor], graph: int, rows: Tensor | None, pr
 def _backward_all_rows(g: Graph, f: Factors, grads: list[Tensor], precision: str) -> Tensor:
     """H_0 from g_1 .. g_K of all nodes; between the layers stands D^-1/2 H_k (H_k if weighted)."""
     source, pre = grads[-1], f.scale
-    result = empty_table(source.shape, source.dtype)
+    result = empty_table(source.shape, source.dtype, source.device)
     with _buffers(g, result, len(grads) - 1, precision) as buffers:
         for k in reversed(range(1, len(grads))):
             target = buffers[k % len(buffers)]
@@ -266,7 +296,7 @@ def _backward_all_rows(g: Graph, f: Factors, grads: list[Tensor], precision: str
 
 
 def _backward_some_rows(g: Graph, f: Factors, grads: list[Tensor], rows: Tensor, precision: str) -> Tensor:
-    result = empty_table((g.num_nodes, grads[0].shape[1]), grads[0].dtype)
+    result = empty_table((g.num_nodes, grads[0].shape[1]), grads[0].dtype, g.device)
     _backward_rows(g, f, grads, rows, precision, result, None)
     return result
 
@@ -318,8 +348,9 @@ def _backward_rows(
 
 
 def _row_slots(g: Graph, rows: Tensor) -> Tensor:
-    slot = torch.empty(g.num_nodes, dtype=torch.int32)
-    _core.row_slots(g.core, capsule(rows), capsule(slot))
+    slot = torch.empty(g.num_nodes, dtype=torch.int32, device=g.device)
+    bad_rows = None if g.found is None else g.found[1:]
+    _core.row_slots(g.core, capsule(rows), capsule(slot), capsule(bad_rows), stream_of(g.device))
     return slot
 
 
@@ -348,7 +379,7 @@ _propagate.register_autograd(_backward_propagate, setup_context=_setup_propagate
 # Sum over the layers --------------------------------------------------------------------------------------
 
 
-@torch.library.custom_op("pyrec::propagate_sum", mutates_args=(), device_types="cpu")
+@torch.library.custom_op("pyrec::propagate_sum", mutates_args=(), device_types=("cpu", "cuda"))
 def _propagate_sum(x: Tensor, graph: int, alpha: Tensor, precision: str) -> Tensor:
     g = graph_of(graph)
     f = g.factors(x.dtype)
@@ -386,7 +417,7 @@ def _(x: Tensor, graph: int, alpha: Tensor, precision: str) -> Tensor:
     return torch.empty_like(x)
 
 
-@torch.library.custom_op("pyrec::propagate_sum_backward", mutates_args=(), device_types="cpu")
+@torch.library.custom_op("pyrec::propagate_sum_backward", mutates_args=(), device_types=("cpu", "cuda"))
 def _propagate_sum_backward(
     grad: Tensor, x: Tensor, graph: int, alpha: Tensor, precision: str
 ) -> tuple[Tensor, Tensor]:
@@ -408,10 +439,11 @@ def _propagate_sum_backward(
     return total, grad_alpha
 
 
-def _inner(x: Tensor, y: Tensor, row_scale: Tensor | None) -> float:
+def _inner(x: Tensor, y: Tensor, row_scale: Tensor | None) -> float | Tensor:
     """sum_ij row_scale_i x_ij y_ij, in an order that no number of threads changes."""
     per_row = (x * y).sum(1, dtype=torch.float64)
-    return float(np.add.reduce((per_row if row_scale is None else per_row * row_scale).numpy()))
+    scaled = per_row if row_scale is None else per_row * row_scale
+    return scaled.sum() if scaled.is_cuda else float(np.add.reduce(scaled.numpy()))
 
 
 @_propagate_sum_backward.register_fake

@@ -1,0 +1,307 @@
+// A group of 8, 16 or 32 lanes takes a row, each lane V of its columns, 16 bytes of x. The lanes of a group
+// read as many edges side by side and pass them round, so that `in_flight` rows of x are on their way at
+// once. The groups of a warp go through their edges in step: the schedule gives them rows of about the same
+// length.
+//
+// Long rows: the pieces come first in the same launch, each with its sum into `partial`; a second kernel adds
+// a row's pieces in their order. No order of sums depends on which block runs when.
+#include "common/cuda_vector.cuh"
+#include "propagate/propagate.hpp"
+
+namespace pyrec::cuda {
+
+namespace {
+
+constexpr unsigned all_lanes = 0xFFFFFFFF;
+constexpr int warp = 32;
+constexpr int threads = 256;
+constexpr int in_flight = 8;
+
+template <class T>
+struct edge {
+  int32_t row;  // of x; -1 for none
+  T factor;
+};
+
+// What a group has to do: the sum over some edges, of a whole row or of a piece of one.
+struct task {
+  int64_t begin = 0;
+  int32_t count = 0;
+  int32_t node = -1;  // -1 for nothing
+  int64_t out_row = 0;
+  int64_t piece = -1;  // -1 for a whole row
+};
+
+template <class Args>
+__device__ task piece_task(const Args& a, int64_t piece) {
+  const row_schedule& schedule = a.schedule;
+  const int32_t i = schedule.piece_row[piece];
+  const int32_t node = schedule.order[i];
+  if (a.rows != nullptr && a.row_slot[node] < 0) return {};
+  const int64_t first = schedule.piece_first[i];
+  const int64_t pieces = schedule.piece_first[i + 1] - first;
+  const int64_t begin = a.indptr[node];
+  const int64_t degree = a.indptr[node + 1] - begin;
+  const int64_t from = degree * (piece - first) / pieces;
+  const int64_t to = degree * (piece - first + 1) / pieces;
+  return {begin + from, static_cast<int32_t>(to - from), node, 0, piece};
+}
+
+template <class Args>
+__device__ task row_task(const Args& a, int64_t i) {
+  int64_t node;
+  if (a.rows != nullptr) {
+    if (i >= a.num_rows) return {};
+    node = a.rows[i];
+    if (node < 0 || node >= a.schedule.num_nodes) return {};  // row_slots has reported it
+  } else {
+    if (a.schedule.num_long + i >= a.schedule.num_nodes) return {};
+    node = a.schedule.order[a.schedule.num_long + i];
+  }
+  const int64_t begin = a.indptr[node];
+  const int64_t degree = a.indptr[node + 1] - begin;
+  if (degree > long_row) return {};  // in pieces
+  return {begin, static_cast<int32_t>(degree), static_cast<int32_t>(node), a.rows != nullptr ? i : node, -1};
+}
+
+template <class T, class X, class Out>
+__device__ __forceinline__ edge<T> read_edge(const propagate_args<T, X, Out>& a, const task& t, int32_t i) {
+  if (i >= t.count) return {-1, T(0)};
+  const int32_t source = a.indices[t.begin + i];
+  const int32_t row = a.slot != nullptr ? a.slot[source] : source;
+  const T factor = a.weights != nullptr ? a.weights[t.begin + i] : a.pre != nullptr ? a.pre[source] : T(1);
+  return {row, factor};
+}
+
+template <int Lanes>
+__device__ __forceinline__ int32_t longest_in_warp(int32_t count) {
+  for (int lane = Lanes; lane < warp; lane *= 2) {
+    count = max(count, __shfl_xor_sync(all_lanes, count, lane));
+  }
+  return count;
+}
+
+template <int Lanes>
+__device__ __forceinline__ unsigned lanes_of_group(unsigned lanes, int group) {
+  return (lanes >> (group * Lanes)) & (all_lanes >> (warp - Lanes));
+}
+
+template <int Lanes>
+__device__ __forceinline__ int most_in_a_group(unsigned lanes) {
+  int most = 0;
+  for (int group = 0; group < warp / Lanes; ++group) {
+    most = max(most, __popc(lanes_of_group<Lanes>(lanes, group)));
+  }
+  return most;
+}
+
+// Adds the rows of x at `present`'s lanes' edges to acc, columns [column, column + V).
+template <int Lanes, int V, class T, class X, class Out>
+__device__ __forceinline__ void add_rows(const propagate_args<T, X, Out>& a, const edge<T>& mine,
+                                         unsigned present, int steps, int64_t column, T (&acc)[V]) {
+  for (int done = 0; done < steps; done += in_flight) {
+    pack<X, V> rows[in_flight];
+    T factor[in_flight];
+#pragma unroll
+    for (int i = 0; i < in_flight; ++i) {
+      const bool any = present != 0;
+      const int lane = any ? __ffs(static_cast<int>(present)) - 1 : 0;
+      present &= present - 1;
+      const int64_t row = __shfl_sync(all_lanes, mine.row, lane, Lanes);
+      factor[i] = __shfl_sync(all_lanes, mine.factor, lane, Lanes);
+      rows[i] = any && column < a.dim ? load_pack<X, V>(a.x + row * a.dim + column) : pack<X, V>{};
+    }
+#pragma unroll
+    for (int i = 0; i < in_flight; ++i) {
+#pragma unroll
+      for (int v = 0; v < V; ++v) acc[v] += factor[i] * widen(rows[i].values[v]);
+    }
+  }
+}
+
+template <int Lanes, int V, class T, class X, class Out>
+__device__ __forceinline__ void sum_edges(const propagate_args<T, X, Out>& a, const task& t, int64_t column,
+                                          T (&acc)[V]) {
+  const int lane = static_cast<int>(threadIdx.x) % Lanes;
+  const int group = static_cast<int>(threadIdx.x) % warp / Lanes;
+  const int32_t longest = longest_in_warp<Lanes>(t.count);
+  edge<T> next = read_edge(a, t, lane);
+  for (int32_t first = 0; first < longest; first += Lanes) {
+    const edge<T> mine = next;
+    next = read_edge(a, t, first + Lanes + lane);
+    const unsigned present = __ballot_sync(all_lanes, mine.row >= 0);
+    add_rows<Lanes>(a, mine, lanes_of_group<Lanes>(present, group), most_in_a_group<Lanes>(present), column,
+                    acc);
+  }
+}
+
+template <int V, class T>
+__device__ __forceinline__ void take_adam_step(const adam_step<T>& adam, int64_t offset,
+                                               const T (&gradient)[V]) {
+  T m[V], s[V], p[V];
+  load(adam.first_moment + offset, m);
+  load(adam.second_moment + offset, s);
+  load(adam.parameters + offset, p);
+  for (int v = 0; v < V; ++v) {
+    m[v] = adam.beta1 * m[v] + (1 - adam.beta1) * gradient[v];
+    s[v] = adam.beta2 * s[v] + (1 - adam.beta2) * gradient[v] * gradient[v];
+    p[v] -= adam.step_size * m[v] / (sqrt(s[v]) * adam.root_scale + adam.epsilon);
+  }
+  store(adam.first_moment + offset, m);
+  store(adam.second_moment + offset, s);
+  store(adam.parameters + offset, p);
+}
+
+template <int V, class T>
+__device__ __forceinline__ bool finite(const T (&values)[V]) {
+  bool all = true;
+  for (int v = 0; v < V; ++v) all = all && values[v] - values[v] == T(0);
+  return all;
+}
+
+// The terms of row `node`, columns [column, column + V), from its sum.
+template <int V, class T, class X, class Out>
+__device__ __forceinline__ void finish_row(const propagate_args<T, X, Out>& a, int64_t node, int64_t out_row,
+                                           int64_t column, const T (&acc)[V]) {
+  if (!finite(acc)) *a.not_finite = true;
+  const int64_t offset = node * a.dim + column;
+  const T post = a.post != nullptr ? a.post[node] : T(1);
+  T value[V];
+  for (int v = 0; v < V; ++v) value[v] = post * acc[v];
+  const int64_t add_row = a.add == nullptr ? -1 : a.add_slot != nullptr ? a.add_slot[node] : node;
+  if (add_row >= 0) {
+    const T scale = a.add_scale != nullptr ? a.add_scale[node] : T(1);
+    T add[V];
+    load(a.add + add_row * a.dim + column, add);
+    for (int v = 0; v < V; ++v) value[v] += scale * add[v];
+  }
+  if (a.out != nullptr) store(a.out + out_row * a.dim + column, value);
+  if (a.adam.parameters != nullptr) take_adam_step(a.adam, offset, value);
+  if (a.total != nullptr) {
+    const T factor = a.total_alpha * (a.total_scale != nullptr ? a.total_scale[node] : T(1));
+    T total[V];
+    load(a.total + offset, total);
+    for (int v = 0; v < V; ++v) total[v] += factor * acc[v];
+    store(a.total + offset, total);
+  }
+}
+
+// Groups take the pieces, then the rows that are not long.
+template <int Lanes, int V, class T, class X, class Out>
+__global__ void __launch_bounds__(threads, 2) propagate_rows(const propagate_args<T, X, Out> a) {
+  const int64_t group = (int64_t{blockIdx.x} * threads + threadIdx.x) / Lanes;
+  const int64_t pieces = a.schedule.num_pieces;
+  const task t = group < pieces ? piece_task(a, group) : row_task(a, group - pieces);
+  for (int64_t first = 0; first < a.dim; first += Lanes * V) {
+    const int64_t column = first + static_cast<int>(threadIdx.x) % Lanes * V;
+    T acc[V] = {};
+    if (a.x != nullptr) sum_edges<Lanes>(a, t, column, acc);
+    if (t.node < 0 || column >= a.dim) continue;
+    if (t.piece >= 0) {
+      store(a.partial + t.piece * a.dim + column, acc);
+    } else {
+      finish_row(a, t.node, t.out_row, column, acc);
+    }
+  }
+}
+
+// A warp takes a long row.
+template <int V, class T, class X, class Out>
+__global__ void __launch_bounds__(threads, 2) propagate_long_rows(const propagate_args<T, X, Out> a) {
+  const int64_t i = (int64_t{blockIdx.x} * threads + threadIdx.x) / warp;
+  if (i >= a.schedule.num_long) return;
+  const int32_t node = a.schedule.order[i];
+  const int64_t out_row = a.rows != nullptr ? a.row_slot[node] : node;
+  if (out_row < 0) return;
+  const int64_t end = a.schedule.piece_first[i + 1];
+  for (int64_t column = threadIdx.x % warp * V; column < a.dim; column += warp * V) {
+    T acc[V] = {};
+#pragma unroll 4
+    for (int64_t piece = a.schedule.piece_first[i]; piece < end; ++piece) {
+      T partial[V];
+      load(a.partial + piece * a.dim + column, partial);
+      for (int v = 0; v < V; ++v) acc[v] += partial[v];
+    }
+    finish_row(a, node, out_row, column, acc);
+  }
+}
+
+unsigned blocks_for(int64_t count, int64_t per_block) {
+  return static_cast<unsigned>((count + per_block - 1) / per_block);
+}
+
+template <int Lanes, int V, class T, class X, class Out>
+void launch(const propagate_args<T, X, Out>& a) {
+  const row_schedule& schedule = a.schedule;
+  const int64_t rows = a.rows != nullptr ? a.num_rows : schedule.num_nodes - schedule.num_long;
+  const int64_t groups = schedule.num_pieces + rows;
+  if (groups == 0) return;
+  const auto short_rows = propagate_rows<Lanes, V, T, X, Out>;
+  LAUNCH(short_rows, blocks_for(groups, threads / Lanes), threads, 0, a.stream, a);
+  if (schedule.num_long == 0) return;
+  const auto long_rows = propagate_long_rows<V, T, X, Out>;
+  LAUNCH(long_rows, blocks_for(schedule.num_long, threads / warp), threads, 0, a.stream, a);
+}
+
+template <class T, class X, class Out>
+bool packs_fit(const propagate_args<T, X, Out>& a, int64_t width) {
+  return a.dim % width == 0 && aligned(a.x) && aligned(a.add) && aligned(a.out) && aligned(a.total) &&
+         aligned(a.partial) && aligned(a.adam.parameters) && aligned(a.adam.first_moment) &&
+         aligned(a.adam.second_moment);
+}
+
+template <class T, class X, class Out>
+void propagate_layer(const propagate_args<T, X, Out>& a) {
+  if constexpr (sizeof(T) == 4) {
+    constexpr int V = 16 / sizeof(X);
+    if (packs_fit(a, V)) {
+      if (a.dim <= 8 * V) return launch<8, V>(a);
+      if (a.dim <= 16 * V) return launch<16, V>(a);
+      return launch<32, V>(a);
+    }
+  }
+  launch<32, 1>(a);
+}
+
+__global__ void scatter_rows(const row_slots_args a) {
+  const int64_t i = int64_t{blockIdx.x} * threads + threadIdx.x;
+  if (i >= a.num_rows) return;
+  const int64_t node = a.rows[i];
+  if (node < 0 || node >= a.num_nodes) {
+    *a.bad_rows = true;
+  } else {
+    a.slot[node] = static_cast<int32_t>(i);
+  }
+}
+
+// Of a row that is there twice one position is lost.
+__global__ void check_rows(const row_slots_args a) {
+  const int64_t i = int64_t{blockIdx.x} * threads + threadIdx.x;
+  if (i >= a.num_rows) return;
+  const int64_t node = a.rows[i];
+  if (node >= 0 && node < a.num_nodes && a.slot[node] != i) *a.bad_rows = true;
+}
+
+void row_slots(const row_slots_args& a) {
+  const auto stream = static_cast<cudaStream_t>(a.stream);
+  const auto bytes = static_cast<size_t>(a.num_nodes) * sizeof(int32_t);
+  check(cudaMemsetAsync(a.slot, 0xFF, bytes, stream), "cudaMemsetAsync of slot");
+  if (a.num_rows == 0) return;
+  const unsigned blocks = blocks_for(a.num_rows, threads);
+  LAUNCH(scatter_rows, blocks, threads, 0, a.stream, a);
+  LAUNCH(check_rows, blocks, threads, 0, a.stream, a);
+}
+
+}  // namespace
+
+propagate_kernels propagate() {
+  return {.splits_rows = true,
+          .layer_f32 = propagate_layer<float>,
+          .layer_f64 = propagate_layer<double>,
+          .layer_f32_to_bf16 = propagate_layer<float, float, bfloat16>,
+          .layer_bf16 = propagate_layer<float, bfloat16, bfloat16>,
+          .layer_bf16_to_f32 = propagate_layer<float, bfloat16, float>,
+          .row_slots = row_slots};
+}
+
+}  // namespace pyrec::cuda
