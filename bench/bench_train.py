@@ -58,7 +58,7 @@ def pyrec(p, combine="mean", precision="fp32"):
     """A batch is sampled within the step; the rivals' are ready."""
     trainer = make_trainer(p.graph, combine, precision)
     firsts = (BATCH * (at % len(p.batches)) for at in range(10**9))
-    return lambda: trainer.step(trainer.batch(0, next(firsts), BATCH))
+    return lambda: trainer.step(trainer.batch(0, next(firsts), BATCH)).item()
 
 
 def expert(p):

@@ -102,7 +102,7 @@ def evaluate(
     lists = torch.cat([model.topk(batch, max(cutoffs))[0] for batch in batches])
     per_user = _user_metrics(lists, users, test, cutoffs, names)
     means = {name: float(values.mean()) for name, values in per_user.items()}
-    means |= _item_metrics(lists.numpy(), train, cutoffs, names)
+    means |= _item_metrics(lists.cpu().numpy(), train, cutoffs, names)
     ordered = {f"{name}@{cutoff}": means[f"{name}@{cutoff}"] for cutoff in cutoffs for name in names}
     seconds = time.perf_counter() - started
     return Evaluation(ordered, per_user, train.user_ids[users], len(users), seconds)
@@ -116,7 +116,8 @@ def _user_metrics(
         users
     ]  # users without test items own no entry, so test.items is already theirs
     indptr = np.concatenate([[0], np.cumsum(counts, dtype=np.int64)])
-    values = ranking_metrics(lists, torch.from_numpy(indptr), torch.from_numpy(test.items), cutoffs).numpy()
+    relevant = [torch.from_numpy(array).to(lists.device) for array in (indptr, test.items)]
+    values = ranking_metrics(lists, *relevant, cutoffs).cpu().numpy()
     return {
         f"{name}@{cutoff}": np.ascontiguousarray(values[:, at, USER_METRICS.index(name)])
         for at, cutoff in enumerate(cutoffs)

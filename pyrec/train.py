@@ -105,12 +105,13 @@ class Trainer:
         Args:
             epoch: Number of the epoch, from 0; it fixes the order and the negatives.
         """
-        total = 0.0
+        total = torch.zeros((), dtype=torch.float64, device=self.graph.device)
         samples = self.sampler.num_samples
         for first in range(0, samples, self.settings.batch_size):
             batch = self.batch(epoch, first, min(self.settings.batch_size, samples - first))
             total += self.step(batch) * batch.size
-        return total / samples
+        self.graph.check()
+        return float(total) / samples
 
     def batch(self, epoch: int, first: int, count: int) -> Batch:
         """Samples ``first`` to ``first + count - 1`` of an epoch."""
@@ -118,7 +119,7 @@ class Trainer:
             self.settings.seed, epoch, first, count, self.settings.num_negatives or 1
         )
         others = (
-            torch.arange(self.graph.num_items, dtype=torch.int32)
+            torch.arange(self.graph.num_items, dtype=torch.int32, device=self.graph.device)
             if self.full_softmax
             else triples.negatives.flatten()
         )
@@ -126,8 +127,8 @@ class Trainer:
         nodes = torch.cat([triples.users, triples.positives + offset, others + offset]).long()
         return Batch(triples, *distinct(nodes, self.graph.num_nodes))
 
-    def step(self, batch: Batch) -> float:
-        """One step of Adam; returns the batch's mean loss, the penalty included.
+    def step(self, batch: Batch) -> Tensor:
+        """One step of Adam; returns the batch's mean loss, the penalty included, as a number on the device.
 
         Autograd sees the layers of the batch's rows alone; from their gradients on, the embeddings' gradient and
         step are one backward propagation.
@@ -144,7 +145,7 @@ class Trainer:
         propagate_step(grads, self.graph, batch.rows, self.adam.next_step(), self.network.precision)
         if self.optimizer is not None:
             self.optimizer.step()
-        return total.item()
+        return total.detach()
 
     def loss(self, batch: Batch, layers: list[Tensor]) -> Tensor:
         """The batch's mean loss with the L2 penalty, differentiable.

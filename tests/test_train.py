@@ -106,7 +106,7 @@ def test_steps_equal_those_of_torchs_adam(isa, kind, n_layers):
         optimizer.zero_grad()
         expected.backward()
         optimizer.step()
-        assert ours.step(batch) == pytest.approx(expected.item(), rel=1e-4)
+        assert ours.step(batch).item() == pytest.approx(expected.item(), rel=1e-4)
     for mine, other in zip(ours.network.parameters(), theirs.network.parameters(), strict=True):
         torch.testing.assert_close(mine, other, rtol=1e-4, atol=1e-4)
 

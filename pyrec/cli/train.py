@@ -15,6 +15,7 @@ from pyrec.cli.progress import EpochProgress
 from pyrec.cli.run_folder import Run, check_folder, write_run
 from pyrec.cli.sources import DATA_HELP, Source, data_options, describe
 from pyrec.data import Interactions
+from pyrec.device import gibibytes
 from pyrec.evaluate import evaluate
 from pyrec.models import EpochRecommender, LightGCN, Popularity, Recommender
 
@@ -64,6 +65,8 @@ def _fit(model: Recommender, train: Interactions, test: Interactions, k: list[in
     if not isinstance(model, EpochRecommender):
         model.fit(train)
         return time.perf_counter() - started
+    if isinstance(model, LightGCN) and model.device != "cpu":
+        note(f"training takes {gibibytes(model.training_bytes(train))} of the device's memory")
     progress = EpochProgress(model.get_params()["epochs"], test, k, every)
     try:
         model.fit(train, callback=progress)

@@ -124,7 +124,7 @@ class Recommender(ABC):
 
         Returns:
             ids int32 (B, k) and scores float32 (B, k), best first; equal scores by smaller id. A list with
-            fewer than k items ends in id -1 and score -inf.
+            fewer than k items ends in id -1 and score -inf. Both lie where the model does.
 
         Raises:
             NotFittedError: Before `fit`.
@@ -303,7 +303,7 @@ class Recommender(ABC):
         return torch.from_numpy(np.unique(indices))
 
     def _decode(self, ids: torch.Tensor, scores: torch.Tensor) -> tuple[NDArray[Any], NDArray[np.float32]]:
-        return raw_ids.decode(self.train_.item_ids, ids.numpy()), scores.numpy()
+        return raw_ids.decode(self.train_.item_ids, ids.cpu().numpy()), scores.cpu().numpy()
 
 
 def one_hot_rows(items: NDArray[np.int32], num_items: int) -> csr_array:
@@ -312,11 +312,14 @@ def one_hot_rows(items: NDArray[np.int32], num_items: int) -> csr_array:
     return csr_array((ones, items, np.arange(len(items) + 1)), shape=(len(items), num_items))
 
 
-def row_tensors(rows: csr_array | None) -> tuple[torch.Tensor | None, torch.Tensor | None]:
-    """Return the indptr int64 (Q + 1,) and indices int32 (n,) of ``rows`` (Q, num_items)."""
+def row_tensors(
+    rows: csr_array | None, device: torch.device | None = None
+) -> tuple[torch.Tensor | None, torch.Tensor | None]:
+    """Return the indptr int64 (Q + 1,) and indices int32 (n,) of ``rows`` (Q, num_items), on that device."""
     if rows is None:
         return None, None
-    return torch.from_numpy(rows.indptr.astype(np.int64)), torch.from_numpy(rows.indices.astype(np.int32))
+    indptr = torch.from_numpy(rows.indptr.astype(np.int64))
+    return indptr.to(device), torch.from_numpy(rows.indices.astype(np.int32)).to(device)
 
 
 def _batches(rows: NDArray[np.int32], width: int) -> list[NDArray[np.int32]]:

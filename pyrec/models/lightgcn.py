@@ -22,6 +22,7 @@ from pyrec.graph import Graph
 from pyrec.models.base import Recommender
 from pyrec.models.combine import make_combine
 from pyrec.models.network import LightGCNNetwork
+from pyrec.device import DEVICES, check_fits, find_device, training_bytes
 from pyrec.models.vectors import EpochRecommender
 from pyrec.ops.propagate import PRECISIONS
 from pyrec.state import State
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
 VALIDATION_METRICS = ("precision", "recall", "ndcg")
 CHOICES: dict[str, tuple[str | None, ...]] = {
     "loss": ("bpr", "softmax"),
-    "device": ("cpu",),
+    "device": DEVICES,
     "precision": PRECISIONS,
     "score": (None, "inner", "cosine"),
 }
@@ -104,7 +105,7 @@ class LightGCN(EpochRecommender):
             learning_rate: Adam's.
             reg: Weight of the L2 penalty on the embeddings of a batch.
             seed: Of the first embeddings and of all sampling, 0 to 2**63 - 1.
-            device: ``cpu``.
+            device: ``cpu`` or ``cuda``: where to train and rank. A loaded model ranks on the CPU.
             precision: ``fp32``, or ``bf16`` to store what whole layers gather as bfloat16, forward and
                 backward: faster, for 8 bits of fraction. Parameters and sums stay float32.
             score: ``inner`` or ``cosine``, how lists are ranked; None for the one that goes with the loss.
@@ -157,15 +158,34 @@ class LightGCN(EpochRecommender):
         learned, held_out = train, validation
         if self.validation is not None:
             learned, held_out = split_random(train, 1 - self.validation, self.seed)
+        device = find_device(self.device)
+        check_fits(self.training_bytes(train), device)
         self.train_ = train
         self.history_ = []
-        self.network_ = self._make_network(train.num_users + train.num_items)
-        self._graph = Graph.from_interactions(train)
-        graph = self._graph if learned is train else Graph.from_interactions(learned)
+        self.network_ = self._make_network(train.num_users + train.num_items).to(device)
+        self._graph = Graph.from_interactions(train).to(device)
+        graph = self._graph if learned is train else Graph.from_interactions(learned).to(device)
         trainer = Trainer(self.network_, graph, self._settings())
         self.full_users_, self.empty_users_ = trainer.sampler.full_users, trainer.sampler.empty_users
         self._run(trainer, learned, held_out, callback)
         return self
+
+    def training_bytes(self, interactions: Interactions) -> int:
+        """Memory that `fit` takes at its peak, above the data, in bytes: see `pyrec.device.training_bytes`.
+
+        Args:
+            interactions: The training set.
+        """
+        nodes = interactions.num_users + interactions.num_items
+        return training_bytes(
+            nodes,
+            len(interactions),
+            self.embedding_size,
+            self.n_layers,
+            self.batch_size * (2 + (self.num_negatives or 1)),
+            precision=self.precision,
+            fixed_weights=self.combine in ("mean", "weighted"),
+        )
 
     def _run(
         self,
@@ -214,7 +234,8 @@ class LightGCN(EpochRecommender):
             return None
         with torch.no_grad():
             alpha = self.network_.combine.alpha(self.network_.layers(self._graph))
-        return alpha.numpy()
+        weights: NDArray[np.float32] = alpha.cpu().numpy()
+        return weights
 
     @property
     def _scored_by_cosine(self) -> bool:
@@ -226,7 +247,8 @@ class LightGCN(EpochRecommender):
         return self.item_vectors_
 
     def _query_vectors(self, users: NDArray[np.int32]) -> Tensor:
-        return self.user_vectors_[torch.from_numpy(users).long()]
+        vectors = self.user_vectors_
+        return vectors[torch.from_numpy(users).long().to(vectors.device)]
 
     @torch.no_grad()
     def _query_from_items(self, histories: csr_array) -> Tensor:
@@ -237,9 +259,13 @@ class LightGCN(EpochRecommender):
         """
         degree = np.maximum(np.diff(histories.indptr), 1)[:, None]
         if self.n_layers == 0:
-            return torch.from_numpy((histories @ self.item_vectors_.numpy() / degree).astype(np.float32))
+            means = (histories @ self.item_vectors_.cpu().numpy() / degree).astype(np.float32)
+            return torch.from_numpy(means).to(self.item_vectors_.device)
         layers = [histories @ layer / np.sqrt(degree) for layer in self._scaled_item_layers()]
-        rows = [torch.from_numpy(np.ascontiguousarray(layer, dtype=np.float32)) for layer in layers]
+        device = self.item_vectors_.device
+        rows = [
+            torch.from_numpy(np.ascontiguousarray(layer, dtype=np.float32)).to(device) for layer in layers
+        ]
         vectors: Tensor = self.network_.combine([torch.zeros_like(rows[0]), *rows])
         return vectors
 
@@ -250,13 +276,15 @@ class LightGCN(EpochRecommender):
             scale = self._graph.factors(torch.float32).scale
             assert scale is not None  # the graph of plain interactions has no weights
             layers = self.network_.layers(self._graph)[:-1]
-            self._history_layers = [(layer[num_users:] * scale[num_users:, None]).numpy() for layer in layers]
+            self._history_layers = [
+                (layer[num_users:] * scale[num_users:, None]).cpu().numpy() for layer in layers
+            ]
         return self._history_layers
 
     # Files.
 
     def _state(self) -> dict[str, NDArray[Any]]:
-        return {name: value.numpy() for name, value in self.network_.state_dict().items()}
+        return {name: value.cpu().numpy() for name, value in self.network_.state_dict().items()}
 
     def _restore(self, state: State) -> None:
         self._check_hyperparameters(None)

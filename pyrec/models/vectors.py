@@ -24,7 +24,7 @@ class VectorRecommender(Recommender):
 
     @abstractmethod
     def _item_vectors(self) -> torch.Tensor:
-        """Return the items' vectors, float32 (num_items, dim), contiguous, on the CPU."""
+        """Return the items' vectors, float32 (num_items, dim), contiguous, on the model's device."""
 
     def _query_width(self) -> int:
         return self._item_vectors().shape[1]
@@ -32,7 +32,8 @@ class VectorRecommender(Recommender):
     def _rank(
         self, queries: torch.Tensor, k: int, seen: csr_array | None, allowed: torch.Tensor | None
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        indptr, indices = row_tensors(seen)
+        indptr, indices = row_tensors(seen, queries.device)
+        allowed = None if allowed is None else allowed.to(queries.device)
         return topk(
             queries, self._item_vectors(), k, seen_indptr=indptr, seen_indices=indices, allowed=allowed
         )
@@ -41,8 +42,8 @@ class VectorRecommender(Recommender):
         self, items: NDArray[np.int32], k: int, seen: csr_array
     ) -> tuple[torch.Tensor, torch.Tensor]:
         vectors = torch.nn.functional.normalize(self._item_vectors(), dim=1)
-        queries = vectors[torch.from_numpy(items).long()]
-        indptr, indices = row_tensors(seen)
+        queries = vectors[torch.from_numpy(items).long().to(vectors.device)]
+        indptr, indices = row_tensors(seen, vectors.device)
         return topk(queries, vectors, k, seen_indptr=indptr, seen_indices=indices)
 
 

@@ -1,0 +1,100 @@
+"""Where to train: the device of that name, and whether training fits there."""
+
+from __future__ import annotations
+
+import torch
+
+from pyrec import _core
+from pyrec.errors import ConfigError
+
+DEVICES = ("cpu", "cuda")
+
+
+def find_device(name: str) -> torch.device:
+    """The device; a CUDA device that is missing is an error, never the CPU instead.
+
+    Args:
+        name: One of `DEVICES`.
+
+    Raises:
+        ConfigError: The package was built without CUDA kernels, or torch finds no CUDA device.
+    """
+    if name == "cpu":
+        return torch.device("cpu")
+    if not _core.cuda_info()["architectures"]:
+        raise ConfigError(
+            "device = 'cuda', but this package was built without CUDA kernels; "
+            "build it where nvcc is, PYREC_CUDA=ON pip install ."
+        )
+    if not torch.cuda.is_available():
+        raise ConfigError(
+            "device = 'cuda', but torch finds no CUDA device (a driver, and a torch built for CUDA, are needed); "
+            "pyrec doctor says what there is"
+        )
+    return torch.device("cuda", torch.cuda.current_device())
+
+
+def training_bytes(
+    num_nodes: int,
+    num_interactions: int,
+    dim: int,
+    n_layers: int,
+    batch_nodes: int,
+    *,
+    precision: str = "fp32",
+    fixed_weights: bool = True,
+) -> int:
+    """Bytes of a device's memory that training LightGCN takes at its peak.
+
+    With N nodes, n interactions, d columns, K layers, R nodes in a batch and s bytes of a stored number (2 for
+    bf16, else 4):
+
+    - the table and two moments, 12 N d;
+    - the graph, 8 N + 8 n, its three factors 12 N, the schedule of its rows 8 N, the users of its interactions 4 n;
+    - in a step two layer buffers 2 s N d, a map of rows 4 N, and for a batch's rows the layers, their gradients,
+      the vectors and their gradient, 4 R d (2 (K + 1) + 2);
+    - in an evaluation the vectors 4 N d, with two layer buffers, or all K + 1 layers, 4 N d (K + 1), where each node
+      has weights of its own.
+
+    Of the last two the larger counts.
+
+    Args:
+        num_nodes: N, users and items.
+        num_interactions: n.
+        dim: d.
+        n_layers: K.
+        batch_nodes: R, at most ``batch_size * (2 + num_negatives)`` and N.
+        precision: ``fp32`` or ``bf16``.
+        fixed_weights: Whether all nodes share the weights of the layers.
+    """
+    table = 4 * num_nodes * dim
+    buffers = min(n_layers, 2) * table // (2 if precision == "bf16" else 1)
+    kept = 3 * table + 28 * num_nodes + 12 * num_interactions
+    step = buffers + 4 * num_nodes + 4 * min(batch_nodes, num_nodes) * dim * (2 * (n_layers + 1) + 2)
+    evaluation = table + (buffers if fixed_weights else (n_layers + 1) * table)
+    return kept + max(step, evaluation)
+
+
+def check_fits(needed: int, device: torch.device) -> None:
+    """Refuses a training that the device cannot hold.
+
+    Args:
+        needed: From `training_bytes`.
+        device: Where to train; the CPU is not asked.
+
+    Raises:
+        ConfigError: With both figures.
+    """
+    if device.type == "cpu":
+        return
+    free, _ = torch.cuda.mem_get_info(device)
+    if needed > free:
+        raise ConfigError(
+            f"training takes {gibibytes(needed)}, but {gibibytes(free)} are free on {device}; "
+            "lower embedding_size, use precision='bf16', or train on the CPU"
+        )
+
+
+def gibibytes(num_bytes: int) -> str:
+    """For messages."""
+    return f"{num_bytes / 2**30:.2f} GiB"

@@ -1,0 +1,47 @@
+"""Where training runs, and whether it fits there."""
+
+import pytest
+import torch
+
+from pyrec import LightGCN, _core
+from pyrec.data import synthetic
+from pyrec.device import check_fits, find_device, training_bytes
+from pyrec.errors import ConfigError
+
+
+def test_the_cpu_is_always_there():
+    assert find_device("cpu") == torch.device("cpu")
+
+
+def test_a_build_without_cuda_says_how_to_build_it(monkeypatch):
+    monkeypatch.setattr(_core, "cuda_info", lambda: {"architectures": "", "driver": 0, "devices": []})
+    with pytest.raises(ConfigError, match="without CUDA kernels; build it where nvcc is, PYREC_CUDA=ON"):
+        find_device("cuda")
+
+
+def test_a_missing_device_is_an_error(monkeypatch):
+    monkeypatch.setattr(_core, "cuda_info", lambda: {"architectures": "90", "driver": 0, "devices": []})
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(ConfigError, match="device = 'cuda', but torch finds no CUDA device"):
+        LightGCN(device="cuda").fit(synthetic())
+
+
+def test_the_formula():
+    nodes, interactions, dim = 1000, 5000, 8
+    table = 4 * nodes * dim
+    kept = 3 * table + 28 * nodes + 12 * interactions
+    batch = 4 * 800 * dim * 10  # the layers, their gradients, the vectors and theirs
+    step = (nodes, interactions, dim, 3, 800)
+    assert training_bytes(*step) == kept + 2 * table + 4 * nodes + batch
+    assert training_bytes(*step, precision="bf16") == kept + table + 4 * nodes + batch
+    evaluation = (nodes, interactions, dim, 3, 10)
+    assert training_bytes(*evaluation) == kept + 3 * table
+    assert training_bytes(*evaluation, fixed_weights=False) == kept + 5 * table
+    assert training_bytes(*evaluation[:3], 0, 10) == kept + table
+
+
+def test_what_does_not_fit_is_refused_with_the_figures(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (2**31, 2**33))
+    check_fits(2**31, torch.device("cuda", 0))
+    with pytest.raises(ConfigError, match=r"training takes 3.00 GiB, but 2.00 GiB are free on cuda:0; lower"):
+        check_fits(3 * 2**30, torch.device("cuda", 0))
