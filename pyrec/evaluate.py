@@ -116,8 +116,8 @@ def _user_metrics(
         users
     ]  # users without test items own no entry, so test.items is already theirs
     indptr = np.concatenate([[0], np.cumsum(counts, dtype=np.int64)])
-    relevant = [torch.from_numpy(array).to(lists.device) for array in (indptr, test.items)]
-    values = ranking_metrics(lists, *relevant, cutoffs).cpu().numpy()
+    test_indptr, test_items = (torch.from_numpy(array).to(lists.device) for array in (indptr, test.items))
+    values = ranking_metrics(lists, test_indptr, test_items, cutoffs).cpu().numpy()
     return {
         f"{name}@{cutoff}": np.ascontiguousarray(values[:, at, USER_METRICS.index(name)])
         for at, cutoff in enumerate(cutoffs)

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from pyrec.arguments import check_count, check_real
 from pyrec.data import Interactions, split_random
+from pyrec.device import DEVICES, check_fits, find_device, training_bytes
 from pyrec.early_stopping import BestEpoch
 from pyrec.errors import ConfigError, DataError
 from pyrec.evaluate import evaluate
@@ -22,7 +23,6 @@ from pyrec.graph import Graph
 from pyrec.models.base import Recommender
 from pyrec.models.combine import make_combine
 from pyrec.models.network import LightGCNNetwork
-from pyrec.device import DEVICES, check_fits, find_device, training_bytes
 from pyrec.models.vectors import EpochRecommender
 from pyrec.ops.propagate import PRECISIONS
 from pyrec.state import State
