@@ -41,7 +41,7 @@ def test_the_formula():
 
 
 def test_what_does_not_fit_is_refused_with_the_figures(monkeypatch):
-    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (2**31, 2**33))
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _: (2**31, 2**33))
     check_fits(2**31, torch.device("cuda", 0))
     with pytest.raises(ConfigError, match=r"takes 3\.00 GiB, but 2\.00 GiB are free on cuda:0; lower"):
         check_fits(3 * 2**30, torch.device("cuda", 0))

@@ -1,0 +1,251 @@
+"""The kernels and the whole on a CUDA device, beside what torch has there; every call ends when the device has.
+
+Floors on a card of bandwidth B: a layer of propagation 4 nnz + 8 N + 2 N d s bytes from memory, and nnz d s out of
+the second-level cache where a half-table fits (gowalla's do: 7.6 and 10.5 MB), else from memory too. Combine:
+252 MB forward and backward at four layers of 70,839 x 64. Top-K: 2 users items d operations.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import partial
+
+import pytest
+import torch
+from bench_combine import SHAPES, both_ways, compiled, forward, same
+from bench_combine import problem as combine_problem
+from bench_train import BATCH, DIM, N_LAYERS, RATE, REG, SETTINGS, like_loss
+from race import Race, row
+from searches import Problem
+from workloads import embeddings, gowalla, gowalla_graph, power_law_graph
+
+from pyrec.models.combine import make_combine
+from pyrec.models.network import LightGCNNetwork
+from pyrec.ops import combine
+from pyrec.ops.metrics import ranking_metrics
+from pyrec.ops.propagate import propagate
+from pyrec.ops.topk import topk
+from pyrec.reference import combine as reference_combine
+from pyrec.reference import train as reference
+from pyrec.reference.propagate import normalised_adjacency
+from pyrec.train import Trainer
+
+DEVICE = torch.device("cuda")
+K, USERS_OF_A_BATCH = 20, 2_048
+
+
+def on_device(make):
+    """A contender whose calls end when the device has ended."""
+
+    def prepare(problem):
+        if not torch.cuda.is_available():
+            pytest.skip("torch finds no CUDA device")
+        call = make(problem)
+
+        def run():
+            answer = call()
+            torch.cuda.synchronize()
+            return answer
+
+        return run
+
+    return prepare
+
+
+def race(group, problem, contenders, **options):
+    info = {"work": f"cuda: {group}", **options.pop("info", {})}
+    ready = {name: on_device(make) for name, make in contenders.items()}
+    return Race(group=f"cuda: {group}", problem=problem, contenders=ready, info=info, **options)
+
+
+# Propagate ------------------------------------------------------------------------------------------------
+
+
+def layer_problem(make_graph, dtype):
+    graph = make_graph()
+    return graph, embeddings(graph.num_nodes, DIM).to(DEVICE, dtype)
+
+
+def pyrec_layer(problem):
+    graph, x = problem
+    there, wide = graph.to(DEVICE), x.float()
+    precision = "bf16" if x.dtype == torch.bfloat16 else "fp32"
+    n_layers = 2 if precision == "bf16" else 1  # of two layers both gather bf16 rows
+    return lambda: propagate(wide, there, n_layers, precision=precision)[-1]
+
+
+def cusparse_layer(problem, layers=1):
+    graph, x = problem
+    matrix = normalised_adjacency(graph, x.dtype).to(DEVICE).to_sparse_csr()
+
+    def run():
+        out = x
+        for _ in range(layers):
+            out = torch.sparse.mm(matrix, out)
+        return out.float()
+
+    return run
+
+
+def half(theirs, ours):
+    torch.testing.assert_close(theirs, ours, rtol=2**-6, atol=1e-3)
+
+
+def layer_races(scale_max):
+    graphs = {"gowalla": gowalla_graph} | {
+        f"{edges:.0e} edges": partial(power_law_graph, edges) for edges in (10**8,) if edges <= scale_max
+    }
+    for name, make in graphs.items():
+        yield race(
+            f"propagate, one layer, {name}, d {DIM}, fp32",
+            partial(layer_problem, make, torch.float32),
+            {"pyrec": pyrec_layer, "torch.sparse.mm CSR": cusparse_layer},
+        )
+        yield race(
+            f"propagate, two layers, {name}, d {DIM}, bf16",
+            partial(layer_problem, make, torch.bfloat16),
+            {"pyrec": pyrec_layer, "torch.sparse.mm CSR": partial(cusparse_layer, layers=2)},
+            check=half,
+        )
+
+
+# Combine --------------------------------------------------------------------------------------------------
+
+
+def combine_there(kind):
+    layers, parameters, grad = combine_problem(kind)
+    there = [[x.detach().to(DEVICE).requires_grad_() for x in part] for part in (layers, parameters)]
+    return (*there, grad.to(DEVICE))
+
+
+def combine_race(kind):
+    return race(
+        f"combine {kind}, forward and backward, 4 layers of gowalla, fp32",
+        partial(combine_there, kind),
+        {
+            "pyrec": both_ways(partial(forward, kind, combine)),
+            "torch.compile": compiled(kind),
+            "torch": both_ways(partial(forward, kind, reference_combine)),
+        },
+        check=same,
+    )
+
+
+# Top-K and metrics ------------------------------------------------------------------------------------------
+
+
+def lists_problem():
+    train, test = gowalla()
+    vectors = embeddings(train.num_users + train.num_items, DIM)
+    arrays = (vectors[: train.num_users], vectors[train.num_users :])
+    seen = (torch.from_numpy(train.indptr), torch.from_numpy(train.items))
+    search = Problem(*(array.contiguous().to(DEVICE) for array in (*arrays, *seen)), K)
+    relevant = (torch.from_numpy(test.indptr).to(DEVICE), torch.from_numpy(test.items).to(DEVICE))
+    return search, relevant
+
+
+def pyrec_lists(problem):
+    p, relevant = problem
+
+    def run():
+        ids, _ = topk(p.queries, p.items, p.k, seen_indptr=p.indptr, seen_indices=p.seen)
+        return ranking_metrics(ids, *relevant, [K]).nanmean(0)
+
+    return run
+
+
+def torch_lists(problem):
+    """Product, mask and torch.topk by batches; precision, recall and ndcg of its lists by a mask of hits."""
+    p, relevant = problem
+    seen = p.seen.long()
+
+    def run():
+        lists = []
+        for start in range(0, len(p.queries), USERS_OF_A_BATCH):
+            rows = p.indptr[start : start + USERS_OF_A_BATCH + 1]
+            scores = p.queries[start : start + USERS_OF_A_BATCH] @ p.items.T
+            users = torch.repeat_interleave(torch.arange(len(scores), device=DEVICE), rows.diff())
+            scores[users, seen[rows[0] : rows[-1]]] = -torch.inf
+            lists.append(scores.topk(p.k).indices)
+        return ranking_metrics(torch.cat(lists).int(), *relevant, [K]).nanmean(0)
+
+    return run
+
+
+# Training ---------------------------------------------------------------------------------------------------
+
+
+def training_problem():
+    graph = gowalla_graph()
+    trainer = make_trainer(graph)
+    triples = trainer.sampler.sample(0, 0)
+    whole = torch.stack([triples.users, triples.positives, triples.negatives.flatten()]).long()
+    return graph, trainer.network.embedding.detach().clone(), whole.split(BATCH, 1)[:-1]
+
+
+def make_trainer(graph, combine_kind="mean", precision="fp32"):
+    generator = torch.Generator().manual_seed(0)
+    layers = make_combine(combine_kind, N_LAYERS, DIM, generator=generator)
+    network = LightGCNNetwork(graph.num_nodes, DIM, N_LAYERS, layers, generator, precision)
+    return Trainer(network.to(DEVICE), graph.to(DEVICE), SETTINGS)
+
+
+def pyrec_step(problem, **options):
+    graph, _, batches = problem
+    trainer = make_trainer(graph, **options)
+    firsts = (BATCH * (at % len(batches)) for at in range(10**9))
+    return lambda: trainer.step(trainer.batch(0, next(firsts), BATCH)).item()
+
+
+def lightgcn_pytorch_step(problem):
+    graph, table, batches = problem
+    leaf = table.clone().requires_grad_()
+    adjacency = normalised_adjacency(graph).to(DEVICE)
+    optimizer = torch.optim.Adam([leaf], lr=RATE)
+    turn = (batches[at % len(batches)] for at in range(10**9))
+
+    def run():
+        triples = next(turn).unbind(0)
+        return reference.step(optimizer, leaf, adjacency, N_LAYERS, triples, graph.num_users, REG)
+
+    return run
+
+
+def large_epoch_step(problem):
+    trainer = make_trainer(problem)
+    firsts = iter(range(0, 10**9, BATCH))
+    return lambda: trainer.step(trainer.batch(0, next(firsts), BATCH)).item()
+
+
+def races(scale_max):
+    found = [
+        *layer_races(scale_max),
+        *(combine_race(kind) for kind in SHAPES),
+        race(
+            "topk and metrics, all users of gowalla, K 20",
+            lists_problem,
+            {"pyrec": pyrec_lists, "torch": torch_lists},
+        ),
+        race(
+            "training step, mean, gowalla",
+            training_problem,
+            {
+                "pyrec": pyrec_step,
+                "pyrec, bf16 layers": partial(pyrec_step, precision="bf16"),
+                "pyrec, attention": partial(pyrec_step, combine_kind="attention"),
+                "LightGCN-PyTorch's way": lightgcn_pytorch_step,
+            },
+            check=like_loss,
+            proofs=4,
+        ),
+        race(
+            "training step, 10^8 edges",
+            partial(power_law_graph, 10**8),
+            {"pyrec": large_epoch_step},
+        ),
+    ]
+    return [replace(one, quick=True) for one in found if scale_max >= 10**8 or "10^8" not in one.group]
+
+
+def bench_gpu(benchmark, race, contender):
+    row(benchmark, race, contender)
