@@ -33,7 +33,7 @@ def sampled_softmax(
     return (torch.logsumexp(logits, dim=1) - positive.squeeze(1)).mean()
 
 
-def l2_penalty(ego: Tensor, counts: Tensor, batch_size: int) -> Tensor:
+def l2_penalty(ego: Tensor, counts: Tensor, batch_size: int) -> tuple[Tensor, Tensor]:
     """Half the squared length of the batch's own embeddings (layer 0), each as often as it occurs, a sample.
 
     This is LightGCN-PyTorch's: ½ (‖u‖² + ‖p‖² + ‖n‖²) summed over the batch and divided by its size.
@@ -42,5 +42,9 @@ def l2_penalty(ego: Tensor, counts: Tensor, batch_size: int) -> Tensor:
         ego: (num_rows, dim), distinct rows of the embedding table.
         counts: (num_rows,), how often each occurs in the batch.
         batch_size: Number of samples.
+
+    Returns:
+        The penalty, a scalar, and its gradient with respect to ``ego``, (num_rows, dim).
     """
-    return 0.5 * (ego.square().sum(1) * counts).sum() / batch_size
+    gradient = ego * (counts / batch_size)[:, None]
+    return 0.5 * torch.dot(ego.flatten(), gradient.flatten()), gradient

@@ -130,36 +130,29 @@ class Trainer:
     def step(self, batch: Batch) -> Tensor:
         """One step of Adam; returns the batch's mean loss, the penalty included, as a number on the device.
 
-        Autograd sees the layers of the batch's rows alone; from their gradients on, the embeddings' gradient and
-        step are one backward propagation.
+        Autograd sees the vectors of the batch's rows alone; from their gradients on, the embeddings' gradient
+        and step are one backward propagation.
         """
         with torch.no_grad():
             layers: list[Tensor] = self.network(self.graph, batch.rows)
-        for layer in layers:
-            layer.requires_grad_()
         if self.optimizer is not None:
             self.optimizer.zero_grad()
-        total = self.loss(batch, layers)
-        total.backward()  # type: ignore[no-untyped-call]
-        grads = [layer.grad for layer in layers if layer.grad is not None]
+        vectors, pull_back = self.network.combine.pool(layers)
+        ranking = self.objective(batch, vectors.requires_grad_())
+        ranking.backward()  # type: ignore[no-untyped-call]
+        assert vectors.grad is not None
+        grads = pull_back(vectors.grad)
+        penalty, penalty_grad = loss.l2_penalty(layers[0].detach(), self._counts(batch), batch.size)
+        grads[0] = torch.add(grads[0], penalty_grad, alpha=self.settings.reg)
         propagate_step(grads, self.graph, batch.rows, self.adam.next_step(), self.network.precision)
         if self.optimizer is not None:
             self.optimizer.step()
-        return total.detach()
+        return ranking.detach() + self.settings.reg * penalty
 
-    def loss(self, batch: Batch, layers: list[Tensor]) -> Tensor:
-        """The batch's mean loss with the L2 penalty, differentiable.
-
-        Args:
-            batch: The samples.
-            layers: X_0 .. X_K at the batch's rows, each (num_rows, dim).
-        """
-        vectors: Tensor = self.network.combine(layers)
-        ego = layers[0]
+    def _counts(self, batch: Batch) -> Tensor:
+        """How often each of the batch's rows is penalised, (num_rows,)."""
         penalised = batch.position[: 2 * batch.size] if self.full_softmax else batch.position
-        counts = torch.bincount(penalised, minlength=len(batch.rows)).to(ego.dtype)
-        penalty = loss.l2_penalty(ego, counts, batch.size)
-        return self.objective(batch, vectors) + self.settings.reg * penalty
+        return torch.bincount(penalised, minlength=len(batch.rows)).to(self.network.embedding.dtype)
 
     def _bpr(self, batch: Batch, vectors: Tensor) -> Tensor:
         users, positives, negatives = batch.positions()

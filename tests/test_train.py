@@ -49,7 +49,15 @@ def make_network(graph: Graph, kind: str, n_layers: int = N_LAYERS) -> LightGCNN
 
 
 def restricted_loss(trainer, batch):
-    return trainer.loss(batch, trainer.network(trainer.graph, batch.rows))
+    layers = trainer.network(trainer.graph, batch.rows)
+    return trainer.objective(batch, trainer.network.combine(layers)) + trainer.settings.reg * penalty(
+        batch, layers[0]
+    )
+
+
+def penalty(batch, ego):
+    counts = torch.bincount(batch.position).float()
+    return 0.5 * (ego.square().sum(1) * counts).sum() / batch.size
 
 
 def whole_loss(trainer, batch):
@@ -58,9 +66,8 @@ def whole_loss(trainer, batch):
     layers = propagate(network.embedding, trainer.graph, N_LAYERS)
     vectors, ego = network.combine(layers)[batch.rows], layers[0][batch.rows]
     users, positives, negatives = batch.positions()
-    counts = torch.bincount(batch.position).float()
     ranking = reference_bpr.bpr(vectors, users, positives, negatives[:, None])
-    return ranking + REG * loss.l2_penalty(ego, counts, batch.size)
+    return ranking + REG * penalty(batch, ego)
 
 
 @pytest.mark.parametrize("ours", [restricted_loss, whole_loss])

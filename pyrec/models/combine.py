@@ -5,13 +5,15 @@ Every learned one starts at exactly the mean, that is, at LightGCN: uniform weig
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
 
 from pyrec.errors import ConfigError, DataError
 from pyrec.ops.combine import MAX_LAYERS, combine_attention, combine_self_attention, combine_weighted
+
+PullBack = Callable[[Tensor], list[Tensor]]
 
 KINDS = ("mean", "weighted", "attention", "self-attention")
 
@@ -41,6 +43,26 @@ class Combine(nn.Module):
             DataError: Their number, shape, dtype, device or strides are wrong.
         """
         raise NotImplementedError
+
+    def pool(self, layers: Sequence[Tensor]) -> tuple[Tensor, PullBack]:
+        """The pooled rows without a gradient, and what takes theirs back to the layers.
+
+        Args:
+            layers: As for `forward`; they become leaves that require a gradient.
+
+        Returns:
+            The pooled rows, (num_rows, dim), and a function from their gradient to that of each layer, which
+            adds the gradients of the parameters to theirs.
+        """
+        for layer in layers:
+            layer.requires_grad_()
+        pooled: Tensor = self(layers)
+
+        def pull_back(grad: Tensor) -> list[Tensor]:
+            pooled.backward(grad)  # type: ignore[no-untyped-call]
+            return [layer.grad for layer in layers if layer.grad is not None]
+
+        return pooled.detach(), pull_back
 
     def alpha(self, layers: Sequence[Tensor]) -> Tensor:
         """The weights of the layers: (K + 1,) where all rows share them, else (num_rows, K + 1)."""
@@ -72,6 +94,12 @@ class MeanCombine(Combine):
         """See `Combine.forward`."""
         self._check(layers)
         return combine_weighted(layers, self.uniform)
+
+    def pool(self, layers: Sequence[Tensor]) -> tuple[Tensor, PullBack]:
+        """See `Combine.pool`; all layers have the same gradient."""
+        with torch.no_grad():
+            pooled: Tensor = self(layers)
+        return pooled, lambda grad: [grad / len(layers)] * len(layers)
 
     def alpha(self, layers: Sequence[Tensor]) -> Tensor:
         """(K + 1,), the same for all rows."""

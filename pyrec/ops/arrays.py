@@ -20,7 +20,10 @@ def capsule(array: Tensor | None) -> Any:
 
 
 def empty_table(shape: tuple[int, ...], dtype: torch.dtype, device: torch.device | None = None) -> Tensor:
-    """An uninitialised array, on huge pages where it is large and the system has them."""
+    """An uninitialised array to be kept, on huge pages where it is large and the system has them.
+
+    Finding such pages can take the system longer than usual ones, so results that come and go do without.
+    """
     table = torch.empty(shape, dtype=dtype, device=device)
     if table.device.type == "cpu" and table.nbytes >= _MAPPED_BYTES:
         _core.use_huge_pages(table.data_ptr(), table.nbytes)

@@ -29,7 +29,7 @@ from pyrec import _core
 from pyrec.adam import AdamStep
 from pyrec.errors import ConfigError, DataError
 from pyrec.graph import Factors, Graph, graph_of
-from pyrec.ops.arrays import capsule, empty_table, stream_of
+from pyrec.ops.arrays import capsule, stream_of
 
 PRECISIONS: Final = ("fp32", "bf16")
 """How what whole layers gather is stored: as x is, or as bfloat16."""
@@ -193,7 +193,7 @@ def _propagate(x: Tensor, graph: int, n_layers: int, rows: Tensor | None, precis
 def _all_rows(g: Graph, f: Factors, x: Tensor, n_layers: int) -> list[Tensor]:
     layers = [x]
     for _ in range(n_layers):
-        out = empty_table(x.shape, x.dtype, x.device)
+        out = torch.empty_like(x)
         finite = _layer(g, layers[-1], out, weights=f.weights, pre=f.scale, post=f.scale)
         _fail_unless(finite, x)
         layers.append(out)
@@ -229,7 +229,7 @@ def _stored_layers(
             outputs.append(_unscaled(f.root, rows, target, x.dtype))
             source, pre = target, None
         if n_layers > 0:
-            out = empty_table((g.num_nodes if rows is None else len(rows), x.shape[1]), x.dtype, g.device)
+            out = x.new_empty(g.num_nodes if rows is None else len(rows), x.shape[1])
             finite = _layer(
                 g, source, out, rows=rows, row_slot=row_slot, weights=f.weights, pre=pre, post=f.scale
             )
@@ -276,7 +276,7 @@ def _propagate_backward(grads: list[Tensor], graph: int, rows: Tensor | None, pr
 def _backward_all_rows(g: Graph, f: Factors, grads: list[Tensor], precision: str) -> Tensor:
     """H_0 from g_1 .. g_K of all nodes; between the layers stands D^-1/2 H_k (H_k if weighted)."""
     source, pre = grads[-1], f.scale
-    result = empty_table(source.shape, source.dtype, source.device)
+    result = torch.empty_like(source)
     with _buffers(g, result, len(grads) - 1, precision) as buffers:
         for k in reversed(range(1, len(grads))):
             target = buffers[k % len(buffers)]
@@ -296,7 +296,7 @@ def _backward_all_rows(g: Graph, f: Factors, grads: list[Tensor], precision: str
 
 
 def _backward_some_rows(g: Graph, f: Factors, grads: list[Tensor], rows: Tensor, precision: str) -> Tensor:
-    result = empty_table((g.num_nodes, grads[0].shape[1]), grads[0].dtype, g.device)
+    result = grads[0].new_empty(g.num_nodes, grads[0].shape[1])
     _backward_rows(g, f, grads, rows, precision, result, None)
     return result
 
