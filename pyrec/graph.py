@@ -157,9 +157,13 @@ class Graph:
         not_finite, bad_rows = self.found.tolist()
         self.found.zero_()
         if bad_rows:
-            raise DataError(f"rows had a node outside 0 to {self.num_nodes - 1}, or one twice; see torch.unique")
+            raise DataError(
+                f"rows had a node outside 0 to {self.num_nodes - 1}, or one twice; see torch.unique"
+            )
         if not_finite:
-            raise DataError("x had a number that is not finite, or so large that a sum over neighbours is not")
+            raise DataError(
+                "x had a number that is not finite, or so large that a sum over neighbours is not"
+            )
 
     @property
     def num_nodes(self) -> int:

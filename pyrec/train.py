@@ -124,7 +124,7 @@ class Trainer:
         )
         offset = self.graph.num_users
         nodes = torch.cat([triples.users, triples.positives + offset, others + offset]).long()
-        return Batch(triples, *distinct(nodes, self.graph.num_nodes))
+        return Batch(triples, *distinct(nodes, self.graph))
 
     def step(self, batch: Batch) -> float:
         """One step of Adam; returns the batch's mean loss, the penalty included.

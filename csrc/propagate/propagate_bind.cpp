@@ -9,8 +9,6 @@ namespace pyrec {
 
 namespace {
 
-void* stream_of(int64_t stream) { return reinterpret_cast<void*>(stream); }
-
 void checked_row_slots(const row_slots_args& a) {
   std::fill_n(a.slot, a.num_nodes, -1);
   for (int64_t i = 0; i < a.num_rows; ++i) {
@@ -213,8 +211,9 @@ void bind_propagate(py::module_& m) {
         py::arg("rows") = py::none(), py::arg("slot") = py::none(), py::arg("weights") = py::none(),
         py::arg("pre") = py::none(), py::arg("post") = py::none(), py::arg("add") = py::none(),
         py::arg("add_slot") = py::none(), py::arg("add_scale") = py::none(), py::arg("total") = py::none(),
-        py::arg("total_scale") = py::none(), py::arg("total_alpha") = 0.0, py::arg("adam") = py::none(), py::arg("row_slot") = py::none(), py::arg("partial") = py::none(),
-        py::arg("not_finite") = py::none(), py::arg("stream") = 0);
+        py::arg("total_scale") = py::none(), py::arg("total_alpha") = 0.0, py::arg("adam") = py::none(),
+        py::arg("row_slot") = py::none(), py::arg("partial") = py::none(), py::arg("not_finite") = py::none(),
+        py::arg("stream") = 0);
 }
 
 }  // namespace pyrec
