@@ -77,8 +77,20 @@ def sample_triples(
     out_users: Any,
     out_positives: Any,
     out_negatives: Any,
+    cursor: Any = None,
+    stream: int = 0,
 ) -> None: ...
-def distinct_nodes(nodes: Any, num_nodes: int, slot: Any, rows: Any, position: Any) -> int: ...
+def distinct_sums(count: int) -> int: ...
+def distinct_nodes(
+    graph: Graph,
+    nodes: Any,
+    slot: Any,
+    sums: Any,
+    rows: Any,
+    position: Any,
+    bad_nodes: Any = None,
+    stream: int = 0,
+) -> int: ...
 def philox(c0: int, c1: int, c2: int, c3: int, key0: int, key1: int) -> tuple[int, int, int, int]: ...
 
 topk_max_k: int
@@ -109,11 +121,18 @@ def ranking_metrics(
     test_indices: Any,
     cutoffs: Any,
     *,
+    cutoffs_there: Any,
     discount: Any,
     best_gains: Any,
     out: Any,
+    bad: Any,
+    stream: int = 0,
 ) -> None: ...
-def item_counts(ids: Any, cutoffs: Any, counts: Any) -> None: ...
+def item_counts(
+    ids: Any, cutoffs: Any, *, cutoffs_there: Any, counts: Any, bad: Any, stream: int = 0
+) -> None: ...
+def check_ranking(ids: Any, test_indptr: Any, test_indices: Any) -> None: ...
+def check_ids(ids: Any, num_items: int) -> None: ...
 def combine_slots(num_rows: int, num_layers: int) -> int: ...
 def combine_attention_scratch(
     num_rows: int, num_layers: int, dim: int, hidden: int, backward: bool
@@ -179,4 +198,15 @@ def combine_self_attention_grad(
     grad_value: Any,
     scratch: Any,
 ) -> None: ...
-def bpr(vectors: Any, users: Any, positives: Any, negatives: Any, loss: Any, grad: Any) -> None: ...
+def bpr_scratch(vectors: Any, users: Any, positives: Any, negatives: Any) -> int: ...
+def bpr(
+    vectors: Any,
+    users: Any,
+    positives: Any,
+    negatives: Any,
+    *,
+    loss: Any,
+    grad: Any,
+    scratch: Any,
+    stream: int = 0,
+) -> None: ...

@@ -125,7 +125,7 @@ class Trainer:
         )
         offset = self.graph.num_users
         nodes = torch.cat([triples.users, triples.positives + offset, others + offset]).long()
-        return Batch(triples, *distinct(nodes, self.graph.num_nodes))
+        return Batch(triples, *distinct(nodes, self.graph))
 
     def step(self, batch: Batch) -> Tensor:
         """One step of Adam; returns the batch's mean loss, the penalty included, as a number on the device.

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from pyrec import _core
 from pyrec.errors import ConfigError, DataError
 from pyrec.ops import metrics as metrics_op
-from pyrec.ops.metrics import METRICS, item_counts, ranking_metrics
+from pyrec.ops.metrics import METRICS
 from pyrec.reference import metrics as reference
 
 
@@ -35,6 +35,18 @@ def make(num_users, num_items, k, seed=0, most_test=10):
     return ids, *csr(test)
 
 
+def ranking_metrics(device, *arguments):
+    return metrics_op.ranking_metrics(*there(device, arguments)).cpu()
+
+
+def item_counts(device, *arguments):
+    return metrics_op.item_counts(*there(device, arguments)).cpu()
+
+
+def there(device, arguments):
+    return [a.to(device.torch) if isinstance(a, torch.Tensor) else a for a in arguments]
+
+
 def assert_same(ours, expected):
     torch.testing.assert_close(ours, expected, rtol=1e-13, atol=0, equal_nan=True)
 
@@ -42,9 +54,9 @@ def assert_same(ours, expected):
 # The answers ----------------------------------------------------------------------------------------------
 
 
-def test_a_list_worked_out_by_hand(isa):
+def test_a_list_worked_out_by_hand(kernels):
     ids = int32([[4, 7, 1, 9], [3, 2, 1, 0], [5, -1, -1, -1]])
-    table = ranking_metrics(ids, *csr([[1, 7, 8], [9], [5]]), [1, 3, 4])
+    table = ranking_metrics(kernels, ids, *csr([[1, 7, 8], [9], [5]]), [1, 3, 4])
     assert table.shape == (3, 3, len(METRICS))
     assert table.dtype == torch.float64
     gain, ideal = 1 / math.log2(3) + 1 / 2, 1 + 1 / math.log2(3) + 1 / 2
@@ -57,35 +69,35 @@ def test_a_list_worked_out_by_hand(isa):
     assert table[2, 2].tolist() == [1 / 4, 1, 1, 1, 1, 1]
 
 
-def test_a_perfect_list_scores_one(isa):
+def test_a_perfect_list_scores_one(kernels):
     ids = torch.arange(20, dtype=torch.int32)[None]
-    table = ranking_metrics(ids, *csr([range(30)]), [1, 5, 20])
+    table = ranking_metrics(kernels, ids, *csr([range(30)]), [1, 5, 20])
     assert table[0, :, 0].tolist() == [1] * 3
     assert table[0, :, 1].tolist() == [1 / 30, 5 / 30, 20 / 30]
     assert table[0, :, 2:].tolist() == [[1] * 4] * 3
 
 
-def test_users_without_test_items_have_nan(isa):
-    table = ranking_metrics(int32([[1, 2], [1, 2]]), *csr([[], [2]]), [1, 2])
+def test_users_without_test_items_have_nan(kernels):
+    table = ranking_metrics(kernels, int32([[1, 2], [1, 2]]), *csr([[], [2]]), [1, 2])
     assert bool(table[0].isnan().all())
     assert not bool(table[1].isnan().any())
 
 
-def test_no_test_items_at_all_and_no_users(isa):
-    assert bool(ranking_metrics(int32([[1, 2]]), *csr([[]]), [2]).isnan().all())
-    assert ranking_metrics(torch.empty(0, 5, dtype=torch.int32), *csr([]), [2]).shape == (0, 1, 6)
+def test_no_test_items_at_all_and_no_users(kernels):
+    assert bool(ranking_metrics(kernels, int32([[1, 2]]), *csr([[]]), [2]).isnan().all())
+    assert ranking_metrics(kernels, torch.empty(0, 5, dtype=torch.int32), *csr([]), [2]).shape == (0, 1, 6)
 
 
 @pytest.mark.parametrize("num_users", [1, 2, 255, 256, 257, 600])
-def test_the_reference_agrees(isa, num_users):
+def test_the_reference_agrees(kernels, num_users):
     case = make(num_users, 100, 30, seed=num_users)
     cutoffs = [1, 2, 10, 29, 30]
-    assert_same(ranking_metrics(*case, cutoffs), reference.ranking_metrics(*case, cutoffs))
+    assert_same(ranking_metrics(kernels, *case, cutoffs), reference.ranking_metrics(*case, cutoffs))
 
 
-def test_long_lists_and_many_test_items(isa):
+def test_long_lists_and_many_test_items(kernels):
     case = make(5, 3000, 1024, most_test=2500)
-    assert_same(ranking_metrics(*case, [10, 1024]), reference.ranking_metrics(*case, [10, 1024]))
+    assert_same(ranking_metrics(kernels, *case, [10, 1024]), reference.ranking_metrics(*case, [10, 1024]))
 
 
 @st.composite
@@ -99,16 +111,16 @@ def cases(draw):
 
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(case=cases())
-def test_any_case(isa, case):
+def test_any_case(kernels, case):
     (ids, indptr, indices), num_items, cutoffs = case
-    table = ranking_metrics(ids, indptr, indices, cutoffs)
+    table = ranking_metrics(kernels, ids, indptr, indices, cutoffs)
     assert_same(table, reference.ranking_metrics(ids, indptr, indices, cutoffs))
     for user, row in enumerate(ids.tolist()):
         test = set(indices[indptr[user] : indptr[user + 1]].tolist())
         for c, k in enumerate(cutoffs):
             if test:
                 assert table[user, c, 0] == len(test & set(row[:k])) / k
-    counts = item_counts(ids, num_items, cutoffs)
+    counts = item_counts(kernels, ids, num_items, cutoffs)
     assert torch.equal(counts, reference.item_counts(ids, num_items, cutoffs))
 
 
@@ -120,7 +132,7 @@ def test_threads_and_instruction_sets_do_not_change_a_bit(threads):
         _core.use_isa(isa)
         for count in (1, 2, 3, 7):
             threads(count)
-            tables.append(ranking_metrics(*case, [5, 20]).nan_to_num(-1))
+            tables.append(metrics_op.ranking_metrics(*case, [5, 20]).nan_to_num(-1))
     _core.use_isa(before)
     assert all(torch.equal(table, tables[0]) for table in tables)
 
@@ -128,23 +140,23 @@ def test_threads_and_instruction_sets_do_not_change_a_bit(threads):
 # Item counts ----------------------------------------------------------------------------------------------
 
 
-def test_item_counts_worked_out_by_hand(isa):
+def test_item_counts_worked_out_by_hand(kernels):
     ids = int32([[4, 0, 1], [4, 1, -1], [-1, -1, -1]])
-    assert item_counts(ids, 6, [1, 2, 3]).tolist() == [
+    assert item_counts(kernels, ids, 6, [1, 2, 3]).tolist() == [
         [0, 0, 0, 0, 2, 0],
         [1, 1, 0, 0, 2, 0],
         [1, 2, 0, 0, 2, 0],
     ]
 
 
-def test_item_counts_of_nothing(isa):
-    assert item_counts(torch.empty(0, 3, dtype=torch.int32), 2, [1, 3]).tolist() == [[0, 0], [0, 0]]
-    assert item_counts(int32([[-1, -1]]), 0, [2]).shape == (1, 0)
+def test_item_counts_of_nothing(kernels):
+    assert item_counts(kernels, torch.empty(0, 3, dtype=torch.int32), 2, [1, 3]).tolist() == [[0, 0], [0, 0]]
+    assert item_counts(kernels, int32([[-1, -1]]), 0, [2]).shape == (1, 0)
 
 
-def test_item_counts_of_many(isa):
+def test_item_counts_of_many(kernels):
     ids, *_ = make(700, 90, 25)
-    counts = item_counts(ids, 90, [3, 25])
+    counts = item_counts(kernels, ids, 90, [3, 25])
     assert torch.equal(counts, reference.item_counts(ids, 90, [3, 25]))
     assert int(counts[1].sum()) == int((ids >= 0).sum())
 
@@ -173,30 +185,43 @@ def test_opcheck():
         ([2, 2], r"cutoffs\[1\] = 2, but the one before is 2"),
     ],
 )
-def test_wrong_cutoffs(cutoffs, message):
+def test_wrong_cutoffs(device, cutoffs, message):
     ids = int32([[1, 2]])
     with pytest.raises(ConfigError, match=message):
-        ranking_metrics(ids, *csr([[1]]), cutoffs)
+        ranking_metrics(device, ids, *csr([[1]]), cutoffs)
     with pytest.raises(ConfigError, match=message):
-        item_counts(ids, 3, cutoffs)
+        item_counts(device, ids, 3, cutoffs)
 
 
 @pytest.mark.parametrize(
     ("ids", "message"),
     [
-        (int32([[1, 2], [0, -2]]), r"ids\[1, 1\] = -2, but ids are items from 0 up, or -1 behind the end"),
-        (int32([[1, 2], [-1, 2]]), r"ids\[1, 1\] = 2, behind the -1 that ends the list"),
+        ([[1, 2], [0, -2]], r"ids\[1, 1\] = -2, but ids are items from 0 up, or -1 behind the end"),
+        ([[1, 2], [-1, 2]], r"ids\[1, 1\] = 2, behind the -1 that ends the list"),
+        ([[1, 2], [0, 2**31 - 1]], r"ids\[1, 1\] = 2147483647, but items are 0 to"),
+    ],
+)
+def test_wrong_lists(device, ids, message):
+    with pytest.raises(DataError, match=message):
+        ranking_metrics(device, int32(ids), *csr([[1], [2]]), [1])
+    with pytest.raises(DataError, match=message):
+        item_counts(device, int32(ids), 3, [1])
+
+
+@pytest.mark.parametrize(
+    ("ids", "message"),
+    [
         (int32([[1, 2], [0, 1]]).long(), r"ids has dtype int64, but int32 is needed"),
         (int32([[1, 2, 3], [0, 1, 2]])[:, :2], r"ids is not contiguous"),
         (int32([1, 2]), r"ids has shape \(2,\), but \(any, any\) is needed"),
         (int32(1), r"ids has shape \(\), but \(any, any\) is needed"),
     ],
 )
-def test_wrong_lists(ids, message):
+def test_wrong_arrays(ids, message):
     with pytest.raises(DataError, match=message):
-        ranking_metrics(ids, *csr([[1], [2]]), [1])
+        metrics_op.ranking_metrics(ids, *csr([[1], [2]]), [1])
     with pytest.raises(DataError, match=message):
-        item_counts(ids, 3, [1])
+        metrics_op.item_counts(ids, 3, [1])
 
 
 @pytest.mark.parametrize(
@@ -206,26 +231,28 @@ def test_wrong_lists(ids, message):
         ([0, 1, 1], [1, 2], r"test_indptr\[2\] = 1, but there are 2 indices"),
         ([0, 2, 1], [1], r"test_indptr\[2\] = 1, less than the 2 before it"),
         ([0, 1, 2], [1, -1], r"test_indices\[1\] = -1, but items are 0 to"),
+        ([1, 1, 2], [1, 2], r"test_indptr\[0\] = 1, but row pointers start at 0"),
+        ([0, 1, 2], [1, 2**31 - 1], r"test_indices\[1\] = 2147483647, but items are 0 to"),
         ([0, 2, 2], [2, 1], r"test_indices\[1\] = 1, out of order in row 0"),
         ([0, 0, 2], [2, 2], r"test_indices\[1\] = 2, a duplicate in row 1"),
     ],
 )
-def test_wrong_test_items(indptr, indices, message):
+def test_wrong_test_items(device, indptr, indices, message):
     ids = int32([[1, 2], [0, -1]])
     with pytest.raises(DataError, match=message):
-        ranking_metrics(ids, torch.tensor(indptr), int32(indices), [1])
+        ranking_metrics(device, ids, torch.tensor(indptr), int32(indices), [1])
 
 
 def test_wrong_test_dtypes():
     ids, (indptr, indices) = int32([[1, 2]]), csr([[1]])
     with pytest.raises(DataError, match=r"test_indptr has dtype int32, but int64 is needed"):
-        ranking_metrics(ids, indptr.int(), indices, [1])
+        metrics_op.ranking_metrics(ids, indptr.int(), indices, [1])
     with pytest.raises(DataError, match=r"test_indices has dtype int64, but int32 is needed"):
-        ranking_metrics(ids, indptr, indices.long(), [1])
+        metrics_op.ranking_metrics(ids, indptr, indices.long(), [1])
 
 
-def test_item_counts_beyond_the_items():
+def test_item_counts_beyond_the_items(device):
     with pytest.raises(DataError, match=r"ids\[0, 1\] = 3, but items are 0 to 2"):
-        item_counts(int32([[1, 3]]), 3, [2])
+        item_counts(device, int32([[1, 3]]), 3, [2])
     with pytest.raises(ConfigError, match=r"num_items = -1, but it is 0 or more"):
-        item_counts(int32([[1, 3]]), -1, [2])
+        metrics_op.item_counts(int32([[1, 3]]), -1, [2])

@@ -39,28 +39,74 @@ def user_rows(graph):
 @given(
     case=pairs(), seed=st.integers(0, 2**63 - 1), epoch=st.integers(0, 2**32 - 1), negatives=st.integers(1, 3)
 )
-def test_same_bits_as_the_reference(case, seed, epoch, negatives):
+def test_same_bits_as_the_reference(device, case, seed, epoch, negatives):
     graph = make_graph(*case)
     if all(degree in (0, graph.num_items) for degree in graph.degree[: graph.num_users].tolist()):
         with pytest.raises(DataError, match="no user has an item to learn from"):
-            Sampler(graph)
+            Sampler(device.put(graph))
         return
-    sampler = Sampler(graph)
-    ours = sampler.sample(seed, epoch, num_negatives=negatives)
+    ours = Sampler(device.put(graph)).sample(seed, epoch, num_negatives=negatives)
     expected = reference.triples(*user_rows(graph), graph.num_items, seed, epoch, negatives)
     for mine, theirs in zip(ours, expected, strict=True):
-        assert np.array_equal(mine.numpy(), theirs)
+        assert np.array_equal(mine.cpu().numpy(), theirs)
 
 
-def test_every_isa_and_number_of_threads_agree(isa, threads):
-    sampler = Sampler(random_graph(300, 50, 0.2))
+def test_every_set_of_kernels_and_number_of_threads_agree(kernels, threads):
+    graph = random_graph(300, 50, 0.2)
+    sampler = Sampler(kernels.put(graph))
     results = []
     for count in (1, 2, 3, 7):
         threads(count)
         results.append(sampler.sample(5, 9, num_negatives=2))
-    expected = reference.triples(*user_rows(sampler.graph), 50, 5, 9, 2)
+    expected = reference.triples(*user_rows(graph), 50, 5, 9, 2)
     for triples in results:
-        assert all(np.array_equal(a.numpy(), b) for a, b in zip(triples, expected, strict=True))
+        assert all(np.array_equal(a.cpu().numpy(), b) for a, b in zip(triples, expected, strict=True))
+
+
+def test_a_cursor_points_to_samples(device):
+    graph = device.put(random_graph(60, 40, 0.2))
+    sampler = Sampler(graph)
+    for epoch, first, count in [(0, 0, 1), (2**32 - 1, 7, 300), (5, sampler.num_samples - 10, 10)]:
+        cursor = torch.tensor([epoch, first], device=device.torch)
+        ours = sampler.sample_at(cursor, 3, count, 2)
+        expected = sampler.sample(3, epoch, first, count, 2)
+        assert all(torch.equal(a, b) for a, b in zip(ours, expected, strict=True))
+
+
+def test_a_cursor_behind_the_end(device):
+    graph = device.put(random_graph(60, 40, 0.2))
+    sampler = Sampler(graph)
+    cursor = torch.tensor([5, sampler.num_samples - 10], device=device.torch)
+    if device.name == "cpu":
+        with pytest.raises(ConfigError, match=r"first \+ count = .* is outside"):
+            sampler.sample_at(cursor, 3, 30)
+        return
+    users = sampler.sample_at(cursor, 3, 30).users
+    assert torch.equal(users[:10], sampler.sample(3, 5, sampler.num_samples - 10).users)
+    assert torch.equal(users[10:], sampler.sample(3, 5, 0, 20).users)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="torch sees no CUDA device")
+def test_a_cuda_graph_replays_batch_after_batch():
+    graph = random_graph(60, 40, 0.2).to("cuda")
+    sampler = Sampler(graph)
+    cursor = torch.tensor([1, 0], device="cuda")
+
+    def batch():
+        triples = sampler.sample_at(cursor, 3, 64)
+        return triples, *distinct(triples.users.long(), graph)
+
+    batch()
+    recorded = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(recorded):
+        triples, rows, position = batch()
+    for first in (0, 64, 128):
+        cursor.copy_(torch.tensor([1, first]))
+        recorded.replay()
+        expected = sampler.sample(3, 1, first, 64)
+        assert all(torch.equal(a, b) for a, b in zip(triples, expected, strict=True))
+        assert torch.equal(rows[position], triples.users.long())
+    graph.check()
 
 
 def test_an_epoch_is_every_interaction_once_and_negatives_are_new():
@@ -145,14 +191,55 @@ def test_opcheck():
     torch.library.opcheck(torch.ops.pyrec.sample, arguments)
 
 
+def assert_distinct(device, nodes, num_nodes):
+    graph = device.put(make_graph(num_nodes - 1, 1, []))
+    rows, position = distinct(nodes.to(device.torch), graph)
+    graph.check()
+    expected = list(dict.fromkeys(nodes.flatten().tolist()))
+    assert torch.equal(rows[position].cpu(), nodes)
+    assert rows[: len(expected)].tolist() == expected
+    assert (rows[len(expected) :] == -1).all()  # none of them on the CPU
+    assert len(rows) == (len(expected) if device.name == "cpu" else nodes.numel())
+
+
 @given(st.lists(st.integers(0, 9)))
-def test_distinct(nodes):
-    nodes = torch.tensor(nodes, dtype=torch.int64)
-    rows, position = distinct(nodes, 10)
-    assert torch.equal(rows[position], nodes)
-    assert rows.tolist() == list(dict.fromkeys(nodes.tolist()))
+def test_distinct(device, nodes):
+    assert_distinct(device, torch.tensor(nodes, dtype=torch.int64), 10)
 
 
-def test_distinct_names_a_bad_node():
-    with pytest.raises(DataError, match=r"nodes\[1\] = 3, but there are 3 nodes"):
-        distinct(torch.tensor([0, 3]), 3)
+@pytest.mark.parametrize("num_nodes", [2, 300, 5000])
+@pytest.mark.parametrize("shape", [(256,), (257,), (3, 511)])
+def test_distinct_of_many(device, shape, num_nodes):
+    generator = torch.Generator().manual_seed(0)
+    assert_distinct(device, torch.randint(num_nodes, shape, generator=generator), num_nodes)
+
+
+@pytest.mark.parametrize("bad", [3, -1])
+def test_distinct_reports_a_bad_node(device, bad):
+    graph = device.put(make_graph(2, 1, []))
+    named = rf"nodes\[1\] = {bad}, but there are 3 nodes"
+    nodes = torch.tensor([0, bad, 2], device=device.torch)
+    if device.name == "cuda":
+        distinct(nodes, graph)
+        with pytest.raises(DataError, match="rows had a node outside 0 to 2"):
+            graph.check()
+        return
+    with pytest.raises(DataError, match=named):
+        distinct(nodes, graph)
+
+
+def test_a_device_notes_bad_nodes(device):
+    graph = device.put(make_graph(2, 1, []))
+    nodes = torch.tensor([2, 3, 1, -1, 2], device=device.torch)
+    slot, sums = (torch.empty(n, dtype=torch.int32, device=device.torch) for n in (3, 2))
+    rows, position = torch.empty_like(nodes), torch.empty_like(nodes)
+    found = torch.zeros(1, dtype=torch.bool, device=device.torch)
+    arguments = (graph.core, nodes, slot, sums, rows, position, found)
+    if device.name == "cpu":
+        with pytest.raises(DataError, match=r"nodes\[1\] = 3, but there are 3 nodes"):
+            device.core.distinct_nodes(*arguments)
+        return
+    assert device.core.distinct_nodes(*arguments) == 5
+    assert bool(found)
+    assert rows.tolist() == [2, 1, -1, -1, -1]
+    assert position.tolist() == [0, 0, 1, 0, 0]

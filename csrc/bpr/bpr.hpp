@@ -22,14 +22,23 @@ struct bpr_args {
   int64_t num_negatives;
   T* loss;  // (1,)
   T* grad;  // (num_rows, dim) dloss/dvectors
+
+  // For kernels on a device.
+  void* scratch;  // of as many bytes as bpr_kernels::scratch says
+  void* stream;
 };
 
 struct bpr_kernels {
+  bool checks_rows = false;  // makes the loss NaN where a row is out of range; else the binding checks before
   void (*f32)(const bpr_args<float>&);
   void (*f64)(const bpr_args<double>&);
+  int64_t (*scratch_f32)(const bpr_args<float>&) = nullptr;  // null: no scratch is needed
+  int64_t (*scratch_f64)(const bpr_args<double>&) = nullptr;
 
   void run(const bpr_args<float>& args) const { f32(args); }
   void run(const bpr_args<double>& args) const { f64(args); }
+  int64_t scratch(const bpr_args<float>& args) const { return scratch_f32 ? scratch_f32(args) : 0; }
+  int64_t scratch(const bpr_args<double>& args) const { return scratch_f64 ? scratch_f64(args) : 0; }
 };
 
 }  // namespace pyrec

@@ -3,6 +3,9 @@
 namespace pyrec::cuda {
 
 propagate_kernels propagate();
+bpr_kernels bpr();
+metrics_kernels metrics();
+sample_kernels sample();
 
 // A room without CUDA kernels has an empty entry; its binding takes arrays on the CPU alone.
 const kernel_table& table() {
@@ -10,10 +13,10 @@ const kernel_table& table() {
       .isa = "cuda",
       .propagate = propagate(),
       .combine = {},
-      .bpr = {},
+      .bpr = bpr(),
       .topk = {},
-      .metrics = {},
-      .sample = {},
+      .metrics = metrics(),
+      .sample = sample(),
   };
   return kernels;
 }

@@ -25,6 +25,11 @@ struct metrics_args {
   const double* discount;    // (list_size,)
   const double* best_gains;  // (list_size,) running sums of discount
   double* out;               // (num_queries, num_cutoffs, num_metrics)
+
+  // For kernels on a device.
+  int64_t num_test;
+  bool* bad;  // (1,) becomes true where ids or test items are not what they should be
+  void* stream;
 };
 
 // counts[c, i] = number of lists that hold item i within their first cutoffs[c] places
@@ -36,9 +41,13 @@ struct item_counts_args {
   int64_t num_cutoffs;
   int64_t num_items;
   int64_t* counts;  // (num_cutoffs, num_items)
+
+  bool* bad;  // as above
+  void* stream;
 };
 
 struct metrics_kernels {
+  bool checks_input = false;  // looks into the arrays itself; else the binding does before
   void (*ranking)(const metrics_args&);
   void (*item_counts)(const item_counts_args&);
 };

@@ -1,7 +1,7 @@
 #include <limits>
 
 #include "common/check.hpp"
-#include "isa/kernels.hpp"
+#include "cuda/cuda.hpp"
 
 namespace pyrec {
 
@@ -46,64 +46,116 @@ void check_cutoffs(const tensor& cutoffs, int64_t list_size) {
   }
 }
 
+// The cut-offs where they are checked and where the kernel runs.
+struct cutoff_pair {
+  tensor checked;   // (num_cutoffs,) on the CPU
+  tensor at_place;  // the same numbers, at the kernel's place
+
+  cutoff_pair(const py::object& source, const py::object& copy, int64_t list_size, const place& at)
+      : checked(input(source, "cutoffs", dtype::int64, {any_size})),
+        at_place(input(copy, "cutoffs_there", dtype::int64, {checked.size(0)}, at)) {
+    check_cutoffs(checked, list_size);
+  }
+};
+
+void check_test_items(const tensor& indptr, const tensor& indices) {
+  const auto* rows = indptr.data<const int64_t>();
+  const int64_t num_queries = indptr.size(0) - 1;
+  check_indptr("test_indptr", rows, num_queries, indices.size(0));
+  check_indices("test_indices", rows, indices.data<const int32_t>(), num_queries, 0, most_items, "items");
+}
+
+// bad: (1,) becomes true where kernels that look into the arrays themselves find what is wrong; else it is an
+// error now.
 void ranking_metrics(const py::object& ids_source, const py::object& test_indptr_source,
                      const py::object& test_indices_source, const py::object& cutoffs_source,
-                     const py::object& discount_source, const py::object& best_gains_source,
-                     const py::object& out_source) {
-  const tensor ids = input(ids_source, "ids", dtype::int32, {any_size, any_size});
+                     const py::object& cutoffs_there, const py::object& discount_source,
+                     const py::object& best_gains_source, const py::object& out_source,
+                     const py::object& bad_source, int64_t stream) {
+  const tensor ids(ids_source, "ids");
+  const place at = place_of(ids);
+  require(ids, dtype::int32, {any_size, any_size}, at);
   const int64_t num_queries = ids.size(0);
   const int64_t list_size = ids.size(1);
-  const tensor cutoffs = input(cutoffs_source, "cutoffs", dtype::int64, {any_size});
-  check_cutoffs(cutoffs, list_size);
-  check_lists(ids, most_items);
-  const tensor test_indptr = input(test_indptr_source, "test_indptr", dtype::int64, {num_queries + 1});
-  const tensor test_indices = input(test_indices_source, "test_indices", dtype::int32, {any_size});
-  const auto* rows = test_indptr.data<const int64_t>();
-  check_indptr("test_indptr", rows, num_queries, test_indices.size(0));
-  check_indices("test_indices", rows, test_indices.data<const int32_t>(), num_queries, 0, most_items,
-                "items");
-  const tensor discount = input(discount_source, "discount", dtype::float64, {list_size});
-  const tensor best_gains = input(best_gains_source, "best_gains", dtype::float64, {list_size});
-  const tensor out = output(out_source, "out", dtype::float64, {num_queries, cutoffs.size(0), num_metrics});
+  const cutoff_pair cutoffs(cutoffs_source, cutoffs_there, list_size, at);
+  const int64_t num_cutoffs = cutoffs.checked.size(0);
+  const tensor test_indptr = input(test_indptr_source, "test_indptr", dtype::int64, {num_queries + 1}, at);
+  const tensor test_indices = input(test_indices_source, "test_indices", dtype::int32, {any_size}, at);
+  const kernels_on kernels(at.where);
+  if (!kernels->metrics.checks_input) {
+    check_lists(ids, most_items);
+    check_test_items(test_indptr, test_indices);
+  }
+  const tensor discount = input(discount_source, "discount", dtype::float64, {list_size}, at);
+  const tensor best_gains = input(best_gains_source, "best_gains", dtype::float64, {list_size}, at);
+  const tensor out = output(out_source, "out", dtype::float64, {num_queries, num_cutoffs, num_metrics}, at);
+  const tensor bad = output(bad_source, "bad", dtype::boolean, {1}, at);
   const metrics_args args{.ids = ids.data<const int32_t>(),
                           .num_queries = num_queries,
                           .list_size = list_size,
-                          .test_indptr = rows,
+                          .test_indptr = test_indptr.data<const int64_t>(),
                           .test_indices = test_indices.data<const int32_t>(),
-                          .cutoffs = cutoffs.data<const int64_t>(),
-                          .num_cutoffs = cutoffs.size(0),
+                          .cutoffs = cutoffs.at_place.data<const int64_t>(),
+                          .num_cutoffs = num_cutoffs,
                           .discount = discount.data<const double>(),
                           .best_gains = best_gains.data<const double>(),
-                          .out = out.data<double>()};
+                          .out = out.data<double>(),
+                          .num_test = test_indices.size(0),
+                          .bad = bad.data<bool>(),
+                          .stream = stream_of(stream)};
   const py::gil_scoped_release unlocked;
-  kernels().metrics.ranking(args);
+  kernels->metrics.ranking(args);
 }
 
 void item_counts(const py::object& ids_source, const py::object& cutoffs_source,
-                 const py::object& counts_source) {
-  const tensor ids = input(ids_source, "ids", dtype::int32, {any_size, any_size});
-  const tensor cutoffs = input(cutoffs_source, "cutoffs", dtype::int64, {any_size});
-  check_cutoffs(cutoffs, ids.size(1));
-  const tensor counts = output(counts_source, "counts", dtype::int64, {cutoffs.size(0), any_size});
+                 const py::object& cutoffs_there, const py::object& counts_source,
+                 const py::object& bad_source, int64_t stream) {
+  const tensor ids(ids_source, "ids");
+  const place at = place_of(ids);
+  require(ids, dtype::int32, {any_size, any_size}, at);
+  const cutoff_pair cutoffs(cutoffs_source, cutoffs_there, ids.size(1), at);
+  const int64_t num_cutoffs = cutoffs.checked.size(0);
+  const tensor counts = output(counts_source, "counts", dtype::int64, {num_cutoffs, any_size}, at);
   check_range("num_items", counts.size(1), 0, most_items);
-  check_lists(ids, counts.size(1));
+  const tensor bad = output(bad_source, "bad", dtype::boolean, {1}, at);
+  const kernels_on kernels(at.where);
+  if (!kernels->metrics.checks_input) check_lists(ids, counts.size(1));
   const item_counts_args args{.ids = ids.data<const int32_t>(),
                               .num_queries = ids.size(0),
                               .list_size = ids.size(1),
-                              .cutoffs = cutoffs.data<const int64_t>(),
-                              .num_cutoffs = cutoffs.size(0),
+                              .cutoffs = cutoffs.at_place.data<const int64_t>(),
+                              .num_cutoffs = num_cutoffs,
                               .num_items = counts.size(1),
-                              .counts = counts.data<int64_t>()};
+                              .counts = counts.data<int64_t>(),
+                              .bad = bad.data<bool>(),
+                              .stream = stream_of(stream)};
   const py::gil_scoped_release unlocked;
-  kernels().metrics.item_counts(args);
+  kernels->metrics.item_counts(args);
+}
+
+// Names what a kernel has found to be wrong; arrays on the CPU.
+void check_ranking(const py::object& ids_source, const py::object& test_indptr_source,
+                   const py::object& test_indices_source) {
+  const tensor ids = input(ids_source, "ids", dtype::int32, {any_size, any_size});
+  check_lists(ids, most_items);
+  check_test_items(input(test_indptr_source, "test_indptr", dtype::int64, {ids.size(0) + 1}),
+                   input(test_indices_source, "test_indices", dtype::int32, {any_size}));
+}
+
+void check_ids(const py::object& ids_source, int64_t num_items) {
+  check_lists(input(ids_source, "ids", dtype::int32, {any_size, any_size}), num_items);
 }
 
 }  // namespace
 
 void bind_metrics(py::module_& m) {
+  m.def("check_ranking", &check_ranking, py::arg("ids"), py::arg("test_indptr"), py::arg("test_indices"));
+  m.def("check_ids", &check_ids, py::arg("ids"), py::arg("num_items"));
   m.def("ranking_metrics", &ranking_metrics, py::arg("ids"), py::arg("test_indptr"), py::arg("test_indices"),
-        py::arg("cutoffs"), py::kw_only(), py::arg("discount"), py::arg("best_gains"), py::arg("out"));
-  m.def("item_counts", &item_counts, py::arg("ids"), py::arg("cutoffs"), py::arg("counts"));
+        py::arg("cutoffs"), py::kw_only(), py::arg("cutoffs_there"), py::arg("discount"),
+        py::arg("best_gains"), py::arg("out"), py::arg("bad"), py::arg("stream") = 0);
+  m.def("item_counts", &item_counts, py::arg("ids"), py::arg("cutoffs"), py::kw_only(),
+        py::arg("cutoffs_there"), py::arg("counts"), py::arg("bad"), py::arg("stream") = 0);
 }
 
 }  // namespace pyrec

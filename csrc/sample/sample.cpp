@@ -3,19 +3,14 @@
 #include <algorithm>
 #include <bit>
 
-#include "common/philox.hpp"
-
 namespace pyrec {
 
 shuffle_key make_shuffle(uint64_t count, uint64_t seed, uint64_t epoch) {
   constexpr int min_bits = 10;  // narrower halves give visibly uneven permutations
   const int bits = std::max(min_bits, static_cast<int>(std::bit_width(count)));
   shuffle_key key{.count = count, .left_bits = bits / 2, .right_bits = bits - bits / 2, .round_key = {}};
-  constexpr uint32_t shuffle_stream = 0xFFFFFFFF;  // apart from the negatives' counters
   for (uint32_t round = 0; round < shuffle_rounds; ++round) {
-    key.round_key[round] = philox({{round, 0xFFFFFFFF, static_cast<uint32_t>(epoch), shuffle_stream}},
-                                  static_cast<uint32_t>(seed), static_cast<uint32_t>(seed >> 32))
-                               .word[0];
+    key.round_key[round] = shuffle_round_key(seed, epoch, round);
   }
   return key;
 }

@@ -8,7 +8,15 @@
 // negative: the r-th item outside the user's sorted row, r uniform in [0, num_items - degree): with
 // f(p) = row[p] - p, which never falls, it is r + the number of p with f(p) <= r. No rejection, so an
 // owner of all items but one costs no more than anybody else.
+//
+// Where a CUDA graph is replayed for one batch after the other, only memory can say which: then (epoch,
+// first) are read from `cursor` by the kernel.
+//
+// distinct: rows[position[i]] = nodes[i], the distinct nodes in order of first appearance. Their number is
+// known to the device alone; rows has room for all, and -1 behind the last.
 #include <cstdint>
+
+#include "common/philox.hpp"
 
 namespace pyrec {
 
@@ -20,6 +28,13 @@ struct shuffle_key {
   int right_bits;
   uint32_t round_key[shuffle_rounds];
 };
+
+PYREC_HOST_DEVICE PYREC_INLINE uint32_t shuffle_round_key(uint64_t seed, uint64_t epoch, uint32_t round) {
+  constexpr uint32_t shuffle_stream = 0xFFFFFFFF;  // apart from the negatives' counters
+  return philox({{round, 0xFFFFFFFF, static_cast<uint32_t>(epoch), shuffle_stream}},
+                static_cast<uint32_t>(seed), static_cast<uint32_t>(seed >> 32))
+      .word[0];
+}
 
 shuffle_key make_shuffle(uint64_t count, uint64_t seed, uint64_t epoch);
 
@@ -40,10 +55,33 @@ struct sample_args {
   int32_t* out_users;      // (count,)
   int32_t* out_positives;  // (count,) item ids
   int32_t* out_negatives;  // (count, num_negatives) item ids
+
+  // For kernels on a device.
+  const int64_t* cursor;  // (2,) epoch and first; a sample behind the end counts from the start; or null
+  void* stream;
+};
+
+constexpr int64_t distinct_block = 256;  // nodes whose first appearances are counted together
+
+// A sum for each block, and one over all.
+constexpr int64_t distinct_sums(int64_t count) { return (count + distinct_block - 1) / distinct_block + 1; }
+
+struct distinct_args {
+  const int64_t* nodes;  // (count,)
+  int64_t count;
+  int64_t num_nodes;
+  int32_t* slot;      // (num_nodes,) scratch: where a node appears first
+  int32_t* sums;      // (distinct_sums(count),) scratch
+  int64_t* rows;      // (count,)
+  int64_t* position;  // (count,) into rows
+  bool* bad_nodes;    // (1,) becomes true where a node is out of range; its position is 0
+  void* stream;
 };
 
 struct sample_kernels {
+  bool reads_cursor = false;  // else the binding does before
   void (*triples)(const sample_args&);
+  void (*distinct)(const distinct_args&) = nullptr;  // null: the binding does it on the CPU
 };
 
 }  // namespace pyrec

@@ -1,27 +1,36 @@
 #include <algorithm>
 
 #include "common/check.hpp"
-#include "common/philox.hpp"
+#include "cuda/cuda.hpp"
 #include "graph/graph.hpp"
-#include "isa/kernels.hpp"
 
 namespace pyrec {
 
 namespace {
 
+// cursor: (2,) epoch and first, in place of the numbers.
 void sample_triples(const graph& g, const py::object& users_source, const py::object& eligible_source,
                     uint64_t seed, uint64_t epoch, int64_t first, const py::object& out_users_source,
-                    const py::object& out_positives_source, const py::object& out_negatives_source) {
-  require(g.indptr, dtype::int64, {any_size});
+                    const py::object& out_positives_source, const py::object& out_negatives_source,
+                    const py::object& cursor_source, int64_t stream) {
+  const place at = g.at();
   const int64_t interactions = g.num_edges() / 2;
-  const tensor users = input(users_source, "users", dtype::int32, {interactions});
-  const auto eligible = optional_input(eligible_source, "eligible", dtype::int64, {any_size});
-  if (eligible) check_bounds(*eligible, "interactions", interactions);
+  const tensor users = input(users_source, "users", dtype::int32, {interactions}, at);
+  const auto eligible = optional_input(eligible_source, "eligible", dtype::int64, {any_size}, at);
+  if (eligible && at.where.on_cpu()) check_bounds(*eligible, "interactions", interactions);
   const int64_t total = eligible ? eligible->size(0) : interactions;
-  const tensor out_users = output(out_users_source, "out_users", dtype::int32, {any_size});
+  const tensor out_users = output(out_users_source, "out_users", dtype::int32, {any_size}, at);
   const int64_t count = out_users.size(0);
-  const tensor out_positives = output(out_positives_source, "out_positives", dtype::int32, {count});
-  const tensor out_negatives = output(out_negatives_source, "out_negatives", dtype::int32, {count, any_size});
+  const tensor out_positives = output(out_positives_source, "out_positives", dtype::int32, {count}, at);
+  const tensor out_negatives =
+      output(out_negatives_source, "out_negatives", dtype::int32, {count, any_size}, at);
+  check_range("num_negatives", out_negatives.size(1), 1, int64_t{1} << 32);
+  const auto cursor = optional_input(cursor_source, "cursor", dtype::int64, {2}, at);
+  const kernels_on kernels(at.where);
+  if (cursor && !kernels->sample.reads_cursor) {
+    epoch = static_cast<uint64_t>(cursor->data<const int64_t>()[0]);
+    first = cursor->data<const int64_t>()[1];
+  }
   check_range("first", first, 0, total);
   check_range("first + count", first + count, 0, total);
   check_range("epoch", static_cast<int64_t>(epoch), 0, UINT32_MAX);
@@ -39,35 +48,62 @@ void sample_triples(const graph& g, const py::object& users_source, const py::ob
                          .num_negatives = out_negatives.size(1),
                          .out_users = out_users.data<int32_t>(),
                          .out_positives = out_positives.data<int32_t>(),
-                         .out_negatives = out_negatives.data<int32_t>()};
+                         .out_negatives = out_negatives.data<int32_t>(),
+                         .cursor = pointer<int64_t>(cursor),
+                         .stream = stream_of(stream)};
   const py::gil_scoped_release unlocked;
-  kernels().sample.triples(args);
+  kernels->sample.triples(args);
 }
 
-// rows[position[i]] = nodes[i]: the distinct nodes in order of appearance, and where each one went.
-int64_t distinct_nodes(const py::object& nodes_source, int64_t num_nodes, const py::object& slot_source,
-                       const py::object& rows_source, const py::object& position_source) {
-  const tensor nodes_array = input(nodes_source, "nodes", dtype::int64, {any_size});
-  const int64_t count = nodes_array.size(0);
-  const tensor slot_array = output(slot_source, "slot", dtype::int32, {num_nodes});
-  const tensor rows_array = output(rows_source, "rows", dtype::int64, {count});
-  const tensor position_array = output(position_source, "position", dtype::int64, {count});
-  const auto* nodes = nodes_array.data<const int64_t>();
-  auto* slot = slot_array.data<int32_t>();
-  auto* rows = rows_array.data<int64_t>();
-  auto* position = position_array.data<int64_t>();
-  const py::gil_scoped_release unlocked;
-  std::fill_n(slot, num_nodes, -1);
+// The number of rows.
+int64_t distinct_on_cpu(const distinct_args& a) {
+  std::fill_n(a.slot, a.num_nodes, -1);
   int32_t distinct = 0;
-  for (int64_t i = 0; i < count; ++i) {
-    check_bound("nodes", "nodes", i, nodes[i], num_nodes);
-    if (slot[nodes[i]] < 0) {
-      rows[distinct] = nodes[i];
-      slot[nodes[i]] = distinct++;
+  for (int64_t i = 0; i < a.count; ++i) {
+    check_bound("nodes", "nodes", i, a.nodes[i], a.num_nodes);
+    int32_t& slot = a.slot[a.nodes[i]];
+    if (slot < 0) {
+      a.rows[distinct] = a.nodes[i];
+      slot = distinct++;
     }
-    position[i] = slot[nodes[i]];
+    a.position[i] = slot;
   }
   return distinct;
+}
+
+// rows[position[i]] = nodes[i]: the distinct nodes in order of appearance, and where each one went. Returns
+// the length of rows: a device does not say how many there are, but fills the rest with -1. bad_nodes: (1,)
+// becomes true where a device finds a node out of range; without it, on the CPU, that is an error now.
+int64_t distinct_nodes(const graph& g, const py::object& nodes_source, const py::object& slot_source,
+                       const py::object& sums_source, const py::object& rows_source,
+                       const py::object& position_source, const py::object& bad_nodes_source,
+                       int64_t stream) {
+  const place at = g.at();
+  const tensor nodes = input(nodes_source, "nodes", dtype::int64, {any_size}, at);
+  const int64_t count = nodes.size(0);
+  check_range("nodes.shape[0]", count, 0, INT32_MAX / 2);
+  const tensor slot = output(slot_source, "slot", dtype::int32, {g.num_nodes()}, at);
+  const tensor sums = output(sums_source, "sums", dtype::int32, {distinct_sums(count)}, at);
+  const tensor rows = output(rows_source, "rows", dtype::int64, {count}, at);
+  const tensor position = output(position_source, "position", dtype::int64, {count}, at);
+  const auto bad_nodes = optional_output(bad_nodes_source, "bad_nodes", dtype::boolean, {1}, at);
+  if (!at.where.on_cpu() && !bad_nodes) throw data_error("bad_nodes is needed on a device; pass (1,) bool");
+  bool found = false;
+  const distinct_args args{.nodes = nodes.data<const int64_t>(),
+                           .count = count,
+                           .num_nodes = g.num_nodes(),
+                           .slot = slot.data<int32_t>(),
+                           .sums = sums.data<int32_t>(),
+                           .rows = rows.data<int64_t>(),
+                           .position = position.data<int64_t>(),
+                           .bad_nodes = bad_nodes ? bad_nodes->data<bool>() : &found,
+                           .stream = stream_of(stream)};
+  const kernels_on kernels(at.where);
+  const py::gil_scoped_release unlocked;
+  if (kernels->sample.distinct == nullptr) return distinct_on_cpu(args);
+  kernels->sample.distinct(args);
+  if (found) check_bounds(nodes, "nodes", args.num_nodes);
+  return count;
 }
 
 py::tuple philox_words(uint32_t c0, uint32_t c1, uint32_t c2, uint32_t c3, uint32_t key0, uint32_t key1) {
@@ -80,9 +116,11 @@ py::tuple philox_words(uint32_t c0, uint32_t c1, uint32_t c2, uint32_t c3, uint3
 void bind_sample(py::module_& m) {
   m.def("sample_triples", &sample_triples, py::arg("graph"), py::arg("users"), py::arg("eligible"),
         py::arg("seed"), py::arg("epoch"), py::arg("first"), py::arg("out_users"), py::arg("out_positives"),
-        py::arg("out_negatives"));
-  m.def("distinct_nodes", &distinct_nodes, py::arg("nodes"), py::arg("num_nodes"), py::arg("slot"),
-        py::arg("rows"), py::arg("position"));
+        py::arg("out_negatives"), py::arg("cursor") = py::none(), py::arg("stream") = 0);
+  m.def("distinct_sums", &distinct_sums, py::arg("count"), "Numbers of scratch that distinct_nodes needs.");
+  m.def("distinct_nodes", &distinct_nodes, py::arg("graph"), py::arg("nodes"), py::arg("slot"),
+        py::arg("sums"), py::arg("rows"), py::arg("position"), py::arg("bad_nodes") = py::none(),
+        py::arg("stream") = 0);
   m.def("philox", &philox_words, "One block of Philox4x32-10, for the published test vectors.");
 }
 

@@ -30,6 +30,13 @@ def empty_table(shape: tuple[int, ...], dtype: torch.dtype, device: torch.device
     return table
 
 
+def noted(flag: Tensor) -> bool:
+    """Whether a kernel has set the flag (1,); False while a CUDA graph is captured, when no one can know."""
+    if flag.is_cuda and torch.cuda.is_current_stream_capturing():
+        return False
+    return bool(flag)
+
+
 def stream_of(device: torch.device) -> int:
     """The stream that torch uses on that device at the moment, as the kernels take it."""
     return 0 if device.type == "cpu" else torch.cuda.current_stream(device).cuda_stream

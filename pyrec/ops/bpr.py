@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from pyrec import _core
-from pyrec.ops.arrays import capsule
+from pyrec.ops.arrays import capsule, stream_of
 
 
 def bpr(vectors: Tensor, users: Tensor, positives: Tensor, negatives: Tensor) -> Tensor:
@@ -25,7 +25,8 @@ def bpr(vectors: Tensor, users: Tensor, positives: Tensor, negatives: Tensor) ->
         negatives: (num_samples, num_negatives) int64.
 
     Returns:
-        A scalar of the vectors' dtype.
+        A scalar of the vectors' dtype. On a CUDA device, where errors would have to be waited for, it is NaN
+        if a row is out of range.
 
     Raises:
         DataError: Wrong shape, dtype, device or strides; a row out of range; no sample at all.
@@ -34,12 +35,20 @@ def bpr(vectors: Tensor, users: Tensor, positives: Tensor, negatives: Tensor) ->
     return loss
 
 
-@torch.library.custom_op("pyrec::bpr", mutates_args=(), device_types="cpu")
+@torch.library.custom_op("pyrec::bpr", mutates_args=(), device_types=("cpu", "cuda"))
 def _bpr(vectors: Tensor, users: Tensor, positives: Tensor, negatives: Tensor) -> tuple[Tensor, Tensor]:
     """The loss and its gradient with respect to the vectors."""
     loss, grad = vectors.new_empty(()), torch.empty_like(vectors)
-    arrays = [capsule(array) for array in (vectors, users, positives, negatives, loss, grad)]
-    _core.bpr(*arrays)
+    arrays = (vectors, users, positives, negatives)
+    size = _core.bpr_scratch(*map(capsule, arrays))
+    scratch = torch.empty(size, dtype=torch.uint8, device=vectors.device)
+    _core.bpr(
+        *map(capsule, arrays),
+        loss=capsule(loss),
+        grad=capsule(grad),
+        scratch=capsule(scratch),
+        stream=stream_of(vectors.device),
+    )
     return loss, grad
 
 

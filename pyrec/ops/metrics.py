@@ -6,14 +6,16 @@ others in their textbook form. No users x items array is made: the recommended i
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from pyrec import _core
 from pyrec.errors import ConfigError
-from pyrec.ops.arrays import capsule
+from pyrec.ops.arrays import capsule, noted, stream_of
 
 METRICS = ("precision", "recall", "ndcg", "hit", "mrr", "map")
 
@@ -69,21 +71,44 @@ def item_counts(ids: Tensor, num_items: int, cutoffs: Sequence[int]) -> Tensor:
     return counts
 
 
-@torch.library.custom_op("pyrec::ranking_metrics", mutates_args=(), device_types="cpu")
+class _Tables(NamedTuple):
+    """Arrays that depend on the cut-offs and the lists' length K alone; on a device all but the first."""
+
+    cutoffs: Tensor  # (num_cutoffs,) int64
+    cutoffs_there: Tensor
+    discount: Tensor  # (K,) float64
+    best_gains: Tensor  # (K,) float64
+
+
+@functools.lru_cache(maxsize=64)
+def _tables(cutoffs: tuple[int, ...], list_size: int, device: torch.device) -> _Tables:
+    chosen = torch.tensor(cutoffs, dtype=torch.int64)
+    discount = 1 / torch.log2(torch.arange(2, list_size + 2, dtype=torch.float64))
+    return _Tables(chosen, chosen.to(device), discount.to(device), discount.cumsum(0).to(device))
+
+
+@torch.library.custom_op("pyrec::ranking_metrics", mutates_args=(), device_types=("cpu", "cuda"))
 def _ranking_metrics(
     ids: Tensor, test_indptr: Tensor, test_indices: Tensor, cutoffs: Sequence[int]
 ) -> Tensor:
-    discount = 1 / torch.log2(torch.arange(2, ids.shape[1:].numel() + 2, dtype=torch.float64))
-    out = torch.empty(ids.shape[:1].numel(), len(cutoffs), len(METRICS), dtype=torch.float64)
+    tables = _tables(tuple(cutoffs), ids.shape[1:].numel(), ids.device)
+    shape = (ids.shape[:1].numel(), len(cutoffs), len(METRICS))
+    out = torch.empty(shape, dtype=torch.float64, device=ids.device)
+    bad = torch.zeros(1, dtype=torch.bool, device=ids.device)
     _core.ranking_metrics(
         capsule(ids),
         capsule(test_indptr),
         capsule(test_indices),
-        capsule(torch.tensor(cutoffs, dtype=torch.int64)),
-        discount=capsule(discount),
-        best_gains=capsule(discount.cumsum(0)),
+        capsule(tables.cutoffs),
+        cutoffs_there=capsule(tables.cutoffs_there),
+        discount=capsule(tables.discount),
+        best_gains=capsule(tables.best_gains),
         out=capsule(out),
+        bad=capsule(bad),
+        stream=stream_of(ids.device),
     )
+    if noted(bad):
+        _core.check_ranking(*(capsule(array.cpu()) for array in (ids, test_indptr, test_indices)))
     return out
 
 
@@ -97,12 +122,23 @@ def _(
     return ids.new_empty((ids.shape[0], len(cutoffs), len(METRICS)), dtype=torch.float64)
 
 
-@torch.library.custom_op("pyrec::item_counts", mutates_args=(), device_types="cpu")
+@torch.library.custom_op("pyrec::item_counts", mutates_args=(), device_types=("cpu", "cuda"))
 def _item_counts(ids: Tensor, num_items: int, cutoffs: Sequence[int]) -> Tensor:
     if num_items < 0:
         raise ConfigError(f"num_items = {num_items}, but it is 0 or more")
-    counts = torch.empty(len(cutoffs), num_items, dtype=torch.int64)
-    _core.item_counts(capsule(ids), capsule(torch.tensor(cutoffs, dtype=torch.int64)), capsule(counts))
+    tables = _tables(tuple(cutoffs), ids.shape[1:].numel(), ids.device)
+    counts = torch.empty(len(cutoffs), num_items, dtype=torch.int64, device=ids.device)
+    bad = torch.zeros(1, dtype=torch.bool, device=ids.device)
+    _core.item_counts(
+        capsule(ids),
+        capsule(tables.cutoffs),
+        cutoffs_there=capsule(tables.cutoffs_there),
+        counts=capsule(counts),
+        bad=capsule(bad),
+        stream=stream_of(ids.device),
+    )
+    if noted(bad):
+        _core.check_ids(capsule(ids.cpu()), num_items)
     return counts
 
 

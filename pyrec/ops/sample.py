@@ -16,7 +16,7 @@ from torch import Tensor
 from pyrec import _core
 from pyrec.errors import ConfigError, DataError
 from pyrec.graph import Graph, graph_of
-from pyrec.ops.arrays import capsule
+from pyrec.ops.arrays import capsule, stream_of
 
 
 class Triples(NamedTuple):
@@ -42,7 +42,8 @@ class Sampler:
     def __init__(self, graph: Graph) -> None:
         degree = graph.degree[: graph.num_users]
         self.graph = graph
-        self.users = torch.repeat_interleave(torch.arange(graph.num_users, dtype=torch.int32), degree)
+        users = torch.arange(graph.num_users, dtype=torch.int32, device=graph.device)
+        self.users = torch.repeat_interleave(users, degree)
         full = (degree == graph.num_items) & (degree > 0)
         self.full_users = int(full.sum())
         self.empty_users = int((degree == 0).sum())
@@ -71,21 +72,44 @@ class Sampler:
             ConfigError: A number outside its range.
         """
         count = self.num_samples - first if count is None else count
-        for name, value, low, high in (
-            ("seed", seed, 0, 2**63 - 1),
-            ("epoch", epoch, 0, 2**32 - 1),
-            ("first", first, 0, self.num_samples),
-            ("count", count, 0, self.num_samples - first),
-            ("num_negatives", num_negatives, 1, 2**16),
-        ):
-            if not low <= value <= high:
-                raise ConfigError(f"{name} = {value} is outside {low} to {high}")
-        return Triples(
-            *_sample(self.graph.handle, self.users, self.eligible, seed, epoch, first, count, num_negatives)
-        )
+        _check("epoch", epoch, 0, 2**32 - 1)
+        _check("first", first, 0, self.num_samples)
+        _check("count", count, 0, self.num_samples - first)
+        return self._triples(seed, epoch, first, count, num_negatives, None)
+
+    def sample_at(self, cursor: Tensor, seed: int, count: int, num_negatives: int = 1) -> Triples:
+        """The samples that a cursor in memory points to: what a CUDA graph replays for one batch after the other.
+
+        Args:
+            cursor: (2,) int64 on the graph's device: the epoch and the position of the first sample. Whoever moves
+                it on does so between calls. On a CUDA device it is not looked into: a sample behind the epoch's
+                end is one from its start.
+            seed: As for `sample`.
+            count: How many; 0 to ``num_samples``.
+            num_negatives: As for `sample`.
+
+        Raises:
+            ConfigError: A number outside its range.
+            DataError: Wrong shape, dtype, device or strides of the cursor.
+        """
+        _check("count", count, 0, self.num_samples)
+        return self._triples(seed, 0, 0, count, num_negatives, cursor)
+
+    def _triples(
+        self, seed: int, epoch: int, first: int, count: int, num_negatives: int, cursor: Tensor | None
+    ) -> Triples:
+        _check("seed", seed, 0, 2**63 - 1)
+        _check("num_negatives", num_negatives, 1, 2**16)
+        where = (self.graph.handle, self.users, self.eligible)
+        return Triples(*_sample(*where, seed, epoch, first, count, num_negatives, cursor))
 
 
-@torch.library.custom_op("pyrec::sample", mutates_args=(), device_types="cpu")
+def _check(name: str, value: int, low: int, high: int) -> None:
+    if not low <= value <= high:
+        raise ConfigError(f"{name} = {value} is outside {low} to {high}")
+
+
+@torch.library.custom_op("pyrec::sample", mutates_args=(), device_types=("cpu", "cuda"))
 def _sample(
     graph: int,
     users: Tensor,
@@ -95,10 +119,14 @@ def _sample(
     first: int,
     count: int,
     num_negatives: int,
+    cursor: Tensor | None = None,
 ) -> tuple[Tensor, Tensor, Tensor]:
     triples = (users.new_empty(count), users.new_empty(count), users.new_empty(count, num_negatives))
     arrays = [capsule(array) for array in triples]
-    _core.sample_triples(graph_of(graph).core, capsule(users), capsule(eligible), seed, epoch, first, *arrays)
+    g = graph_of(graph)
+    chosen = (capsule(users), capsule(eligible), seed, epoch, first)
+    more = {"cursor": capsule(cursor), "stream": stream_of(g.device)}
+    _core.sample_triples(g.core, *chosen, *arrays, **more)
     return triples
 
 
@@ -112,26 +140,42 @@ def _(
     first: int,
     count: int,
     num_negatives: int,
+    cursor: Tensor | None = None,
 ) -> tuple[Tensor, Tensor, Tensor]:
     return users.new_empty(count), users.new_empty(count), users.new_empty(count, num_negatives)
 
 
-def distinct(nodes: Tensor, num_nodes: int) -> tuple[Tensor, Tensor]:
+def distinct(nodes: Tensor, graph: Graph) -> tuple[Tensor, Tensor]:
     """The distinct nodes of a batch, and where each entry is found among them.
 
+    On a CUDA device their number stays there, so that the program need not wait for it: ``rows`` is as long as
+    there are entries, with -1 behind the last distinct node.
+
     Args:
-        nodes: Any shape, int64, within [0, num_nodes).
-        num_nodes: Nodes of the graph.
+        nodes: Any shape, int64, on the graph's device, within [0, num_nodes).
+        graph: Whose nodes they are.
 
     Returns:
         ``rows`` (num_rows,) int64 in order of first appearance, and ``position`` of the shape of ``nodes``,
         int64, with ``rows[position] == nodes``.
 
     Raises:
-        DataError: A node is out of range.
+        DataError: A node is out of range; on a CUDA device `Graph.check` raises it.
     """
     flat = nodes.reshape(-1)
     rows, position = torch.empty_like(flat), torch.empty_like(flat)
-    slot = torch.empty(num_nodes, dtype=torch.int32)
-    count = _core.distinct_nodes(capsule(flat), num_nodes, capsule(slot), capsule(rows), capsule(position))
+    count = _core.distinct_nodes(
+        graph.core,
+        capsule(flat),
+        capsule(_scratch(graph, graph.num_nodes)),
+        capsule(_scratch(graph, _core.distinct_sums(len(flat)))),
+        capsule(rows),
+        capsule(position),
+        None if graph.found is None else capsule(graph.found[1:]),
+        stream_of(graph.device),
+    )
     return rows[:count], position.view(nodes.shape)
+
+
+def _scratch(graph: Graph, size: int) -> Tensor:
+    return torch.empty(size, dtype=torch.int32, device=graph.device)

@@ -1,0 +1,288 @@
+// An entry is a place where a batch names a row: users first, then positives, then negatives. Entry e adds
+// one term, factor * source, to the gradient of its row:
+//
+//   user of s      1 * du_s,  du_s = sum_j w_{s,j} (n_{s,j} - p_s)
+//   positive of s  (-sum_j w_{s,j}) * u_s
+//   negative s,j   w_{s,j} * u_s
+//
+// A group of lanes takes a sample for the loss, du and the weights, and counts its entries; later one takes a
+// row for its terms, in the order of their entries. That order is made from the one in which integer atomics
+// happened to fill a row's segment: an entry's place in it is the number of smaller ones there. Where the
+// segments lie depends on chance too, but no number does.
+#include <type_traits>
+
+#include "bpr/bpr.hpp"
+#include "common/cuda_block.cuh"
+#include "common/cuda_vector.cuh"
+
+namespace pyrec::cuda {
+
+namespace {
+
+constexpr int threads = 256;
+constexpr int in_flight = 4;
+
+// Parts of one buffer, the widest first.
+template <class T>
+struct scratch {
+  int64_t num_entries;
+  double* loss;      // (num_samples,) of each sample
+  T* user_grad;      // (num_samples, dim) du
+  T* weight;         // (num_samples, num_negatives) w
+  T* weight_sum;     // (num_samples,) of a sample's negatives
+  T* factor;         // (num_entries,) of the terms, by rows
+  int32_t* source;   // (num_entries,) of the terms: a row of vectors, or ~s for du_s
+  int32_t* ticket;   // (num_entries,) how many of its row came before; -1 of a sample with a bad row
+  int32_t* entries;  // (num_entries,) by rows, each row's in the order of their tickets
+  int32_t* start;    // (num_rows,) of a row's segment
+  int32_t* count;    // (num_rows,) its length, and behind them the number of places taken
+};
+
+template <class Part>
+Part* take(uintptr_t& at, int64_t count) {
+  auto* const part = reinterpret_cast<Part*>(at);
+  at += (static_cast<uintptr_t>(count) * sizeof(Part) + 15) / 16 * 16;
+  return part;
+}
+
+// Returns the bytes of the buffer.
+template <class T>
+int64_t lay_out(const bpr_args<T>& a, scratch<T>& s) {
+  const auto buffer = reinterpret_cast<uintptr_t>(a.scratch);
+  uintptr_t at = buffer;
+  s.num_entries = a.num_samples * (2 + a.num_negatives);
+  s.loss = take<double>(at, a.num_samples);
+  s.user_grad = take<T>(at, a.num_samples * a.dim);
+  s.weight = take<T>(at, a.num_samples * a.num_negatives);
+  s.weight_sum = take<T>(at, a.num_samples);
+  s.factor = take<T>(at, s.num_entries);
+  s.source = take<int32_t>(at, s.num_entries);
+  s.ticket = take<int32_t>(at, s.num_entries);
+  s.entries = take<int32_t>(at, s.num_entries);
+  s.start = take<int32_t>(at, a.num_rows);
+  s.count = take<int32_t>(at, a.num_rows + 1);
+  return static_cast<int64_t>(at - buffer);
+}
+
+template <class T>
+__device__ __forceinline__ int64_t row_of(const bpr_args<T>& a, int64_t entry) {
+  if (entry < a.num_samples) return a.users[entry];
+  if (entry < 2 * a.num_samples) return a.positives[entry - a.num_samples];
+  return a.negatives[entry - 2 * a.num_samples];
+}
+
+// The i-th of a sample's 2 + num_negatives entries.
+template <class T>
+__device__ __forceinline__ int64_t entry_of(const bpr_args<T>& a, int64_t sample, int64_t i) {
+  return i < 2 ? sample + i * a.num_samples : 2 * a.num_samples + sample * a.num_negatives + i - 2;
+}
+
+// Gives tickets to the entries of a sample, if all its rows are in range, which it returns.
+template <int Lanes, class T>
+__device__ __forceinline__ bool count_entries(const bpr_args<T>& a, const scratch<T>& s, int64_t sample) {
+  const int lane = static_cast<int>(threadIdx.x) % Lanes;
+  int32_t bad = 0;
+  for (int64_t i = lane; sample < a.num_samples && i < 2 + a.num_negatives; i += Lanes) {
+    const int64_t row = row_of(a, entry_of(a, sample, i));
+    bad += row < 0 || row >= a.num_rows;
+  }
+  const bool good = group_sum<Lanes>(bad) == 0;
+  for (int64_t i = lane; sample < a.num_samples && i < 2 + a.num_negatives; i += Lanes) {
+    const int64_t entry = entry_of(a, sample, i);
+    s.ticket[entry] = good ? atomicAdd(s.count + row_of(a, entry), 1) : -1;
+  }
+  return good;
+}
+
+template <int Lanes, int V, class T>
+__device__ __forceinline__ double margin(int64_t dim, const T* user, const T* positive, const T* negative) {
+  T sum = 0;
+  for (int64_t c = static_cast<int>(threadIdx.x) % Lanes * V; c < dim; c += Lanes * V) {
+    T u[V], p[V], n[V];
+    load(user + c, u);
+    load(positive + c, p);
+    load(negative + c, n);
+    for (int v = 0; v < V; ++v) sum += u[v] * (n[v] - p[v]);
+  }
+  return static_cast<double>(sum);
+}
+
+template <int Lanes, int V, class T>
+__device__ __forceinline__ void write_user_grad(const bpr_args<T>& a, const scratch<T>& s, int64_t sample,
+                                                const T* positive) {
+  const int64_t* negatives = a.negatives + sample * a.num_negatives;
+  const T* weight = s.weight + sample * a.num_negatives;
+  for (int64_t c = static_cast<int>(threadIdx.x) % Lanes * V; c < a.dim; c += Lanes * V) {
+    T p[V], sum[V] = {};
+    load(positive + c, p);
+    for (int64_t j = 0; j < a.num_negatives; ++j) {
+      T n[V];
+      load(a.vectors + negatives[j] * a.dim + c, n);
+      for (int v = 0; v < V; ++v) sum[v] += weight[j] * (n[v] - p[v]);
+    }
+    store(s.user_grad + sample * a.dim + c, sum);
+  }
+}
+
+// A group takes a sample. All lanes of a warp go through its steps, those of no sample or a bad one idly.
+template <int Lanes, int V, class T>
+__global__ void __launch_bounds__(threads)
+    take_samples(const bpr_args<T> a, const scratch<T> s, double share) {
+  const int64_t sample = thread_index() / Lanes;
+  const int lane = static_cast<int>(threadIdx.x) % Lanes;
+  const bool good = count_entries<Lanes>(a, s, sample) && sample < a.num_samples;
+  const T* user = good ? a.vectors + a.users[sample] * a.dim : nullptr;
+  const T* positive = good ? a.vectors + a.positives[sample] * a.dim : nullptr;
+  double loss = 0;
+  double weight_sum = 0;
+  for (int64_t j = 0; j < a.num_negatives; ++j) {
+    double x = 0;
+    if (good) {
+      const T* negative = a.vectors + a.negatives[sample * a.num_negatives + j] * a.dim;
+      x = margin<Lanes, V>(a.dim, user, positive, negative);
+    }
+    x = group_sum<Lanes>(x);
+    const double decay = exp(-fabs(x));
+    loss += (x > 0 ? x : 0.0) + log1p(decay);
+    const double weight = (x > 0 ? 1.0 : decay) / (1 + decay) * share;
+    weight_sum += weight;
+    if (good && lane == 0) s.weight[sample * a.num_negatives + j] = static_cast<T>(weight);
+  }
+  __syncwarp();
+  if (good) write_user_grad<Lanes, V>(a, s, sample, positive);
+  if (sample >= a.num_samples || lane != 0) return;
+  s.weight_sum[sample] = static_cast<T>(weight_sum);
+  s.loss[sample] = good ? loss : __longlong_as_double(0x7FF8000000000000);  // NaN
+}
+
+// Adds the samples' losses: each thread some of them, then all threads.
+template <class T>
+__global__ void __launch_bounds__(threads) sum_loss(const bpr_args<T> a, const scratch<T> s, double share) {
+  __shared__ double warp_sum[threads / warp];
+  double sum = 0;
+  for (int64_t i = threadIdx.x; i < a.num_samples; i += threads) sum += s.loss[i];
+  sum = group_sum<warp>(sum);
+  if (threadIdx.x % warp == 0) warp_sum[threadIdx.x / warp] = sum;
+  __syncthreads();
+  if (threadIdx.x != 0) return;
+  double total = 0;
+  for (int i = 0; i < threads / warp; ++i) total += warp_sum[i];
+  *a.loss = static_cast<T>(total * share);
+}
+
+template <class T>
+__global__ void __launch_bounds__(threads) place_rows(const bpr_args<T> a, const scratch<T> s) {
+  __shared__ int32_t base;
+  const int64_t row = thread_index();
+  const scanned own = block_scan<threads>(row < a.num_rows ? s.count[row] : 0);
+  if (threadIdx.x == 0) base = atomicAdd(s.count + a.num_rows, own.total);
+  __syncthreads();
+  if (row < a.num_rows) s.start[row] = base + own.before;
+}
+
+template <class T>
+__global__ void __launch_bounds__(threads) place_entries(const bpr_args<T> a, const scratch<T> s) {
+  const int64_t entry = thread_index();
+  if (entry >= s.num_entries || s.ticket[entry] < 0) return;
+  s.entries[s.start[row_of(a, entry)] + s.ticket[entry]] = static_cast<int32_t>(entry);
+}
+
+template <class T>
+__global__ void __launch_bounds__(threads) order_terms(const bpr_args<T> a, const scratch<T> s) {
+  const int64_t entry = thread_index();
+  if (entry >= s.num_entries || s.ticket[entry] < 0) return;
+  const int64_t row = row_of(a, entry);
+  const int32_t* others = s.entries + s.start[row];
+  const int32_t count = s.count[row];
+  int32_t smaller = 0;
+  for (int32_t i = 0; i < count; ++i) smaller += others[i] < entry;
+  const int64_t at = s.start[row] + smaller;
+  if (entry < a.num_samples) {
+    s.source[at] = static_cast<int32_t>(~entry);
+    s.factor[at] = T(1);
+    return;
+  }
+  const bool positive = entry < 2 * a.num_samples;
+  const int64_t i = entry - (positive ? a.num_samples : 2 * a.num_samples);
+  s.source[at] = static_cast<int32_t>(a.users[positive ? i : i / a.num_negatives]);
+  s.factor[at] = positive ? -s.weight_sum[i] : s.weight[i];
+}
+
+// A group takes a row.
+template <int Lanes, int V, class T>
+__global__ void __launch_bounds__(threads) add_terms(const bpr_args<T> a, const scratch<T> s) {
+  const int64_t row = thread_index() / Lanes;
+  if (row >= a.num_rows) return;
+  const int32_t* source = s.source + s.start[row];
+  const T* factor = s.factor + s.start[row];
+  const int32_t count = s.count[row];
+  for (int64_t c = static_cast<int>(threadIdx.x) % Lanes * V; c < a.dim; c += Lanes * V) {
+    T sum[V] = {};
+    for (int32_t first = 0; first < count; first += in_flight) {
+      pack<T, V> terms[in_flight];
+      T factors[in_flight];
+#pragma unroll
+      for (int i = 0; i < in_flight; ++i) {
+        const bool any = first + i < count;
+        const int32_t from = any ? source[first + i] : 0;
+        factors[i] = any ? factor[first + i] : T(0);
+        const T* term = from < 0 ? s.user_grad + int64_t{~from} * a.dim : a.vectors + int64_t{from} * a.dim;
+        terms[i] = any ? load_pack<T, V>(term + c) : pack<T, V>{};
+      }
+#pragma unroll
+      for (int i = 0; i < in_flight; ++i) {
+        for (int v = 0; v < V; ++v) sum[v] += factors[i] * terms[i].values[v];
+      }
+    }
+    store(a.grad + row * a.dim + c, sum);
+  }
+}
+
+template <int Lanes, int V, class T>
+void launch(const bpr_args<T>& a) {
+  scratch<T> s;
+  lay_out(a, s);
+  const double share = 1.0 / static_cast<double>(a.num_samples * a.num_negatives);
+  const auto bytes = static_cast<size_t>(a.num_rows + 1) * sizeof(int32_t);
+  check(cudaMemsetAsync(s.count, 0, bytes, static_cast<cudaStream_t>(a.stream)),
+        "cudaMemsetAsync of scratch");
+  const auto samples = take_samples<Lanes, V, T>;
+  LAUNCH(samples, blocks_for(a.num_samples, threads / Lanes), threads, 0, a.stream, a, s, share);
+  LAUNCH(sum_loss<T>, 1, threads, 0, a.stream, a, s, share);
+  if (a.num_rows == 0) return;
+  LAUNCH(place_rows<T>, blocks_for(a.num_rows, threads), threads, 0, a.stream, a, s);
+  const unsigned entry_blocks = blocks_for(s.num_entries, threads);
+  LAUNCH(place_entries<T>, entry_blocks, threads, 0, a.stream, a, s);
+  LAUNCH(order_terms<T>, entry_blocks, threads, 0, a.stream, a, s);
+  const auto terms = add_terms<Lanes, V, T>;
+  LAUNCH(terms, blocks_for(a.num_rows, threads / Lanes), threads, 0, a.stream, a, s);
+}
+
+template <class T>
+void bpr_on_device(const bpr_args<T>& a) {
+  if constexpr (std::is_same_v<T, float>) {
+    constexpr int V = 4;
+    if (a.dim % V == 0 && aligned(a.vectors) && aligned(a.grad) && aligned(a.scratch)) {
+      return a.dim <= 16 * V ? launch<16, V>(a) : launch<32, V>(a);
+    }
+  }
+  launch<32, 1>(a);
+}
+
+template <class T>
+int64_t scratch_bytes(const bpr_args<T>& a) {
+  scratch<T> s;
+  return lay_out(a, s);
+}
+
+}  // namespace
+
+bpr_kernels bpr() {
+  return {.checks_rows = true,
+          .f32 = bpr_on_device<float>,
+          .f64 = bpr_on_device<double>,
+          .scratch_f32 = scratch_bytes<float>,
+          .scratch_f64 = scratch_bytes<double>};
+}
+
+}  // namespace pyrec::cuda
