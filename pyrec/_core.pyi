@@ -83,7 +83,13 @@ def philox(c0: int, c1: int, c2: int, c3: int, key0: int, key1: int) -> tuple[in
 topk_max_k: int
 topk_max_splits: int
 topk_panel_multiple: int
+topk_device_tile_users: int
+topk_found_words: int
 
+def topk_checks(queries: Any) -> bool: ...
+def check_topk_values(
+    queries: Any, items: Any, seen_indptr: Any, seen_indices: Any, allowed: Any
+) -> None: ...
 def topk(
     queries: Any,
     items: Any,
@@ -96,6 +102,8 @@ def topk(
     keys: Any,
     ids: Any,
     scores: Any,
+    found: Any = None,
+    stream: int = 0,
 ) -> None: ...
 def ranking_metrics(
     ids: Any,

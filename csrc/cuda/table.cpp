@@ -3,6 +3,7 @@
 namespace pyrec::cuda {
 
 propagate_kernels propagate();
+topk_kernels topk();
 
 // A room without CUDA kernels has an empty entry; its binding takes arrays on the CPU alone.
 const kernel_table& table() {
@@ -11,7 +12,7 @@ const kernel_table& table() {
       .propagate = propagate(),
       .combine = {},
       .bpr = {},
-      .topk = {},
+      .topk = topk(),
       .metrics = {},
       .sample = {},
   };

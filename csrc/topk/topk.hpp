@@ -15,6 +15,14 @@ constexpr int64_t topk_max_splits = 64;
 constexpr int64_t topk_panel_multiple =
     32;  // a multiple of the items in a panel, whatever the instruction set
 
+constexpr int64_t topk_device_tile_users = 64;  // users of a block on a CUDA device
+
+// What topk_args.found holds.
+constexpr int topk_unsound = 0;        // not 0: the input is wrong, and ids and scores are not written
+constexpr int topk_largest_query = 1;  // bits of the largest magnitudes
+constexpr int topk_largest_item = 2;
+constexpr int64_t topk_found_words = 3;
+
 struct topk_args {
   const float* queries;  // (num_queries, dim)
   const float* items;    // (num_items, dim)
@@ -28,17 +36,24 @@ struct topk_args {
   const int64_t* seen_indptr;   // (num_queries + 1,); or null
   const int32_t* seen_indices;  // (num_seen,) ascending in each row
 
-  float* panels;       // (panel_rows, dim) scratch: candidates are packed here, this many at a time
+  float* panels;       // (panel_rows, dim) scratch: candidates are packed here, this many at a time; or null
   int64_t panel_rows;  // a multiple of topk_panel_multiple
 
   int64_t num_splits;  // parts of the candidates that get lists of their own, merged at the end
   uint64_t* keys;      // (num_splits, num_queries, k) scratch: those lists
   int32_t* ids;        // (num_queries, k)
   float* scores;       // (num_queries, k)
+
+  // For kernels that check their input; null for the others.
+  int64_t num_items;
+  int64_t num_seen;
+  uint32_t* found;  // (topk_found_words,)
+  void* stream;
 };
 
 struct topk_kernels {
   void (*search)(const topk_args&);
+  bool checks = false;  // search checks its input itself and needs no panels
 };
 
 }  // namespace pyrec
