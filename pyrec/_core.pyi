@@ -97,8 +97,14 @@ topk_max_k: int
 topk_max_splits: int
 topk_panel_multiple: int
 topk_longest_coded: int
+topk_device_tile_users: int
+topk_found_words: int
 
 def topk_has_codes() -> bool: ...
+def topk_checks(queries: Any) -> bool: ...
+def check_topk_values(
+    queries: Any, items: Any, seen_indptr: Any, seen_indices: Any, allowed: Any
+) -> None: ...
 def topk(
     queries: Any,
     items: Any,
@@ -108,12 +114,14 @@ def topk(
     seen_indices: Any,
     allowed: Any,
     panels: Any,
-    codes: Any,
-    order: Any,
-    bounds: Any,
+    codes: Any = None,
+    order: Any = None,
+    bounds: Any = None,
     keys: Any,
     ids: Any,
     scores: Any,
+    found: Any = None,
+    stream: int = 0,
 ) -> None: ...
 def ranking_metrics(
     ids: Any,

@@ -1,6 +1,7 @@
 """The top-K kernel against its reference: exact on small integers, within rounding on other numbers."""
 
 import math
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -8,12 +9,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from pyrec import _core
 from pyrec.errors import ConfigError, DataError
 from pyrec.ops import topk as topk_op
 from pyrec.ops.topk import topk
 from pyrec.reference.topk import topk as reference_topk
 
-DIMS = [1, 3, 7, 8, 9, 15, 16, 17, 64, 100]
+DIMS = [1, 3, 7, 8, 9, 15, 16, 17, 64, 65, 100, 200]
 SLICED_DIMS = [512, 513, 700, 1100]  # longer than one pass takes
 
 
@@ -37,8 +39,28 @@ def make(num_queries, num_items, dim, seed=0, integers=True, density=0.2):
     return queries, items, csr(torch.rand(num_queries, num_items, generator=g) < density)
 
 
-def assert_exact(queries, items, k, **kwargs):
-    ids, scores = topk(queries, items, k, **kwargs)
+def moved(where, array):
+    """The tensor, or those of a dictionary, on the device."""
+    if isinstance(array, dict):
+        return {name: moved(where, each) for name, each in array.items()}
+    return None if array is None else array.to(where.torch)
+
+
+def search(where, queries, items, k, **kwargs):
+    """The lists from arrays moved to the device, on the CPU again."""
+    ids, scores = topk(moved(where, queries), moved(where, items), k, **moved(where, kwargs))
+    assert ids.device.type == scores.device.type == where.torch.type
+    return ids.cpu(), scores.cpu()
+
+
+def split(monkeypatch, splits):
+    """Cuts the candidates into so many parts, wherever the search runs."""
+    monkeypatch.setattr(topk_op, "_num_splits", lambda *_: splits)
+    monkeypatch.setattr(topk_op, "_num_device_splits", lambda *_: splits)
+
+
+def assert_exact(where, queries, items, k, **kwargs):
+    ids, scores = search(where, queries, items, k, **kwargs)
     expected_ids, expected_scores = reference_topk(queries.double(), items.double(), k, **kwargs)
     assert ids.dtype == torch.int32
     assert scores.dtype == torch.float32
@@ -49,25 +71,25 @@ def assert_exact(queries, items, k, **kwargs):
 # The answers ----------------------------------------------------------------------------------------------
 
 
-def test_a_list_worked_out_by_hand():
+def test_a_list_worked_out_by_hand(device):
     queries = torch.tensor([[1.0, 0.0], [0.0, 1.0], [0.0, 0.0]])
     items = torch.tensor([[1.0, 1.0], [3.0, 0.0], [1.0, 5.0], [2.0, -1.0]])
     seen = {"seen_indptr": torch.tensor([0, 1, 1, 4]), "seen_indices": torch.tensor([3, 0, 1, 2]).int()}
-    ids, scores = topk(queries, items, 3, **seen)
+    ids, scores = search(device, queries, items, 3, **seen)
     assert ids.tolist() == [[1, 0, 2], [2, 0, 1], [3, -1, -1]]
     assert scores.tolist() == [[3.0, 1.0, 1.0], [5.0, 1.0, 0.0], [0.0, -math.inf, -math.inf]]
 
 
 @pytest.mark.parametrize("dim", DIMS + SLICED_DIMS)
-def test_every_width_is_exact(isa, dim):
+def test_every_width_is_exact(kernels, dim):
     queries, items, seen = make(29, 203, dim, seed=dim)
-    assert_exact(queries, items, 10, **seen)
+    assert_exact(kernels, queries, items, 10, **seen)
 
 
 @pytest.mark.parametrize("dim", DIMS + SLICED_DIMS)
-def test_floats_match_float64_within_rounding(isa, dim):
+def test_floats_match_float64_within_rounding(kernels, dim):
     queries, items, seen = make(29, 203, dim, seed=dim, integers=False)
-    ids, scores = topk(queries, items, 10, **seen)
+    ids, scores = search(kernels, queries, items, 10, **seen)
     _, best = reference_topk(queries.double(), items.double(), 10, **seen)
     all_scores = queries.double() @ items.double().T
     # Rounding of a sum of dim products: at most dim * eps times the sum of their magnitudes.
@@ -79,36 +101,36 @@ def test_floats_match_float64_within_rounding(isa, dim):
 
 
 @pytest.mark.parametrize("num_queries", [0, 1, 2, 3, 4, 5, 6, 7, 11, 12, 13, 47, 48, 49, 96, 97, 200])
-def test_every_number_of_users(isa, num_queries):
+def test_every_number_of_users(kernels, num_queries):
     queries, items, seen = make(num_queries, 70, 5, seed=num_queries)
-    assert_exact(queries, items, 7, **seen)
+    assert_exact(kernels, queries, items, 7, **seen)
 
 
 @pytest.mark.parametrize("num_items", [1, 2, 7, 8, 9, 15, 16, 17, 31, 32, 33, 63, 64, 65, 1025])
-def test_every_number_of_items(isa, num_items):
+def test_every_number_of_items(kernels, num_items):
     queries, items, seen = make(13, num_items, 4, seed=num_items)
-    assert_exact(queries, items, min(6, num_items), **seen)
+    assert_exact(kernels, queries, items, min(6, num_items), **seen)
 
 
-@pytest.mark.parametrize("k", [1, 2, 3, 20, 100, 1023, 1024])
-def test_every_length(isa, k):
+@pytest.mark.parametrize("k", [1, 2, 3, 20, 64, 65, 100, 128, 129, 1023, 1024])
+def test_every_length(kernels, k):
     queries, items, seen = make(5, 1300, 6, seed=k)
-    assert_exact(queries, items, k, **seen)
+    assert_exact(kernels, queries, items, k, **seen)
 
 
-def test_k_may_be_the_number_of_items(isa):
+def test_k_may_be_the_number_of_items(kernels):
     queries, items, _ = make(5, 40, 6)
-    assert_exact(queries, items, 40)
+    assert_exact(kernels, queries, items, 40)
 
 
-def test_all_scores_equal_gives_the_smallest_ids(isa):
+def test_all_scores_equal_gives_the_smallest_ids(kernels):
     items = torch.zeros(500, 3)
-    assert topk(torch.ones(2, 3), items, 4)[0].tolist() == [[0, 1, 2, 3]] * 2
+    assert search(kernels, torch.ones(2, 3), items, 4)[0].tolist() == [[0, 1, 2, 3]] * 2
 
 
-def test_zeros_of_both_signs_are_equal(isa):
+def test_zeros_of_both_signs_are_equal(kernels):
     items = torch.tensor([[-0.0], [0.0], [-0.0]])
-    assert topk(torch.ones(1, 1), items, 3)[0].tolist() == [[0, 1, 2]]
+    assert search(kernels, torch.ones(1, 1), items, 3)[0].tolist() == [[0, 1, 2]]
 
 
 @st.composite
@@ -126,67 +148,83 @@ def cases(draw):
 
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(case=cases())
-def test_any_case_with_ties_is_exact(isa, case):
+def test_any_case_with_ties_is_exact(kernels, case):
     queries, items, k, kwargs = case
-    assert_exact(queries, items, k, **kwargs)
+    assert_exact(kernels, queries, items, k, **kwargs)
+
+
+@pytest.mark.parametrize("k", [1, 20, 200])
+@pytest.mark.parametrize("order", [1, -1])
+def test_each_item_better_or_worse_than_all_before(kernels, k, order):
+    items = order * torch.arange(1000.0)[:, None]
+    assert_exact(kernels, torch.tensor([[1.0], [0.0], [-1.0]]).repeat(25, 1), items, k)
+
+
+@pytest.mark.parametrize("first", [1, 4])
+def test_arrays_that_start_anywhere(kernels, first):
+    queries, items, seen = make(5, 150, 8)
+    whole = torch.cat([torch.zeros(first), queries.flatten(), items.flatten()])
+    whole = moved(kernels, whole)[first:]
+    ids, _ = topk(whole[: 5 * 8].view(5, 8), whole[5 * 8 :].view(150, 8), 6, **moved(kernels, seen))
+    assert torch.equal(ids.cpu(), reference_topk(queries.double(), items.double(), 6, **seen)[0])
 
 
 # Masks ----------------------------------------------------------------------------------------------------
 
 
-def test_fewer_items_left_than_k(isa):
+def test_fewer_items_left_than_k(kernels):
     queries, items, _ = make(10, 60, 8)
     seen = torch.ones(10, 60, dtype=torch.bool)
     seen[torch.arange(10), torch.arange(10) * 5] = False
-    ids, scores = topk(queries, items, 4, **csr(seen))
+    ids, scores = search(kernels, queries, items, 4, **csr(seen))
     assert ids[:, 0].tolist() == list(range(0, 50, 5))
     assert bool((ids[:, 1:] == -1).all())
     assert bool((scores[:, 1:] == -torch.inf).all())
-    assert_exact(queries, items, 4, **csr(seen))
+    assert_exact(kernels, queries, items, 4, **csr(seen))
 
 
-def test_everything_masked(isa):
+def test_everything_masked(kernels):
     queries, items, _ = make(3, 40, 8)
-    ids, scores = topk(queries, items, 5, **csr(torch.ones(3, 40, dtype=torch.bool)))
+    ids, scores = search(kernels, queries, items, 5, **csr(torch.ones(3, 40, dtype=torch.bool)))
     assert bool((ids == -1).all())
     assert bool((scores == -torch.inf).all())
 
 
-def test_nothing_allowed():
+def test_nothing_allowed(device):
     queries, items, _ = make(3, 40, 8)
-    ids, scores = topk(queries, items, 5, allowed=torch.empty(0, dtype=torch.int32))
+    ids, scores = search(device, queries, items, 5, allowed=torch.empty(0, dtype=torch.int32))
     assert bool((ids == -1).all())
     assert bool((scores == -torch.inf).all())
 
 
-def test_allowed_items_alone(isa):
+def test_allowed_items_alone(kernels):
     queries, items, seen = make(20, 300, 9)
     allowed = torch.arange(1, 300, 3, dtype=torch.int32)
-    assert_exact(queries, items, 8, allowed=allowed)
-    assert_exact(queries, items, 8, allowed=allowed, **seen)
-    assert_exact(queries, items, 8, allowed=torch.tensor([299], dtype=torch.int32), **seen)
+    assert_exact(kernels, queries, items, 8, allowed=allowed)
+    assert_exact(kernels, queries, items, 8, allowed=allowed, **seen)
+    assert_exact(kernels, queries, items, 8, allowed=torch.tensor([299], dtype=torch.int32), **seen)
 
 
 # The same bits however the work is cut --------------------------------------------------------------------
 
 
-def test_a_user_alone_gets_the_same_bits(isa):
+def test_a_user_alone_gets_the_same_bits(kernels):
     queries, items, _ = make(31, 130, 33, integers=False)
-    ids, scores = topk(queries, items, 9)
+    ids, scores = search(kernels, queries, items, 9)
     for user in range(31):
-        alone = topk(queries[user : user + 1], items, 9)
+        alone = search(kernels, queries[user : user + 1], items, 9)
         assert torch.equal(alone[0][0], ids[user])
         assert torch.equal(alone[1][0], scores[user])
 
 
 @pytest.mark.parametrize("dim", [33, 600])
-def test_an_item_scores_the_same_bits_in_any_place(isa, dim):
+def test_an_item_scores_the_same_bits_in_any_place(kernels, dim):
     queries, items, _ = make(14, 90, dim, integers=False)
-    ids, scores = topk(queries, items, 90)
+    ids, scores = search(kernels, queries, items, 90)
     by_item = torch.empty_like(scores).scatter_(1, ids.long(), scores)
     for first in (1, 13, 40):
         allowed = torch.arange(first, 90, 2, dtype=torch.int32)
-        some_ids, some_scores = topk(queries, items, len(allowed), allowed=allowed)
+        some_ids, some_scores = search(kernels, queries, items, len(allowed), allowed=allowed)
         assert torch.equal(some_scores, by_item.gather(1, some_ids.long()))
 
 
@@ -204,20 +242,51 @@ def test_threads_do_not_change_a_bit(isa, threads, num_queries, dim):
 
 
 @pytest.mark.parametrize("splits", [1, 2, 5, 64])
-def test_splits_do_not_change_a_list(isa, monkeypatch, splits):
-    monkeypatch.setattr(topk_op, "_num_splits", lambda *_: splits)
+def test_splits_do_not_change_a_list(kernels, monkeypatch, splits):
+    split(monkeypatch, splits)
     queries, items, seen = make(15, 400, 7)
-    assert_exact(queries, items, 30, **seen)
-    assert_exact(queries, items, 30, allowed=torch.arange(0, 400, 9, dtype=torch.int32), **seen)
+    assert_exact(kernels, queries, items, 30, **seen)
+    assert_exact(kernels, queries, items, 30, allowed=torch.arange(0, 400, 9, dtype=torch.int32), **seen)
 
 
 @pytest.mark.parametrize("splits", [1, 3])
 @pytest.mark.parametrize("dim", [7, 600])
-def test_items_may_be_packed_in_parts(isa, monkeypatch, splits, dim):
+def test_items_may_be_packed_in_parts(kernels, monkeypatch, splits, dim):
     monkeypatch.setattr(topk_op, "_MOST_PACKED", 0)  # the fewest at a time
-    monkeypatch.setattr(topk_op, "_num_splits", lambda *_: splits)
+    split(monkeypatch, splits)
     queries, items, seen = make(15, 401, dim)
-    assert_exact(queries, items, 30, **seen)
+    assert_exact(kernels, queries, items, 30, **seen)
+
+
+@pytest.mark.parametrize("k", [20, 200])
+def test_the_same_bits_each_time_and_those_of_the_processor(device, monkeypatch, k):
+    queries, items, seen = make(70, 900, 33, integers=False)
+    ids, scores = search(device, queries, items, k, **seen)
+    for splits in (1, 1, 3):
+        split(monkeypatch, splits)
+        again = search(device, queries, items, k, **seen)
+        assert torch.equal(again[0], ids)
+        assert torch.equal(again[1], scores)
+    if _core.isa() == "baseline":
+        return  # which may round products before it adds them
+    monkeypatch.setattr(topk_op, "_core", _core)
+    there = topk(queries, items, k, **seen)
+    assert torch.equal(there[0], ids)
+    assert torch.equal(there[1], scores)
+
+
+def test_a_few_users_are_split_among_multiprocessors(monkeypatch):
+    processors = SimpleNamespace(multi_processor_count=100)
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda _: processors)
+
+    def splits(num_queries, k=20, num_candidates=100_000):
+        return topk_op._num_device_splits(num_queries, k, num_candidates, torch.device("cuda"))
+
+    assert splits(64) == topk_op._core.topk_max_splits
+    assert splits(64 * 400) == 2
+    assert splits(64 * 800) == 1
+    assert splits(64, num_candidates=5000) == 4
+    assert splits(64, k=1000) == 6
 
 
 def test_a_few_users_are_split_among_threads(threads):
@@ -230,16 +299,16 @@ def test_a_few_users_are_split_among_threads(threads):
 # The operator ---------------------------------------------------------------------------------------------
 
 
-def test_opcheck():
-    queries, items, seen = make(6, 30, 5)
-    allowed = torch.arange(0, 30, 2, dtype=torch.int32)
+def test_opcheck(device):
+    queries, items, seen = (moved(device, array) for array in make(6, 30, 5))
+    allowed = moved(device, torch.arange(0, 30, 2, dtype=torch.int32))
     for rows in (None, allowed):
         for indptr, indices in ((None, None), tuple(seen.values())):
             torch.library.opcheck(topk_op._topk, (queries, items, 4, indptr, indices, rows))
 
 
-def test_parameters_are_taken_as_they_are():
-    queries, items, _ = make(6, 30, 5)
+def test_parameters_are_taken_as_they_are(device):
+    queries, items, _ = (moved(device, array) for array in make(6, 30, 5))
     ids, scores = topk(torch.nn.Parameter(queries), torch.nn.Parameter(items), 4)
     assert not ids.requires_grad
     assert not scores.requires_grad
@@ -257,24 +326,24 @@ def longs(*values):
 
 
 @pytest.mark.parametrize("k", [0, -1, 5, 2**40])
-def test_k_out_of_range(k):
+def test_k_out_of_range(device, k):
     with pytest.raises(ConfigError, match=rf"k = {k}, but there are 4 items.*pass k from 1 to 4"):
-        topk(torch.ones(2, 3), torch.ones(4, 3), k)
+        search(device, torch.ones(2, 3), torch.ones(4, 3), k)
 
 
-def test_k_beyond_1024():
+def test_k_beyond_1024(device):
     with pytest.raises(ConfigError, match=r"k = 1025, but there are 3000 items and lists hold up to 1024"):
-        topk(torch.ones(2, 3), torch.ones(3000, 3), 1025)
+        search(device, torch.ones(2, 3), torch.ones(3000, 3), 1025)
 
 
-def test_no_items():
+def test_no_items(device):
     with pytest.raises(ConfigError, match=r"k = 1, but there are 0 items"):
-        topk(torch.ones(2, 3), torch.ones(0, 3), 1)
+        search(device, torch.ones(2, 3), torch.ones(0, 3), 1)
 
 
-def test_no_columns():
+def test_no_columns(device):
     with pytest.raises(ConfigError, match=r"queries\.shape\[1\] = 0 is outside 1 to"):
-        topk(torch.ones(2, 0), torch.ones(4, 0), 1)
+        search(device, torch.ones(2, 0), torch.ones(4, 0), 1)
 
 
 @pytest.mark.parametrize(
@@ -290,25 +359,25 @@ def test_no_columns():
         (torch.ones(2, 3), torch.ones(4, 6)[:, ::2], r"items is not contiguous"),
     ],
 )
-def test_wrong_arrays(queries, items, message):
+def test_wrong_arrays(device, queries, items, message):
     with pytest.raises(DataError, match=message):
-        topk(queries, items, 1)
+        search(device, queries, items, 1)
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
-def test_values_that_are_not_finite(value):
+def test_values_that_are_not_finite(device, value):
     spoilt = torch.ones(4, 3)
     spoilt[2, 1] = value
     with pytest.raises(DataError, match=r"items\[2, 1\] = -?(nan|inf), but every value must be a finite"):
-        topk(torch.ones(2, 3), spoilt, 1)
+        search(device, torch.ones(2, 3), spoilt, 1)
     with pytest.raises(DataError, match=r"queries\[2, 1\] = -?(nan|inf)"):
-        topk(spoilt, torch.ones(2, 3), 1)
+        search(device, spoilt, torch.ones(2, 3), 1)
 
 
-def test_scores_that_could_overflow():
+def test_scores_that_could_overflow(device):
     with pytest.raises(DataError, match=r"a sum of 2 products, could leave float32; scale them down"):
-        topk(torch.full((1, 2), 1e20), torch.full((2, 2), -1e20), 1)
-    assert topk(torch.full((1, 2), 1e19), torch.full((2, 2), 1e18), 1)[0].tolist() == [[0]]
+        search(device, torch.full((1, 2), 1e20), torch.full((2, 2), -1e20), 1)
+    assert search(device, torch.full((1, 2), 1e19), torch.full((2, 2), 1e18), 1)[0].tolist() == [[0]]
 
 
 @pytest.mark.parametrize(
@@ -329,9 +398,9 @@ def test_scores_that_could_overflow():
         (None, ints(0), r"seen_indptr is None, but the seen items are a CSR of both"),
     ],
 )
-def test_wrong_seen_items(indptr, indices, message):
+def test_wrong_seen_items(device, indptr, indices, message):
     with pytest.raises(DataError, match=message):
-        topk(torch.ones(2, 3), torch.ones(4, 3), 1, seen_indptr=indptr, seen_indices=indices)
+        search(device, torch.ones(2, 3), torch.ones(4, 3), 1, seen_indptr=indptr, seen_indices=indices)
 
 
 @pytest.mark.parametrize(
@@ -345,6 +414,6 @@ def test_wrong_seen_items(indptr, indices, message):
         (ints(0)[None], r"allowed has shape \(1, 1\), but \(any,\) is needed"),
     ],
 )
-def test_wrong_allowed_items(allowed, message):
+def test_wrong_allowed_items(device, allowed, message):
     with pytest.raises(DataError, match=message):
-        topk(torch.ones(2, 3), torch.ones(4, 3), 1, allowed=allowed)
+        search(device, torch.ones(2, 3), torch.ones(4, 3), 1, allowed=allowed)

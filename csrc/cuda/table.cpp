@@ -6,6 +6,7 @@ propagate_kernels propagate();
 bpr_kernels bpr();
 metrics_kernels metrics();
 sample_kernels sample();
+topk_kernels topk();
 
 // A room without CUDA kernels has an empty entry; its binding takes arrays on the CPU alone.
 const kernel_table& table() {
@@ -14,7 +15,7 @@ const kernel_table& table() {
       .propagate = propagate(),
       .combine = {},
       .bpr = bpr(),
-      .topk = {},
+      .topk = topk(),
       .metrics = metrics(),
       .sample = sample(),
   };

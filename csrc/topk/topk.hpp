@@ -23,6 +23,14 @@ struct topk_panel_bounds {
   double inverse, left, whole;  // 1/s, the largest |f| and the largest |x| of codes_cpu.hpp
 };
 
+constexpr int64_t topk_device_tile_users = 64;  // users of a block on a CUDA device
+
+// What topk_args.found holds.
+constexpr int topk_unsound = 0;        // not 0: the input is wrong, and ids and scores are not written
+constexpr int topk_largest_query = 1;  // bits of the largest magnitudes
+constexpr int topk_largest_item = 2;
+constexpr int64_t topk_found_words = 3;
+
 struct topk_args {
   const float* queries;  // (num_queries, dim)
   const float* items;    // (num_items, dim)
@@ -47,11 +55,18 @@ struct topk_args {
   uint64_t* keys;      // (num_splits, num_queries, k) scratch: those lists
   int32_t* ids;        // (num_queries, k)
   float* scores;       // (num_queries, k)
+
+  // For kernels that check their input; null for the others.
+  int64_t num_items;
+  int64_t num_seen;
+  uint32_t* found;  // (topk_found_words,)
+  void* stream;
 };
 
 struct topk_kernels {
   void (*search)(const topk_args&);
-  bool codes;  // whether it can search by codes
+  bool codes = false;   // whether it can search by codes
+  bool checks = false;  // search checks its input itself and needs no panels
 };
 
 }  // namespace pyrec

@@ -2,7 +2,7 @@
 #include <limits>
 
 #include "common/check.hpp"
-#include "isa/kernels.hpp"
+#include "cuda/cuda.hpp"
 
 namespace pyrec {
 
@@ -29,12 +29,15 @@ void check_vectors(const tensor& queries, const tensor& items) {
                    " products, could leave float32; scale them down");
 }
 
-void check_seen(const std::optional<tensor>& indptr, const std::optional<tensor>& indices,
-                int64_t num_queries, int64_t num_items) {
+void check_pair(const std::optional<tensor>& indptr, const std::optional<tensor>& indices) {
   if (indptr.has_value() != indices.has_value()) {
     throw data_error(std::string(indptr ? "seen_indices" : "seen_indptr") +
                      " is None, but the seen items are a CSR of both; pass both, or neither");
   }
+}
+
+void check_seen(const std::optional<tensor>& indptr, const std::optional<tensor>& indices,
+                int64_t num_queries, int64_t num_items) {
   if (!indptr) return;
   const auto* rows = indptr->data<const int64_t>();
   check_indptr("seen_indptr", rows, num_queries, indices->size(0));
@@ -68,72 +71,123 @@ struct code_scratch {
   tensor codes, order, bounds;
 
   code_scratch(const py::object& codes_source, const py::object& order_source,
-               const py::object& bounds_source, int64_t dim)
+               const py::object& bounds_source, int64_t dim, const kernel_table& kernels)
       : codes(output(codes_source, "codes", dtype::int32, {any_size, (dim + 3) / 4})),
         order(output(order_source, "order", dtype::int32, {codes.size(0)})),
         bounds(output(bounds_source, "bounds", dtype::float64, {codes.size(0) / topk_panel_multiple, 3})) {
     check_range("queries.shape[1]", dim, 1, topk_longest_coded);
     check_rows(codes);
-    if (!kernels().topk.codes) {
-      throw config_error(std::string("codes are given, but ") + kernels().isa +
+    if (!kernels.topk.codes) {
+      throw config_error(std::string("codes are given, but ") + kernels.isa +
                          " cannot search by them; pass panels");
     }
   }
 };
 
+// (num_queries, dim) at the place that they settle.
+tensor import_queries(const py::object& source) {
+  tensor queries(source, "queries");
+  require(queries, dtype::float32, {any_size, any_size}, place_of(queries));
+  check_range("queries.shape[1]", queries.size(1), 1, most_items);
+  return queries;
+}
+
+// The arrays of a search, all at one place.
+struct topk_input {
+  tensor queries;
+  place at;
+  tensor items;  // (num_items, dim)
+  std::optional<tensor> seen_indptr, seen_indices, allowed;
+
+  topk_input(const py::object& queries_source, const py::object& items_source,
+             const py::object& seen_indptr_source, const py::object& seen_indices_source,
+             const py::object& allowed_source)
+      : queries(import_queries(queries_source)),
+        at(place_of(queries)),
+        items(input(items_source, "items", dtype::float32, {any_size, queries.size(1)}, at)),
+        seen_indptr(
+            optional_input(seen_indptr_source, "seen_indptr", dtype::int64, {queries.size(0) + 1}, at)),
+        seen_indices(optional_input(seen_indices_source, "seen_indices", dtype::int32, {any_size}, at)),
+        allowed(optional_input(allowed_source, "allowed", dtype::int32, {any_size}, at)) {
+    check_range("items.shape[0]", items.size(0), 0, most_items);
+    check_pair(seen_indptr, seen_indices);
+  }
+
+  void check_values() const {
+    check_vectors(queries, items);
+    check_seen(seen_indptr, seen_indices, queries.size(0), items.size(0));
+    check_allowed(allowed, items.size(0));
+  }
+};
+
+// Whether the kernel for these queries checks its input itself, into `found`.
+bool topk_checks(const py::object& queries_source) {
+  return kernels_on(tensor(queries_source, "queries").where())->topk.checks;
+}
+
+// Names what is wrong with arrays on the CPU.
+void check_topk_values(const py::object& queries, const py::object& items, const py::object& seen_indptr,
+                       const py::object& seen_indices, const py::object& allowed) {
+  topk_input(queries, items, seen_indptr, seen_indices, allowed).check_values();
+}
+
 void topk(const py::object& queries_source, const py::object& items_source, int64_t k,
           const py::object& seen_indptr_source, const py::object& seen_indices_source,
           const py::object& allowed_source, const py::object& panels_source, const py::object& codes_source,
           const py::object& order_source, const py::object& bounds_source, const py::object& keys_source,
-          const py::object& ids_source, const py::object& scores_source) {
-  const tensor queries = input(queries_source, "queries", dtype::float32, {any_size, any_size});
-  const int64_t num_queries = queries.size(0);
-  const int64_t dim = queries.size(1);
-  check_range("queries.shape[1]", dim, 1, most_items);
-  const tensor items = input(items_source, "items", dtype::float32, {any_size, dim});
-  const int64_t num_items = items.size(0);
-  check_range("items.shape[0]", num_items, 0, most_items);
+          const py::object& ids_source, const py::object& scores_source, const py::object& found_source,
+          int64_t stream) {
+  const topk_input in(queries_source, items_source, seen_indptr_source, seen_indices_source, allowed_source);
+  const int64_t num_queries = in.queries.size(0);
+  const int64_t dim = in.queries.size(1);
+  const int64_t num_items = in.items.size(0);
   check_k(k, num_items);
-  check_vectors(queries, items);
-  const auto seen_indptr = optional_input(seen_indptr_source, "seen_indptr", dtype::int64, {num_queries + 1});
-  const auto seen_indices = optional_input(seen_indices_source, "seen_indices", dtype::int32, {any_size});
-  check_seen(seen_indptr, seen_indices, num_queries, num_items);
-  const auto allowed = optional_input(allowed_source, "allowed", dtype::int32, {any_size});
-  check_allowed(allowed, num_items);
+  const kernels_on kernels(in.at.where);
+  const auto found = optional_output(found_source, "found", dtype::int32, {topk_found_words}, in.at);
+  if (kernels->topk.checks != found.has_value()) {
+    throw data_error("found goes with kernels that check their input, and with no others");
+  }
+  if (!found) in.check_values();
 
   std::optional<tensor> panels;
   std::optional<code_scratch> scratch;
-  if (codes_source.is_none()) {
+  if (!codes_source.is_none()) {
+    scratch.emplace(codes_source, order_source, bounds_source, dim, *kernels.operator->());
+  } else if (!kernels->topk.checks) {
     panels.emplace(output(panels_source, "panels", dtype::float32, {any_size, dim}));
     check_rows(*panels);
-  } else {
-    scratch.emplace(codes_source, order_source, bounds_source, dim);
   }
-  const tensor ids = output(ids_source, "ids", dtype::int32, {num_queries, k});
-  const tensor scores = output(scores_source, "scores", dtype::float32, {num_queries, k});
-  const tensor keys = output(keys_source, "keys", dtype::int64, {any_size, num_queries, k});
+  const tensor ids = output(ids_source, "ids", dtype::int32, {num_queries, k}, in.at);
+  const tensor scores = output(scores_source, "scores", dtype::float32, {num_queries, k}, in.at);
+  const tensor keys = output(keys_source, "keys", dtype::int64, {any_size, num_queries, k}, in.at);
   check_range("keys.shape[0]", keys.size(0), 1, scratch ? 1 : topk_max_splits);
   const topk_args args{
-      .queries = queries.data<const float>(),
-      .items = items.data<const float>(),
+      .queries = in.queries.data<const float>(),
+      .items = in.items.data<const float>(),
       .num_queries = num_queries,
       .dim = dim,
       .k = k,
-      .allowed = pointer<int32_t>(allowed),
-      .num_candidates = allowed ? allowed->size(0) : num_items,
-      .seen_indptr = pointer<int64_t>(seen_indptr),
-      .seen_indices = pointer<int32_t>(seen_indices),
-      .panel_rows = panels ? panels->size(0) : scratch->codes.size(0),
-      .panels = panels ? panels->data<float>() : nullptr,
+      .allowed = pointer<int32_t>(in.allowed),
+      .num_candidates = in.allowed ? in.allowed->size(0) : num_items,
+      .seen_indptr = pointer<int64_t>(in.seen_indptr),
+      .seen_indices = pointer<int32_t>(in.seen_indices),
+      .panel_rows = panels    ? panels->size(0)
+                    : scratch ? scratch->codes.size(0)
+                              : 0,
+      .panels = mutable_pointer<float>(panels),
       .codes = scratch ? reinterpret_cast<uint32_t*>(scratch->codes.data<int32_t>()) : nullptr,
       .order = scratch ? scratch->order.data<int32_t>() : nullptr,
       .bounds = scratch ? reinterpret_cast<topk_panel_bounds*>(scratch->bounds.data<double>()) : nullptr,
       .num_splits = keys.size(0),
       .keys = reinterpret_cast<uint64_t*>(keys.data<int64_t>()),
       .ids = ids.data<int32_t>(),
-      .scores = scores.data<float>()};
+      .scores = scores.data<float>(),
+      .num_items = num_items,
+      .num_seen = in.seen_indices ? in.seen_indices->size(0) : 0,
+      .found = reinterpret_cast<uint32_t*>(mutable_pointer<int32_t>(found)),
+      .stream = reinterpret_cast<void*>(stream)};
   const py::gil_scoped_release unlocked;
-  kernels().topk.search(args);
+  kernels->topk.search(args);
 }
 
 }  // namespace
@@ -144,10 +198,16 @@ void bind_topk(py::module_& m) {
   m.attr("topk_panel_multiple") = topk_panel_multiple;
   m.attr("topk_longest_coded") = topk_longest_coded;
   m.def("topk_has_codes", [] { return kernels().topk.codes; });
+  m.attr("topk_device_tile_users") = topk_device_tile_users;
+  m.attr("topk_found_words") = topk_found_words;
+  m.def("topk_checks", &topk_checks, py::arg("queries"));
+  m.def("check_topk_values", &check_topk_values, py::arg("queries"), py::arg("items"), py::arg("seen_indptr"),
+        py::arg("seen_indices"), py::arg("allowed"));
   m.def("topk", &topk, py::arg("queries"), py::arg("items"), py::arg("k"), py::kw_only(),
         py::arg("seen_indptr"), py::arg("seen_indices"), py::arg("allowed"), py::arg("panels"),
-        py::arg("codes"), py::arg("order"), py::arg("bounds"), py::arg("keys"), py::arg("ids"),
-        py::arg("scores"));
+        py::arg("codes") = py::none(), py::arg("order") = py::none(), py::arg("bounds") = py::none(),
+        py::arg("keys"), py::arg("ids"), py::arg("scores"), py::arg("found") = py::none(),
+        py::arg("stream") = 0);
 }
 
 }  // namespace pyrec

@@ -5,6 +5,8 @@ registers. For many users, where the processor multiplies bytes (AVX-512 VNNI), 
 the products of codes come with a proven bound of their error, and only candidates that the bound cannot exclude are
 scored. Lists and scores are the same bits either way, and do not depend on blocks or threads; instruction sets
 differ in the rounding of the scores alone.
+
+On a CUDA device the kernels look whether their input is sound, and a call waits for them once, to hear it.
 """
 
 from __future__ import annotations
@@ -13,7 +15,8 @@ import torch
 from torch import Tensor
 
 from pyrec import _core
-from pyrec.ops.arrays import capsule
+from pyrec.errors import DataError
+from pyrec.ops.arrays import capsule, stream_of
 
 _MOST_PACKED = 1 << 24  # values of the items that are packed at a time: 64 MiB; 16 MiB of codes
 _USERS_OF_A_TASK = 96
@@ -21,6 +24,7 @@ _CANDIDATES_WORTH_A_SPLIT = 1024
 _USERS_WORTH_CODES = 192  # fewer do not pay for coding the items
 _SHORTEST_WORTH_CODES = 16  # dim
 _CANDIDATES_WORTH_CODES = 64  # for each place in a list: longer lists take most of their candidates' scores
+_BLOCKS_OF_A_PROCESSOR = 8  # on a device: some wait while others run, so that all end at about the same time
 
 
 def topk(
@@ -57,7 +61,7 @@ def topk(
     return lists
 
 
-@torch.library.custom_op("pyrec::topk", mutates_args=(), device_types="cpu")
+@torch.library.custom_op("pyrec::topk", mutates_args=(), device_types=("cpu", "cuda"))
 def _topk(
     queries: Tensor,
     items: Tensor,
@@ -67,6 +71,9 @@ def _topk(
     allowed: Tensor | None,
 ) -> tuple[Tensor, Tensor]:
     ids, scores = _lists(queries, k)
+    if _core.topk_checks(capsule(queries)):
+        _search_on_device(queries, items, k, seen_indptr, seen_indices, allowed, ids, scores)
+        return ids, scores
     num_candidates = (items if allowed is None else allowed).shape[:1].numel()
     dim = items.shape[1:].numel()
     splits = _num_splits(len(ids), num_candidates)
@@ -93,7 +100,52 @@ def _topk(
 
 def _lists(queries: Tensor, k: int) -> tuple[Tensor, Tensor]:
     shape = (queries.shape[:1].numel(), min(max(k, 0), _core.topk_max_k))
-    return torch.empty(shape, dtype=torch.int32), torch.empty(shape, dtype=torch.float32)
+    return queries.new_empty(shape, dtype=torch.int32), queries.new_empty(shape, dtype=torch.float32)
+
+
+def _search_on_device(
+    queries: Tensor,
+    items: Tensor,
+    k: int,
+    seen_indptr: Tensor | None,
+    seen_indices: Tensor | None,
+    allowed: Tensor | None,
+    ids: Tensor,
+    scores: Tensor,
+) -> None:
+    num_candidates = (items if allowed is None else allowed).shape[:1].numel()
+    splits = _num_device_splits(len(ids), k, num_candidates, queries.device)
+    keys = ids.new_empty(splits, *ids.shape, dtype=torch.int64)
+    found = ids.new_empty(_core.topk_found_words)
+    _core.topk(
+        capsule(queries),
+        capsule(items),
+        k,
+        seen_indptr=capsule(seen_indptr),
+        seen_indices=capsule(seen_indices),
+        allowed=capsule(allowed),
+        panels=None,
+        keys=capsule(keys),
+        ids=capsule(ids),
+        scores=capsule(scores),
+        found=capsule(found),
+        stream=stream_of(queries.device),
+    )
+    if found[0].item():
+        arrays = (queries, items, seen_indptr, seen_indices, allowed)
+        _core.check_topk_values(*(None if array is None else capsule(array.cpu()) for array in arrays))
+        raise DataError("queries, items, seen or allowed items changed while topk read them")
+
+
+def _num_device_splits(num_queries: int, k: int, num_candidates: int, device: torch.device) -> int:
+    """Parts of the candidates to search side by side, so that there are blocks for every multiprocessor."""
+    if device.type != "cuda":
+        return 1
+    blocks = max(-(-num_queries // _core.topk_device_tile_users), 1)
+    processors = torch.cuda.get_device_properties(device).multi_processor_count
+    wanted = -(-processors * _BLOCKS_OF_A_PROCESSOR // blocks)
+    worth_a_split = max(_CANDIDATES_WORTH_A_SPLIT, 16 * k)
+    return max(min(wanted, num_candidates // worth_a_split, _core.topk_max_splits), 1)
 
 
 def _num_splits(num_queries: int, num_candidates: int) -> int:

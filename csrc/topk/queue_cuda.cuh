@@ -1,0 +1,139 @@
+#pragma once
+// A user's list, the k best keys so far in descending order, and the queue of keys that may belong there. A
+// warp merges them: every key moves to the place that the number of greater ones gives it. Keys are distinct,
+// so the order in which they entered the queue does not matter.
+#include "common/cuda_launch.cuh"
+#include "topk/topk.hpp"
+
+namespace pyrec::cuda {
+
+namespace {
+
+constexpr unsigned all_lanes = 0xFFFFFFFF;
+constexpr int warp = 32;
+
+// A score and an item as one number: the better of two entries is the larger number. The bits of a float are
+// in the order of their values once the negative ones are turned round, and smaller ids count for more.
+__device__ __forceinline__ uint64_t to_key(float score, int32_t id) {
+  const uint32_t bits = __float_as_uint(score + 0.0f);  // -0 becomes 0
+  const uint32_t ordered = bits >> 31 != 0 ? ~bits : bits | uint32_t{1} << 31;
+  return uint64_t{ordered} << 32 | ~static_cast<uint32_t>(id);
+}
+__device__ __forceinline__ float key_score(uint64_t key) {
+  const auto ordered = static_cast<uint32_t>(key >> 32);
+  return __uint_as_float(ordered >> 31 != 0 ? ordered ^ uint32_t{1} << 31 : ~ordered);
+}
+__device__ __forceinline__ int32_t key_id(uint64_t key) {
+  return static_cast<int32_t>(~static_cast<uint32_t>(key));
+}
+
+constexpr uint64_t nothing = uint64_t{0x007FFFFF} << 32;  // to_key(-inf, -1)
+constexpr uint64_t no_key = 0;                            // below every key
+
+__device__ __forceinline__ uint64_t* list_of(const topk_args& a, int64_t split, int64_t user) {
+  return a.keys + (split * a.num_queries + user) * a.k;
+}
+
+// keys: (count,) descending. How many are greater.
+__device__ __forceinline__ int count_greater(const uint64_t* keys, int count, uint64_t key) {
+  int low = 0;
+  int high = count;
+  while (low < high) {
+    const int middle = (low + high) / 2;
+    if (keys[middle] > key) {
+      low = middle + 1;
+    } else {
+      high = middle;
+    }
+  }
+  return low;
+}
+
+__device__ __forceinline__ bool is_seen(const topk_args& a, int64_t user, int32_t id) {
+  if (a.seen_indptr == nullptr) return false;
+  int64_t low = a.seen_indptr[user];
+  int64_t high = a.seen_indptr[user + 1];
+  while (low < high) {
+    const int64_t middle = low + (high - low) / 2;
+    const int32_t seen = a.seen_indices[middle];
+    if (seen == id) return true;
+    if (seen < id) {
+      low = middle + 1;
+    } else {
+      high = middle;
+    }
+  }
+  return false;
+}
+
+// Each key of the list to its new place, from the end on: places only grow, and those behind are read by
+// then.
+__device__ __forceinline__ void make_room(uint64_t* list, int k, const uint64_t* added, int num_added) {
+  const int lane = static_cast<int>(threadIdx.x) % warp;
+  constexpr int each = 4;
+  for (int start = (k - 1) / (each * warp) * (each * warp); start >= 0; start -= each * warp) {
+    uint64_t key[each];
+    int shift[each];
+#pragma unroll
+    for (int e = 0; e < each; ++e) {
+      const int from = start + e * warp + lane;
+      key[e] = from < k ? list[from] : no_key;
+    }
+#pragma unroll
+    for (int e = 0; e < each; ++e) shift[e] = count_greater(added, num_added, key[e]);
+    __syncwarp();
+#pragma unroll
+    for (int e = 0; e < each; ++e) {
+      const int from = start + e * warp + lane;
+      if (shift[e] > 0 && from + shift[e] < k) list[from + shift[e]] = key[e];
+    }
+    if (__shfl_sync(all_lanes, shift[0], 0) == 0) return;  // nor does any before it move
+  }
+}
+
+// queue: (count,) in any order; sorted, without what the user has seen and what is behind the list, it enters
+// the list.
+template <int Capacity>
+__device__ __forceinline__ void merge_queue(const topk_args& a, int64_t user, uint64_t* list, uint64_t* queue,
+                                            int count, uint64_t worst) {
+  constexpr int each = Capacity / warp;
+  const int lane = static_cast<int>(threadIdx.x) % warp;
+  const int k = static_cast<int>(a.k);
+  uint64_t key[each];
+  int num_added = 0;
+#pragma unroll
+  for (int e = 0; e < each; ++e) {
+    const int i = e * warp + lane;
+    key[e] = i < count ? queue[i] : no_key;
+    if (key[e] <= worst || is_seen(a, user, key_id(key[e]))) key[e] = no_key;
+    if (i < count) queue[i] = key[e];
+    num_added += __popc(__ballot_sync(all_lanes, key[e] != no_key));
+  }
+  __syncwarp();
+
+  int place[each] = {};
+  for (int i = 0; i < count; ++i) {
+    const uint64_t other = queue[i];
+#pragma unroll
+    for (int e = 0; e < each; ++e) place[e] += other > key[e] ? 1 : 0;
+  }
+  __syncwarp();
+#pragma unroll
+  for (int e = 0; e < each; ++e) {
+    if (key[e] == no_key) continue;
+    queue[place[e]] = key[e];
+    place[e] += count_greater(list, k, key[e]);
+  }
+  __syncwarp();
+
+  make_room(list, k, queue, num_added);
+#pragma unroll
+  for (int e = 0; e < each; ++e) {
+    if (key[e] != no_key && place[e] < k) list[place[e]] = key[e];
+  }
+  __syncwarp();
+}
+
+}  // namespace
+
+}  // namespace pyrec::cuda
