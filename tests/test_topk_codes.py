@@ -221,17 +221,17 @@ def ways(monkeypatch, num_queries, num_items, dim, k) -> bool:
 
 
 def test_many_users_go_by_codes(monkeypatch, threads):
-    threads(2)
-    assert ways(monkeypatch, 200, 2000, 32, 20)
-    assert not ways(monkeypatch, 190, 2000, 32, 20)  # few users
-    assert not ways(monkeypatch, 200, 2000, 15, 20)  # short vectors
-    assert not ways(monkeypatch, 200, 2000, 513, 20)  # long vectors
-    assert not ways(monkeypatch, 200, 2000, 32, 40)  # long lists
+    threads(1)
+    assert ways(monkeypatch, 96, 3000, 32, 20)
+    assert not ways(monkeypatch, 95, 3000, 32, 20)  # few users
+    assert not ways(monkeypatch, 200, 3000, 7, 20)  # short vectors
+    assert not ways(monkeypatch, 200, 3000, 513, 20)  # long vectors
+    assert not ways(monkeypatch, 200, 3000, 32, 40)  # long lists
     threads(5)
-    assert not ways(monkeypatch, 200, 10_000, 32, 20)  # more threads than blocks of users
+    assert not ways(monkeypatch, 200, 3000, 32, 20)  # more threads than blocks of users
+    threads(1)
     _core.use_isa("avx512")
-    threads(2)
-    assert not ways(monkeypatch, 200, 2000, 32, 20)
+    assert not ways(monkeypatch, 200, 3000, 32, 20)
 
 
 def search_by(rows: int, dim: int, keys: int = 1) -> None:

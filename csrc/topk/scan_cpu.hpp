@@ -12,10 +12,10 @@
 namespace pyrec::PYREC_ISA {
 
 constexpr int64_t scan_users = 96;       // of a task
-constexpr int64_t most_waiting = 16;     // candidates of a user that wait for their scores
+constexpr int64_t most_waiting = 8;      // candidates of a user that wait for their scores
 constexpr int64_t scan_bytes = 1 << 18;  // of codes that stay in the second-level cache while the users pass
 constexpr int64_t probe_panels = 16;     // after which it is known whether codes pay
-constexpr int64_t seeds_per_place = 16;  // candidates that are scored outright for each place in a list
+constexpr int64_t seeds_per_place = 8;   // candidates that are scored outright for each place in a list
 constexpr int64_t worth_codes = 16;      // codes pay where fewer than one candidate in so many is scored
 
 struct scan_task {
@@ -50,18 +50,16 @@ inline void encode_users(scan_task& t) {
   }
 }
 
-// The scores of `most_waiting` items, the sums of `multiply`: fused by name, or GCC would sum products.
+// The scores of `most_waiting` items side by side, each the sum of `multiply`; fused by name, for GCC would
+// make vectors of the products and add them one by one.
 PYREC_INLINE void score_waiting(const topk_args& a, const float* query, const int32_t* id, float* score) {
-  constexpr int together = 8;
-  for (int first = 0; first < most_waiting; first += together) {
-    const float* item[together];
-    float sum[together] = {};
-    for (int r = 0; r < together; ++r) item[r] = a.items + id[first + r] * a.dim;
-    for (int64_t j = 0; j < a.dim; ++j) {
-      for (int r = 0; r < together; ++r) sum[r] = __builtin_fmaf(query[j], item[r][j], sum[r]);
-    }
-    for (int r = 0; r < together; ++r) score[first + r] = sum[r];
+  const float* item[most_waiting];
+  float sum[most_waiting] = {};
+  for (int r = 0; r < most_waiting; ++r) item[r] = a.items + id[r] * a.dim;
+  for (int64_t j = 0; j < a.dim; ++j) {
+    for (int r = 0; r < most_waiting; ++r) sum[r] = __builtin_fmaf(query[j], item[r][j], sum[r]);
   }
+  for (int r = 0; r < most_waiting; ++r) score[r] = sum[r];
 }
 
 // Offers the waiting candidates to the user's list.
@@ -206,24 +204,32 @@ inline void score_panels(scan_task& t, int64_t first, int64_t last) {
   }
 }
 
-// Scores the first candidates, scans the others while that pays, and scores the rest.
+inline void settle_all(scan_task& t) {
+  for (int64_t u = 0; u < t.num_users; ++u) settle(t, u);
+}
+
+// Scores the first candidates and scans the others. Where a scan does not pay, as many again are scored as
+// came before, which makes the lists better, or at the worst (all are ties) costs a few scans in vain.
 inline void search_task(scan_task& t) {
   const int64_t num_panels = (t.num_rows + panel_width - 1) / panel_width;
-  const int64_t panel_bytes = words_of(t.a.dim) * 4 * panel_width;
-  const int64_t most = scan_bytes / panel_bytes;
-  const int64_t seeds = (seeds_per_place * t.a.k + panel_width - 1) / panel_width;
-  int64_t first = seeds < num_panels ? seeds : num_panels;
+  const int64_t most = scan_bytes / (words_of(t.a.dim) * 4 * panel_width);
+  const auto end = [&](int64_t panel) { return panel < num_panels ? panel : num_panels; };
+  int64_t first = end((seeds_per_place * t.a.k + panel_width - 1) / panel_width);
   score_panels(t, 0, first);
   for (int64_t step = probe_panels; first < num_panels; step = 2 * step < most ? 2 * step : most) {
-    const int64_t last = first + step < num_panels ? first + step : num_panels;
+    int64_t last = end(first + step);
     t.computed = 0;
     scan_panels(t, first, last);
-    const int64_t start = first;
+    if (t.computed * worth_codes > (last - first) * panel_width * t.num_users) {
+      settle_all(t);
+      first = last;
+      last = end(2 * first);
+      score_panels(t, first, last);
+      step = probe_panels / 2;
+    }
     first = last;
-    if (t.computed * worth_codes > (last - start) * panel_width * t.num_users) break;
   }
-  for (int64_t u = 0; u < t.num_users; ++u) settle(t, u);
-  score_panels(t, first, num_panels);
+  settle_all(t);
 }
 
 inline void scan_segment(const topk_args& a, int64_t segment) {

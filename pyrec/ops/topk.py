@@ -21,9 +21,9 @@ from pyrec.ops.arrays import capsule, stream_of
 _MOST_PACKED = 1 << 24  # values of the items that are packed at a time: 64 MiB; 16 MiB of codes
 _USERS_OF_A_TASK = 96
 _CANDIDATES_WORTH_A_SPLIT = 1024
-_USERS_WORTH_CODES = 192  # fewer do not pay for coding the items
-_SHORTEST_WORTH_CODES = 16  # dim
-_CANDIDATES_WORTH_CODES = 64  # for each place in a list: longer lists take most of their candidates' scores
+_USERS_WORTH_CODES = 96  # fewer do not pay for coding the items
+_SHORTEST_WORTH_CODES = 8  # dim
+_CANDIDATES_WORTH_CODES = 128  # for each place in a list: longer lists take most of their candidates' scores
 _BLOCKS_OF_A_PROCESSOR = 8  # on a device: some wait while others run, so that all end at about the same time
 
 
