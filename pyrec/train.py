@@ -152,7 +152,8 @@ class Trainer:
     def _counts(self, batch: Batch) -> Tensor:
         """How often each of the batch's rows is penalised, (num_rows,)."""
         penalised = batch.position[: 2 * batch.size] if self.full_softmax else batch.position
-        return torch.bincount(penalised, minlength=len(batch.rows)).to(self.network.embedding.dtype)
+        ones = torch.ones(len(penalised), dtype=self.network.embedding.dtype, device=penalised.device)
+        return ones.new_zeros(len(batch.rows)).scatter_add_(0, penalised, ones)
 
     def _bpr(self, batch: Batch, vectors: Tensor) -> Tensor:
         users, positives, negatives = batch.positions()

@@ -2,6 +2,7 @@
 
 import hashlib
 from dataclasses import replace
+from functools import partial
 
 import pytest
 import torch
@@ -98,6 +99,30 @@ def test_a_step_equals_plain_torch(kind, ours):
         limit = 1e-5 * float(theirs.grad.abs().max())
         assert limit > 0, name
         torch.testing.assert_close(mine.grad.double(), theirs.grad, rtol=0, atol=limit, msg=name)
+
+
+@pytest.mark.parametrize("kind", list(REFERENCES))
+def test_steps_equal_plain_torch_on_each_device(device, kind):
+    """Losses and parameters of some steps, to rounding, against autograd and torch.optim.Adam in float64."""
+    graph = random_graph(60, 50, 0.15)
+    trainer = Trainer(make_network(graph, kind).to(device.torch), device.put(graph), SETTINGS)
+    wide = make_network(graph, kind).double()
+    optimizer = torch.optim.Adam(wide.parameters(), lr=SETTINGS.learning_rate)
+    adjacency = normalised_adjacency(graph, torch.float64)
+    for first in range(0, 5 * 64, 64):
+        batch = trainer.batch(0, first, 64)
+        triples = tuple(ids.flatten().long().cpu() for ids in batch.triples)
+        combine = partial(REFERENCES[kind], wide.combine)
+        expected = reference_train.loss(
+            wide.embedding, adjacency, N_LAYERS, combine, triples, graph.num_users, REG
+        )
+        optimizer.zero_grad()
+        expected.backward()
+        optimizer.step()
+        assert trainer.step(batch).item() == pytest.approx(expected.item(), rel=1e-4)
+    trainer.graph.check()
+    for mine, theirs in zip(trainer.network.parameters(), wide.parameters(), strict=True):
+        torch.testing.assert_close(mine.cpu().double(), theirs, rtol=1e-3, atol=1e-3)
 
 
 @pytest.mark.parametrize("n_layers", [0, 1, 3])

@@ -5,6 +5,7 @@
 //
 // Long rows: the pieces come first in the same launch, each with its sum into `partial`; a second kernel adds
 // a row's pieces in their order. No order of sums depends on which block runs when.
+#include "common/cuda_block.cuh"
 #include "common/cuda_vector.cuh"
 #include "propagate/propagate.hpp"
 
@@ -12,8 +13,6 @@ namespace pyrec::cuda {
 
 namespace {
 
-constexpr unsigned all_lanes = 0xFFFFFFFF;
-constexpr int warp = 32;
 constexpr int threads = 256;
 constexpr int in_flight = 8;
 
@@ -28,7 +27,7 @@ struct task {
   int64_t begin = 0;
   int32_t count = 0;
   int32_t node = -1;  // -1 for nothing
-  int64_t out_row = 0;
+  int64_t out_row = -1;  // -1 for none
   int64_t piece = -1;  // -1 for a whole row
 };
 
@@ -53,7 +52,8 @@ __device__ task row_task(const Args& a, int64_t i) {
   if (a.rows != nullptr) {
     if (i >= a.num_rows) return {};
     node = a.rows[i];
-    if (node < 0 || node >= a.schedule.num_nodes) return {};  // row_slots has reported it
+    // Padding, -1, behind the rows of a batch gives zeros; so does what row_slots has reported.
+    if (node < 0 || node >= a.schedule.num_nodes) return {0, 0, -1, i, -1};
   } else {
     if (a.schedule.num_long + i >= a.schedule.num_nodes) return {};
     node = a.schedule.order[a.schedule.num_long + i];
@@ -196,8 +196,10 @@ __global__ void __launch_bounds__(threads, 2) propagate_rows(const propagate_arg
     const int64_t column = first + static_cast<int>(threadIdx.x) % Lanes * V;
     T acc[V] = {};
     if (a.x != nullptr) sum_edges<Lanes>(a, t, column, acc);
-    if (t.node < 0 || column >= a.dim) continue;
-    if (t.piece >= 0) {
+    if (column >= a.dim) continue;
+    if (t.node < 0) {
+      if (t.out_row >= 0 && a.out != nullptr) store(a.out + t.out_row * a.dim + column, acc);
+    } else if (t.piece >= 0) {
       store(a.partial + t.piece * a.dim + column, acc);
     } else {
       finish_row(a, t.node, t.out_row, column, acc);
@@ -224,10 +226,6 @@ __global__ void __launch_bounds__(threads, 2) propagate_long_rows(const propagat
     }
     finish_row(a, node, out_row, column, acc);
   }
-}
-
-unsigned blocks_for(int64_t count, int64_t per_block) {
-  return static_cast<unsigned>((count + per_block - 1) / per_block);
 }
 
 template <int Lanes, int V, class T, class X, class Out>
@@ -267,6 +265,7 @@ __global__ void scatter_rows(const row_slots_args a) {
   const int64_t i = int64_t{blockIdx.x} * threads + threadIdx.x;
   if (i >= a.num_rows) return;
   const int64_t node = a.rows[i];
+  if (node == -1) return;  // padding
   if (node < 0 || node >= a.num_nodes) {
     *a.bad_rows = true;
   } else {

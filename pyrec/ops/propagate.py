@@ -173,7 +173,12 @@ def _fail_unless(finite: bool, x: Tensor) -> None:
 
 
 def _per_row(factor: Tensor | None, rows: Tensor, values: Tensor) -> Tensor:
-    return values if factor is None else values * factor.index_select(0, rows)[:, None]
+    return values if factor is None else values * _take(factor, rows)[:, None]
+
+
+def _take(x: Tensor, rows: Tensor) -> Tensor:
+    """x[rows]. On a device -1 stands behind a batch's distinct nodes: any finite row will do, as no sample has it."""
+    return x.index_select(0, rows.clamp_min(0))
 
 
 # Forward ------------------------------------------------------------------------------------------------
@@ -202,7 +207,7 @@ def _all_rows(g: Graph, f: Factors, x: Tensor, n_layers: int) -> list[Tensor]:
 
 def _some_rows(g: Graph, f: Factors, x: Tensor, n_layers: int, rows: Tensor, precision: str) -> list[Tensor]:
     slot = _row_slots(g, rows)
-    return [x.index_select(0, rows), *_stored_layers(g, f, x, n_layers, rows, precision, slot)]
+    return [_take(x, rows), *_stored_layers(g, f, x, n_layers, rows, precision, slot)]
 
 
 def _stored_layers(
@@ -243,7 +248,7 @@ def _unscaled(root: Tensor | None, rows: Tensor | None, z: Tensor, dtype: torch.
     if rows is None:
         values = z.to(dtype, copy=True)
         return values if root is None else values.mul_(root[:, None])
-    return _per_row(root, rows, z.index_select(0, rows).to(dtype))
+    return _per_row(root, rows, _take(z, rows).to(dtype))
 
 
 def _buffers(g: Graph, like: Tensor, needed: int, precision: str) -> AbstractContextManager[list[Tensor]]:
