@@ -108,12 +108,10 @@ def ranking_metrics(
     out: Any,
 ) -> None: ...
 def item_counts(ids: Any, cutoffs: Any, counts: Any) -> None: ...
-def combine_slots(num_rows: int, num_layers: int) -> int: ...
-def combine_attention_scratch(
-    num_rows: int, num_layers: int, dim: int, hidden: int, backward: bool
-) -> int: ...
-def combine_self_attention_scratch(num_rows: int, num_layers: int, dim: int, backward: bool) -> int: ...
-def combine_weighted(layers: Sequence[Any], alpha: Any, out: Any) -> None: ...
+def combine_slots(layer: Any, num_layers: int) -> int: ...
+def combine_attention_scratch(layer: Any, num_layers: int, hidden: int, backward: bool) -> int: ...
+def combine_self_attention_scratch(layer: Any, num_layers: int, backward: bool) -> int: ...
+def combine_weighted(layers: Sequence[Any], alpha: Any, out: Any, stream: int = ...) -> None: ...
 def combine_weighted_grad(
     layers: Sequence[Any],
     alpha: Any,
@@ -121,6 +119,7 @@ def combine_weighted_grad(
     grad_layers: Sequence[Any] | None,
     grad_alpha: Any,
     partial: Any,
+    stream: int = ...,
 ) -> None: ...
 def combine_attention(
     layers: Sequence[Any],
@@ -131,6 +130,7 @@ def combine_attention(
     out: Any,
     alpha: Any,
     scratch: Any,
+    stream: int = ...,
 ) -> None: ...
 def combine_attention_grad(
     layers: Sequence[Any],
@@ -146,6 +146,7 @@ def combine_attention_grad(
     grad_bias: Any,
     grad_vector: Any,
     scratch: Any,
+    stream: int = ...,
 ) -> None: ...
 def combine_self_attention(
     layers: Sequence[Any],
@@ -157,6 +158,7 @@ def combine_self_attention(
     out: Any,
     alpha: Any,
     scratch: Any,
+    stream: int = ...,
 ) -> None: ...
 def combine_self_attention_grad(
     layers: Sequence[Any],
@@ -172,5 +174,6 @@ def combine_self_attention_grad(
     grad_key: Any,
     grad_value: Any,
     scratch: Any,
+    stream: int = ...,
 ) -> None: ...
 def bpr(vectors: Any, users: Any, positives: Any, negatives: Any, loss: Any, grad: Any) -> None: ...

@@ -1,4 +1,5 @@
 #pragma once
+#include <cstdint>
 #include <string>
 
 namespace pyrec {
@@ -11,6 +12,9 @@ struct device {
   bool on_cpu() const { return ordinal == cpu; }
   bool operator==(const device&) const = default;
 };
+
+// The caller's stream of a device, passed through Python as a number.
+inline void* stream_of(int64_t stream) { return reinterpret_cast<void*>(stream); }
 
 inline std::string device_text(const device& where) {
   return where.on_cpu() ? "cpu" : std::string("cuda:").append(std::to_string(where.ordinal));

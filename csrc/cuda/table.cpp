@@ -2,6 +2,7 @@
 
 namespace pyrec::cuda {
 
+combine_kernels combine();
 propagate_kernels propagate();
 
 // A room without CUDA kernels has an empty entry; its binding takes arrays on the CPU alone.
@@ -9,7 +10,7 @@ const kernel_table& table() {
   static const kernel_table kernels{
       .isa = "cuda",
       .propagate = propagate(),
-      .combine = {},
+      .combine = combine(),
       .bpr = {},
       .topk = {},
       .metrics = {},

@@ -9,8 +9,6 @@ namespace pyrec {
 
 namespace {
 
-void* stream_of(int64_t stream) { return reinterpret_cast<void*>(stream); }
-
 void checked_row_slots(const row_slots_args& a) {
   std::fill_n(a.slot, a.num_nodes, -1);
   for (int64_t i = 0; i < a.num_rows; ++i) {
