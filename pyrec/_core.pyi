@@ -141,12 +141,10 @@ def item_counts(
 ) -> None: ...
 def check_ranking(ids: Any, test_indptr: Any, test_indices: Any) -> None: ...
 def check_ids(ids: Any, num_items: int) -> None: ...
-def combine_slots(num_rows: int, num_layers: int) -> int: ...
-def combine_attention_scratch(
-    num_rows: int, num_layers: int, dim: int, hidden: int, backward: bool
-) -> int: ...
-def combine_self_attention_scratch(num_rows: int, num_layers: int, dim: int, backward: bool) -> int: ...
-def combine_weighted(layers: Sequence[Any], alpha: Any, out: Any) -> None: ...
+def combine_slots(layer: Any, num_layers: int) -> int: ...
+def combine_attention_scratch(layer: Any, num_layers: int, hidden: int, backward: bool) -> int: ...
+def combine_self_attention_scratch(layer: Any, num_layers: int, backward: bool) -> int: ...
+def combine_weighted(layers: Sequence[Any], alpha: Any, out: Any, stream: int = ...) -> None: ...
 def combine_weighted_grad(
     layers: Sequence[Any],
     alpha: Any,
@@ -154,6 +152,7 @@ def combine_weighted_grad(
     grad_layers: Sequence[Any] | None,
     grad_alpha: Any,
     partial: Any,
+    stream: int = ...,
 ) -> None: ...
 def combine_attention(
     layers: Sequence[Any],
@@ -164,6 +163,7 @@ def combine_attention(
     out: Any,
     alpha: Any,
     scratch: Any,
+    stream: int = ...,
 ) -> None: ...
 def combine_attention_grad(
     layers: Sequence[Any],
@@ -179,6 +179,7 @@ def combine_attention_grad(
     grad_bias: Any,
     grad_vector: Any,
     scratch: Any,
+    stream: int = ...,
 ) -> None: ...
 def combine_self_attention(
     layers: Sequence[Any],
@@ -190,6 +191,7 @@ def combine_self_attention(
     out: Any,
     alpha: Any,
     scratch: Any,
+    stream: int = ...,
 ) -> None: ...
 def combine_self_attention_grad(
     layers: Sequence[Any],
@@ -205,6 +207,7 @@ def combine_self_attention_grad(
     grad_key: Any,
     grad_value: Any,
     scratch: Any,
+    stream: int = ...,
 ) -> None: ...
 def bpr_scratch(vectors: Any, users: Any, positives: Any, negatives: Any) -> int: ...
 def bpr(

@@ -17,15 +17,18 @@ DTYPES = [torch.float32, torch.float64]
 # Problems: layers, parameters, and both sides as functions of (layers, *parameters). ------------------------
 
 
-def make_layers(num_rows, num_layers, dim, dtype, seed=0):
+CPU = torch.device("cpu")
+
+
+def make_layers(num_rows, num_layers, dim, dtype, where=CPU):
     """Rows that lie apart: slices of one (num_rows, L, dim + 3) tensor."""
-    generator = torch.Generator().manual_seed(seed)
-    x = torch.randn(num_rows, num_layers, dim + 3, dtype=torch.float64, generator=generator).to(dtype)
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(num_rows, num_layers, dim + 3, dtype=torch.float64, generator=generator).to(where, dtype)
     return [layer[:, 1 : dim + 1] for layer in x.unbind(1)]
 
 
-def make_parameters(kind, num_layers, dim, dtype, hidden=11, seed=1):
-    generator = torch.Generator().manual_seed(seed)
+def make_parameters(kind, num_layers, dim, dtype, where=CPU, hidden=11):
+    generator = torch.Generator().manual_seed(1)
     shapes = {
         "weighted": [(num_layers,)],
         "attention": [(hidden, dim), (hidden,), (hidden,)],
@@ -33,17 +36,17 @@ def make_parameters(kind, num_layers, dim, dtype, hidden=11, seed=1):
     }
     scale = 1 / math.sqrt(dim)
     return [
-        (scale * torch.randn(shape, dtype=torch.float64, generator=generator)).to(dtype)
+        (scale * torch.randn(shape, dtype=torch.float64, generator=generator)).to(where, dtype)
         for shape in shapes[kind]
     ]
 
 
-def make_mask(num_rows, num_layers, seed=2):
+def make_mask(num_rows, num_layers, where=CPU):
     """Half the rows left out, the first node without any, the last with all."""
-    mask = torch.rand(num_rows, num_layers, generator=torch.Generator().manual_seed(seed)) < 0.5
+    mask = torch.rand(num_rows, num_layers, generator=torch.Generator().manual_seed(2)) < 0.5
     mask[0] = False
     mask[-1] = True
-    return mask
+    return mask.to(where)
 
 
 def heads_for(dim):
@@ -75,62 +78,96 @@ def with_gradients(run, kind, layers, parameters, mask, weights):
     return [*results, *torch.autograd.grad(total, inputs)]
 
 
-def compare(kind, num_rows, num_layers, dim, dtype, mask=None, hidden=11):
+def compare(device, kind, num_rows, num_layers, dim, dtype, masked=False, hidden=11, apart=True):
+    """Results and gradients against the reference in float64."""
     layers = make_layers(num_rows, num_layers, dim, dtype)
-    parameters = make_parameters(kind, num_layers, dim, dtype, hidden)
+    parameters = make_parameters(kind, num_layers, dim, dtype, hidden=hidden)
+    mask = make_mask(num_rows, num_layers) if masked else None
     generator = torch.Generator().manual_seed(3)
     weights = [
         torch.randn(num_rows, columns, dtype=torch.float64, generator=generator).to(dtype)
         for columns in (dim, num_layers)
     ]
-    mine = with_gradients(ours, kind, layers, parameters, mask, weights)
     wide = [[tensor.double() for tensor in tensors] for tensors in (layers, parameters)]
     exact = with_gradients(theirs, kind, *wide, mask, weights)
+    layers = make_layers(num_rows, num_layers, dim, dtype, device.torch)
+    if not apart:
+        layers = [layer.contiguous() for layer in layers]
+    there = [tensor.to(device.torch) for tensor in (*parameters, *weights)]
+    mask = None if mask is None else mask.to(device.torch)
+    mine = with_gradients(ours, kind, layers, there[: len(parameters)], mask, there[len(parameters) :])
     for a, b in zip(mine, exact, strict=True):
         scale = max(1.0, float(b.detach().abs().max())) if b.numel() else 1.0
         atol = 40 * torch.finfo(dtype).eps * scale
-        torch.testing.assert_close(a.double(), b, rtol=0, atol=atol)
+        torch.testing.assert_close(a.double().cpu(), b, rtol=0, atol=atol)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("num_layers", LAYERS)
 @pytest.mark.parametrize("dim", DIMS)
 @pytest.mark.parametrize("kind", ["weighted", "attention", "self-attention"])
-def test_every_width(isa, kind, dim, num_layers, dtype):
-    compare(kind, 37 if num_layers < 64 else 17, num_layers, dim, dtype)
+def test_every_width(kernels, kind, dim, num_layers, dtype):
+    compare(kernels, kind, 37 if num_layers < 64 else 17, num_layers, dim, dtype)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("num_layers", [1, 3, 5, 64])
 @pytest.mark.parametrize("dim", [7, 32])
 @pytest.mark.parametrize("kind", ["attention", "self-attention"])
-def test_masks(isa, kind, dim, num_layers, dtype):
-    compare(kind, 41, num_layers, dim, dtype, mask=make_mask(41, num_layers))
+def test_masks(kernels, kind, dim, num_layers, dtype):
+    compare(kernels, kind, 41, num_layers, dim, dtype, masked=True)
 
 
 @pytest.mark.parametrize("hidden", [1, 2, 15, 16, 33, 64, 512])
-def test_every_hidden_width(isa, hidden):
-    compare("attention", 35, 4, 24, torch.float32, hidden=hidden)
+def test_every_hidden_width(kernels, hidden):
+    compare(kernels, "attention", 35, 4, 24, torch.float32, hidden=hidden)
 
 
 @pytest.mark.parametrize("kind", ["weighted", "attention", "self-attention"])
 @pytest.mark.parametrize("dim", [128, 510, 512])
-def test_wide_rows(kind, dim):
-    compare(kind, 20, 2, dim, torch.float64)
+def test_wide_rows(device, kind, dim):
+    compare(device, kind, 20, 2, dim, torch.float64)
 
 
 @pytest.mark.parametrize("kind", ["weighted", "attention", "self-attention"])
 @pytest.mark.parametrize("num_rows", [0, 1, 15, 16, 17, 1100])
-def test_every_number_of_rows(isa, kind, num_rows):
-    compare(kind, num_rows, 4, 20, torch.float64)
+def test_every_number_of_rows(kernels, kind, num_rows):
+    compare(kernels, kind, num_rows, 4, 20, torch.float64)
+
+
+@pytest.mark.parametrize("masked", [False, True])
+@pytest.mark.parametrize("num_layers", [1, 3, 4, 5])
+@pytest.mark.parametrize(("dim", "hidden"), [(16, 16), (64, 64), (65, 64), (64, 1), (64, 100), (128, 100)])
+@pytest.mark.parametrize("kind", ["weighted", "attention", "self-attention"])
+def test_rows_side_by_side(device, kind, dim, hidden, num_layers, masked):
+    """A device reads them 16 bytes at a time; one tile, parts of one, and several."""
+    masked = masked and kind != "weighted"
+    compare(device, kind, 75, num_layers, dim, torch.float32, masked, hidden, apart=False)
+
+
+@pytest.mark.parametrize(("dtype", "num_rows"), [(torch.float32, 600), (torch.float64, 300)])
+@pytest.mark.parametrize("kind", ["attention", "self-attention"])
+def test_more_tiles_than_slots(device, kind, dtype, num_rows):
+    """A device sums several tiles into a slot."""
+    compare(device, kind, num_rows, 64, 9, dtype, masked=True)
+
+
+@pytest.mark.parametrize("kind", ["weighted", "attention", "self-attention"])
+def test_same_bits_from_run_to_run(device, kind):
+    layers = make_layers(300, 3, 20, torch.float32, device.torch)
+    parameters = make_parameters(kind, 3, 20, torch.float32, device.torch)
+    weights = [torch.randn(300, columns, device=device.torch) for columns in (20, 3)]
+    first, *others = (with_gradients(ours, kind, layers, parameters, None, weights) for _ in range(3))
+    for other in others:
+        assert all(torch.equal(a, b) for a, b in zip(first, other, strict=True))
 
 
 @pytest.mark.parametrize("kind", ["attention", "self-attention"])
-def test_a_node_without_rows_is_zero_and_has_no_gradient(isa, kind):
-    layers = [layer.requires_grad_() for layer in make_layers(20, 3, 8, torch.float32)]
-    mask = torch.ones(20, 3, dtype=torch.bool)
+def test_a_node_without_rows_is_zero_and_has_no_gradient(kernels, kind):
+    layers = [layer.requires_grad_() for layer in make_layers(20, 3, 8, torch.float32, kernels.torch)]
+    mask = torch.ones(20, 3, dtype=torch.bool, device=kernels.torch)
     mask[5] = False
-    out, alpha = ours(kind, layers, make_parameters(kind, 3, 8, torch.float32), mask)
+    out, alpha = ours(kind, layers, make_parameters(kind, 3, 8, torch.float32, kernels.torch), mask)
     assert not out[5].any()
     assert not alpha[5].any()
     for grad in torch.autograd.grad((out * out.detach().cos()).sum(), layers):
@@ -139,10 +176,10 @@ def test_a_node_without_rows_is_zero_and_has_no_gradient(isa, kind):
 
 
 @pytest.mark.parametrize("kind", ["attention", "self-attention"])
-def test_masked_rows_do_not_matter(kind):
-    layers = make_layers(20, 4, 8, torch.float64)
-    parameters = make_parameters(kind, 4, 8, torch.float64)
-    mask = torch.ones(20, 4, dtype=torch.bool)
+def test_masked_rows_do_not_matter(device, kind):
+    layers = make_layers(20, 4, 8, torch.float64, device.torch)
+    parameters = make_parameters(kind, 4, 8, torch.float64, device.torch)
+    mask = torch.ones(20, 4, dtype=torch.bool, device=device.torch)
     mask[:, 2] = False
     out, alpha = ours(kind, layers, parameters, mask)
     without, alpha_without = ours(kind, [layers[0], layers[1], layers[3]], parameters)
@@ -151,9 +188,9 @@ def test_masked_rows_do_not_matter(kind):
 
 
 @pytest.mark.parametrize("kind", ["weighted", "attention", "self-attention"])
-def test_rows_that_lie_apart_give_the_same_bits(kind):
-    layers = make_layers(50, 4, 24, torch.float32)
-    parameters = make_parameters(kind, 4, 24, torch.float32)
+def test_rows_that_lie_apart_give_the_same_bits(device, kind):
+    layers = make_layers(50, 4, 24, torch.float32, device.torch)
+    parameters = make_parameters(kind, 4, 24, torch.float32, device.torch)
     packed = [layer.contiguous() for layer in layers]
     unbound = torch.stack(packed, dim=1).unbind(1)
     first = ours(kind, packed, parameters)
@@ -186,44 +223,46 @@ def kernel_tanh(y):
 
     One node with rows 4 and 0, W = y / 4 and uniform alpha: dv = ds tanh(4 W), ds = 1 exactly.
     """
-    layers = [torch.tensor([[4.0]], dtype=y.dtype), torch.tensor([[0.0]], dtype=y.dtype)]
+    layers = [y.new_full((1, 1), 4.0), y.new_zeros(1, 1)]
     vector = torch.zeros_like(y, requires_grad=True)
     out = combine_attention(layers, y[:, None] / 4, torch.zeros_like(y), vector)
     return torch.autograd.grad(out.sum(), vector)[0]
 
 
 @pytest.mark.parametrize(("dtype", "ulps"), [(torch.float32, 4), (torch.float64, 5)])
-def test_tanh_is_accurate_to_a_few_ulps(isa, dtype, ulps):
+def test_tanh_is_accurate_to_a_few_ulps(kernels, dtype, ulps):
     steps = torch.linspace(-1, 1, 511, dtype=torch.float64)
     for points in (steps, 0.1 * steps, 5 * steps, 25 * steps, steps**3 * 1e-3, 1e-20 * steps, 1e4 * steps):
         y = points.to(dtype)
         exact = [math.tanh(value) for value in y.double().tolist()]
-        error = (kernel_tanh(y).double() - torch.tensor(exact, dtype=torch.float64)).abs()
+        error = (
+            kernel_tanh(y.to(kernels.torch)).cpu().double() - torch.tensor(exact, dtype=torch.float64)
+        ).abs()
         allowed = ulps * torch.finfo(dtype).eps * torch.tensor(exact, dtype=torch.float64).abs()
         assert bool((error <= allowed).all()), float((error / allowed).max())
 
 
-def test_tanh_of_overflow_is_one(isa):
-    assert kernel_tanh(torch.tensor([3e38, -3e38])).tolist() == [1.0, -1.0]
+def test_tanh_of_overflow_is_one(kernels):
+    assert kernel_tanh(torch.tensor([3e38, -3e38], device=kernels.torch)).tolist() == [1.0, -1.0]
 
 
 @pytest.mark.parametrize("kind", ["weighted", "attention", "self-attention"])
-def test_nan_stays_in_its_row_and_is_not_hidden(isa, kind):
-    layers = make_layers(40, 3, 8, torch.float32)
+def test_nan_stays_in_its_row_and_is_not_hidden(kernels, kind):
+    layers = make_layers(40, 3, 8, torch.float32, kernels.torch)
     layers[1][20, 3] = math.nan
-    out = ours(kind, layers, make_parameters(kind, 3, 8, torch.float32))[0]
+    out = ours(kind, layers, make_parameters(kind, 3, 8, torch.float32, kernels.torch))[0].cpu()
     assert out[20].isnan().any()
     assert out[torch.arange(40) != 20].isfinite().all()
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-def test_softmax_of_far_apart_scores(isa, dtype):
+def test_softmax_of_far_apart_scores(kernels, dtype):
     """One hidden unit, saturated: the scores are v and 0, so alpha is the logistic function of v."""
-    layers = [torch.full((1, 1), 1e4, dtype=dtype), torch.zeros(1, 1, dtype=dtype)]
-    one, zero = torch.ones(1, 1, dtype=dtype), torch.zeros(1, dtype=dtype)
+    one, zero = (torch.full((1, 1), value, dtype=dtype, device=kernels.torch) for value in (1.0, 0.0))
+    layers = [1e4 * one, zero]
     for v in (-1e4, -700.0, -80.0, -20.5, -1.25, 0.0, 0.3, 3.0, 87.0, 1e4):
-        vector = torch.tensor([v], dtype=dtype)
-        _, alpha = combine_attention(layers, one, zero, vector, return_alpha=True)
+        vector = torch.tensor([v], dtype=dtype, device=kernels.torch)
+        _, alpha = combine_attention(layers, one, zero[0], vector, return_alpha=True)
         expected = torch.sigmoid(torch.stack([vector, -vector], dim=1))
         torch.testing.assert_close(alpha, expected, rtol=10 * torch.finfo(dtype).eps, atol=1e-37)
 
@@ -231,24 +270,24 @@ def test_softmax_of_far_apart_scores(isa, dtype):
 # Torch's own checks -----------------------------------------------------------------------------------------
 
 
-def grad_inputs(kind, num_layers=3, dim=4, num_rows=5, start=False):
+def grad_inputs(kind, where, start):
     """Inputs for gradcheck; with ``start`` the parameters that give uniform weights."""
-    layers = [layer.contiguous() for layer in make_layers(num_rows, num_layers, dim, torch.float64)]
-    parameters = make_parameters(kind, num_layers, dim, torch.float64, hidden=3)
+    layers = [layer.contiguous() for layer in make_layers(5, 3, 4, torch.float64, where)]
+    parameters = make_parameters(kind, 3, 4, torch.float64, where, hidden=3)
     if start and kind == "attention":
         parameters[2].zero_()
     if start and kind == "self-attention":
         parameters[0].zero_()
-        parameters[2].copy_(torch.eye(dim))
+        parameters[2].copy_(torch.eye(4))
     return [tensor.requires_grad_() for tensor in (*layers, *parameters)]
 
 
 @pytest.mark.parametrize("masked", [False, True])
 @pytest.mark.parametrize("start", [False, True])
 @pytest.mark.parametrize("kind", ["weighted", "attention", "self-attention"])
-def test_gradcheck(kind, start, masked):
-    inputs = grad_inputs(kind, start=start)
-    mask = make_mask(5, 3) if masked else None
+def test_gradcheck(device, kind, start, masked):
+    inputs = grad_inputs(kind, device.torch, start)
+    mask = make_mask(5, 3, device.torch) if masked else None
     assert torch.autograd.gradcheck(lambda *args: ours(kind, list(args[:3]), args[3:], mask), inputs)
 
 
@@ -279,9 +318,10 @@ def test_opcheck(dtype, masked):
 
 
 @pytest.mark.parametrize("kind", ["weighted", "attention", "self-attention"])
-def test_only_needed_gradients(kind):
-    layers, parameters = make_layers(20, 3, 8, torch.float64), make_parameters(kind, 3, 8, torch.float64)
-    weights = [torch.randn(20, 8, dtype=torch.float64), torch.randn(20, 3, dtype=torch.float64)]
+def test_only_needed_gradients(device, kind):
+    layers = make_layers(20, 3, 8, torch.float64, device.torch)
+    parameters = make_parameters(kind, 3, 8, torch.float64, device.torch)
+    weights = [torch.randn(20, columns, dtype=torch.float64, device=device.torch) for columns in (8, 3)]
     count = len(ours(kind, layers, parameters))
     everything = with_gradients(ours, kind, layers, parameters, None, weights)[count:]
     for chosen in ([0, 1, 2], list(range(3, 3 + len(parameters))), [1]):
@@ -296,8 +336,9 @@ def test_only_needed_gradients(kind):
 
 
 @pytest.mark.parametrize("kind", ["attention", "self-attention"])
-def test_gradient_through_alpha_alone(kind):
-    layers, parameters = make_layers(20, 3, 8, torch.float64), make_parameters(kind, 3, 8, torch.float64)
+def test_gradient_through_alpha_alone(device, kind):
+    layers = make_layers(20, 3, 8, torch.float64, device.torch)
+    parameters = make_parameters(kind, 3, 8, torch.float64, device.torch)
     inputs = [tensor.requires_grad_() for tensor in (*layers, *parameters)]
     mine = torch.autograd.grad(ours(kind, inputs[:3], inputs[3:])[1].square().sum(), inputs)
     expected = torch.autograd.grad(

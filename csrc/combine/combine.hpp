@@ -42,6 +42,7 @@ struct combine_weighted_args {
   combine_input<T> input;
   const T* alpha;  // (num_layers,)
   T* out;          // (num_rows, dim)
+  void* stream;    // of a device
 };
 
 template <class T>
@@ -51,7 +52,8 @@ struct combine_weighted_grad_args {
   const T* grad;          // (num_rows, dim)
   T* const* grad_layers;  // (num_layers,) of (num_rows, dim); or null
   T* grad_alpha;          // (num_layers,); or null
-  double* partial;        // (combine_slots, num_layers) scratch
+  double* partial;        // (slots, num_layers) scratch
+  void* stream;
 };
 
 template <class T>
@@ -63,8 +65,9 @@ struct combine_attention_args {
   const T* vector;  // (hidden,)
   T* out;           // (num_rows, dim)
   T* alpha;         // (num_rows, num_layers)
-  T* scratch;       // of make_attention_layout
+  T* scratch;       // of make_attention_layout, or make_attention_slots
   int num_workers;
+  void* stream;
 };
 
 template <class T>
@@ -81,8 +84,9 @@ struct combine_attention_grad_args {
   T* grad_weight;          // (hidden, dim); or null, and so the next two
   T* grad_bias;            // (hidden,)
   T* grad_vector;          // (hidden,)
-  T* scratch;              // of make_attention_layout
+  T* scratch;              // of make_attention_layout, or make_attention_slots
   int num_workers;
+  void* stream;
 };
 
 template <class T>
@@ -94,8 +98,9 @@ struct combine_self_attention_args {
   const T* value;  // (dim, dim) W_v
   T* out;          // (num_rows, dim)
   T* alpha;        // (num_rows, num_layers): the mean over the heads of a_h
-  T* scratch;      // of make_self_attention_layout
+  T* scratch;      // of make_self_attention_layout, or make_self_attention_slots
   int num_workers;
+  void* stream;
 };
 
 template <class T>
@@ -111,11 +116,13 @@ struct combine_self_attention_grad_args {
   T* grad_query;           // (dim, dim); or null, and so the next two
   T* grad_key;             // (dim, dim)
   T* grad_value;           // (dim, dim)
-  T* scratch;              // of make_self_attention_layout
+  T* scratch;              // of make_self_attention_layout, or make_self_attention_slots
   int num_workers;
+  void* stream;
 };
 
 struct combine_kernels {
+  bool in_slots = false;  // scratch is as slots_cuda.hpp says, not layout.hpp
   void (*weighted_f32)(const combine_weighted_args<float>&);
   void (*weighted_f64)(const combine_weighted_args<double>&);
   void (*weighted_grad_f32)(const combine_weighted_grad_args<float>&);

@@ -29,6 +29,8 @@ bool shape_fits(const tensor& array, std::initializer_list<int64_t> shape) {
   return true;
 }
 
+}  // namespace
+
 void require_place(const tensor& array, const place& at) {
   if (array.where() == at.where) return;
   const std::string name = array.name();
@@ -37,8 +39,6 @@ void require_place(const tensor& array, const place& at) {
   throw data_error(name + " is on " + device_text(array.where()) + ", but " + at.argument + " is on " +
                    target + "; move it with .to(\"" + target + "\")");
 }
-
-}  // namespace
 
 void require(const tensor& array, dtype type, std::initializer_list<int64_t> shape, const place& at) {
   const std::string name = array.name();

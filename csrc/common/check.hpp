@@ -21,6 +21,8 @@ struct place {
 };
 inline place place_of(const tensor& array) { return {array.where(), array.name()}; }
 
+void require_place(const tensor& array, const place& at);
+
 // At that place, contiguous, of that type and shape; an output is writable too.
 void require(const tensor& array, dtype type, std::initializer_list<int64_t> shape, const place& at = {});
 void require_output(const tensor& array, dtype type, std::initializer_list<int64_t> shape,

@@ -131,7 +131,9 @@ bool propagate_layer(const graph& g, const py::object& x_source, const py::objec
     const int64_t dim = (x ? *x : *add).size(1);
     check_range("x.shape[1]", dim, 1, 512);
     const auto rows = optional_input(rows_source, "rows", dtype::int64, {any_size}, at);
-    if (at.where.on_cpu()) {
+    const kernels_on kernels(at.where);
+    const bool splits = kernels->propagate.splits_rows;
+    if (at.where.on_cpu() && !splits) {
       if (slot) check_slots(*slot, x ? x->size(0) : 0);
       if (add_slot) check_slots(*add_slot, add ? add->size(0) : 0);
       if (rows) check_bounds(*rows, "nodes", n);
@@ -144,8 +146,6 @@ bool propagate_layer(const graph& g, const py::object& x_source, const py::objec
     const auto total = optional_output(total_source, "total", type, {n, dim}, at);
     const auto total_scale = optional_input(total_scale_source, "total_scale", type, {n}, at);
     const adam_arrays<T> adam(adam_source, n, dim, at);
-    const kernels_on kernels(at.where);
-    const bool splits = kernels->propagate.splits_rows;
     const row_schedule schedule = splits ? g.device_schedule() : row_schedule{};
     const auto row_slot = optional_input(row_slot_source, "row_slot", dtype::int32, {n}, at);
     const auto partial = optional_output(partial_source, "partial", type, {schedule.num_pieces, dim}, at);

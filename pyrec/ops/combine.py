@@ -19,7 +19,7 @@ from torch import Tensor
 
 from pyrec import _core
 from pyrec.errors import ConfigError, DataError
-from pyrec.ops.arrays import capsule
+from pyrec.ops.arrays import capsule, stream_of
 
 MAX_LAYERS = 64
 
@@ -174,7 +174,7 @@ def _capsules(arrays: Sequence[Tensor]) -> list[Any]:
 
 
 def _grads_like(layers: list[Tensor], needed: bool) -> list[Tensor]:
-    return [torch.empty(layer.shape, dtype=layer.dtype) for layer in layers] if needed else []
+    return [layer.new_empty(layer.shape) for layer in layers] if needed else []
 
 
 def _or_none(arrays: list[Tensor]) -> list[Any] | None:
@@ -193,10 +193,10 @@ def _three_capsules(arrays: list[Tensor]) -> tuple[Any, Any, Any]:
 # Weighted -------------------------------------------------------------------------------------------------
 
 
-@torch.library.custom_op("pyrec::combine_weighted", mutates_args=(), device_types="cpu")
+@torch.library.custom_op("pyrec::combine_weighted", mutates_args=(), device_types=("cpu", "cuda"))
 def _weighted(layers: list[Tensor], alpha: Tensor) -> Tensor:
     out = layers[0].new_empty(layers[0].shape)
-    _core.combine_weighted(_capsules(layers), capsule(alpha), capsule(out))
+    _core.combine_weighted(_capsules(layers), capsule(alpha), capsule(out), stream_of(out.device))
     return out
 
 
@@ -205,16 +205,15 @@ def _(layers: list[Tensor], alpha: Tensor) -> Tensor:
     return layers[0].new_empty(layers[0].shape)
 
 
-@torch.library.custom_op("pyrec::combine_weighted_backward", mutates_args=(), device_types="cpu")
+@torch.library.custom_op("pyrec::combine_weighted_backward", mutates_args=(), device_types=("cpu", "cuda"))
 def _weighted_backward(
     grad: Tensor, layers: list[Tensor], alpha: Tensor, need_layers: bool, need_alpha: bool
 ) -> list[Tensor]:
     """The gradients of the layers, if needed, then that of alpha, if needed."""
-    num_rows, _ = layers[0].shape
     grad_layers = _grads_like(layers, need_layers)
     grad_alpha = [torch.empty_like(alpha)] if need_alpha else []
-    slots = _core.combine_slots(num_rows, len(layers))
-    partial = torch.empty(slots, len(layers), dtype=torch.float64)
+    slots = _core.combine_slots(capsule(layers[0]), len(layers))
+    partial = layers[0].new_empty(slots, len(layers), dtype=torch.float64)
     _core.combine_weighted_grad(
         _capsules(layers),
         capsule(alpha),
@@ -222,6 +221,7 @@ def _weighted_backward(
         _or_none(grad_layers),
         capsule(grad_alpha[0]) if need_alpha else None,
         capsule(partial),
+        stream_of(grad.device),
     )
     return grad_layers + grad_alpha
 
@@ -251,7 +251,7 @@ def _(grad: Tensor, layers: list[Tensor], alpha: Tensor, need_layers: bool, need
 # Attention ------------------------------------------------------------------------------------------------
 
 
-@torch.library.custom_op("pyrec::combine_attention", mutates_args=(), device_types="cpu")
+@torch.library.custom_op("pyrec::combine_attention", mutates_args=(), device_types=("cpu", "cuda"))
 def _attention(
     layers: list[Tensor], weight: Tensor, bias: Tensor, vector: Tensor, mask: Tensor | None
 ) -> tuple[Tensor, Tensor]:
@@ -266,6 +266,7 @@ def _attention(
         capsule(out),
         capsule(alpha),
         capsule(scratch),
+        stream_of(scratch.device),
     )
     return out, alpha
 
@@ -276,10 +277,9 @@ def _empty_results(layers: list[Tensor]) -> tuple[Tensor, Tensor]:
 
 
 def _attention_scratch(layers: list[Tensor], weight: Tensor, backward: bool) -> Tensor:
-    num_rows, dim = layers[0].shape
     hidden = weight.shape[0] if weight.ndim else 0
-    size = _core.combine_attention_scratch(num_rows, len(layers), dim, hidden, backward)
-    return torch.empty(size, dtype=layers[0].dtype)
+    size = _core.combine_attention_scratch(capsule(layers[0]), len(layers), hidden, backward)
+    return layers[0].new_empty(size)
 
 
 @_attention.register_fake
@@ -289,7 +289,7 @@ def _(
     return _empty_results(layers)
 
 
-@torch.library.custom_op("pyrec::combine_attention_backward", mutates_args=(), device_types="cpu")
+@torch.library.custom_op("pyrec::combine_attention_backward", mutates_args=(), device_types=("cpu", "cuda"))
 def _attention_backward(
     grad: Tensor,
     grad_of_alpha: Tensor | None,
@@ -318,6 +318,7 @@ def _attention_backward(
         _or_none(grad_layers),
         *_three_capsules(parameters),
         capsule(scratch),
+        stream_of(scratch.device),
     )
     return grad_layers + parameters
 
@@ -387,7 +388,7 @@ _attention.register_autograd(_backward_attention, setup_context=_setup_attention
 # Self-attention -------------------------------------------------------------------------------------------
 
 
-@torch.library.custom_op("pyrec::combine_self_attention", mutates_args=(), device_types="cpu")
+@torch.library.custom_op("pyrec::combine_self_attention", mutates_args=(), device_types=("cpu", "cuda"))
 def _self_attention(
     layers: list[Tensor], w_query: Tensor, w_key: Tensor, w_value: Tensor, n_heads: int, mask: Tensor | None
 ) -> tuple[Tensor, Tensor]:
@@ -403,14 +404,14 @@ def _self_attention(
         capsule(out),
         capsule(alpha),
         capsule(scratch),
+        stream_of(scratch.device),
     )
     return out, alpha
 
 
 def _self_attention_scratch(layers: list[Tensor], backward: bool) -> Tensor:
-    num_rows, dim = layers[0].shape
-    size = _core.combine_self_attention_scratch(num_rows, len(layers), dim, backward)
-    return torch.empty(size, dtype=layers[0].dtype)
+    size = _core.combine_self_attention_scratch(capsule(layers[0]), len(layers), backward)
+    return layers[0].new_empty(size)
 
 
 @_self_attention.register_fake
@@ -420,7 +421,9 @@ def _(
     return _empty_results(layers)
 
 
-@torch.library.custom_op("pyrec::combine_self_attention_backward", mutates_args=(), device_types="cpu")
+@torch.library.custom_op(
+    "pyrec::combine_self_attention_backward", mutates_args=(), device_types=("cpu", "cuda")
+)
 def _self_attention_backward(
     grad: Tensor,
     grad_of_alpha: Tensor | None,
@@ -449,6 +452,7 @@ def _self_attention_backward(
         _or_none(grad_layers),
         *_three_capsules(parameters),
         capsule(scratch),
+        stream_of(scratch.device),
     )
     return grad_layers + parameters
 

@@ -1,0 +1,154 @@
+#pragma once
+// The weighted sum: a group of lanes takes a row, each lane a pack of its columns.
+#include "combine/rows_cuda.cuh"
+
+namespace pyrec::cuda {
+
+constexpr int weighted_threads = 256;
+constexpr int layers_at_once = 4;
+
+// The lanes of a row: a power of two, 32 at most.
+struct row_lanes {
+  int count;
+
+  __device__ __forceinline__ int row() const { return thread_index() / count; }
+  __device__ __forceinline__ int lane() const { return thread_index() & (count - 1); }
+  __host__ __device__ int rows() const { return weighted_threads / count; }
+};
+
+inline row_lanes lanes_for(int64_t dim, int packed_width) {
+  int count = 1;
+  while (count < 32 && count * packed_width < dim) count *= 2;
+  return {count};
+}
+
+template <class T, int V>
+__global__ void __launch_bounds__(weighted_threads)
+    weighted(const __grid_constant__ combine_weighted_args<T> a, const __grid_constant__ layer_table<T> table,
+             const row_lanes lanes) {
+  const int64_t row = int64_t{blockIdx.x} * lanes.rows() + lanes.row();
+  if (row >= a.input.num_rows) return;
+  const int num_layers = static_cast<int>(a.input.num_layers);
+  for (int column = lanes.lane() * V; column < a.input.dim; column += lanes.count * V) {
+    T sum[V] = {};
+#pragma unroll 4
+    for (int l = 0; l < num_layers; ++l) {
+      T x[V];
+      load(table.layers[l].rows + row * table.layers[l].stride + column, x);
+#pragma unroll
+      for (int v = 0; v < V; ++v) sum[v] += a.alpha[l] * x[v];
+    }
+    store(a.out + row * a.input.dim + column, sum);
+  }
+}
+
+// One pack of a row, for layers [first, first + layers_at_once): dx_l = alpha_l g; dots grow by <g, x_l>.
+template <class T, int V>
+__device__ __forceinline__ void weighted_grad_pack(const combine_weighted_grad_args<T>& a,
+                                                   const layer_table<T>& table, const grad_table<T>& grads,
+                                                   int first, int64_t row, int column,
+                                                   double (&dots)[layers_at_once]) {
+  T g[V];
+  load(a.grad + row * a.input.dim + column, g);
+  T x[layers_at_once][V] = {};
+#pragma unroll
+  for (int j = 0; j < layers_at_once; ++j) {
+    const int l = first + j;
+    if (l >= a.input.num_layers || a.grad_alpha == nullptr) continue;
+    load(table.layers[l].rows + row * table.layers[l].stride + column, x[j]);
+  }
+#pragma unroll
+  for (int j = 0; j < layers_at_once; ++j) {
+    const int l = first + j;
+    if (l >= a.input.num_layers) continue;
+    T dot = 0, dx[V];
+#pragma unroll
+    for (int v = 0; v < V; ++v) {
+      dot += g[v] * x[j][v];
+      dx[v] = a.alpha[l] * g[v];
+    }
+    dots[j] += static_cast<double>(dot);
+    if (a.grad_layers != nullptr) store(grads.layers[l] + row * a.input.dim + column, dx);
+  }
+}
+
+// sum: of each of the block's layers_at_once dots, in thread 0 .. layers_at_once - 1.
+__device__ __forceinline__ double sum_over_block(const double (&dots)[layers_at_once]) {
+  constexpr int warps = weighted_threads / 32;
+  __shared__ double sums[warps][layers_at_once];
+  __syncthreads();
+#pragma unroll
+  for (int j = 0; j < layers_at_once; ++j) {
+    double dot = dots[j];
+    for (int lane = 16; lane > 0; lane /= 2) dot += __shfl_xor_sync(all_lanes, dot, lane);
+    if (thread_index() % 32 == 0) sums[thread_index() / 32][j] = dot;
+  }
+  __syncthreads();
+  double total = 0;
+  if (thread_index() < layers_at_once) {
+    for (int w = 0; w < warps; ++w) total += sums[w][thread_index()];
+  }
+  return total;
+}
+
+// A block takes a slot of rows.
+template <class T, int V>
+__global__ void __launch_bounds__(weighted_threads)
+    weighted_grad(const __grid_constant__ combine_weighted_grad_args<T> a,
+                  const __grid_constant__ layer_table<T> table, const __grid_constant__ grad_table<T> grads,
+                  const row_lanes lanes) {
+  const int num_layers = static_cast<int>(a.input.num_layers);
+  const tile_range rows = tiles_of_block(a.input.num_rows);
+  for (int first = 0; first < num_layers; first += layers_at_once) {
+    double dots[layers_at_once] = {};
+    for (int64_t row = rows.begin + lanes.row(); row < rows.end; row += lanes.rows()) {
+      for (int column = lanes.lane() * V; column < a.input.dim; column += lanes.count * V) {
+        weighted_grad_pack<T, V>(a, table, grads, first, row, column, dots);
+      }
+    }
+    const double total = sum_over_block(dots);
+    const int l = first + thread_index();
+    if (thread_index() < layers_at_once && l < num_layers) {
+      a.partial[int64_t{blockIdx.x} * num_layers + l] = total;
+    }
+  }
+}
+
+template <class T, int V>
+void launch_weighted(const combine_weighted_args<T>& a) {
+  const row_lanes lanes = lanes_for(a.input.dim, V);
+  const auto blocks = static_cast<unsigned>((a.input.num_rows + lanes.rows() - 1) / lanes.rows());
+  const auto kernel = weighted<T, V>;
+  LAUNCH(kernel, blocks, weighted_threads, 0, a.stream, a, make_layer_table(a.input), lanes);
+}
+
+template <class T>
+void combine_weighted(const combine_weighted_args<T>& a) {
+  if (a.input.num_rows == 0) return;
+  const bool packed = packs_fit<T>(a.input, nullptr) && aligned(a.out);
+  packed ? launch_weighted<T, width<T>>(a) : launch_weighted<T, 1>(a);
+}
+
+template <class T, int V>
+void launch_weighted_grad(const combine_weighted_grad_args<T>& a) {
+  const row_lanes lanes = lanes_for(a.input.dim, V);
+  const auto blocks = static_cast<unsigned>(weighted_slots(a.input.num_rows));
+  const auto kernel = weighted_grad<T, V>;
+  LAUNCH(kernel, blocks, weighted_threads, 0, a.stream, a, make_layer_table(a.input),
+         make_grad_table(a.grad_layers, a.input.num_layers), lanes);
+}
+
+template <class T>
+void combine_weighted_grad(const combine_weighted_grad_args<T>& a) {
+  const int64_t num_layers = a.input.num_layers;
+  const bool packed = packs_fit(a.input, a.grad_layers) && aligned(a.grad);
+  if (a.input.num_rows > 0) packed ? launch_weighted_grad<T, width<T>>(a) : launch_weighted_grad<T, 1>(a);
+  if (a.grad_alpha == nullptr) return;
+  const slot_sums<double, T, 1> sums{.numbers = a.partial,
+                                     .slot = num_layers,
+                                     .num_slots = weighted_slots(a.input.num_rows),
+                                     .parts = {{0, num_layers, 1, num_layers, a.grad_alpha}}};
+  launch_add_slots(sums, a.stream);
+}
+
+}  // namespace pyrec::cuda
