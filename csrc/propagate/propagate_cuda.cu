@@ -26,9 +26,9 @@ struct edge {
 struct task {
   int64_t begin = 0;
   int32_t count = 0;
-  int32_t node = -1;  // -1 for nothing
+  int32_t node = -1;     // -1 for nothing
   int64_t out_row = -1;  // -1 for none
-  int64_t piece = -1;  // -1 for a whole row
+  int64_t piece = -1;    // -1 for a whole row
 };
 
 template <class Args>
