@@ -35,7 +35,7 @@ class LightGCNNetwork(nn.Module):
         super().__init__()
         self.n_layers = n_layers
         self.precision = precision
-        self.embedding = nn.Parameter(torch.randn(num_nodes, dim, generator=generator) * INITIAL_STD)
+        self.embedding = nn.Parameter(torch.randn(num_nodes, dim, generator=generator).mul_(INITIAL_STD))
         self.combine = combine
 
     def forward(self, graph: Graph, rows: Tensor) -> list[Tensor]:
