@@ -1,8 +1,8 @@
 """Evaluating LightGCN on all test users of gowalla, end to end: propagation, lists of 20, metrics at 5, 10 and 20.
 
-Floor: 3 products (415 MB gathered each, some 15 ms), the scores (bench_topk.py: 0.66 s in full, 0.17 s by codes), and
-8 MB of lists and test items: the scores are nine tenths of it or more. LightGCN-PyTorch propagates the graph again for every 100 users: a few such batches are
-timed and scaled to all users. All exclude the training items.
+Floor: 3 products (415 MB gathered each, some 15 ms), the scores (0.66 s in full or 0.17 s by codes, bench_topk.py),
+and 8 MB of lists and test items: the scores are nine tenths or more. LightGCN-PyTorch propagates the graph again for
+every 100 users: a few such batches are timed and scaled to all users. All exclude the training items.
 """
 
 from types import SimpleNamespace
