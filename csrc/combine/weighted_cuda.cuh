@@ -98,7 +98,7 @@ __device__ __forceinline__ double sum_over_block(const double (&dots)[layers_at_
 
 // A block takes a slot of rows.
 template <class T, int V>
-__global__ void __launch_bounds__(weighted_threads)
+__global__ void __launch_bounds__(weighted_threads, 4)
     weighted_grad(const __grid_constant__ combine_weighted_grad_args<T> a,
                   const __grid_constant__ layer_table<T> table, const __grid_constant__ grad_table<T> grads,
                   const row_lanes lanes) {
