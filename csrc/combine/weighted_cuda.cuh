@@ -42,33 +42,38 @@ __global__ void __launch_bounds__(weighted_threads)
   }
 }
 
-// One pack of a row, for layers [first, first + layers_at_once): dx_l = alpha_l g; dots grow by <g, x_l>.
+// One pack of a row, for `count` layers from `first` on, at most layers_at_once: dx_l = alpha_l g.
 template <class T, int V>
-__device__ __forceinline__ void weighted_grad_pack(const combine_weighted_grad_args<T>& a,
-                                                   const layer_table<T>& table, const grad_table<T>& grads,
-                                                   int first, int64_t row, int column,
-                                                   double (&dots)[layers_at_once]) {
-  T g[V];
-  load(a.grad + row * a.input.dim + column, g);
-  T x[layers_at_once][V] = {};
+__device__ __forceinline__ void write_weighted_grads(const grad_table<T>& grads, int first, int count,
+                                                     int64_t offset, const T (&alpha)[layers_at_once],
+                                                     const pack<T, V>& g) {
 #pragma unroll
   for (int j = 0; j < layers_at_once; ++j) {
-    const int l = first + j;
-    if (l >= a.input.num_layers || a.grad_alpha == nullptr) continue;
-    load(table.layers[l].rows + row * table.layers[l].stride + column, x[j]);
+    if (j >= count) break;
+    pack<T, V> dx;
+#pragma unroll
+    for (int v = 0; v < V; ++v) dx.values[v] = alpha[j] * g.values[v];
+    store_global(grads.layers[first + j] + offset, dx);
+  }
+}
+
+// The same: dots grow by <g, x_l>.
+template <class T, int V>
+__device__ __forceinline__ void add_weighted_dots(const layer_table<T>& table, int first, int count,
+                                                  int64_t row, int column, const pack<T, V>& g,
+                                                  double (&dots)[layers_at_once]) {
+  pack<T, V> x[layers_at_once];
+#pragma unroll
+  for (int j = 0; j < layers_at_once; ++j) {
+    const layer_rows<T>& layer = table.layers[first + j];
+    x[j] = j < count ? load_pack<T, V>(layer.rows + row * layer.stride + column) : pack<T, V>{};
   }
 #pragma unroll
   for (int j = 0; j < layers_at_once; ++j) {
-    const int l = first + j;
-    if (l >= a.input.num_layers) continue;
-    T dot = 0, dx[V];
+    T dot = 0;
 #pragma unroll
-    for (int v = 0; v < V; ++v) {
-      dot += g[v] * x[j][v];
-      dx[v] = a.alpha[l] * g[v];
-    }
+    for (int v = 0; v < V; ++v) dot += g.values[v] * x[j].values[v];
     dots[j] += static_cast<double>(dot);
-    if (a.grad_layers != nullptr) store(grads.layers[l] + row * a.input.dim + column, dx);
   }
 }
 
@@ -93,17 +98,24 @@ __device__ __forceinline__ double sum_over_block(const double (&dots)[layers_at_
 
 // A block takes a slot of rows.
 template <class T, int V>
-__global__ void __launch_bounds__(weighted_threads)
+__global__ void __launch_bounds__(weighted_threads, 4)
     weighted_grad(const __grid_constant__ combine_weighted_grad_args<T> a,
                   const __grid_constant__ layer_table<T> table, const __grid_constant__ grad_table<T> grads,
                   const row_lanes lanes) {
   const int num_layers = static_cast<int>(a.input.num_layers);
   const tile_range rows = tiles_of_block(a.input.num_rows);
   for (int first = 0; first < num_layers; first += layers_at_once) {
+    const int count = min(layers_at_once, num_layers - first);
+    T alpha[layers_at_once];
+#pragma unroll
+    for (int j = 0; j < layers_at_once; ++j) alpha[j] = j < count ? a.alpha[first + j] : T(0);
     double dots[layers_at_once] = {};
     for (int64_t row = rows.begin + lanes.row(); row < rows.end; row += lanes.rows()) {
       for (int column = lanes.lane() * V; column < a.input.dim; column += lanes.count * V) {
-        weighted_grad_pack<T, V>(a, table, grads, first, row, column, dots);
+        const int64_t offset = row * a.input.dim + column;
+        const auto g = load_pack<T, V>(a.grad + offset);
+        if (a.grad_alpha != nullptr) add_weighted_dots(table, first, count, row, column, g, dots);
+        if (a.grad_layers != nullptr) write_weighted_grads(grads, first, count, offset, alpha, g);
       }
     }
     const double total = sum_over_block(dots);

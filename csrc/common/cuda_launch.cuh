@@ -56,4 +56,16 @@ __device__ __forceinline__ void store_vector(void* address, const V& value) {
   *static_cast<V*>(address) = value;
 }
 
+// The same in global memory, where the compiler would split some stores that it sees as numbers.
+template <class V>
+__device__ __forceinline__ void store_global(void* address, const V& value) {
+  if constexpr (sizeof(V) == sizeof(uint4)) {
+    uint4 bits;
+    memcpy(&bits, &value, sizeof bits);
+    __stcg(static_cast<uint4*>(address), bits);
+  } else {
+    store_vector(address, value);
+  }
+}
+
 }  // namespace pyrec::cuda
