@@ -30,6 +30,8 @@ from pyrec.reference import train as reference
 from pyrec.reference.propagate import normalised_adjacency
 from pyrec.train import Trainer
 
+pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="torch finds no CUDA device")
+
 DEVICE = torch.device("cuda")
 K, USERS_OF_A_BATCH = 20, 2_048
 
@@ -38,8 +40,6 @@ def on_device(make):
     """A contender whose calls end when the device has ended."""
 
     def prepare(problem):
-        if not torch.cuda.is_available():
-            pytest.skip("torch finds no CUDA device")
         call = make(problem)
 
         def run():
