@@ -26,10 +26,9 @@ def sampled_softmax(
         A scalar: the mean over the batch of -log softmax(cosine / temperature) at the positive.
     """
     users = functional.normalize(users, dim=-1) / temperature
-    positive = (users * functional.normalize(positives, dim=-1)).sum(-1, keepdim=True)
-    negative = users @ functional.normalize(pool, dim=-1).T
-    logits = torch.cat([positive, negative.masked_fill(is_positive, -torch.inf)], dim=1)
-    return (torch.logsumexp(logits, dim=1) - positive.squeeze(1)).mean()
+    positive = (users * functional.normalize(positives, dim=-1)).sum(-1)
+    negative = (users @ functional.normalize(pool, dim=-1).T).masked_fill_(is_positive, -torch.inf)
+    return (torch.logaddexp(positive, torch.logsumexp(negative, dim=1)) - positive).mean()
 
 
 def full_softmax(users: Tensor, items: Tensor, user: Tensor, item: Tensor, temperature: float) -> Tensor:

@@ -6,11 +6,14 @@ Every learned one starts at exactly the mean, that is, at LightGCN: uniform weig
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from pyrec.errors import ConfigError, DataError
+from pyrec.models.nodes import Nodes
 from pyrec.ops.combine import MAX_LAYERS, combine_attention, combine_self_attention, combine_weighted
 
 PullBack = Callable[[Tensor], list[Tensor]]
@@ -23,7 +26,10 @@ class Combine(nn.Module):
 
     Attributes:
         n_layers: Propagation layers K; ``forward`` takes the K + 1 tensors X_0 .. X_K.
+        needs_nodes: Whether its weights depend on the nodes that the rows are of.
     """
+
+    needs_nodes: ClassVar[bool] = False
 
     def __init__(self, n_layers: int) -> None:
         super().__init__()
@@ -33,22 +39,24 @@ class Combine(nn.Module):
             )
         self.n_layers = n_layers
 
-    def forward(self, layers: Sequence[Tensor]) -> Tensor:
+    def forward(self, layers: Sequence[Tensor], nodes: Nodes | None = None) -> Tensor:
         """The pooled rows, (num_rows, dim), differentiable in layers and parameters.
 
         Args:
             layers: X_0 .. X_K, each (num_rows, dim) with contiguous rows.
+            nodes: Whose rows they are, where the combine ``needs_nodes``; its other terms are left out without.
 
         Raises:
             DataError: Their number, shape, dtype, device or strides are wrong.
         """
         raise NotImplementedError
 
-    def pool(self, layers: Sequence[Tensor]) -> tuple[Tensor, PullBack]:
+    def pool(self, layers: Sequence[Tensor], nodes: Nodes | None = None) -> tuple[Tensor, PullBack]:
         """The pooled rows without a gradient, and what takes theirs back to the layers.
 
         Args:
             layers: As for `forward`; they become leaves that require a gradient.
+            nodes: As for `forward`.
 
         Returns:
             The pooled rows, (num_rows, dim), and a function from their gradient to that of each layer, which
@@ -56,7 +64,7 @@ class Combine(nn.Module):
         """
         for layer in layers:
             layer.requires_grad_()
-        pooled: Tensor = self(layers)
+        pooled: Tensor = self(layers, nodes)
 
         def pull_back(grad: Tensor) -> list[Tensor]:
             pooled.backward(grad)  # type: ignore[no-untyped-call]
@@ -64,7 +72,7 @@ class Combine(nn.Module):
 
         return pooled.detach(), pull_back
 
-    def alpha(self, layers: Sequence[Tensor]) -> Tensor:
+    def alpha(self, layers: Sequence[Tensor], nodes: Nodes | None = None) -> Tensor:
         """The weights of the layers: (K + 1,) where all rows share them, else (num_rows, K + 1)."""
         raise NotImplementedError
 
@@ -90,18 +98,18 @@ class MeanCombine(Combine):
         uniform = torch.full((n_layers + 1,), 1 / (n_layers + 1))
         self.register_buffer("uniform", uniform, persistent=False)
 
-    def forward(self, layers: Sequence[Tensor]) -> Tensor:
+    def forward(self, layers: Sequence[Tensor], nodes: Nodes | None = None) -> Tensor:
         """See `Combine.forward`."""
         self._check(layers)
         return combine_weighted(layers, self.uniform)
 
-    def pool(self, layers: Sequence[Tensor]) -> tuple[Tensor, PullBack]:
+    def pool(self, layers: Sequence[Tensor], nodes: Nodes | None = None) -> tuple[Tensor, PullBack]:
         """See `Combine.pool`; all layers have the same gradient."""
         with torch.no_grad():
             pooled: Tensor = self(layers)
         return pooled, lambda grad: [grad / len(layers)] * len(layers)
 
-    def alpha(self, layers: Sequence[Tensor]) -> Tensor:
+    def alpha(self, layers: Sequence[Tensor], nodes: Nodes | None = None) -> Tensor:
         """(K + 1,), the same for all rows."""
         self._check(layers)
         return self.uniform
@@ -118,12 +126,12 @@ class WeightedCombine(Combine):
         super().__init__(n_layers)
         self.logits = nn.Parameter(torch.zeros(n_layers + 1))
 
-    def forward(self, layers: Sequence[Tensor]) -> Tensor:
+    def forward(self, layers: Sequence[Tensor], nodes: Nodes | None = None) -> Tensor:
         """See `Combine.forward`."""
         self._check(layers)
         return combine_weighted(layers, self.layer_alpha())
 
-    def alpha(self, layers: Sequence[Tensor]) -> Tensor:
+    def alpha(self, layers: Sequence[Tensor], nodes: Nodes | None = None) -> Tensor:
         """(K + 1,), the same for all rows."""
         self._check(layers)
         return self.layer_alpha()
@@ -134,30 +142,58 @@ class WeightedCombine(Combine):
 
 
 class AttentionCombine(Combine):
-    """Additive attention over the layers of each row, alpha = softmax_k(v . tanh(W x_k + b)).
+    """Additive attention over the layers of each row that also knows the row's side and activity.
 
-    Starts at the mean by v = 0; W (hidden, dim) and b (hidden,) are uniform within 1 / sqrt(dim).
+    alpha = softmax_k(v . tanh(W x_k / |x_k| + b) + p_k + q_k a): x_k is the row's layer k, p and q are those of
+    users or of items, and a is the node's standardised log-degree (`Nodes`). Lengths of rows are left out as they
+    grow while training. Starts at the mean by v = p = q = 0; W (hidden, dim) and b (hidden,) are uniform in (-1, 1).
+
+    Attributes:
+        weight: (hidden, dim) W.
+        bias: (hidden,) b.
+        vector: (hidden,) v.
+        prior: (2, K + 1) p: a row for users, one for items.
+        slope: (2, K + 1) q.
     """
 
+    needs_nodes: ClassVar[bool] = True
+
     def __init__(
-        self, n_layers: int, dim: int, hidden: int = 64, generator: torch.Generator | None = None
+        self, n_layers: int, dim: int, hidden: int = 16, generator: torch.Generator | None = None
     ) -> None:
         super().__init__(n_layers)
         _check_size("dim", dim)
         _check_size("hidden", hidden)
-        self.weight = nn.Parameter(_uniform((hidden, dim), dim**-0.5, generator))
-        self.bias = nn.Parameter(_uniform((hidden,), dim**-0.5, generator))
+        self.weight = nn.Parameter(_uniform((hidden, dim), 1.0, generator))
+        self.bias = nn.Parameter(_uniform((hidden,), 1.0, generator))
         self.vector = nn.Parameter(torch.zeros(hidden))
+        self.prior = nn.Parameter(torch.zeros(2, n_layers + 1))
+        self.slope = nn.Parameter(torch.zeros(2, n_layers + 1))
 
-    def forward(self, layers: Sequence[Tensor]) -> Tensor:
+    def forward(self, layers: Sequence[Tensor], nodes: Nodes | None = None) -> Tensor:
         """See `Combine.forward`."""
-        self._check(layers)
-        return combine_attention(layers, self.weight, self.bias, self.vector)
+        return self._attend(layers, nodes)[0]
 
-    def alpha(self, layers: Sequence[Tensor]) -> Tensor:
+    def alpha(self, layers: Sequence[Tensor], nodes: Nodes | None = None) -> Tensor:
         """(num_rows, K + 1)."""
+        return self._attend(layers, nodes)[1]
+
+    def _attend(self, layers: Sequence[Tensor], nodes: Nodes | None) -> tuple[Tensor, Tensor]:
         self._check(layers)
-        return combine_attention(layers, self.weight, self.bias, self.vector, return_alpha=True)[1]
+        return combine_attention(
+            layers,
+            self.weight,
+            self.bias,
+            self.vector,
+            return_alpha=True,
+            normalise=True,
+            offset=None if nodes is None else self._offset(nodes),
+        )
+
+    def _offset(self, nodes: Nodes) -> Tensor:
+        """(num_rows, K + 1), p + q a; by `functional.embedding`, whose gradient has a fixed order."""
+        prior, slope = (functional.embedding(nodes.is_item, table) for table in (self.prior, self.slope))
+        return prior + slope * nodes.activity[:, None]
 
 
 class SelfAttentionCombine(Combine):
@@ -179,12 +215,12 @@ class SelfAttentionCombine(Combine):
         self.w_key = nn.Parameter(_uniform((dim, dim), dim**-0.5, generator))
         self.w_value = nn.Parameter(torch.eye(dim))
 
-    def forward(self, layers: Sequence[Tensor]) -> Tensor:
+    def forward(self, layers: Sequence[Tensor], nodes: Nodes | None = None) -> Tensor:
         """See `Combine.forward`."""
         self._check(layers)
         return combine_self_attention(layers, self.w_query, self.w_key, self.w_value, self.n_heads)
 
-    def alpha(self, layers: Sequence[Tensor]) -> Tensor:
+    def alpha(self, layers: Sequence[Tensor], nodes: Nodes | None = None) -> Tensor:
         """(num_rows, K + 1): each layer's weight as a key, the mean over heads and queries."""
         self._check(layers)
         return combine_self_attention(
@@ -197,7 +233,7 @@ def make_combine(
     n_layers: int,
     dim: int,
     *,
-    hidden: int = 64,
+    hidden: int = 16,
     n_heads: int = 2,
     generator: torch.Generator | None = None,
 ) -> Combine:

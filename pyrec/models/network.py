@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from pyrec.graph import Graph
 from pyrec.models.combine import Combine
+from pyrec.models.nodes import Nodes
 from pyrec.ops.propagate import propagate, propagate_sum
 
 INITIAL_STD = 0.1
@@ -56,8 +57,12 @@ class LightGCNNetwork(nn.Module):
         alpha = self.combine.layer_alpha()
         if alpha is not None:
             return propagate_sum(self.embedding, graph, alpha, self.precision)
-        vectors: Tensor = self.combine(self.layers(graph))
+        vectors: Tensor = self.combine(self.layers(graph), self.nodes(graph))
         return vectors
+
+    def nodes(self, graph: Graph) -> Nodes | None:
+        """What ``combine`` has to know of all nodes, if anything."""
+        return Nodes.of(graph) if self.combine.needs_nodes else None
 
     @torch.no_grad()
     def layers(self, graph: Graph) -> list[Tensor]:

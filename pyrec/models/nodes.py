@@ -1,0 +1,56 @@
+"""What a combine may know of the nodes besides their layers: which side they are on, and how active they are."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from pyrec.graph import Graph
+
+
+@dataclass(frozen=True)
+class Nodes:
+    """Some rows of a graph, described.
+
+    Attributes:
+        is_item: (num_rows,) int64, 0 for a user and 1 for an item.
+        activity: (num_rows,) float32, log(1 + degree) standardised among the graph's users or items.
+        centre: (2,) float32, the mean of log(1 + degree) over users and over items.
+        spread: (2,) float32, its standard deviation, 1 where all are alike.
+    """
+
+    is_item: Tensor
+    activity: Tensor
+    centre: Tensor
+    spread: Tensor
+
+    @classmethod
+    def of(cls, graph: Graph) -> Nodes:
+        """All nodes of a graph, users first."""
+        log_degree = torch.log1p(graph.degree.float())
+        sides = log_degree.split([graph.num_users, graph.num_items])
+        centre = torch.stack([_mean(side) for side in sides])
+        spread = torch.stack([_spread(side) for side in sides])
+        is_item = (torch.arange(graph.num_nodes, device=log_degree.device) >= graph.num_users).long()
+        return cls(is_item, (log_degree - centre[is_item]) / spread[is_item], centre, spread)
+
+    def at(self, rows: Tensor) -> Nodes:
+        """Those of ``rows`` (num_rows,) int64; -1 stands behind a device's distinct nodes and may be any."""
+        rows = rows.clamp_min(0)
+        return Nodes(self.is_item[rows], self.activity[rows], self.centre, self.spread)
+
+    def new_users(self, degree: Tensor) -> Nodes:
+        """Users whom the graph does not know, with ``degree`` (num_rows,) interactions each."""
+        activity = (torch.log1p(degree.float()) - self.centre[0]) / self.spread[0]
+        return Nodes(torch.zeros_like(degree, dtype=torch.int64), activity, self.centre, self.spread)
+
+
+def _mean(values: Tensor) -> Tensor:
+    return values.mean() if len(values) else values.new_zeros(())
+
+
+def _spread(values: Tensor) -> Tensor:
+    found = values.std(correction=0) if len(values) else values.new_zeros(())
+    return torch.where(found > 0, found, 1.0)
