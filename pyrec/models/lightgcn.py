@@ -207,12 +207,15 @@ class LightGCN(EpochRecommender):
         nodes = interactions.num_users + interactions.num_items
         return training_bytes(
             nodes,
-            len(interactions),
+            round(
+                len(interactions) * (1 if self.extra_edges == 0 else 2 + self.extra_edges)
+            ),  # of both graphs
             self.embedding_size,
             self.n_layers,
             self.batch_size * (2 + (self.num_negatives or 1)),
             precision=self.precision,
             fixed_weights=self.combine in ("mean", "weighted"),
+            contrast=self.contrast,
         )
 
     def _run(
