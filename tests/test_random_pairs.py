@@ -6,12 +6,14 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from strategies import pairs
+from test_train import SETTINGS, make_network
 
 from pyrec.data import Interactions, synthetic
 from pyrec.data.random_pairs import add_random_pairs
 from pyrec.errors import ConfigError, DataError
 from pyrec.graph import Graph
 from pyrec.models import LightGCN
+from pyrec.train import Trainer
 
 
 def as_set(interactions):
@@ -57,6 +59,14 @@ def test_training_propagates_over_them_and_the_final_vectors_do_not():
     assert torch.equal(model.user_vectors_, vectors[:100])
     none = LightGCN(**arguments, extra_edges=0.0).fit(train)
     assert torch.equal(none.user_vectors_, plain.user_vectors_)
+
+
+def test_they_are_no_positives():
+    known = synthetic(100, 80, interactions_per_user=10)
+    more = Graph.from_interactions(add_random_pairs(known, 0.5, 0))
+    trainer = Trainer(make_network(more, "mean"), more, SETTINGS, sampled=Graph.from_interactions(known))
+    triples = trainer.batch(0, 0, trainer.sampler.num_samples).triples
+    assert set(zip(triples.users.tolist(), triples.positives.tolist(), strict=True)) == as_set(known)
 
 
 @pytest.mark.parametrize("rate", [-0.1, float("inf")])
