@@ -62,6 +62,7 @@ def propagate_layer(
     total_scale: Any = None,
     total_alpha: float = 0.0,
     adam: Any = None,
+    dropout: tuple[float, int] | None = None,
     row_slot: Any = None,
     partial: Any = None,
     not_finite: Any = None,

@@ -43,6 +43,7 @@ def training_bytes(
     *,
     precision: str = "fp32",
     fixed_weights: bool = True,
+    contrast: str | None = None,
 ) -> int:
     """Bytes of a device's memory that training LightGCN takes at its peak.
 
@@ -53,6 +54,8 @@ def training_bytes(
     - the graph, 8 N + 8 n, its three factors 12 N, the schedule of its rows 8 N, the users of its interactions 4 n;
     - in a step two layer buffers 2 s N d, a map of rows 4 N, and for a batch's rows the layers, their gradients,
       the vectors and their gradient, 4 R d (2 (K + 1) + 2);
+    - with a contrastive loss the last again for each of two views, and with ``edges`` two gradients of the table,
+      8 N d, and the factors of two graphs, 24 N;
     - in an evaluation the vectors 4 N d, with two layer buffers, or all K + 1 layers, 4 N d (K + 1), where each node
       has weights of its own.
 
@@ -66,11 +69,15 @@ def training_bytes(
         batch_nodes: R, at most ``batch_size * (2 + num_negatives)`` and N.
         precision: ``fp32`` or ``bf16``.
         fixed_weights: Whether all nodes share the weights of the layers.
+        contrast: ``edges``, ``noise`` or None.
     """
     table = 4 * num_nodes * dim
     buffers = min(n_layers, 2) * table // (2 if precision == "bf16" else 1)
     kept = 3 * table + 28 * num_nodes + 12 * num_interactions
-    step = buffers + 4 * num_nodes + 4 * min(batch_nodes, num_nodes) * dim * (2 * (n_layers + 1) + 2)
+    batch = 4 * min(batch_nodes, num_nodes) * dim * (2 * (n_layers + 1) + 2)
+    step = buffers + 4 * num_nodes + batch * (1 if contrast is None else 3)
+    if contrast == "edges":
+        step += 2 * table + 24 * num_nodes
     evaluation = table + (buffers if fixed_weights else (n_layers + 1) * table)
     return kept + max(step, evaluation)
 

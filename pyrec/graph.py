@@ -49,6 +49,7 @@ class Graph:
     """
 
     found: Tensor | None = None
+    dropout: tuple[float, int] | None = None  # rate and seed, of a `pyrec.dropout.DroppedGraph`
     _host: Graph | None = None  # of which this is the copy on a device
 
     def __init__(
@@ -189,16 +190,23 @@ class Graph:
     def _make_factors(self, dtype: torch.dtype) -> Factors:
         if self._host is not None:
             return Factors(*(f if f is None else f.to(self.device) for f in self._host.factors(dtype)))
-        if self.weights is not None:
-            return Factors(None, None, None, self._normalised_weights(self.weights.double()).to(dtype))
-        degree = self.degree.double()
-        scale = torch.where(degree > 0, degree.rsqrt(), 0.0)
-        return Factors(scale.to(dtype), scale.square().to(dtype), degree.sqrt().to(dtype), None)
+        return self._normalised_by(self._total_weight(), dtype)
 
-    def _normalised_weights(self, weights: Tensor) -> Tensor:
+    def _total_weight(self) -> Tensor:
+        """(num_nodes,) float64: the sum of the weights of each node's edges."""
+        if self.weights is None:
+            return self.degree.double()
         rows = torch.repeat_interleave(torch.arange(self.num_nodes), self.degree)
-        total = torch.zeros(self.num_nodes, dtype=torch.float64).index_add_(0, rows, weights)
-        return weights / (total[rows] * total[self.indices.long()]).sqrt()
+        total = torch.zeros(self.num_nodes, dtype=torch.float64)
+        return total.index_add_(0, rows, self.weights.double())
+
+    def _normalised_by(self, degree: Tensor, dtype: torch.dtype) -> Factors:
+        scale = torch.where(degree > 0, degree.rsqrt(), 0.0)
+        if self.weights is None:
+            return Factors(scale.to(dtype), scale.square().to(dtype), degree.sqrt().to(dtype), None)
+        rows = torch.repeat_interleave(torch.arange(self.num_nodes, device=self.device), self.degree)
+        weights = self.weights.double() * scale[rows] * scale[self.indices.long()]
+        return Factors(None, None, None, weights.to(dtype))
 
 
 def _with_ordinal(device: torch.device) -> torch.device:

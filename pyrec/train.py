@@ -12,6 +12,7 @@ from torch.nn import functional
 
 from pyrec import loss
 from pyrec.adam import AdamState
+from pyrec.contrast import Contrast, ContrastSettings
 from pyrec.graph import Graph
 from pyrec.ops.bpr import bpr
 from pyrec.ops.propagate import propagate_step
@@ -35,6 +36,7 @@ class Settings:
     temperature: float
     num_negatives: int | None
     seed: int
+    contrast: ContrastSettings | None = None
 
 
 @dataclass
@@ -46,11 +48,15 @@ class Batch:
         rows: (num_rows,) int64, the distinct nodes.
         position: (batch * (2 + num_negatives),) int64 into ``rows``: users, positives, negatives row by row;
             for the full softmax (2 * batch + num_items,), with all items last.
+        epoch: The epoch it is of.
+        first: The epoch's sample that is its first.
     """
 
     triples: Triples
     rows: Tensor
     position: Tensor
+    epoch: int = 0
+    first: int = 0
 
     @property
     def size(self) -> int:
@@ -76,17 +82,25 @@ class Batch:
 
 @dataclass
 class Trainer:
-    """Takes a network through epochs; the same seed gives the same bits at any number of threads."""
+    """Takes a network through epochs; the same seed gives the same bits at any number of threads.
+
+    Attributes:
+        network: What is trained.
+        graph: What it propagates over.
+        settings: Hyperparameters.
+        sampled: The graph of the same nodes whose edges are the positives; None for ``graph``.
+    """
 
     network: LightGCNNetwork
     graph: Graph
     settings: Settings
+    sampled: Graph | None = None
     sampler: Sampler = field(init=False)
     adam: AdamState = field(init=False)
     optimizer: torch.optim.Optimizer | None = field(init=False)
 
     def __post_init__(self) -> None:
-        self.sampler = Sampler(self.graph)
+        self.sampler = Sampler(self.sampled or self.graph)
         rate = self.settings.learning_rate
         self.adam = AdamState(self.network.embedding.detach(), rate)
         others = list(self.network.combine.parameters())
@@ -96,6 +110,8 @@ class Trainer:
             and self.settings.num_negatives is None
             and self.graph.num_items <= FULL_SOFTMAX_ITEMS
         )
+        contrast = self.settings.contrast
+        self.contrast = None if contrast is None else Contrast(self.network, self.graph, contrast)
         softmax = self._full_softmax if self.full_softmax else self._sampled_softmax
         losses: dict[str, Callable[[Batch, Tensor], Tensor]] = {"bpr": self._bpr, "softmax": softmax}
         self.objective = losses[self.settings.loss]
@@ -126,7 +142,7 @@ class Trainer:
         )
         offset = self.graph.num_users
         nodes = torch.cat([triples.users, triples.positives + offset, others + offset]).long()
-        return Batch(triples, *distinct(nodes, self.graph))
+        return Batch(triples, *distinct(nodes, self.graph), epoch, first)
 
     def step(self, batch: Batch) -> Tensor:
         """One step of Adam; returns the batch's mean loss, the penalty included, as a number on the device.
@@ -145,10 +161,14 @@ class Trainer:
         grads = pull_back(vectors.grad)
         penalty, penalty_grad = loss.l2_penalty(layers[0].detach(), self._counts(batch), batch.size)
         grads[0] = torch.add(grads[0], penalty_grad, alpha=self.settings.reg)
-        propagate_step(grads, self.graph, batch.rows, self.adam.next_step(), self.network.precision)
+        total, base = ranking.detach() + self.settings.reg * penalty, None
+        if self.contrast is not None:
+            contrast, base = self.contrast.step(batch, layers, grads)
+            total += contrast
+        propagate_step(grads, self.graph, batch.rows, self.adam.next_step(), self.network.precision, base)
         if self.optimizer is not None:
             self.optimizer.step()
-        return ranking.detach() + self.settings.reg * penalty
+        return total
 
     def _counts(self, batch: Batch) -> Tensor:
         """How often each of the batch's rows is penalised, (num_rows,)."""
@@ -166,7 +186,9 @@ class Trainer:
         if vectors.device.type != "cpu":
             users, _, items = batch.ends(vectors)
             each = torch.arange(batch.size, device=vectors.device)
-            return loss.full_softmax(users, items, each, batch.triples.positives.long(), self.settings.temperature)
+            return loss.full_softmax(
+                users, items, each, batch.triples.positives.long(), self.settings.temperature
+            )
         num_users = int(own.max()) + 1  # the distinct nodes are users first, then all items
         users, items = vectors[:num_users], vectors[num_users:]
         return loss.full_softmax(users, items, own, positives - num_users, self.settings.temperature)

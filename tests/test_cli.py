@@ -161,6 +161,17 @@ def test_train_prints_json_and_nothing_else(capsys, data: Path) -> None:
     assert metrics["num_users"] == 40
 
 
+def test_augmentation_is_kept_with_the_run(capsys, data: Path, tmp_path: Path) -> None:
+    contrast = ("--contrast", "edges", "--contrast-rate", "0.2", "--contrast-weight", "0.3")
+    options = (*contrast, "--contrast-temperature", "0.1", "--extra-edges", "0.05", "--k", "5")
+    run(capsys, "train", data, *EPOCHS, *options, "--out", tmp_path / "run")
+    config = (tmp_path / "run" / "config.json").read_text()
+    for name, value in [("rate", 0.2), ("weight", 0.3), ("temperature", 0.1)]:
+        assert f'"contrast_{name}": {value}' in config
+    assert '"contrast": "edges"' in config
+    assert '"extra_edges": 0.05' in config
+
+
 def test_train_by_epochs_keeps_a_whole_run(capsys, data: Path, tmp_path: Path) -> None:
     pytest.importorskip("matplotlib")
     folder = tmp_path / "run"
@@ -389,6 +400,12 @@ def test_doctor_fails_if_a_kernel_is_wrong(capsys, monkeypatch) -> None:
             ["train", "DATA", "--model", "ease", "--layers", "3"],
             "--layers is not for ease, which takes --reg",
         ),
+        (["train", "DATA", "--model", "mf", "--contrast", "noise"], "--contrast is not for mf"),
+        (
+            ["train", "DATA", "--contrast", "noise", "--contrast-rate", "0"],
+            "contrast_rate = 0.0 must be above 0",
+        ),
+        (["train", "DATA", "--extra-edges", "-1"], "extra_edges = -1.0 must be at least 0"),
         (["train", "DATA", "--model", "popularity", "--reg", "3"], "which takes no such option"),
         (["train", "DATA", "--model", "ease", "--reg", "-1"], "reg = -1.0 must be above 0"),
         (["train", "DATA", "--model", "ease", "--reg", "much"], "'much' is not a valid float"),

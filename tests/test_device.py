@@ -33,6 +33,9 @@ def test_the_formula():
     batch = 4 * 800 * dim * 10  # the layers, their gradients, the vectors and theirs
     step = (nodes, interactions, dim, 3, 800)
     assert training_bytes(*step) == kept + 2 * table + 4 * nodes + batch
+    noise = kept + 2 * table + 4 * nodes + 3 * batch
+    assert training_bytes(*step, contrast="noise") == noise
+    assert training_bytes(*step, contrast="edges") == noise + 2 * table + 24 * nodes
     assert training_bytes(*step, precision="bf16") == kept + table + 4 * nodes + batch
     evaluation = (nodes, interactions, dim, 3, 10)
     assert training_bytes(*evaluation) == kept + 3 * table

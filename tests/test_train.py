@@ -175,6 +175,9 @@ def test_the_sampled_softmax_leaves_out_ones_own_positive():
         {"combine": "self-attention"},
         {"combine": "weighted", "loss": "softmax"},
         {"loss": "softmax", "num_negatives": 2},
+        {"contrast": "noise"},
+        {"contrast": "edges", "combine": "attention"},
+        {"extra_edges": 0.1},
     ],
 )
 def test_the_same_seed_gives_the_same_bits_at_any_number_of_threads(threads, arguments):

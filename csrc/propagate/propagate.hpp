@@ -2,6 +2,7 @@
 // One layer of propagation, a sum of rows and a scale:
 //
 //   acc[i]  = sum over edges e of row i:  m_e * x[indices[e]]        m_e = 1, pre[indices[e]] or weights[e]
+//             of those that dropout keeps
 //   out[i]  = post[i] * acc[i]  +  add_scale[i] * add[add_slot[i]]
 //   total[i] += total_alpha * total_scale[i] * acc[i]
 //
@@ -21,6 +22,7 @@
 
 #include "common/bfloat16.hpp"
 #include "graph/schedule.hpp"
+#include "propagate/dropout.hpp"
 
 namespace pyrec {
 
@@ -47,6 +49,8 @@ struct propagate_args {
   int64_t num_chunks;
   int64_t num_edges;
   int64_t dim;
+
+  edge_dropout dropout;
 
   const int64_t* rows;  // (num_rows,) compute these rows alone, row rows[i] into out[i]; or null
   int64_t num_rows;

@@ -92,6 +92,16 @@ class adam_arrays {
   std::array<T, 5> numbers_{};
 };
 
+// source: (rate, seed), or None.
+edge_dropout read_dropout(const py::object& source) {
+  if (source.is_none()) return {};
+  const auto [rate, seed] = py::cast<std::pair<double, uint64_t>>(source);
+  if (!(rate >= 0 && rate < 1)) {
+    throw config_error("dropout rate = " + std::to_string(rate) + " must be at least 0 and below 1");
+  }
+  return make_dropout(rate, seed);
+}
+
 // Calls body.operator()<T, X, Out>() with the types of propagate_args.
 template <class Body>
 void dispatch_storage(const tensor& x, const std::optional<tensor>& out, const Body& body) {
@@ -111,8 +121,9 @@ bool propagate_layer(const graph& g, const py::object& x_source, const py::objec
                      const py::object& post_source, const py::object& add_source,
                      const py::object& add_slot_source, const py::object& add_scale_source,
                      const py::object& total_source, const py::object& total_scale_source, double total_alpha,
-                     const py::object& adam_source, const py::object& row_slot_source,
-                     const py::object& partial_source, const py::object& not_finite_source, int64_t stream) {
+                     const py::object& adam_source, const py::object& dropout_source,
+                     const py::object& row_slot_source, const py::object& partial_source,
+                     const py::object& not_finite_source, int64_t stream) {
   const int64_t n = g.num_nodes();
   const place at = g.at();
   const auto x = optional_tensor(x_source, "x");
@@ -167,6 +178,7 @@ bool propagate_layer(const graph& g, const py::object& x_source, const py::objec
                                          .num_chunks = static_cast<int64_t>(g.chunks.size()) - 1,
                                          .num_edges = g.num_edges(),
                                          .dim = dim,
+                                         .dropout = read_dropout(dropout_source),
                                          .rows = pointer<int64_t>(rows),
                                          .num_rows = rows ? rows->size(0) : 0,
                                          .x = pointer<X>(x),
@@ -214,8 +226,8 @@ void bind_propagate(py::module_& m) {
         py::arg("pre") = py::none(), py::arg("post") = py::none(), py::arg("add") = py::none(),
         py::arg("add_slot") = py::none(), py::arg("add_scale") = py::none(), py::arg("total") = py::none(),
         py::arg("total_scale") = py::none(), py::arg("total_alpha") = 0.0, py::arg("adam") = py::none(),
-        py::arg("row_slot") = py::none(), py::arg("partial") = py::none(), py::arg("not_finite") = py::none(),
-        py::arg("stream") = 0);
+        py::arg("dropout") = py::none(), py::arg("row_slot") = py::none(), py::arg("partial") = py::none(),
+        py::arg("not_finite") = py::none(), py::arg("stream") = 0);
 }
 
 }  // namespace pyrec

@@ -5,11 +5,13 @@
 
 namespace pyrec::PYREC_ISA {
 
-// How edge e weighs its source row.
-enum class edge_factor { one, source_scale, weight };
+// How edge e weighs its source row. With `kept` a number of any of the three kinds stands beside each edge
+// that dropout keeps: one variant in place of three.
+enum class edge_factor { one, source_scale, weight, kept };
 
 // A row's accumulators must stay in registers: 32 vector registers with AVX-512, 16 before it.
 constexpr int max_vectors = PYREC_VECTOR_BYTES == 64 ? 16 : 8;
+constexpr int max_kept_vectors = 8;
 // Rows this many edges ahead are fetched into the second-level cache: the first level's few miss buffers
 // stay free for the loads themselves (gowalla, d 64: 6.0 ms without, 5.6 ms into the first level 12
 // ahead, 4.3 ms so).
@@ -18,7 +20,7 @@ constexpr int second_level = 2;
 constexpr int64_t rows_per_task = 64;
 constexpr int64_t max_compressed = 256;
 
-// Edges of one row: node ids or slots, with a weight each where the factor is `weight`.
+// Edges of one row: node ids or slots, with a weight each where the factor is `weight` or `kept`.
 template <class T>
 struct edge_span {
   const int32_t* source;
@@ -86,7 +88,7 @@ PYREC_INLINE void accumulate(const propagate_args<T, X, Out>& a, const edge_span
     if constexpr (Factor == edge_factor::one) {
       block.add(row, [](vec<T> value) { return value; }, acc);
     } else {
-      const T factor = Factor == edge_factor::weight ? edges.weight[e] : a.pre[edges.source[e]];
+      const T factor = Factor == edge_factor::source_scale ? a.pre[edges.source[e]] : edges.weight[e];
       block.add(row, [factor](vec<T> value) { return broadcast(factor) * value; }, acc);
     }
   }
@@ -117,6 +119,40 @@ PYREC_INLINE void accumulate_slots(const propagate_args<T, X, Out>& a, int64_t b
       count += slot >= 0;
     }
     accumulate<Factor>(a, edge_span<T>{slots, weights, count, 0}, block, acc);
+  }
+}
+
+// Edges [first, last) of a row, at most max_compressed, that dropout keeps and whose source has a slot, where
+// there are slots: their rows of x and factors. Returns their number.
+template <class T, class X, class Out>
+__attribute__((noinline)) int64_t choose_kept(const propagate_args<T, X, Out>& a, int64_t node, int64_t first,
+                                              int64_t last, int32_t* rows, T* factors) {
+  uint8_t kept[max_compressed];
+  const edge_dropout dropout = a.dropout;
+  const uint32_t own = dropout.end(static_cast<int32_t>(node));
+  for (int64_t e = first; e < last; ++e) kept[e - first] = dropout.keeps(own, dropout.end(a.indices[e]));
+  int64_t count = 0;
+  for (int64_t e = first; e < last; ++e) {
+    const int32_t source = a.indices[e];
+    const int32_t row = a.slot != nullptr ? a.slot[source] : source;
+    rows[count] = row;
+    factors[count] = a.weights != nullptr ? a.weights[e] : a.pre != nullptr ? a.pre[source] : T(1);
+    count += kept[e - first] & (row >= 0);
+  }
+  return count;
+}
+
+template <class T, class X, class Out, class Block, int Vectors>
+PYREC_INLINE void accumulate_kept(const propagate_args<T, X, Out>& a, int64_t node, const Block& block,
+                                  vec<T> (&acc)[Vectors]) {
+  int32_t rows[max_compressed];
+  T factors[max_compressed];
+  const int64_t end = a.indptr[node + 1];
+  for (int64_t first = a.indptr[node]; first < end; first += max_compressed) {
+    const int64_t last = first + max_compressed < end ? first + max_compressed : end;
+    const int64_t count = choose_kept(a, node, first, last, rows, factors);
+    const edge_span<T> edges{rows, factors, count, count - prefetch_distance};
+    accumulate<edge_factor::kept>(a, edges, block, acc);
   }
 }
 
@@ -165,6 +201,10 @@ void propagate_block(const propagate_args<T, X, Out>& a, int64_t first, int64_t 
     vec<T> acc[Vectors] = {};
     if (a.x == nullptr) {
       // nothing to gather: a network without layers
+    } else if constexpr (Factor == edge_factor::kept) {
+      if (a.slot == nullptr && i + 1 < last)
+        prefetch_row(a, a.rows != nullptr ? a.rows[i + 1] : i + 1, block);
+      accumulate_kept(a, node, block, acc);
     } else if (!a.half_source && a.slot != nullptr) {
       accumulate_slots<Factor>(a, begin, end, block, acc);
     } else {
@@ -203,6 +243,9 @@ void propagate_columns(const propagate_args<T, X, Out>& a, int64_t first, int64_
 
 template <class T, class X, class Out>
 void propagate_rows(const propagate_args<T, X, Out>& a, int64_t first, int64_t last) {
+  if (a.dropout.threshold != 0) {
+    return propagate_columns<edge_factor::kept, max_kept_vectors>(a, first, last, 0);
+  }
   if (a.weights != nullptr) return propagate_columns<edge_factor::weight, max_vectors>(a, first, last, 0);
   if constexpr (!propagate_args<T, X, Out>::half_source) {
     if (a.pre != nullptr) {

@@ -68,6 +68,9 @@ template <class T, class X, class Out>
 __device__ __forceinline__ edge<T> read_edge(const propagate_args<T, X, Out>& a, const task& t, int32_t i) {
   if (i >= t.count) return {-1, T(0)};
   const int32_t source = a.indices[t.begin + i];
+  if (a.dropout.threshold != 0 && !a.dropout.keeps(a.dropout.end(t.node), a.dropout.end(source))) {
+    return {-1, T(0)};
+  }
   const int32_t row = a.slot != nullptr ? a.slot[source] : source;
   const T factor = a.weights != nullptr ? a.weights[t.begin + i] : a.pre != nullptr ? a.pre[source] : T(1);
   return {row, factor};

@@ -14,7 +14,9 @@ from scipy.sparse import csr_array
 from torch import Tensor
 
 from pyrec.arguments import check_count, check_real
+from pyrec.contrast import CONTRASTS, ContrastSettings
 from pyrec.data import Interactions, split_random
+from pyrec.data.random_pairs import add_random_pairs
 from pyrec.device import DEVICES, check_fits, find_device, training_bytes
 from pyrec.early_stopping import BestEpoch
 from pyrec.errors import ConfigError, DataError
@@ -37,6 +39,7 @@ CHOICES: dict[str, tuple[str | None, ...]] = {
     "device": DEVICES,
     "precision": PRECISIONS,
     "score": (None, "inner", "cosine"),
+    "contrast": (None, *CONTRASTS),
 }
 COUNTS = (
     ("embedding_size", 1, 512),
@@ -89,6 +92,11 @@ class LightGCN(EpochRecommender):
         num_negatives: int | None = None,
         attention_size: int = 64,
         n_heads: int = 2,
+        contrast: str | None = None,
+        contrast_weight: float = 0.1,
+        contrast_temperature: float = 0.2,
+        contrast_rate: float = 0.1,
+        extra_edges: float = 0.0,
         validation: float | None = None,
         patience: int | None = None,
         k: int = 20,
@@ -114,6 +122,14 @@ class LightGCN(EpochRecommender):
                 softmax loss meets at most 4,096 of them. The softmax loss shares a batch's negatives.
             attention_size: Width of the additive attention, 1 to 512.
             n_heads: Heads of the self-attention; divides embedding_size.
+            contrast: A second loss that keeps two perturbed views of a node together (see `pyrec.contrast`):
+                ``edges`` with random edges left out (SGL), ``noise`` with noise on the layers (SimGCL), or None.
+                Both need a layer to perturb.
+            contrast_weight: Of that loss beside the ranking loss; above 0.
+            contrast_temperature: Of its cosines; above 0.
+            contrast_rate: The share of edges left out, below 1, or the length of the noise.
+            extra_edges: Random unseen pairs, so many for each interaction, that training propagates over as if
+                they were interactions; they are no positives, and the final vectors do without them.
             validation: Share of the interactions held out of training to choose the epoch, in (0, 1).
             patience: Epochs without a better validation ndcg before training stops; needs validation.
             k: Cut-off of the validation metrics.
@@ -134,6 +150,11 @@ class LightGCN(EpochRecommender):
         self.num_negatives = num_negatives
         self.attention_size = attention_size
         self.n_heads = n_heads
+        self.contrast = contrast
+        self.contrast_weight = contrast_weight
+        self.contrast_temperature = contrast_temperature
+        self.contrast_rate = contrast_rate
+        self.extra_edges = extra_edges
         self.validation = validation
         self.patience = patience
         self.k = k
@@ -165,10 +186,17 @@ class LightGCN(EpochRecommender):
         self.network_ = self._make_network(train.num_users + train.num_items).to(device)
         self._graph = Graph.from_interactions(train).to(device)
         graph = self._graph if learned is train else Graph.from_interactions(learned).to(device)
-        trainer = Trainer(self.network_, graph, self._settings())
+        trainer = Trainer(self.network_, self._with_extra_edges(graph, learned), self._settings(), graph)
         self.full_users_, self.empty_users_ = trainer.sampler.full_users, trainer.sampler.empty_users
         self._run(trainer, learned, held_out, callback)
         return self
+
+    def _with_extra_edges(self, graph: Graph, learned: Interactions) -> Graph:
+        if self.extra_edges == 0:
+            return graph
+        return Graph.from_interactions(add_random_pairs(learned, self.extra_edges, self.seed)).to(
+            graph.device
+        )
 
     def training_bytes(self, interactions: Interactions) -> int:
         """Memory that `fit` takes at its peak, above the data, in bytes: see `pyrec.device.training_bytes`.
@@ -179,12 +207,15 @@ class LightGCN(EpochRecommender):
         nodes = interactions.num_users + interactions.num_items
         return training_bytes(
             nodes,
-            len(interactions),
+            round(
+                len(interactions) * (1 if self.extra_edges == 0 else 2 + self.extra_edges)
+            ),  # of both graphs
             self.embedding_size,
             self.n_layers,
             self.batch_size * (2 + (self.num_negatives or 1)),
             precision=self.precision,
             fixed_weights=self.combine in ("mean", "weighted"),
+            contrast=self.contrast,
         )
 
     def _run(
@@ -200,7 +231,7 @@ class LightGCN(EpochRecommender):
             record: dict[str, Any] = {"epoch": epoch, "loss": _finite_epoch(trainer, epoch)}
             record["seconds"] = time.perf_counter() - started
             if held_out is not None:
-                record |= self._validate(trainer.graph, learned, held_out)
+                record |= self._validate(trainer.sampler.graph, learned, held_out)
                 best.offer(epoch, record[f"validation_ndcg@{self.k}"])
             self.history_.append(record)
             if callback is not None:
@@ -327,6 +358,12 @@ class LightGCN(EpochRecommender):
             temperature=self.temperature,
             num_negatives=self.num_negatives,
             seed=self.seed,
+            contrast=None if self.contrast is None else self._contrast_settings(self.contrast),
+        )
+
+    def _contrast_settings(self, kind: str) -> ContrastSettings:
+        return ContrastSettings(
+            kind, self.contrast_weight, self.contrast_temperature, self.contrast_rate, self.seed
         )
 
     def _check_hyperparameters(self, validation: Interactions | None) -> None:
@@ -341,7 +378,23 @@ class LightGCN(EpochRecommender):
         for name, allowed in CHOICES.items():
             if getattr(self, name) not in allowed:
                 raise ConfigError(f"{name} = {getattr(self, name)!r} must be one of {_listed(allowed)}")
+        self._check_contrast()
+        check_real("extra_edges", self.extra_edges, ConfigError, positive=False)
         self._check_validation(validation)
+
+    def _check_contrast(self) -> None:
+        if self.contrast is None:
+            return
+        if self.n_layers == 0:
+            raise ConfigError(
+                f"contrast = {self.contrast!r} perturbs layers, but n_layers = 0; give 1 or more"
+            )
+        for name in ("contrast_weight", "contrast_temperature", "contrast_rate"):
+            check_real(name, getattr(self, name), ConfigError, positive=True)
+        if self.contrast == "edges" and self.contrast_rate >= 1:
+            raise ConfigError(
+                f"contrast_rate = {self.contrast_rate} is a share of the edges; it must be below 1"
+            )
 
     def _check_validation(self, validation: Interactions | None) -> None:
         if self.validation is not None:

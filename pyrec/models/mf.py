@@ -18,6 +18,8 @@ class MF(LightGCN):
     combine = "mean"
     attention_size = 1
     n_heads = 1
+    contrast = None
+    extra_edges = 0.0
 
     def __init__(
         self,

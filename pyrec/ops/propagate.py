@@ -110,7 +110,12 @@ def _check(x: Tensor, graph: Graph, n_layers: int, precision: str) -> None:
 
 
 def propagate_step(
-    grads: list[Tensor], graph: Graph, rows: Tensor, adam: AdamStep, precision: str = "fp32"
+    grads: list[Tensor],
+    graph: Graph,
+    rows: Tensor,
+    adam: AdamStep,
+    precision: str = "fp32",
+    base: Tensor | None = None,
 ) -> None:
     """Takes a step of Adam on X_0 from the gradients of `propagate`'s outputs, without storing that of X_0.
 
@@ -122,11 +127,47 @@ def propagate_step(
         rows: (num_rows,) int64, distinct nodes.
         adam: The table and its moments, changed in place.
         precision: As for `propagate`.
+        base: (num_nodes, dim) of grads' dtype, a gradient of X_0 to add, or None; used up.
 
     Raises:
         DataError: Wrong shape, dtype, device or strides; a row out of range or there twice.
     """
-    _backward_rows(graph, graph.factors(grads[0].dtype), grads, rows, precision, None, adam)
+    _backward_rows(graph, graph.factors(grads[0].dtype), grads, rows, precision, None, adam, base)
+
+
+def propagate_gradient(
+    grads: list[Tensor],
+    graph: Graph,
+    rows: Tensor,
+    precision: str = "fp32",
+    base: Tensor | None = None,
+) -> Tensor:
+    """The gradient of X_0 from those of `propagate`'s outputs.
+
+    Args:
+        grads: dL/dX_k at ``rows`` for k = 0 .. K, each (num_rows, dim), contiguous.
+        graph: The graph.
+        rows: (num_rows,) int64, distinct nodes.
+        precision: As for `propagate`.
+        base: As for `propagate_step`.
+
+    Returns:
+        (num_nodes, dim) of grads' dtype.
+
+    Raises:
+        DataError: Wrong shape, dtype, device or strides; a row out of range or there twice.
+    """
+    result = grads[0].new_empty(graph.num_nodes, grads[0].shape[1])
+    _backward_rows(graph, graph.factors(result.dtype), grads, rows, precision, result, None, base)
+    return result
+
+
+def total_weight(graph: Graph) -> Tensor:
+    """The sum of the weights of each node's edges that the graph's dropout keeps, (num_nodes,) float64."""
+    ones = torch.ones(graph.num_nodes, 1, dtype=torch.float64, device=graph.device)
+    out = torch.empty_like(ones)
+    _layer(graph, ones, out, weights=None if graph.weights is None else graph.weights.double())
+    return out[:, 0]
 
 
 def _layer(
@@ -145,6 +186,7 @@ def _layer(
     arrays: dict[str, Any] = {name: capsule(array) for name, array in terms.items()}
     if adam is not None:
         arrays["adam"] = (*(capsule(array) for array in adam[:3]), *adam[3:])
+    arrays["dropout"] = graph.dropout
     with _device_terms(graph, x if terms.get("add") is None else terms["add"]) as more:
         return _core.propagate_layer(
             graph.core, capsule(x), capsule(out), total_alpha=total_alpha, **arrays, **more
@@ -302,7 +344,7 @@ def _backward_all_rows(g: Graph, f: Factors, grads: list[Tensor], precision: str
 
 def _backward_some_rows(g: Graph, f: Factors, grads: list[Tensor], rows: Tensor, precision: str) -> Tensor:
     result = grads[0].new_empty(g.num_nodes, grads[0].shape[1])
-    _backward_rows(g, f, grads, rows, precision, result, None)
+    _backward_rows(g, f, grads, rows, precision, result, None, None)
     return result
 
 
@@ -314,10 +356,12 @@ def _backward_rows(
     precision: str,
     result: Tensor | None,
     adam: AdamStep | None,
+    base: Tensor | None,
 ) -> None:
     """Writes H_0 to ``result`` or gives it to a step of Adam, from the rows (num_rows, dim) of g_0 .. g_K.
 
-    Between the layers stands D^-1/2 H_k; H_k itself if the graph is weighted.
+    A gradient ``base`` (num_nodes, dim) is added, and used up. Between the layers stands D^-1/2 H_k; H_k itself
+    if the graph is weighted.
     """
     slot = _row_slots(g, rows)
     source: Tensor | None = None
@@ -346,8 +390,8 @@ def _backward_rows(
             slot=source_slot,
             weights=f.weights,
             post=f.scale,
-            add=grads[0],
-            add_slot=slot,
+            add=grads[0] if base is None else base.index_add_(0, rows.clamp_min(0), grads[0]),
+            add_slot=slot if base is None else None,
             adam=adam,
         )
 

@@ -7,30 +7,55 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from pyrec.graph import Graph
+from pyrec.reference.sample import philox
+
+LOW = 0xFFFFFFFF
 
 
 def normalised_adjacency(
     graph: Graph, dtype: torch.dtype = torch.float32, layout: torch.layout = torch.sparse_coo
 ) -> Tensor:
-    """D^-1/2 A D^-1/2 as a sparse (num_nodes, num_nodes) tensor, with one stored value an edge."""
+    """D^-1/2 A D^-1/2 as a sparse (num_nodes, num_nodes) tensor, with one stored value an edge.
+
+    Of a `pyrec.dropout.DroppedGraph` A and D have the edges that are kept.
+    """
     rows = torch.repeat_interleave(torch.arange(graph.num_nodes), graph.degree)
     columns = graph.indices.long()
     weights = (
         torch.ones(graph.num_edges, dtype=torch.float64) if graph.weights is None else graph.weights.double()
     )
+    if graph.dropout is not None:
+        kept = kept_edges(rows, columns, *graph.dropout)
+        rows, columns, weights = rows[kept], columns[kept], weights[kept]
     degree = torch.zeros(graph.num_nodes, dtype=torch.float64).index_add_(0, rows, weights)
     values = (weights * (degree[rows] * degree[columns]).rsqrt()).to(dtype)
     shape = (graph.num_nodes, graph.num_nodes)
     if layout is torch.sparse_csr:
-        return torch.sparse_csr_tensor(
-            graph.indptr.int(), graph.indices, values, shape, check_invariants=False
-        )
+        indptr = functional.pad(torch.bincount(rows, minlength=graph.num_nodes).cumsum(0), (1, 0))
+        return torch.sparse_csr_tensor(indptr.int(), columns.int(), values, shape, check_invariants=False)
     indices = torch.stack([rows, columns])
     return torch.sparse_coo_tensor(indices, values, shape, is_coalesced=True, check_invariants=False)
+
+
+def kept_edges(rows: Tensor, columns: Tensor, rate: float, seed: int) -> Tensor:
+    """Which edges dropout keeps, (num_edges,) bool; their nodes are (num_edges,) int64."""
+    zeros = [np.zeros(1, dtype=np.uint64)] * 4
+    key0, key1 = (int(word[0]) for word in philox(zeros, (seed & LOW, seed >> 32))[:2])
+    ends = _mix(rows ^ key0) + _mix(columns ^ key0)
+    return _mix((ends & LOW) ^ key1) >= int(rate * 2**32)
+
+
+def _mix(word: Tensor) -> Tensor:
+    """lowbias32, of words of 32 bits in int64."""
+    word = (word ^ (word >> 16)) * 0x7FEB352D & LOW
+    word = (word ^ (word >> 15)) * 0x846CA68B & LOW
+    return word ^ (word >> 16)
 
 
 def storage_scale(graph: Graph, dtype: torch.dtype = torch.float32) -> Tensor:
@@ -38,6 +63,11 @@ def storage_scale(graph: Graph, dtype: torch.dtype = torch.float32) -> Tensor:
     if graph.weights is not None:
         return torch.ones(graph.num_nodes, 1, dtype=dtype)
     degree = graph.degree.double()
+    if graph.dropout is not None:
+        rows = torch.repeat_interleave(torch.arange(graph.num_nodes), graph.degree)
+        degree = torch.bincount(
+            rows, kept_edges(rows, graph.indices.long(), *graph.dropout).double(), len(degree)
+        )
     return torch.where(degree > 0, degree.rsqrt(), 0.0).to(dtype)[:, None]
 
 

@@ -1,0 +1,41 @@
+"""Random pairs of a user and an item that have not met, beside those that have."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from pyrec.arguments import check_real
+from pyrec.data.interactions import Interactions
+from pyrec.errors import ConfigError, DataError
+
+
+def add_random_pairs(interactions: Interactions, rate: float, seed: int) -> Interactions:
+    """Adds distinct unseen pairs, drawn uniformly; ratings and times are left behind.
+
+    Of the pairs in the order of user and item, the r-th unseen one has number r + the count of interactions p
+    with number[p] - p <= r, where number[p] - p never falls. So distinct ranks give distinct unseen pairs.
+
+    Args:
+        interactions: n of them.
+        rate: round(rate * n) pairs are added; at least 0.
+        seed: 0 or more; the same one adds the same pairs.
+
+    Raises:
+        ConfigError: The rate is out of range.
+        DataError: There are not so many unseen pairs.
+    """
+    wanted = round(check_real("rate", rate, ConfigError, positive=False) * len(interactions))
+    num_users, num_items = interactions.num_users, interactions.num_items
+    unseen = num_users * num_items - len(interactions)
+    if wanted > unseen:
+        raise DataError(
+            f"rate = {rate} of {len(interactions)} interactions is {wanted} pairs, but only {unseen} are unseen; "
+            "lower it"
+        )
+    seen = interactions.users.astype(np.int64) * num_items + interactions.items
+    ranks = np.random.default_rng(seed).choice(unseen, wanted, replace=False)
+    added = ranks + np.searchsorted(seen - np.arange(len(seen)), ranks, side="right")
+    users, items = np.divmod(np.sort(np.concatenate([seen, added])), num_items)
+    return Interactions.from_codes(
+        users.astype(np.int32), items.astype(np.int32), interactions.user_ids, interactions.item_ids
+    )
