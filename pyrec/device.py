@@ -51,12 +51,13 @@ def training_bytes(
 
     - the table and two moments, 12 N d;
     - the graph, 8 N + 8 n, its three factors 12 N, the schedule of its rows 8 N, the users of its interactions 4 n;
-    - in a step two layer buffers 2 s N d, a map of rows 4 N, and for a batch's rows the layers, their gradients,
-      the vectors and their gradient, 4 R d (2 (K + 1) + 2);
+    - in a step two layer buffers 2 s N d, and in memory of its own a map of rows 4 N, and for a batch's rows the
+      layers, their gradients, the vectors and their gradient, 4 R d (2 (K + 1) + 2);
     - in an evaluation the vectors 4 N d, with two layer buffers, or all K + 1 layers, 4 N d (K + 1), where each node
       has weights of its own.
 
-    Of the last two the larger counts.
+    Of the last two the larger counts, besides a step's own memory, which a recorded step keeps
+    (`pyrec.replay.ReplayedEpochs`); the last, smaller batch of an epoch takes its own.
 
     Args:
         num_nodes: N, users and items.
@@ -70,9 +71,9 @@ def training_bytes(
     table = 4 * num_nodes * dim
     buffers = min(n_layers, 2) * table // (2 if precision == "bf16" else 1)
     kept = 3 * table + 28 * num_nodes + 12 * num_interactions
-    step = buffers + 4 * num_nodes + 4 * min(batch_nodes, num_nodes) * dim * (2 * (n_layers + 1) + 2)
+    own = 4 * num_nodes + 4 * min(batch_nodes, num_nodes) * dim * (2 * (n_layers + 1) + 2)
     evaluation = table + (buffers if fixed_weights else (n_layers + 1) * table)
-    return kept + max(step, evaluation)
+    return kept + own + max(buffers + own, evaluation)
 
 
 def check_fits(needed: int, device: torch.device) -> None:

@@ -1,4 +1,8 @@
-"""Training steps and epochs of a network on sampled triples."""
+"""Training steps and epochs of a network on sampled triples.
+
+On a CUDA device a full batch's step is recorded once and replayed, `pyrec.replay`. So a step there waits for nothing
+and finds in memory whatever changes from one to the next.
+"""
 
 from __future__ import annotations
 
@@ -16,6 +20,7 @@ from pyrec.graph import Graph
 from pyrec.ops.bpr import bpr
 from pyrec.ops.propagate import propagate_step
 from pyrec.ops.sample import Sampler, Triples, distinct
+from pyrec.replay import CudaRecorder, ReplayedEpochs
 
 if TYPE_CHECKING:
     from pyrec.models.network import LightGCNNetwork
@@ -84,13 +89,17 @@ class Trainer:
     sampler: Sampler = field(init=False)
     adam: AdamState = field(init=False)
     optimizer: torch.optim.Optimizer | None = field(init=False)
+    replayed: ReplayedEpochs | None = field(init=False)
 
     def __post_init__(self) -> None:
         self.sampler = Sampler(self.graph)
-        rate = self.settings.learning_rate
-        self.adam = AdamState(self.network.embedding.detach(), rate)
+        device, rate = self.graph.device, self.settings.learning_rate
+        on_cuda = device.type == "cuda"
+        in_memory = self.graph.found is not None
+        self.adam = AdamState(self.network.embedding.detach(), rate, count_on_device=in_memory)
         others = list(self.network.combine.parameters())
-        self.optimizer = torch.optim.Adam(others, lr=rate, fused=True) if others else None
+        self.optimizer = torch.optim.Adam(others, lr=rate, fused=True, capturable=on_cuda) if others else None
+        self.replayed = ReplayedEpochs(device, CudaRecorder(device)) if on_cuda else None
         self.full_softmax = (
             self.settings.loss == "softmax"
             and self.settings.num_negatives is None
@@ -105,19 +114,31 @@ class Trainer:
         Args:
             epoch: Number of the epoch, from 0; it fixes the order and the negatives.
         """
-        total = torch.zeros((), dtype=torch.float64, device=self.graph.device)
-        samples = self.sampler.num_samples
-        for first in range(0, samples, self.settings.batch_size):
-            batch = self.batch(epoch, first, min(self.settings.batch_size, samples - first))
-            total += self.step(batch) * batch.size
+        samples, batch_size = self.sampler.num_samples, self.settings.batch_size
+        if self.replayed is not None:
+            total = self.replayed.run(epoch, samples, batch_size, self._step_at)
+        else:
+            total = torch.zeros((), dtype=torch.float64, device=self.graph.device)
+            for first in range(0, samples, batch_size):
+                batch = self.batch(epoch, first, min(batch_size, samples - first))
+                total += self.step(batch) * batch.size
         self.graph.check()
         return float(total) / samples
 
     def batch(self, epoch: int, first: int, count: int) -> Batch:
         """Samples ``first`` to ``first + count - 1`` of an epoch."""
-        triples = self.sampler.sample(
-            self.settings.seed, epoch, first, count, self.settings.num_negatives or 1
-        )
+        negatives = self.settings.num_negatives or 1
+        return self._batch(self.sampler.sample(self.settings.seed, epoch, first, count, negatives))
+
+    def batch_at(self, cursor: Tensor, count: int) -> Batch:
+        """The same ``count`` samples, from the epoch and position that ``cursor`` (2,) holds: `Sampler.sample_at`."""
+        negatives = self.settings.num_negatives or 1
+        return self._batch(self.sampler.sample_at(cursor, self.settings.seed, count, negatives))
+
+    def _step_at(self, cursor: Tensor, count: int) -> Tensor:
+        return self.step(self.batch_at(cursor, count))
+
+    def _batch(self, triples: Triples) -> Batch:
         others = (
             torch.arange(self.graph.num_items, dtype=torch.int32, device=self.graph.device)
             if self.full_softmax

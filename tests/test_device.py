@@ -30,14 +30,14 @@ def test_the_formula():
     nodes, interactions, dim = 1000, 5000, 8
     table = 4 * nodes * dim
     kept = 3 * table + 28 * nodes + 12 * interactions
-    batch = 4 * 800 * dim * 10  # the layers, their gradients, the vectors and theirs
+    own = 4 * nodes + 4 * 800 * dim * 10  # a map; the layers, their gradients, the vectors and theirs
     step = (nodes, interactions, dim, 3, 800)
-    assert training_bytes(*step) == kept + 2 * table + 4 * nodes + batch
-    assert training_bytes(*step, precision="bf16") == kept + table + 4 * nodes + batch
-    evaluation = (nodes, interactions, dim, 3, 10)
-    assert training_bytes(*evaluation) == kept + 3 * table
-    assert training_bytes(*evaluation, fixed_weights=False) == kept + 5 * table
-    assert training_bytes(*evaluation[:3], 0, 10) == kept + table
+    assert training_bytes(*step) == kept + 2 * table + 2 * own
+    assert training_bytes(*step, precision="bf16") == kept + table + 2 * own
+    evaluation, own = (nodes, interactions, dim, 3, 10), 4 * nodes + 4 * 10 * dim * 10
+    assert training_bytes(*evaluation) == kept + own + 3 * table
+    assert training_bytes(*evaluation, fixed_weights=False) == kept + own + 5 * table
+    assert training_bytes(*evaluation[:3], 0, 10) == kept + table + 4 * nodes + 4 * 10 * dim * 4
 
 
 def test_what_does_not_fit_is_refused_with_the_figures(monkeypatch):
