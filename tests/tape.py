@@ -25,6 +25,9 @@ WAITS = {
 }
 """Operators that wait for a CUDA device, or read memory that it cannot."""
 
+INDEXES = {"aten::index.Tensor", "aten::index_put", "aten::index_put_"}
+"""They wait where they index by a mask, to count it."""
+
 KERNELS = (
     "propagate_layer",
     "row_slots",
@@ -52,11 +55,15 @@ class Operators(TorchDispatchMode):
         if func.namespace == "pyrec":
             with self:
                 return func._op_dk(DispatchKey.CPU, *args, **kwargs)
-        if func.name() in WAITS:
+        if func.name() in WAITS or (func.name() in INDEXES and _by_mask(args[1])):
             raise AssertionError(f"{func.name()} waits for the device")
         result = func(*args, **kwargs)
         self.see(func, args, kwargs, result)
         return result
+
+
+def _by_mask(indices):
+    return any(index is not None and index.dtype in (torch.bool, torch.uint8) for index in indices)
 
 
 class Tape:
@@ -68,7 +75,9 @@ class Tape:
         self.recording = False
         for module in [m for name, m in sys.modules.items() if name.startswith("pyrec.ops.")]:
             if hasattr(module, "capsule"):  # kernels take tensors too, and those can be passed again
-                monkeypatch.setattr(module, "capsule", lambda array: None if array is None else array.detach())
+                monkeypatch.setattr(
+                    module, "capsule", lambda array: None if array is None else array.detach()
+                )
         for name in KERNELS:
             monkeypatch.setattr(core, name, self._watched(getattr(core, name)))
 
@@ -90,6 +99,7 @@ class Tape:
         self.recording = False
         return self.play
 
+    @torch.no_grad()
     def play(self):
         for func, args, kwargs, before in self.calls:
             result = func(*args, **kwargs)

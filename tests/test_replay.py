@@ -9,7 +9,7 @@ from tape import Operators, Tape
 from test_train import REFERENCES, SETTINGS, make_network
 
 from pyrec import LightGCN
-from pyrec.adam import AdamState
+from pyrec.adam import AdamState, _DeviceCount
 from pyrec.data import synthetic
 from pyrec.errors import CudaError
 from pyrec.replay import WARM_UP, CudaRecorder, ReplayedEpochs
@@ -23,14 +23,8 @@ STEPS = [
     {"precision": "bf16"},
     {"n_layers": 0},
 ]
-ON_CUDA = pytest.mark.skipif(not torch.cuda.is_available(), reason="torch sees no CUDA device")
-
-
-@pytest.fixture
-def emulated(device):
-    if device.name != "cuda-emulated":
-        pytest.skip("for the kernels of a device, on tensors of the CPU")
-    return device
+EMULATED = pytest.mark.parametrize("device", ["cuda-emulated"], indirect=True)
+CUDA = pytest.mark.parametrize("device", ["cuda"], indirect=True)
 
 
 def make_trainer(device, kind="mean", n_layers=3, precision="fp32", **settings):
@@ -42,7 +36,10 @@ def make_trainer(device, kind="mean", n_layers=3, precision="fp32", **settings):
 
 def state_of(trainer):
     """Everything that steps change and later steps read."""
-    tensors = [*trainer.network.parameters(), *trainer.adam.state()]
+    adam = trainer.adam
+    tensors = [*trainer.network.parameters(), adam.first_moment, adam.second_moment]
+    if isinstance(adam._count, _DeviceCount):
+        tensors.append(adam._count._steps)
     if trainer.optimizer is not None:
         tensors += [value for state in trainer.optimizer.state.values() for value in state.values()]
     return [tensor.detach() for tensor in tensors]
@@ -102,6 +99,7 @@ def test_replayed_epochs_have_the_history_of_the_steps(device):
     assert history(replayed) == history(one_by_one)
     assert_same(replayed, one_by_one)
     full = 3 * (replayed.sampler.num_samples // SETTINGS.batch_size)
+    assert full > 2 * WARM_UP
     assert (recorder.runs, recorder.recordings, recorder.replays) == (WARM_UP, 1, full - WARM_UP)
 
 
@@ -113,15 +111,16 @@ def test_an_epoch_without_a_full_batch_is_not_recorded(device):
     assert (recorder.runs, recorder.recordings) == (0, 0)
 
 
+@EMULATED
 @pytest.mark.parametrize("step", STEPS, ids=str)
-def test_a_step_played_from_its_calls_alone(emulated, monkeypatch, step):
+def test_a_step_played_from_its_calls_alone(device, monkeypatch, step):
     """Nothing that changes from step to step is a number that a recording would hold on to."""
-    one_by_one, replayed = make_trainer(emulated, **step), make_trainer(emulated, **step)
+    one_by_one, replayed = make_trainer(device, **step), make_trainer(device, **step)
     expected = history(one_by_one)
 
     epochs = ReplayedEpochs(replayed.graph.device, None)
     moved = (epochs._cursor, epochs._total)
-    tape = Tape(emulated.core, monkeypatch)
+    tape = Tape(device.core, monkeypatch)
     epochs._recorder = TapeRecorder(tape, lambda: [*state_of(replayed), *moved])
     replayed.replayed = epochs
     assert history(replayed) == expected
@@ -129,9 +128,10 @@ def test_a_step_played_from_its_calls_alone(emulated, monkeypatch, step):
     assert len(tape.calls) > 20
 
 
+@EMULATED
 @pytest.mark.parametrize("step", STEPS, ids=str)
-def test_a_step_does_not_wait_for_the_device(emulated, monkeypatch, step):
-    trainer = make_trainer(emulated, **step)
+def test_a_step_does_not_wait_for_the_device(device, monkeypatch, step):
+    trainer = make_trainer(device, **step)
     cursor = torch.tensor([0, 64])
     trainer.step(trainer.batch(0, 0, 64))  # what is only made once
 
@@ -147,9 +147,10 @@ def test_a_step_does_not_wait_for_the_device(emulated, monkeypatch, step):
 
 
 def test_operators_that_wait_are_noticed():
-    for wait in (lambda x: x.sum().item(), lambda x: x.nonzero(), lambda x: x[x > 0]):
+    x = torch.ones(3)
+    for wait in (lambda: x.sum().item(), lambda: x.nonzero(), lambda: x[x > 0], lambda: torch.tensor([1, 2])):
         with pytest.raises(AssertionError, match="waits"), Operators(lambda *_: None):
-            wait(torch.ones(3))
+            wait()
 
 
 def test_a_count_in_memory_gives_the_same_steps(device):
@@ -175,11 +176,9 @@ def test_steps_by_a_count_in_memory(device, kind):
         assert torch.equal(mine, other)
 
 
-@ON_CUDA
+@CUDA
 @pytest.mark.parametrize("step", STEPS, ids=str)
 def test_a_cuda_graph_has_the_bits_of_the_steps(device, step):
-    if device.name != "cuda":
-        pytest.skip("for CUDA graphs")
     one_by_one, replayed = make_trainer(device, **step), make_trainer(device, **step)
     one_by_one.replayed = None
     assert history(replayed) == history(one_by_one)
@@ -187,20 +186,25 @@ def test_a_cuda_graph_has_the_bits_of_the_steps(device, step):
     assert_same(replayed, one_by_one)
 
 
-@ON_CUDA
-def test_a_fit_on_a_cuda_device_is_the_same_from_run_to_run():
+@CUDA
+def test_a_fit_is_the_same_from_run_to_run(device):
     train = synthetic(400, 300, interactions_per_user=15)
-    settings = {"embedding_size": 32, "epochs": 3, "combine": "attention", "device": "cuda", "batch_size": 256}
+    settings = {
+        "embedding_size": 32,
+        "epochs": 3,
+        "combine": "attention",
+        "device": "cuda",
+        "batch_size": 256,
+    }
     one, other = (LightGCN(**settings).fit(train) for _ in range(2))
     assert torch.equal(one.user_vectors_, other.user_vectors_)
     cpu = LightGCN(**(settings | {"device": "cpu"})).fit(train)
     assert one.history_[-1]["loss"] == pytest.approx(cpu.history_[-1]["loss"], rel=1e-3)
 
 
-@ON_CUDA
-def test_what_cannot_be_recorded_is_an_error():
-    device = torch.device("cuda", torch.cuda.current_device())
-    number = torch.ones((), device=device)
+@CUDA
+def test_what_cannot_be_recorded_is_an_error(device):
+    number = torch.ones((), device=device.torch)
     with pytest.raises(CudaError, match="could not be recorded as a CUDA graph on cuda"):
-        CudaRecorder(device).record(lambda: print(number.item()))
+        CudaRecorder(number.device).record(lambda: print(number.item()))
     assert number.item() == 1  # the device is usable again
