@@ -25,6 +25,8 @@ WIDE = r"\.v4\.[bfsu]32|\.v2\.[bfsu]64"
 
 @dataclass
 class Kernel:
+    """A kernel's row; loads and stores are of 16 bytes, and all others."""
+
     name: str
     registers: int
     shared: int

@@ -40,7 +40,7 @@ class CudaRecorder:
 
     def __init__(self, device: torch.device) -> None:
         self._device = device
-        self._stream = torch.cuda.Stream(device)
+        self._stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
 
     def run(self, work: Work) -> None:
         """See `Recorder.run`; on the recorder's stream, between what the caller's has before and after."""
@@ -58,11 +58,13 @@ class CudaRecorder:
         """
         graph = torch.cuda.CUDAGraph()
         try:
-            with torch.cuda.device(self._device), torch.cuda.graph(graph, stream=self._stream):
+            # The outer context gives the caller its stream back where ending a broken recording is an error too.
+            with torch.cuda.stream(self._stream), torch.cuda.graph(graph, stream=self._stream):
                 work()
         except RuntimeError as error:
+            cause = error.__context__ or error
             raise CudaError(
-                f"the training step could not be recorded as a CUDA graph on {self._device}: {error}; "
+                f"the training step could not be recorded as a CUDA graph on {self._device}: {cause}; "
                 "train with device='cpu', and report this with what pyrec doctor prints"
             ) from error
         return graph.replay

@@ -116,7 +116,7 @@ class Trainer:
         """
         samples, batch_size = self.sampler.num_samples, self.settings.batch_size
         if self.replayed is not None:
-            total = self.replayed.run(epoch, samples, batch_size, self._step_at)
+            total = self.replayed.run(epoch, samples, batch_size, self.step_at)
         else:
             total = torch.zeros((), dtype=torch.float64, device=self.graph.device)
             for first in range(0, samples, batch_size):
@@ -135,7 +135,8 @@ class Trainer:
         negatives = self.settings.num_negatives or 1
         return self._batch(self.sampler.sample_at(cursor, self.settings.seed, count, negatives))
 
-    def _step_at(self, cursor: Tensor, count: int) -> Tensor:
+    def step_at(self, cursor: Tensor, count: int) -> Tensor:
+        """`step` on the batch that `batch_at` makes."""
         return self.step(self.batch_at(cursor, count))
 
     def _batch(self, triples: Triples) -> Batch:
