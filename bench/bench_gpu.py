@@ -120,12 +120,16 @@ def combine_there(kind):
     return (*there, grad.to(DEVICE))
 
 
+def pyrec_combine(kind):
+    return both_ways(partial(forward, kind, combine))
+
+
 def combine_race(kind):
     return race(
         f"combine {kind}, forward and backward, 4 layers of gowalla, fp32",
         partial(combine_there, kind),
         {
-            "pyrec": both_ways(partial(forward, kind, combine)),
+            "pyrec": pyrec_combine(kind),
             "torch.compile": compiled(kind),
             "torch": both_ways(partial(forward, kind, reference_combine)),
         },

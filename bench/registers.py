@@ -2,8 +2,8 @@
 
     python bench/registers.py [--architecture 90] [--out FILE] [--jobs N]
 
-Needs nvcc and c++filt, no GPU. Loads and stores are counted in PTX, in global memory alone: those of 16 bytes and
-others. Ends with an error if a kernel spills.
+Needs nvcc and c++filt, no GPU. Loads and stores are those of global memory, of 16 bytes and others, counted in the
+machine code where cuobjdump is found and else in PTX. Ends with an error if a kernel spills.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -20,7 +21,9 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 FLAGS = ("-std=c++20", "-O3", "-DNDEBUG", "-Icsrc", "-cubin", "-Xptxas", "-v", "--keep")
-WIDE = r"\.v4\.[bfsu]32|\.v2\.[bfsu]64"
+PTX = (r"\.entry (\w+)\(.*?\n\{(.*?)\n\}", r"\b%s\.global[.\w]*", r"\.v4\.[bfsu]32|\.v2\.[bfsu]64")
+SASS = (r"Function : (\w+)(.*?)\n\t*\.{6,}", r"\b%s\.E[.\w]*", r"\.128\b")
+"""Patterns of a kernel's name and body, of an instruction, and of what makes one of 16 bytes."""
 
 
 @dataclass
@@ -44,8 +47,12 @@ def compiled(source: Path, architecture: str) -> list[Kernel]:
         done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
         if done.returncode:
             sys.exit(f"{' '.join(command)}\n{done.stderr}")
-        ptx = Path(folder, f"{source.stem}.ptx").read_text()
-    bodies = dict(re.findall(r"\.entry (\w+)\(.*?\n\{(.*?)\n\}", ptx, re.S))
+        language, names, code = PTX, ("ld", "st"), Path(folder, f"{source.stem}.ptx").read_text()
+        if shutil.which("cuobjdump"):
+            dump = ("cuobjdump", "-sass", f"{folder}/kernels.cubin")
+            language, names = SASS, ("LDG", "STG")
+            code = subprocess.run(dump, capture_output=True, text=True, check=True).stdout
+    bodies = dict(re.findall(language[0], code, re.S))
     report = re.findall(
         r"Compiling entry function '(\w+)'.*?(\d+) bytes stack frame, (\d+) bytes spill stores, (\d+) bytes "
         r"spill loads.*?Used (\d+) registers([^\n]*)",
@@ -57,18 +64,17 @@ def compiled(source: Path, architecture: str) -> list[Kernel]:
         shared = re.search(r"(\d+) bytes smem", rest)
         kernel = Kernel(symbol, int(registers), int(shared[1]) if shared else 0, int(stack), 0)
         kernel.spilled = int(stored) + int(loaded)
-        kernel.loads = accesses(bodies[symbol], "ld")
-        kernel.stores = accesses(bodies[symbol], "st")
+        kernel.loads, kernel.stores = (accesses(bodies[symbol], *language[1:], name) for name in names)
         kernels.append(kernel)
     for kernel, name in zip(kernels, demangled([kernel.name for kernel in kernels]), strict=True):
         kernel.name = name
     return sorted(kernels, key=lambda kernel: kernel.name)
 
 
-def accesses(body: str, what: str) -> tuple[int, int]:
+def accesses(body: str, instruction: str, wide_mark: str, name: str) -> tuple[int, int]:
     """Instructions of 16 bytes on global memory, and all others on it."""
-    found = re.findall(rf"\b{what}\.global[.\w]*", body)
-    wide = sum(bool(re.search(WIDE, instruction)) for instruction in found)
+    found = re.findall(instruction % name, body)
+    wide = sum(bool(re.search(wide_mark, one)) for one in found)
     return wide, len(found) - wide
 
 
@@ -115,7 +121,8 @@ def main() -> None:
         found = list(pool.map(lambda source: compiled(source, options.architecture), sources))
     files = {str(source.relative_to(ROOT)): kernels for source, kernels in zip(sources, found, strict=True)}
     release = subprocess.run(["nvcc", "--version"], capture_output=True, text=True, check=True).stdout
-    text = f"sm_{options.architecture}, {release.splitlines()[-2]}\n{__doc__.splitlines()[0]}\n\n{table(files)}\n"
+    counted = "machine code" if shutil.which("cuobjdump") else "PTX"
+    text = f"sm_{options.architecture}, {release.splitlines()[-2]}; loads and stores in {counted}\n\n{table(files)}\n"
     everything = [kernel for kernels in found for kernel in kernels]
     spilling = [kernel.name for kernel in everything if kernel.spilled]
     most = max(everything, key=lambda kernel: kernel.registers)
