@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import torch
 
 from pyrec import _core
@@ -17,11 +19,12 @@ def find_device(name: str) -> torch.device:
         name: One of `DEVICES`.
 
     Raises:
-        ConfigError: The package was built without CUDA kernels, or torch finds no CUDA device.
+        ConfigError: The package was built without CUDA kernels or for later devices, or torch finds no CUDA device.
     """
     if name == "cpu":
         return torch.device("cpu")
-    if not _core.cuda_info()["architectures"]:
+    architectures = _core.cuda_info()["architectures"]
+    if not architectures:
         raise ConfigError(
             "device = 'cuda', but this package was built without CUDA kernels; "
             "build it where nvcc is, PYREC_CUDA=ON pip install ."
@@ -31,7 +34,20 @@ def find_device(name: str) -> torch.device:
             "device = 'cuda', but torch finds no CUDA device (a driver, and a torch built for CUDA, are needed); "
             "pyrec doctor says what there is"
         )
-    return torch.device("cuda", torch.cuda.current_device())
+    device = torch.device("cuda", torch.cuda.current_device())
+    _check_architecture(device, architectures)
+    return device
+
+
+def _check_architecture(device: torch.device, built: str) -> None:
+    """Refuses a device older than all that the kernels were built for, such as ``80 86 89 90``."""
+    major, minor = torch.cuda.get_device_capability(device)
+    numbers = [int(number) for number in re.findall(r"\d+", built)]
+    if numbers and 10 * major + minor < min(numbers):
+        raise ConfigError(
+            f"device = 'cuda', but {device} has compute capability {major}.{minor} and this package was built "
+            f"for architectures {built}; build it with -C cmake.define.CMAKE_CUDA_ARCHITECTURES={major}{minor}"
+        )
 
 
 def training_bytes(

@@ -26,6 +26,21 @@ def test_a_missing_device_is_an_error(monkeypatch):
         LightGCN(device="cuda").fit(synthetic())
 
 
+def test_a_device_that_the_kernels_were_not_built_for_is_an_error(monkeypatch):
+    monkeypatch.setattr(
+        _core, "cuda_info", lambda: {"architectures": "80 90", "driver": "13.0", "devices": []}
+    )
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "current_device", lambda: 0)
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _: (8, 6))
+    assert find_device("cuda") == torch.device("cuda", 0)
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _: (7, 5))
+    with pytest.raises(
+        ConfigError, match=r"has compute capability 7\.5 .* built for architectures 80 90; build"
+    ):
+        find_device("cuda")
+
+
 def test_the_formula():
     nodes, interactions, dim = 1000, 5000, 8
     table = 4 * nodes * dim
