@@ -55,6 +55,18 @@ def test_the_formula():
     assert training_bytes(*evaluation[:3], 0, 10) == kept + table + 4 * nodes + 4 * 10 * dim * 4
 
 
+@pytest.mark.parametrize("device", ["cuda"], indirect=True)
+@pytest.mark.parametrize("options", [{}, {"combine": "attention"}, {"precision": "bf16"}], ids=str)
+def test_training_takes_what_the_formula_says(device, options):
+    train = synthetic(200_000, 100_000, interactions_per_user=5)
+    model = LightGCN(epochs=2, device="cuda", **options)
+    before = torch.cuda.memory_allocated()
+    torch.cuda.reset_peak_memory_stats()
+    model.fit(train)
+    taken = torch.cuda.max_memory_allocated() - before
+    assert taken <= 1.15 * model.training_bytes(train)
+
+
 def test_what_does_not_fit_is_refused_with_the_figures(monkeypatch):
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _: (2**31, 2**33))
     check_fits(2**31, torch.device("cuda", 0))

@@ -1,5 +1,6 @@
 """Replayed epochs are, bit for bit, the steps taken one by one; and a step is something a CUDA graph can hold."""
 
+from contextlib import nullcontext
 from dataclasses import replace
 
 import pytest
@@ -11,7 +12,7 @@ from test_train import REFERENCES, SETTINGS, make_network
 from pyrec import LightGCN
 from pyrec.adam import AdamState, _DeviceCount
 from pyrec.data import synthetic
-from pyrec.errors import CudaError
+from pyrec.errors import CudaError, DataError
 from pyrec.replay import WARM_UP, CudaRecorder, ReplayedEpochs
 from pyrec.train import Trainer
 
@@ -174,6 +175,45 @@ def test_steps_by_a_count_in_memory(device, kind):
             trainer.step(trainer.batch(0, first, 64))
     for mine, other in zip(ours.network.parameters(), theirs.network.parameters(), strict=True):
         assert torch.equal(mine, other)
+
+
+def test_numbers_in_memory_are_checked(device):
+    trainer = make_trainer(device)
+    step = trainer.adam.next_step()._replace(numbers=torch.zeros(3, device=device.torch))
+    trainer.adam.next_step = lambda: step
+    with pytest.raises(DataError, match=r"adam.numbers has shape \(3,\), but"):
+        trainer.step(trainer.batch(0, 0, 64))
+
+
+class BrokenRecording:
+    """Of `torch.cuda.graph`, what a recording that was spoilt does at its end."""
+
+    def __init__(self, *_, **__):
+        pass
+
+    def __enter__(self):
+        pass
+
+    def __exit__(self, *_):
+        raise RuntimeError("capture invalidated")
+
+
+def test_a_failed_recording_names_its_cause(monkeypatch):
+    for name in ("Stream", "CUDAGraph"):
+        monkeypatch.setattr(torch.cuda, name, lambda *_: None)
+    monkeypatch.setattr(torch.cuda, "stream", lambda _: nullcontext())
+    monkeypatch.setattr(torch.cuda, "graph", BrokenRecording)
+
+    def work():
+        raise RuntimeError("operation not permitted")
+
+    recorder = CudaRecorder(torch.device("cuda", 1))
+    with pytest.raises(
+        CudaError, match=r"as a CUDA graph on cuda:1: operation not permitted; train with device='cpu'"
+    ):
+        recorder.record(work)
+    with pytest.raises(CudaError, match="on cuda:1: capture invalidated;"):
+        recorder.record(lambda: None)
 
 
 @CUDA
