@@ -1,8 +1,9 @@
 """The kernels and the whole on a CUDA device, beside what torch has there; every call ends when the device has.
 
 Floors on a card of bandwidth B: a layer of propagation 4 nnz + 8 N + 2 N d s bytes from memory, and nnz d s out of
-the second-level cache where a half-table fits (gowalla's do: 7.6 and 10.5 MB), else from memory too. Combine:
-252 MB forward and backward at four layers of 70,839 x 64. Top-K: 2 users items d operations.
+the second-level cache where a half-table fits (gowalla's do: 7.6 and 10.5 MB), else from memory too; a copy of the
+streamed bytes is measured as well. Combine: 252 MB forward and backward at four layers of 70,839 x 64. Top-K: 2 users
+items d operations.
 """
 
 from __future__ import annotations
@@ -89,6 +90,15 @@ def cusparse_layer(problem, layers=1):
     return run
 
 
+def copy_of_the_streamed(problem):
+    """A copy that reads and writes as many bytes as a layer streams: the card's bandwidth, measured beside it."""
+    graph, x = problem
+    streamed = 4 * graph.num_edges + 8 * graph.num_nodes + 2 * x.nbytes
+    source = torch.zeros(streamed // 2, dtype=torch.uint8, device=DEVICE)
+    target = torch.empty_like(source)
+    return lambda: target.copy_(source)
+
+
 def half(theirs, ours):
     torch.testing.assert_close(theirs, ours, rtol=2**-6, atol=1e-3)
 
@@ -102,6 +112,11 @@ def layer_races(scale_max):
             f"propagate, one layer, {name}, d {DIM}, fp32",
             partial(layer_problem, make, torch.float32),
             {"pyrec": pyrec_layer, "torch.sparse.mm CSR": cusparse_layer},
+        )
+        yield race(
+            f"copy of the bytes that this layer streams, {name}",
+            partial(layer_problem, make, torch.float32),
+            {"torch": copy_of_the_streamed},
         )
         yield race(
             f"propagate, two layers, {name}, d {DIM}, bf16",
