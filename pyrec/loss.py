@@ -12,8 +12,7 @@ def sampled_softmax(
 ) -> Tensor:
     """Cross-entropy of each user's positive among a pool of items that the batch shares, by cosine.
 
-    With every item in the pool this is the full softmax. Source: Wu et al., "On the effectiveness of sampled
-    softmax loss for item recommendation", TOIS 2024.
+    Source: Wu et al., "On the effectiveness of sampled softmax loss for item recommendation", TOIS 2024.
 
     Args:
         users: (batch, dim).
@@ -31,6 +30,29 @@ def sampled_softmax(
     negative = users @ functional.normalize(pool, dim=-1).T
     logits = torch.cat([positive, negative.masked_fill(is_positive, -torch.inf)], dim=1)
     return (torch.logsumexp(logits, dim=1) - positive.squeeze(1)).mean()
+
+
+def full_softmax(users: Tensor, items: Tensor, user: Tensor, item: Tensor, temperature: float) -> Tensor:
+    """Cross-entropy of each sample's item among all items, by cosine; each user meets them once.
+
+    Source: as for `sampled_softmax`, whose value it has with every item in the pool.
+
+    Args:
+        users: (num_users, dim), the users of the batch.
+        items: (num_items, dim), all items in any order.
+        user: (batch,) int64 into ``users``.
+        item: (batch,) int64 into ``items``.
+        temperature: Divides the cosines; above 0.
+
+    Returns:
+        A scalar: the mean over the batch of -log softmax(cosine / temperature) at the sample's item.
+    """
+    users = functional.normalize(users, dim=-1) / temperature
+    items = functional.normalize(items, dim=-1)
+    total = torch.logsumexp(users @ items.T, dim=1, keepdim=True)
+    # functional.embedding and not an index: its backward pass adds duplicates in a fixed order.
+    positive = (functional.embedding(user, users) * functional.embedding(item, items)).sum(-1)
+    return (functional.embedding(user, total).squeeze(1) - positive).mean()
 
 
 def l2_penalty(ego: Tensor, counts: Tensor, batch_size: int) -> tuple[Tensor, Tensor]:

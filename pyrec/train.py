@@ -105,7 +105,8 @@ class Trainer:
             and self.settings.num_negatives is None
             and self.graph.num_items <= FULL_SOFTMAX_ITEMS
         )
-        losses: dict[str, Callable[[Batch, Tensor], Tensor]] = {"bpr": self._bpr, "softmax": self._softmax}
+        softmax = self._full_softmax if self.full_softmax else self._sampled_softmax
+        losses: dict[str, Callable[[Batch, Tensor], Tensor]] = {"bpr": self._bpr, "softmax": softmax}
         self.objective = losses[self.settings.loss]
 
     def epoch(self, epoch: int) -> float:
@@ -181,7 +182,18 @@ class Trainer:
         users, positives, negatives = batch.positions()
         return bpr(vectors, users, positives, negatives.view(batch.size, -1))
 
-    def _softmax(self, batch: Batch, vectors: Tensor) -> Tensor:
+    def _full_softmax(self, batch: Batch, vectors: Tensor) -> Tensor:
+        """On the CPU each user of the batch meets the items once; their number is not known on a device."""
+        own, positives, _ = batch.positions()
+        if vectors.device.type != "cpu":
+            users, _, items = batch.ends(vectors)
+            each = torch.arange(batch.size, device=vectors.device)
+            return loss.full_softmax(users, items, each, batch.triples.positives.long(), self.settings.temperature)
+        num_users = int(own.max()) + 1  # the distinct nodes are users first, then all items
+        users, items = vectors[:num_users], vectors[num_users:]
+        return loss.full_softmax(users, items, own, positives - num_users, self.settings.temperature)
+
+    def _sampled_softmax(self, batch: Batch, vectors: Tensor) -> Tensor:
         users, positives, pool = batch.ends(vectors)
         _, own, others = batch.positions()
         is_positive = own[:, None] == others[None, :]
