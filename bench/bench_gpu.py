@@ -1,20 +1,21 @@
 """The kernels and the whole on a CUDA device, beside what torch has there; every call ends when the device has.
 
 Floors on a card of bandwidth B: a layer of propagation 4 nnz + 8 N + 2 N d s bytes from memory, and nnz d s out of
-the second-level cache where a half-table fits (gowalla's do: 7.6 and 10.5 MB), else from memory too. Combine:
-252 MB forward and backward at four layers of 70,839 x 64. Top-K: 2 users items d operations.
+the second-level cache where a half-table fits (gowalla's do: 7.6 and 10.5 MB), else from memory too; a copy of the
+streamed bytes is measured as well. Combine: 252 MB forward and backward at four layers of 70,839 x 64. Top-K: 2 users
+items d operations.
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import partial
+from functools import cache, partial
 
 import pytest
 import torch
 from bench_combine import SHAPES, both_ways, compiled, forward, same
 from bench_combine import problem as combine_problem
-from bench_train import BATCH, DIM, N_LAYERS, RATE, REG, SETTINGS, like_loss
+from bench_train import BATCH, DIM, N_LAYERS, RATE, REG, SETTINGS
 from race import Race, row
 from searches import Problem
 from workloads import embeddings, gowalla, gowalla_graph, power_law_graph
@@ -34,6 +35,10 @@ pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="torch fin
 
 DEVICE = torch.device("cuda")
 K, USERS_OF_A_BATCH = 20, 2_048
+STEPS = 32
+"""Training steps of a call; results are for one."""
+
+large_graph = cache(power_law_graph)
 
 
 def on_device(make):
@@ -87,19 +92,33 @@ def cusparse_layer(problem, layers=1):
     return run
 
 
+def copy_of_the_streamed(problem):
+    """A copy that reads and writes as many bytes as a layer streams: the card's bandwidth, measured beside it."""
+    graph, x = problem
+    streamed = 4 * graph.num_edges + 8 * graph.num_nodes + 2 * x.nbytes
+    source = torch.zeros(streamed // 2, dtype=torch.uint8, device=DEVICE)
+    target = torch.empty_like(source)
+    return lambda: target.copy_(source)
+
+
 def half(theirs, ours):
     torch.testing.assert_close(theirs, ours, rtol=2**-6, atol=1e-3)
 
 
 def layer_races(scale_max):
     graphs = {"gowalla": gowalla_graph} | {
-        f"{edges:.0e} edges": partial(power_law_graph, edges) for edges in (10**8,) if edges <= scale_max
+        f"{edges:.0e} edges": partial(large_graph, edges) for edges in (10**8,) if edges <= scale_max
     }
     for name, make in graphs.items():
         yield race(
             f"propagate, one layer, {name}, d {DIM}, fp32",
             partial(layer_problem, make, torch.float32),
             {"pyrec": pyrec_layer, "torch.sparse.mm CSR": cusparse_layer},
+        )
+        yield race(
+            f"copy of the bytes that this layer streams, {name}",
+            partial(layer_problem, make, torch.float32),
+            {"torch": copy_of_the_streamed},
         )
         yield race(
             f"propagate, two layers, {name}, d {DIM}, bf16",
@@ -118,12 +137,16 @@ def combine_there(kind):
     return (*there, grad.to(DEVICE))
 
 
+def pyrec_combine(kind):
+    return both_ways(partial(forward, kind, combine))
+
+
 def combine_race(kind):
     return race(
         f"combine {kind}, forward and backward, 4 layers of gowalla, fp32",
         partial(combine_there, kind),
         {
-            "pyrec": both_ways(partial(forward, kind, combine)),
+            "pyrec": pyrec_combine(kind),
             "torch.compile": compiled(kind),
             "torch": both_ways(partial(forward, kind, reference_combine)),
         },
@@ -178,7 +201,7 @@ def torch_lists(problem):
 def training_problem():
     graph = gowalla_graph()
     trainer = make_trainer(graph)
-    triples = trainer.sampler.sample(0, 0)
+    triples = trainer.batches.sampler.sample(0, 0)
     whole = torch.stack([triples.users, triples.positives, triples.negatives.flatten()]).long()
     return graph, trainer.network.embedding.detach().clone(), whole.split(BATCH, 1)[:-1]
 
@@ -190,11 +213,27 @@ def make_trainer(graph, combine_kind="mean", precision="fp32"):
     return Trainer(network.to(DEVICE), graph.to(DEVICE), SETTINGS)
 
 
+def train_a_part(trainer):
+    """Steps by the recording that `Trainer.epoch` uses; their mean loss."""
+    samples = STEPS * BATCH
+    return trainer.replayed.run(0, samples, BATCH, trainer.step_at).item() / samples
+
+
+def one_by_one(problem):
+    trainer = make_trainer(problem[0])
+
+    def run():
+        losses = [
+            trainer.step(trainer.batches.at(0, first, BATCH)) for first in range(0, STEPS * BATCH, BATCH)
+        ]
+        return torch.stack(losses).mean().item()
+
+    return run
+
+
 def pyrec_step(problem, **options):
-    graph, _, batches = problem
-    trainer = make_trainer(graph, **options)
-    firsts = (BATCH * (at % len(batches)) for at in range(10**9))
-    return lambda: trainer.step(trainer.batch(0, next(firsts), BATCH)).item()
+    trainer = make_trainer(problem[0], **options)
+    return lambda: train_a_part(trainer)
 
 
 def lightgcn_pytorch_step(problem):
@@ -202,19 +241,25 @@ def lightgcn_pytorch_step(problem):
     leaf = table.clone().requires_grad_()
     adjacency = normalised_adjacency(graph).to(DEVICE)
     optimizer = torch.optim.Adam([leaf], lr=RATE)
-    turn = (batches[at % len(batches)] for at in range(10**9))
 
-    def run():
-        triples = next(turn).unbind(0)
-        return reference.step(optimizer, leaf, adjacency, N_LAYERS, triples, graph.num_users, REG)
+    def step(batch):
+        return reference.step(optimizer, leaf, adjacency, N_LAYERS, batch.unbind(0), graph.num_users, REG)
 
-    return run
+    return lambda: sum(step(batch) for batch in batches[:STEPS]) / STEPS
+
+
+def like_loss(theirs, ours):
+    assert theirs == pytest.approx(ours, rel=1e-2)
+
+
+def training_race(name, problem, contenders):
+    scale = dict.fromkeys(contenders, 1 / STEPS)
+    return race(f"training step, {name}", problem, contenders, check=like_loss, scale=scale)
 
 
 def large_epoch_step(problem):
     trainer = make_trainer(problem)
-    firsts = iter(range(0, 10**9, BATCH))
-    return lambda: trainer.step(trainer.batch(0, next(firsts), BATCH)).item()
+    return lambda: train_a_part(trainer)
 
 
 def races(scale_max):
@@ -226,23 +271,18 @@ def races(scale_max):
             lists_problem,
             {"pyrec": pyrec_lists, "torch": torch_lists},
         ),
-        race(
-            "training step, mean, gowalla",
+        training_race(
+            "mean, gowalla",
             training_problem,
             {
                 "pyrec": pyrec_step,
+                "pyrec, step by step": one_by_one,
                 "pyrec, bf16 layers": partial(pyrec_step, precision="bf16"),
                 "pyrec, attention": partial(pyrec_step, combine_kind="attention"),
                 "LightGCN-PyTorch's way": lightgcn_pytorch_step,
             },
-            check=like_loss,
-            proofs=4,
         ),
-        race(
-            "training step, 10^8 edges",
-            partial(power_law_graph, 10**8),
-            {"pyrec": large_epoch_step},
-        ),
+        training_race("10^8 edges", partial(large_graph, 10**8), {"pyrec": large_epoch_step}),
     ]
     return [replace(one, quick=True) for one in found if scale_max >= 10**8 or "10^8" not in one.group]
 

@@ -23,7 +23,8 @@ from pyrec.reference import combine as reference_combine
 from pyrec.reference import train as reference
 from pyrec.reference.propagate import normalised_adjacency
 from pyrec.reference.sample import uniform_users
-from pyrec.train import Settings, Trainer
+from pyrec.settings import Settings
+from pyrec.train import Trainer
 
 DIM, N_LAYERS, BATCH, REG, RATE = 64, 3, 2048, 1e-4, 1e-3
 PART, SLOW_PART = 20, 4  # steps of an epoch that are timed
@@ -42,7 +43,7 @@ def make_trainer(graph, combine="mean", precision="fp32"):
 def problem(make_graph):
     """The graph, where training starts, and an epoch's batches of triples, which all train on in turn."""
     trainer = make_trainer(make_graph())
-    triples = trainer.sampler.sample(0, 0)
+    triples = trainer.batches.sampler.sample(0, 0)
     users, positives, negatives = triples.users, triples.positives, triples.negatives.flatten()
     whole = torch.stack([users, positives, negatives]).long()
     table = trainer.network.embedding.detach().clone()
@@ -58,7 +59,7 @@ def pyrec(p, combine="mean", precision="fp32"):
     """A batch is sampled within the step; the rivals' are ready."""
     trainer = make_trainer(p.graph, combine, precision)
     firsts = (BATCH * (at % len(p.batches)) for at in range(10**9))
-    return lambda: trainer.step(trainer.batch(0, next(firsts), BATCH)).item()
+    return lambda: trainer.step(trainer.batches.at(0, next(firsts), BATCH)).item()
 
 
 def expert(p):
@@ -132,7 +133,7 @@ def pyrec_epoch(p):
 
     def run():
         for at in range(PART):
-            trainer.step(trainer.batch(0, BATCH * at, BATCH))
+            trainer.step(trainer.batches.at(0, BATCH * at, BATCH))
 
     return run
 

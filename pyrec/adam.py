@@ -7,13 +7,18 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import torch
 from torch import Tensor
 
 from pyrec.ops.arrays import empty_table
 
 
 class AdamStep(NamedTuple):
-    """One step's arrays, (num_nodes, dim) each and changed in place, and numbers; csrc/propagate/propagate.hpp."""
+    """One step's arrays, (num_nodes, dim) each and changed in place, and numbers; csrc/propagate/propagate.hpp.
+
+    ``numbers``, (2,) of the arrays' dtype, stands for ``step_size`` and ``root_scale`` where it is given: the
+    kernel reads them when it runs, not when it is called.
+    """
 
     parameters: Tensor
     first_moment: Tensor
@@ -23,6 +28,7 @@ class AdamStep(NamedTuple):
     step_size: float
     root_scale: float
     epsilon: float
+    numbers: Tensor | None = None
 
 
 class AdamState:
@@ -32,7 +38,6 @@ class AdamState:
         parameters: (num_nodes, dim), the table.
         first_moment: Like the table.
         second_moment: Like the table.
-        steps: Steps taken.
     """
 
     def __init__(
@@ -41,26 +46,66 @@ class AdamState:
         learning_rate: float,
         betas: tuple[float, float] = (0.9, 0.999),
         epsilon: float = 1e-8,
+        count_on_device: bool = False,
     ) -> None:
+        """Start with zero moments.
+
+        Args:
+            parameters: (num_nodes, dim), the table; steps change it in place.
+            learning_rate: Above 0.
+            betas: Of the first and the second moment.
+            epsilon: Added to the root of the second moment.
+            count_on_device: Count the steps in memory, on the table's device, so that a CUDA graph that is
+                replayed goes on counting.
+        """
         self.parameters = parameters
         self.first_moment = empty_table(parameters.shape, parameters.dtype, parameters.device).zero_()
         self.second_moment = empty_table(parameters.shape, parameters.dtype, parameters.device).zero_()
-        self.steps = 0
-        self._learning_rate = learning_rate
         self._betas = betas
         self._epsilon = epsilon
+        self._count = (
+            _DeviceCount(learning_rate, betas, parameters)
+            if count_on_device
+            else _HostCount(learning_rate, betas)
+        )
 
     def next_step(self) -> AdamStep:
         """Counts a step and returns what the kernel needs for it."""
-        self.steps += 1
+        step_size, root_scale, numbers = self._count.advance()
+        arrays = (self.parameters, self.first_moment, self.second_moment)
+        return AdamStep(*arrays, *self._betas, step_size, root_scale, self._epsilon, numbers)
+
+
+class _HostCount:
+    """Step t of Adam: rate / (1 - beta1^t) and 1 / sqrt(1 - beta2^t)."""
+
+    def __init__(self, learning_rate: float, betas: tuple[float, float]) -> None:
+        self._steps = 0
+        self._learning_rate = learning_rate
+        self._betas = betas
+
+    def advance(self) -> tuple[float, float, None]:
+        self._steps += 1
         beta1, beta2 = self._betas
-        return AdamStep(
-            self.parameters,
-            self.first_moment,
-            self.second_moment,
-            beta1,
-            beta2,
-            step_size=self._learning_rate / (1 - beta1**self.steps),
-            root_scale=(1 - beta2**self.steps) ** -0.5,
-            epsilon=self._epsilon,
-        )
+        step_size = self._learning_rate / (1 - beta1**self._steps)
+        return step_size, (1 - beta2**self._steps) ** -0.5, None
+
+
+class _DeviceCount:
+    """The same in memory, computed in float64 as well; nothing passes through the host."""
+
+    def __init__(self, learning_rate: float, betas: tuple[float, float], like: Tensor) -> None:
+        def pair(first: float, second: float) -> Tensor:
+            return torch.tensor([first, second], dtype=torch.float64, device=like.device)
+
+        self._steps = torch.zeros((), dtype=torch.float64, device=like.device)
+        self._betas = pair(*betas)
+        self._numerators = pair(learning_rate, 1.0)
+        self._exponents = pair(1.0, 0.5)
+        self._numbers = like.new_empty(2)
+
+    def advance(self) -> tuple[float, float, Tensor]:
+        self._steps += 1
+        divisors = (1 - self._betas**self._steps) ** self._exponents
+        self._numbers.copy_(self._numerators / divisors)
+        return 0.0, 0.0, self._numbers

@@ -12,43 +12,22 @@ Yu et al., SIGIR 2022), at the batch's rows: noise of one layer does not reach t
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
 
+from pyrec.batch import Batch
 from pyrec.dropout import DroppedGraph
 from pyrec.graph import Graph
+from pyrec.models.nodes import Nodes
 from pyrec.ops.propagate import propagate_gradient
+from pyrec.settings import ContrastSettings
 
 if TYPE_CHECKING:
     from pyrec.models.network import LightGCNNetwork
-    from pyrec.train import Batch
-
-CONTRASTS: Final = ("edges", "noise")
-"""How views of the batch's nodes are made."""
-
-
-@dataclass(frozen=True)
-class ContrastSettings:
-    """Hyperparameters of the contrastive loss.
-
-    Attributes:
-        kind: One of `CONTRASTS`.
-        weight: Of the loss beside the ranking loss.
-        temperature: tau, above 0.
-        rate: The share of edges left out, or the noise's length eps.
-        seed: Of dropout and noise.
-    """
-
-    kind: str
-    weight: float
-    temperature: float
-    rate: float
-    seed: int
 
 
 class Contrast:
@@ -61,7 +40,9 @@ class Contrast:
         self._dropped: list[DroppedGraph] = []
         self._dropped_epoch = -1
 
-    def step(self, batch: Batch, layers: list[Tensor], grads: list[Tensor]) -> tuple[Tensor, Tensor | None]:
+    def step(
+        self, batch: Batch, layers: list[Tensor], nodes: Nodes | None, grads: list[Tensor]
+    ) -> tuple[Tensor, Tensor | None]:
         """The loss of a batch and its gradients; those of the combine's parameters are added to theirs.
 
         Waits for a CUDA device, which alone knows how many distinct users and positives there are.
@@ -69,6 +50,7 @@ class Contrast:
         Args:
             batch: The batch; its users stand first among ``batch.rows``, then its positives.
             layers: X_0 .. X_K at ``batch.rows``, (num_rows, dim) each.
+            nodes: What the combine has to know of these rows.
             grads: The gradients of ``layers`` so far; replaced by their sums with this loss's.
 
         Returns:
@@ -76,12 +58,16 @@ class Contrast:
             `propagate_step`, or None.
         """
         users = int(batch.position[: batch.size].max()) + 1
-        nodes = int(batch.position[: 2 * batch.size].max()) + 1
+        num_nodes = int(batch.position[: 2 * batch.size].max()) + 1
+        compared = None if nodes is None else nodes.at(torch.arange(num_nodes, device=batch.rows.device))
         if self._settings.kind == "edges":
-            return self._step_on_edges(batch, users, nodes)
-        return self._step_on_noise(batch, [layer.detach()[:nodes] for layer in layers], grads, users), None
+            return self._step_on_edges(batch.epoch, batch.rows[:num_nodes], compared, users)
+        ends = [layer.detach()[:num_nodes] for layer in layers]
+        return self._step_on_noise(batch, ends, compared, grads, users), None
 
-    def _step_on_noise(self, batch: Batch, layers: list[Tensor], grads: list[Tensor], users: int) -> Tensor:
+    def _step_on_noise(
+        self, batch: Batch, layers: list[Tensor], nodes: Nodes | None, grads: list[Tensor], users: int
+    ) -> Tensor:
         settings = self._settings
         seed = mixed_seed(settings.seed, batch.epoch, batch.first)
         generator = torch.Generator(layers[0].device).manual_seed(seed)
@@ -89,26 +75,29 @@ class Contrast:
             [layers[0].clone(), *(add_noise(layer, settings.rate, generator) for layer in layers[1:])]
             for _ in range(2)
         ]
-        loss, view_grads = self._compare(views, users)
+        loss, view_grads = self._compare(views, nodes, users)
         for k, (one, other) in enumerate(zip(*view_grads, strict=True)):
             grads[k] = grads[k].clone()  # the mean's layers share one
             grads[k][: len(one)] += one + other
         return loss
 
-    def _step_on_edges(self, batch: Batch, users: int, nodes: int) -> tuple[Tensor, Tensor | None]:
-        self._drop_edges(batch.epoch)
-        rows = batch.rows[:nodes]
+    def _step_on_edges(
+        self, epoch: int, rows: Tensor, nodes: Nodes | None, users: int
+    ) -> tuple[Tensor, Tensor | None]:
+        self._drop_edges(epoch)
         with torch.no_grad():
             views = [self._network(graph, rows) for graph in self._dropped]
-        loss, view_grads = self._compare(views, users)
+        loss, view_grads = self._compare(views, nodes, users)
         total: Tensor | None = None
         for graph, grads in zip(self._dropped, view_grads, strict=True):
             total = propagate_gradient(grads, graph, rows, self._network.precision, total)
         return loss, total
 
-    def _compare(self, views: list[list[Tensor]], users: int) -> tuple[Tensor, list[list[Tensor]]]:
+    def _compare(
+        self, views: list[list[Tensor]], nodes: Nodes | None, users: int
+    ) -> tuple[Tensor, list[list[Tensor]]]:
         """The weighted loss of two views' layers, and the gradients of these."""
-        pools = [self._network.combine.pool(view) for view in views]
+        pools = [self._network.combine.pool(view, nodes) for view in views]
         one, other = (vectors.requires_grad_() for vectors, _ in pools)
         temperature = self._settings.temperature
         of_users = info_nce(one[:users], other[:users], temperature)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import torch
 
 from pyrec import _core
@@ -17,11 +19,12 @@ def find_device(name: str) -> torch.device:
         name: One of `DEVICES`.
 
     Raises:
-        ConfigError: The package was built without CUDA kernels, or torch finds no CUDA device.
+        ConfigError: The package was built without CUDA kernels or for later devices, or torch finds no CUDA device.
     """
     if name == "cpu":
         return torch.device("cpu")
-    if not _core.cuda_info()["architectures"]:
+    architectures = _core.cuda_info()["architectures"]
+    if not architectures:
         raise ConfigError(
             "device = 'cuda', but this package was built without CUDA kernels; "
             "build it where nvcc is, PYREC_CUDA=ON pip install ."
@@ -31,7 +34,20 @@ def find_device(name: str) -> torch.device:
             "device = 'cuda', but torch finds no CUDA device (a driver, and a torch built for CUDA, are needed); "
             "pyrec doctor says what there is"
         )
-    return torch.device("cuda", torch.cuda.current_device())
+    device = torch.device("cuda", torch.cuda.current_device())
+    _check_architecture(device, architectures)
+    return device
+
+
+def _check_architecture(device: torch.device, built: str) -> None:
+    """Refuses a device older than all that the kernels were built for, such as ``80 86 89 90``."""
+    major, minor = torch.cuda.get_device_capability(device)
+    numbers = [int(number) for number in re.findall(r"\d+", built)]
+    if numbers and 10 * major + minor < min(numbers):
+        raise ConfigError(
+            f"device = 'cuda', but {device} has compute capability {major}.{minor} and this package was built "
+            f"for architectures {built}; build it with -C cmake.define.CMAKE_CUDA_ARCHITECTURES={major}{minor}"
+        )
 
 
 def training_bytes(
@@ -52,14 +68,15 @@ def training_bytes(
 
     - the table and two moments, 12 N d;
     - the graph, 8 N + 8 n, its three factors 12 N, the schedule of its rows 8 N, the users of its interactions 4 n;
-    - in a step two layer buffers 2 s N d, a map of rows 4 N, and for a batch's rows the layers, their gradients,
-      the vectors and their gradient, 4 R d (2 (K + 1) + 2);
+    - in a step two layer buffers 2 s N d, and in memory of its own a map of rows 4 N, and for a batch's rows the
+      layers, their gradients, the vectors and their gradient, 4 R d (2 (K + 1) + 2);
     - with a contrastive loss the last again for each of two views, and with ``edges`` two gradients of the table,
       8 N d, and the factors of two graphs, 24 N;
     - in an evaluation the vectors 4 N d, with two layer buffers, or all K + 1 layers, 4 N d (K + 1), where each node
       has weights of its own.
 
-    Of the last two the larger counts.
+    Of the last two the larger counts, besides a step's own memory, which a recorded step keeps
+    (`pyrec.replay.ReplayedEpochs`); the last, smaller batch of an epoch takes its own.
 
     Args:
         num_nodes: N, users and items.
@@ -75,11 +92,12 @@ def training_bytes(
     buffers = min(n_layers, 2) * table // (2 if precision == "bf16" else 1)
     kept = 3 * table + 28 * num_nodes + 12 * num_interactions
     batch = 4 * min(batch_nodes, num_nodes) * dim * (2 * (n_layers + 1) + 2)
-    step = buffers + 4 * num_nodes + batch * (1 if contrast is None else 3)
+    own = 4 * num_nodes + batch
+    step = buffers + own + (0 if contrast is None else 2 * batch)
     if contrast == "edges":
         step += 2 * table + 24 * num_nodes
     evaluation = table + (buffers if fixed_weights else (n_layers + 1) * table)
-    return kept + max(step, evaluation)
+    return kept + own + max(step, evaluation)
 
 
 def check_fits(needed: int, device: torch.device) -> None:

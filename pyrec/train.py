@@ -1,83 +1,30 @@
-"""Training steps and epochs of a network on sampled triples."""
+"""Training steps and epochs of a network on sampled triples.
+
+On a CUDA device a full batch's step is recorded once and replayed, `pyrec.replay`. So a step there waits for nothing
+and finds in memory whatever changes from one to the next.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
-from pyrec import loss
 from pyrec.adam import AdamState
-from pyrec.contrast import Contrast, ContrastSettings
+from pyrec.batch import Batch, Batches
+from pyrec.contrast import Contrast
 from pyrec.graph import Graph
-from pyrec.ops.bpr import bpr
+from pyrec.models.nodes import Nodes
+from pyrec.objective import Objective
 from pyrec.ops.propagate import propagate_step
-from pyrec.ops.sample import Sampler, Triples, distinct
+from pyrec.replay import CudaRecorder, ReplayedEpochs
+from pyrec.settings import Settings
 
 if TYPE_CHECKING:
+    from pyrec.held_out import HeldOutSteps
     from pyrec.models.network import LightGCNNetwork
-
-FULL_SOFTMAX_ITEMS = 4096
-"""With no more items than this, the softmax loss compares a positive with all of them."""
-
-
-@dataclass(frozen=True)
-class Settings:
-    """Hyperparameters of training; `pyrec.LightGCN` explains each."""
-
-    loss: str
-    batch_size: int
-    learning_rate: float
-    reg: float
-    temperature: float
-    num_negatives: int | None
-    seed: int
-    contrast: ContrastSettings | None = None
-
-
-@dataclass
-class Batch:
-    """A batch's samples as nodes of the graph: each distinct node once, and where the samples find theirs.
-
-    Attributes:
-        triples: The samples.
-        rows: (num_rows,) int64, the distinct nodes.
-        position: (batch * (2 + num_negatives),) int64 into ``rows``: users, positives, negatives row by row;
-            for the full softmax (2 * batch + num_items,), with all items last.
-        epoch: The epoch it is of.
-        first: The epoch's sample that is its first.
-    """
-
-    triples: Triples
-    rows: Tensor
-    position: Tensor
-    epoch: int = 0
-    first: int = 0
-
-    @property
-    def size(self) -> int:
-        """Number of samples."""
-        return len(self.triples.users)
-
-    def positions(self) -> tuple[Tensor, Tensor, Tensor]:
-        """``position`` of users (size,), of positives (size,) and of the others."""
-        return (
-            self.position[: self.size],
-            self.position[self.size : 2 * self.size],
-            self.position[2 * self.size :],
-        )
-
-    def ends(self, vectors: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """The rows of ``vectors`` (num_rows, dim) for users, positives and the others.
-
-        `functional.embedding` and not an index: its backward pass adds duplicates in a fixed order.
-        """
-        users, positives, others = (functional.embedding(rows, vectors) for rows in self.positions())
-        return users, positives, others
 
 
 @dataclass
@@ -89,32 +36,36 @@ class Trainer:
         graph: What it propagates over.
         settings: Hyperparameters.
         sampled: The graph of the same nodes whose edges are the positives; None for ``graph``.
+        held_out: Learns how layers combine in the training data's stead: after each step one of its own.
     """
 
     network: LightGCNNetwork
     graph: Graph
     settings: Settings
     sampled: Graph | None = None
-    sampler: Sampler = field(init=False)
+    held_out: HeldOutSteps | None = None
+    batches: Batches = field(init=False)
+    objective: Objective = field(init=False)
+    nodes: Nodes | None = field(init=False)
     adam: AdamState = field(init=False)
     optimizer: torch.optim.Optimizer | None = field(init=False)
+    contrast: Contrast | None = field(init=False)
+    replayed: ReplayedEpochs | None = field(init=False)
 
     def __post_init__(self) -> None:
-        self.sampler = Sampler(self.sampled or self.graph)
-        rate = self.settings.learning_rate
-        self.adam = AdamState(self.network.embedding.detach(), rate)
-        others = list(self.network.combine.parameters())
-        self.optimizer = torch.optim.Adam(others, lr=rate, fused=True) if others else None
-        self.full_softmax = (
-            self.settings.loss == "softmax"
-            and self.settings.num_negatives is None
-            and self.graph.num_items <= FULL_SOFTMAX_ITEMS
-        )
+        self.batches = Batches(self.graph, self.settings, self.sampled)
+        self.objective = Objective(self.batches)
+        self.nodes = self.network.nodes(self.graph)
+        device, rate = self.graph.device, self.settings.learning_rate
+        on_cuda = device.type == "cuda"
+        table = self.network.embedding.detach()
+        self.adam = AdamState(table, rate, count_on_device=self.batches.padded)
+        learned = [] if self.held_out else [p for p in self.network.combine.parameters() if p.requires_grad]
+        self.optimizer = torch.optim.Adam(learned, rate, fused=True, capturable=on_cuda) if learned else None
         contrast = self.settings.contrast
         self.contrast = None if contrast is None else Contrast(self.network, self.graph, contrast)
-        softmax = self._full_softmax if self.full_softmax else self._sampled_softmax
-        losses: dict[str, Callable[[Batch, Tensor], Tensor]] = {"bpr": self._bpr, "softmax": softmax}
-        self.objective = losses[self.settings.loss]
+        recordable = on_cuda and self.contrast is None and self.held_out is None
+        self.replayed = ReplayedEpochs(device, CudaRecorder(device)) if recordable else None
 
     def epoch(self, epoch: int) -> float:
         """Trains on every interaction once and returns the mean loss of a sample.
@@ -122,27 +73,20 @@ class Trainer:
         Args:
             epoch: Number of the epoch, from 0; it fixes the order and the negatives.
         """
-        total = torch.zeros((), dtype=torch.float64, device=self.graph.device)
-        samples = self.sampler.num_samples
-        for first in range(0, samples, self.settings.batch_size):
-            batch = self.batch(epoch, first, min(self.settings.batch_size, samples - first))
-            total += self.step(batch) * batch.size
+        samples, batch_size = self.batches.sampler.num_samples, self.settings.batch_size
+        if self.replayed is not None:
+            total = self.replayed.run(epoch, samples, batch_size, self.step_at)
+        else:
+            total = torch.zeros((), dtype=torch.float64, device=self.graph.device)
+            for first in range(0, samples, batch_size):
+                batch = self.batches.at(epoch, first, min(batch_size, samples - first))
+                total += self.step(batch) * batch.size
         self.graph.check()
         return float(total) / samples
 
-    def batch(self, epoch: int, first: int, count: int) -> Batch:
-        """Samples ``first`` to ``first + count - 1`` of an epoch."""
-        triples = self.sampler.sample(
-            self.settings.seed, epoch, first, count, self.settings.num_negatives or 1
-        )
-        others = (
-            torch.arange(self.graph.num_items, dtype=torch.int32, device=self.graph.device)
-            if self.full_softmax
-            else triples.negatives.flatten()
-        )
-        offset = self.graph.num_users
-        nodes = torch.cat([triples.users, triples.positives + offset, others + offset]).long()
-        return Batch(triples, *distinct(nodes, self.graph), epoch, first)
+    def step_at(self, cursor: Tensor, count: int) -> Tensor:
+        """`step` on the ``count`` samples that ``cursor`` points to: `Batches.at_cursor`."""
+        return self.step(self.batches.at_cursor(cursor, count))
 
     def step(self, batch: Batch) -> Tensor:
         """One step of Adam; returns the batch's mean loss, the penalty included, as a number on the device.
@@ -154,47 +98,21 @@ class Trainer:
             layers: list[Tensor] = self.network(self.graph, batch.rows)
         if self.optimizer is not None:
             self.optimizer.zero_grad()
-        vectors, pull_back = self.network.combine.pool(layers)
+        nodes = None if self.nodes is None else self.nodes.at(batch.rows)
+        vectors, pull_back = self.network.combine.pool(layers, nodes)
         ranking = self.objective(batch, vectors.requires_grad_())
         ranking.backward()  # type: ignore[no-untyped-call]
         assert vectors.grad is not None
         grads = pull_back(vectors.grad)
-        penalty, penalty_grad = loss.l2_penalty(layers[0].detach(), self._counts(batch), batch.size)
+        penalty, penalty_grad = self.objective.penalty(batch, layers[0].detach())
         grads[0] = torch.add(grads[0], penalty_grad, alpha=self.settings.reg)
         total, base = ranking.detach() + self.settings.reg * penalty, None
         if self.contrast is not None:
-            contrast, base = self.contrast.step(batch, layers, grads)
+            contrast, base = self.contrast.step(batch, layers, nodes, grads)
             total += contrast
         propagate_step(grads, self.graph, batch.rows, self.adam.next_step(), self.network.precision, base)
         if self.optimizer is not None:
             self.optimizer.step()
+        if self.held_out is not None:
+            self.held_out.step()
         return total
-
-    def _counts(self, batch: Batch) -> Tensor:
-        """How often each of the batch's rows is penalised, (num_rows,)."""
-        penalised = batch.position[: 2 * batch.size] if self.full_softmax else batch.position
-        ones = torch.ones(len(penalised), dtype=self.network.embedding.dtype, device=penalised.device)
-        return ones.new_zeros(len(batch.rows)).scatter_add_(0, penalised, ones)
-
-    def _bpr(self, batch: Batch, vectors: Tensor) -> Tensor:
-        users, positives, negatives = batch.positions()
-        return bpr(vectors, users, positives, negatives.view(batch.size, -1))
-
-    def _full_softmax(self, batch: Batch, vectors: Tensor) -> Tensor:
-        """On the CPU each user of the batch meets the items once; their number is not known on a device."""
-        own, positives, _ = batch.positions()
-        if vectors.device.type != "cpu":
-            users, _, items = batch.ends(vectors)
-            each = torch.arange(batch.size, device=vectors.device)
-            return loss.full_softmax(
-                users, items, each, batch.triples.positives.long(), self.settings.temperature
-            )
-        num_users = int(own.max()) + 1  # the distinct nodes are users first, then all items
-        users, items = vectors[:num_users], vectors[num_users:]
-        return loss.full_softmax(users, items, own, positives - num_users, self.settings.temperature)
-
-    def _sampled_softmax(self, batch: Batch, vectors: Tensor) -> Tensor:
-        users, positives, pool = batch.ends(vectors)
-        _, own, others = batch.positions()
-        is_positive = own[:, None] == others[None, :]
-        return loss.sampled_softmax(users, positives, pool, is_positive, self.settings.temperature)

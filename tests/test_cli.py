@@ -13,8 +13,9 @@ import pytest
 import torch
 
 import pyrec
-from pyrec import checkpoint
+from pyrec import _core, checkpoint
 from pyrec.cli import main, run_folder
+from pyrec.cli.doctor import _report
 from pyrec.cli.self_test import SELF_TESTS
 from pyrec.data.synthetic import synthetic
 from pyrec.models import EASE, MODELS, Recommender
@@ -371,6 +372,25 @@ def test_doctor_reports_and_tests_the_kernels(capsys) -> None:
         assert text in out
     for kernel in SELF_TESTS:
         assert f"\n{kernel} " in out
+
+
+@pytest.mark.parametrize(
+    ("info", "expected"),
+    [
+        (("", "absent", []), "not built, for want of nvcc or by PYREC_CUDA=OFF"),
+        (("80 86 89 90", "absent", []), "built for architectures 80 86 89 90, driver absent"),
+        (("90", "13.0", []), "built for architectures 90, driver 13.0, no device"),
+        (("90", "13.0", ["H100", "A100"]), "built for architectures 90, driver 13.0, H100, A100"),
+    ],
+)
+def test_doctor_says_why_there_is_no_cuda(monkeypatch, info, expected) -> None:
+    names = ("architectures", "driver", "devices")
+    monkeypatch.setattr(_core, "cuda_info", lambda: dict(zip(names, info, strict=True)))
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.version, "cuda", None)
+    assert _report()["CUDA"] == f"{expected}; torch built without CUDA; device='cuda' is not available"
+    monkeypatch.setattr(torch.version, "cuda", "13.0")
+    assert "; torch built for CUDA 13.0 sees no device; " in _report()["CUDA"]
 
 
 def test_doctor_fails_if_a_kernel_is_wrong(capsys, monkeypatch) -> None:

@@ -8,7 +8,7 @@ from strategies import random_graph
 from test_train import N_LAYERS, REFERENCES, SETTINGS, make_network
 from torch.nn import functional
 
-from pyrec.contrast import CONTRASTS, ContrastSettings, add_noise, info_nce, mixed_seed
+from pyrec.contrast import add_noise, info_nce, mixed_seed
 from pyrec.data import split_random, synthetic
 from pyrec.dropout import DroppedGraph
 from pyrec.errors import ConfigError
@@ -17,6 +17,7 @@ from pyrec.models import MF, LightGCN, Popularity
 from pyrec.ops.propagate import propagate_gradient
 from pyrec.reference import train as reference_train
 from pyrec.reference.propagate import normalised_adjacency
+from pyrec.settings import CONTRASTS, ContrastSettings
 from pyrec.train import Trainer
 
 CONTRAST = ContrastSettings(kind="noise", weight=0.7, temperature=0.3, rate=0.2, seed=11)
@@ -73,7 +74,7 @@ def expected_loss(kind, combine, wide, graph, batch):
 def test_loss_and_gradients(device, combine, kind):
     graph = random_graph(60, 50, 0.15)
     trainer = make_trainer(device, graph, combine, kind)
-    batch = trainer.batch(2, 64, 64)
+    batch = trainer.batches.at(2, 64, 64)
     with torch.no_grad():
         layers = trainer.network(trainer.graph, batch.rows)
     grads = [torch.zeros_like(layer) for layer in layers]
@@ -102,7 +103,7 @@ def test_steps_equal_plain_torch(device, kind):
     optimizer = torch.optim.Adam(wide.parameters(), lr=SETTINGS.learning_rate)
     adjacency = normalised_adjacency(graph, torch.float64)
     for epoch in range(3):
-        batch = trainer.batch(epoch, 0, 64)
+        batch = trainer.batches.at(epoch, 0, 64)
         triples = tuple(ids.flatten().long().cpu() for ids in batch.triples)
         expected = expected_loss(kind, "attention", wide, graph, batch) + reference_train.loss(
             wide.embedding,
@@ -154,7 +155,7 @@ def test_dropped_edges_stay_for_an_epoch():
     )
     dropouts = []
     for epoch, first in [(0, 0), (0, 64), (1, 0)]:
-        trainer.step(trainer.batch(epoch, first, 64))
+        trainer.step(trainer.batches.at(epoch, first, 64))
         dropouts.append([view.dropout for view in trainer.contrast._dropped])
     assert dropouts[0] == dropouts[1] != dropouts[2]
     assert dropouts[0][0] != dropouts[0][1]

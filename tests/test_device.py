@@ -26,21 +26,48 @@ def test_a_missing_device_is_an_error(monkeypatch):
         LightGCN(device="cuda").fit(synthetic())
 
 
+def test_a_device_that_the_kernels_were_not_built_for_is_an_error(monkeypatch):
+    monkeypatch.setattr(
+        _core, "cuda_info", lambda: {"architectures": "80 90", "driver": "13.0", "devices": []}
+    )
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "current_device", lambda: 0)
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _: (8, 6))
+    assert find_device("cuda") == torch.device("cuda", 0)
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _: (7, 5))
+    with pytest.raises(
+        ConfigError, match=r"has compute capability 7\.5 .* built for architectures 80 90; build"
+    ):
+        find_device("cuda")
+
+
 def test_the_formula():
     nodes, interactions, dim = 1000, 5000, 8
     table = 4 * nodes * dim
     kept = 3 * table + 28 * nodes + 12 * interactions
-    batch = 4 * 800 * dim * 10  # the layers, their gradients, the vectors and theirs
+    own = 4 * nodes + 4 * 800 * dim * 10  # a map; the layers, their gradients, the vectors and theirs
     step = (nodes, interactions, dim, 3, 800)
-    assert training_bytes(*step) == kept + 2 * table + 4 * nodes + batch
-    noise = kept + 2 * table + 4 * nodes + 3 * batch
+    assert training_bytes(*step) == kept + 2 * table + 2 * own
+    noise = kept + 2 * table + 4 * own - 8 * nodes
     assert training_bytes(*step, contrast="noise") == noise
     assert training_bytes(*step, contrast="edges") == noise + 2 * table + 24 * nodes
-    assert training_bytes(*step, precision="bf16") == kept + table + 4 * nodes + batch
-    evaluation = (nodes, interactions, dim, 3, 10)
-    assert training_bytes(*evaluation) == kept + 3 * table
-    assert training_bytes(*evaluation, fixed_weights=False) == kept + 5 * table
-    assert training_bytes(*evaluation[:3], 0, 10) == kept + table
+    assert training_bytes(*step, precision="bf16") == kept + table + 2 * own
+    evaluation, own = (nodes, interactions, dim, 3, 10), 4 * nodes + 4 * 10 * dim * 10
+    assert training_bytes(*evaluation) == kept + own + 3 * table
+    assert training_bytes(*evaluation, fixed_weights=False) == kept + own + 5 * table
+    assert training_bytes(*evaluation[:3], 0, 10) == kept + table + 4 * nodes + 4 * 10 * dim * 4
+
+
+@pytest.mark.parametrize("device", ["cuda"], indirect=True)
+@pytest.mark.parametrize("options", [{}, {"combine": "attention"}, {"precision": "bf16"}], ids=str)
+def test_training_takes_what_the_formula_says(device, options):
+    train = synthetic(200_000, 100_000, interactions_per_user=5)
+    model = LightGCN(epochs=2, device="cuda", **options)
+    before = torch.cuda.memory_allocated()
+    torch.cuda.reset_peak_memory_stats()
+    model.fit(train)
+    taken = torch.cuda.max_memory_allocated() - before
+    assert taken <= 1.15 * model.training_bytes(train)
 
 
 def test_what_does_not_fit_is_refused_with_the_figures(monkeypatch):

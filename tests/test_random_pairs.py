@@ -65,7 +65,7 @@ def test_they_are_no_positives():
     known = synthetic(100, 80, interactions_per_user=10)
     more = Graph.from_interactions(add_random_pairs(known, 0.5, 0))
     trainer = Trainer(make_network(more, "mean"), more, SETTINGS, sampled=Graph.from_interactions(known))
-    triples = trainer.batch(0, 0, trainer.sampler.num_samples).triples
+    triples = trainer.batches.at(0, 0, trainer.batches.sampler.num_samples).triples
     assert set(zip(triples.users.tolist(), triples.positives.tolist(), strict=True)) == as_set(known)
 
 

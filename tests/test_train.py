@@ -20,7 +20,8 @@ from pyrec.reference import bpr as reference_bpr
 from pyrec.reference import combine as reference_combine
 from pyrec.reference import train as reference_train
 from pyrec.reference.propagate import normalised_adjacency
-from pyrec.train import Settings, Trainer
+from pyrec.settings import Settings
+from pyrec.train import Trainer
 
 DIM, N_LAYERS, REG = 16, 3, 1e-2
 REFERENCES = {
@@ -77,7 +78,7 @@ def test_a_step_equals_plain_torch(kind, ours):
     """Loss and every gradient, to 1e-5 of the largest, against autograd in float64."""
     graph = random_graph(60, 50, 0.15)
     trainer = Trainer(make_network(graph, kind), graph, SETTINGS)
-    batch = trainer.batch(0, 0, 64)
+    batch = trainer.batches.at(0, 0, 64)
     total = ours(trainer, batch)
     total.backward()
 
@@ -110,7 +111,7 @@ def test_steps_equal_plain_torch_on_each_device(device, kind):
     optimizer = torch.optim.Adam(wide.parameters(), lr=SETTINGS.learning_rate)
     adjacency = normalised_adjacency(graph, torch.float64)
     for first in range(0, 5 * 64, 64):
-        batch = trainer.batch(0, first, 64)
+        batch = trainer.batches.at(0, first, 64)
         triples = tuple(ids.flatten().long().cpu() for ids in batch.triples)
         combine = partial(REFERENCES[kind], wide.combine)
         expected = reference_train.loss(
@@ -133,7 +134,7 @@ def test_steps_equal_those_of_torchs_adam(isa, kind, n_layers):
     ours, theirs = (Trainer(make_network(graph, kind, n_layers), graph, SETTINGS) for _ in range(2))
     optimizer = torch.optim.Adam(theirs.network.parameters(), lr=SETTINGS.learning_rate)
     for first in range(0, 5 * 64, 64):
-        batch = ours.batch(0, first, 64)
+        batch = ours.batches.at(0, first, 64)
         expected = restricted_loss(theirs, batch)
         optimizer.zero_grad()
         expected.backward()
@@ -147,8 +148,8 @@ def test_the_softmax_loss_is_the_cross_entropy_over_all_items():
     graph = random_graph(30, 20, 0.2)
     settings = replace(SETTINGS, loss="softmax", reg=0.0)
     trainer = Trainer(make_network(graph, "mean"), graph, settings)
-    assert trainer.full_softmax
-    batch = trainer.batch(0, 0, 32)
+    assert trainer.batches.full_softmax
+    batch = trainer.batches.at(0, 0, 32)
     vectors = functional.normalize(trainer.network.all_nodes(graph), dim=1)
     logits = vectors[batch.triples.users.long()] @ vectors[graph.num_users :].T / settings.temperature
     expected = functional.cross_entropy(logits, batch.triples.positives.long())

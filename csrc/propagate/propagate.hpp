@@ -36,6 +36,7 @@ struct adam_step {
   T step_size;   // learning rate / (1 - beta1^t)
   T root_scale;  // 1 / sqrt(1 - beta2^t)
   T epsilon;
+  const T* numbers;  // (2,) step_size and root_scale in memory, in place of those above; or null
 };
 
 template <class T, class X = T, class Out = T>
@@ -89,6 +90,7 @@ struct row_slots_args {
 
 struct propagate_kernels {
   bool splits_rows = false;
+  bool reads_adam_numbers = false;  // else the binding does it
   void (*layer_f32)(const propagate_args<float>&);
   void (*layer_f64)(const propagate_args<double>&);
   void (*layer_f32_to_bf16)(const propagate_args<float, float, bfloat16>&);

@@ -59,11 +59,13 @@ void check_slots(const tensor& slot, int64_t num_slots) {
   }
 }
 
-// The arrays and numbers of an Adam step: a tuple in the order of adam_step's fields, or None.
+// The arrays and numbers of an Adam step: a tuple in the order of adam_step's fields, or None. The last, the
+// numbers in memory, may be None.
 template <class T>
 class adam_arrays {
  public:
-  adam_arrays(const py::object& source, int64_t num_nodes, int64_t dim, const place& at) {
+  adam_arrays(const py::object& source, int64_t num_nodes, int64_t dim, const place& at,
+              bool kernel_reads_numbers) {
     if (source.is_none()) return;
     const auto fields = py::cast<py::tuple>(source);
     constexpr dtype type = dtype_of<T>::value;
@@ -72,6 +74,12 @@ class adam_arrays {
     arrays_.push_back(output(fields[2], "adam.second_moment", type, {num_nodes, dim}, at));
     for (size_t i = 0; i < numbers_.size(); ++i)
       numbers_[i] = static_cast<T>(py::cast<double>(fields[3 + i]));
+    const py::object& in_memory = fields[3 + numbers_.size()];
+    if (in_memory.is_none()) return;
+    arrays_.push_back(input(in_memory, "adam.numbers", type, {2}, at));
+    if (kernel_reads_numbers) return;
+    std::copy_n(arrays_.back().template data<const T>(), 2, numbers_.begin() + 2);
+    arrays_.pop_back();
   }
 
   bool given() const { return !arrays_.empty(); }
@@ -84,11 +92,12 @@ class adam_arrays {
             .beta2 = numbers_[1],
             .step_size = numbers_[2],
             .root_scale = numbers_[3],
-            .epsilon = numbers_[4]};
+            .epsilon = numbers_[4],
+            .numbers = arrays_.size() > 3 ? arrays_[3].template data<const T>() : nullptr};
   }
 
  private:
-  std::vector<tensor> arrays_;
+  std::vector<tensor> arrays_;  // the fourth, where the kernel reads it: numbers
   std::array<T, 5> numbers_{};
 };
 
@@ -156,7 +165,7 @@ bool propagate_layer(const graph& g, const py::object& x_source, const py::objec
     if (out) require_output(*out, dtype_of<Out>::value, {rows ? rows->size(0) : n, dim}, at);
     const auto total = optional_output(total_source, "total", type, {n, dim}, at);
     const auto total_scale = optional_input(total_scale_source, "total_scale", type, {n}, at);
-    const adam_arrays<T> adam(adam_source, n, dim, at);
+    const adam_arrays<T> adam(adam_source, n, dim, at, kernels->propagate.reads_adam_numbers);
     const row_schedule schedule = splits ? g.device_schedule() : row_schedule{};
     const auto row_slot = optional_input(row_slot_source, "row_slot", dtype::int32, {n}, at);
     const auto partial = optional_output(partial_source, "partial", type, {schedule.num_pieces, dim}, at);

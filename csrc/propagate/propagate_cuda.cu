@@ -145,10 +145,12 @@ __device__ __forceinline__ void take_adam_step(const adam_step<T>& adam, int64_t
   load(adam.first_moment + offset, m);
   load(adam.second_moment + offset, s);
   load(adam.parameters + offset, p);
+  const T step_size = adam.numbers != nullptr ? adam.numbers[0] : adam.step_size;
+  const T root_scale = adam.numbers != nullptr ? adam.numbers[1] : adam.root_scale;
   for (int v = 0; v < V; ++v) {
     m[v] = adam.beta1 * m[v] + (1 - adam.beta1) * gradient[v];
     s[v] = adam.beta2 * s[v] + (1 - adam.beta2) * gradient[v] * gradient[v];
-    p[v] -= adam.step_size * m[v] / (sqrt(s[v]) * adam.root_scale + adam.epsilon);
+    p[v] -= step_size * m[v] / (sqrt(s[v]) * root_scale + adam.epsilon);
   }
   store(adam.first_moment + offset, m);
   store(adam.second_moment + offset, s);
@@ -298,6 +300,7 @@ void row_slots(const row_slots_args& a) {
 
 propagate_kernels propagate() {
   return {.splits_rows = true,
+          .reads_adam_numbers = true,
           .layer_f32 = propagate_layer<float>,
           .layer_f64 = propagate_layer<double>,
           .layer_f32_to_bf16 = propagate_layer<float, float, bfloat16>,

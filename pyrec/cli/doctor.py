@@ -14,7 +14,8 @@ from pyrec import _core
 from pyrec.cli.options import set_threads, threads_option
 from pyrec.cli.output import table
 from pyrec.cli.self_test import SELF_TESTS, TOLERANCE
-from pyrec.errors import PyrecError
+from pyrec.device import find_device
+from pyrec.errors import ConfigError, PyrecError
 from pyrec.version import version
 
 
@@ -67,11 +68,26 @@ def _openmp() -> str:
 
 def _cuda() -> str:
     info = _core.cuda_info()
+    built, driver, devices = info["architectures"], info["driver"], ", ".join(info["devices"])
+    if not built:
+        found = "not built, for want of nvcc or by PYREC_CUDA=OFF"
+    elif driver == "absent":
+        found = f"built for architectures {built}, driver absent"
+    else:
+        found = f"built for architectures {built}, driver {driver}, {devices or 'no device'}"
+    return f"{found}; {_of_torch()}; {_device_works()}"
+
+
+def _of_torch() -> str:
+    if torch.version.cuda is None:
+        return "torch built without CUDA"
     seen = torch.cuda.get_device_name() if torch.cuda.is_available() else "no device"
-    if not info["architectures"]:
-        return f"not built: no nvcc, or PYREC_CUDA=OFF (torch sees {seen})"
-    devices = ", ".join(info["devices"]) or "no device"
-    return (
-        f"built for architectures {info['architectures']}, driver {info['driver']}, {devices} "
-        f"(torch sees {seen})"
-    )
+    return f"torch built for CUDA {torch.version.cuda} sees {seen}"
+
+
+def _device_works() -> str:
+    try:
+        find_device("cuda")
+    except ConfigError:
+        return "device='cuda' is not available"
+    return "device='cuda' is available"

@@ -18,6 +18,11 @@ _OPTIONS: dict[str, tuple[str, Any, str]] = {
         click.Choice(["mean", "weighted", "attention", "self-attention"]),
         "How the layers' embeddings become one.",
     ),
+    "combine_fit": (
+        "--combine-fit",
+        click.Choice(["train", "held-out"]),
+        "What a learned combine is learned on; held-out for bpr, else train.",
+    ),
     "loss": ("--loss", click.Choice(["bpr", "softmax"]), "Training loss."),
     "n_layers": ("--layers", int, "Propagation layers."),
     "embedding_size": ("--dim", int, "Embedding size; for svd the number of factors."),

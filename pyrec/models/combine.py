@@ -76,6 +76,10 @@ class Combine(nn.Module):
         """The weights of the layers: (K + 1,) where all rows share them, else (num_rows, K + 1)."""
         raise NotImplementedError
 
+    def transferable(self) -> list[nn.Parameter]:
+        """The parameters that mean the same beside other embeddings: those that no embedding is multiplied by."""
+        return []
+
     def layer_alpha(self) -> Tensor | None:
         """The weights of the layers where all rows share them, (K + 1,), else None."""
         return None
@@ -136,6 +140,10 @@ class WeightedCombine(Combine):
         self._check(layers)
         return self.layer_alpha()
 
+    def transferable(self) -> list[nn.Parameter]:
+        """See `Combine.transferable`: the logits."""
+        return [self.logits]
+
     def layer_alpha(self) -> Tensor:
         """(K + 1,)."""
         return torch.softmax(self.logits, dim=0)
@@ -177,6 +185,10 @@ class AttentionCombine(Combine):
     def alpha(self, layers: Sequence[Tensor], nodes: Nodes | None = None) -> Tensor:
         """(num_rows, K + 1)."""
         return self._attend(layers, nodes)[1]
+
+    def transferable(self) -> list[nn.Parameter]:
+        """See `Combine.transferable`: p, for users and for items."""
+        return [self.prior]
 
     def _attend(self, layers: Sequence[Tensor], nodes: Nodes | None) -> tuple[Tensor, Tensor]:
         self._check(layers)

@@ -14,7 +14,6 @@ from scipy.sparse import csr_array
 from torch import Tensor
 
 from pyrec.arguments import check_count, check_real
-from pyrec.contrast import CONTRASTS, ContrastSettings
 from pyrec.data import Interactions, split_random
 from pyrec.data.random_pairs import add_random_pairs
 from pyrec.device import DEVICES, check_fits, find_device, training_bytes
@@ -22,13 +21,15 @@ from pyrec.early_stopping import BestEpoch
 from pyrec.errors import ConfigError, DataError
 from pyrec.evaluate import evaluate
 from pyrec.graph import Graph
+from pyrec.held_out import HeldOutSteps
 from pyrec.models.base import Recommender
 from pyrec.models.combine import make_combine
 from pyrec.models.network import LightGCNNetwork
 from pyrec.models.vectors import EpochRecommender
 from pyrec.ops.propagate import PRECISIONS
+from pyrec.settings import CONTRASTS, ContrastSettings, Settings
 from pyrec.state import State
-from pyrec.train import Settings, Trainer
+from pyrec.train import Trainer
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -39,8 +40,12 @@ CHOICES: dict[str, tuple[str | None, ...]] = {
     "device": DEVICES,
     "precision": PRECISIONS,
     "score": (None, "inner", "cosine"),
+    "combine_fit": (None, "train", "held-out"),
     "contrast": (None, *CONTRASTS),
 }
+HELD_OUT_COMBINES = ("weighted", "attention")
+HELD_OUT_SHARE = 0.1
+"""Of the interactions, on which ``combine_fit="held-out"`` learns how layers combine."""
 COUNTS = (
     ("embedding_size", 1, 512),
     ("n_layers", 0, 16),
@@ -79,6 +84,7 @@ class LightGCN(EpochRecommender):
         embedding_size: int = 64,
         n_layers: int = 3,
         combine: str = "mean",
+        combine_fit: str | None = None,
         loss: str = "bpr",
         epochs: int = 100,
         batch_size: int = 2048,
@@ -90,7 +96,7 @@ class LightGCN(EpochRecommender):
         score: str | None = None,
         temperature: float = 0.2,
         num_negatives: int | None = None,
-        attention_size: int = 64,
+        attention_size: int = 16,
         n_heads: int = 2,
         contrast: str | None = None,
         contrast_weight: float = 0.1,
@@ -107,6 +113,11 @@ class LightGCN(EpochRecommender):
             embedding_size: Numbers in a vector, 1 to 512; multiples of 16 are fast.
             n_layers: Propagation layers K, 0 to 16.
             combine: ``mean``, ``weighted``, ``attention`` or ``self-attention`` over the K + 1 layers.
+            combine_fit: What the combine's parameters are learned on. ``train``: the training data, with the
+                embeddings. ``held-out``: a tenth of them that graph and embeddings do without at first; then all is
+                learned anew with these weights, in twice the time (``weighted`` and ``attention``, of which the
+                sides' priors alone; see `pyrec.held_out`). None: held-out where there is such with BPR,
+                whose weights run to layer 0 on the training data; else train.
             loss: ``bpr``, or ``softmax`` on cosines.
             epochs: Passes over the interactions.
             batch_size: Interactions in a training step.
@@ -137,6 +148,7 @@ class LightGCN(EpochRecommender):
         self.embedding_size = embedding_size
         self.n_layers = n_layers
         self.combine = combine
+        self.combine_fit = combine_fit
         self.loss = loss
         self.epochs = epochs
         self.batch_size = batch_size
@@ -184,12 +196,35 @@ class LightGCN(EpochRecommender):
         self.train_ = train
         self.history_ = []
         self.network_ = self._make_network(train.num_users + train.num_items).to(device)
+        if self._fits_held_out:
+            self._learn_combine(learned, device)
         self._graph = Graph.from_interactions(train).to(device)
         graph = self._graph if learned is train else Graph.from_interactions(learned).to(device)
         trainer = Trainer(self.network_, self._with_extra_edges(graph, learned), self._settings(), graph)
-        self.full_users_, self.empty_users_ = trainer.sampler.full_users, trainer.sampler.empty_users
+        self.full_users_, self.empty_users_ = (
+            trainer.batches.sampler.full_users,
+            trainer.batches.sampler.empty_users,
+        )
         self._run(trainer, learned, held_out, callback)
         return self
+
+    @property
+    def _fits_held_out(self) -> bool:
+        if self.combine_fit is None:
+            return self.loss == "bpr" and self.combine in HELD_OUT_COMBINES
+        return self.combine_fit == "held-out"
+
+    def _learn_combine(self, interactions: Interactions, device: torch.device) -> None:
+        """Fixes the combine of a new network by what is learned on held-out interactions."""
+        learned, held_out = split_random(interactions, 1 - HELD_OUT_SHARE, self.seed)
+        graph, sampled = (Graph.from_interactions(part).to(device) for part in (learned, held_out))
+        teacher = copy.deepcopy(self.network_)
+        steps = HeldOutSteps(teacher, graph, sampled, self._settings())
+        trainer = Trainer(teacher, graph, self._settings(), held_out=steps)
+        for epoch in range(1, self.epochs + 1):
+            _finite_epoch(trainer, epoch)
+        self.network_.combine.load_state_dict(teacher.combine.state_dict())
+        self.network_.combine.requires_grad_(False)
 
     def _with_extra_edges(self, graph: Graph, learned: Interactions) -> Graph:
         if self.extra_edges == 0:
@@ -231,7 +266,7 @@ class LightGCN(EpochRecommender):
             record: dict[str, Any] = {"epoch": epoch, "loss": _finite_epoch(trainer, epoch)}
             record["seconds"] = time.perf_counter() - started
             if held_out is not None:
-                record |= self._validate(trainer.sampler.graph, learned, held_out)
+                record |= self._validate(trainer.batches.sampler.graph, learned, held_out)
                 best.offer(epoch, record[f"validation_ndcg@{self.k}"])
             self.history_.append(record)
             if callback is not None:
@@ -264,7 +299,8 @@ class LightGCN(EpochRecommender):
         if self.combine == "mean":
             return None
         with torch.no_grad():
-            alpha = self.network_.combine.alpha(self.network_.layers(self._graph))
+            network = self.network_
+            alpha = network.combine.alpha(network.layers(self._graph), network.nodes(self._graph))
         weights: NDArray[np.float32] = alpha.cpu().numpy()
         return weights
 
@@ -297,7 +333,11 @@ class LightGCN(EpochRecommender):
         rows = [
             torch.from_numpy(np.ascontiguousarray(layer, dtype=np.float32)).to(device) for layer in layers
         ]
-        vectors: Tensor = self.network_.combine([torch.zeros_like(rows[0]), *rows])
+        known = self.network_.nodes(self._graph)
+        nodes = (
+            None if known is None else known.new_users(torch.from_numpy(np.diff(histories.indptr)).to(device))
+        )
+        vectors: Tensor = self.network_.combine([torch.zeros_like(rows[0]), *rows], nodes)
         return vectors
 
     def _scaled_item_layers(self) -> list[NDArray[np.float32]]:
@@ -378,6 +418,11 @@ class LightGCN(EpochRecommender):
         for name, allowed in CHOICES.items():
             if getattr(self, name) not in allowed:
                 raise ConfigError(f"{name} = {getattr(self, name)!r} must be one of {_listed(allowed)}")
+        if self.combine_fit == "held-out" and self.combine not in HELD_OUT_COMBINES:
+            raise ConfigError(
+                f"combine_fit = 'held-out' has nothing to learn for combine = {self.combine!r}; "
+                f"it is for {_listed(HELD_OUT_COMBINES)}"
+            )
         self._check_contrast()
         check_real("extra_edges", self.extra_edges, ConfigError, positive=False)
         self._check_validation(validation)

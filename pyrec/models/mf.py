@@ -16,6 +16,7 @@ class MF(LightGCN):
     model_name: ClassVar[str] = "mf"
     n_layers = 0
     combine = "mean"
+    combine_fit = None
     attention_size = 1
     n_heads = 1
     contrast = None

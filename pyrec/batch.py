@@ -1,0 +1,111 @@
+"""Batches of samples as nodes of the graph."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from pyrec.graph import Graph
+from pyrec.ops.sample import Sampler, Triples, distinct
+from pyrec.settings import Settings
+
+FULL_SOFTMAX_ITEMS = 4096
+"""With no more items than this, the softmax loss compares a positive with all of them."""
+
+
+@dataclass
+class Batch:
+    """A batch's samples as nodes of the graph: each distinct node once, and where the samples find theirs.
+
+    Attributes:
+        triples: The samples.
+        rows: (num_rows,) int64, the distinct nodes: users, then positives, then the others.
+        position: (batch * (2 + num_negatives),) int64 into ``rows``: users, positives, negatives row by row;
+            for the full softmax (2 * batch + num_items,), with all items last.
+        epoch: The epoch it is of; 0 where a cursor says so.
+        first: The epoch's sample that is its first; likewise.
+    """
+
+    triples: Triples
+    rows: Tensor
+    position: Tensor
+    epoch: int = 0
+    first: int = 0
+
+    @property
+    def size(self) -> int:
+        """Number of samples."""
+        return len(self.triples.users)
+
+    def positions(self) -> tuple[Tensor, Tensor, Tensor]:
+        """``position`` of users (size,), of positives (size,) and of the others."""
+        return (
+            self.position[: self.size],
+            self.position[self.size : 2 * self.size],
+            self.position[2 * self.size :],
+        )
+
+    def ends(self, vectors: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """The rows of ``vectors`` (num_rows, dim) for users, positives and the others.
+
+        `functional.embedding` and not an index: its backward pass adds duplicates in a fixed order.
+        """
+        users, positives, others = (functional.embedding(rows, vectors) for rows in self.positions())
+        return users, positives, others
+
+
+@dataclass
+class Batches:
+    """Draws the batches of each epoch.
+
+    Attributes:
+        graph: Whose nodes they are.
+        settings: Of training.
+        sampled: The graph of the same nodes whose edges are the positives; None for ``graph``.
+        sampler: Draws the samples.
+        full_softmax: Whether all items are among a batch's nodes.
+    """
+
+    graph: Graph
+    settings: Settings
+    sampled: Graph | None = None
+    sampler: Sampler = field(init=False)
+    full_softmax: bool = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.sampler = Sampler(self.sampled or self.graph)
+        self.full_softmax = (
+            self.settings.loss == "softmax"
+            and self.settings.num_negatives is None
+            and self.graph.num_items <= FULL_SOFTMAX_ITEMS
+        )
+
+    @property
+    def padded(self) -> bool:
+        """Whether -1 stands behind a batch's distinct nodes, whose number only the device knows."""
+        return self.graph.found is not None
+
+    def at(self, epoch: int, first: int, count: int) -> Batch:
+        """Samples ``first`` to ``first + count - 1`` of an epoch."""
+        negatives = self.settings.num_negatives or 1
+        triples = self.sampler.sample(self.settings.seed, epoch, first, count, negatives)
+        return Batch(triples, *self._nodes(triples), epoch, first)
+
+    def at_cursor(self, cursor: Tensor, count: int) -> Batch:
+        """The same ``count`` samples, from the epoch and position that ``cursor`` (2,) holds: `Sampler.sample_at`."""
+        negatives = self.settings.num_negatives or 1
+        triples = self.sampler.sample_at(cursor, self.settings.seed, count, negatives)
+        return Batch(triples, *self._nodes(triples))
+
+    def _nodes(self, triples: Triples) -> tuple[Tensor, Tensor]:
+        others = (
+            torch.arange(self.graph.num_items, dtype=torch.int32, device=self.graph.device)
+            if self.full_softmax
+            else triples.negatives.flatten()
+        )
+        offset = self.graph.num_users
+        nodes = torch.cat([triples.users, triples.positives + offset, others + offset]).long()
+        return distinct(nodes, self.graph)

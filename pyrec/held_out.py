@@ -1,0 +1,61 @@
+"""Learning how layers combine on interactions that the embeddings have not seen.
+
+On the data that it is trained on, BPR's embeddings explain every pair best by themselves, so weights that are learned
+there run to layer 0. On pairs that are held out of both graph and loss, layers are worth what they generalise.
+After each step of the embeddings one step of the combine's parameters goes down the held-out pairs' loss,
+the embeddings taken as fixed (first order; DARTS, Liu et al., ICLR 2019, section 2.3 with xi = 0).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import torch
+
+from pyrec.batch import Batches
+from pyrec.graph import Graph
+from pyrec.objective import Objective
+from pyrec.settings import Settings
+
+if TYPE_CHECKING:
+    from pyrec.models.network import LightGCNNetwork
+
+RATE: Final = 0.1
+"""The combine's learning rate in units of the embeddings': fast weights run to one layer before these have formed."""
+
+
+class HeldOutSteps:
+    """Steps of Adam for the parameters of a combine that hold beyond one fit."""
+
+    def __init__(self, network: LightGCNNetwork, graph: Graph, held_out: Graph, settings: Settings) -> None:
+        """Start at the held-out pairs' first epoch.
+
+        Args:
+            network: Whose combine learns: `Combine.transferable`.
+            graph: What it propagates over, without the held-out pairs.
+            held_out: The graph of the same nodes whose edges are these.
+            settings: Of training.
+        """
+        self._network = network
+        self._graph = graph
+        self._batches = Batches(graph, settings, held_out)
+        self._objective = Objective(self._batches)
+        self._nodes = network.nodes(graph)
+        self._optimizer = torch.optim.Adam(network.combine.transferable(), settings.learning_rate * RATE)
+        self._epoch = 0
+        self._first = 0
+
+    def step(self) -> None:
+        """One step on the next batch of held-out pairs."""
+        samples = self._batches.sampler.num_samples
+        count = min(self._batches.settings.batch_size, samples - self._first)
+        batch = self._batches.at(self._epoch, self._first, count)
+        self._first += count
+        if self._first == samples:
+            self._epoch, self._first = self._epoch + 1, 0
+        with torch.no_grad():
+            layers = self._network(self._graph, batch.rows)
+        nodes = None if self._nodes is None else self._nodes.at(batch.rows)
+        self._optimizer.zero_grad()
+        self._objective(batch, self._network.combine(layers, nodes)).backward()  # type: ignore[no-untyped-call]
+        self._optimizer.step()

@@ -1,0 +1,64 @@
+"""The loss of a batch, from the vectors of its nodes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from pyrec import loss
+from pyrec.batch import Batch, Batches
+from pyrec.ops.bpr import bpr
+
+
+class Objective:
+    """The mean ranking loss of a batch's samples, and its L2 penalty."""
+
+    def __init__(self, batches: Batches) -> None:
+        """Choose the loss.
+
+        Args:
+            batches: What the batches come from.
+        """
+        self._batches = batches
+        losses: dict[str, Callable[[Batch, Tensor], Tensor]] = {
+            "bpr": _bpr,
+            "softmax": self._all_items if batches.full_softmax else self._sampled_items,
+        }
+        self._loss = losses[batches.settings.loss]
+
+    def __call__(self, batch: Batch, vectors: Tensor) -> Tensor:
+        """The ranking loss, a scalar, differentiable in ``vectors`` (num_rows, dim) of ``batch.rows``."""
+        return self._loss(batch, vectors)
+
+    def penalty(self, batch: Batch, ego: Tensor) -> tuple[Tensor, Tensor]:
+        """`pyrec.loss.l2_penalty` of the batch's X_0, ``ego`` (num_rows, dim), and its gradient."""
+        penalised = batch.position[: 2 * batch.size] if self._batches.full_softmax else batch.position
+        ones = torch.ones(len(penalised), dtype=ego.dtype, device=ego.device)
+        counts = ones.new_zeros(len(batch.rows)).scatter_add_(0, penalised, ones)
+        return loss.l2_penalty(ego, counts, batch.size)
+
+    def _all_items(self, batch: Batch, vectors: Tensor) -> Tensor:
+        """Each user of the batch meets the items once, where their number is known."""
+        own, positives, _ = batch.positions()
+        temperature = self._batches.settings.temperature
+        if self._batches.padded:
+            users, _, items = batch.ends(vectors)
+            each = torch.arange(batch.size, device=vectors.device)
+            item = batch.triples.positives.long()
+            return loss.full_softmax(users, items, each, item, temperature)
+        num_users = int(own.max()) + 1  # the distinct nodes are users first, then all items
+        users, items = vectors[:num_users], vectors[num_users:]
+        return loss.full_softmax(users, items, own, positives - num_users, temperature)
+
+    def _sampled_items(self, batch: Batch, vectors: Tensor) -> Tensor:
+        users, positives, pool = batch.ends(vectors)
+        _, own, others = batch.positions()
+        is_positive = own[:, None] == others[None, :]
+        return loss.sampled_softmax(users, positives, pool, is_positive, self._batches.settings.temperature)
+
+
+def _bpr(batch: Batch, vectors: Tensor) -> Tensor:
+    users, positives, negatives = batch.positions()
+    return bpr(vectors, users, positives, negatives.view(batch.size, -1))

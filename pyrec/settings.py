@@ -1,0 +1,42 @@
+"""Hyperparameters of training, as the trainer takes them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+CONTRASTS: Final = ("edges", "noise")
+"""How `pyrec.contrast` makes views of the batch's nodes."""
+
+
+@dataclass(frozen=True)
+class ContrastSettings:
+    """Hyperparameters of the contrastive loss.
+
+    Attributes:
+        kind: One of `CONTRASTS`.
+        weight: Of the loss beside the ranking loss.
+        temperature: tau, above 0.
+        rate: The share of edges left out, or the noise's length eps.
+        seed: Of dropout and noise.
+    """
+
+    kind: str
+    weight: float
+    temperature: float
+    rate: float
+    seed: int
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Hyperparameters of training; `pyrec.LightGCN` explains each."""
+
+    loss: str
+    batch_size: int
+    learning_rate: float
+    reg: float
+    temperature: float
+    num_negatives: int | None
+    seed: int
+    contrast: ContrastSettings | None = None
