@@ -61,7 +61,7 @@ def expected_loss(kind, combine, wide, graph, batch):
     assert torch.equal(nodes.sort().values, torch.cat([users, items]))
     views = view_layers(kind, wide, graph, batch, nodes)
     views = with_noise(views, batch) if kind == "noise" else views
-    one, other = (REFERENCES[combine](wide.combine, layers) for layers in views)
+    one, other = (REFERENCES[combine](wide.combine, layers, graph, nodes) for layers in views)
     total = 0
     for side in (slice(0, len(users)), slice(len(users), None)):
         cosines = functional.cosine_similarity(one[side, None], other[None, side], dim=2)
@@ -78,7 +78,8 @@ def test_loss_and_gradients(device, combine, kind):
     with torch.no_grad():
         layers = trainer.network(trainer.graph, batch.rows)
     grads = [torch.zeros_like(layer) for layer in layers]
-    loss, base = trainer.contrast.step(batch, layers, grads)
+    nodes = trainer.nodes and trainer.nodes.at(batch.rows)
+    loss, base = trainer.contrast.step(batch, layers, nodes, grads)
     assert (base is None) == (kind == "noise")
     ours = propagate_gradient(grads, trainer.graph, batch.rows, base=base)
     trainer.graph.check()
@@ -109,7 +110,7 @@ def test_steps_equal_plain_torch(device, kind):
             wide.embedding,
             adjacency,
             N_LAYERS,
-            lambda layers: REFERENCES["attention"](wide.combine, layers),
+            lambda layers: REFERENCES["attention"](wide.combine, layers, graph),
             triples,
             graph.num_users,
             SETTINGS.reg,

@@ -2,7 +2,6 @@
 
 import hashlib
 from dataclasses import replace
-from functools import partial
 
 import pytest
 import torch
@@ -24,13 +23,24 @@ from pyrec.settings import Settings
 from pyrec.train import Trainer
 
 DIM, N_LAYERS, REG = 16, 3, 1e-2
+
+
+def attention(module, layers, graph, rows=slice(None)):
+    sides = graph.degree.double().log1p().split([graph.num_users, graph.num_items])
+    activity = torch.cat([(side - side.mean()) / side.std(correction=0) for side in sides])
+    is_item = (torch.arange(graph.num_nodes) >= graph.num_users).long()
+    offset = module.prior[is_item] + module.slope[is_item] * activity[:, None]
+    return reference_combine.combine_attention(
+        layers, module.weight, module.bias, module.vector, normalise=True, offset=offset[rows]
+    )[0]
+
+
+# From a combine, the layers, the graph and the rows they are of, all unless given.
 REFERENCES = {
-    "mean": lambda _, layers: reference_train.mean(layers),
-    "weighted": lambda module, layers: reference_combine.combine_weighted(layers, module.layer_alpha()),
-    "attention": lambda module, layers: reference_combine.combine_attention(
-        layers, module.weight, module.bias, module.vector
-    )[0],
-    "self-attention": lambda module, layers: reference_combine.combine_self_attention(
+    "mean": lambda _, layers, *__: reference_train.mean(layers),
+    "weighted": lambda module, layers, *_: reference_combine.combine_weighted(layers, module.layer_alpha()),
+    "attention": attention,
+    "self-attention": lambda module, layers, *_: reference_combine.combine_self_attention(
         layers, module.w_query, module.w_key, module.w_value, module.n_heads
     )[0],
 }
@@ -52,9 +62,9 @@ def make_network(graph: Graph, kind: str, n_layers: int = N_LAYERS) -> LightGCNN
 
 def restricted_loss(trainer, batch):
     layers = trainer.network(trainer.graph, batch.rows)
-    return trainer.objective(batch, trainer.network.combine(layers)) + trainer.settings.reg * penalty(
-        batch, layers[0]
-    )
+    nodes = trainer.nodes and trainer.nodes.at(batch.rows)
+    ranking = trainer.objective(batch, trainer.network.combine(layers, nodes))
+    return ranking + trainer.settings.reg * penalty(batch, layers[0])
 
 
 def penalty(batch, ego):
@@ -66,7 +76,8 @@ def whole_loss(trainer, batch):
     """The same loss from the vectors of all nodes."""
     network = trainer.network
     layers = propagate(network.embedding, trainer.graph, N_LAYERS)
-    vectors, ego = network.combine(layers)[batch.rows], layers[0][batch.rows]
+    vectors = network.combine(layers, network.nodes(trainer.graph))[batch.rows]
+    ego = layers[0][batch.rows]
     users, positives, negatives = batch.positions()
     ranking = reference_bpr.bpr(vectors, users, positives, negatives[:, None])
     return ranking + REG * penalty(batch, ego)
@@ -89,7 +100,7 @@ def test_a_step_equals_plain_torch(kind, ours):
         wide.embedding,
         adjacency,
         N_LAYERS,
-        lambda layers: REFERENCES[kind](wide.combine, layers),
+        lambda layers: REFERENCES[kind](wide.combine, layers, graph),
         triples,
         graph.num_users,
         REG,
@@ -113,9 +124,14 @@ def test_steps_equal_plain_torch_on_each_device(device, kind):
     for first in range(0, 5 * 64, 64):
         batch = trainer.batches.at(0, first, 64)
         triples = tuple(ids.flatten().long().cpu() for ids in batch.triples)
-        combine = partial(REFERENCES[kind], wide.combine)
         expected = reference_train.loss(
-            wide.embedding, adjacency, N_LAYERS, combine, triples, graph.num_users, REG
+            wide.embedding,
+            adjacency,
+            N_LAYERS,
+            lambda layers: REFERENCES[kind](wide.combine, layers, graph),
+            triples,
+            graph.num_users,
+            REG,
         )
         optimizer.zero_grad()
         expected.backward()

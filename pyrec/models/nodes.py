@@ -30,7 +30,7 @@ class Nodes:
     def of(cls, graph: Graph) -> Nodes:
         """All nodes of a graph, users first."""
         log_degree = torch.log1p(graph.degree.float())
-        sides = log_degree.split([graph.num_users, graph.num_items])
+        sides = torch.split(log_degree, [graph.num_users, graph.num_items])
         centre = torch.stack([_mean(side) for side in sides])
         spread = torch.stack([_spread(side) for side in sides])
         is_item = (torch.arange(graph.num_nodes, device=log_degree.device) >= graph.num_users).long()

@@ -1,0 +1,114 @@
+import copy
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from test_train import DIM, N_LAYERS, SETTINGS, make_network, random_graph
+from torch.nn import functional
+
+from pyrec.data import split_random, synthetic
+from pyrec.errors import ConfigError
+from pyrec.held_out import RATE, HeldOutSteps
+from pyrec.models import LightGCN
+
+SMALL = {"embedding_size": 16, "epochs": 10, "batch_size": 256, "learning_rate": 1e-2}
+
+
+@pytest.fixture(scope="module")
+def interactions():
+    return synthetic(300, 200, interactions_per_user=12, num_groups=5)
+
+
+def bpr_by_hand(vectors, triples, num_users):
+    users, items = vectors[:num_users], vectors[num_users:]
+    own, positive, negative = (
+        triples.users.long(),
+        triples.positives.long(),
+        triples.negatives.long().squeeze(1),
+    )
+    margin = (users[own] * (items[positive] - items[negative])).sum(1)
+    return functional.softplus(-margin).mean()
+
+
+@pytest.mark.parametrize("kind", ["weighted", "attention"])
+def test_a_step_goes_down_the_held_out_pairs_loss_by_adam(kind):
+    graph, held_out = random_graph(30, 20, 0.2), random_graph(30, 20, 0.1)
+    network = make_network(graph, kind)
+    (learned,) = network.combine.transferable()
+    before = copy.deepcopy(network.state_dict())
+    steps = HeldOutSteps(network, graph, held_out, SETTINGS)
+    batch = steps._batches.at(0, 0, min(SETTINGS.batch_size, steps._batches.sampler.num_samples))
+    layers = network.layers(graph)
+    vectors = network.combine([layer.detach() for layer in layers], network.nodes(graph))
+    (gradient,) = torch.autograd.grad(bpr_by_hand(vectors, batch.triples, graph.num_users), learned)
+    steps.step()
+    moved = learned.detach() - before[f"combine.{'logits' if kind == 'weighted' else 'prior'}"]
+    # Adam's first step is its rate against the gradient's sign.
+    expected = -RATE * SETTINGS.learning_rate * gradient / (gradient.abs() + 1e-8)
+    torch.testing.assert_close(moved, expected, rtol=1e-3, atol=1e-9)
+    for name, value in network.state_dict().items():
+        if value.data_ptr() != learned.data_ptr():
+            assert torch.equal(value, before[name]), name
+
+
+def test_the_held_out_pairs_are_gone_through_epoch_by_epoch():
+    graph, held_out = random_graph(30, 20, 0.2), random_graph(30, 20, 0.1)
+    network = make_network(graph, "attention")
+    steps = HeldOutSteps(network, graph, held_out, replace(SETTINGS, batch_size=32))
+    samples = steps._batches.sampler.num_samples
+    assert samples > 32
+    for _ in range(-(-samples // 32)):
+        assert steps._epoch == 0
+        steps.step()
+    assert (steps._epoch, steps._first) == (1, 0)
+
+
+@pytest.mark.parametrize("combine", ["weighted", "attention"])
+def test_bpr_learns_weights_on_held_out_pairs_and_keeps_them(interactions, combine):
+    model = LightGCN(**SMALL, combine=combine).fit(interactions)
+    (learned,) = model.network_.combine.transferable()
+    assert not learned.requires_grad
+    assert learned.abs().max() > 0
+    assert len(model.history_) == SMALL["epochs"]
+    on_training_data = LightGCN(**SMALL, combine=combine, combine_fit="train").fit(interactions)
+    weights = [np.atleast_2d(fitted.layer_weights_)[:, 0].mean() for fitted in (model, on_training_data)]
+    assert weights[0] < weights[1]
+
+
+def test_the_softmax_loss_learns_weights_with_the_embeddings(interactions):
+    default, train = (
+        LightGCN(**SMALL, combine="attention", loss="softmax", combine_fit=fit).fit(interactions)
+        for fit in (None, "train")
+    )
+    assert torch.equal(default.user_vectors_, train.user_vectors_)
+    assert default.network_.combine.vector.abs().max() > 0
+    held_out = LightGCN(**SMALL, combine="attention", loss="softmax", combine_fit="held-out").fit(
+        interactions
+    )
+    assert held_out.network_.combine.vector.abs().max() == 0
+
+
+def test_validation_pairs_are_neither_learned_nor_weighed_on(interactions):
+    train, validation = split_random(interactions, 0.8)
+    model = LightGCN(**SMALL, combine="attention")
+    with_validation = model.fit(train, validation=validation)
+    without = LightGCN(**SMALL, combine="attention").fit(train)
+    assert torch.equal(with_validation.network_.combine.prior, without.network_.combine.prior)
+
+
+@pytest.mark.parametrize("combine", ["mean", "self-attention"])
+def test_a_combine_without_such_parameters_is_refused(interactions, combine):
+    with pytest.raises(ConfigError, match=r"combine_fit = 'held-out' has nothing to learn .*'weighted'"):
+        LightGCN(combine=combine, combine_fit="held-out").fit(interactions)
+    with pytest.raises(ConfigError, match=r"combine_fit = 'test' must be one of None, 'train', 'held-out'"):
+        LightGCN(combine_fit="test").fit(interactions)
+
+
+def test_the_same_bits_at_any_number_of_threads(interactions, threads):
+    vectors = []
+    for number in (1, 2, 3):
+        threads(number)
+        vectors.append(LightGCN(**SMALL | {"epochs": 3}, combine="attention").fit(interactions).user_vectors_)
+    assert torch.equal(vectors[0], vectors[1])
+    assert torch.equal(vectors[0], vectors[2])
