@@ -4,7 +4,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from test_train import DIM, N_LAYERS, SETTINGS, make_network, random_graph
+from test_train import SETTINGS, make_network, random_graph
 from torch.nn import functional
 
 from pyrec.data import split_random, synthetic
