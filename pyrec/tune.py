@@ -225,6 +225,8 @@ def _ended(study: Study) -> list[FrozenTrial]:
 
 def _ranked(study: Study, k: int) -> list[Trial]:
     done = [trial for trial in study.trials if trial.state.name == "COMPLETE"]
+    if not done and not study.trials:
+        raise DataError("no trial was started within timeout; raise it")
     if not done:
         raise DataError("no trial succeeded: training diverged in each; search smaller learning rates")
     found = [Trial(**trial.user_attrs[OUTCOME]) for trial in done]

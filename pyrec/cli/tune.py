@@ -121,18 +121,22 @@ def _read_range(text: str, model: Recommender, fixed: set[str]) -> Range:
     low, colon, high = wanted.partition(":")
     try:
         if not colon:
-            values = tuple(
-                click.types.convert_type(kind).convert(word, None, None) for word in wanted.split(",")
-            )
-            return Range(argument, values=values)
-        if kind not in (int, float):
+            values = tuple(_convert(kind, word) for word in wanted.split(","))
+        elif kind in (int, float):
+            bounds = kind(low), kind(high)
+        else:
             raise ValueError
-        return Range(argument, kind(low), kind(high), whole=kind is int)
     except (ValueError, click.BadParameter):
         raise click.UsageError(
-            f"--range {text} is neither NAME=LOW:HIGH in numbers nor NAME=A,B with values that --{flag_of(argument)} "
-            "takes"
+            f"--range {text} is neither NAME=LOW:HIGH in numbers nor NAME=A,B with values that "
+            f"--{flag_of(argument)} takes"
         ) from None
+    return Range(argument, *bounds, whole=kind is int) if colon else Range(argument, values=values)
+
+
+def _convert(kind: Any, word: str) -> Any:
+    """Return a value as its option would read it."""
+    return click.types.convert_type(kind).convert(word, None, None)
 
 
 def _commands(search: Search, source: Source, best: Trial) -> dict[str, str]:
