@@ -75,12 +75,12 @@ def refuse(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
 def test_help_lists_the_commands(capsys) -> None:
     for arguments in ([], ["--help"]):
         out, _ = run(capsys, *arguments)
-        for command in ("train", "evaluate", "recommend", "data", "doctor"):
+        for command in ("train", "tune", "evaluate", "recommend", "data", "doctor"):
             assert command in out
 
 
 @pytest.mark.parametrize(
-    "command", ["train", "evaluate", "recommend", "doctor", "data stats", "data get", "data list"]
+    "command", ["train", "tune", "evaluate", "recommend", "doctor", "data stats", "data get", "data list"]
 )
 def test_every_command_has_help(capsys, command: str) -> None:
     out, _ = run(capsys, *command.split(), "--help")

@@ -13,6 +13,7 @@ from pyrec.version import version
 
 COMMANDS = {
     "train": "Train a model and print what it reaches.",
+    "tune": "Search for hyperparameters on held-out training interactions.",
     "evaluate": "Measure a saved model.",
     "recommend": "Print recommendations of a saved model.",
     "data": "Look at data sets and fetch named ones.",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 import click
@@ -93,6 +93,39 @@ def build_model(model_name: str, options: dict[str, Any], cutoff: int) -> Recomm
     if "k" in accepted:
         given["k"] = cutoff
     return MODELS[model_name](**given)
+
+
+def given_arguments(options: Mapping[str, Any]) -> set[str]:
+    """Return the constructor arguments that a command's keyword arguments have a value for."""
+    return {name for name in _OPTIONS if options.get(name) is not None}
+
+
+def find_argument(name: str) -> tuple[str, Any]:
+    """Return the constructor argument and the type of an option, named with or without dashes or as the argument.
+
+    Raises:
+        click.UsageError: If there is no such option.
+    """
+    for argument, (flag, kind, _) in _OPTIONS.items():
+        if name.removeprefix("--") in (argument, flag.removeprefix("--")):
+            return argument, kind
+    known = ", ".join(flag.removeprefix("--") for flag, _, _ in _OPTIONS.values())
+    raise click.UsageError(f"{name!r} is no hyperparameter; known are {known}")
+
+
+def flag_of(argument: str) -> str:
+    """Return a constructor argument's option, without dashes."""
+    return _OPTIONS[argument][0].removeprefix("--")
+
+
+def model_arguments(model: Recommender) -> list[str]:
+    """Return the command line's words that `build_model` makes this model of: what differs from the defaults."""
+    words = ["--model", model.model_name]
+    defaults = inspect.signature(type(model)).parameters
+    for name, value in model.get_params().items():
+        if name in _OPTIONS and value != defaults[name].default:
+            words += [_OPTIONS[name][0], str(value)]
+    return words
 
 
 def _default(argument: str) -> str:

@@ -11,7 +11,7 @@ import click
 import numpy as np
 
 from pyrec.data import Interactions
-from pyrec.data.load import Split, load_data
+from pyrec.data.load import Split, load_data, load_training
 from pyrec.errors import DataError
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -71,15 +71,30 @@ class Source:
             ConfigError: If the options contradict each other.
             DataError: If a file is missing or malformed, or a part is empty.
         """
-        return load_data(
-            self.data,
-            train=self.train,
-            test=self.test,
-            split=self.split,
-            min_rating=self.min_rating,
-            seed=self.split_seed,
-            id_type=self.id_type,
-        )
+        return load_data(**self._where())
+
+    def load_training(self) -> tuple[str, Interactions]:
+        """Return the name and the training part; a test file is not opened.
+
+        Raises:
+            ConfigError: If the options contradict each other.
+            DataError: If a file is missing or malformed, or a part is empty.
+        """
+        return load_training(**self._where())
+
+    def arguments(self) -> list[str]:
+        """Return the command line's words that mean this source."""
+        words = [] if self.data is None else [self.data]
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if field.name != "data" and value != field.default:
+                words += [f"--{field.name.replace('_', '-')}", str(value)]
+        return words
+
+    def _where(self) -> dict[str, Any]:
+        options = asdict(self)
+        options["seed"] = options.pop("split_seed")
+        return options
 
 
 def _split_value(

@@ -2,7 +2,7 @@
 
 from pyrec.data.datasets import Dataset, get_dataset, list_datasets
 from pyrec.data.interactions import Interactions, as_interactions
-from pyrec.data.load import Split, load_data
+from pyrec.data.load import Split, load_data, load_training
 from pyrec.data.readers import read_folder, read_interactions, read_pair
 from pyrec.data.split import split_random, split_time
 from pyrec.data.stats import InteractionStats
@@ -17,6 +17,7 @@ __all__ = [
     "get_dataset",
     "list_datasets",
     "load_data",
+    "load_training",
     "read_folder",
     "read_interactions",
     "read_pair",

@@ -8,7 +8,7 @@ from typing import Literal, NamedTuple
 
 from pyrec.data.delimited import IdType
 from pyrec.data.interactions import Interactions
-from pyrec.data.readers import read_folder, read_interactions, read_pair
+from pyrec.data.readers import FOLDER_FILES, read_folder, read_interactions, read_pair
 from pyrec.data.split import split_random, split_time
 from pyrec.data.synthetic import synthetic
 from pyrec.errors import ConfigError, DataError
@@ -53,13 +53,7 @@ def load_data(
         ConfigError: the arguments exclude each other or are out of range.
         DataError: the data are absent, malformed, or one of the parts is empty.
     """
-    if data is not None and (train is not None or test is not None):
-        raise ConfigError("both data and train/test are given; give one of the two")
-    if (train is None) != (test is None):
-        given, missing = ("train", "test") if test is None else ("test", "train")
-        raise ConfigError(
-            f"{given} is given without {missing}; give both, or a single file or folder as data"
-        )
+    _check_sources(data, train, test)
     if train is not None and test is not None:
         return Split(Path(train).stem, *read_pair(train, test, min_rating, id_type))
     if data is None:
@@ -72,6 +66,53 @@ def load_data(
     if os.path.isdir(path):
         return Split(path.resolve().name, *read_folder(path, min_rating, id_type))
     return Split(path.stem, *_split(read_interactions(path, min_rating, id_type), split, seed))
+
+
+def load_training(
+    data: str | Path | None = None,
+    train: str | Path | None = None,
+    test: str | Path | None = None,
+    split: float | Literal["time"] = 0.8,
+    min_rating: float | None = None,
+    seed: int = 0,
+    id_type: IdType = "auto",
+) -> tuple[str, Interactions]:
+    """Loads the training part alone; a test file is not opened.
+
+    Args:
+        data: see `load_data`; so are the others.
+        train: the training file.
+        test: the test file, which need not exist.
+        split: of a single file, whose training part is returned.
+        min_rating: keep the ratings from this up.
+        seed: of the random split.
+        id_type: see `pyrec.data.readers.read_interactions`.
+
+    Returns:
+        The name of the data and the training part. Its id maps lack what only a test file has.
+
+    Raises:
+        ConfigError: see `load_data`.
+        DataError: see `load_data`.
+    """
+    _check_sources(data, train, test)
+    if train is not None:
+        return Path(train).stem, read_interactions(train, min_rating, id_type)
+    if data is not None and os.path.isdir(data):
+        folder = Path(data).resolve()
+        return folder.name, read_interactions(folder / FOLDER_FILES[0], min_rating, id_type)
+    whole = load_data(data, split=split, min_rating=min_rating, seed=seed, id_type=id_type)
+    return whole.name, whole.train
+
+
+def _check_sources(data: str | Path | None, train: str | Path | None, test: str | Path | None) -> None:
+    if data is not None and (train is not None or test is not None):
+        raise ConfigError("both data and train/test are given; give one of the two")
+    if (train is None) != (test is None):
+        given, missing = ("train", "test") if test is None else ("test", "train")
+        raise ConfigError(
+            f"{given} is given without {missing}; give both, or a single file or folder as data"
+        )
 
 
 def _split(

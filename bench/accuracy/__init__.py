@@ -1,0 +1,1 @@
+"""The accuracy harness: a grid of data sets, models and seeds, run and reported."""

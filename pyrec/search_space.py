@@ -1,0 +1,97 @@
+"""Ranges of hyperparameters to search, and the default ones of each model."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from pyrec.data import Interactions
+from pyrec.errors import ConfigError
+from pyrec.models import Recommender
+
+if TYPE_CHECKING:
+    from optuna import Trial as OptunaTrial
+
+DIGITS = 3
+"""Significant digits of a real number that is tried, so that it can be written down as it was."""
+LOG_RATIO = 10
+
+
+@dataclass(frozen=True)
+class Range:
+    """What to try for one hyperparameter: numbers from ``low`` to ``high``, or the ``values``.
+
+    Attributes:
+        name: The constructor's argument.
+        low: Smallest number.
+        high: Largest number.
+        whole: Only whole numbers.
+        values: Instead of numbers between bounds, these alone.
+    """
+
+    name: str
+    low: float = 0.0
+    high: float = 0.0
+    whole: bool = False
+    values: tuple[Any, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not self.values and not self.low < self.high < float("inf"):
+            raise ConfigError(
+                f"the range of {self.name}, {self.low:g} to {self.high:g}, is none; name two finite numbers, the "
+                "smaller first"
+            )
+
+    @property
+    def log(self) -> bool:
+        """Whether the logarithm is searched evenly: where the bounds are a factor of ten or more apart."""
+        return self.low > 0 and self.high >= LOG_RATIO * self.low
+
+    def suggest(self, trial: OptunaTrial) -> Any:
+        """Return the value that a trial is to use."""
+        if self.values:
+            return trial.suggest_categorical(self.name, self.values)
+        if self.whole:
+            return trial.suggest_int(self.name, int(self.low), int(self.high), log=self.log)
+        value = float(f"{trial.suggest_float(self.name, self.low, self.high, log=self.log):.{DIGITS}g}")
+        return min(max(value, self.low), self.high)
+
+    def __contains__(self, value: Any) -> bool:
+        if self.values:
+            return value in self.values
+        return value is not None and self.low <= value <= self.high
+
+
+def default_space(model: Recommender, train: Interactions) -> list[Range]:
+    """Return what is worth searching for a model.
+
+    LightGCN and MF: the learning rate, the penalty, for the softmax loss the temperature, and for LightGCN the
+    number of layers. The number of epochs is not searched: early stopping finds it.
+
+    Args:
+        model: The model with the parameters that are fixed.
+        train: What it will be trained on.
+
+    Raises:
+        ConfigError: If the model has nothing to search.
+    """
+    params = model.get_params()
+    spaces = {
+        "lightgcn": [*_gradient_descent(params), Range("n_layers", 1, 4, whole=True)],
+        "mf": _gradient_descent(params),
+        "ease": [Range("reg", 1, 10_000)],
+        "itemknn": [Range("neighbors", 10, 500, whole=True), Range("shrinkage", 0, 100)],
+        "svd": [Range("embedding_size", 2, _largest_rank(train), whole=True)],
+    }
+    if model.model_name not in spaces:
+        raise ConfigError(f"{model.model_name} has nothing to tune; tune one of {', '.join(spaces)}")
+    return spaces[model.model_name]
+
+
+def _gradient_descent(params: dict[str, Any]) -> list[Range]:
+    space = [Range("learning_rate", 5e-4, 2e-2), Range("reg", 1e-6, 1e-2)]
+    return [*space, Range("temperature", 0.05, 0.5)] if params.get("loss") == "softmax" else space
+
+
+def _largest_rank(train: Interactions) -> int:
+    return max(3, min(256, train.num_users - 1, train.num_items - 1))

@@ -1,0 +1,269 @@
+"""The search for hyperparameters: what is tried, on what, and what `pyrec tune` prints."""
+
+import json
+import shlex
+import shutil
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("optuna")
+import optuna
+
+from pyrec import evaluate
+from pyrec.cli import main
+from pyrec.data import Interactions, load_training, split_random
+from pyrec.data.synthetic import synthetic
+from pyrec.errors import ConfigError, DataError
+from pyrec.models import EASE, MF, SVD, ItemKNN, LightGCN, Popularity
+from pyrec.search_space import Range, default_space
+from pyrec.tune import Search, tune
+
+SMALL = {"embedding_size": 8, "epochs": 3, "batch_size": 128, "validation": 0.2}
+OPTIONS = ("--dim", "8", "--epochs", "3", "--batch-size", "128")
+
+
+@pytest.fixture
+def train() -> Interactions:
+    return synthetic(60, 40, interactions_per_user=8, num_groups=4)
+
+
+@pytest.fixture
+def log(tmp_path: Path, train: Interactions) -> Path:
+    """The interactions as one file."""
+    path = tmp_path / "log.tsv"
+    path.write_text("".join(f"{u}\t{i}\n" for u, i in zip(train.users, train.items, strict=True)))
+    return path
+
+
+def run(capsys, *arguments: object) -> tuple[str, str]:
+    status = main([str(argument) for argument in arguments])
+    captured = capsys.readouterr()
+    assert status == 0, captured.err
+    return captured.out, captured.err
+
+
+# Ranges
+
+
+def test_numbers_are_rounded_and_stay_inside() -> None:
+    trial = optuna.trial.FixedTrial({"reg": 0.123456, "n_layers": 3, "combine": "mean"})
+    assert Range("reg", 0.1, 0.2).suggest(trial) == 0.123
+    assert Range("reg", 0.1, 0.12345678).suggest(optuna.trial.FixedTrial({"reg": 0.1234567})) == 0.123
+    assert Range("reg", 0.1239, 0.2).suggest(optuna.trial.FixedTrial({"reg": 0.12391})) == 0.124
+    assert Range("reg", 0.12345, 0.2).suggest(optuna.trial.FixedTrial({"reg": 0.12345})) == 0.12345
+    assert Range("n_layers", 1, 4, whole=True).suggest(trial) == 3
+    assert Range("combine", values=("mean", "attention")).suggest(trial) == "mean"
+
+
+def test_wide_ranges_are_searched_by_logarithm() -> None:
+    assert Range("reg", 1e-4, 1e-3).log
+    assert not Range("reg", 1e-4, 9e-4).log
+    assert not Range("reg", 0, 1).log
+
+
+@pytest.mark.parametrize(("low", "high"), [(2, 1), (1, 1), (0, float("inf")), (float("nan"), 1)])
+def test_bad_ranges_are_refused(low, high) -> None:
+    with pytest.raises(ConfigError, match="the range of reg"):
+        Range("reg", low, high)
+
+
+def test_each_model_has_a_space_with_its_default(train) -> None:
+    for model in (LightGCN(), LightGCN(loss="softmax"), MF(), EASE(), ItemKNN(), SVD(embedding_size=30)):
+        names = {one.name for one in default_space(model, train)}
+        params = model.get_params()
+        assert ("temperature" in names) == (params.get("loss") == "softmax")
+        assert all(params[one.name] in one for one in default_space(model, train))
+    with pytest.raises(ConfigError, match="popularity has nothing to tune"):
+        default_space(Popularity(), train)
+
+
+# The search
+
+
+def test_trials_are_measured_on_what_is_held_out(train) -> None:
+    found = tune(Search(EASE(), [Range("reg", 0.5, 500)], train, share=0.3, seed=4, k=5), trials=4)
+    learned, held_out = split_random(train, 0.7, 4)
+    for trial in found:
+        expected = evaluate(EASE(**trial.params).fit(learned), held_out, 5, ["ndcg", "recall", "precision"])
+        assert trial.metrics == expected.metrics
+    scores = [trial.metrics["ndcg@5"] for trial in found]
+    assert scores == sorted(scores, reverse=True)
+    assert sorted(trial.number for trial in found) == [0, 1, 2, 3]
+    assert next(trial for trial in found if trial.number == 0).params == {"reg": 400}
+
+
+def test_a_model_with_epochs_counts_with_its_best(train) -> None:
+    model = LightGCN(**SMALL, patience=2, k=5)
+    found = tune(Search(model, [Range("learning_rate", 0.01, 0.1)], train, k=5), trials=2)
+    for trial in found:
+        history = LightGCN(**{**model.get_params(), **trial.params}).fit(train).history_
+        best = max(record["validation_ndcg@5"] for record in history)
+        assert trial.metrics["ndcg@5"] == best == history[trial.best_epoch - 1]["validation_ndcg@5"]
+
+
+def test_the_same_seed_searches_the_same(train) -> None:
+    first, again, other = (
+        tune(Search(EASE(), [Range("reg", 0.5, 50)], train, seed=seed, k=5), trials=3) for seed in (1, 1, 2)
+    )
+    assert [trial.params for trial in first] == [trial.params for trial in again]
+    assert {trial.params["reg"] for trial in first} != {trial.params["reg"] for trial in other}
+
+
+def test_a_search_is_resumed(train, tmp_path: Path) -> None:
+    storage, search = tmp_path / "trials.db", Search(EASE(), [Range("reg", 0.5, 500)], train, k=5)
+    reported = []
+    first = tune(search, 2, storage=storage, report=reported.append)
+    both = tune(search, 5, storage=storage, report=reported.append)
+    assert [trial.number for trial in reported] == [0, 1, 2, 3, 4]
+    assert {trial.number: trial for trial in both}.items() >= {trial.number: trial for trial in first}.items()
+    assert len({trial.params["reg"] for trial in both}) == 5
+    assert tune(search, 5, storage=storage, report=reported.append) == both
+    assert len(reported) == 5
+    with pytest.raises(ConfigError, match="holds another search"):
+        tune(Search(EASE(), [Range("reg", 1, 500)], train, k=5), 5, storage=storage)
+
+
+def test_trials_that_diverge_are_passed_over(train) -> None:
+    search = Search(LightGCN(**SMALL), [Range("learning_rate", values=(1e-2, 1e30))], train)
+    found = tune(search, trials=8)
+    assert {trial.params["learning_rate"] for trial in found} == {1e-2}
+    assert len(found) < 8
+    with pytest.raises(DataError, match="no trial succeeded: training diverged"):
+        tune(Search(LightGCN(**SMALL), [Range("learning_rate", values=(1e30,))], train), trials=2)
+
+
+@pytest.mark.parametrize(
+    ("model", "arguments", "error", "message"),
+    [
+        (EASE(), {"trials": 0}, ConfigError, "trials = 0 must be at least 1"),
+        (EASE(), {"timeout": 0}, ConfigError, "timeout = 0.0 must be above 0"),
+        (EASE(), {"timeout": 1e-9}, DataError, "no trial was started within timeout"),
+        (EASE(), {"storage": Path("/no/such/folder/trials.db")}, DataError, "cannot keep trials in"),
+        (MF(), {}, ConfigError, "validation = None must be a share"),
+        (MF(validation=0.2, k=7), {}, ConfigError, "k = 20, but the model's is 7"),
+    ],
+)
+def test_bad_searches_are_refused(train, model, arguments, error, message) -> None:
+    with pytest.raises(error, match=message):
+        tune(Search(model, [Range("reg", 0.5, 50)], train), **arguments)
+
+
+# Training data alone
+
+
+def test_training_parts_are_those_of_load_data(log: Path, tmp_path: Path, train) -> None:
+    name, whole = load_training(log, split=0.7, seed=3)
+    expected = split_random(train, 0.7, 3)[0]
+    assert name == "log"
+    np.testing.assert_array_equal(whole.users, expected.users)
+    np.testing.assert_array_equal(whole.items, expected.items)
+    assert load_training(train=log, test=tmp_path / "absent")[0] == "log"
+    with pytest.raises(ConfigError, match="train is given without test"):
+        load_training(train=log)
+
+
+def test_a_test_file_is_never_opened(capsys, tmp_path: Path, log: Path) -> None:
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    (folder / "train.txt").write_text("".join(f"{user} {user % 7} {7 + user % 5}\n" for user in range(30)))
+    (folder / "test.txt").write_text("not interactions")
+    ease = ("--model", "ease", "--trials", 1, "--k", 5)
+    run(capsys, "tune", folder, *ease)
+    out, _ = run(capsys, "tune", "--train", log, "--test", tmp_path / "absent", *ease)
+    assert f"--train {log} --test {tmp_path / 'absent'} --model ease --k 5" in out
+
+
+# The command line
+
+
+def test_the_command_printed_repeats_the_best_trial(capsys, log: Path, tmp_path: Path) -> None:
+    arguments = (
+        "--combine",
+        "attention",
+        "--loss",
+        "softmax",
+        "--seed",
+        3,
+        "--split",
+        0.7,
+        "--split-seed",
+        2,
+    )
+    text, err = run(capsys, "tune", log, *OPTIONS, *arguments, "--trials", 3, "--k", 5, "--json")
+    printed = json.loads(text)
+    best = printed["best"]
+    assert set(best["params"]) == {"learning_rate", "reg", "n_layers", "temperature"}
+    assert best["metrics"]["ndcg@5"] == max(trial["metrics"]["ndcg@5"] for trial in printed["trials"])
+    assert err.count("\ntrial ") == 3
+    program, *words = shlex.split(printed["commands"]["train"])
+    assert program == "pyrec"
+    run(capsys, *words, "--out", tmp_path / "run")
+    history = [json.loads(line) for line in (tmp_path / "run" / "history.jsonl").read_text().splitlines()]
+    assert history[best["best_epoch"] - 1]["validation_ndcg@5"] == best["metrics"]["ndcg@5"]
+    shutil.rmtree(tmp_path / "run")
+    run(capsys, *shlex.split(printed["commands"]["train_on_all"])[1:], "--out", tmp_path / "run")
+    history = (tmp_path / "run" / "history.jsonl").read_text().splitlines()
+    assert len(history) == best["best_epoch"]
+    assert "validation" not in history[0]
+
+
+def test_a_table_of_the_best_trials(capsys, log: Path) -> None:
+    out, err = run(capsys, "tune", log, "--model", "itemknn", "--trials", 12, "--k", 5, "--validation", 0.3)
+    header, *rows = out.split("\n\n")[0].splitlines()
+    expected = ["trial", "ndcg@5", "recall@5", "precision@5", "neighbors", "shrinkage", "epoch", "seconds"]
+    assert header.split() == expected
+    assert len(rows) == 10
+    assert float(rows[0].split()[1]) >= float(rows[-1].split()[1])
+    assert "on held-out training interactions:\npyrec train " in out
+    assert "on all training interactions" not in out
+    assert "log: 60 users x 40 items" in err
+
+
+def test_ranges_replace_the_space(capsys, log: Path) -> None:
+    arguments = ("--range", "lr=0.01:0.1", "--range", "layers=1:2", "--range", "combine=mean,weighted")
+    out, _ = run(capsys, "tune", log, *OPTIONS, *arguments, "--trials", 4, "--k", 5, "--json")
+    for trial in json.loads(out)["trials"]:
+        assert 0.01 <= trial["params"]["learning_rate"] <= 0.1
+        assert trial["params"]["n_layers"] in (1, 2)
+        assert trial["params"]["combine"] in ("mean", "weighted")
+
+
+def test_an_option_given_is_not_searched(capsys, log: Path) -> None:
+    out, _ = run(capsys, "tune", log, *OPTIONS, "--lr", 0.01, "--trials", 1, "--k", 5, "--json")
+    assert set(json.loads(out)["best"]["params"]) == {"reg", "n_layers"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--range", "speed=1:2"], "'speed' is no hyperparameter; known are combine"),
+        (["--range", "neighbors=1:2"], "lightgcn has no neighbors"),
+        (["--range", "lr=1:2", "--lr", "0.1"], "lr is given and has a --range"),
+        (["--range", "lr=low:high"], "is neither NAME=LOW:HIGH"),
+        (["--range", "lr"], "is neither NAME=LOW:HIGH"),
+        (["--range", "layers=1.5:2"], "is neither NAME=LOW:HIGH"),
+        (["--range", "combine=mean:max"], "is neither NAME=LOW:HIGH"),
+        (["--range", "combine=median"], "values that --combine takes"),
+        (["--range", "lr=2:1"], "the range of learning_rate, 2 to 1, is none"),
+        (["--range", "lr=-2:-1"], "learning_rate = -1"),
+        (["--lr", "0.1", "--reg", "0", "--layers", "1"], "every hyperparameter of the space is given"),
+        (["--model", "popularity"], "popularity has nothing to tune"),
+        (["--trials", "0"], "0 is not in the range"),
+        (["--model", "ease", "--layers", "2"], "--layers is not for ease"),
+        (["--validation", "1"], "validation = 1.0 must be a share between 0 and 1"),
+    ],
+)
+def test_refusals_are_one_line(capsys, log: Path, arguments, message) -> None:
+    assert main(["tune", str(log), *arguments]) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert message in captured.err.splitlines()[-1]
+
+
+def test_without_optuna(capsys, log: Path, monkeypatch) -> None:
+    monkeypatch.setitem(sys.modules, "optuna", None)
+    assert main(["tune", str(log)]) == 2
+    assert capsys.readouterr().err == "pyrec: error: tuning needs Optuna: pip install '.[tune]'\n"
