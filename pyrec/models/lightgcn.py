@@ -13,21 +13,19 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 from torch import Tensor
 
-from pyrec.arguments import check_count, check_real
 from pyrec.data import Interactions, split_random
 from pyrec.data.random_pairs import add_random_pairs
-from pyrec.device import DEVICES, check_fits, find_device, training_bytes
+from pyrec.device import check_fits, find_device, training_bytes
 from pyrec.early_stopping import BestEpoch
-from pyrec.errors import ConfigError, DataError
+from pyrec.errors import DataError
 from pyrec.evaluate import evaluate
 from pyrec.graph import Graph
 from pyrec.held_out import HeldOutSteps
 from pyrec.models.base import Recommender
 from pyrec.models.combine import make_combine
+from pyrec.models.hyperparameters import HELD_OUT_COMBINES, check_hyperparameters, training_settings
 from pyrec.models.network import LightGCNNetwork
 from pyrec.models.vectors import EpochRecommender
-from pyrec.ops.propagate import PRECISIONS
-from pyrec.settings import CONTRASTS, ContrastSettings, Settings
 from pyrec.state import State
 from pyrec.train import Trainer
 
@@ -35,28 +33,8 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 VALIDATION_METRICS = ("precision", "recall", "ndcg")
-CHOICES: dict[str, tuple[str | None, ...]] = {
-    "loss": ("bpr", "softmax"),
-    "device": DEVICES,
-    "precision": PRECISIONS,
-    "score": (None, "inner", "cosine"),
-    "combine_fit": (None, "train", "held-out"),
-    "contrast": (None, *CONTRASTS),
-}
-HELD_OUT_COMBINES = ("weighted", "attention")
 HELD_OUT_SHARE = 0.1
 """Of the interactions, on which ``combine_fit="held-out"`` learns how layers combine."""
-COUNTS = (
-    ("embedding_size", 1, 512),
-    ("n_layers", 0, 16),
-    ("epochs", 1, None),
-    ("batch_size", 1, None),
-    ("seed", 0, 2**63 - 1),
-    ("attention_size", 1, 512),
-    ("n_heads", 1, 512),
-    ("k", 1, 1024),
-)
-"""Whole numbers with their smallest and largest values."""
 
 
 class LightGCN(EpochRecommender):
@@ -186,7 +164,7 @@ class LightGCN(EpochRecommender):
             ConfigError: If a hyperparameter is out of its range.
             DataError: If there is nothing to learn from, or the validation set does not fit.
         """
-        self._check_hyperparameters(validation)
+        check_hyperparameters(self, validation)
         train = self._training_set(interactions)
         learned, held_out = train, validation
         if self.validation is not None:
@@ -200,7 +178,9 @@ class LightGCN(EpochRecommender):
             self._learn_combine(learned, device)
         self._graph = Graph.from_interactions(train).to(device)
         graph = self._graph if learned is train else Graph.from_interactions(learned).to(device)
-        trainer = Trainer(self.network_, self._with_extra_edges(graph, learned), self._settings(), graph)
+        trainer = Trainer(
+            self.network_, self._with_extra_edges(graph, learned), training_settings(self), graph
+        )
         self.full_users_, self.empty_users_ = (
             trainer.batches.sampler.full_users,
             trainer.batches.sampler.empty_users,
@@ -219,8 +199,8 @@ class LightGCN(EpochRecommender):
         learned, held_out = split_random(interactions, 1 - HELD_OUT_SHARE, self.seed)
         graph, sampled = (Graph.from_interactions(part).to(device) for part in (learned, held_out))
         teacher = copy.deepcopy(self.network_)
-        steps = HeldOutSteps(teacher, graph, sampled, self._settings())
-        trainer = Trainer(teacher, graph, self._settings(), held_out=steps)
+        steps = HeldOutSteps(teacher, graph, sampled, training_settings(self))
+        trainer = Trainer(teacher, graph, training_settings(self), held_out=steps)
         for epoch in range(1, self.epochs + 1):
             _finite_epoch(trainer, epoch)
         self.network_.combine.load_state_dict(teacher.combine.state_dict())
@@ -358,7 +338,7 @@ class LightGCN(EpochRecommender):
         return {name: value.cpu().numpy() for name, value in self.network_.state_dict().items()}
 
     def _restore(self, state: State) -> None:
-        self._check_hyperparameters(None)
+        check_hyperparameters(self, None)
         self.network_ = self._make_network(self.train_.num_users + self.train_.num_items)
         self.network_.load_state_dict(
             {
@@ -389,68 +369,6 @@ class LightGCN(EpochRecommender):
             num_nodes, self.embedding_size, self.n_layers, combine, generator, self.precision
         )
 
-    def _settings(self) -> Settings:
-        return Settings(
-            loss=self.loss,
-            batch_size=self.batch_size,
-            learning_rate=self.learning_rate,
-            reg=self.reg,
-            temperature=self.temperature,
-            num_negatives=self.num_negatives,
-            seed=self.seed,
-            contrast=None if self.contrast is None else self._contrast_settings(self.contrast),
-        )
-
-    def _contrast_settings(self, kind: str) -> ContrastSettings:
-        return ContrastSettings(
-            kind, self.contrast_weight, self.contrast_temperature, self.contrast_rate, self.seed
-        )
-
-    def _check_hyperparameters(self, validation: Interactions | None) -> None:
-        for name, low, high in COUNTS:
-            check_count(name, getattr(self, name), low, high, ConfigError)
-        for name in ("num_negatives", "patience"):
-            if getattr(self, name) is not None:
-                check_count(name, getattr(self, name), 1, 2**16, ConfigError)
-        check_real("learning_rate", self.learning_rate, ConfigError, positive=True)
-        check_real("reg", self.reg, ConfigError, positive=False)
-        check_real("temperature", self.temperature, ConfigError, positive=True)
-        for name, allowed in CHOICES.items():
-            if getattr(self, name) not in allowed:
-                raise ConfigError(f"{name} = {getattr(self, name)!r} must be one of {_listed(allowed)}")
-        if self.combine_fit == "held-out" and self.combine not in HELD_OUT_COMBINES:
-            raise ConfigError(
-                f"combine_fit = 'held-out' has nothing to learn for combine = {self.combine!r}; "
-                f"it is for {_listed(HELD_OUT_COMBINES)}"
-            )
-        self._check_contrast()
-        check_real("extra_edges", self.extra_edges, ConfigError, positive=False)
-        self._check_validation(validation)
-
-    def _check_contrast(self) -> None:
-        if self.contrast is None:
-            return
-        if self.n_layers == 0:
-            raise ConfigError(
-                f"contrast = {self.contrast!r} perturbs layers, but n_layers = 0; give 1 or more"
-            )
-        for name in ("contrast_weight", "contrast_temperature", "contrast_rate"):
-            check_real(name, getattr(self, name), ConfigError, positive=True)
-        if self.contrast == "edges" and self.contrast_rate >= 1:
-            raise ConfigError(
-                f"contrast_rate = {self.contrast_rate} is a share of the edges; it must be below 1"
-            )
-
-    def _check_validation(self, validation: Interactions | None) -> None:
-        if self.validation is not None:
-            share = check_real("validation", self.validation, ConfigError, positive=True)
-            if share >= 1:
-                raise ConfigError(f"validation = {share} is a share of the interactions; it must be below 1")
-            if validation is not None:
-                raise ConfigError("validation is given twice: as a share of the interactions and as a set")
-        elif self.patience is not None and validation is None:
-            raise ConfigError("patience needs a validation set; give validation, such as 0.1")
-
 
 def _finite_epoch(trainer: Trainer, epoch: int) -> float:
     """The mean loss of an epoch; numbers that are not finite are an error that says what to change."""
@@ -462,7 +380,3 @@ def _finite_epoch(trainer: Trainer, epoch: int) -> float:
     if not np.isfinite(loss):
         raise DataError(f"{mend} (the loss is {loss})")
     return loss
-
-
-def _listed(allowed: tuple[Any, ...]) -> str:
-    return ", ".join(repr(value) for value in allowed)

@@ -1,0 +1,115 @@
+"""The hyperparameters of LightGCN: their ranges, and the trainer's view of them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from pyrec.arguments import check_count, check_real
+from pyrec.data import Interactions
+from pyrec.device import DEVICES
+from pyrec.errors import ConfigError
+from pyrec.ops.propagate import PRECISIONS
+from pyrec.settings import CONTRASTS, ContrastSettings, Settings
+
+if TYPE_CHECKING:
+    from pyrec.models.lightgcn import LightGCN
+
+CHOICES: dict[str, tuple[str | None, ...]] = {
+    "loss": ("bpr", "softmax"),
+    "device": DEVICES,
+    "precision": PRECISIONS,
+    "score": (None, "inner", "cosine"),
+    "combine_fit": (None, "train", "held-out"),
+    "contrast": (None, *CONTRASTS),
+}
+HELD_OUT_COMBINES = ("weighted", "attention")
+COUNTS = (
+    ("embedding_size", 1, 512),
+    ("n_layers", 0, 16),
+    ("epochs", 1, None),
+    ("batch_size", 1, None),
+    ("seed", 0, 2**63 - 1),
+    ("attention_size", 1, 512),
+    ("n_heads", 1, 512),
+    ("k", 1, 1024),
+)
+"""Whole numbers with their smallest and largest values."""
+
+
+def training_settings(model: LightGCN) -> Settings:
+    """The hyperparameters as the trainer takes them."""
+    return Settings(
+        loss=model.loss,
+        batch_size=model.batch_size,
+        learning_rate=model.learning_rate,
+        reg=model.reg,
+        temperature=model.temperature,
+        num_negatives=model.num_negatives,
+        seed=model.seed,
+        contrast=None if model.contrast is None else _contrast_settings(model, model.contrast),
+    )
+
+
+def _contrast_settings(model: LightGCN, kind: str) -> ContrastSettings:
+    return ContrastSettings(
+        kind, model.contrast_weight, model.contrast_temperature, model.contrast_rate, model.seed
+    )
+
+
+def check_hyperparameters(model: LightGCN, validation: Interactions | None) -> None:
+    """Raises for a hyperparameter outside its range, or that does not go with another.
+
+    Args:
+        model: The estimator.
+        validation: The validation set given to its `fit`, if any.
+
+    Raises:
+        ConfigError: Names the hyperparameter, its value and its bound.
+    """
+    for name, low, high in COUNTS:
+        check_count(name, getattr(model, name), low, high, ConfigError)
+    for name in ("num_negatives", "patience"):
+        if getattr(model, name) is not None:
+            check_count(name, getattr(model, name), 1, 2**16, ConfigError)
+    check_real("learning_rate", model.learning_rate, ConfigError, positive=True)
+    check_real("reg", model.reg, ConfigError, positive=False)
+    check_real("temperature", model.temperature, ConfigError, positive=True)
+    for name, allowed in CHOICES.items():
+        if getattr(model, name) not in allowed:
+            raise ConfigError(f"{name} = {getattr(model, name)!r} must be one of {_listed(allowed)}")
+    if model.combine_fit == "held-out" and model.combine not in HELD_OUT_COMBINES:
+        raise ConfigError(
+            f"combine_fit = 'held-out' has nothing to learn for combine = {model.combine!r}; "
+            f"it is for {_listed(HELD_OUT_COMBINES)}"
+        )
+    _check_contrast(model)
+    check_real("extra_edges", model.extra_edges, ConfigError, positive=False)
+    _check_validation(model, validation)
+
+
+def _check_contrast(model: LightGCN) -> None:
+    if model.contrast is None:
+        return
+    if model.n_layers == 0:
+        raise ConfigError(f"contrast = {model.contrast!r} perturbs layers, but n_layers = 0; give 1 or more")
+    for name in ("contrast_weight", "contrast_temperature", "contrast_rate"):
+        check_real(name, getattr(model, name), ConfigError, positive=True)
+    if model.contrast == "edges" and model.contrast_rate >= 1:
+        raise ConfigError(
+            f"contrast_rate = {model.contrast_rate} is a share of the edges; it must be below 1"
+        )
+
+
+def _check_validation(model: LightGCN, validation: Interactions | None) -> None:
+    if model.validation is not None:
+        share = check_real("validation", model.validation, ConfigError, positive=True)
+        if share >= 1:
+            raise ConfigError(f"validation = {share} is a share of the interactions; it must be below 1")
+        if validation is not None:
+            raise ConfigError("validation is given twice: as a share of the interactions and as a set")
+    elif model.patience is not None and validation is None:
+        raise ConfigError("patience needs a validation set; give validation, such as 0.1")
+
+
+def _listed(allowed: tuple[Any, ...]) -> str:
+    return ", ".join(repr(value) for value in allowed)
