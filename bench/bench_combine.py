@@ -20,6 +20,7 @@ NUM_ROWS, NUM_LAYERS, DIM, HIDDEN, HEADS = GOWALLA_USERS + GOWALLA_ITEMS, 4, 64,
 SHAPES = {
     "weighted": [(NUM_LAYERS,)],
     "attention": [(HIDDEN, DIM), (HIDDEN,), (HIDDEN,)],
+    "normalised attention with offsets": [(HIDDEN, DIM), (HIDDEN,), (HIDDEN,), (NUM_ROWS, NUM_LAYERS)],
     "self-attention": [(DIM, DIM)] * 3,
 }
 
@@ -38,6 +39,9 @@ def forward(kind, module, layers, parameters):
         return module.combine_weighted(layers, *parameters)
     if kind == "attention":
         pooled = module.combine_attention(layers, *parameters)
+    elif kind == "normalised attention with offsets":
+        *parameters, offset = parameters
+        pooled = module.combine_attention(layers, *parameters, normalise=True, offset=offset)
     else:
         pooled = module.combine_self_attention(layers, *parameters, HEADS)
     return pooled[0] if isinstance(pooled, tuple) else pooled

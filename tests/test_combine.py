@@ -302,14 +302,14 @@ def test_opcheck(dtype, masked):
 
     ops = torch.ops.pyrec
     torch.library.opcheck(ops.combine_weighted, (layers, *parameters("weighted")))
-    torch.library.opcheck(ops.combine_attention, (layers, *parameters("attention"), mask))
+    torch.library.opcheck(ops.combine_attention, (layers, *parameters("attention"), mask, False, None))
     torch.library.opcheck(ops.combine_self_attention, (layers, *parameters("self-attention"), 2, mask))
     plain, grad = [layer.detach() for layer in layers], torch.randn(9, 4, dtype=dtype)
     alpha, (w,) = torch.rand(9, 3, dtype=dtype), make_parameters("weighted", 3, 4, dtype)
     torch.library.opcheck(ops.combine_weighted_backward, (grad, plain, w, True, True))
     attention = make_parameters("attention", 3, 4, dtype)
     torch.library.opcheck(
-        ops.combine_attention_backward, (grad, None, plain, *attention, mask, alpha, True, True)
+        ops.combine_attention_backward, (grad, None, plain, *attention, mask, False, alpha, True, True, False)
     )
     self_attention = make_parameters("self-attention", 3, 4, dtype)
     torch.library.opcheck(
@@ -477,7 +477,9 @@ def test_bad_heads(n_heads, message):
 def test_scratch_is_checked():
     layers, (w, b, v) = [X, X], make_parameters("attention", 2, 4, torch.float32)
     with pytest.raises(ConfigError, match=r"scratch.shape\[0\] = 10 is outside"):
-        _core.combine_attention(layers, w, b, v, None, torch.empty(5, 4), torch.empty(5, 2), torch.empty(10))
+        _core.combine_attention(
+            layers, w, b, v, None, False, None, torch.empty(5, 4), torch.empty(5, 2), torch.empty(10)
+        )
 
 
 @pytest.mark.parametrize(

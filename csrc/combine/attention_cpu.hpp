@@ -1,11 +1,13 @@
 #pragma once
-// Additive attention. With t = tanh(W x_l + b), s_l = v . t and alpha = softmax_l(s):
+// Additive attention. With r = 1, or 1 / ||x_l|| where rows are normalised, t = tanh(r W x_l + b),
+// s_l = v . t + o_l and alpha = softmax_l(s):
 //
-//   dalpha_l = <g, x_l>         ds_l = alpha_l (dalpha_l - sum_m alpha_m dalpha_m)
-//   dv += ds_l t                z = ds_l v (1 - t^2)          db += z          dW += z x_l^T
-//   dx_l = alpha_l g + W^T z
+//   dalpha_l = <g, x_l>         ds_l = alpha_l (dalpha_l - sum_m alpha_m dalpha_m)          do_l = ds_l
+//   dv += ds_l t                z = ds_l v (1 - t^2)          db += z          dW += r z x_l^T
+//   dx_l = alpha_l g + y        y = r W^T z, less its part along x_l, r^2 <x_l, y> x_l, where normalised
 #include "combine/block_cpu.hpp"
 #include "combine/layout.hpp"
+#include "combine/normalise_cpu.hpp"
 
 namespace pyrec::PYREC_ISA {
 
@@ -19,9 +21,9 @@ void pack_attention(const attention_layout& at, const T* weight, const T* bias, 
   if (backward) pack(weight, dim, 1, hidden, dim, scratch + at.weight, at.dim);
 }
 
-// projected: (P, hidden) = x W^T
+// projected: (P, hidden) = r x W^T; inverse: (P,) = r where normalised.
 template <class T>
-void project_rows(const attention_layout& at, int64_t dim, const T* shared, T* worker) {
+void project_rows(const attention_layout& at, int64_t dim, bool normalise, const T* shared, T* worker) {
   multiply<T>({.a = worker + at.x,
                .a_row = at.dim,
                .a_step = 1,
@@ -33,6 +35,9 @@ void project_rows(const attention_layout& at, int64_t dim, const T* shared, T* w
                .steps = dim,
                .columns = at.hidden,
                .accumulate = false});
+  if (!normalise) return;
+  inverse_lengths(worker + at.x, at.rows, at.dim, worker + at.inverse);
+  scale_rows(worker + at.inverse, at.rows, at.hidden, worker + at.projected);
 }
 
 // scores: (L, B), s = v . tanh(projected + b)
@@ -57,8 +62,9 @@ void attention_block(const combine_attention_args<T>& a, const attention_layout&
   T* alpha = worker + at.scores;
   read_layers(a.input, block, worker + at.x, at.dim);
   read_mask(a.input, block, worker + at.mask);
-  project_rows(at, a.input.dim, a.scratch, worker);
+  project_rows(at, a.input.dim, a.normalise, a.scratch, worker);
   score_rows(at, a.scratch, worker);
+  if (a.offset != nullptr) add_lanes(a.offset, a.input.num_layers, block, T(1), alpha);
   softmax_lanes(alpha, worker + at.mask, a.input.num_layers, at.nodes);
   write_lanes(alpha, a.input.num_layers, block, a.alpha);
   pool_rows(worker + at.x, alpha, a.input.num_layers, at.nodes, at.dim, worker + at.pooled);
@@ -86,6 +92,7 @@ void attention_score_grads(const combine_attention_grad_args<T>& a, const attent
   dot_rows(worker + at.x, worker + at.pooled, num_layers, at.nodes, at.dim, grads);
   if (a.grad_of_alpha != nullptr) add_lanes(a.grad_of_alpha, num_layers, block, T(1), grads);
   softmax_lanes_backward(alpha, grads, num_layers, at.nodes);
+  if (a.grad_offset != nullptr) write_lanes(grads, num_layers, block, a.grad_offset);
 }
 
 // projected: (P, hidden) becomes z; the slot's db and dv grow.
@@ -111,7 +118,7 @@ void attention_hidden_grads(const attention_layout& at, const T* shared, T* slot
   }
 }
 
-// The slot's dW grows by z^T x.
+// The slot's dW grows by z^T x, for projected = z, or r z where normalised.
 template <class T>
 void attention_weight_grads(const attention_layout& at, int64_t hidden, T* slot, const T* worker) {
   multiply<T>({.a = worker + at.projected,
@@ -127,12 +134,16 @@ void attention_weight_grads(const attention_layout& at, int64_t hidden, T* slot,
                .accumulate = true});
 }
 
-// dx = alpha g + z W
+// dx = alpha g + y, y = z W less its part along x where normalised: alpha g comes first where y may be added
+// to it, and last where y has to be complete before.
 template <class T>
 void attention_layer_grads(const combine_attention_grad_args<T>& a, const attention_layout& at,
                            const node_block& block, T* worker) {
-  spread_rows(worker + at.pooled, worker + at.alpha, a.input.num_layers, at.nodes, at.dim, false,
-              worker + at.grad_x);
+  const auto spread_grad = [&] {
+    spread_rows(worker + at.pooled, worker + at.alpha, a.input.num_layers, at.nodes, at.dim, a.normalise,
+                worker + at.grad_x);
+  };
+  if (!a.normalise) spread_grad();
   multiply<T>({.a = worker + at.projected,
                .a_row = at.hidden,
                .a_step = 1,
@@ -143,7 +154,11 @@ void attention_layer_grads(const combine_attention_grad_args<T>& a, const attent
                .rows = at.rows,
                .steps = a.hidden,
                .columns = at.dim,
-               .accumulate = true});
+               .accumulate = !a.normalise});
+  if (a.normalise) {
+    keep_across_rows(worker + at.x, worker + at.inverse, at.rows, at.dim, worker + at.grad_x);
+    spread_grad();
+  }
   write_layers(a.input, block, worker + at.grad_x, at.dim, a.grad_layers);
 }
 
@@ -153,8 +168,10 @@ void attention_grad_block(const combine_attention_grad_args<T>& a, const attenti
   read_layers(a.input, block, worker + at.x, at.dim);
   read_rows(a.grad, a.input.dim, a.input.dim, block, worker + at.pooled, at.dim);
   attention_score_grads(a, at, block, worker);
-  project_rows(at, a.input.dim, a.scratch, worker);
+  if (a.grad_weight == nullptr && a.grad_layers == nullptr) return;
+  project_rows(at, a.input.dim, a.normalise, a.scratch, worker);
   attention_hidden_grads(at, a.scratch, slot, worker);
+  if (a.normalise) scale_rows(worker + at.inverse, at.rows, at.hidden, worker + at.projected);
   if (a.grad_weight != nullptr) attention_weight_grads(at, a.hidden, slot, worker);
   if (a.grad_layers != nullptr) attention_layer_grads(a, at, block, worker);
 }

@@ -2,7 +2,8 @@
 // Pooling of L rows x_0 .. x_{L-1} into one, for each node n, in three ways:
 //
 //   weighted         E_n = sum_l alpha_l x_{l,n}
-//   attention        E_n = sum_l alpha_{n,l} x_{l,n},   alpha_n = softmax_l(v . tanh(W x_{l,n} + b))
+//   attention        E_n = sum_l alpha_{n,l} x_{l,n},   alpha_n = softmax_l(v . tanh(r W x_{l,n} + b) + o_n)
+//                    with r = 1, or 1 / ||x_{l,n}|| where rows are normalised, and o = 0 unless given
 //   self-attention   E_n = the mean over the queries q of concat_h(A_h X V_h),   A_h = softmax_k(Q_h K_h^T /
 //   sqrt(d_h))
 //                    with Q = X W_q, K = X W_k, V = X W_v, X = the L rows of n, d_h = dim / heads
@@ -16,11 +17,16 @@
 // nodes are cut into slots by their number alone, a slot is summed in sequence, and the slots are added in
 // order.
 #include <cstdint>
+#include <limits>
 
 namespace pyrec {
 
 constexpr int64_t max_combine_layers = 64;
 constexpr int64_t max_combine_dim = 512;
+
+// A row whose squares sum to less counts as zero where rows are normalised: r = 0. So r^2 never overflows.
+template <class T>
+constexpr T least_square_sum = std::numeric_limits<T>::min();
 
 template <class T>
 struct layer_rows {
@@ -63,6 +69,8 @@ struct combine_attention_args {
   const T* weight;  // (hidden, dim)
   const T* bias;    // (hidden,)
   const T* vector;  // (hidden,)
+  bool normalise;   // r = 1 / ||x||
+  const T* offset;  // (num_rows, num_layers) o; or null for zero
   T* out;           // (num_rows, dim)
   T* alpha;         // (num_rows, num_layers)
   T* scratch;       // of make_attention_layout, or make_attention_slots
@@ -77,6 +85,7 @@ struct combine_attention_grad_args {
   const T* weight;         // (hidden, dim)
   const T* bias;           // (hidden,)
   const T* vector;         // (hidden,)
+  bool normalise;          // r = 1 / ||x||
   const T* alpha;          // (num_rows, num_layers)
   const T* grad;           // (num_rows, dim)
   const T* grad_of_alpha;  // (num_rows, num_layers); or null for zero
@@ -84,6 +93,7 @@ struct combine_attention_grad_args {
   T* grad_weight;          // (hidden, dim); or null, and so the next two
   T* grad_bias;            // (hidden,)
   T* grad_vector;          // (hidden,)
+  T* grad_offset;          // (num_rows, num_layers); or null
   T* scratch;              // of make_attention_layout, or make_attention_slots
   int num_workers;
   void* stream;

@@ -1,4 +1,4 @@
-#include "combine/combine_arrays.hpp"
+#include "combine/combine_parameters.hpp"
 #include "combine/layout.hpp"
 #include "combine/slots_cuda.hpp"
 #include "common/parallel.hpp"
@@ -37,46 +37,6 @@ tensor scratch_of(const pooled_rows<T>& rows, const py::handle& source, int64_t 
   return scratch;
 }
 
-template <class T>
-struct attention_parameters {
-  tensor weight;
-  int64_t hidden;
-  tensor bias;
-  tensor vector;
-
-  attention_parameters(const pooled_rows<T>& rows, const py::handle& weight_source,
-                       const py::handle& bias_source, const py::handle& vector_source)
-      : weight(rows.in(weight_source, "weight", {any_size, rows.input().dim})),
-        hidden(checked(weight.size(0))),
-        bias(rows.in(bias_source, "bias", {hidden})),
-        vector(rows.in(vector_source, "vector", {hidden})) {}
-
- private:
-  static int64_t checked(int64_t hidden) {
-    check_range("weight.shape[0]", hidden, 1, max_combine_dim);
-    return hidden;
-  }
-};
-
-template <class T>
-struct self_attention_parameters {
-  tensor query;
-  tensor key;
-  tensor value;
-
-  self_attention_parameters(const pooled_rows<T>& rows, const py::handle& query_source,
-                            const py::handle& key_source, const py::handle& value_source, int64_t num_heads)
-      : query(rows.in(query_source, "w_query", {rows.input().dim, rows.input().dim})),
-        key(rows.in(key_source, "w_key", {rows.input().dim, rows.input().dim})),
-        value(rows.in(value_source, "w_value", {rows.input().dim, rows.input().dim})) {
-    const int64_t dim = rows.input().dim;
-    check_range("n_heads", num_heads, 1, dim);
-    if (dim % num_heads == 0) return;
-    throw config_error("n_heads = " + std::to_string(num_heads) + " does not divide dim = " +
-                       std::to_string(dim) + "; each head takes an equal share of the columns");
-  }
-};
-
 void weighted(const py::sequence& layers, const py::object& alpha_source, const py::object& out_source,
               int64_t stream) {
   with_rows(layers, py::none(), [&]<class T>(const pooled_rows<T>& rows) {
@@ -114,11 +74,13 @@ void weighted_grad(const py::sequence& layers, const py::object& alpha_source, c
 }
 
 void attention(const py::sequence& layers, const py::object& weight, const py::object& bias,
-               const py::object& vector, const py::object& mask, const py::object& out,
-               const py::object& alpha, const py::object& scratch_source, int64_t stream) {
+               const py::object& vector, const py::object& mask, bool normalise,
+               const py::object& offset_source, const py::object& out, const py::object& alpha,
+               const py::object& scratch_source, int64_t stream) {
   with_rows(layers, mask, [&]<class T>(const pooled_rows<T>& rows) {
     const combine_input<T>& in = rows.input();
     const attention_parameters<T> given(rows, weight, bias, vector);
+    const auto offset = rows.optional_in(offset_source, "offset", {in.num_rows, in.num_layers});
     const pooled_results<T> results(rows, out, alpha);
     const tensor scratch = scratch_of(
         rows, scratch_source,
@@ -128,6 +90,8 @@ void attention(const py::sequence& layers, const py::object& weight, const py::o
                                          .weight = given.weight.template data<const T>(),
                                          .bias = given.bias.template data<const T>(),
                                          .vector = given.vector.template data<const T>(),
+                                         .normalise = normalise,
+                                         .offset = pointer<T>(offset),
                                          .out = results.out.template data<T>(),
                                          .alpha = results.alpha.template data<T>(),
                                          .scratch = scratch.template data<T>(),
@@ -139,10 +103,11 @@ void attention(const py::sequence& layers, const py::object& weight, const py::o
 }
 
 void attention_grad(const py::sequence& layers, const py::object& weight, const py::object& bias,
-                    const py::object& vector, const py::object& mask, const py::object& alpha_source,
-                    const py::object& grad, const py::object& grad_of_alpha_source,
-                    const py::object& grad_layers, const py::object& grad_weight, const py::object& grad_bias,
-                    const py::object& grad_vector, const py::object& scratch_source, int64_t stream) {
+                    const py::object& vector, const py::object& mask, bool normalise,
+                    const py::object& alpha_source, const py::object& grad,
+                    const py::object& grad_of_alpha_source, const py::object& grad_layers,
+                    const py::object& grad_weight, const py::object& grad_bias, const py::object& grad_vector,
+                    const py::object& grad_offset_source, const py::object& scratch_source, int64_t stream) {
   with_rows(layers, mask, [&]<class T>(const pooled_rows<T>& rows) {
     const combine_input<T>& in = rows.input();
     const attention_parameters<T> given(rows, weight, bias, vector);
@@ -154,6 +119,8 @@ void attention_grad(const py::sequence& layers, const py::object& weight, const 
                            rows.optional_out(grad_bias, "grad_bias", {given.hidden}),
                            rows.optional_out(grad_vector, "grad_vector", {given.hidden})};
     check_three(three, "grad_weight, grad_bias and grad_vector");
+    const auto grad_offset =
+        rows.optional_out(grad_offset_source, "grad_offset", {in.num_rows, in.num_layers});
     const tensor scratch =
         scratch_of(rows, scratch_source,
                    attention_size<T>(rows.kernels(), in.num_rows, in.num_layers, in.dim, given.hidden, true));
@@ -162,6 +129,7 @@ void attention_grad(const py::sequence& layers, const py::object& weight, const 
                                               .weight = given.weight.template data<const T>(),
                                               .bias = given.bias.template data<const T>(),
                                               .vector = given.vector.template data<const T>(),
+                                              .normalise = normalise,
                                               .alpha = alpha.template data<const T>(),
                                               .grad = grads.grad(),
                                               .grad_of_alpha = pointer<T>(grad_of_alpha),
@@ -169,6 +137,7 @@ void attention_grad(const py::sequence& layers, const py::object& weight, const 
                                               .grad_weight = mutable_pointer<T>(three[0]),
                                               .grad_bias = mutable_pointer<T>(three[1]),
                                               .grad_vector = mutable_pointer<T>(three[2]),
+                                              .grad_offset = mutable_pointer<T>(grad_offset),
                                               .scratch = scratch.template data<T>(),
                                               .num_workers = num_threads(),
                                               .stream = stream_of(stream)};
@@ -289,10 +258,10 @@ void bind_combine(py::module_& m) {
   m.def("combine_weighted_grad", &weighted_grad, arg("layers"), arg("alpha"), arg("grad"), arg("grad_layers"),
         arg("grad_alpha"), arg("partial"), stream);
   m.def("combine_attention", &attention, arg("layers"), arg("weight"), arg("bias"), arg("vector"),
-        arg("mask"), arg("out"), arg("alpha"), arg("scratch"), stream);
+        arg("mask"), arg("normalise"), arg("offset"), arg("out"), arg("alpha"), arg("scratch"), stream);
   m.def("combine_attention_grad", &attention_grad, arg("layers"), arg("weight"), arg("bias"), arg("vector"),
-        arg("mask"), arg("alpha"), arg("grad"), arg("grad_of_alpha"), arg("grad_layers"), arg("grad_weight"),
-        arg("grad_bias"), arg("grad_vector"), arg("scratch"), stream);
+        arg("mask"), arg("normalise"), arg("alpha"), arg("grad"), arg("grad_of_alpha"), arg("grad_layers"),
+        arg("grad_weight"), arg("grad_bias"), arg("grad_vector"), arg("grad_offset"), arg("scratch"), stream);
   m.def("combine_self_attention", &self_attention, arg("layers"), arg("w_query"), arg("w_key"),
         arg("w_value"), arg("n_heads"), arg("mask"), arg("out"), arg("alpha"), arg("scratch"), stream);
   m.def("combine_self_attention_grad", &self_attention_grad, arg("layers"), arg("w_query"), arg("w_key"),

@@ -61,6 +61,7 @@ struct attention_layout {
   int64_t weight, weight_t, bias, vector;       // shared: (hidden, dim), (dim, hidden), (hidden,), (hidden,)
   int64_t grad_weight, grad_bias, grad_vector;  // slot: (hidden, dim), (hidden,), (hidden,)
   int64_t x, projected, scores, mask;           // worker: (P, dim), (P, hidden), (L, B), (L, B)
+  int64_t inverse;                              // worker: (P,) 1 / ||x||
   int64_t alpha;                                // worker, backward: (L, B)
   int64_t pooled, grad_x;                       // worker: (B, dim) E or its gradient, (P, dim) backward
 };
@@ -81,6 +82,7 @@ PYREC_INLINE attention_layout make_attention_layout(int64_t num_rows, int64_t nu
   at.projected = worker.take(at.rows * at.hidden);
   at.scores = worker.take(at.rows);
   at.mask = worker.take(at.rows);
+  at.inverse = worker.take(at.rows);
   at.pooled = worker.take(at.nodes * at.dim);
   place_counter slot;
   if (backward) {

@@ -51,6 +51,9 @@ def combine_attention(
     vector: Tensor,
     mask: Tensor | None = ...,
     return_alpha: Literal[False] = ...,
+    *,
+    normalise: bool = ...,
+    offset: Tensor | None = ...,
 ) -> Tensor: ...
 @overload
 def combine_attention(
@@ -61,6 +64,8 @@ def combine_attention(
     mask: Tensor | None = ...,
     *,
     return_alpha: Literal[True],
+    normalise: bool = ...,
+    offset: Tensor | None = ...,
 ) -> tuple[Tensor, Tensor]: ...
 def combine_attention(
     layers: Sequence[Tensor],
@@ -69,8 +74,14 @@ def combine_attention(
     vector: Tensor,
     mask: Tensor | None = None,
     return_alpha: bool = False,
+    *,
+    normalise: bool = False,
+    offset: Tensor | None = None,
 ) -> Tensor | tuple[Tensor, Tensor]:
-    """Additive attention over each node's rows, alpha_n = softmax_l(v . tanh(W x_{l,n} + b)).
+    """Additive attention over each node's rows, alpha_n = softmax_l(v . tanh(r W x_{l,n} + b) + o_{n,l}).
+
+    Here r = 1, or 1 / ||x_{l,n}|| with ``normalise``, so that a row's direction alone decides its weight; what
+    is summed is x_{l,n} itself: E_n = sum_l alpha_{n,l} x_{l,n}.
 
     Args:
         layers: L tensors, 1 to 64, each (num_rows, dim) float32 or float64 with contiguous rows; dim is 1 to
@@ -81,15 +92,21 @@ def combine_attention(
         mask: (num_rows, L) bool, True where a row takes part, or None for all. A row left out has weight 0;
             it must hold finite numbers all the same. A node without rows gets E = 0.
         return_alpha: Return the weights as well.
+        normalise: Divide each row by its euclidean length in the scores. A row of zeros, or one whose squares
+            sum to less than the dtype's least normal number, has r = 0, and alpha_{n,l} times E_n's gradient
+            as its own.
+        offset: (num_rows, L) o of the layers' dtype, added to the scores; None for zero. Finite numbers where
+            a row takes part. May be a view such as ``prior.expand(num_rows, L)``.
 
     Returns:
-        E, (num_rows, dim); with ``return_alpha`` also alpha, (num_rows, L). Gradients flow from both.
+        E, (num_rows, dim); with ``return_alpha`` also alpha, (num_rows, L). Gradients flow from both, to the
+        layers, weight, bias, vector and offset.
 
     Raises:
         DataError: Wrong shape, dtype, device or strides.
         ConfigError: More than 64 layers, or dim or hidden outside 1 to 512.
     """
-    pooled, alpha = _attention(_checked(layers), weight, bias, vector, mask)
+    pooled, alpha = _attention(_checked(layers), weight, bias, vector, mask, normalise, offset)
     return (pooled, alpha) if return_alpha else pooled
 
 
@@ -181,6 +198,10 @@ def _or_none(arrays: list[Tensor]) -> list[Any] | None:
     return _capsules(arrays) if arrays else None
 
 
+def _contiguous(array: Tensor | None) -> Tensor | None:
+    return None if array is None else array.contiguous()
+
+
 def _parameter_grads(parameters: Sequence[Tensor], needed: bool) -> list[Tensor]:
     return [torch.empty_like(parameter) for parameter in parameters] if needed else []
 
@@ -253,7 +274,13 @@ def _(grad: Tensor, layers: list[Tensor], alpha: Tensor, need_layers: bool, need
 
 @torch.library.custom_op("pyrec::combine_attention", mutates_args=(), device_types=("cpu", "cuda"))
 def _attention(
-    layers: list[Tensor], weight: Tensor, bias: Tensor, vector: Tensor, mask: Tensor | None
+    layers: list[Tensor],
+    weight: Tensor,
+    bias: Tensor,
+    vector: Tensor,
+    mask: Tensor | None,
+    normalise: bool,
+    offset: Tensor | None,
 ) -> tuple[Tensor, Tensor]:
     out, alpha = _empty_results(layers)
     scratch = _attention_scratch(layers, weight, backward=False)
@@ -263,6 +290,8 @@ def _attention(
         capsule(bias),
         capsule(vector),
         capsule(mask),
+        normalise,
+        capsule(_contiguous(offset)),
         capsule(out),
         capsule(alpha),
         capsule(scratch),
@@ -284,7 +313,13 @@ def _attention_scratch(layers: list[Tensor], weight: Tensor, backward: bool) -> 
 
 @_attention.register_fake
 def _(
-    layers: list[Tensor], weight: Tensor, bias: Tensor, vector: Tensor, mask: Tensor | None
+    layers: list[Tensor],
+    weight: Tensor,
+    bias: Tensor,
+    vector: Tensor,
+    mask: Tensor | None,
+    normalise: bool,
+    offset: Tensor | None,
 ) -> tuple[Tensor, Tensor]:
     return _empty_results(layers)
 
@@ -298,13 +333,16 @@ def _attention_backward(
     bias: Tensor,
     vector: Tensor,
     mask: Tensor | None,
+    normalise: bool,
     alpha: Tensor,
     need_layers: bool,
     need_parameters: bool,
+    need_offset: bool,
 ) -> list[Tensor]:
-    """The gradients of the layers, if needed, then those of weight, bias and vector, if needed."""
+    """The gradients of the layers, those of weight, bias and vector, and that of offset, each if needed."""
     grad_layers = _grads_like(layers, need_layers)
     parameters = _parameter_grads((weight, bias, vector), need_parameters)
+    grad_offset = _parameter_grads((alpha,), need_offset)
     scratch = _attention_scratch(layers, weight, backward=True)
     _core.combine_attention_grad(
         _capsules(layers),
@@ -312,15 +350,17 @@ def _attention_backward(
         capsule(bias),
         capsule(vector),
         capsule(mask),
+        normalise,
         capsule(alpha),
         capsule(grad.contiguous()),
-        capsule(None if grad_of_alpha is None else grad_of_alpha.contiguous()),
+        capsule(_contiguous(grad_of_alpha)),
         _or_none(grad_layers),
         *_three_capsules(parameters),
+        capsule(grad_offset[0]) if need_offset else None,
         capsule(scratch),
         stream_of(scratch.device),
     )
-    return grad_layers + parameters
+    return grad_layers + parameters + grad_offset
 
 
 @_attention_backward.register_fake
@@ -332,16 +372,18 @@ def _(
     bias: Tensor,
     vector: Tensor,
     mask: Tensor | None,
+    normalise: bool,
     alpha: Tensor,
     need_layers: bool,
     need_parameters: bool,
+    need_offset: bool,
 ) -> list[Tensor]:
     parameters = _parameter_grads((weight, bias, vector), need_parameters)
-    return _grads_like(layers, need_layers) + parameters
+    return _grads_like(layers, need_layers) + parameters + _parameter_grads((alpha,), need_offset)
 
 
 def _setup_attention(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
-    layers, weight, bias, vector, mask = inputs
+    layers, weight, bias, vector, mask, ctx.normalise, _ = inputs
     ctx.set_materialize_grads(False)
     ctx.save_for_backward(weight, bias, vector, mask, output[1], *layers)
 
@@ -349,6 +391,7 @@ def _setup_attention(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Te
 def _backward_attention(ctx: Any, grad: Tensor | None, grad_of_alpha: Tensor | None) -> tuple[Any, ...]:
     weight, bias, vector, mask, alpha, *layers = ctx.saved_tensors
     need_layers, need_parameters = _needed(ctx, 3)
+    need_offset = ctx.needs_input_grad[-1]
     grads = _attention_backward(
         _or_zeros(grad, layers),
         grad_of_alpha,
@@ -357,11 +400,14 @@ def _backward_attention(ctx: Any, grad: Tensor | None, grad_of_alpha: Tensor | N
         bias,
         vector,
         mask,
+        ctx.normalise,
         alpha,
         need_layers,
         need_parameters,
+        need_offset,
     )
-    return *_split(grads, len(layers), 3, need_layers, need_parameters), None
+    grad_offset = grads.pop() if need_offset else None
+    return *_split(grads, len(layers), 3, need_layers, need_parameters), None, None, grad_offset
 
 
 def _needed(ctx: Any, num_parameters: int) -> tuple[bool, bool]:
@@ -448,7 +494,7 @@ def _self_attention_backward(
         n_heads,
         capsule(mask),
         capsule(grad.contiguous()),
-        capsule(None if grad_of_alpha is None else grad_of_alpha.contiguous()),
+        capsule(_contiguous(grad_of_alpha)),
         _or_none(grad_layers),
         *_three_capsules(parameters),
         capsule(scratch),

@@ -27,11 +27,16 @@ def combine_attention(
     vector: Tensor,
     mask: Tensor | None = None,
     dtype: torch.dtype | None = None,
+    *,
+    normalise: bool = False,
+    offset: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Additive attention: E, (num_rows, dim), and alpha, (num_rows, L)."""
     x = _stack(layers, dtype)
-    hidden = torch.tanh(functional.linear(x, weight.to(x.dtype), bias.to(x.dtype)))
-    alpha = _masked_softmax(hidden @ vector.to(x.dtype), mask)
+    seen = _normalised(x) if normalise else x
+    hidden = torch.tanh(functional.linear(seen, weight.to(x.dtype), bias.to(x.dtype)))
+    scores = hidden @ vector.to(x.dtype)
+    alpha = _masked_softmax(scores if offset is None else scores + offset.to(x.dtype), mask)
     return (alpha.unsqueeze(-1) * x).sum(1), alpha
 
 
@@ -64,6 +69,13 @@ def combine_self_attention(
 
 def _stack(layers: Sequence[Tensor], dtype: torch.dtype | None) -> Tensor:
     return torch.stack(list(layers), dim=1).to(dtype or layers[0].dtype)
+
+
+def _normalised(x: Tensor) -> Tensor:
+    """Rows of length 1; a row of zeros stays one and has no gradient."""
+    squares = x.square().sum(-1, keepdim=True)
+    zero = squares < torch.finfo(x.dtype).tiny
+    return torch.where(zero, torch.zeros_like(x), x / squares.masked_fill(zero, 1).sqrt())
 
 
 def _masked_softmax(scores: Tensor, mask: Tensor | None) -> Tensor:
