@@ -183,12 +183,14 @@ class Trainer:
         return bpr(vectors, users, positives, negatives.view(batch.size, -1))
 
     def _full_softmax(self, batch: Batch, vectors: Tensor) -> Tensor:
-        """On the CPU each user of the batch meets the items once; their number is not known on a device."""
+        """On the CPU each user of the batch meets the items once; on a device nobody knows where the users end."""
         own, positives, _ = batch.positions()
-        if vectors.device.type != "cpu":
+        if self.graph.found is not None:
             users, _, items = batch.ends(vectors)
             each = torch.arange(batch.size, device=vectors.device)
-            return loss.full_softmax(users, items, each, batch.triples.positives.long(), self.settings.temperature)
+            return loss.full_softmax(
+                users, items, each, batch.triples.positives.long(), self.settings.temperature
+            )
         num_users = int(own.max()) + 1  # the distinct nodes are users first, then all items
         users, items = vectors[:num_users], vectors[num_users:]
         return loss.full_softmax(users, items, own, positives - num_users, self.settings.temperature)
