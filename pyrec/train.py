@@ -6,7 +6,6 @@ and finds in memory whatever changes from one to the next.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -105,9 +104,6 @@ class Trainer:
             and self.settings.num_negatives is None
             and self.graph.num_items <= FULL_SOFTMAX_ITEMS
         )
-        softmax = self._full_softmax if self.full_softmax else self._sampled_softmax
-        losses: dict[str, Callable[[Batch, Tensor], Tensor]] = {"bpr": self._bpr, "softmax": softmax}
-        self.objective = losses[self.settings.loss]
 
     def epoch(self, epoch: int) -> float:
         """Trains on every interaction once and returns the mean loss of a sample.
@@ -171,6 +167,14 @@ class Trainer:
         if self.optimizer is not None:
             self.optimizer.step()
         return ranking.detach() + self.settings.reg * penalty
+
+    def objective(self, batch: Batch, vectors: Tensor) -> Tensor:
+        """The ranking loss of a batch, a scalar, from the vectors of its rows (num_rows, dim)."""
+        if self.settings.loss == "bpr":
+            return self._bpr(batch, vectors)
+        return (
+            self._full_softmax(batch, vectors) if self.full_softmax else self._sampled_softmax(batch, vectors)
+        )
 
     def _counts(self, batch: Batch) -> Tensor:
         """How often each of the batch's rows is penalised, (num_rows,)."""
