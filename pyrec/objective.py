@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import torch
 from torch import Tensor
 
@@ -16,21 +14,19 @@ class Objective:
     """The mean ranking loss of a batch's samples, and its L2 penalty."""
 
     def __init__(self, batches: Batches) -> None:
-        """Choose the loss.
+        """Take the loss of the batches' settings.
 
         Args:
             batches: What the batches come from.
         """
         self._batches = batches
-        losses: dict[str, Callable[[Batch, Tensor], Tensor]] = {
-            "bpr": _bpr,
-            "softmax": self._all_items if batches.full_softmax else self._sampled_items,
-        }
-        self._loss = losses[batches.settings.loss]
 
     def __call__(self, batch: Batch, vectors: Tensor) -> Tensor:
         """The ranking loss, a scalar, differentiable in ``vectors`` (num_rows, dim) of ``batch.rows``."""
-        return self._loss(batch, vectors)
+        if self._batches.settings.loss == "bpr":
+            users, positives, negatives = batch.positions()
+            return bpr(vectors, users, positives, negatives.view(batch.size, -1))
+        return (self._all_items if self._batches.full_softmax else self._sampled_items)(batch, vectors)
 
     def penalty(self, batch: Batch, ego: Tensor) -> tuple[Tensor, Tensor]:
         """`pyrec.loss.l2_penalty` of the batch's X_0, ``ego`` (num_rows, dim), and its gradient."""
@@ -57,8 +53,3 @@ class Objective:
         _, own, others = batch.positions()
         is_positive = own[:, None] == others[None, :]
         return loss.sampled_softmax(users, positives, pool, is_positive, self._batches.settings.temperature)
-
-
-def _bpr(batch: Batch, vectors: Tensor) -> Tensor:
-    users, positives, negatives = batch.positions()
-    return bpr(vectors, users, positives, negatives.view(batch.size, -1))

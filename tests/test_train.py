@@ -1,6 +1,7 @@
 """A training step against plain torch, and the same bits whatever the threads."""
 
 import hashlib
+import weakref
 from dataclasses import replace
 
 import pytest
@@ -207,6 +208,16 @@ def test_the_same_seed_gives_the_same_bits_at_any_number_of_threads(threads, arg
         vectors = model.user_vectors_.numpy().tobytes() + model.item_vectors_.numpy().tobytes()
         digests.add(hashlib.sha256(b"".join(parameters) + vectors).hexdigest())
     assert len(digests) == 1
+
+
+def test_a_trainer_that_is_done_with_is_gone_at_once():
+    """No cycle keeps its moments, or a device's recording, until the next garbage collection."""
+    graph = random_graph(60, 50, 0.15)
+    trainer = Trainer(make_network(graph, "attention"), graph, SETTINGS)
+    trainer.epoch(0)
+    gone = weakref.ref(trainer)
+    del trainer
+    assert gone() is None
 
 
 def test_another_seed_gives_other_bits():
