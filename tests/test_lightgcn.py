@@ -6,6 +6,7 @@ from pyrec.data import Interactions, read_pair, split_random, synthetic
 from pyrec.errors import ConfigError, DataError
 from pyrec.evaluate import evaluate
 from pyrec.models import MF, LightGCN, Popularity
+from pyrec.models.spectral import spectral_embeddings
 
 SMALL = {"embedding_size": 16, "epochs": 3, "batch_size": 256, "learning_rate": 1e-2}
 COMBINES = ["mean", "weighted", "attention", "self-attention"]
@@ -211,3 +212,31 @@ def test_movielens_100k(data_dir):
     assert result.num_users == 456
     assert 0.265 < result["precision@20"] < 0.285
     assert 0.295 < result["recall@20"] < 0.320
+
+
+def test_a_spectral_start_is_the_truncated_svd_of_the_normalised_matrix(split):
+    train, _ = split
+    first = spectral_embeddings(train, 8, 0.1).numpy()
+    assert first.dtype == np.float32
+    assert first.std() == pytest.approx(0.1, rel=1e-4)
+    dense = train.to_csr().toarray().astype(float)
+    dense /= np.sqrt(np.maximum(dense.sum(1, keepdims=True), 1) * np.maximum(dense.sum(0), 1))
+    left, values, right = np.linalg.svd(dense)
+    product = first[: train.num_users] @ first[train.num_users :].T
+    expected = left[:, :8] * values[:8] @ right[:8]
+    assert np.abs(product / np.linalg.norm(product) - expected / np.linalg.norm(expected)).max() < 1e-3
+    assert np.array_equal(first, spectral_embeddings(train, 8, 0.1).numpy())
+
+
+def test_a_spectral_start_needs_fewer_epochs(split):
+    train, test = split
+    recall = {
+        init: evaluate(LightGCN(**SMALL | {"epochs": 2}, init=init).fit(train), test, 20)["recall@20"]
+        for init in ("normal", "spectral")
+    }
+    assert recall["spectral"] > 1.1 * recall["normal"]
+
+
+def test_a_spectral_start_has_no_more_vectors_than_the_matrix(split):
+    with pytest.raises(ConfigError, match=r"embedding_size = 250 .* init='spectral'"):
+        LightGCN(embedding_size=250, init="spectral").fit(split[0])

@@ -30,6 +30,11 @@ _OPTIONS: dict[str, tuple[str, Any, str]] = {
     "batch_size": ("--batch-size", int, "Interactions a training step."),
     "learning_rate": ("--lr", float, "Adam's learning rate."),
     "reg": ("--reg", float, "L2 penalty; for ease its λ."),
+    "init": (
+        "--init",
+        click.Choice(["normal", "spectral"]),
+        "First embeddings: random or singular vectors.",
+    ),
     "seed": ("--seed", int, "Seed of weights and samples."),
     "device": ("--device", click.Choice(["cpu", "cuda"]), "Where to train."),
     "precision": (

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 CHOICES: dict[str, tuple[str | None, ...]] = {
     "loss": ("bpr", "softmax"),
+    "init": ("normal", "spectral"),
     "device": DEVICES,
     "precision": PRECISIONS,
     "score": (None, "inner", "cosine"),

@@ -24,7 +24,8 @@ from pyrec.held_out import HeldOutSteps
 from pyrec.models.base import Recommender
 from pyrec.models.combine import make_combine
 from pyrec.models.hyperparameters import HELD_OUT_COMBINES, check_hyperparameters, training_settings
-from pyrec.models.network import LightGCNNetwork
+from pyrec.models.network import INITIAL_STD, LightGCNNetwork
+from pyrec.models.spectral import spectral_embeddings
 from pyrec.models.vectors import EpochRecommender
 from pyrec.state import State
 from pyrec.train import Trainer
@@ -68,6 +69,7 @@ class LightGCN(EpochRecommender):
         batch_size: int = 2048,
         learning_rate: float = 1e-3,
         reg: float = 1e-4,
+        init: str = "normal",
         seed: int = 0,
         device: str = "cpu",
         precision: str = "fp32",
@@ -101,6 +103,8 @@ class LightGCN(EpochRecommender):
             batch_size: Interactions in a training step.
             learning_rate: Adam's.
             reg: Weight of the L2 penalty on the embeddings of a batch.
+            init: The first embeddings: ``normal``, N(0, 0.1²), or ``spectral``, the graph's leading singular
+                vectors (see `pyrec.models.spectral`), with which fewer epochs do.
             seed: Of the first embeddings and of all sampling, 0 to 2**63 - 1.
             device: ``cpu`` or ``cuda``: where to train and rank. A loaded model ranks on the CPU.
             precision: ``fp32``, or ``bf16`` to store what whole layers gather as bfloat16, forward and
@@ -132,6 +136,7 @@ class LightGCN(EpochRecommender):
         self.batch_size = batch_size
         self.learning_rate = learning_rate
         self.reg = reg
+        self.init = init
         self.seed = seed
         self.device = device
         self.precision = precision
@@ -173,7 +178,9 @@ class LightGCN(EpochRecommender):
         check_fits(self.training_bytes(train), device)
         self.train_ = train
         self.history_ = []
-        self.network_ = self._make_network(train.num_users + train.num_items).to(device)
+        self.network_ = self._make_network(train.num_users + train.num_items)
+        self._start(self.network_, learned)
+        self.network_.to(device)
         if self._fits_held_out:
             self._learn_combine(learned, device)
         self._graph = Graph.from_interactions(train).to(device)
@@ -198,13 +205,21 @@ class LightGCN(EpochRecommender):
         """Fixes the combine of a new network by what is learned on held-out interactions."""
         learned, held_out = split_random(interactions, 1 - HELD_OUT_SHARE, self.seed)
         graph, sampled = (Graph.from_interactions(part).to(device) for part in (learned, held_out))
-        teacher = copy.deepcopy(self.network_)
+        teacher = copy.deepcopy(self.network_).cpu()
+        self._start(teacher, learned)
+        teacher.to(device)
         steps = HeldOutSteps(teacher, graph, sampled, training_settings(self))
         trainer = Trainer(teacher, graph, training_settings(self), held_out=steps)
         for epoch in range(1, self.epochs + 1):
             _finite_epoch(trainer, epoch)
         self.network_.combine.load_state_dict(teacher.combine.state_dict())
         self.network_.combine.requires_grad_(False)
+
+    def _start(self, network: LightGCNNetwork, interactions: Interactions) -> None:
+        """The first embeddings of a new network, where they depend on the data."""
+        if self.init == "spectral":
+            first = spectral_embeddings(interactions, self.embedding_size, INITIAL_STD)
+            network.embedding.data.copy_(first)
 
     def _with_extra_edges(self, graph: Graph, learned: Interactions) -> Graph:
         if self.extra_edges == 0:

@@ -17,6 +17,7 @@ class MF(LightGCN):
     n_layers = 0
     combine = "mean"
     combine_fit = None
+    init = "normal"
     attention_size = 1
     n_heads = 1
     contrast = None
