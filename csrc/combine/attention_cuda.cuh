@@ -2,40 +2,46 @@
 // Additive attention; the formulas are those of attention_cpu.hpp. A block goes through the tiles of its slot
 // with W in shared memory; with dim and hidden of one tile each row is read once, wider ones are staged tile
 // after tile. Nothing is kept from one pass to the other but alpha.
-#include "combine/rows_cuda.cuh"
+#include "combine/normalise_cuda.cuh"
 
 namespace pyrec::cuda {
 
 constexpr int attention_warps = tile_threads / 32;
 
-// Weights of a tile's rows in shared memory, by row.
+// Of a row that is there, in an array (num_rows, L) by node and layer.
 template <class T>
-using row_values = T[tile_rows<T>];
+__device__ __forceinline__ int64_t place_of_row(const row_table<T>& rows, int64_t first_node,
+                                                int64_t num_layers, int row) {
+  return (first_node + rows.node[row]) * num_layers + rows.layer[row];
+}
 
-// acc = x W^T at hidden columns from `first` on.
+// acc = r x W^T at hidden columns from `first` on; inverse holds r where rows are normalised.
 template <class T, class Args>
 __device__ __forceinline__ void project_rows(const Args& a, const layer_table<T>& table,
-                                             const row_table<T>& rows, bool packed, int first,
-                                             staged_tiles<T>& staged, results<T>& acc) {
+                                             const row_table<T>& rows, const row_values<T>& inverse,
+                                             bool packed, int first, staged_tiles<T>& staged,
+                                             results<T>& acc) {
   const int dim = static_cast<int>(a.input.dim);
   for (int column = 0; column < dim; column += tile_columns<T>) {
     staged.want_x(table, rows, column, dim, packed);
     staged.want_parameter(a.weight, static_cast<int>(a.hidden), dim, first, column, packed);
     multiply_by_rows(staged.x, staged.parameter, steps_from<T>(column, dim), acc);
   }
+  if (a.normalise) scale_rows(inverse, acc);
 }
 
-// scores: v . tanh(x W^T + b) of each row, -infinity where it does not take part.
+// scores: v . tanh(r x W^T + b) + o of each row, -infinity where it does not take part.
 template <class T>
 __device__ __forceinline__ void score_rows(const combine_attention_args<T>& a, const layer_table<T>& table,
-                                           const row_table<T>& rows, bool packed, staged_tiles<T>& staged,
+                                           const row_table<T>& rows, const row_values<T>& inverse,
+                                           int64_t first_node, bool packed, staged_tiles<T>& staged,
                                            row_values<T>& scores) {
   constexpr int N = per_thread<T>;
   const int hidden = static_cast<int>(a.hidden);
   T sums[N] = {};
   for (int first = 0; first < hidden; first += tile_columns<T>) {
     T acc[N][N] = {};
-    project_rows(a, table, rows, packed, first, staged, acc);
+    project_rows(a, table, rows, inverse, packed, first, staged, acc);
 #pragma unroll
     for (int j = 0; j < N; ++j) {
       const int h = first + spread_column(j);
@@ -47,9 +53,13 @@ __device__ __forceinline__ void score_rows(const combine_attention_args<T>& a, c
   }
 #pragma unroll
   for (int i = 0; i < N; ++i) {
-    const T sum = sum_over_columns(sums[i]);
+    T sum = sum_over_columns(sums[i]);
     const int row = tile_row(i);
-    if (spread_column(0) == 0) scores[row] = rows.taken[row] ? sum : -T(INFINITY);
+    if (spread_column(0) > 0) continue;
+    if (a.offset != nullptr && rows.taken[row]) {
+      sum += a.offset[place_of_row(rows, first_node, a.input.num_layers, row)];
+    }
+    scores[row] = rows.taken[row] ? sum : -T(INFINITY);
   }
 }
 
@@ -106,7 +116,7 @@ __global__ void __launch_bounds__(tile_threads, 3)
               const __grid_constant__ layer_table<T> table, const tile_slots at, const bool packed) {
   DYNAMIC_SHARED(T, tiles);
   __shared__ row_table<T> rows;
-  __shared__ row_values<T> alpha, powers;
+  __shared__ row_values<T> alpha, powers, inverse;
   staged_tiles<T> staged{tiles, tiles + tile_rows<T> * tile_stride<T>};
   const int num_layers = static_cast<int>(a.input.num_layers);
   const tile_range range = tiles_of_block(at.num_tiles);
@@ -115,12 +125,15 @@ __global__ void __launch_bounds__(tile_threads, 3)
     __syncthreads();
     fill_rows(a.input, table, at.nodes, first, rows);
     staged.x_column = -1;
-    score_rows(a, table, rows, packed, staged, alpha);
+    if (a.normalise) {
+      inverse_lengths(table, rows, static_cast<int>(a.input.dim), packed, staged, inverse);
+    }
+    score_rows(a, table, rows, inverse, first, packed, staged, alpha);
     __syncthreads();
     softmax_rows(num_layers, at.nodes, rows, alpha, powers);
     const int row = thread_index();
     if (row < tile_rows<T> && rows.layer[row] >= 0) {
-      a.alpha[(first + rows.node[row]) * num_layers + rows.layer[row]] = alpha[row];
+      a.alpha[place_of_row(rows, first, num_layers, row)] = alpha[row];
     }
     pool_rows(a, table, rows, at.nodes, first, packed, staged, alpha);
   }

@@ -11,6 +11,8 @@ struct attention_grad_rows {
   row_values<T> alpha;
   row_values<T> grad_alpha;                     // dalpha
   row_values<T> grad_scores;                    // ds
+  row_values<T> inverse;                        // r, where rows are normalised, and so the next
+  row_values<T> along;                          // r^2 <x, y> of the hidden columns in hand, y = r z W
   T sums[2][attention_warps][tile_columns<T>];  // db and dv of each warp's rows
 };
 
@@ -44,7 +46,7 @@ __device__ __forceinline__ void attention_alpha_grads(const combine_attention_gr
     const int row = tile_row(i);
     T dot = sum_over_columns(dots[i]);
     if (spread_column(0) > 0 || tile.rows.layer[row] < 0) continue;
-    const int64_t place = (first + tile.rows.node[row]) * a.input.num_layers + tile.rows.layer[row];
+    const int64_t place = place_of_row(tile.rows, first, a.input.num_layers, row);
     if (a.grad_of_alpha != nullptr) dot += a.grad_of_alpha[place];
     tile.grad_alpha[row] = dot;
     tile.alpha[row] = a.alpha[place];
@@ -53,8 +55,9 @@ __device__ __forceinline__ void attention_alpha_grads(const combine_attention_gr
 
 // ds_l = alpha_l (dalpha_l - sum_m alpha_m dalpha_m), 0 where there is no row.
 template <class T>
-__device__ __forceinline__ void attention_score_grads(int num_layers, int nodes,
-                                                      attention_grad_rows<T>& tile) {
+__device__ __forceinline__ void attention_score_grads(const combine_attention_grad_args<T>& a, int64_t first,
+                                                      int nodes, attention_grad_rows<T>& tile) {
+  const int num_layers = static_cast<int>(a.input.num_layers);
   const int row = thread_index();
   if (row >= tile_rows<T>) return;
   T grad = 0;
@@ -64,6 +67,7 @@ __device__ __forceinline__ void attention_score_grads(int num_layers, int nodes,
       mean += tile.alpha[m] * tile.grad_alpha[m];
     }
     grad = tile.alpha[row] * (tile.grad_alpha[row] - mean);
+    if (a.grad_offset != nullptr) a.grad_offset[place_of_row(tile.rows, first, num_layers, row)] = grad;
   }
   tile.grad_scores[row] = grad;
 }
@@ -114,10 +118,11 @@ __device__ __forceinline__ void add_hidden_sums(const attention_slots& at, int f
 }
 
 // dx = alpha g + z W at columns from `column` on: the first hidden columns bring alpha g, the others add.
+// Where rows are normalised, x holds them, and each hidden columns' part of z W loses what lies along x.
 template <class T>
 __device__ __forceinline__ void write_layer_grads(const combine_attention_grad_args<T>& a,
                                                   const grad_table<T>& grads, int64_t first_node, int column,
-                                                  bool first, bool packed, const results<T>& acc,
+                                                  bool first, bool packed, const T* x, const results<T>& acc,
                                                   const attention_grad_rows<T>& tile) {
   constexpr int N = per_thread<T>, V = width<T>;
   const int dim = static_cast<int>(a.input.dim);
@@ -135,6 +140,11 @@ __device__ __forceinline__ void write_layer_grads(const combine_attention_grad_a
       pack<T, V> values = load_columns(first ? a.grad + offset : to, place, dim, packed);
 #pragma unroll
       for (int v = 0; v < V; ++v) values.values[v] = alpha * values.values[v] + acc[i][group * V + v];
+      if (a.normalise) {
+        const pack<T, V> row_of_x = load_pack<T, V>(x + row * tile_stride<T> + packed_column<T>(group));
+#pragma unroll
+        for (int v = 0; v < V; ++v) values.values[v] -= tile.along[row] * row_of_x.values[v];
+      }
       store_columns(to, place, dim, packed, values);
     }
   }
@@ -150,8 +160,8 @@ __device__ __forceinline__ void attention_products(const combine_attention_grad_
                                                    const attention_grad_rows<T>& tile, T* slot) {
   const int dim = static_cast<int>(a.input.dim), hidden = static_cast<int>(a.hidden);
   for (int column = 0; column < dim; column += tile_columns<T>) {
+    if (a.grad_weight != nullptr || a.normalise) staged.want_x(table, tile.rows, column, dim, packed);
     if (a.grad_weight != nullptr) {
-      staged.want_x(table, tile.rows, column, dim, packed);
       T* sum = slot + at.grad_weight + int64_t{first} * at.tiles.dim + column;
       add_transposed_product(z, staged.x, first_tile, sum, at.tiles.dim);
     }
@@ -159,7 +169,7 @@ __device__ __forceinline__ void attention_products(const combine_attention_grad_
     staged.want_parameter(a.weight, hidden, dim, first, column, packed);
     T acc[per_thread<T>][per_thread<T>] = {};
     multiply_by_columns(z, staged.parameter, steps_from<T>(first, hidden), acc);
-    write_layer_grads(a, grads, first_node, column, first == 0, packed, acc, tile);
+    write_layer_grads(a, grads, first_node, column, first == 0, packed, staged.x, acc, tile);
   }
 }
 
@@ -173,7 +183,7 @@ __global__ void __launch_bounds__(tile_threads, 2)
   T* z = tiles + tile_rows<T> * tile_stride<T>;
   staged_tiles<T> staged{tiles, z + tile_rows<T> * tile_stride<T>};
   T* slot = a.scratch + blockIdx.x * at.tiles.slot;
-  const int num_layers = static_cast<int>(a.input.num_layers), nodes = at.tiles.nodes;
+  const int nodes = at.tiles.nodes;
   const tile_range range = tiles_of_block(at.tiles.num_tiles);
   for (int64_t t = range.begin; t < range.end; ++t) {
     const int64_t first_node = t * nodes;
@@ -182,12 +192,17 @@ __global__ void __launch_bounds__(tile_threads, 2)
     staged.x_column = -1;
     attention_alpha_grads(a, table, first_node, packed, staged, tile);
     __syncthreads();
-    attention_score_grads(num_layers, nodes, tile);
+    attention_score_grads(a, first_node, nodes, tile);
     __syncthreads();
+    if (a.grad_weight == nullptr && a.grad_layers == nullptr) continue;
+    if (a.normalise) {
+      inverse_lengths(table, tile.rows, static_cast<int>(a.input.dim), packed, staged, tile.inverse);
+    }
     for (int first = 0; first < a.hidden; first += tile_columns<T>) {
       T acc[per_thread<T>][per_thread<T>] = {};
-      project_rows(a, table, tile.rows, packed, first, staged, acc);
+      project_rows(a, table, tile.rows, tile.inverse, packed, first, staged, acc);
       attention_hidden_grads(a, first, acc, tile, z);
+      if (a.normalise) scale_hidden_grads(tile.inverse, acc, z, tile.along);
       __syncthreads();
       if (a.grad_weight != nullptr) add_hidden_sums(at, first, t == range.begin, tile, slot);
       attention_products(a, table, grads, at, first_node, first, t == range.begin, packed, z, staged, tile,
