@@ -69,6 +69,10 @@ class AdamState:
             else _HostCount(learning_rate, betas)
         )
 
+    def set_rate(self, learning_rate: float) -> None:
+        """The learning rate of the steps from now on, replayed ones included; above 0."""
+        self._count.set_rate(learning_rate)
+
     def next_step(self) -> AdamStep:
         """Counts a step and returns what the kernel needs for it."""
         step_size, root_scale, numbers = self._count.advance()
@@ -83,6 +87,9 @@ class _HostCount:
         self._steps = 0
         self._learning_rate = learning_rate
         self._betas = betas
+
+    def set_rate(self, learning_rate: float) -> None:
+        self._learning_rate = learning_rate
 
     def advance(self) -> tuple[float, float, None]:
         self._steps += 1
@@ -103,6 +110,9 @@ class _DeviceCount:
         self._numerators = pair(learning_rate, 1.0)
         self._exponents = pair(1.0, 0.5)
         self._numbers = like.new_empty(2)
+
+    def set_rate(self, learning_rate: float) -> None:
+        self._numerators[0].fill_(learning_rate)
 
     def advance(self) -> tuple[float, float, Tensor]:
         self._steps += 1

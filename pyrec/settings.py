@@ -28,6 +28,10 @@ class ContrastSettings:
     seed: int
 
 
+SCHEDULES: Final = ("constant", "linear")
+"""The learning rate over the epochs: the same, or falling in equal parts to one part in the last."""
+
+
 @dataclass(frozen=True)
 class Settings:
     """Hyperparameters of training; `pyrec.LightGCN` explains each."""
@@ -39,4 +43,12 @@ class Settings:
     temperature: float
     num_negatives: int | None
     seed: int
+    epochs: int = 1
+    schedule: str = "constant"
     contrast: ContrastSettings | None = None
+
+    def rate(self, epoch: int) -> float:
+        """The learning rate of an epoch, counted from 0."""
+        if self.schedule == "constant":
+            return self.learning_rate
+        return self.learning_rate * (1 - epoch / self.epochs)

@@ -61,7 +61,9 @@ class Trainer:
         table = self.network.embedding.detach()
         self.adam = AdamState(table, rate, count_on_device=self.batches.padded)
         learned = [] if self.held_out else [p for p in self.network.combine.parameters() if p.requires_grad]
-        self.optimizer = torch.optim.Adam(learned, rate, fused=True, capturable=on_cuda) if learned else None
+        # A replayed step reads its rate from the device's memory.
+        held = torch.tensor(rate, device=device) if on_cuda else rate
+        self.optimizer = torch.optim.Adam(learned, held, fused=True, capturable=on_cuda) if learned else None
         contrast = self.settings.contrast
         self.contrast = None if contrast is None else Contrast(self.network, self.graph, contrast)
         recordable = on_cuda and self.contrast is None and self.held_out is None
@@ -73,6 +75,7 @@ class Trainer:
         Args:
             epoch: Number of the epoch, from 0; it fixes the order and the negatives.
         """
+        self._set_rate(self.settings.rate(epoch))
         samples, batch_size = self.batches.sampler.num_samples, self.settings.batch_size
         if self.replayed is not None:
             total = self.replayed.run(epoch, samples, batch_size, self.step_at)
@@ -83,6 +86,14 @@ class Trainer:
                 total += self.step(batch) * batch.size
         self.graph.check()
         return float(total) / samples
+
+    def _set_rate(self, rate: float) -> None:
+        self.adam.set_rate(rate)
+        for group in self.optimizer.param_groups if self.optimizer else []:
+            if isinstance(group["lr"], Tensor):
+                group["lr"].fill_(rate)
+            else:
+                group["lr"] = rate
 
     def step_at(self, cursor: Tensor, count: int) -> Tensor:
         """`step` on the ``count`` samples that ``cursor`` points to: `Batches.at_cursor`."""

@@ -5,7 +5,9 @@ import torch
 from pyrec.graph import Graph
 from pyrec.models.nodes import Nodes
 
-EDGES = np.array([[0, 0], [0, 1], [0, 2], [1, 0], [3, 0], [3, 3]], dtype=np.int32)  # user 2 and item 4 have none
+EDGES = np.array(
+    [[0, 0], [0, 1], [0, 2], [1, 0], [3, 0], [3, 3]], dtype=np.int32
+)  # user 2 and item 4 have none
 
 
 @pytest.fixture
@@ -38,5 +40,7 @@ def test_a_new_user_is_as_active_as_a_known_one_with_as_many_interactions(graph)
 
 
 def test_equal_degrees_are_of_mean_activity():
-    nodes = Nodes.of(Graph.from_edges(torch.arange(3, dtype=torch.int32), torch.arange(3, dtype=torch.int32), 3, 3))
+    nodes = Nodes.of(
+        Graph.from_edges(torch.arange(3, dtype=torch.int32), torch.arange(3, dtype=torch.int32), 3, 3)
+    )
     assert torch.equal(nodes.activity, torch.zeros(6))

@@ -224,3 +224,18 @@ def test_another_seed_gives_other_bits():
     train = synthetic(100, 80, interactions_per_user=10)
     one, other = (LightGCN(embedding_size=8, epochs=1, seed=seed).fit(train) for seed in (0, 1))
     assert not torch.equal(one.user_vectors_, other.user_vectors_)
+
+
+def test_a_linear_rate_falls_in_equal_parts(device):
+    graph = random_graph(60, 50, 0.15)
+    settings = replace(SETTINGS, schedule="linear", epochs=4)
+    trainer = Trainer(make_network(graph, "attention").to(device.torch), device.put(graph), settings)
+    for epoch, share in enumerate((1.0, 0.75, 0.5, 0.25)):
+        trainer.epoch(epoch)
+        step, steps = (
+            trainer.adam.next_step(),
+            (epoch + 1) * (1 + -(-trainer.batches.sampler.num_samples // 64)),
+        )
+        size = step.step_size if step.numbers is None else step.numbers[0].item()
+        assert size == pytest.approx(share * SETTINGS.learning_rate / (1 - 0.9**steps), rel=1e-6)
+        assert float(trainer.optimizer.param_groups[0]["lr"]) == pytest.approx(share * SETTINGS.learning_rate)

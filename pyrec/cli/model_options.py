@@ -29,6 +29,7 @@ _OPTIONS: dict[str, tuple[str, Any, str]] = {
     "epochs": ("--epochs", int, "Passes over the training interactions."),
     "batch_size": ("--batch-size", int, "Interactions a training step."),
     "learning_rate": ("--lr", float, "Adam's learning rate."),
+    "schedule": ("--schedule", click.Choice(["constant", "linear"]), "Learning rate over the epochs."),
     "reg": ("--reg", float, "L2 penalty; for ease its λ."),
     "init": (
         "--init",

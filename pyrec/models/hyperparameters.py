@@ -9,13 +9,14 @@ from pyrec.data import Interactions
 from pyrec.device import DEVICES
 from pyrec.errors import ConfigError
 from pyrec.ops.propagate import PRECISIONS
-from pyrec.settings import CONTRASTS, ContrastSettings, Settings
+from pyrec.settings import CONTRASTS, SCHEDULES, ContrastSettings, Settings
 
 if TYPE_CHECKING:
     from pyrec.models.lightgcn import LightGCN
 
 CHOICES: dict[str, tuple[str | None, ...]] = {
     "loss": ("bpr", "softmax"),
+    "schedule": SCHEDULES,
     "init": ("normal", "spectral"),
     "device": DEVICES,
     "precision": PRECISIONS,
@@ -47,6 +48,8 @@ def training_settings(model: LightGCN) -> Settings:
         temperature=model.temperature,
         num_negatives=model.num_negatives,
         seed=model.seed,
+        epochs=model.epochs,
+        schedule=model.schedule,
         contrast=None if model.contrast is None else _contrast_settings(model, model.contrast),
     )
 

@@ -68,6 +68,7 @@ class LightGCN(EpochRecommender):
         epochs: int = 100,
         batch_size: int = 2048,
         learning_rate: float = 1e-3,
+        schedule: str = "constant",
         reg: float = 1e-4,
         init: str = "normal",
         seed: int = 0,
@@ -102,6 +103,7 @@ class LightGCN(EpochRecommender):
             epochs: Passes over the interactions.
             batch_size: Interactions in a training step.
             learning_rate: Adam's.
+            schedule: ``constant``, or ``linear`` for a rate that falls to 1 / epochs of it in the last epoch.
             reg: Weight of the L2 penalty on the embeddings of a batch.
             init: The first embeddings: ``normal``, N(0, 0.1²), or ``spectral``, the graph's leading singular
                 vectors (see `pyrec.models.spectral`), with which fewer epochs do.
@@ -135,6 +137,7 @@ class LightGCN(EpochRecommender):
         self.epochs = epochs
         self.batch_size = batch_size
         self.learning_rate = learning_rate
+        self.schedule = schedule
         self.reg = reg
         self.init = init
         self.seed = seed

@@ -30,6 +30,7 @@ class MF(LightGCN):
         epochs: int = 100,
         batch_size: int = 2048,
         learning_rate: float = 1e-3,
+        schedule: str = "constant",
         reg: float = 1e-4,
         seed: int = 0,
         device: str = "cpu",
@@ -47,6 +48,7 @@ class MF(LightGCN):
         self.epochs = epochs
         self.batch_size = batch_size
         self.learning_rate = learning_rate
+        self.schedule = schedule
         self.reg = reg
         self.seed = seed
         self.device = device
