@@ -80,8 +80,16 @@ class Batches:
         self.full_softmax = (
             self.settings.loss == "softmax"
             and self.settings.num_negatives is None
+            and self.settings.negatives == "uniform"
             and self.graph.num_items <= FULL_SOFTMAX_ITEMS
         )
+
+    def log_expected(self, items: Tensor) -> Tensor:
+        """The logarithm of how often each of some items (any shape) is expected among as many negatives."""
+        if self.settings.negatives == "uniform":
+            return torch.full(items.shape, items.numel() / self.graph.num_items, device=items.device).log()
+        degree = self.graph.degree[self.graph.num_users + items.long()]
+        return (degree.float() * (items.numel() / self.sampler.num_samples)).log()
 
     @property
     def padded(self) -> bool:
@@ -101,11 +109,12 @@ class Batches:
         return Batch(triples, *self._nodes(triples))
 
     def _nodes(self, triples: Triples) -> tuple[Tensor, Tensor]:
-        others = (
-            torch.arange(self.graph.num_items, dtype=torch.int32, device=self.graph.device)
-            if self.full_softmax
-            else triples.negatives.flatten()
-        )
         offset = self.graph.num_users
-        nodes = torch.cat([triples.users, triples.positives + offset, others + offset]).long()
+        nodes = torch.cat([triples.users, triples.positives + offset, self.others(triples) + offset]).long()
         return distinct(nodes, self.graph)
+
+    def others(self, triples: Triples) -> Tensor:
+        """The items that a batch's positives are told from, (num_others,) int32."""
+        if self.full_softmax:
+            return torch.arange(self.graph.num_items, dtype=torch.int32, device=self.graph.device)
+        return triples.positives if self.settings.negatives == "batch" else triples.negatives.flatten()

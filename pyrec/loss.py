@@ -8,7 +8,12 @@ from torch.nn import functional
 
 
 def sampled_softmax(
-    users: Tensor, positives: Tensor, pool: Tensor, is_positive: Tensor, temperature: float
+    users: Tensor,
+    positives: Tensor,
+    pool: Tensor,
+    is_positive: Tensor,
+    temperature: float,
+    log_expected: Tensor | None = None,
 ) -> Tensor:
     """Cross-entropy of each user's positive among a pool of items that the batch shares, by cosine.
 
@@ -21,6 +26,9 @@ def sampled_softmax(
         is_positive: (batch, num_pool) bool: where the pool's item is the sample's own positive, which then
             does not count as a negative.
         temperature: Divides the cosines; above 0.
+        log_expected: (num_pool,), the logarithm of how often each was to be expected in the pool. It is subtracted,
+            so that the pool's sum estimates that over all items (Bengio and Senécal, 2008; Yi et al., "Sampling-
+            bias-corrected neural modeling for large corpus item recommendations", RecSys 2019). None: not so.
 
     Returns:
         A scalar: the mean over the batch of -log softmax(cosine / temperature) at the positive.
@@ -28,6 +36,8 @@ def sampled_softmax(
     users = functional.normalize(users, dim=-1) / temperature
     positive = (users * functional.normalize(positives, dim=-1)).sum(-1)
     negative = (users @ functional.normalize(pool, dim=-1).T).masked_fill_(is_positive, -torch.inf)
+    if log_expected is not None:
+        negative = negative - log_expected
     return (torch.logaddexp(positive, torch.logsumexp(negative, dim=1)) - positive).mean()
 
 

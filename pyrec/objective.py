@@ -52,4 +52,8 @@ class Objective:
         users, positives, pool = batch.ends(vectors)
         _, own, others = batch.positions()
         is_positive = own[:, None] == others[None, :]
-        return loss.sampled_softmax(users, positives, pool, is_positive, self._batches.settings.temperature)
+        settings = self._batches.settings
+        expected = (
+            self._batches.log_expected(self._batches.others(batch.triples)) if settings.corrected else None
+        )
+        return loss.sampled_softmax(users, positives, pool, is_positive, settings.temperature, expected)

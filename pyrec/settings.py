@@ -32,6 +32,10 @@ SCHEDULES: Final = ("constant", "linear")
 """The learning rate over the epochs: the same, or falling in equal parts to one part in the last."""
 
 
+NEGATIVES: Final = ("uniform", "batch")
+"""Where negatives come from: all items alike, or the batch's positives, that is, items by their popularity."""
+
+
 @dataclass(frozen=True)
 class Settings:
     """Hyperparameters of training; `pyrec.LightGCN` explains each."""
@@ -43,6 +47,8 @@ class Settings:
     temperature: float
     num_negatives: int | None
     seed: int
+    negatives: str = "uniform"
+    corrected: bool = False
     epochs: int = 1
     schedule: str = "constant"
     contrast: ContrastSettings | None = None

@@ -46,6 +46,11 @@ _OPTIONS: dict[str, tuple[str, Any, str]] = {
     "score": ("--score", click.Choice(["inner", "cosine"]), "How a user and an item are compared."),
     "temperature": ("--temperature", float, "Temperature of the softmax loss."),
     "num_negatives": ("--negatives", int, "Sampled negatives an interaction."),
+    "negatives": (
+        "--negatives-from",
+        click.Choice(["uniform", "batch"]),
+        "All items alike, or the batch's positives.",
+    ),
     "attention_size": ("--attention-size", int, "Width of the attention over layers."),
     "n_heads": ("--heads", int, "Heads of the self-attention over layers."),
     "contrast": (

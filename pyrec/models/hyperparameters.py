@@ -9,7 +9,7 @@ from pyrec.data import Interactions
 from pyrec.device import DEVICES
 from pyrec.errors import ConfigError
 from pyrec.ops.propagate import PRECISIONS
-from pyrec.settings import CONTRASTS, SCHEDULES, ContrastSettings, Settings
+from pyrec.settings import CONTRASTS, NEGATIVES, SCHEDULES, ContrastSettings, Settings
 
 if TYPE_CHECKING:
     from pyrec.models.lightgcn import LightGCN
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 CHOICES: dict[str, tuple[str | None, ...]] = {
     "loss": ("bpr", "softmax"),
     "schedule": SCHEDULES,
+    "negatives": NEGATIVES,
     "init": ("normal", "spectral"),
     "device": DEVICES,
     "precision": PRECISIONS,
@@ -48,6 +49,8 @@ def training_settings(model: LightGCN) -> Settings:
         temperature=model.temperature,
         num_negatives=model.num_negatives,
         seed=model.seed,
+        negatives=model.negatives,
+        corrected=model.corrected,
         epochs=model.epochs,
         schedule=model.schedule,
         contrast=None if model.contrast is None else _contrast_settings(model, model.contrast),
@@ -86,9 +89,22 @@ def check_hyperparameters(model: LightGCN, validation: Interactions | None) -> N
             f"combine_fit = 'held-out' has nothing to learn for combine = {model.combine!r}; "
             f"it is for {_listed(HELD_OUT_COMBINES)}"
         )
+    _check_negatives(model)
     _check_contrast(model)
     check_real("extra_edges", model.extra_edges, ConfigError, positive=False)
     _check_validation(model, validation)
+
+
+def _check_negatives(model: LightGCN) -> None:
+    if model.loss == "bpr" and (model.negatives != "uniform" or model.corrected):
+        raise ConfigError(
+            "loss = 'bpr' compares single pairs; negatives = 'batch' and corrected are for loss = 'softmax'"
+        )
+    if model.negatives == "batch" and model.num_negatives is not None:
+        raise ConfigError(
+            f"num_negatives = {model.num_negatives} means nothing with negatives = 'batch', "
+            "which are the batch's positives; leave it out or give a batch_size"
+        )
 
 
 def _check_contrast(model: LightGCN) -> None:

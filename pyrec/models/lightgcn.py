@@ -77,6 +77,8 @@ class LightGCN(EpochRecommender):
         score: str | None = None,
         temperature: float = 0.2,
         num_negatives: int | None = None,
+        negatives: str = "uniform",
+        corrected: bool = False,
         attention_size: int = 16,
         n_heads: int = 2,
         contrast: str | None = None,
@@ -115,6 +117,10 @@ class LightGCN(EpochRecommender):
             temperature: Of the softmax loss; above 0.
             num_negatives: Sampled negatives of each interaction; None for one, or for all items where the
                 softmax loss meets at most 4,096 of them. The softmax loss shares a batch's negatives.
+            negatives: Of the softmax loss: ``uniform``, or ``batch`` for the batch's other positives, so that popular
+                items are negatives as often as they are positives.
+            corrected: Weigh sampled negatives by one over how often they were to be expected, so that the softmax
+                loss estimates that over all items.
             attention_size: Width of the additive attention, 1 to 512.
             n_heads: Heads of the self-attention; divides embedding_size.
             contrast: A second loss that keeps two perturbed views of a node together (see `pyrec.contrast`):
@@ -146,6 +152,8 @@ class LightGCN(EpochRecommender):
         self.score = score
         self.temperature = temperature
         self.num_negatives = num_negatives
+        self.negatives = negatives
+        self.corrected = corrected
         self.attention_size = attention_size
         self.n_heads = n_heads
         self.contrast = contrast

@@ -38,6 +38,8 @@ class MF(LightGCN):
         score: str | None = None,
         temperature: float = 0.2,
         num_negatives: int | None = None,
+        negatives: str = "uniform",
+        corrected: bool = False,
         validation: float | None = None,
         patience: int | None = None,
         k: int = 20,
@@ -56,6 +58,8 @@ class MF(LightGCN):
         self.score = score
         self.temperature = temperature
         self.num_negatives = num_negatives
+        self.negatives = negatives
+        self.corrected = corrected
         self.validation = validation
         self.patience = patience
         self.k = k
