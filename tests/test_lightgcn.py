@@ -240,3 +240,19 @@ def test_a_spectral_start_needs_fewer_epochs(split):
 def test_a_spectral_start_has_no_more_vectors_than_the_matrix(split):
     with pytest.raises(ConfigError, match=r"embedding_size = 250 .* init='spectral'"):
         LightGCN(embedding_size=250, init="spectral").fit(split[0])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"negatives": "batch"}, r"loss = 'bpr' compares single pairs"),
+        ({"corrected": True}, r"loss = 'bpr' compares single pairs"),
+        ({"loss": "softmax", "negatives": "batch", "num_negatives": 4}, r"num_negatives = 4 means nothing"),
+        ({"loss": "softmax", "negatives": "hard"}, r"negatives = 'hard' must be one of 'uniform', 'batch'"),
+        ({"schedule": "cosine"}, r"schedule = 'cosine' must be one of 'constant', 'linear'"),
+        ({"init": "zeros"}, r"init = 'zeros' must be one of 'normal', 'spectral'"),
+    ],
+)
+def test_choices_that_do_not_exist_or_go_together(split, arguments, message):
+    with pytest.raises(ConfigError, match=message):
+        LightGCN(**arguments).fit(split[0])

@@ -185,6 +185,49 @@ def test_the_sampled_softmax_leaves_out_ones_own_positive():
     assert result.item() == pytest.approx(float(first + second) / 2, rel=1e-5)
 
 
+def test_a_corrected_pool_counts_as_often_as_it_stands_for_others():
+    users, items = (functional.normalize(torch.randn(n, 4), dim=1) for n in (2, 3))
+    is_positive = torch.zeros(2, 3, dtype=torch.bool)
+    log_expected = torch.tensor([0.5, 0.1, 2.0]).log()
+    result = loss.sampled_softmax(users, items[1:], items, is_positive, 0.5, log_expected)
+    positive = (users * items[1:]).sum(1) / 0.5
+    total = positive.exp() + ((users @ items.T / 0.5).exp() / torch.tensor([0.5, 0.1, 2.0])).sum(1)
+    assert result.item() == pytest.approx(float((total.log() - positive).mean()), rel=1e-5)
+
+
+@pytest.mark.parametrize("negatives", ["uniform", "batch"])
+def test_the_expected_counts_are_those_of_many_pools(negatives):
+    graph = random_graph(60, 30, 0.15)
+    settings = replace(SETTINGS, loss="softmax", negatives=negatives, num_negatives=None, corrected=True)
+    batches = Trainer(make_network(graph, "mean"), graph, settings).batches
+    batches.full_softmax = False
+    counts, pools = torch.zeros(graph.num_items), 0
+    for epoch in range(300):
+        others = batches.others(batches.at(epoch, 0, 64).triples)
+        counts += torch.bincount(others, minlength=graph.num_items)
+        pools += 1
+    expected = batches.log_expected(torch.arange(graph.num_items)).exp() * 64 / graph.num_items
+    if negatives == "batch":
+        torch.testing.assert_close(counts / pools, expected, rtol=0.15, atol=0.05)
+    assert float((counts / pools).sum()) == pytest.approx(float(expected.sum()), rel=1e-5)
+
+
+def test_the_batchs_positives_are_the_negatives_of_others():
+    graph = random_graph(60, 50, 0.15)
+    settings = replace(SETTINGS, loss="softmax", negatives="batch", reg=0.0)
+    trainer = Trainer(make_network(graph, "mean"), graph, settings)
+    assert not trainer.batches.full_softmax
+    batch = trainer.batches.at(0, 0, 64)
+    vectors = functional.normalize(trainer.network.all_nodes(graph), dim=1)
+    users, items = batch.triples.users.long(), batch.triples.positives.long()
+    logits = vectors[users] @ vectors[graph.num_users + items].T / settings.temperature
+    same = items[:, None] == items[None, :]
+    expected = functional.cross_entropy(
+        logits.masked_fill(same & ~torch.eye(64, dtype=torch.bool), -torch.inf), torch.arange(64)
+    )
+    assert restricted_loss(trainer, batch).item() == pytest.approx(expected.item(), rel=1e-5)
+
+
 @pytest.mark.parametrize(
     "arguments",
     [
@@ -193,6 +236,7 @@ def test_the_sampled_softmax_leaves_out_ones_own_positive():
         {"combine": "self-attention"},
         {"combine": "weighted", "loss": "softmax"},
         {"loss": "softmax", "num_negatives": 2},
+        {"loss": "softmax", "negatives": "batch", "corrected": True},
         {"contrast": "noise"},
         {"contrast": "edges", "combine": "attention"},
         {"extra_edges": 0.1},
