@@ -190,10 +190,10 @@ class LightGCN(EpochRecommender):
         self.train_ = train
         self.history_ = []
         self.network_ = self._make_network(train.num_users + train.num_items)
+        if self._fits_held_out:  # before anything else is on the device
+            self._learn_combine(learned, device)
         self._start(self.network_, learned)
         self.network_.to(device)
-        if self._fits_held_out:
-            self._learn_combine(learned, device)
         self._graph = Graph.from_interactions(train).to(device)
         graph = self._graph if learned is train else Graph.from_interactions(learned).to(device)
         trainer = Trainer(
@@ -216,7 +216,7 @@ class LightGCN(EpochRecommender):
         """Fixes the combine of a new network by what is learned on held-out interactions."""
         learned, held_out = split_random(interactions, 1 - HELD_OUT_SHARE, self.seed)
         graph, sampled = (Graph.from_interactions(part).to(device) for part in (learned, held_out))
-        teacher = copy.deepcopy(self.network_).cpu()
+        teacher = copy.deepcopy(self.network_)
         self._start(teacher, learned)
         teacher.to(device)
         steps = HeldOutSteps(teacher, graph, sampled, training_settings(self))
