@@ -12,7 +12,7 @@ from pyrec.errors import ConfigError
 from pyrec.held_out import RATE, HeldOutSteps
 from pyrec.models import LightGCN
 
-SMALL = {"embedding_size": 16, "epochs": 10, "batch_size": 256, "learning_rate": 1e-2}
+SMALL = {"embedding_size": 16, "epochs": 10, "batch_size": 256, "learning_rate": 1e-2, "loss": "bpr"}
 
 
 @pytest.fixture(scope="module")
@@ -78,12 +78,12 @@ def test_bpr_learns_weights_on_held_out_pairs_and_keeps_them(interactions, combi
 
 def test_the_softmax_loss_learns_weights_with_the_embeddings(interactions):
     default, train = (
-        LightGCN(**SMALL, combine="attention", loss="softmax", combine_fit=fit).fit(interactions)
+        LightGCN(**SMALL | {"loss": "softmax"}, combine="attention", combine_fit=fit).fit(interactions)
         for fit in (None, "train")
     )
     assert torch.equal(default.user_vectors_, train.user_vectors_)
     assert default.network_.combine.vector.abs().max() > 0
-    held_out = LightGCN(**SMALL, combine="attention", loss="softmax", combine_fit="held-out").fit(
+    held_out = LightGCN(**SMALL | {"loss": "softmax"}, combine="attention", combine_fit="held-out").fit(
         interactions
     )
     assert held_out.network_.combine.vector.abs().max() == 0
@@ -100,7 +100,7 @@ def test_validation_pairs_are_neither_learned_nor_weighed_on(interactions):
 @pytest.mark.parametrize("combine", ["mean", "self-attention"])
 def test_a_combine_without_such_parameters_is_refused(interactions, combine):
     with pytest.raises(ConfigError, match=r"combine_fit = 'held-out' has nothing to learn .*'weighted'"):
-        LightGCN(combine=combine, combine_fit="held-out").fit(interactions)
+        LightGCN(combine=combine, loss="bpr", combine_fit="held-out").fit(interactions)
     with pytest.raises(ConfigError, match=r"combine_fit = 'test' must be one of None, 'train', 'held-out'"):
         LightGCN(combine_fit="test").fit(interactions)
 

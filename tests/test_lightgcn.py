@@ -8,8 +8,13 @@ from pyrec.evaluate import evaluate
 from pyrec.models import MF, LightGCN, Popularity
 from pyrec.models.spectral import spectral_embeddings
 
-SMALL = {"embedding_size": 16, "epochs": 3, "batch_size": 256, "learning_rate": 1e-2}
+PUBLISHED = {"n_layers": 3, "combine": "mean", "loss": "bpr", "schedule": "constant"}
+SMALL = PUBLISHED | {"embedding_size": 16, "epochs": 3, "batch_size": 256, "learning_rate": 1e-2}
 COMBINES = ["mean", "weighted", "attention", "self-attention"]
+
+
+def small(**options):
+    return LightGCN(**SMALL | options)
 
 
 @pytest.fixture(scope="module")
@@ -21,7 +26,7 @@ def split():
 @pytest.mark.parametrize("combine", COMBINES)
 def test_every_combination_learns(split, combine, loss):
     train, test = split
-    model = LightGCN(**SMALL | {"epochs": 25}, combine=combine, loss=loss).fit(train)
+    model = small(epochs=25, combine=combine, loss=loss).fit(train)
     losses = [record["loss"] for record in model.history_]
     assert losses[-1] < 0.9 * losses[0]
     assert (
@@ -42,7 +47,7 @@ def test_bf16_layers_learn_what_float32_ones_do(split, combine):
     train, test = split
     recall = {}
     for precision in ("fp32", "bf16"):
-        model = LightGCN(**SMALL | {"epochs": 25}, combine=combine, precision=precision).fit(train)
+        model = small(epochs=25, combine=combine, precision=precision).fit(train)
         assert model.network_.embedding.dtype == model.user_vectors_.dtype == torch.float32
         recall[precision] = evaluate(model, test, 20)["recall@20"]
     assert recall["bf16"] == pytest.approx(recall["fp32"], rel=0.05)
@@ -50,7 +55,7 @@ def test_bf16_layers_learn_what_float32_ones_do(split, combine):
 
 @pytest.mark.parametrize("combine", COMBINES)
 def test_layer_weights_start_uniform_and_are_learned(split, combine):
-    model = LightGCN(**SMALL, combine=combine).fit(split[0])
+    model = small(combine=combine).fit(split[0])
     if combine == "mean":
         assert model.layer_weights_ is None
         return
@@ -58,15 +63,15 @@ def test_layer_weights_start_uniform_and_are_learned(split, combine):
     assert weights.shape in {(1, 4), (500, 4)}
     np.testing.assert_allclose(weights.sum(1), 1, atol=1e-5)
     assert weights.std() > 1e-5
-    start = LightGCN(**SMALL | {"epochs": 1, "learning_rate": 1e-12}, combine=combine).fit(split[0])
+    start = small(epochs=1, learning_rate=1e-12, combine=combine).fit(split[0])
     np.testing.assert_allclose(start.layer_weights_, 0.25, atol=1e-6)
-    mean = LightGCN(**SMALL | {"epochs": 1, "learning_rate": 1e-12}).fit(split[0])
+    mean = small(epochs=1, learning_rate=1e-12).fit(split[0])
     torch.testing.assert_close(start.user_vectors_, mean.user_vectors_)
 
 
 def test_a_new_user_with_a_known_users_items_gets_a_like_list(split):
     train, _ = split
-    model = LightGCN(**SMALL | {"epochs": 30}).fit(train)
+    model = small(epochs=30).fit(train)
     users = train.user_ids[:20]
     histories = [train.item_ids[train.items[train.users == user]] for user in range(20)]
     known, _ = model.recommend(users, n=20)
@@ -80,7 +85,7 @@ def test_a_new_user_with_a_known_users_items_gets_a_like_list(split):
 def test_a_new_users_vector_is_the_propagated_one():
     """Against the definition: a graph with one more user whose own embedding is zero."""
     train = synthetic(30, 20, interactions_per_user=6, num_groups=4)
-    model = LightGCN(**SMALL | {"epochs": 2}).fit(train)
+    model = small(epochs=2).fit(train)
     history = np.array([2, 5, 11])
     user = train.num_users
     longer = Interactions.from_arrays(
@@ -120,9 +125,7 @@ def test_mf_is_lightgcn_without_layers(split):
 
 
 def test_validation_chooses_the_epoch_and_stops(split):
-    model = LightGCN(**SMALL | {"epochs": 200, "learning_rate": 0.1}, validation=0.2, patience=3).fit(
-        split[0]
-    )
+    model = small(epochs=200, learning_rate=0.1, validation=0.2, patience=3).fit(split[0])
     scores = [record["validation_ndcg@20"] for record in model.history_]
     assert model.best_epoch_ == int(np.argmax(scores)) + 1
     assert len(scores) == model.best_epoch_ + 3 < 200
@@ -137,14 +140,14 @@ def test_a_validation_set_of_ones_own_and_callbacks(split):
         seen.append((record["epoch"], model.recommend([0], n=3)[0].shape))
         record["mark"] = True
 
-    model = LightGCN(**SMALL).fit(train, validation=test, callback=callback)
+    model = small().fit(train, validation=test, callback=callback)
     assert seen == [(1, (1, 3)), (2, (1, 3)), (3, (1, 3))]
     assert all(record["mark"] and record["seconds"] > 0 for record in model.history_)
 
 
 def test_scoring_by_cosine_has_unit_vectors(split):
     for score, loss, cosine in [(None, "softmax", True), (None, "bpr", False), ("cosine", "bpr", True)]:
-        model = LightGCN(**SMALL, loss=loss, score=score).fit(split[0])
+        model = small(loss=loss, score=score).fit(split[0])
         lengths = model.user_vectors_.norm(dim=1)
         assert torch.allclose(lengths, torch.ones_like(lengths)) == cosine
 
@@ -174,23 +177,23 @@ def test_scoring_by_cosine_has_unit_vectors(split):
 )
 def test_hyperparameters_outside_their_range(split, name, value):
     with pytest.raises(ConfigError, match=name):
-        LightGCN(**SMALL | {name: value}).fit(split[0])
+        small(**{name: value}).fit(split[0])
 
 
 def test_heads_must_divide_the_embedding(split):
     with pytest.raises(ConfigError, match="n_heads"):
-        LightGCN(**SMALL, combine="self-attention", n_heads=3).fit(split[0])
+        small(combine="self-attention", n_heads=3).fit(split[0])
 
 
 def test_divergence_is_an_error_that_says_what_to_do(split):
     with pytest.raises(DataError, match=r"training diverged in epoch \d+; lower learning_rate"):
-        LightGCN(**SMALL | {"learning_rate": 1e30, "epochs": 50}).fit(split[0])
+        small(learning_rate=1e30, epochs=50).fit(split[0])
 
 
 def test_users_who_own_everything_are_left_out_of_training():
     users = np.repeat([0, 1, 2], [4, 2, 1])
     items = np.array([0, 1, 2, 3, 0, 1, 2])
-    model = LightGCN(**SMALL).fit(Interactions.from_arrays(users, items, user_ids=[0, 1, 2, 3]))
+    model = small().fit(Interactions.from_arrays(users, items, user_ids=[0, 1, 2, 3]))
     assert (model.full_users_, model.empty_users_) == (1, 1)
     ids, scores = model.recommend([0, 1], n=3)
     assert ids[0].tolist() == [-1, -1, -1]
@@ -200,14 +203,14 @@ def test_users_who_own_everything_are_left_out_of_training():
 
 def test_everybody_owning_everything_is_an_error():
     with pytest.raises(DataError, match="no user has an item to learn from and one to compare it with"):
-        LightGCN(**SMALL).fit(Interactions.from_arrays([0, 0, 1, 1], [0, 1, 0, 1]))
+        small().fit(Interactions.from_arrays([0, 0, 1, 1], [0, 1, 0, 1]))
 
 
 def test_movielens_100k(data_dir):
     """Split u1, ratings of 4 and 5: around .2758 / .3045, what LightGCN reaches with these settings elsewhere."""
     folder = data_dir / "ml-100k"
     train, test = read_pair(folder / "u1.base", folder / "u1.test", min_rating=4)
-    model = LightGCN(learning_rate=5e-3, epochs=60).fit(train)
+    model = LightGCN(**PUBLISHED, learning_rate=5e-3, epochs=60).fit(train)
     result = evaluate(model, test, 20)
     assert result.num_users == 456
     assert 0.265 < result["precision@20"] < 0.285
@@ -231,7 +234,7 @@ def test_a_spectral_start_is_the_truncated_svd_of_the_normalised_matrix(split):
 def test_a_spectral_start_needs_fewer_epochs(split):
     train, test = split
     recall = {
-        init: evaluate(LightGCN(**SMALL | {"epochs": 2}, init=init).fit(train), test, 20)["recall@20"]
+        init: evaluate(small(epochs=2, init=init).fit(train), test, 20)["recall@20"]
         for init in ("normal", "spectral")
     }
     assert recall["spectral"] > 1.1 * recall["normal"]
