@@ -84,9 +84,10 @@ def cell(chosen: list[dict], plain: dict, kind: str, metric: str) -> str:
     mean = np.mean([r[kind][metric] for r in chosen])
     base = {r["run"]: plain[r["model"], r["fold"], r["seed"]]["metrics"][metric] for r in chosen}
     changes = [
-        np.mean([r[kind][metric] - base[r["run"]] for r in chosen if r["fold"] == fold]) for fold in FOLDS
+        np.mean([r[kind][metric] - base[r["run"]] for r in chosen if r["fold"] == fold])
+        for fold in sorted({r["fold"] for r in chosen})
     ]
-    p = stats.ttest_1samp(changes, 0).pvalue if np.ptp(changes) > 0 else 1.0
+    p = stats.ttest_1samp(changes, 0).pvalue if len(changes) > 1 and np.ptp(changes) > 0 else 1.0
     change = np.mean(changes) / np.mean(list(base.values()))
     return f"{mean:.4f} | {change:+.1%} | {p:.3f}"
 
