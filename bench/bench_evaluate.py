@@ -28,7 +28,7 @@ THEIR_BATCH, THEIR_BATCHES = 100, 2
 def problem():
     """A model after one step on all interactions, the data, and the users that have test items."""
     train, test = gowalla()
-    model = LightGCN(DIM, N_LAYERS, epochs=1, batch_size=1 << 20).fit(train)
+    model = LightGCN(DIM, N_LAYERS, "mean", loss="bpr", epochs=1, batch_size=1 << 20).fit(train)
     users = np.flatnonzero(np.diff(test.indptr))
     table = model.network_.embedding.detach()
     return SimpleNamespace(model=model, train=train, test=test, users=users, table=table)

@@ -23,9 +23,10 @@ from pyrec.data.random_pairs import add_random_pairs
 
 METRICS = ("precision@20", "recall@20", "ndcg@20")
 FOLDS = range(1, 6)
+PLAIN = {"combine": "mean", "schedule": "constant"}
 MODELS = {
-    "softmax": {"loss": "softmax", "n_layers": 2, "epochs": 18, "learning_rate": 1e-2},
-    "bpr": {"loss": "bpr", "n_layers": 3, "epochs": 60, "learning_rate": 5e-3},
+    "softmax": PLAIN | {"loss": "softmax", "n_layers": 2, "epochs": 18, "learning_rate": 1e-2},
+    "bpr": PLAIN | {"loss": "bpr", "n_layers": 3, "epochs": 60, "learning_rate": 5e-3},
 }
 
 
