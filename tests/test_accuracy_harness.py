@@ -18,7 +18,16 @@ from pyrec import evaluate
 from pyrec.errors import ConfigError, DataError
 from pyrec.models import EASE, LightGCN
 
-SMALL = {"model": "lightgcn", "embedding_size": 8, "epochs": 2, "validation": 0.2, "learning_rate": 0.01}
+SMALL = {
+    "model": "lightgcn",
+    "combine": "mean",
+    "loss": "bpr",
+    "n_layers": 3,
+    "embedding_size": 8,
+    "epochs": 2,
+    "validation": 0.2,
+    "learning_rate": 0.01,
+}
 GRID: dict[str, Any] = {
     "seeds": [0, 1],
     "cutoffs": [5, 10],

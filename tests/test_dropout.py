@@ -210,7 +210,7 @@ def test_a_gradient_is_added_to_the_backward_pass(device, n_layers):
     x.grad = expected
     optimizer.step()
     propagate_step(grads, view, rows, AdamState(table, 0.01).next_step(), base=base)
-    torch.testing.assert_close(table, x.detach(), rtol=0, atol=2e-6)
+    torch.testing.assert_close(table, x.detach(), rtol=0, atol=5e-5)  # a tiny gradient's step is 0.01
 
 
 @pytest.mark.parametrize(

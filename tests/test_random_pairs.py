@@ -51,7 +51,7 @@ def test_every_unseen_pair_is_as_likely():
 
 def test_training_propagates_over_them_and_the_final_vectors_do_not():
     train = synthetic(100, 80, interactions_per_user=10)
-    arguments = {"embedding_size": 8, "epochs": 2, "seed": 3}
+    arguments = {"combine": "mean", "loss": "bpr", "embedding_size": 8, "epochs": 2, "seed": 3}
     plain = LightGCN(**arguments).fit(train)
     model = LightGCN(**arguments, extra_edges=0.5).fit(train)
     assert not torch.equal(model.network_.embedding, plain.network_.embedding)

@@ -99,7 +99,7 @@ def test_replayed_epochs_have_the_history_of_the_steps(device):
     one_by_one.replayed = None
     assert history(replayed) == history(one_by_one)
     assert_same(replayed, one_by_one)
-    full = 3 * (replayed.sampler.num_samples // SETTINGS.batch_size)
+    full = 3 * (replayed.batches.sampler.num_samples // SETTINGS.batch_size)
     assert full > 2 * WARM_UP
     assert (recorder.runs, recorder.recordings, recorder.replays) == (WARM_UP, 1, full - WARM_UP)
 

@@ -71,7 +71,7 @@ def test_bad_ranges_are_refused(low, high) -> None:
 
 
 def test_each_model_has_a_space_with_its_default(train) -> None:
-    for model in (LightGCN(), LightGCN(loss="softmax"), MF(), EASE(), ItemKNN(), SVD(embedding_size=30)):
+    for model in (LightGCN(), LightGCN(loss="bpr"), MF(), EASE(), ItemKNN(), SVD(embedding_size=30)):
         names = {one.name for one in default_space(model, train)}
         params = model.get_params()
         assert ("temperature" in names) == (params.get("loss") == "softmax")
@@ -233,7 +233,7 @@ def test_ranges_replace_the_space(capsys, log: Path) -> None:
 
 def test_an_option_given_is_not_searched(capsys, log: Path) -> None:
     out, _ = run(capsys, "tune", log, *OPTIONS, "--lr", 0.01, "--trials", 1, "--k", 5, "--json")
-    assert set(json.loads(out)["best"]["params"]) == {"reg", "n_layers"}
+    assert set(json.loads(out)["best"]["params"]) == {"reg", "n_layers", "temperature"}
 
 
 @pytest.mark.parametrize(
@@ -249,7 +249,10 @@ def test_an_option_given_is_not_searched(capsys, log: Path) -> None:
         (["--range", "combine=median"], "values that --combine takes"),
         (["--range", "lr=2:1"], "the range of learning_rate, 2 to 1, is none"),
         (["--range", "lr=-2:-1"], "learning_rate = -1"),
-        (["--lr", "0.1", "--reg", "0", "--layers", "1"], "every hyperparameter of the space is given"),
+        (
+            ["--lr", "0.1", "--reg", "0", "--layers", "1", "--temperature", "1"],
+            "every hyperparameter of the space is given",
+        ),
         (["--model", "popularity"], "popularity has nothing to tune"),
         (["--trials", "0"], "0 is not in the range"),
         (["--model", "ease", "--layers", "2"], "--layers is not for ease"),
