@@ -92,7 +92,7 @@ class LightGCN(EpochRecommender):
     ) -> None:
         """Store the hyperparameters; `fit` checks them.
 
-        The defaults are what did best over the data sets of `bench/accuracy`; LightGCN as published is
+        The defaults are what did best on most data sets of `bench/accuracy`; LightGCN as published is
         ``LightGCN(n_layers=3, combine="mean", loss="bpr", epochs=1000, learning_rate=1e-3, schedule="constant")``.
 
         Args:
