@@ -111,6 +111,7 @@ class Trainer:
             self.optimizer.zero_grad()
         nodes = None if self.nodes is None else self.nodes.at(batch.rows)
         vectors, pull_back = self.network.combine.pool(layers, nodes)
+        batch = self.objective.select(batch, vectors)
         ranking = self.objective(batch, vectors.requires_grad_())
         ranking.backward()  # type: ignore[no-untyped-call]
         assert vectors.grad is not None

@@ -23,7 +23,7 @@ from pyrec.graph import Graph
 from pyrec.held_out import HeldOutSteps
 from pyrec.models.base import Recommender
 from pyrec.models.combine import make_combine
-from pyrec.models.hyperparameters import HELD_OUT_COMBINES, check_hyperparameters, training_settings
+from pyrec.models.hyperparameters import HELD_OUT_COMBINES, check_hyperparameters, score_of, training_settings
 from pyrec.models.network import INITIAL_STD, LightGCNNetwork
 from pyrec.models.spectral import spectral_embeddings
 from pyrec.models.vectors import EpochRecommender
@@ -104,7 +104,7 @@ class LightGCN(EpochRecommender):
                 learned anew with these weights, in twice the time (``weighted`` and ``attention``, of which the
                 sides' priors alone; see `pyrec.held_out`). None: held-out where there is such with BPR,
                 whose weights run to layer 0 on the training data; else train.
-            loss: ``bpr``, or ``softmax`` on cosines.
+            loss: ``bpr``, or ``softmax`` over sampled or all items.
             epochs: Passes over the interactions.
             batch_size: Interactions in a training step.
             learning_rate: Adam's.
@@ -116,12 +116,16 @@ class LightGCN(EpochRecommender):
             device: ``cpu`` or ``cuda``: where to train and rank. A loaded model ranks on the CPU.
             precision: ``fp32``, or ``bf16`` to store what whole layers gather as bfloat16, forward and
                 backward: faster, for 8 bits of fraction. Parameters and sums stay float32.
-            score: ``inner`` or ``cosine``, how lists are ranked; None for the one that goes with the loss.
+            score: ``inner`` or ``cosine``, what the softmax loss compares and lists are ranked by; None for cosine with
+                softmax, inner with BPR (which learns inner products whatever ranks). Inner products can learn an
+                item's popularity and need a larger ``reg``.
             temperature: Of the softmax loss; above 0.
-            num_negatives: Sampled negatives of each interaction; None for one, or for all items where the
-                softmax loss meets at most 4,096 of them. The softmax loss shares a batch's negatives.
-            negatives: Of the softmax loss: ``uniform``, or ``batch`` for the batch's other positives, so that popular
-                items are negatives as often as they are positives.
+            num_negatives: Sampled negatives of each interaction; None for one, for 16 of which the hardest counts, or
+                for all items where the softmax loss meets at most 4,096 of them. The softmax loss shares a batch's
+                negatives.
+            negatives: ``uniform``; for the softmax loss ``batch``, the batch's other positives, so that popular items
+                are negatives as often as they are positives; for BPR ``hard``, of the uniform ones the one that
+                the user's vector is most like (see `pyrec.batch.Batch.hardest`), with which a third of the epochs do.
             corrected: Weigh sampled negatives by one over how often they were to be expected, so that the softmax
                 loss estimates that over all items.
             attention_size: Width of the additive attention, 1 to 512.
@@ -256,7 +260,7 @@ class LightGCN(EpochRecommender):
             ),  # of both graphs
             self.embedding_size,
             self.n_layers,
-            self.batch_size * (2 + (self.num_negatives or 1)),
+            self.batch_size * (2 + training_settings(self).drawn),
             precision=self.precision,
             fixed_weights=self.combine in ("mean", "weighted"),
             contrast=self.contrast,
@@ -298,7 +302,7 @@ class LightGCN(EpochRecommender):
     def _refresh(self) -> None:
         """Brings the fitted vectors up to date with the parameters and the graph."""
         vectors = self.network_.all_nodes(self._graph)
-        if self._scored_by_cosine:
+        if score_of(self) == "cosine":
             vectors = torch.nn.functional.normalize(vectors, dim=1)
         self.user_vectors_ = vectors[: self.train_.num_users]
         self.item_vectors_ = vectors[self.train_.num_users :]
@@ -312,10 +316,6 @@ class LightGCN(EpochRecommender):
             alpha = network.combine.alpha(network.layers(self._graph), network.nodes(self._graph))
         weights: NDArray[np.float32] = alpha.cpu().numpy()
         return weights
-
-    @property
-    def _scored_by_cosine(self) -> bool:
-        return self.score == "cosine" or (self.score is None and self.loss == "softmax")
 
     # Scoring: the hooks of `Recommender`.
 
