@@ -59,7 +59,7 @@ def training_settings(model: LightGCN) -> Settings:
 
 
 def score_of(model: LightGCN) -> str:
-    """How a user and an item are compared: one of `pyrec.settings.SCORES`, the one that goes with the loss by default."""
+    """How a user and an item are compared, one of `pyrec.settings.SCORES`: as asked for, else by the loss."""
     return model.score or ("cosine" if model.loss == "softmax" else "inner")
 
 
