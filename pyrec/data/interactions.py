@@ -106,8 +106,16 @@ class Interactions:
             times: int64 or float64 (n,) or None.
 
         Raises:
-            DataError: users and items together exceed 2**31 - 1, the number of nodes of a graph.
+            DataError: an array is of another kind or length, or a number is out of range; or users and items
+                together exceed 2**31 - 1, the number of nodes of a graph.
         """
+        _check_codes(users, user_ids, "user")
+        _check_codes(items, item_ids, "item")
+        _check_length(items, "items", users.size)
+        for name, values in (("ratings", ratings), ("times", times)):
+            if values is not None:
+                _check_array(values, name, "if")
+                _check_length(values, name, users.size)
         if user_ids.size + item_ids.size > MAX_COUNT:
             raise DataError(
                 f"{user_ids.size} users and {item_ids.size} items are more than the {MAX_COUNT} nodes of "
@@ -317,6 +325,23 @@ def _number(values: Values, ids: Values | None, what: str) -> tuple[Int32Array, 
             f"{what}_ids[{at}] = {known[at].item()!r} is listed more than once; list each id once"
         )
     return IdMap(known, what).encode(values, f"{what}s"), known
+
+
+def _check_array(values: Any, name: str, kinds: str) -> None:
+    if not isinstance(values, np.ndarray) or values.ndim != 1 or values.dtype.kind not in kinds:
+        found = f"{values.dtype} {values.shape}" if isinstance(values, np.ndarray) else type(values).__name__
+        raise DataError(f"{name} is {found}, but a one-dimensional array of numbers or ids is needed")
+
+
+def _check_codes(codes: Any, ids: Any, what: str) -> None:
+    """Refuses numbers (n,) that are not int32 within [0, len(ids)): SciPy would follow them anywhere."""
+    _check_array(ids, f"{what}_ids", "iU")
+    _check_array(codes, f"{what}s", "i")
+    if codes.dtype != np.int32:
+        raise DataError(f"{what}s has dtype {codes.dtype}, but int32 is needed; convert it with .astype")
+    if codes.size and (codes.min() < 0 or codes.max() >= ids.size):
+        at = int(((codes < 0) | (codes >= ids.size)).argmax())
+        raise DataError(f"{what}s[{at}] = {codes[at]}, but there are {ids.size} {what}_ids")
 
 
 def _check_length(values: npt.NDArray[Any], name: str, n: int) -> None:
