@@ -32,7 +32,9 @@ formula = len(queries) * k * (4 + 4 + 8)  # ids, scores and the keys of one spli
     "metrics": """
 rows, cutoffs = 500_000, [1, 5, 10]
 ids = torch.arange(10, dtype=torch.int32).repeat(rows, 1)
-def call(rows=rows): return ranking_metrics(ids[:rows], torch.arange(rows + 1), torch.zeros(rows, dtype=torch.int32), cutoffs)
+def call(rows=rows):
+    indices = torch.zeros(rows, dtype=torch.int32)
+    return ranking_metrics(ids[:rows], torch.arange(rows + 1), indices, cutoffs)
 call(10)
 formula = rows * (len(cutoffs) * 6 * 8 + 8 + 4)  # the table; indptr and indices are made in the call as well
 """,

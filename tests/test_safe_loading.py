@@ -5,11 +5,7 @@ from __future__ import annotations
 import ast
 import json
 import os
-import resource
 import struct
-import subprocess
-import sys
-import tempfile
 import tracemalloc
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -61,15 +57,6 @@ def _calls_unsafe(node: ast.AST) -> bool:
 # Hostile folders -------------------------------------------------------------------------------------------
 
 Damage = Callable[[Path], None]
-HOSTILE: dict[str, Damage] = {}
-
-
-def hostile(name: str) -> Callable[[Damage], Damage]:
-    def add(damage: Damage) -> Damage:
-        HOSTILE[name] = damage
-        return damage
-
-    return add
 
 
 def sign(folder: Path) -> None:
@@ -204,9 +191,19 @@ def contents() -> Iterator[tuple[str, Damage]]:
     yield "an id twice", with_arrays(user_ids=np.zeros(4, np.int64))
     yield "ids of rank 2", with_arrays(user_ids=np.zeros((2, 2), np.int64))
     yield "no ids", with_arrays(item_ids=None)
+    yield "many users without vectors", without_vectors
     starts = np.array([0, 2**62, -5, 1, 1])
     text = {"user_ids__text": np.zeros(1, np.uint8), "user_ids__starts": starts}
     yield "text ids with starts that lie", with_arrays(user_ids=None, **text)
+    long = {"user_ids__text": np.full(2**20, 97, np.uint8), "user_ids__starts": np.array([0, 1, 3, 6, 2**20])}
+    yield "a text id of a megabyte", with_arrays(user_ids=None, **long)
+
+
+def without_vectors(folder: Path) -> None:
+    """A model that would be large, if it were there: ids of half a megabyte, vectors of 134."""
+    train = Interactions.from_arrays([0, 1], [0, 1])
+    LightGCN(epochs=1, embedding_size=512).fit(train).save(folder)
+    with_arrays(user_ids=np.arange(65_536), model__embedding=np.zeros((4, 512), np.float32))(folder)
 
 
 def configs() -> Iterator[tuple[str, Damage]]:

@@ -359,6 +359,8 @@ def _check_finite(values: npt.NDArray[Any], name: str) -> None:
 
 
 def _check_ratings(ratings: npt.ArrayLike, n: int) -> FloatArray:
+    if np.iscomplexobj(ratings):
+        raise DataError("ratings are complex, but real numbers are needed")
     try:
         with np.errstate(over="ignore"):
             values = np.asarray(ratings, dtype=np.float32)
@@ -379,6 +381,8 @@ def _check_times(times: npt.ArrayLike, n: int) -> TimeArray:
         return values.astype("datetime64[ns]").astype(np.int64)
     if values.dtype.kind == "i":
         return values.astype(np.int64)
+    if values.dtype.kind == "c":
+        raise DataError("times are complex, but real numbers or datetimes are needed")
     try:
         as_float = values.astype(np.float64)
     except (TypeError, ValueError) as error:

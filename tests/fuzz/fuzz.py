@@ -1,4 +1,4 @@
-"""Fuzzes a target with atheris: ``python tests/fuzz/fuzz.py TARGET [CORPUS ...] [-runs=N] [other options of libFuzzer]``.
+"""Fuzzes a target with atheris: ``python tests/fuzz/fuzz.py TARGET [CORPUS ...] [-runs=N] [libFuzzer's options]``.
 
 What it finds interesting is added to the first corpus folder; ``-artifact_prefix=`` says where crashes are kept.
 """

@@ -95,7 +95,7 @@ ARRAYS = {name: (folder / checkpoint.ARRAYS).read_bytes() for name, folder in MO
 
 
 def model_arrays(data: bytes) -> None:
-    """``model.safetensors``, signed anew: the first byte chooses the model, two more how much of a sound file goes before."""
+    """``model.safetensors``, signed anew: a byte chooses the model, two how much of a sound file goes before."""
     name = sorted(MODELS)[data[0] % len(MODELS)] if data else "ease"
     kept = int.from_bytes(data[1:3], "little")
     arrays = MODELS[name] / checkpoint.ARRAYS

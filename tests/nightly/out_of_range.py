@@ -23,7 +23,8 @@ CASES = {
     "pyrec-graph": "import pyrec; pyrec.LightGCN(epochs=1).fit(matrix)",
     "scipy": "matrix @ np.ones((400, 8), np.float32)",
     "implicit": (
-        "from implicit.als import AlternatingLeastSquares as Model; Model(16, iterations=1, use_cg=True).fit(matrix, False)"
+        "from implicit.als import AlternatingLeastSquares as Model; "
+        "Model(16, iterations=1, use_cg=True).fit(matrix, False)"
     ),
     "torch": (
         "import torch; sparse = torch.sparse_csr_tensor(torch.tensor(matrix.indptr), torch.tensor(matrix.indices), "
