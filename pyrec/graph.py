@@ -35,6 +35,16 @@ class Factors(NamedTuple):
     weights: Tensor | None
 
 
+def check_graph(graph: object) -> None:
+    """Refuses what is no graph.
+
+    Raises:
+        DataError: Names the type.
+    """
+    if not isinstance(graph, Graph):
+        raise DataError(f"graph is a {type(graph).__name__}, but a pyrec.Graph is needed")
+
+
 class Graph:
     """The symmetric matrix A = [[0, R], [R^T, 0]] of an interaction matrix R, in CSR form.
 

@@ -188,7 +188,7 @@ CLASSES: dict[str, Malformed] = {
     "not contiguous": Malformed(_is_tensor, _strided),
     "backwards in memory": Malformed(_some, _as_numpy(lambda array: array[::-1] if array.ndim else array)),
     "Fortran order": Malformed(_matrix, _as_numpy(np.asfortranarray)),
-    "stride 0": Malformed(_some, lambda value: value.view(-1)[:1].expand(value.shape)),
+    "stride 0": Malformed(_some, lambda value: value.view(-1)[0].expand(value.shape)),
     "enormous, stride 0": Malformed(_some, lambda value: value.view(-1)[:1].expand(2**40)),
     "enormous matrix, stride 0": Malformed(_some, lambda value: value.view(-1)[:1].expand(2**31, 2**31)),
     # Numbers out of range.

@@ -109,10 +109,13 @@ class Interactions:
             DataError: an array is of another kind or length, or a number is out of range; or users and items
                 together exceed 2**31 - 1, the number of nodes of a graph.
         """
-        _check_codes(users, user_ids, "user")
-        _check_codes(items, item_ids, "item")
-        _check_length(items, "items", users.size)
-        for name, values in (("ratings", ratings), ("times", times)):
+        for name, values, kinds in (
+            ("users", users, "i"),
+            ("user_ids", user_ids, "iU"),
+            ("item_ids", item_ids, "iU"),
+        ):
+            _check_array(values, name, kinds)
+        for name, values in (("items", items), ("ratings", ratings), ("times", times)):
             if values is not None:
                 _check_array(values, name, "if")
                 _check_length(values, name, users.size)
@@ -121,6 +124,8 @@ class Interactions:
                 f"{user_ids.size} users and {item_ids.size} items are more than the {MAX_COUNT} nodes of "
                 "int32; drop the rarest"
             )
+        _check_codes(users, user_ids.size, "user")
+        _check_codes(items, item_ids.size, "item")
         order = pair_order(users, items, (user_ids.size, item_ids.size), times)
         if order is None:
             return cls(users, items, user_ids, item_ids, ratings, times)
@@ -333,15 +338,13 @@ def _check_array(values: Any, name: str, kinds: str) -> None:
         raise DataError(f"{name} is {found}, but a one-dimensional array of numbers or ids is needed")
 
 
-def _check_codes(codes: Any, ids: Any, what: str) -> None:
-    """Refuses numbers (n,) that are not int32 within [0, len(ids)): SciPy would follow them anywhere."""
-    _check_array(ids, f"{what}_ids", "iU")
-    _check_array(codes, f"{what}s", "i")
+def _check_codes(codes: npt.NDArray[Any], count: int, what: str) -> None:
+    """Refuses numbers (n,) that are not int32 within [0, count): SciPy would follow them anywhere."""
     if codes.dtype != np.int32:
         raise DataError(f"{what}s has dtype {codes.dtype}, but int32 is needed; convert it with .astype")
-    if codes.size and (codes.min() < 0 or codes.max() >= ids.size):
-        at = int(((codes < 0) | (codes >= ids.size)).argmax())
-        raise DataError(f"{what}s[{at}] = {codes[at]}, but there are {ids.size} {what}_ids")
+    if codes.size and (codes.min() < 0 or codes.max() >= count):
+        at = int(((codes < 0) | (codes >= count)).argmax())
+        raise DataError(f"{what}s[{at}] = {codes[at]}, but there are {count} {what}_ids")
 
 
 def _check_length(values: npt.NDArray[Any], name: str, n: int) -> None:

@@ -58,7 +58,9 @@ def synthetic(
         if name != "interactions_per_user" and not isinstance(value, Integral):
             raise ConfigError(f"{name} is {value!r}; it is a whole number")
     if max(num_users, num_items) * max(interactions_per_user, num_groups) > _MOST:
-        raise ConfigError(f"{num_users} users and {num_items} items are more than {_MOST} draws or shares of groups")
+        raise ConfigError(
+            f"{num_users} users and {num_items} items are more than {_MOST} draws or shares of groups"
+        )
     rng = np.random.default_rng(seed)
     draws = _activity(rng, num_users, interactions_per_user)
     users = np.repeat(np.arange(num_users), draws)

@@ -22,6 +22,7 @@ from pyrec.errors import ConfigError, DataError
 from pyrec.ops.arrays import capsule, optional_tensors, require_tensors, require_whole, stream_of
 
 MAX_LAYERS = 64
+MAX_HIDDEN = 512
 
 
 def combine_weighted(layers: Sequence[Tensor], alpha: Tensor) -> Tensor:
@@ -322,7 +323,7 @@ def _empty_results(layers: list[Tensor]) -> tuple[Tensor, Tensor]:
 
 
 def _attention_scratch(layers: list[Tensor], weight: Tensor, backward: bool) -> Tensor:
-    hidden = weight.shape[0] if weight.ndim else 0
+    hidden = min(weight.shape[0], MAX_HIDDEN) if weight.ndim else 0  # more is the binding's error
     size = _core.combine_attention_scratch(capsule(layers[0]), len(layers), hidden, backward)
     return layers[0].new_empty(size)
 

@@ -28,7 +28,7 @@ from torch import Tensor
 from pyrec import _core
 from pyrec.adam import AdamStep
 from pyrec.errors import ConfigError, DataError
-from pyrec.graph import Factors, Graph, graph_of
+from pyrec.graph import Factors, Graph, check_graph, graph_of
 from pyrec.ops.arrays import capsule, optional_tensors, require_tensors, require_whole, stream_of
 
 MAX_LAYERS: Final = 64
@@ -97,8 +97,7 @@ def propagate_sum(x: Tensor, graph: Graph, alpha: Tensor, precision: str = "fp32
 
 def _check(x: Tensor, graph: Graph, n_layers: int, precision: str) -> None:
     require_tensors(x=x)
-    if not isinstance(graph, Graph):
-        raise DataError(f"graph is a {type(graph).__name__}, but a pyrec.Graph is needed")
+    check_graph(graph)
     require_whole(n_layers=n_layers)
     if not 0 <= n_layers <= MAX_LAYERS:
         raise ConfigError(f"n_layers = {n_layers}, but it is 0 to {MAX_LAYERS}")
@@ -162,6 +161,7 @@ def propagate_step(
     Raises:
         DataError: Wrong shape, dtype, device or strides; a row out of range or there twice.
     """
+    check_graph(graph)
     _check_grads(grads, rows, base, precision)
     _backward_rows(graph, graph.factors(grads[0].dtype), grads, rows, precision, None, adam, base)
 
@@ -188,6 +188,7 @@ def propagate_gradient(
     Raises:
         DataError: Wrong shape, dtype, device or strides; a row out of range or there twice.
     """
+    check_graph(graph)
     _check_grads(grads, rows, base, precision)
     result = grads[0].new_empty(graph.num_nodes, grads[0].shape[1])
     _backward_rows(graph, graph.factors(result.dtype), grads, rows, precision, result, None, base)

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from pyrec import _core
 from pyrec.errors import ConfigError, DataError
-from pyrec.graph import Graph, graph_of
+from pyrec.graph import Graph, check_graph, graph_of
 from pyrec.ops.arrays import capsule, require_tensors, require_whole, stream_of
 
 
@@ -166,6 +166,7 @@ def distinct(nodes: Tensor, graph: Graph) -> tuple[Tensor, Tensor]:
         DataError: A node is out of range; on a CUDA device `Graph.check` raises it.
     """
     require_tensors(nodes=nodes)
+    check_graph(graph)
     flat = nodes.reshape(-1)
     rows, position = torch.empty_like(flat), torch.empty_like(flat)
     count = _core.distinct_nodes(
