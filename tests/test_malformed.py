@@ -18,7 +18,7 @@ from pyrec.errors import PyrecError
 
 ENTRY_POINTS = entry_points()
 CASES = int(os.environ.get("PYREC_CASES", "25"))
-TYPED = (PyrecError, TypeError, ValueError)
+TYPED = (PyrecError, TypeError, ValueError, MemoryError)  # the last of NumPy, for 2^40 ids
 NO_INPUT = {"isa", "isa_levels", "cuda_info", "num_threads", "topk_has_codes"}
 ANY_INPUT = {"use_huge_pages"}  # advice to the system about addresses, which takes any numbers
 

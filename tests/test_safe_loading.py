@@ -217,7 +217,6 @@ def configs() -> Iterator[tuple[str, Damage]]:
     yield "model named as a path", with_config(model="../../../bin/sh")
     yield "parameter that the model has not", with_config(params={"__class__": "object"})
     yield "parameters named as attributes", with_config(params={"self": 1})
-    yield "parameter of another type", with_config(params={"reg": ["x"] * 3})
     yield "hash that is none", with_config(sha256="../../model.safetensors")
 
 

@@ -270,6 +270,8 @@ class Interactions:
         Raises:
             DataError: one of this one's ids is not in the new map.
         """
+        _check_array(user_ids, "user_ids", "iU")
+        _check_array(item_ids, "item_ids", "iU")
         users = IdMap(user_ids, "user").encode(self.user_ids, "user_ids")
         items = IdMap(item_ids, "item").encode(self.item_ids, "item_ids")
         return Interactions.from_codes(
@@ -310,6 +312,16 @@ def as_interactions(obj: Any) -> Interactions:
         f"interactions are {type(obj).__name__}, but a scipy CSR matrix, a DataFrame or Interactions is "
         "needed; for arrays of ids use Interactions.from_arrays(users, items)"
     )
+
+
+def require_interactions(obj: object, name: str) -> None:
+    """Refuses what is no `Interactions`.
+
+    Raises:
+        DataError: Names the argument and its type.
+    """
+    if not isinstance(obj, Interactions):
+        raise DataError(f"{name} is {type(obj).__name__}, but Interactions are needed; see as_interactions")
 
 
 def _used(codes: Int32Array, num_codes: int) -> tuple[Int32Array, npt.NDArray[np.intp]]:

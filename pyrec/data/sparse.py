@@ -51,6 +51,15 @@ def csr_parts(
 
 def _check_convertible(matrix: Any) -> None:
     """Refuses indices that SciPy's conversion to CSR would follow without a look."""
+    names = ("data", "indices", "indptr") if matrix.format in ("csr", "csc", "bsr") else ()
+    for name in names:
+        array = getattr(matrix, name)
+        if not isinstance(array, np.ndarray) or array.ndim != (
+            3 if (name, matrix.format) == ("data", "bsr") else 1
+        ):
+            raise DataError(f"user_items.{name} is no array of its rank; build the matrix again")
+        if name != "data" and array.dtype.kind != "i":
+            raise DataError(f"user_items.{name} has dtype {array.dtype}, but integers are needed")
     try:
         if matrix.format in ("csc", "bsr"):
             matrix.check_format(full_check=True)
