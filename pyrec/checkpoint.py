@@ -27,18 +27,21 @@ from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.numpy import load_file, save_file
 
 from pyrec.data import Interactions
+from pyrec.data.ids import text_problem
 from pyrec.errors import ConfigError, DataError
-from pyrec.files import replacing, write_text
+from pyrec.files import check_regular, replacing, write_text
 from pyrec.state import State
 from pyrec.version import version
 
 FORMAT = 1
 ARRAYS = "model.safetensors"
 CONFIG = "config.json"
+CONFIG_BYTES = 16 * 2**20
+"""A longer ``config.json`` is not read."""
 
 Model = TypeVar("Model")
 
@@ -106,13 +109,21 @@ def read(directory: str | PathLike[str]) -> Saved:
     config = read_config(folder)
     path = folder / ARRAYS
     try:
+        check_regular(path)
+        with safe_open(
+            path, "numpy"
+        ):  # before a file of any length is hashed: its header must fit its length
+            pass
         if _sha256(path) != config["sha256"]:
             raise DataError(f"{path} is not the file that {CONFIG} was written for; save the model again")
         arrays = load_file(path)
     except OSError as error:
         raise DataError(f"cannot read {path}: {error.strerror or error}") from None
     except SafetensorError as error:
-        raise DataError(f"{path} is no safetensors file: {error}") from None
+        raise DataError(
+            f"{path} is no safetensors file, or is not the file that {CONFIG} was written for ({error}); "
+            "save the model again"
+        ) from None
     state = State(str(path), arrays)
     return Saved(str(folder), config["model"], config["params"], state.under("model."), _interactions(state))
 
@@ -125,12 +136,13 @@ def read_config(directory: str | PathLike[str]) -> dict[str, Any]:
     """
     path = Path(directory) / CONFIG
     try:
+        check_regular(path, CONFIG_BYTES)
         config = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise DataError(
             f"cannot read {path}: {error.strerror or error}; is {directory} a saved model?"
         ) from None
-    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # of the decoding, the JSON, or a number of too many digits
         raise DataError(f"{path} is no JSON: {error}") from None
     if not isinstance(config, dict) or config.get("format") != FORMAT:
         raise DataError(f"{path} is not in the format {FORMAT} that this version reads")
@@ -187,9 +199,13 @@ def _text_ids(state: State, name: str) -> NDArray[Any]:
     text = state.array(f"{name}.text", np.uint8, (None,)).tobytes()
     starts = state.offsets(f"{name}.starts", len(text)).tolist()
     try:
-        return np.array([text[a:b].decode("utf-8") for a, b in pairwise(starts)], dtype=str)
+        texts = [text[a:b].decode("utf-8") for a, b in pairwise(starts)]
     except UnicodeDecodeError as error:
         raise DataError(f"{state.source}: {name}.text is not UTF-8: {error}") from None
+    for at, raw in enumerate(texts):  # NumPy's array is as wide as the longest
+        if problem := text_problem(raw):
+            raise DataError(f"{state.source}: {name}[{at}] = {raw[:40]!r} {problem}")
+    return np.array(texts, dtype=str)
 
 
 def _save_arrays(arrays: Mapping[str, NDArray[Any]], path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import torch
 
@@ -105,19 +106,37 @@ def check_fits(needed: int, device: torch.device) -> None:
 
     Args:
         needed: From `training_bytes`.
-        device: Where to train; the CPU is not asked.
+        device: Where to train; on a CPU whose system does not tell (it is not Linux) anything fits.
 
     Raises:
         ConfigError: With both figures.
     """
-    if device.type == "cpu":
-        return
-    free, _ = torch.cuda.mem_get_info(device)
-    if needed > free:
+    free = available_memory() if device.type == "cpu" else torch.cuda.mem_get_info(device)[0]
+    if free is not None and needed > free:
+        elsewhere = "free memory" if device.type == "cpu" else "train on the CPU"
         raise ConfigError(
             f"training takes {gibibytes(needed)}, but {gibibytes(free)} are free on {device}; "
-            "lower embedding_size, use precision='bf16', or train on the CPU"
+            f"lower embedding_size, use precision='bf16', or {elsewhere}"
         )
+
+
+def available_memory() -> int | None:
+    """Bytes that the system could still give this process; None where it is not Linux.
+
+    The least of ``MemAvailable`` and of what the process's control group has left (version 2).
+    """
+    try:
+        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
+        free = [1024 * int(line.split()[1]) for line in lines if line.startswith("MemAvailable:")]
+    except OSError:
+        return None
+    try:
+        group = Path("/sys/fs/cgroup")
+        limit, used = ((group / f"memory.{name}").read_text(encoding="ascii") for name in ("max", "current"))
+        free += [max(int(limit) - int(used), 0)] if limit.strip() != "max" else []
+    except OSError:
+        pass
+    return min(free, default=None)
 
 
 def gibibytes(num_bytes: int) -> str:

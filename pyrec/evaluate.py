@@ -35,6 +35,7 @@ from numpy.typing import NDArray
 
 from pyrec.arguments import check_count
 from pyrec.data import Interactions
+from pyrec.data.interactions import require_interactions
 from pyrec.errors import ConfigError, DataError, NotFittedError
 from pyrec.ops.metrics import METRICS, ranking_metrics
 
@@ -163,6 +164,7 @@ def _check_test(model: Recommender, test: Interactions) -> Interactions:
     if not hasattr(model, "train_"):
         raise NotFittedError(f"this {type(model).__name__} is not fitted; call fit(interactions) first")
     train = model.train_
+    require_interactions(test, "test")
     if len(test) == 0:
         raise DataError(
             "test is empty: no user has an item to find; check the file, the split or the rating filter"

@@ -3,11 +3,26 @@
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from pyrec.errors import DataError
+
+
+def check_regular(path: Path, most_bytes: int | None = None) -> None:
+    """Refuses what is no regular file (a pipe or a device, on which a reader may wait for ever) or is too long.
+
+    Raises:
+        OSError: If there is no such file.
+        DataError: If it is a folder, a pipe or a device, or longer than ``most_bytes``.
+    """
+    found = path.stat()
+    if not stat.S_ISREG(found.st_mode):
+        raise DataError(f"{path} is no regular file; give the file itself")
+    if most_bytes is not None and found.st_size > most_bytes:
+        raise DataError(f"{path} has {found.st_size} bytes, but at most {most_bytes} are read")
 
 
 @contextmanager

@@ -10,11 +10,15 @@ import torch
 from torch import Tensor
 
 from pyrec import _core
-from pyrec.errors import DataError
+from pyrec.arguments import check_count
+from pyrec.errors import ConfigError, DataError
 from pyrec.scratch import Scratch
 
 if TYPE_CHECKING:
     from pyrec.data import Interactions
+
+
+_MAX_NODES = 2**31 - 1
 
 
 class Factors(NamedTuple):
@@ -29,6 +33,16 @@ class Factors(NamedTuple):
     scale_squared: Tensor | None
     root: Tensor | None
     weights: Tensor | None
+
+
+def check_graph(graph: object) -> None:
+    """Refuses what is no graph.
+
+    Raises:
+        DataError: Names the type.
+    """
+    if not isinstance(graph, Graph):
+        raise DataError(f"graph is a {type(graph).__name__}, but a pyrec.Graph is needed")
 
 
 class Graph:
@@ -55,6 +69,10 @@ class Graph:
     def __init__(
         self, indptr: Tensor, indices: Tensor, num_users: int, num_items: int, weights: Tensor | None = None
     ) -> None:
+        arrays = {"indptr": indptr, "indices": indices} | ({} if weights is None else {"weights": weights})
+        for name, array in arrays.items():
+            if not isinstance(array, Tensor):
+                raise DataError(f"{name} is a {type(array).__name__}, but a tensor is needed")
         if weights is not None and weights.shape != indices.shape:
             raise DataError(
                 f"weights has shape {tuple(weights.shape)}, but indices {tuple(indices.shape)}; "
@@ -110,6 +128,10 @@ class Graph:
         Raises:
             DataError: A pair is out of range, out of order or there twice; the message names its position.
         """
+        num_users = check_count("num_users", num_users, 0, _MAX_NODES, ConfigError)
+        num_items = check_count("num_items", num_items, 0, _MAX_NODES - num_users, ConfigError)
+        if not isinstance(users, Tensor) or users.ndim != 1:
+            raise DataError(f"users is a {type(users).__name__}, but a tensor of shape (n,) is needed")
         indptr = torch.empty(num_users + num_items + 1, dtype=torch.int64)
         indices = torch.empty(2 * len(users), dtype=torch.int32)
         edge_weights = None if weights is None else torch.empty(2 * len(users), dtype=torch.float32)

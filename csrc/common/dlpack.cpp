@@ -77,6 +77,13 @@ device device_from(const dl_device& source, const char* name) {
                    std::to_string(source.type) + "); move it to the CPU or a CUDA device");
 }
 
+// An array that cannot be exported (it wants a gradient, is sparse, has no memory) is one of the wrong kind.
+[[noreturn]] void refuse_export(const py::error_already_set& error, const char* name) {
+  if (!error.matches(PyExc_Exception)) throw error;
+  throw data_error(std::string(name) +
+                   " cannot be exported by its __dlpack__: " + py::cast<std::string>(py::str(error.value())));
+}
+
 py::object capsule_of(const py::handle& source, const char* name) {
   if (PyCapsule_CheckExact(source.ptr())) return py::reinterpret_borrow<py::object>(source);
   if (!py::hasattr(source, "__dlpack__")) {
@@ -87,9 +94,13 @@ py::object capsule_of(const py::handle& source, const char* name) {
   try {
     return method(py::arg("max_version") = py::make_tuple(1, 0));
   } catch (py::error_already_set& error) {
-    if (!error.matches(PyExc_TypeError)) throw;
+    if (!error.matches(PyExc_TypeError)) refuse_export(error, name);
   }
-  return method();
+  try {
+    return method();
+  } catch (py::error_already_set& error) {
+    refuse_export(error, name);
+  }
 }
 
 }  // namespace

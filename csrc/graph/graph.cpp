@@ -28,6 +28,21 @@ std::vector<int32_t> balanced_chunks(const int64_t* indptr, int64_t num_rows) {
   return chunks;
 }
 
+int64_t checked_count(const char* name, int64_t count) {
+  check_range(name, count, 0, max_nodes);
+  return count;
+}
+
+// What a twin holds is a copy: where it lies on the CPU, that is looked at.
+template <class T>
+void check_copy(const tensor& copy, const T* original) {
+  if (!copy.where().on_cpu() || copy.numel() == 0) return;
+  const auto* values = copy.data<const T>();
+  const int64_t at = std::mismatch(values, values + copy.numel(), original).first - values;
+  if (at < copy.numel())
+    fail_index(copy.name(), at, values[at], "but the graph's is " + std::to_string(original[at]));
+}
+
 void check_order(const interaction_list& list, int64_t i) {
   if (i == 0 || list.users[i] > list.users[i - 1]) return;
   if (list.users[i] < list.users[i - 1]) {
@@ -43,15 +58,21 @@ void check_order(const interaction_list& list, int64_t i) {
 }  // namespace
 
 graph::graph(const py::handle& indptr_source, const py::handle& indices_source, int64_t users, int64_t items)
-    : num_users(users),
-      num_items(items),
+    : num_users(checked_count("num_users", users)),
+      num_items(checked_count("num_items", items)),
       indptr(input(indptr_source, "indptr", dtype::int64, {users + items + 1})),
       indices(input(indices_source, "indices", dtype::int32, {any_size})),
       schedule_(std::make_shared<lazy_schedule>()) {
   check_range("num_users + num_items", num_nodes(), 0, max_nodes);
+  const py::gil_scoped_release unlocked;
   const auto* pointers = indptr.data<const int64_t>();
   const auto* columns = indices.data<const int32_t>();
   check_indptr("indptr", pointers, num_nodes(), num_edges());
+  if (2 * pointers[num_users] != num_edges()) {
+    fail_index("indptr", num_users, pointers[num_users],
+               "but users have half of the " + std::to_string(num_edges()) +
+                   " edges; each interaction is in two rows, its user's and its item's");
+  }
   check_indices("indices", pointers, columns, num_users, num_users, num_nodes(), "a user's neighbours");
   check_indices("indices", pointers + num_users, columns, num_items, 0, num_users, "an item's neighbours");
   chunks = balanced_chunks(pointers, num_nodes());
@@ -66,8 +87,13 @@ graph::graph(const graph& host, const py::handle& indptr_source, const py::handl
       schedule_(host.schedule_) {
   require(indptr, dtype::int64, {num_nodes() + 1}, place_of(indptr));
   require(indices, dtype::int32, {host.num_edges()}, place_of(indptr));
-  const auto size = static_cast<int64_t>(host.schedule().values().size());
+  const std::vector<int32_t>& values = host.schedule().values();
+  const auto size = static_cast<int64_t>(values.size());
   copied_schedule_.emplace(input(schedule_source, "schedule", dtype::int32, {size}, place_of(indptr)));
+  if (!host.indptr.where().on_cpu()) return;
+  check_copy(indptr, host.indptr.data<const int64_t>());
+  check_copy(indices, host.indices.data<const int32_t>());
+  check_copy(*copied_schedule_, values.data());
 }
 
 const schedule_arrays& graph::schedule() const {

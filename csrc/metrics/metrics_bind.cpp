@@ -65,6 +65,12 @@ void check_test_items(const tensor& indptr, const tensor& indices) {
   check_indices("test_indices", rows, indices.data<const int32_t>(), num_queries, 0, most_items, "items");
 }
 
+void check_values(const tensor& ids, const tensor& test_indptr, const tensor& test_indices) {
+  const py::gil_scoped_release unlocked;
+  check_lists(ids, most_items);
+  check_test_items(test_indptr, test_indices);
+}
+
 // bad: (1,) becomes true where kernels that look into the arrays themselves find what is wrong; else it is an
 // error now.
 void ranking_metrics(const py::object& ids_source, const py::object& test_indptr_source,
@@ -82,10 +88,7 @@ void ranking_metrics(const py::object& ids_source, const py::object& test_indptr
   const tensor test_indptr = input(test_indptr_source, "test_indptr", dtype::int64, {num_queries + 1}, at);
   const tensor test_indices = input(test_indices_source, "test_indices", dtype::int32, {any_size}, at);
   const kernels_on kernels(at.where);
-  if (!kernels->metrics.checks_input) {
-    check_lists(ids, most_items);
-    check_test_items(test_indptr, test_indices);
-  }
+  if (!kernels->metrics.checks_input) check_values(ids, test_indptr, test_indices);
   const tensor discount = input(discount_source, "discount", dtype::float64, {list_size}, at);
   const tensor best_gains = input(best_gains_source, "best_gains", dtype::float64, {list_size}, at);
   const tensor out = output(out_source, "out", dtype::float64, {num_queries, num_cutoffs, num_metrics}, at);
@@ -119,7 +122,6 @@ void item_counts(const py::object& ids_source, const py::object& cutoffs_source,
   check_range("num_items", counts.size(1), 0, most_items);
   const tensor bad = output(bad_source, "bad", dtype::boolean, {1}, at);
   const kernels_on kernels(at.where);
-  if (!kernels->metrics.checks_input) check_lists(ids, counts.size(1));
   const item_counts_args args{.ids = ids.data<const int32_t>(),
                               .num_queries = ids.size(0),
                               .list_size = ids.size(1),
@@ -130,6 +132,7 @@ void item_counts(const py::object& ids_source, const py::object& cutoffs_source,
                               .bad = bad.data<bool>(),
                               .stream = stream_of(stream)};
   const py::gil_scoped_release unlocked;
+  if (!kernels->metrics.checks_input) check_lists(ids, counts.size(1));
   kernels->metrics.item_counts(args);
 }
 
@@ -137,9 +140,8 @@ void item_counts(const py::object& ids_source, const py::object& cutoffs_source,
 void check_ranking(const py::object& ids_source, const py::object& test_indptr_source,
                    const py::object& test_indices_source) {
   const tensor ids = input(ids_source, "ids", dtype::int32, {any_size, any_size});
-  check_lists(ids, most_items);
-  check_test_items(input(test_indptr_source, "test_indptr", dtype::int64, {ids.size(0) + 1}),
-                   input(test_indices_source, "test_indices", dtype::int32, {any_size}));
+  check_values(ids, input(test_indptr_source, "test_indptr", dtype::int64, {ids.size(0) + 1}),
+               input(test_indices_source, "test_indices", dtype::int32, {any_size}));
 }
 
 void check_ids(const py::object& ids_source, int64_t num_items) {

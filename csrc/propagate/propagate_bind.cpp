@@ -59,6 +59,22 @@ void check_slots(const tensor& slot, int64_t num_slots) {
   }
 }
 
+py::tuple read_tuple(const py::object& source, const char* name, size_t length) {
+  if (py::isinstance<py::tuple>(source) && py::len(source) == length) return py::cast<py::tuple>(source);
+  throw data_error(std::string(name) + " is a " + Py_TYPE(source.ptr())->tp_name + ", but a tuple of " +
+                   std::to_string(length) + " is needed");
+}
+
+template <class T>
+T read_number(const py::handle& source, const char* name) {
+  try {
+    return py::cast<T>(source);
+  } catch (const py::cast_error&) {
+    throw data_error(std::string(name) + " is a " + Py_TYPE(source.ptr())->tp_name +
+                     ", but a number in its range is needed");
+  }
+}
+
 // The arrays and numbers of an Adam step: a tuple in the order of adam_step's fields, or None. The last, the
 // numbers in memory, may be None.
 template <class T>
@@ -67,13 +83,14 @@ class adam_arrays {
   adam_arrays(const py::object& source, int64_t num_nodes, int64_t dim, const place& at,
               bool kernel_reads_numbers) {
     if (source.is_none()) return;
-    const auto fields = py::cast<py::tuple>(source);
+    const py::tuple fields = read_tuple(source, "adam", num_fields);
     constexpr dtype type = dtype_of<T>::value;
     arrays_.push_back(output(fields[0], "adam.parameters", type, {num_nodes, dim}, at));
     arrays_.push_back(output(fields[1], "adam.first_moment", type, {num_nodes, dim}, at));
     arrays_.push_back(output(fields[2], "adam.second_moment", type, {num_nodes, dim}, at));
-    for (size_t i = 0; i < numbers_.size(); ++i)
-      numbers_[i] = static_cast<T>(py::cast<double>(fields[3 + i]));
+    for (size_t i = 0; i < numbers_.size(); ++i) {
+      numbers_[i] = static_cast<T>(read_number<double>(fields[3 + i], "a number of adam"));
+    }
     const py::object& in_memory = fields[3 + numbers_.size()];
     if (in_memory.is_none()) return;
     arrays_.push_back(input(in_memory, "adam.numbers", type, {2}, at));
@@ -97,6 +114,7 @@ class adam_arrays {
   }
 
  private:
+  static constexpr size_t num_fields = 9;
   std::vector<tensor> arrays_;  // the fourth, where the kernel reads it: numbers
   std::array<T, 5> numbers_{};
 };
@@ -104,7 +122,9 @@ class adam_arrays {
 // source: (rate, seed), or None.
 edge_dropout read_dropout(const py::object& source) {
   if (source.is_none()) return {};
-  const auto [rate, seed] = py::cast<std::pair<double, uint64_t>>(source);
+  const py::tuple fields = read_tuple(source, "dropout", 2);
+  const auto rate = read_number<double>(fields[0], "dropout's rate");
+  const auto seed = read_number<uint64_t>(fields[1], "dropout's seed");
   if (!(rate >= 0 && rate < 1)) {
     throw config_error("dropout rate = " + std::to_string(rate) + " must be at least 0 and below 1");
   }

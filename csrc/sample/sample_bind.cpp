@@ -8,6 +8,14 @@ namespace pyrec {
 
 namespace {
 
+// A few bytes an interaction against the kernel's random reads: the compiler makes vectors of the first loop.
+void check_users(const tensor& users, int64_t num_users) {
+  const auto* user = users.data<const int32_t>();
+  bool outside = false;
+  for (int64_t i = 0; i < users.size(0); ++i) outside |= user[i] < 0 || user[i] >= num_users;
+  for (int64_t i = 0; outside && i < users.size(0); ++i) check_bound("users", "users", i, user[i], num_users);
+}
+
 // cursor: (2,) epoch and first, in place of the numbers.
 void sample_triples(const graph& g, const py::object& users_source, const py::object& eligible_source,
                     uint64_t seed, uint64_t epoch, int64_t first, const py::object& out_users_source,
@@ -52,6 +60,7 @@ void sample_triples(const graph& g, const py::object& users_source, const py::ob
                          .cursor = pointer<int64_t>(cursor),
                          .stream = stream_of(stream)};
   const py::gil_scoped_release unlocked;
+  if (at.where.on_cpu() && !kernels->sample.reads_cursor) check_users(users, g.num_users);
   kernels->sample.triples(args);
 }
 

@@ -114,6 +114,7 @@ struct topk_input {
   }
 
   void check_values() const {
+    const py::gil_scoped_release unlocked;
     check_vectors(queries, items);
     check_seen(seen_indptr, seen_indices, queries.size(0), items.size(0));
     check_allowed(allowed, items.size(0));

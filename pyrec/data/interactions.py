@@ -106,13 +106,26 @@ class Interactions:
             times: int64 or float64 (n,) or None.
 
         Raises:
-            DataError: users and items together exceed 2**31 - 1, the number of nodes of a graph.
+            DataError: an array is of another kind or length, or a number is out of range; or users and items
+                together exceed 2**31 - 1, the number of nodes of a graph.
         """
+        for name, values, kinds in (
+            ("users", users, "i"),
+            ("user_ids", user_ids, "iU"),
+            ("item_ids", item_ids, "iU"),
+        ):
+            _check_array(values, name, kinds)
+        for name, values in (("items", items), ("ratings", ratings), ("times", times)):
+            if values is not None:
+                _check_array(values, name, "if")
+                _check_length(values, name, users.size)
         if user_ids.size + item_ids.size > MAX_COUNT:
             raise DataError(
                 f"{user_ids.size} users and {item_ids.size} items are more than the {MAX_COUNT} nodes of "
                 "int32; drop the rarest"
             )
+        _check_codes(users, user_ids.size, "user")
+        _check_codes(items, item_ids.size, "item")
         order = pair_order(users, items, (user_ids.size, item_ids.size), times)
         if order is None:
             return cls(users, items, user_ids, item_ids, ratings, times)
@@ -257,6 +270,8 @@ class Interactions:
         Raises:
             DataError: one of this one's ids is not in the new map.
         """
+        _check_array(user_ids, "user_ids", "iU")
+        _check_array(item_ids, "item_ids", "iU")
         users = IdMap(user_ids, "user").encode(self.user_ids, "user_ids")
         items = IdMap(item_ids, "item").encode(self.item_ids, "item_ids")
         return Interactions.from_codes(
@@ -299,6 +314,16 @@ def as_interactions(obj: Any) -> Interactions:
     )
 
 
+def require_interactions(obj: object, name: str) -> None:
+    """Refuses what is no `Interactions`.
+
+    Raises:
+        DataError: Names the argument and its type.
+    """
+    if not isinstance(obj, Interactions):
+        raise DataError(f"{name} is {type(obj).__name__}, but Interactions are needed; see as_interactions")
+
+
 def _used(codes: Int32Array, num_codes: int) -> tuple[Int32Array, npt.NDArray[np.intp]]:
     """Returns the codes renumbered without gaps, and the old code of each new one."""
     used = np.bincount(codes, minlength=num_codes) > 0
@@ -319,6 +344,21 @@ def _number(values: Values, ids: Values | None, what: str) -> tuple[Int32Array, 
     return IdMap(known, what).encode(values, f"{what}s"), known
 
 
+def _check_array(values: Any, name: str, kinds: str) -> None:
+    if not isinstance(values, np.ndarray) or values.ndim != 1 or values.dtype.kind not in kinds:
+        found = f"{values.dtype} {values.shape}" if isinstance(values, np.ndarray) else type(values).__name__
+        raise DataError(f"{name} is {found}, but a one-dimensional array of numbers or ids is needed")
+
+
+def _check_codes(codes: npt.NDArray[Any], count: int, what: str) -> None:
+    """Refuses numbers (n,) that are not int32 within [0, count): SciPy would follow them anywhere."""
+    if codes.dtype != np.int32:
+        raise DataError(f"{what}s has dtype {codes.dtype}, but int32 is needed; convert it with .astype")
+    if codes.size and (codes.min() < 0 or codes.max() >= count):
+        at = int(((codes < 0) | (codes >= count)).argmax())
+        raise DataError(f"{what}s[{at}] = {codes[at]}, but there are {count} {what}_ids")
+
+
 def _check_length(values: npt.NDArray[Any], name: str, n: int) -> None:
     if values.shape != (n,):
         raise DataError(
@@ -334,6 +374,8 @@ def _check_finite(values: npt.NDArray[Any], name: str) -> None:
 
 
 def _check_ratings(ratings: npt.ArrayLike, n: int) -> FloatArray:
+    if np.iscomplexobj(ratings):
+        raise DataError("ratings are complex, but real numbers are needed")
     try:
         with np.errstate(over="ignore"):
             values = np.asarray(ratings, dtype=np.float32)
@@ -354,6 +396,8 @@ def _check_times(times: npt.ArrayLike, n: int) -> TimeArray:
         return values.astype("datetime64[ns]").astype(np.int64)
     if values.dtype.kind == "i":
         return values.astype(np.int64)
+    if values.dtype.kind == "c":
+        raise DataError("times are complex, but real numbers or datetimes are needed")
     try:
         as_float = values.astype(np.float64)
     except (TypeError, ValueError) as error:

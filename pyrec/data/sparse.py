@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy.sparse import issparse
+from scipy.sparse import coo_array, issparse
 
 from pyrec.data.ids import MAX_COUNT, Int32Array
 from pyrec.errors import DataError
@@ -34,6 +34,7 @@ def csr_parts(
     matrix: Any = user_items
     if len(matrix.shape) != 2:
         raise DataError(f"user_items has shape {matrix.shape}; a matrix users x items is needed")
+    _check_convertible(matrix)
     csr = matrix.tocsr()
     num_users, num_items = (int(size) for size in csr.shape)
     if num_users + num_items > MAX_COUNT:
@@ -46,6 +47,26 @@ def csr_parts(
     if not stored.all():
         rows, columns, values = rows[stored], columns[stored], values[stored]
     return rows, columns, None if bool(np.all(values == 1)) else values, (num_users, num_items)
+
+
+def _check_convertible(matrix: Any) -> None:
+    """Refuses indices that SciPy's conversion to CSR would follow without a look."""
+    names = ("data", "indices", "indptr") if matrix.format in ("csr", "csc", "bsr") else ()
+    for name in names:
+        array = getattr(matrix, name)
+        if not isinstance(array, np.ndarray) or array.ndim != (
+            3 if (name, matrix.format) == ("data", "bsr") else 1
+        ):
+            raise DataError(f"user_items.{name} is no array of its rank; build the matrix again")
+        if name != "data" and array.dtype.kind != "i":
+            raise DataError(f"user_items.{name} has dtype {array.dtype}, but integers are needed")
+    try:
+        if matrix.format in ("csc", "bsr"):
+            matrix.check_format(full_check=True)
+        elif matrix.format == "coo":
+            coo_array((matrix.data, matrix.coords), shape=matrix.shape)  # the constructor looks at them
+    except (ValueError, TypeError, IndexError, AttributeError) as error:
+        raise DataError(f"user_items is no sound {matrix.format} matrix: {error}; build it again") from None
 
 
 def _check_structure(

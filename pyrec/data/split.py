@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from pyrec.data.interactions import Interactions
+from pyrec.data.interactions import Interactions, require_interactions
 from pyrec.errors import ConfigError, DataError
 
 
@@ -30,6 +30,7 @@ def split_random(
         ConfigError: the fraction or the seed is out of range.
         DataError: one of the two parts would be empty.
     """
+    require_interactions(interactions, "interactions")
     _check_fraction(train_fraction)
     if seed < 0:
         raise ConfigError(f"seed is {seed}; it is 0 or more")
@@ -63,6 +64,7 @@ def split_time(interactions: Interactions, train_fraction: float = 0.8) -> tuple
         ConfigError: the fraction is out of range.
         DataError: there are no times, or one of the two parts would be empty.
     """
+    require_interactions(interactions, "interactions")
     _check_fraction(train_fraction)
     if interactions.times is None:
         raise DataError("interactions have no times to split by; read a time column, or split at random")

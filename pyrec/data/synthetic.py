@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from numbers import Integral, Real
+
 import numpy as np
 import numpy.typing as npt
 
@@ -12,6 +14,7 @@ _POPULARITY_EXPONENT = 0.8
 _ACTIVITY_EXPONENT = 2.0
 _MAX_ACTIVITY = 10.0
 _TASTE = 0.15
+_MOST = 2**31 - 1
 
 
 def synthetic(
@@ -34,7 +37,7 @@ def synthetic(
         num_items: num_groups or more.
         interactions_per_user: mean number of draws a user, 1 or more.
         num_groups: latent groups, 1 or more.
-        seed: 0 or more; the same seed gives the same data.
+        seed: 0 to 2**31 - 1; the same seed gives the same data.
 
     Returns:
         Interactions whose raw ids are 0 .. num_users - 1 and 0 .. num_items - 1, all of them listed; no
@@ -50,8 +53,14 @@ def synthetic(
         ("interactions_per_user", interactions_per_user, 1),
         ("seed", seed, 0),
     ):
-        if not value >= least:
-            raise ConfigError(f"{name} is {value}; it is {least} or more")
+        if not isinstance(value, Real) or not value >= least or value > _MOST:
+            raise ConfigError(f"{name} is {value!r}; it is a number from {least} to {_MOST}")
+        if name != "interactions_per_user" and not isinstance(value, Integral):
+            raise ConfigError(f"{name} is {value!r}; it is a whole number")
+    if max(num_users, num_items) * max(interactions_per_user, num_groups) > _MOST:
+        raise ConfigError(
+            f"{num_users} users and {num_items} items are more than {_MOST} draws or shares of groups"
+        )
     rng = np.random.default_rng(seed)
     draws = _activity(rng, num_users, interactions_per_user)
     users = np.repeat(np.arange(num_users), draws)

@@ -133,6 +133,10 @@ class Recommender(ABC):
         self._check_fitted()
         k = check_count("k", k, 1, self.train_.num_items, DataError, "the number of items")
         users = _check_users(user_indices, self.train_.num_users)
+        if allowed is not None and not isinstance(allowed, torch.Tensor):
+            raise DataError(
+                f"allowed is a {type(allowed).__name__}, but an int32 tensor of item numbers is needed"
+            )
         ids, scores = [], []
         for batch in _batches(users, self._query_width()):
             seen = self._histories(batch) if filter_seen else None

@@ -368,7 +368,11 @@ class LightGCN(EpochRecommender):
 
     def _restore(self, state: State) -> None:
         check_hyperparameters(self, None)
-        self.network_ = self._make_network(self.train_.num_users + self.train_.num_items)
+        num_nodes = self.train_.num_users + self.train_.num_items
+        state.array(
+            "embedding", np.float32, (num_nodes, self.embedding_size)
+        )  # before one is made of that size
+        self.network_ = self._make_network(num_nodes)
         self.network_.load_state_dict(
             {
                 name: torch.from_numpy(state.array(name, np.float32, tuple(value.shape)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -9,9 +10,59 @@ from torch import Tensor
 from torch.utils.dlpack import to_dlpack  # type: ignore[attr-defined]
 
 from pyrec import _core
+from pyrec.errors import ConfigError, DataError
 
 _MAPPED_BYTES = 1 << 25
 """From here on the C library maps memory anew for each array: a page fault every 4 kB, as slow as a kernel."""
+
+
+def require_tensors(**arrays: object) -> None:
+    """Refuses what the operators and the kernels behind them cannot take for an array.
+
+    Raises:
+        DataError: Not a tensor; a sparse one; one whose numbers are to be negated or conjugated when read.
+    """
+    for name, array in arrays.items():
+        if not isinstance(array, Tensor):
+            raise DataError(f"{name} is a {type(array).__name__}, but a tensor is needed")
+        if array.layout != torch.strided:
+            raise DataError(
+                f"{name} has layout {array.layout}, but a dense tensor is needed; call .to_dense()"
+            )
+        if array.is_neg() or array.is_conj():
+            raise DataError(
+                f"{name} is a negated or conjugated view; call .resolve_neg().resolve_conj() first"
+            )
+
+
+def optional_tensors(**arrays: object) -> None:
+    """`require_tensors` of those that are not None."""
+    require_tensors(**{name: array for name, array in arrays.items() if array is not None})
+
+
+def require_whole(**numbers: object) -> None:
+    """Refuses what is no whole number of 64 bits.
+
+    Raises:
+        ConfigError: Names the number.
+    """
+    for name, number in numbers.items():
+        if isinstance(number, torch.SymInt):  # while torch.compile traces
+            continue
+        if not isinstance(number, int) or isinstance(number, bool) or not -(2**63) <= number < 2**63:
+            raise ConfigError(f"{name} = {number!r}, but a whole number is needed")
+
+
+def whole_numbers(name: str, numbers: object) -> list[int]:
+    """The list of a sequence of whole numbers of 64 bits.
+
+    Raises:
+        ConfigError: Names the sequence.
+    """
+    if isinstance(numbers, str | bytes) or not isinstance(numbers, Sequence):
+        raise ConfigError(f"{name} = {numbers!r}, but a list of whole numbers is needed")
+    require_whole(**{f"{name}[{at}]": number for at, number in enumerate(numbers)})
+    return list(numbers)
 
 
 def capsule(array: Tensor | None) -> Any:

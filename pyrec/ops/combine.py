@@ -19,9 +19,10 @@ from torch import Tensor
 
 from pyrec import _core
 from pyrec.errors import ConfigError, DataError
-from pyrec.ops.arrays import capsule, stream_of
+from pyrec.ops.arrays import capsule, optional_tensors, require_tensors, require_whole, stream_of
 
 MAX_LAYERS = 64
+MAX_HIDDEN = 512
 
 
 def combine_weighted(layers: Sequence[Tensor], alpha: Tensor) -> Tensor:
@@ -39,6 +40,7 @@ def combine_weighted(layers: Sequence[Tensor], alpha: Tensor) -> Tensor:
         DataError: Wrong shape, dtype, device or strides.
         ConfigError: More than 64 layers, or dim outside 1 to 512.
     """
+    require_tensors(alpha=alpha)
     pooled: Tensor = _weighted(_checked(layers), alpha)
     return pooled
 
@@ -106,7 +108,11 @@ def combine_attention(
         DataError: Wrong shape, dtype, device or strides.
         ConfigError: More than 64 layers, or dim or hidden outside 1 to 512.
     """
-    pooled, alpha = _attention(_checked(layers), weight, bias, vector, mask, normalise, offset)
+    require_tensors(weight=weight, bias=bias, vector=vector)
+    optional_tensors(mask=mask, offset=offset)
+    checked = _checked(layers)
+    _check_offset(offset, checked)
+    pooled, alpha = _attention(checked, weight, bias, vector, mask, normalise, offset)
     return (pooled, alpha) if return_alpha else pooled
 
 
@@ -164,26 +170,37 @@ def combine_self_attention(
         DataError: Wrong shape, dtype, device or strides.
         ConfigError: More than 64 layers, dim outside 1 to 512, or n_heads not a divisor of dim.
     """
+    require_tensors(w_query=w_query, w_key=w_key, w_value=w_value)
+    optional_tensors(mask=mask)
+    require_whole(n_heads=n_heads)
     pooled, alpha = _self_attention(_checked(layers), w_query, w_key, w_value, n_heads, mask)
     return (pooled, alpha) if return_alpha else pooled
 
 
 def _checked(layers: Sequence[Tensor]) -> list[Tensor]:
     """What has to hold before the operators can be called; their bindings check the rest."""
+    if isinstance(layers, str | bytes) or not isinstance(layers, Sequence):
+        raise DataError(f"layers is a {type(layers).__name__}, but a list of tensors is needed")
     found = list(layers)
     if not found:
         raise DataError(f"layers is empty, but 1 to {MAX_LAYERS} tensors of shape (num_rows, dim) are needed")
     if len(found) > MAX_LAYERS:
         raise ConfigError(f"layers has {len(found)} tensors, but at most {MAX_LAYERS} can be combined")
     for position, layer in enumerate(found):
-        if not isinstance(layer, Tensor):
-            raise DataError(f"layers[{position}] is a {type(layer).__name__}, but a tensor is needed")
+        require_tensors(**{f"layers[{position}]": layer})
         if layer.ndim != 2:
             raise DataError(
                 f"layers[{position}] has shape {tuple(layer.shape)}, but (num_rows, dim) is needed; "
                 "pass x.unbind(1) for an x of shape (num_rows, L, dim)"
             )
     return found
+
+
+def _check_offset(offset: Tensor | None, layers: Sequence[Tensor]) -> None:
+    """A view that repeats numbers is made whole for the kernels: of the right shape alone."""
+    shape = (len(layers[0]), len(layers))
+    if offset is not None and offset.shape != shape:
+        raise DataError(f"offset has shape {tuple(offset.shape)}, but (num_rows, L) = {shape} is needed")
 
 
 def _capsules(arrays: Sequence[Tensor]) -> list[Any]:
@@ -306,7 +323,7 @@ def _empty_results(layers: list[Tensor]) -> tuple[Tensor, Tensor]:
 
 
 def _attention_scratch(layers: list[Tensor], weight: Tensor, backward: bool) -> Tensor:
-    hidden = weight.shape[0] if weight.ndim else 0
+    hidden = min(weight.shape[0], MAX_HIDDEN) if weight.ndim else 0  # more is the binding's error
     size = _core.combine_attention_scratch(capsule(layers[0]), len(layers), hidden, backward)
     return layers[0].new_empty(size)
 

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from pyrec import _core
 from pyrec.errors import ConfigError
-from pyrec.ops.arrays import capsule, noted, stream_of
+from pyrec.ops.arrays import capsule, noted, require_tensors, require_whole, stream_of, whole_numbers
 
 METRICS = ("precision", "recall", "ndcg", "hit", "mrr", "map")
 
@@ -48,7 +48,8 @@ def ranking_metrics(ids: Tensor, test_indptr: Tensor, test_indices: Tensor, cuto
             range, out of order or there twice; row pointers that fall.
         ConfigError: ``cutoffs`` is empty, not ascending, or outside 1 to K.
     """
-    table: Tensor = _ranking_metrics(ids, test_indptr, test_indices, list(cutoffs))
+    require_tensors(ids=ids, test_indptr=test_indptr, test_indices=test_indices)
+    table: Tensor = _ranking_metrics(ids, test_indptr, test_indices, whole_numbers("cutoffs", cutoffs))
     return table
 
 
@@ -67,7 +68,9 @@ def item_counts(ids: Tensor, num_items: int, cutoffs: Sequence[int]) -> Tensor:
         DataError: Wrong shape, dtype, device or strides; an id outside -1 to num_items - 1 or behind a -1.
         ConfigError: ``num_items`` is negative; ``cutoffs`` is empty, not ascending, or outside 1 to K.
     """
-    counts: Tensor = _item_counts(ids, num_items, list(cutoffs))
+    require_tensors(ids=ids)
+    require_whole(num_items=num_items)
+    counts: Tensor = _item_counts(ids, num_items, whole_numbers("cutoffs", cutoffs))
     return counts
 
 
@@ -124,8 +127,8 @@ def _(
 
 @torch.library.custom_op("pyrec::item_counts", mutates_args=(), device_types=("cpu", "cuda"))
 def _item_counts(ids: Tensor, num_items: int, cutoffs: Sequence[int]) -> Tensor:
-    if num_items < 0:
-        raise ConfigError(f"num_items = {num_items}, but it is 0 or more")
+    if not 0 <= num_items < 2**31:
+        raise ConfigError(f"num_items = {num_items}, but it is 0 to 2**31 - 1")
     tables = _tables(tuple(cutoffs), ids.shape[1:].numel(), ids.device)
     counts = torch.empty(len(cutoffs), num_items, dtype=torch.int64, device=ids.device)
     bad = torch.zeros(1, dtype=torch.bool, device=ids.device)

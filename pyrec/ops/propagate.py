@@ -28,8 +28,10 @@ from torch import Tensor
 from pyrec import _core
 from pyrec.adam import AdamStep
 from pyrec.errors import ConfigError, DataError
-from pyrec.graph import Factors, Graph, graph_of
-from pyrec.ops.arrays import capsule, stream_of
+from pyrec.graph import Factors, Graph, check_graph, graph_of
+from pyrec.ops.arrays import capsule, optional_tensors, require_tensors, require_whole, stream_of
+
+MAX_LAYERS: Final = 64
 
 PRECISIONS: Final = ("fp32", "bf16")
 """How what whole layers gather is stored: as x is, or as bfloat16."""
@@ -43,7 +45,7 @@ def propagate(
     Args:
         x: (num_nodes, dim) float32 or float64, contiguous; dim is 1 to 512. X_0.
         graph: The graph; its num_nodes rows are users, then items.
-        n_layers: K, 0 or more.
+        n_layers: K, 0 to 64.
         rows: (num_rows,) int64 of distinct nodes, or None for all of them.
         precision: ``fp32``, or ``bf16`` for a float32 ``x``; the same in the backward pass.
 
@@ -54,10 +56,11 @@ def propagate(
     Raises:
         DataError: Wrong shape, dtype, device or strides; a row out of range or there twice; a number that is
             not finite in the row of a node with neighbours.
-        ConfigError: ``n_layers`` is negative, or dim outside 1 to 512; ``precision`` is unknown, or bf16 for a
+        ConfigError: ``n_layers`` is outside 0 to 64, or dim outside 1 to 512; ``precision`` is unknown, or bf16 for a
             float64 ``x``.
     """
     _check(x, graph, n_layers, precision)
+    optional_tensors(rows=rows)
     if rows is None:
         return [x, *_propagate(x, graph.handle, n_layers, None, precision)] if n_layers else [x]
     outputs: list[Tensor] = _propagate(x, graph.handle, n_layers, rows, precision)
@@ -82,18 +85,22 @@ def propagate_sum(x: Tensor, graph: Graph, alpha: Tensor, precision: str = "fp32
         ConfigError: ``precision`` is unknown, or bf16 for a float64 ``x``.
     """
     _check(x, graph, 0, precision)
-    if alpha.ndim != 1 or len(alpha) == 0 or alpha.dtype != x.dtype:
+    require_tensors(alpha=alpha)
+    if alpha.ndim != 1 or not 1 <= len(alpha) <= MAX_LAYERS + 1 or alpha.dtype != x.dtype:
         raise DataError(
             f"alpha has shape {tuple(alpha.shape)} and dtype {alpha.dtype}, but one {x.dtype} weight for "
-            "each layer 0 to K is needed, (K + 1,)"
+            f"each layer 0 to K is needed, (K + 1,), of {MAX_LAYERS} at most"
         )
     total: Tensor = _propagate_sum(x, graph.handle, alpha, precision)
     return total
 
 
 def _check(x: Tensor, graph: Graph, n_layers: int, precision: str) -> None:
-    if n_layers < 0:
-        raise ConfigError(f"n_layers = {n_layers}, but it is 0 or more")
+    require_tensors(x=x)
+    check_graph(graph)
+    require_whole(n_layers=n_layers)
+    if not 0 <= n_layers <= MAX_LAYERS:
+        raise ConfigError(f"n_layers = {n_layers}, but it is 0 to {MAX_LAYERS}")
     if precision not in PRECISIONS:
         raise ConfigError(f"precision = {precision!r} must be one of {', '.join(map(repr, PRECISIONS))}")
     if precision == "bf16" and x.dtype == torch.float64:
@@ -106,6 +113,28 @@ def _check(x: Tensor, graph: Graph, n_layers: int, precision: str) -> None:
         raise DataError(
             f"x has shape {tuple(x.shape)}, but ({graph.num_nodes}, dim) is needed: a row for each of "
             f"{graph.num_users} users and {graph.num_items} items"
+        )
+
+
+def _check_grads(grads: list[Tensor], rows: Tensor, base: Tensor | None, precision: str) -> None:
+    """What has to hold before gradients can be taken apart; the binding checks the rest."""
+    if not isinstance(grads, list) or not grads:
+        raise DataError("grads is no list of tensors, one for each layer 0 to K")
+    require_tensors(rows=rows, **{f"grads[{k}]": grad for k, grad in enumerate(grads)})
+    optional_tensors(base=base)
+    if precision not in PRECISIONS:
+        raise ConfigError(f"precision = {precision!r} must be one of {', '.join(map(repr, PRECISIONS))}")
+    first = grads[0]
+    for k, grad in enumerate(grads):
+        if grad.ndim != 2 or grad.shape != first.shape or grad.dtype != first.dtype or rows.ndim != 1:
+            raise DataError(
+                f"grads[{k}] is {grad.dtype} {tuple(grad.shape)}, grads[0] {first.dtype} {tuple(first.shape)}; "
+                "one shape and dtype, (num_rows, dim), is needed, and rows of shape (num_rows,)"
+            )
+    if first.dtype not in (torch.float32, torch.float64) or len(rows) != len(first):
+        raise DataError(
+            f"grads[0] is {first.dtype} {tuple(first.shape)} and there are {len(rows)} rows; float32 or float64 "
+            "of as many rows is needed"
         )
 
 
@@ -132,6 +161,8 @@ def propagate_step(
     Raises:
         DataError: Wrong shape, dtype, device or strides; a row out of range or there twice.
     """
+    check_graph(graph)
+    _check_grads(grads, rows, base, precision)
     _backward_rows(graph, graph.factors(grads[0].dtype), grads, rows, precision, None, adam, base)
 
 
@@ -157,6 +188,8 @@ def propagate_gradient(
     Raises:
         DataError: Wrong shape, dtype, device or strides; a row out of range or there twice.
     """
+    check_graph(graph)
+    _check_grads(grads, rows, base, precision)
     result = grads[0].new_empty(graph.num_nodes, grads[0].shape[1])
     _backward_rows(graph, graph.factors(result.dtype), grads, rows, precision, result, None, base)
     return result

@@ -15,8 +15,8 @@ from torch import Tensor
 
 from pyrec import _core
 from pyrec.errors import ConfigError, DataError
-from pyrec.graph import Graph, graph_of
-from pyrec.ops.arrays import capsule, stream_of
+from pyrec.graph import Graph, check_graph, graph_of
+from pyrec.ops.arrays import capsule, require_tensors, require_whole, stream_of
 
 
 class Triples(NamedTuple):
@@ -71,6 +71,7 @@ class Sampler:
         Raises:
             ConfigError: A number outside its range.
         """
+        require_whole(first=first)
         count = self.num_samples - first if count is None else count
         _check("epoch", epoch, 0, 2**32 - 1)
         _check("first", first, 0, self.num_samples)
@@ -93,6 +94,7 @@ class Sampler:
             DataError: Wrong shape, dtype, device or strides of the cursor.
         """
         _check("count", count, 0, self.num_samples)
+        require_tensors(cursor=cursor)
         return self._triples(seed, 0, 0, count, num_negatives, cursor)
 
     def _triples(
@@ -105,6 +107,7 @@ class Sampler:
 
 
 def _check(name: str, value: int, low: int, high: int) -> None:
+    require_whole(**{name: value})
     if not low <= value <= high:
         raise ConfigError(f"{name} = {value} is outside {low} to {high}")
 
@@ -162,6 +165,8 @@ def distinct(nodes: Tensor, graph: Graph) -> tuple[Tensor, Tensor]:
     Raises:
         DataError: A node is out of range; on a CUDA device `Graph.check` raises it.
     """
+    require_tensors(nodes=nodes)
+    check_graph(graph)
     flat = nodes.reshape(-1)
     rows, position = torch.empty_like(flat), torch.empty_like(flat)
     count = _core.distinct_nodes(

@@ -1,0 +1,444 @@
+"""Every public entry point with sound arguments, for tests that put malformed ones in their place."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from scipy import sparse
+from strategies import make_graph
+
+import pyrec
+from pyrec import _core
+from pyrec.data import Interactions, as_interactions, split_random, split_time, synthetic
+from pyrec.graph import Graph
+from pyrec.ops.bpr import bpr
+from pyrec.ops.combine import combine_attention, combine_self_attention, combine_weighted
+from pyrec.ops.metrics import item_counts, ranking_metrics
+from pyrec.ops.propagate import propagate, propagate_gradient, propagate_sum
+from pyrec.ops.sample import Sampler, distinct
+from pyrec.ops.topk import topk
+
+Arguments = dict[str, Any]
+EntryPoint = tuple[Callable[..., Any], Callable[[], Arguments]]
+
+USERS, ITEMS, DIM, LAYERS, HIDDEN = 4, 6, 12, 3, 5
+NODES = USERS + ITEMS
+PAIRS = [(0, 0), (0, 3), (1, 0), (1, 1), (1, 2), (2, 5), (3, 0), (3, 4), (3, 5)]
+GRAPH = make_graph(USERS, ITEMS, PAIRS)
+SAMPLER = Sampler(GRAPH)
+EDGES = GRAPH.num_edges
+
+
+def numbers(*shape: int, dtype: torch.dtype = torch.float32) -> torch.Tensor:
+    """The same values at every call, between -1 and 1."""
+    count = int(np.prod(shape))
+    return torch.linspace(-1, 1, count, dtype=dtype).reshape(shape)
+
+
+def int32(*values: int) -> torch.Tensor:
+    return torch.tensor(values, dtype=torch.int32)
+
+
+def int64(*values: int) -> torch.Tensor:
+    return torch.tensor(values, dtype=torch.int64)
+
+
+def empty(*shape: int, dtype: torch.dtype = torch.float32) -> torch.Tensor:
+    return torch.zeros(shape, dtype=dtype)
+
+
+def layers() -> list[torch.Tensor]:
+    return [numbers(NODES, DIM) for _ in range(LAYERS)]
+
+
+def edges() -> Arguments:
+    users, items = zip(*PAIRS, strict=True)
+    return {"users": int32(*users), "items": int32(*items), "num_users": USERS, "num_items": ITEMS}
+
+
+def csr() -> Arguments:
+    arrays = {"indptr": GRAPH.indptr.clone(), "indices": GRAPH.indices.clone()}
+    return {**arrays, "num_users": USERS, "num_items": ITEMS}
+
+
+def search() -> Arguments:
+    seen = {"seen_indptr": int64(0, 2, 3, 3), "seen_indices": int32(0, 4, 2)}
+    return {"queries": numbers(3, DIM), "items": numbers(ITEMS, DIM), **seen, "allowed": int32(0, 2, 5)}
+
+
+def lists() -> Arguments:
+    ids = torch.tensor([[0, 2, 4], [5, -1, -1], [1, 0, -1]], dtype=torch.int32)
+    return {"ids": ids, "test_indptr": int64(0, 2, 2, 3), "test_indices": int32(2, 3, 1)}
+
+
+def batch() -> Arguments:
+    negatives = torch.tensor([[6, 7], [8, 9], [4, 4]])
+    return {"users": int64(0, 1, 3), "positives": int64(4, 5, 9), "negatives": negatives}
+
+
+def attention() -> Arguments:
+    given = {"weight": numbers(HIDDEN, DIM), "bias": numbers(HIDDEN), "vector": numbers(HIDDEN)}
+    return {"layers": layers(), **given, "mask": torch.ones(NODES, LAYERS, dtype=torch.bool)}
+
+
+def self_attention() -> Arguments:
+    given = {name: numbers(DIM, DIM) for name in ("w_query", "w_key", "w_value")}
+    return {"layers": layers(), **given, "n_heads": 2, "mask": torch.ones(NODES, LAYERS, dtype=torch.bool)}
+
+
+def results() -> Arguments:
+    return {"out": empty(NODES, DIM), "alpha": empty(NODES, LAYERS)}
+
+
+def gradients(*names: str, shape: tuple[int, ...]) -> Arguments:
+    upstream = {"grad": numbers(NODES, DIM), "grad_of_alpha": numbers(NODES, LAYERS)}
+    own = [empty(NODES, DIM) for _ in range(LAYERS)]
+    return {**upstream, "grad_layers": own, **{name: empty(*shape) for name in names}}
+
+
+def attention_gradients() -> Arguments:
+    grads = {
+        **gradients("grad_weight", shape=(HIDDEN, DIM)),
+        "grad_bias": empty(HIDDEN),
+        "grad_vector": empty(HIDDEN),
+    }
+    scratch = _core.combine_attention_scratch(numbers(NODES, DIM), LAYERS, HIDDEN, True)
+    more = {"normalise": True, "alpha": numbers(NODES, LAYERS), "grad_offset": empty(NODES, LAYERS)}
+    return {**attention(), **more, **grads, "scratch": empty(scratch)}
+
+
+def self_attention_gradients() -> Arguments:
+    grads = gradients("grad_query", "grad_key", "grad_value", shape=(DIM, DIM))
+    scratch = _core.combine_self_attention_scratch(numbers(NODES, DIM), LAYERS, True)
+    return {**self_attention(), **grads, "scratch": empty(scratch)}
+
+
+def layer() -> Arguments:
+    per_node = {name: numbers(NODES) for name in ("post", "add_scale", "total_scale")}
+    tables = {"x": numbers(NODES, DIM), "out": empty(NODES, DIM), "add": numbers(NODES, DIM)}
+    return {**tables, **per_node, "weights": numbers(EDGES), "total": empty(NODES, DIM), "total_alpha": 0.5}
+
+
+def adam_layer() -> Arguments:
+    moments = [empty(NODES, DIM), empty(NODES, DIM)]
+    step = [numbers(NODES, DIM), *moments, 0.9, 0.999, 0.01, 1.0, 1e-8, None]
+    return {"x": numbers(NODES, DIM), "adam": step, "pre": numbers(NODES), "dropout": (0.5, 7)}
+
+
+def row_layer() -> Arguments:
+    slots = int32(-1, 0, -1, 1, -1, -1, 2, -1, -1, -1)
+    arrays = {"x": numbers(3, DIM), "slot": slots, "add": numbers(3, DIM), "add_slot": slots.clone()}
+    return {**arrays, "rows": int64(1, 3, 6), "out": empty(3, DIM)}
+
+
+def scratch_search() -> Arguments:
+    rows = _core.topk_panel_multiple
+    outputs = {"ids": empty(3, 2, dtype=torch.int32), "scores": empty(3, 2)}
+    scratch = {"panels": empty(rows, DIM), "keys": empty(1, 3, 2, dtype=torch.int64)}
+    return {**search(), "k": 2, **scratch, **outputs}
+
+
+def coded_search() -> Arguments:
+    rows = _core.topk_panel_multiple
+    bounds = empty(1, 3, dtype=torch.float64)
+    codes = {"codes": empty(rows, DIM // 4, dtype=torch.int32), "order": empty(rows, dtype=torch.int32)}
+    return {**scratch_search(), "panels": None, **codes, "bounds": bounds}
+
+
+def ranking() -> Arguments:
+    tables = {"discount": numbers(3, dtype=torch.float64), "best_gains": numbers(3, dtype=torch.float64)}
+    out = {"out": empty(3, 2, 6, dtype=torch.float64), "bad": empty(1, dtype=torch.bool)}
+    return {**lists(), "cutoffs": int64(1, 3), "cutoffs_there": int64(1, 3), **tables, **out}
+
+
+def counting() -> Arguments:
+    out = {"counts": empty(2, ITEMS, dtype=torch.int64), "bad": empty(1, dtype=torch.bool)}
+    return {"ids": lists()["ids"], "cutoffs": int64(1, 3), "cutoffs_there": int64(1, 3), **out}
+
+
+def sampling() -> Arguments:
+    out = {name: empty(3, dtype=torch.int32) for name in ("out_users", "out_positives")}
+    chosen = {
+        "users": SAMPLER.users.clone(),
+        "eligible": int64(0, 2, 3, 8),
+        "seed": 1,
+        "epoch": 2,
+        "first": 1,
+    }
+    return {**chosen, **out, "out_negatives": empty(3, 2, dtype=torch.int32), "cursor": int64(0, 1)}
+
+
+def distinct_arrays() -> Arguments:
+    sums = {"slot": empty(NODES, dtype=torch.int32), "sums": empty(2, dtype=torch.int32)}
+    out = {"rows": empty(4, dtype=torch.int64), "position": empty(4, dtype=torch.int64)}
+    return {"nodes": int64(0, 9, 0, 3), **sums, **out}
+
+
+def of_graph(call: Callable[..., Any]) -> Callable[..., Any]:
+    """The binding with a sound graph for its first argument."""
+    return lambda **given: call(GRAPH.core, **given)
+
+
+def by_name(build: Callable[[], Arguments], *names: str) -> Callable[[], Arguments]:
+    return lambda: {name: value for name, value in build().items() if name in names}
+
+
+def bindings() -> Iterator[tuple[str, EntryPoint]]:
+    """The functions of the compiled module."""
+    c = _core
+    twin = {"indptr": GRAPH.indptr, "indices": GRAPH.indices}
+    schedule = torch.empty(GRAPH.core.schedule_size, dtype=torch.int32)
+    GRAPH.core.copy_schedule(schedule)
+    yield "Graph", (c.Graph, csr)
+    yield "twin", (of_graph(c.Graph), lambda: {**twin, "schedule": schedule.clone()})
+    yield "copy_schedule", (GRAPH.core.copy_schedule, lambda: {"out": schedule.clone()})
+    csr_out = {"indptr": empty(NODES + 1, dtype=torch.int64), "indices": empty(EDGES, dtype=torch.int32)}
+    weighted = {"weights": torch.ones(len(PAIRS)), "out_weights": empty(EDGES)}
+    yield "build_graph_csr", (c.build_graph_csr, lambda: {**edges(), **csr_out, **weighted})
+    yield "check_finite_rows", (c.check_finite_rows, lambda: {"x": numbers(3, DIM), "name": "x"})
+    slots = {"rows": int64(1, 3, 5), "slot": empty(NODES, dtype=torch.int32)}
+    yield "row_slots", (of_graph(c.row_slots), lambda: dict(slots))
+    yield "propagate_pieces", (c.propagate_pieces, lambda: {"graph": 1})
+    yield "propagate_layer", (of_graph(c.propagate_layer), layer)
+    yield "propagate_layer_adam", (_layer_without_out, adam_layer)
+    yield "propagate_layer_rows", (of_graph(c.propagate_layer), row_layer)
+    yield "sample_triples", (of_graph(c.sample_triples), sampling)
+    yield "distinct_sums", (c.distinct_sums, lambda: {"count": 7})
+    yield "distinct_nodes", (of_graph(c.distinct_nodes), distinct_arrays)
+    words = ("c0", "c1", "c2", "c3", "key0", "key1")
+    yield "philox", (lambda **given: c.philox(*given.values()), lambda: dict.fromkeys(words, 1))
+    yield "topk_checks", (c.topk_checks, by_name(search, "queries"))
+    yield "check_topk_values", (c.check_topk_values, search)
+    yield "topk", (c.topk, scratch_search)
+    yield "topk_codes", (c.topk, coded_search)
+    yield "ranking_metrics", (c.ranking_metrics, ranking)
+    yield "item_counts", (c.item_counts, counting)
+    yield "check_ranking", (c.check_ranking, lists)
+    yield "check_ids", (c.check_ids, lambda: {"ids": lists()["ids"], "num_items": ITEMS})
+    yield from combine_bindings()
+    rows = {"vectors": numbers(NODES, DIM), **batch()}
+    scratch = c.bpr_scratch(**rows)
+    bpr_out = {"loss": empty(), "grad": empty(NODES, DIM), "scratch": empty(scratch, dtype=torch.uint8)}
+    yield "bpr_scratch", (c.bpr_scratch, lambda: {"vectors": numbers(NODES, DIM), **batch()})
+    yield "bpr", (c.bpr, lambda: {"vectors": numbers(NODES, DIM), **batch(), **bpr_out})
+    yield "use_isa", (c.use_isa, lambda: {"name": c.isa()})
+
+
+def _layer_without_out(**given: Any) -> Any:
+    adam = given.pop("adam")
+    return _core.propagate_layer(
+        GRAPH.core, out=None, adam=tuple(adam) if isinstance(adam, list) else adam, **given
+    )
+
+
+def combine_bindings() -> Iterator[tuple[str, EntryPoint]]:
+    """The pooling of layers."""
+    c = _core
+    of_layer = {"layer": numbers(NODES, DIM), "num_layers": LAYERS}
+    yield "combine_slots", (c.combine_slots, lambda: dict(of_layer))
+    of_attention = {**of_layer, "hidden": HIDDEN, "backward": True}
+    yield "combine_attention_scratch", (c.combine_attention_scratch, lambda: dict(of_attention))
+    of_both = {**of_layer, "backward": False}
+    yield "combine_self_attention_scratch", (c.combine_self_attention_scratch, lambda: dict(of_both))
+    alpha = {"alpha": numbers(LAYERS)}
+    out = {"out": empty(NODES, DIM)}
+    yield "combine_weighted", (c.combine_weighted, lambda: {"layers": layers(), **alpha, **out})
+    partial = empty(c.combine_slots(numbers(NODES, DIM), LAYERS), LAYERS, dtype=torch.float64)
+    grads = {"grad": numbers(NODES, DIM), "grad_alpha": empty(LAYERS), "partial": partial}
+    own = {"grad_layers": [empty(NODES, DIM) for _ in range(LAYERS)]}
+    yield (
+        "combine_weighted_grad",
+        (c.combine_weighted_grad, lambda: {"layers": layers(), **alpha, **grads, **own}),
+    )
+    more = {"normalise": False, "offset": numbers(NODES, LAYERS)}
+    scratch = empty(c.combine_attention_scratch(numbers(NODES, DIM), LAYERS, HIDDEN, False))
+    yield (
+        "combine_attention",
+        (c.combine_attention, lambda: {**attention(), **more, **results(), "scratch": scratch}),
+    )
+    yield "combine_attention_grad", (c.combine_attention_grad, attention_gradients)
+    scratch_self = empty(c.combine_self_attention_scratch(numbers(NODES, DIM), LAYERS, False))
+    yield (
+        "combine_self_attention",
+        (c.combine_self_attention, lambda: {**self_attention(), **results(), "scratch": scratch_self}),
+    )
+    yield "combine_self_attention_grad", (c.combine_self_attention_grad, self_attention_gradients)
+
+
+def operators() -> Iterator[tuple[str, EntryPoint]]:
+    """The torch operators and the graph that they run on."""
+    yield "topk", (topk, lambda: {**search(), "k": 2})
+    yield "ranking_metrics", (ranking_metrics, lambda: {**lists(), "cutoffs": [1, 3]})
+    counts = {"num_items": ITEMS, "cutoffs": [1, 3]}
+    yield "item_counts", (item_counts, lambda: {"ids": lists()["ids"], **counts})
+    yield "bpr", (bpr, lambda: {"vectors": numbers(NODES, DIM), **batch()})
+    yield "combine_weighted", (combine_weighted, lambda: {"layers": layers(), "alpha": numbers(LAYERS)})
+    yield "combine_attention", (combine_attention, lambda: {**attention(), "offset": numbers(NODES, LAYERS)})
+    yield "combine_self_attention", (combine_self_attention, self_attention)
+    table = {"x": numbers(NODES, DIM), "graph": GRAPH}
+    rows = {"n_layers": 2, "rows": int64(1, 3, 6), "precision": "fp32"}
+    yield "propagate", (propagate, lambda: {**table, **rows})
+    yield "propagate_sum", (propagate_sum, lambda: {**table, "alpha": numbers(LAYERS), "precision": "bf16"})
+    grads = {"grads": [numbers(3, DIM) for _ in range(LAYERS)], "base": empty(NODES, DIM)}
+    of_rows = {"rows": int64(1, 3, 6), "precision": "fp32"}
+    yield "propagate_gradient", (propagate_gradient, lambda: {**grads, "graph": GRAPH, **of_rows})
+    few = {"seed": 3, "epoch": 1, "first": 2, "count": 3, "num_negatives": 2}
+    yield "sample", (SAMPLER.sample, lambda: dict(few))
+    at = {"seed": 3, "count": 3, "num_negatives": 2}
+    yield "sample_at", (SAMPLER.sample_at, lambda: {"cursor": int64(1, 2), **at})
+    yield "distinct", (distinct, lambda: {"nodes": int64(0, 9, 0, 3), "graph": GRAPH})
+    yield "Graph", (Graph, lambda: {**csr(), "weights": torch.ones(EDGES)})
+    yield "Graph.from_edges", (Graph.from_edges, lambda: {**edges(), "weights": torch.ones(len(PAIRS))})
+
+
+def interactions() -> Interactions:
+    users, items = (np.array(column, dtype=np.int64) for column in zip(*PAIRS, strict=True))
+    times = np.arange(len(PAIRS))
+    return Interactions.from_arrays(users, items, times=times, item_ids=np.arange(ITEMS))
+
+
+def matrix(change: Callable[[Any], None] = lambda _: None, kind: str = "csr") -> Any:
+    """The interactions as a SciPy matrix, damaged by ``change``."""
+    made = interactions().to_csr().asformat(kind)
+    change(made)
+    return made
+
+
+def raw() -> Arguments:
+    users, items = zip(*PAIRS, strict=True)
+    return {
+        "users": torch.tensor(users),
+        "items": torch.tensor(items),
+        "ratings": numbers(len(PAIRS)),
+        "times": torch.arange(len(PAIRS)),
+        "item_ids": torch.arange(ITEMS),
+    }
+
+
+def coded() -> Arguments:
+    users, items = (np.array(column, dtype=np.int32)[::-1].copy() for column in zip(*PAIRS, strict=True))
+    arrays = {"users": torch.from_numpy(users), "items": torch.from_numpy(items)}
+    ids = {"user_ids": torch.arange(USERS), "item_ids": torch.arange(ITEMS)}
+    return {**arrays, **ids, "ratings": numbers(len(PAIRS)), "times": torch.arange(len(PAIRS))}
+
+
+def as_numpy(call: Callable[..., Any]) -> Callable[..., Any]:
+    """The call with NumPy's arrays in place of torch's."""
+
+    def convert(value: Any) -> Any:
+        plain = isinstance(value, torch.Tensor) and value.device.type == "cpu" and not value.is_sparse
+        if not plain or value.dtype == torch.bfloat16:
+            return value
+        if value.numel() > 2**20:  # sound, were there the time: an enormous one is cut
+            value = value.view(-1)[: 2**20] if value.ndim == 1 else value[:1, : 2**20]
+        return value.detach().resolve_conj().resolve_neg().numpy()
+
+    return lambda **given: call(**{name: convert(value) for name, value in given.items()})
+
+
+def data() -> Iterator[tuple[str, EntryPoint]]:
+    """What turns raw ids, matrices and frames into interactions."""
+    known = interactions()
+    yield "Interactions.from_arrays", (as_numpy(Interactions.from_arrays), raw)
+    yield "Interactions.from_codes", (as_numpy(Interactions.from_codes), coded)
+    yield "Interactions.from_csr", (Interactions.from_csr, lambda: {"matrix": matrix()})
+    yield "Interactions from its arrays", (as_numpy(_csr_of), csr_arrays)
+    frame = {"user": torch.arange(4), "item": torch.arange(4), "rating": numbers(4), "time": torch.arange(4)}
+    yield "Interactions.from_frame", (as_numpy(_frame_of), lambda: dict(frame))
+    yield "as_interactions", (as_interactions, lambda: {"obj": matrix()})
+    yield "encode_users", (as_numpy(known.encode_users), lambda: {"raw": int64(0, 3)})
+    yield "encode_items", (as_numpy(known.encode_items), lambda: {"raw": int64(0, 5)})
+    mask = torch.ones(len(PAIRS), dtype=torch.bool)
+    yield "select", (as_numpy(known.select), lambda: {"mask": mask.clone()})
+    ids = {"user_ids": torch.arange(USERS), "item_ids": torch.arange(ITEMS)}
+    yield "with_ids", (as_numpy(known.with_ids), lambda: {name: value.clone() for name, value in ids.items()})
+    halves = {"interactions": known, "train_fraction": 0.5}
+    yield "split_random", (split_random, lambda: {**halves, "seed": 0})
+    yield "split_time", (split_time, lambda: dict(halves))
+    yield (
+        "synthetic",
+        (synthetic, lambda: {"interactions_per_user": 3.0, "num_groups": 2, "seed": 0, **sizes()}),
+    )
+
+
+def sizes() -> Arguments:
+    return {"num_users": 5, "num_items": 7}
+
+
+def csr_arrays() -> Arguments:
+    known = interactions().to_csr()
+    indptr, indices = torch.from_numpy(known.indptr.astype(np.int32)), torch.from_numpy(known.indices)
+    kinds = {"users": USERS, "items": ITEMS}
+    return {"data": torch.ones(len(PAIRS)), "indices": indices.clone(), "indptr": indptr, **kinds}
+
+
+def _csr_of(data: Any, indices: Any, indptr: Any, users: int, items: int) -> Any:
+    """A SciPy matrix whose arrays are changed after its constructor has looked at them, in each format."""
+    for kind in (sparse.csr_array, sparse.csc_array, sparse.bsr_array, sparse.coo_array):
+        made = kind((USERS, ITEMS) if kind is not sparse.csc_array else (ITEMS, USERS), dtype=np.float32)
+        if kind is sparse.coo_array:
+            made.coords, made.data = (np.zeros_like(indices), indices), data
+        else:
+            made.data = data[:, None, None] if kind is sparse.bsr_array else data
+            made.indices, made.indptr = indices, indptr
+        Interactions.from_csr(made)
+
+
+def _frame_of(**columns: Any) -> Any:
+    return Interactions.from_frame(pd.DataFrame(columns), "user", "item", "rating", "time")
+
+
+def models() -> Iterator[tuple[str, EntryPoint]]:
+    """Estimators, fitted and to be fitted."""
+    known = interactions()
+    small = {"embedding_size": 4, "epochs": 1, "batch_size": 8}
+    fitted = [pyrec.LightGCN(**small), pyrec.MF(**small), pyrec.SVD(embedding_size=2)]
+    fitted += [pyrec.ItemKNN(), pyrec.EASE(), pyrec.Popularity()]
+    for model in fitted:
+        model.fit(known)
+        name = type(model).__name__
+        asked = {"users": int64(0, 3), "n": 3, "filter_seen": True, "items": int64(0, 1, 5)}
+        yield f"{name}.recommend", (as_numpy(model.recommend), lambda asked=asked: dict(asked))
+        history = {"histories": [int64(0, 1), int64(5)], "n": 3, "items": int64(0, 1, 5)}
+        yield (
+            f"{name}.recommend_for_items",
+            (model.recommend_for_items, lambda history=history: dict(history)),
+        )
+        yield f"{name}.similar_items", (as_numpy(model.similar_items), lambda: {"items": int64(0, 5), "n": 3})
+        internal = {"user_indices": int64(0, 3), "k": 3, "allowed": int32(0, 2)}
+        yield f"{name}.topk", (model.topk, lambda internal=internal: dict(internal))
+    asked = {"k": [1, 3], "metrics": ["recall", "gini"], "batch_size": 2}
+    yield "evaluate", (lambda **given: pyrec.evaluate(fitted[0], **given), lambda: {"test": known, **asked})
+    yield "LightGCN.fit", (_fit_light, light_hyperparameters)
+    yield (
+        "fit",
+        (lambda **given: [model.fit(**given) for model in fitted[2:]], lambda: {"interactions": known}),
+    )
+
+
+def light_hyperparameters() -> Arguments:
+    counts = {"embedding_size": 4, "n_layers": 1, "batch_size": 8, "num_negatives": 2, "attention_size": 3}
+    more = {"combine": "attention", "loss": "softmax", "learning_rate": 0.01, "reg": 0.1, "temperature": 0.2}
+    return {
+        "interactions": interactions(),
+        **counts,
+        **more,
+        "validation": 0.3,
+        "patience": 1,
+        "seed": 5,
+        "k": 2,
+    }
+
+
+def _fit_light(interactions: Any, **hyperparameters: Any) -> Any:
+    return pyrec.LightGCN(epochs=1, **hyperparameters).fit(interactions)
+
+
+def entry_points() -> dict[str, EntryPoint]:
+    """All of them, by a name that says which room they are from."""
+    rooms = {"_core": bindings, "ops": operators, "data": data, "models": models}
+    return {f"{room}: {name}": entry for room, entries in rooms.items() for name, entry in entries()}

@@ -1,0 +1,55 @@
+"""Sound and nearly sound inputs to begin with: ``python tests/fuzz/seeds.py`` writes them to ``tests/fuzz/corpus/``."""
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from targets import ARRAYS, CONFIGS, MODELS, TARGETS
+
+CORPUS = Path(__file__).parent / "corpus"
+
+ROWS = b"1\t10\t4\t100\n2\t10\t5\t200\n1\t20\t3\t300"
+TEXTS = [
+    ROWS,
+    ROWS.replace(b"\t", b"::"),
+    ROWS.replace(b"\t", b","),
+    b"userId,movieId,rating,timestamp\n" + ROWS.replace(b"\t", b","),
+    b"\xef\xbb\xbf1;10;4;1e2\r\n\r\n2;10;5;200",
+    b'timestamp,ITEM,title,User-ID,score\n100,10,x,1,4\n200,10,"a, ""b""\nc",1,3',
+    b"A3,0012,5\nB1,B00X,4",
+    b"3 9 4\r\n\n0 4 \n7\n 3 5 9",
+    b"1,2,nan\n9223372036854775808,1,inf\n-1,1e999,3",
+    b"a\0b,c\n\xff\xfe,d",
+]
+
+
+def parquet() -> bytes:
+    buffer = io.BytesIO()
+    pq.write_table(pa.table({"user": [1, 2], "item": ["a", "b"], "rating": [1.0, 2.0]}), buffer)
+    return buffer.getvalue()[4:]
+
+
+def seeds(name: str) -> list[bytes]:
+    if name == "parquet":
+        return [parquet(), b"", b"PAR1"]
+    if name == "model_arrays":
+        return [bytes([at, 0, 0]) + ARRAYS[model] for at, model in enumerate(sorted(MODELS))]
+    if name == "model_config":
+        return [CONFIGS["ease"], b"{}", b"[", b'{"format": 1}']
+    if name == "model_parameters":
+        return [json.dumps(json.loads(CONFIGS["lightgcn"])["params"]).encode(), b'{"seed": -1}', b"[]"]
+    if name == "source":
+        return [b'{"data": null, "train": "a", "test": "b", "min_rating": 4, "split": 0.8}', b"3"]
+    return TEXTS
+
+
+if __name__ == "__main__":
+    for name in TARGETS:
+        folder = CORPUS / name
+        folder.mkdir(parents=True, exist_ok=True)
+        for at, seed in enumerate(seeds(name)):
+            (folder / f"seed-{at}").write_bytes(seed)

@@ -1,0 +1,163 @@
+"""What is fuzzed: functions of bytes that end in an answer or in an error of pyrec's, and in nothing else."""
+
+from __future__ import annotations
+
+import atexit
+import json
+import shutil
+import tempfile
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+import numpy as np
+
+from pyrec import checkpoint
+from pyrec.cli.sources import Source
+from pyrec.data import Interactions, read_folder, read_interactions, read_pair
+from pyrec.errors import PyrecError
+from pyrec.models import EASE, LightGCN, Recommender
+
+Target = Callable[[bytes], None]
+
+FOLDER = Path(tempfile.mkdtemp(prefix="pyrec-fuzz-", dir="/dev/shm" if Path("/dev/shm").is_dir() else None))
+atexit.register(shutil.rmtree, FOLDER, ignore_errors=True)
+
+
+def _file(content: bytes, name: str = "file") -> Path:
+    path = FOLDER / name
+    path.write_bytes(content)
+    return path
+
+
+def text(data: bytes) -> None:
+    """CSV, TSV, ``.inter``, MovieLens and lists, whichever the bytes are taken for."""
+    with suppress(PyrecError):
+        read_interactions(_file(data + b"\n"))
+
+
+def text_ids(data: bytes) -> None:
+    """The same with ids read as text."""
+    with suppress(PyrecError):
+        read_interactions(_file(data + b"\n"), id_type="str")
+
+
+def delimited(data: bytes) -> None:
+    """Lines behind a header of RecBole's."""
+    with suppress(PyrecError):
+        read_interactions(
+            _file(b"user_id:token\titem_id:token\trating:float\ttimestamp:float\n" + data + b"\n")
+        )
+
+
+def quoted(data: bytes) -> None:
+    """Quoted fields behind a header with commas."""
+    with suppress(PyrecError):
+        read_interactions(_file(b'"user","item","rating"\n' + data + b"\n"))
+
+
+def lists(data: bytes) -> None:
+    """LightGCN's lists of a folder, the bytes cut in two."""
+    folder = FOLDER / "folder"
+    folder.mkdir(exist_ok=True)
+    middle = len(data) // 2
+    (folder / "train.txt").write_bytes(b"0 1 2\n" + data[:middle] + b"\n")
+    (folder / "test.txt").write_bytes(data[middle:] + b"\n")
+    with suppress(PyrecError):
+        read_folder(folder)
+
+
+def pair(data: bytes) -> None:
+    """Two files of interactions, the bytes cut in two."""
+    middle = len(data) // 2
+    with suppress(PyrecError):
+        read_pair(_file(data[:middle] + b"\n", "train"), _file(data[middle:] + b"\n", "test"))
+
+
+def parquet(data: bytes) -> None:
+    """What begins as a Parquet file does."""
+    with suppress(PyrecError):
+        read_interactions(_file(b"PAR1" + data))
+
+
+def _models() -> dict[str, Path]:
+    train = Interactions.from_arrays([0, 0, 1, 2], ["a", "b", "b", "c"])
+    folders = {}
+    for model in (EASE(), LightGCN(epochs=1, embedding_size=2, n_layers=1)):
+        folders[model.model_name] = FOLDER / model.model_name
+        model.fit(train).save(folders[model.model_name])
+    return folders
+
+
+MODELS = _models()
+CONFIGS = {name: (folder / checkpoint.CONFIG).read_bytes() for name, folder in MODELS.items()}
+ARRAYS = {name: (folder / checkpoint.ARRAYS).read_bytes() for name, folder in MODELS.items()}
+
+
+def model_arrays(data: bytes) -> None:
+    """``model.safetensors``, signed anew: a byte chooses the model, two how much of a sound file goes before."""
+    name = sorted(MODELS)[data[0] % len(MODELS)] if data else "ease"
+    kept = int.from_bytes(data[1:3], "little")
+    arrays = MODELS[name] / checkpoint.ARRAYS
+    arrays.write_bytes(ARRAYS[name][:kept] + data[3:])
+    config = json.loads(CONFIGS[name]) | {"sha256": checkpoint._sha256(arrays)}
+    (MODELS[name] / checkpoint.CONFIG).write_text(json.dumps(config))
+    with suppress(PyrecError):
+        Recommender.load(MODELS[name])
+
+
+def model_config(data: bytes) -> None:
+    """``config.json``."""
+    folder = MODELS["ease"]
+    (folder / checkpoint.ARRAYS).write_bytes(ARRAYS["ease"])
+    (folder / checkpoint.CONFIG).write_bytes(data)
+    with suppress(PyrecError):
+        Recommender.load(folder)
+
+
+def model_parameters(data: bytes) -> None:
+    """The hyperparameters in ``config.json`` of a sound LightGCN."""
+    with suppress(ValueError, RecursionError):
+        params = json.loads(data)
+        folder = MODELS["lightgcn"]
+        (folder / checkpoint.ARRAYS).write_bytes(ARRAYS["lightgcn"])
+        sound = json.loads(CONFIGS["lightgcn"])
+        sound["params"] = sound["params"] | params if isinstance(params, dict) else params
+        (folder / checkpoint.CONFIG).write_text(json.dumps(sound))
+        with suppress(PyrecError):
+            Recommender.load(folder)
+
+
+def source(data: bytes) -> None:
+    """What ``config.json`` says that a run was trained on."""
+    with suppress(ValueError, RecursionError), suppress(PyrecError):
+        Source.from_json(json.loads(data), "config.json")
+
+
+def raw_ids(data: bytes) -> None:
+    """Raw ids: integers, floats, bytes and text of the same bytes."""
+    whole = data[: len(data) // 8 * 8]
+    columns = [np.frombuffer(whole, kind) for kind in (np.int64, np.float64, np.uint64)]
+    columns.append(np.array(data.decode("utf-8", "replace").split(" "), dtype=object))
+    for column in columns:
+        with suppress(PyrecError):
+            Interactions.from_arrays(column, column[::-1])
+
+
+TARGETS: dict[str, Target] = {
+    target.__name__: target
+    for target in (
+        text,
+        text_ids,
+        delimited,
+        quoted,
+        lists,
+        pair,
+        parquet,
+        model_arrays,
+        model_config,
+        model_parameters,
+        source,
+        raw_ids,
+    )
+}

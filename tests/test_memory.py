@@ -1,0 +1,74 @@
+"""Memory is bounded: the peak of a call against its documented formula, each in a process of its own."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+import torch
+
+import pyrec
+from pyrec import device
+from pyrec.data import synthetic
+from pyrec.errors import ConfigError
+
+SETUP = """
+import torch, pyrec
+from race import growth
+from pyrec.data import synthetic
+from pyrec.ops.metrics import ranking_metrics
+from pyrec.ops.topk import topk
+torch.set_num_threads(1)
+"""
+
+# Each leaves `call` and `formula`, the bytes that docs/reliability.md gives.
+CASES = {
+    "topk": """
+queries, k = torch.randn(100_000, 8), 100
+def call(queries=queries): return topk(queries, torch.randn(1000, 8), k)
+call(queries[:200])
+formula = len(queries) * k * (4 + 4 + 8)  # ids, scores and the keys of one split
+""",
+    "metrics": """
+rows, cutoffs = 500_000, [1, 5, 10]
+ids = torch.arange(10, dtype=torch.int32).repeat(rows, 1)
+def call(rows=rows):
+    indices = torch.zeros(rows, dtype=torch.int32)
+    return ranking_metrics(ids[:rows], torch.arange(rows + 1), indices, cutoffs)
+call(10)
+formula = rows * (len(cutoffs) * 6 * 8 + 8 + 4)  # the table; indptr and indices are made in the call as well
+""",
+    "training": """
+data = synthetic(60_000, 40_000, 2.0, seed=1)
+def call(data=data): return pyrec.LightGCN(epochs=1, n_layers=3, combine="mean", loss="bpr").fit(data)
+call(synthetic(100, 50, 5.0))
+formula = pyrec.LightGCN(n_layers=3, combine="mean", loss="bpr").training_bytes(data)
+""",
+}
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="peaks are read from /proc")
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_the_peak_is_within_a_fifth_of_the_formula(name):
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    code = SETUP + CASES[name] + "print(growth(call), formula)"
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    peak, formula = map(int, done.stdout.split())
+    print(f"{name}: {peak} bytes, {peak / formula:.2f} of the formula")
+    assert 0.5 * formula < peak < 1.2 * formula
+
+
+def test_training_that_does_not_fit_is_an_error_beforehand(monkeypatch):
+    monkeypatch.setattr(device, "available_memory", lambda: 10_000)
+    model = pyrec.LightGCN(epochs=1)
+    with pytest.raises(ConfigError, match=r"training takes .* GiB, but 0\.00 GiB are free on cpu"):
+        model.fit(synthetic(200, 100, 5.0))
+    assert not hasattr(model, "network_")
+
+
+def test_what_is_available_is_less_than_what_there_is():
+    free = device.available_memory()
+    assert 0 < free < os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    device.check_fits(free // 2, torch.device("cpu"))

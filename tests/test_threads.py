@@ -1,0 +1,213 @@
+"""Threads behave: kernels let Python run, may be called at once, survive a fork, and keep to the limits set."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from strategies import random_graph
+
+import pyrec
+from pyrec import _core
+from pyrec.data import synthetic
+from pyrec.graph import Graph
+from pyrec.ops.bpr import bpr
+from pyrec.ops.combine import combine_attention, combine_self_attention
+from pyrec.ops.metrics import item_counts, ranking_metrics
+from pyrec.ops.propagate import propagate
+from pyrec.ops.sample import Sampler, distinct
+from pyrec.ops.topk import topk
+
+BEAT = 0.01  # seconds
+SECONDS = float(os.environ.get("PYREC_HEARTBEAT_SECONDS", "0.5"))
+FORKS = int(os.environ.get("PYREC_FORKS", "10"))
+SHARE = 0.9
+
+GRAPH = random_graph(3000, 2000, 0.1)
+X = torch.linspace(-1, 1, GRAPH.num_nodes * 128).reshape(GRAPH.num_nodes, 128)
+SAMPLER = Sampler(GRAPH)
+
+
+def _lists() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    ids = torch.arange(100, dtype=torch.int32).repeat(100_000, 1)
+    indptr = torch.arange(100_001) * 5
+    return ids, indptr, torch.arange(0, 100, 20, dtype=torch.int32).repeat(100_000)
+
+
+def _calls() -> dict[str, Callable[[], Any]]:
+    """One call of each kernel, some ten milliseconds long or more."""
+    ids, indptr, indices = _lists()
+    nodes = torch.randint(GRAPH.num_nodes, (1_000_000,), generator=torch.Generator().manual_seed(0))
+    users, positives, negatives = nodes[:200_000], nodes[200_000:400_000], nodes[400_000:600_000, None]
+    layers = [X.repeat(4, 1) for _ in range(3)]
+    hidden, square = torch.ones(16, 128), torch.eye(128)
+    return {
+        "Graph": lambda: Graph(GRAPH.indptr, GRAPH.indices, GRAPH.num_users, GRAPH.num_items),
+        "propagate": lambda: propagate(X, GRAPH, 3),
+        "topk": lambda: topk(X, X, 100),
+        "ranking_metrics": lambda: ranking_metrics(ids, indptr, indices, [10, 100]),
+        "item_counts": lambda: item_counts(ids, 100, [10, 100]),
+        "sample": lambda: SAMPLER.sample(0, 0),
+        "distinct": lambda: distinct(nodes, GRAPH),
+        "bpr": lambda: bpr(X, users, positives, negatives),
+        "combine_attention": lambda: combine_attention(layers, hidden, torch.ones(16), torch.ones(16)),
+        "combine_self_attention": lambda: combine_self_attention(layers, square, square, square, 2),
+    }
+
+
+CALLS = _calls()
+
+
+def beats_during(work: Callable[[], Any]) -> tuple[int, float]:
+    """Beats of another thread while ``work`` is called again and again for `SECONDS`, and the time that took."""
+    stop, count = threading.Event(), 0
+
+    def beat() -> None:
+        nonlocal count
+        while not stop.wait(BEAT):
+            count += 1
+
+    thread = threading.Thread(target=beat)
+    thread.start()
+    started = time.perf_counter()
+    while time.perf_counter() - started < SECONDS:
+        work()
+    seconds = time.perf_counter() - started
+    stop.set()
+    thread.join()
+    return count, seconds
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_a_heartbeat_goes_on(name: str) -> None:
+    shares = []
+    for _ in range(4):  # a busy machine can stop a thread as well
+        idle, idle_seconds = beats_during(lambda: time.sleep(BEAT))
+        beats, seconds = beats_during(CALLS[name])
+        shares.append(beats / seconds / (idle / idle_seconds))
+        if shares[-1] >= SHARE:
+            return
+    pytest.fail(f"{name} left a heartbeat {max(shares):.0%} of its beats")
+
+
+def test_the_heartbeat_notices_a_kept_lock() -> None:
+    beats, seconds = beats_during(lambda: sum(range(3_000_000)))  # one bytecode: the lock is kept
+    assert beats < SHARE * seconds / BEAT
+
+
+def same(a: Any, b: Any) -> bool:
+    return all(
+        x.num_edges == y.num_edges if isinstance(x, Graph) else torch.equal(x, y)
+        for x, y in zip(*((v if isinstance(v, tuple | list) else (v,)) for v in (a, b)), strict=True)
+    )
+
+
+def test_eight_threads_at_once_give_right_answers() -> None:
+    expected = {name: call() for name, call in CALLS.items()}
+    wrong: list[str] = []
+
+    def work(first: int) -> None:
+        names = list(CALLS)
+        for name in names[first:] + names[:first]:
+            if not same(CALLS[name](), expected[name]):
+                wrong.append(name)
+
+    threads = [threading.Thread(target=work, args=(at,)) for at in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert wrong == []
+
+
+def test_eight_threads_train_apart() -> None:
+    data = synthetic(60, 40, 8)
+    alone = pyrec.LightGCN(epochs=2, embedding_size=8).fit(data).item_vectors_
+    models = [pyrec.LightGCN(epochs=2, embedding_size=8) for _ in range(8)]
+    threads = [threading.Thread(target=model.fit, args=(data,)) for model in models]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert all(torch.equal(model.item_vectors_, alone) for model in models)
+
+
+def test_forked_children_finish(threads: Callable[[int], None]) -> None:
+    threads(2)
+    graph = random_graph(300, 100, 0.2)
+    x = torch.ones(graph.num_nodes, 32)
+    expected = propagate(x, graph, 2)[2], topk(x, x, 5)[0]  # the parent's threads exist now
+    children = []
+    for _ in range(FORKS):
+        child = os.fork()
+        if child == 0:
+            right = False
+            try:
+                right = torch.equal(propagate(x, graph, 2)[2], expected[0])
+                right = right and torch.equal(topk(x, x, 5)[0], expected[1])
+            finally:
+                os._exit(0 if right else 1)
+        children.append(child)
+    assert [wait(child) for child in children] == [0] * FORKS
+
+
+def wait(child: int) -> int | str:
+    """The child's exit status; a child that hangs is killed."""
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        finished, status = os.waitpid(child, os.WNOHANG)
+        if finished:
+            return os.waitstatus_to_exitcode(status)
+        time.sleep(0.005)
+    os.kill(child, 9)
+    os.waitpid(child, 0)
+    return "hangs"
+
+
+# Limits ------------------------------------------------------------------------------------------------------
+
+COUNT = """
+import os, torch, pyrec
+from pyrec.data import synthetic
+{before}
+model = pyrec.LightGCN(epochs=1, embedding_size=16).fit(synthetic(400, 300, 20))
+pyrec.evaluate(model, synthetic(400, 300, 20, seed=1), k=5)
+print(pyrec._core.num_threads(), len(os.listdir("/proc/self/task")))
+"""
+
+
+def threads_of(before: str, **environment: str) -> tuple[int, int]:
+    """What the kernels would use, and the threads that the process has in the end."""
+    variables = {name: value for name, value in os.environ.items() if name != "OMP_NUM_THREADS"}
+    done = subprocess.run(
+        [sys.executable, "-c", COUNT.format(before=before)],
+        env=variables | environment,
+        cwd=tempfile.gettempdir(),
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr
+    used, alive = done.stdout.split()
+    return int(used), int(alive)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="/proc/self/task is Linux's")
+def test_limits_are_honoured() -> None:
+    one, alone = threads_of("", OMP_NUM_THREADS="1")
+    assert one == 1
+    for count in (2, 3):
+        for how in ({"OMP_NUM_THREADS": str(count)}, {}):
+            before = "" if how else f"torch.set_num_threads({count})"
+            used, alive = threads_of(before, **how)
+            assert used == count
+            assert alive - alone <= count  # OpenMP's, and torch's pool where it has one
+    assert _core.num_threads() == torch.get_num_threads()
