@@ -150,6 +150,7 @@ def draw_by_degree(
     axes.axhline(1 / len(layers), color=theme.muted, linestyle="--", linewidth=1)
     axes.set_xticks(layers)
     axes.set_xlabel("layer (0: the embedding itself)")
+    axes.set_ylabel("mean weight of the layer")
     axes.set_title(f"{name}, by quarters of their degree", loc="left")
     axes.legend(title="interactions", frameon=False, fontsize=LEGEND_SIZE, title_fontsize=LEGEND_SIZE)
 
@@ -161,7 +162,7 @@ def draw_gain(axes: Axes, groups: ActivityGroups, metric: str, theme: Theme) -> 
         range(len(groups.labels)), groups.means, groups.halves, fmt="o", capsize=3, color=theme.blue
     )
     _activity_axis(axes, groups)
-    axes.set_ylabel(f"difference in {metric}")
+    axes.set_ylabel(f"difference in {metric}, 95 % interval")
 
 
 def draw_activity(axes: Axes, series: Mapping[str, ActivityGroups], metric: str, theme: Theme) -> None:

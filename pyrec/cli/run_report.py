@@ -63,8 +63,8 @@ def _json_lines(path: Path, whole: bool = False) -> list[dict[str, Any]]:
 def read_names(path: Path, train: Interactions) -> dict[Any, str]:
     """Return what items are called, by raw id, from lines ``ITEM,NAME`` (or with tabs, or ``|``).
 
-    Columns beyond the second, and items that the model does not know, such as those of a header, are left out. Text that
-    is not UTF-8 is taken for Latin-1.
+    Columns beyond the second, and items that the model does not know, such as those of a header, are left out. Text
+    that is not UTF-8 is taken for Latin-1.
 
     Raises:
         DataError: If the file cannot be read, a line has one column, or no item is known.
@@ -81,8 +81,9 @@ def read_names(path: Path, train: Interactions) -> dict[Any, str]:
     delimiter = next((sign for sign in ("\t", "|", ",") if sign in first), ",")
     known = {str(raw): raw for raw in train.item_ids.tolist()}
     names: dict[Any, str] = {}
-    quoting = csv.QUOTE_MINIMAL if delimiter == "," else csv.QUOTE_NONE
-    for number, row in enumerate(csv.reader(lines, delimiter=delimiter, quoting=quoting), start=1):
+    plain = delimiter != ","  # quotation marks are then part of a name
+    rows = csv.reader(lines, delimiter=delimiter, quoting=csv.QUOTE_NONE if plain else csv.QUOTE_MINIMAL)
+    for number, row in enumerate(rows, start=1):
         if len(row) == 1:
             raise DataError(f"{path}:{number} has one column, {row[0][:40]!r}; a line is ITEM,NAME")
         if row and row[0] in known:

@@ -216,7 +216,7 @@ class Interactions:
             name: what the message calls them.
 
         Raises:
-            DataError: an id is unknown; the message names all such ids, and the first one's position.
+            DataError: an id is unknown; the message names the first ones, and where the first is.
         """
         return self._user_map.encode(raw, name)
 
@@ -228,7 +228,7 @@ class Interactions:
             name: what the message calls them.
 
         Raises:
-            DataError: an id is unknown; the message names all such ids, and the first one's position.
+            DataError: an id is unknown; the message names the first ones, and where the first is.
         """
         return self._item_map.encode(raw, name)
 

@@ -20,7 +20,7 @@ class Item:
 
     Attributes:
         label: Its name, or its raw id.
-        id: Its raw id where the label is a name, else nothing.
+        id: Its raw id.
         num_users: Its training users.
         hit: Whether it is in the user's test set.
     """
@@ -65,7 +65,7 @@ def examples(subject: Subject) -> list[Example]:
     order = np.argsort(values, kind="stable")
     places = {int(order[round(q * (len(order) - 1))]): q for q in QUANTILES}
     return [
-        _example(subject, at, f"{q:.0%} of the users have a lower {name}", f"{name} = {values[at]:.3f}")
+        _example(subject, at, f"about {q:.0%} of the users have less", f"{name} = {values[at]:.3f}")
         for at, q in places.items()
     ]
 
@@ -104,11 +104,6 @@ def _items_of(indptr: NDArray[np.int64], items: NDArray[np.int32], user: int) ->
 
 
 def _item(subject: Subject, item: int, hit: bool) -> Item:
-    raw = (
-        subject.train.item_ids[item].item()
-        if subject.train.item_ids.dtype.kind == "i"
-        else str(subject.train.item_ids[item])
-    )
-    name = subject.item_names.get(raw)
-    count = int(subject.users_of_items[item])
-    return Item(str(raw) if name is None else name, "" if name is None else str(raw), f"{count:,}", hit)
+    raw = subject.train.item_ids[item].item()
+    label = subject.item_names.get(raw, str(raw))
+    return Item(label, str(raw), f"{int(subject.users_of_items[item]):,}", hit)

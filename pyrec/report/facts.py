@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pyrec.compare import Difference, compare
+from pyrec.evaluate import ITEM_METRICS, item_metrics
 from pyrec.report.subject import Subject
 
 CARDS = ("recall", "ndcg", "precision", "coverage")
@@ -57,15 +58,33 @@ def metric_tables(subject: Subject) -> list[tuple[str, list[list[str]]]]:
 
 def _cells(name: str, row: Difference) -> list[str]:
     tested = not math.isnan(row.half)
-    digits = 1 if name == "popularity" else 4
+    digits = _digits(name)
     return [
         name.replace("_", " "),
         f"{row.second:,.{digits}f}",
         f"{row.first:,.{digits}f}",
         f"{row.difference:+,.{digits}f}",
         f"± {row.half:.4f}" if tested else "",
-        "" if math.isnan(row.p_t) else ("< 0.0001" if row.p_t < 1e-4 else f"{row.p_t:.4f}"),
+        "" if math.isnan(row.p_t) else ("< 1e-4" if row.p_t < 1e-4 else f"{row.p_t:.4f}"),
     ]
+
+
+def exposure_rows(subject: Subject) -> list[list[str]]:
+    """Return rows (metric, model, popularity, training) of what the lists do to the items, at the largest cut-off."""
+    users_of = subject.users_of_items
+    training = item_metrics(users_of, users_of, subject.train.num_users)
+    rows = []
+    for name in ITEM_METRICS:
+        values = (
+            *(one[f"{name}@{subject.k}"] for one in (subject.evaluation, subject.baseline)),
+            training[name],
+        )
+        rows.append([name.replace("_", " "), *(f"{value:,.{_digits(name)}f}" for value in values)])
+    return rows
+
+
+def _digits(name: str) -> int:
+    return 1 if name == "popularity" else 4
 
 
 def data_rows(subject: Subject) -> list[tuple[str, str]]:

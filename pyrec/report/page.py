@@ -78,6 +78,7 @@ def _parts(subject: Subject) -> dict[str, Any]:
         "curves": pictures.curves(subject),
         "layer_weights": pictures.layer_weights(subject),
         "activity": pictures.activity(subject),
+        "exposure_rows": facts.exposure_rows(subject),
         "exposure": pictures.exposure(subject),
         "examples": examples.examples(subject),
     }
