@@ -165,6 +165,12 @@ class Graph:
         twin._host = self
         return twin
 
+    def __reduce__(self) -> tuple[object, ...]:
+        """What copies and pickles keep: the arrays, or the graph on the CPU and the device that it was copied to."""
+        if self._host is not None:
+            return Graph.to, (self._host, self.device)
+        return Graph, (self.indptr, self.indices, self.num_users, self.num_items, self.weights)
+
     def check(self) -> None:
         """Raises what kernels on a CUDA device have met in this graph's calls since the last check.
 

@@ -211,7 +211,7 @@ class IdMap:
         if (raw.dtype.kind == "O") != (self.ids.dtype.kind == "U"):
             have, got = ("text", "integers") if self.ids.dtype.kind == "U" else ("integers", "text")
             raise DataError(
-                f"{name}[0] = {raw[0]!r}: the {self._what} ids are {have}, not {got}; convert {name}"
+                f"{name}[0] = {raw[:1].tolist()[0]!r}: the {self._what} ids are {have}, not {got}; convert {name}"
             )
         if raw.dtype.kind == "O":
             raw = raw.astype(str)
@@ -229,8 +229,15 @@ class IdMap:
     def _refuse_unknown(self, unknown: npt.NDArray[np.bool_], raw: IdArray, name: str) -> None:
         if unknown.any():
             at = int(unknown.argmax())
-            known = ", ".join([*map(repr, self.ids[:3].tolist()), *(["..."] if self.ids.size > 3 else [])])
+            known = _some(self.ids)
+            others = np.unique(raw[unknown & (raw != raw[at])])
+            more = f"; nor are {others.size} more ({_some(others)})" if others.size else ""
             raise DataError(
                 f"{name}[{at}] = {raw[at].item()!r} is not one of the {self.ids.size} known {self._what} "
-                f"ids ({known}); leave it out or add its interactions to the data"
+                f"ids ({known}){more}; leave out what is unknown or add its interactions to the data"
             )
+
+
+def _some(ids: IdArray) -> str:
+    """Returns the first three of the ids, and dots if there are more."""
+    return ", ".join([*map(repr, ids[:3].tolist()), *(["..."] if ids.size > 3 else [])])

@@ -221,21 +221,29 @@ class Interactions:
     def _item_map(self) -> IdMap:
         return IdMap(self.item_ids, "item")
 
-    def encode_users(self, raw: Values) -> Int32Array:
+    def encode_users(self, raw: Values, name: str = "users") -> Int32Array:
         """Returns the numbers int32 (n,) of raw user ids (n,).
 
-        Raises:
-            DataError: an id is unknown; the message names its position.
-        """
-        return self._user_map.encode(raw, "users")
+        Args:
+            raw: (n,) raw ids, all of them known.
+            name: what the message calls them.
 
-    def encode_items(self, raw: Values) -> Int32Array:
+        Raises:
+            DataError: an id is unknown; the message names the first ones, and where the first is.
+        """
+        return self._user_map.encode(raw, name)
+
+    def encode_items(self, raw: Values, name: str = "items") -> Int32Array:
         """Returns the numbers int32 (n,) of raw item ids (n,).
 
+        Args:
+            raw: (n,) raw ids, all of them known.
+            name: what the message calls them.
+
         Raises:
-            DataError: an id is unknown; the message names its position.
+            DataError: an id is unknown; the message names the first ones, and where the first is.
         """
-        return self._item_map.encode(raw, "items")
+        return self._item_map.encode(raw, name)
 
     def select(self, mask: npt.ArrayLike) -> Interactions:
         """Returns a subset of the interactions that keeps the id maps.

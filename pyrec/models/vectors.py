@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from pyrec.data import Interactions
-from pyrec.models.base import Recommender, row_tensors
+from pyrec.models.base import Recommender
+from pyrec.models.rows import row_tensors
 from pyrec.ops.topk import topk
 
 if TYPE_CHECKING:
