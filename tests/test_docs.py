@@ -1,8 +1,8 @@
 """Every block of `python` and `sh` in the README and the documentation runs, a page's in order and in one folder.
 
 A line `<!-- not run: REASON -->` right above a block leaves it out. A block of `text` behind one shows lines that it
-prints, numbers aside; `…` stands for others. Epochs and trials beyond a few are lowered, and the files that pages name
-are generated (`write_inputs`).
+prints, numbers aside; `…` stands for others. Commands take two epochs or trials at most, and the files that pages name are
+generated (`write_inputs`).
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import re
 import shlex
 import subprocess
 import sys
+from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
@@ -29,7 +30,7 @@ BLOCK = re.compile(
     re.DOTALL | re.MULTILINE,
 )
 NUMBER = re.compile(r"[-+]?\d[\d,.]*(?:e[-+]?\d+)?")
-MOST = {"epochs": 2, "trials": 2}
+MOST = 2  # epochs, and trials of a search
 SHELL = re.compile(r"[|&;<>$`*]")
 
 
@@ -62,6 +63,7 @@ def blocks_of(page: Path) -> list[Block]:
 )
 def test_blocks_run(page: Path, tmp_path: Path, monkeypatch, capfd) -> None:
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("pyrec.cli.tune.EPOCHS", MOST)
     write_inputs(tmp_path)
     names: dict[str, object] = {"__name__": page.stem}
     for block in blocks_of(page):
@@ -83,17 +85,25 @@ def commands(text: str) -> list[str]:
 
 def run(command: str, where: str) -> None:
     """Runs one line: a `pyrec` command in this process, anything else by bash."""
-    for option, most in MOST.items():
-        command = re.sub(rf"--{option} (\d+)", lambda found: lowered(found, most), command)
     words = shlex.split(command, comments=True)
     assert words[0] != "pip", f"{where}: nothing is installed here; mark the block as not run"
     if words[0] == "pyrec" and not SHELL.search(" ".join(words)):
-        assert run_here(words[1:]) == 0, f"{where}: {command}"
+        assert run_here(shortened(words[1:])) == 0, f"{where}: {command}"
         return
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     python = shlex.quote(sys.executable)
     script = f'set -euo pipefail\npyrec() {{ {python} -m pyrec.cli "$@"; }}\n{command}\n'
     subprocess.run(["bash", "-c", script], env=environment, check=True, timeout=60)
+
+
+def shortened(words: list[str]) -> list[str]:
+    """The arguments of a `pyrec` command with a few epochs and trials, also where it names none."""
+    if words[0] == "train" and "--model" not in words and "--epochs" not in words and "--help" not in words:
+        words = [*words, "--epochs", str(MOST)]
+    return [
+        str(min(int(word), MOST)) if before in ("--epochs", "--trials") else word
+        for before, word in pairwise(["", *words])
+    ]
 
 
 def run_here(words: list[str]) -> int:
@@ -102,10 +112,6 @@ def run_here(words: list[str]) -> int:
         return main(words)
     except SystemExit as left:
         return int(left.code or 0)
-
-
-def lowered(found: re.Match[str], most: int) -> str:
-    return found[0].replace(found[1], str(min(int(found[1]), most)))
 
 
 def plain(line: str) -> str:
