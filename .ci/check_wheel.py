@@ -1,6 +1,6 @@
-"""Checks the wheel that pip built: what is in it, and that it works where it alone is installed.
+"""Checks a wheel that pip built: what is in it, and that it works where it alone is installed.
 
-    python check_wheel.py WHEEL       in an environment that has the package's requirements
+``python check_wheel.py WHEEL``, in an environment that has the package's requirements.
 """
 
 import os
@@ -10,7 +10,14 @@ import tempfile
 import zipfile
 from pathlib import Path
 
-NEEDED = ("pyrec/__init__.py", "pyrec/py.typed", "pyrec/_core.pyi", "pyrec/cli/__init__.py", "entry_points.txt", "LICENSE")
+NEEDED = (
+    "pyrec/__init__.py",
+    "pyrec/py.typed",
+    "pyrec/_core.pyi",
+    "pyrec/cli/train.py",
+    "entry_points.txt",
+    "LICENSE",
+)
 TOP_LEVEL = ("pyrec/", "pyrec_graph-")
 
 
@@ -28,8 +35,8 @@ def check_contents(wheel: Path) -> None:
 def check_installed(wheel: Path) -> None:
     """Install it by itself, away from the sources, and let it compare its kernels with their references."""
     with tempfile.TemporaryDirectory() as folder:
-        pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-index", "--target", folder]
-        subprocess.run([*pip, str(wheel)], check=True)
+        install = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-index"]
+        subprocess.run([*install, "--target", folder, str(wheel)], check=True)
         environment = {**os.environ, "PYTHONPATH": folder}
         where = "import pathlib, pyrec, sys; sys.exit(sys.argv[1] not in str(pathlib.Path(pyrec.__file__)))"
         for arguments in (["-c", where, folder], ["-m", "pyrec.cli", "doctor"]):

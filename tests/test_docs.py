@@ -1,8 +1,8 @@
 """Every block of `python` and `sh` in the README and the documentation runs, a page's in order and in one folder.
 
 A line `<!-- not run: REASON -->` right above a block leaves it out. A block of `text` behind one shows lines that it
-prints, numbers aside; `…` stands for others. Commands take two epochs or trials at most, and the files that pages name are
-generated (`write_inputs`).
+prints, numbers aside; `…` stands for others. Commands take two epochs or trials at most, and the files that pages name
+are generated (`write_inputs`).
 """
 
 from __future__ import annotations
