@@ -115,10 +115,10 @@ class Interactions:
             ("item_ids", item_ids, "iU"),
         ):
             _check_array(values, name, kinds)
-        for name, values in (("items", items), ("ratings", ratings), ("times", times)):
-            if values is not None:
-                _check_array(values, name, "if")
-                _check_length(values, name, users.size)
+        for name, column in (("items", items), ("ratings", ratings), ("times", times)):
+            if column is not None:
+                _check_array(column, name, "if")
+                _check_length(column, name, users.size)
         if user_ids.size + item_ids.size > MAX_COUNT:
             raise DataError(
                 f"{user_ids.size} users and {item_ids.size} items are more than the {MAX_COUNT} nodes of "
