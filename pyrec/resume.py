@@ -95,6 +95,7 @@ class Checkpoints:
     Attributes:
         directory: The folder of ``checkpoint.safetensors``.
         every: Epochs from one to the next.
+        about: Gives what is kept in each checkpoint beside the training's state.
         stop: Asks `fit` to end: it writes a checkpoint after the training step that it is in, or leaves the
             evaluation that it is in, and raises `StoppedError`.
     """
@@ -118,7 +119,7 @@ class Checkpoints:
         self.directory = Path(directory)
         self.every = check_count("every", every, 0, None, ConfigError)
         self.stop = StopRequest()
-        self._about = about
+        self.about = about
 
     @property
     def path(self) -> Path:
@@ -184,7 +185,7 @@ class Checkpoints:
             "epoch": progress.epoch,
             "history": progress.history,
             "seconds": progress.seconds,
-            "about": dict(self._about()),
+            "about": dict(self.about()),
             "sha256": _digest(arrays),
         }
         metadata = {"pyrec": json.dumps(config, default=plain)}
