@@ -1,11 +1,13 @@
-"""Files that are replaced in one step, so that a reader never meets half of one."""
+"""Files that are replaced in one step, so that a reader never meets half of one, even after a power cut."""
 
 from __future__ import annotations
 
 import os
+import platform
+import re
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from pyrec.errors import DataError
@@ -29,20 +31,28 @@ def check_regular(path: Path, most_bytes: int | None = None) -> None:
 def replacing(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside ``path`` that takes its place when the block ends without an error.
 
+    The file has reached the disk before it takes its place, and the folder's entry before this returns. What a process
+    that was killed in here has left is removed by the next one.
+
     Raises:
-        DataError: If the folder cannot be made or written.
+        DataError: If the folder cannot be made or written. The file at ``path`` is as it was, unless the disk failed
+            in the very last step, after it was replaced.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    machine = re.sub(r"[^\w-]", "", platform.node())
+    temporary = path.with_name(f".{path.name}.{machine}-{os.getpid()}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        _remove_orphans(path, machine)
         temporary.touch()
         permissions = temporary.stat().st_mode
         try:
             yield temporary
             temporary.chmod(permissions)  # some writers put a private file in the place of the one made above
+            _sync(temporary)
             os.replace(temporary, path)
         finally:
             temporary.unlink(missing_ok=True)
+        sync_folder(path.parent)
     except OSError as error:
         raise DataError(f"cannot write {path}: {error.strerror or error}") from error
 
@@ -55,3 +65,36 @@ def write_text(path: Path, text: str) -> None:
     """
     with replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
+
+
+def sync_folder(folder: Path) -> None:
+    """Wait until the folder's entries are on the disk."""
+    _sync(folder, os.O_RDONLY)
+
+
+def _sync(path: Path, flags: int = os.O_RDWR) -> None:
+    descriptor = os.open(path, flags)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _remove_orphans(path: Path, machine: str) -> None:
+    """Remove temporary files for ``path`` whose process, on this machine, is no more."""
+    prefix = f".{path.name}.{machine}-"
+    for orphan in path.parent.iterdir():
+        number = orphan.name.removeprefix(prefix).removesuffix(".tmp")
+        if orphan.name == f"{prefix}{number}.tmp" and number.isdigit() and not _is_alive(int(number)):
+            with suppress(FileNotFoundError):
+                orphan.unlink()
+
+
+def _is_alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except (PermissionError, OverflowError):
+        return True
+    return True

@@ -55,7 +55,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     Returns:
         The exit status: 0, 2 after a usage or data error (one line on stderr, no traceback), 130 after
-        Ctrl-C.
+        Ctrl-C, 143 after SIGTERM where it is waited for.
     """
     try:
         args = None if argv is None else list(argv)

@@ -15,6 +15,7 @@ from pyrec.data import Interactions
 from pyrec.models.base import Recommender
 from pyrec.models.rows import row_tensors
 from pyrec.ops.topk import topk
+from pyrec.resume import Checkpoints
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -66,6 +67,8 @@ class EpochRecommender(VectorRecommender):
         interactions: Any,
         validation: Interactions | None = None,
         callback: Callable[[Recommender, dict[str, Any]], None] | None = None,
+        checkpoints: Checkpoints | None = None,
+        resume: bool = False,
     ) -> Self:
         """Learn from interactions.
 
@@ -73,5 +76,8 @@ class EpochRecommender(VectorRecommender):
             interactions: As for `Recommender.fit`.
             validation: Held-out interactions (the same id maps) for early stopping.
             callback: Called after each epoch with the model, which can recommend by then, and the epoch's
-                record, to which it may add entries.
+                record, to which it may add entries. A fit that goes on repeats the call for an epoch during whose
+                call it was stopped.
+            checkpoints: Where and how often to keep the state of training, and the way to stop it.
+            resume: Go on from the checkpoint, with the same hyperparameters and data, to the same bits.
         """
