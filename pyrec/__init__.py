@@ -21,6 +21,7 @@ _core.isa()  # an instruction set that PYREC_ISA names and this machine lacks is
 from pyrec import data  # noqa: E402
 from pyrec.errors import ConfigError, CudaError, DataError, NotFittedError, PyrecError  # noqa: E402
 from pyrec.evaluate import Evaluation, evaluate  # noqa: E402
+from pyrec.export import export  # noqa: E402
 from pyrec.graph import Graph  # noqa: E402
 from pyrec.models import EASE, MF, SVD, ItemKNN, LightGCN, Popularity, Recommender  # noqa: E402
 
@@ -41,4 +42,5 @@ __all__ = [
     "Recommender",
     "data",
     "evaluate",
+    "export",
 ]

@@ -1,4 +1,3 @@
-import builtins
 import gzip
 import hashlib
 import io
@@ -280,14 +279,7 @@ def test_where_the_cache_is(monkeypatch, tmp_path):
 def test_unknown_names_and_missing_pooch(tmp_path, monkeypatch):
     with pytest.raises(ConfigError, match="no data set is named 'netflix'; known: ml-100k, ml-1m"):
         get_dataset("netflix", tmp_path)
-    genuine = builtins.__import__
-
-    def without_pooch(name, *args, **kwargs):
-        if name == "pooch":
-            raise ImportError(name)
-        return genuine(name, *args, **kwargs)
-
-    monkeypatch.setattr(builtins, "__import__", without_pooch)
+    monkeypatch.setitem(sys.modules, "pooch", None)
     with pytest.raises(ConfigError, match=r"needs pooch: pip install 'pyrec-graph\[data\]'"):
         get_dataset("gowalla", tmp_path)
 

@@ -13,7 +13,8 @@ from urllib.parse import urlsplit
 from tqdm import tqdm  # type: ignore[import-untyped]
 
 from pyrec.data.unzip import unzip
-from pyrec.errors import ConfigError, DataError
+from pyrec.errors import DataError
+from pyrec.extras import need
 
 TIMEOUT_SECONDS = 30
 _PIN_NAMES = {"sha256": "SHA-256", "git": "git's object id (SHA-1)"}
@@ -61,7 +62,7 @@ def cache_folder(cache_dir: str | Path | None = None) -> Path:
         ConfigError: pooch, which knows that folder, is not installed.
     """
     named = cache_dir or os.environ.get("PYREC_CACHE")
-    return Path(named if named else _import_pooch().os_cache("pyrec"))
+    return Path(named if named else _pooch().os_cache("pyrec"))
 
 
 def matches(path: Path, pin: str) -> bool:
@@ -91,7 +92,7 @@ def fetch_file(file: RemoteFile, folder: Path) -> Path:
         ConfigError: pooch is not installed.
         DataError: the download fails or is too large, the hash differs, or an archive is unsafe or damaged.
     """
-    pooch = _import_pooch()
+    pooch = _pooch()
     path = folder / file.file_name
     try:
         if not (path.is_file() and matches(path, file.pin)):
@@ -106,13 +107,8 @@ def fetch_file(file: RemoteFile, folder: Path) -> Path:
     return path
 
 
-def _import_pooch() -> ModuleType:
-    try:
-        import pooch  # type: ignore[import-untyped]
-    except ImportError:
-        raise ConfigError("fetching data sets needs pooch: pip install 'pyrec-graph[data]'") from None
-    module: ModuleType = pooch
-    return module
+def _pooch() -> ModuleType:
+    return need("pooch", "fetching data sets", "data")
 
 
 def _download(pooch: ModuleType, file: RemoteFile, path: Path) -> None:
