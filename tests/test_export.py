@@ -158,7 +158,7 @@ def test_the_command(tmp_path, capsys):
     run = tmp_path / "run"
     assert main(["train", "--model", "svd", "--dim", "8", "--out", str(run)]) == 0
     capsys.readouterr()
-    assert main(["export", str(run), "--to", str(tmp_path / "out"), "--layout", "faiss"]) == 0
+    assert main(["export", str(run), "--to", str(tmp_path / "out"), "--format", "faiss"]) == 0
     out, err = capsys.readouterr()
     assert out == f"{tmp_path / 'out' / MANIFEST}\n"
     assert "items.faiss" in err
