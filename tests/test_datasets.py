@@ -284,8 +284,10 @@ def test_unknown_names_and_missing_pooch(tmp_path, monkeypatch):
         get_dataset("gowalla", tmp_path)
 
 
-def test_pooch_and_its_network_libraries_are_imported_late():
-    code = "import sys, pyrec.cli.data; sys.exit(any(name in sys.modules for name in ('pooch', 'requests')))"
+def test_extras_are_imported_late():
+    late = ("pooch", "requests", "fastapi", "uvicorn", "faiss", "usearch")
+    code = "import sys, pyrec.cli.data, pyrec.cli.export, pyrec.cli.serve; "
+    code += f"sys.exit(any(name in sys.modules for name in {late}))"
     environment = {"PYTHONPATH": str(Path(pyrec.__file__).parents[1])}
     assert subprocess.run([sys.executable, "-c", code], env=environment, check=False).returncode == 0
 
