@@ -1,7 +1,6 @@
 """The HTTP service, against the model it serves."""
 
 import asyncio
-import json
 import re
 import socket
 import subprocess
@@ -365,5 +364,10 @@ def test_connections_send_at_once():
             assert connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
 
 
-def test_openapi_is_json(integers):
-    json.loads(integers.get("/openapi.json").text)
+def test_openapi_describes_the_errors(integers):
+    described = integers.get("/openapi.json").json()
+    answer = described["paths"]["/recommend"]["post"]["responses"]["404"]["content"]["application/json"][
+        "schema"
+    ]
+    assert answer["$ref"].endswith("/Refusal")
+    assert "error" in described["components"]["schemas"]["Refusal"]["properties"]

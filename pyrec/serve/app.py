@@ -24,11 +24,11 @@ from pyrec.errors import DataError
 from pyrec.models import Recommender, raw_ids
 from pyrec.serve.batcher import Batcher, Lists
 from pyrec.serve.errors import BodyLimit, RequestError, handle_errors
-from pyrec.serve.schemas import Health, Problem, RecommendRequest, SimilarRequest
+from pyrec.serve.schemas import Health, RecommendRequest, Refusal, SimilarRequest
 from pyrec.serve.schemas import Lists as Answer
 from pyrec.version import version
 
-ERRORS: dict[int | str, dict[str, Any]] = {status: {"model": Problem} for status in (400, 404, 413, 422)}
+ERRORS: dict[int | str, dict[str, Any]] = {status: {"model": Refusal} for status in (400, 404, 413, 422)}
 
 
 def make_app(model: Recommender) -> FastAPI:

@@ -86,3 +86,9 @@ class Problem(BaseModel):
 
     argument: str | None
     message: str
+
+
+class Refusal(BaseModel):
+    """The answer to a request that fails."""
+
+    error: Problem
