@@ -28,6 +28,7 @@ from pyrec.errors import (  # noqa: E402
     StoppedError,
 )
 from pyrec.evaluate import Evaluation, evaluate  # noqa: E402
+from pyrec.export import export  # noqa: E402
 from pyrec.graph import Graph  # noqa: E402
 from pyrec.models import EASE, MF, SVD, ItemKNN, LightGCN, Popularity, Recommender  # noqa: E402
 from pyrec.resume import Checkpoints  # noqa: E402
@@ -51,4 +52,5 @@ __all__ = [
     "StoppedError",
     "data",
     "evaluate",
+    "export",
 ]

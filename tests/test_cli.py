@@ -465,7 +465,7 @@ def test_data_list_names_the_sets(capsys) -> None:
 
 
 def test_data_get_prints_the_path_and_the_terms(capsys, monkeypatch, tmp_path: Path) -> None:
-    monkeypatch.setattr("pyrec.cli.data.get_dataset", lambda _: tmp_path)
+    monkeypatch.setattr("pyrec.cli.data.get_dataset", lambda *_: tmp_path)
     out, err = run(capsys, "data", "get", "gowalla")
     assert out == f"{tmp_path}\n"
     assert "Cite" in err

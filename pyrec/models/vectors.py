@@ -43,10 +43,20 @@ class VectorRecommender(Recommender):
     def _rank_similar(
         self, items: NDArray[np.int32], k: int, seen: csr_array
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        vectors = torch.nn.functional.normalize(self._item_vectors(), dim=1)
+        vectors = self._unit_item_vectors()
         queries = vectors[torch.from_numpy(items).long().to(vectors.device)]
         indptr, indices = row_tensors(seen, vectors.device)
         return topk(queries, vectors, k, seen_indptr=indptr, seen_indices=indices)
+
+    def _unit_item_vectors(self) -> torch.Tensor:
+        """Return the items' vectors at length one; they are kept until the item vectors are others."""
+        vectors = self._item_vectors()
+        known = self.__dict__.get("_unit_vectors")
+        if known is None or known[0].data_ptr() != vectors.data_ptr() or known[1] != vectors._version:
+            known = (vectors, vectors._version, torch.nn.functional.normalize(vectors, dim=1))
+            self._unit_vectors = known
+        unit: torch.Tensor = known[2]
+        return unit
 
 
 class EpochRecommender(VectorRecommender):
