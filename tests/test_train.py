@@ -297,6 +297,20 @@ def test_the_same_seed_gives_the_same_bits_at_any_number_of_threads(threads, arg
     assert len(digests) == 1
 
 
+@pytest.mark.parametrize("arguments", [{}, {"loss": "bpr", "combine": "attention"}], ids=["softmax", "bpr"])
+def test_each_of_three_seeds_gives_its_own_bits_at_any_number_of_threads(threads, arguments):
+    train, digests = synthetic(200, 150, interactions_per_user=10), set()
+    for seed in (0, 1, 2):
+        of_seed = set()
+        for count in (1, 2, 3, 7):
+            threads(count)
+            model = LightGCN(embedding_size=16, epochs=2, seed=seed, **arguments).fit(train)
+            of_seed.add(hashlib.sha256(model.user_vectors_.numpy().tobytes()).hexdigest())
+        assert len(of_seed) == 1
+        digests |= of_seed
+    assert len(digests) == 3
+
+
 def test_a_trainer_that_is_done_with_is_gone_at_once():
     """No cycle keeps its moments, or a device's recording, until the next garbage collection."""
     graph = random_graph(60, 50, 0.15)

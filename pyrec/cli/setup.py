@@ -132,8 +132,10 @@ def _check_unchanged(setup: Setup, given: Mapping[str, str], options: Mapping[st
     own = {"model_name": setup.model.model_name, "eval_every": setup.eval_every, "track": setup.track}
     before = {**setup.model.get_params(), **own, "k": setup.k}
     for name, flag in given.items():
+        if name in free:
+            continue
         value = list(options[name]) if isinstance(options[name], tuple) else options[name]
-        if name not in free and value != before.get(name):
+        if value != before.get(name):
             raise ConfigError(
                 f"{flag} {_words(value)}: the run in {setup.folder} was started with {_words(before.get(name))}; "
                 "leave it out, or start another run"
