@@ -266,12 +266,12 @@ def test_other_names_for_n(model: Recommender) -> None:
         (
             lambda m: m.recommend(["u1", "a", "u2", "b", "a", "c"]),
             DataError,
-            r"users\[1\] = 'a' is not one of the 40 known user ids.*nor are 2 more \('b', 'c'\)",
+            r"users\[1\] = 'a' is not one of the 40 known user ids.*2 more unknown: 'b', 'c'",
         ),
         (
             lambda m: m.recommend(["u1"], items=["i1", "x", "y"]),
             DataError,
-            r"items\[1\] = 'x'.*1 more \('y'\)",
+            r"items\[1\] = 'x'.*1 more unknown: 'y'",
         ),
         (lambda m: m.recommend(["u1"], exclude=["x"]), DataError, r"exclude\[0\] = 'x'.*item ids"),
         (lambda m: m.recommend(["u1"], exclude="i1"), DataError, r"exclude is str.*\['i1'\]"),

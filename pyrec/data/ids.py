@@ -231,7 +231,7 @@ class IdMap:
             at = int(unknown.argmax())
             known = _some(self.ids)
             others = np.unique(raw[unknown & (raw != raw[at])])
-            more = f"; nor are {others.size} more ({_some(others)})" if others.size else ""
+            more = f"; {others.size} more unknown: {_some(others)}" if others.size else ""
             raise DataError(
                 f"{name}[{at}] = {raw[at].item()!r} is not one of the {self.ids.size} known {self._what} "
                 f"ids ({known}){more}; leave out what is unknown or add its interactions to the data"
