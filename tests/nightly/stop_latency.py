@@ -2,8 +2,8 @@
 
     python tests/nightly/stop_latency.py [--stops 20] [--seed 0] [DATA …]
 
-The bound is 200 ms to the end of the training step under way, that is, to the checkpoint less the time to write it. Run it
-on a quiet machine. Options after the first ones go to ``pyrec train``. Exit status 1 if a stop took longer than that.
+The bound is 200 ms to the checkpoint. Run it on a quiet machine; what else is given goes to ``pyrec train``.
+Exit status 1 if a stop took longer.
 """
 
 from __future__ import annotations
