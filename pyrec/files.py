@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import platform
 import re
+import shutil
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 from pyrec.errors import DataError
@@ -29,7 +30,7 @@ def check_regular(path: Path, most_bytes: int | None = None) -> None:
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Yield a temporary path beside ``path`` that takes its place when the block ends without an error.
+    """Yield a temporary path, in a folder of its own beside ``path``, that takes its place when the block ends well.
 
     The file has reached the disk before it takes its place, and the folder's entry before this returns. What a process
     that was killed in here has left is removed by the next one.
@@ -39,19 +40,22 @@ def replacing(path: Path) -> Iterator[Path]:
             in the very last step, after it was replaced.
     """
     machine = re.sub(r"[^\w-]", "", platform.node())
-    temporary = path.with_name(f".{path.name}.{machine}-{os.getpid()}.tmp")
+    # A folder, for some writers make files beside the one that they are asked for.
+    folder = path.with_name(f".{path.name}.{machine}-{os.getpid()}.tmp")
+    temporary = folder / path.name
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         _remove_orphans(path, machine)
-        temporary.touch()
-        permissions = temporary.stat().st_mode
         try:
+            folder.mkdir()
+            temporary.touch()
+            permissions = temporary.stat().st_mode
             yield temporary
             temporary.chmod(permissions)  # some writers put a private file in the place of the one made above
             _sync(temporary)
             os.replace(temporary, path)
         finally:
-            temporary.unlink(missing_ok=True)
+            shutil.rmtree(folder, ignore_errors=True)
         sync_folder(path.parent)
     except OSError as error:
         raise DataError(f"cannot write {path}: {error.strerror or error}") from error
@@ -81,13 +85,12 @@ def _sync(path: Path, flags: int = os.O_RDWR) -> None:
 
 
 def _remove_orphans(path: Path, machine: str) -> None:
-    """Remove temporary files for ``path`` whose process, on this machine, is no more."""
+    """Remove temporary folders for ``path`` whose process, on this machine, is no more."""
     prefix = f".{path.name}.{machine}-"
     for orphan in path.parent.iterdir():
         number = orphan.name.removeprefix(prefix).removesuffix(".tmp")
         if orphan.name == f"{prefix}{number}.tmp" and number.isdigit() and not _is_alive(int(number)):
-            with suppress(FileNotFoundError):
-                orphan.unlink()
+            shutil.rmtree(orphan, ignore_errors=True)
 
 
 def _is_alive(process: int) -> bool:

@@ -29,7 +29,12 @@ def nightly(name: str):
 def test_kills_in_a_save_loop(tmp_path) -> None:
     old, new = nightly("kill_save_loop").run(tmp_path, kills=12, seed=1)
     assert old + new == 12
-    assert len(list(tmp_path.iterdir())) <= 5  # what earlier kills left has been removed
+    left = {path.name for path in tmp_path.iterdir()} - {
+        "config.json",
+        "model.safetensors",
+        "next.safetensors",
+    }
+    assert len(left) <= 1  # of the last kill; what earlier ones left has been removed
 
 
 def save(folder: Path, number: int) -> None:
@@ -60,7 +65,6 @@ def kept(folder: Path) -> int:
 CALLS = (
     "os.replace",
     "os.fsync",
-    "os.open",
     "Path.mkdir",
     "Path.touch",
     "Path.chmod",
@@ -175,11 +179,12 @@ def test_only_what_dead_processes_left_is_removed(tmp_path) -> None:
         os._exit(0)
     os.waitpid(child, 0)
     with files.replacing(tmp_path / "file") as temporary:
-        mine = temporary.name
+        mine = temporary.parent.name
     dead, others = (tmp_path / mine.replace(str(os.getpid()), str(pid)) for pid in (child, os.getppid()))
     unrelated = tmp_path / f".file.elsewhere-{child}.tmp"
     for path in (dead, others, unrelated):
-        path.touch()
+        path.mkdir()
+        (path / "half").touch()
     files.write_text(tmp_path / "file", "new")
     assert {path.name for path in tmp_path.iterdir()} == {"file", others.name, unrelated.name}
 

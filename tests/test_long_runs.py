@@ -262,7 +262,7 @@ def test_a_missing_package_is_named(monkeypatch, place) -> None:
         track.open_tracker(place)
 
 
-@pytest.mark.filterwarnings("default")  # of the libraries' own
+@pytest.mark.filterwarnings("ignore")  # those of the libraries
 def test_tensorboard_gets_each_epoch_once(capsys, data, stopped_with, tmp_path) -> None:
     accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
     folder = stopped_with(f"tensorboard:{tmp_path / 'events'}")
@@ -277,7 +277,7 @@ def test_tensorboard_gets_each_epoch_once(capsys, data, stopped_with, tmp_path) 
     assert events.Scalars("final/recall@5")[0].value == np.float32(metrics["recall@5"])
 
 
-@pytest.mark.filterwarnings("default")
+@pytest.mark.filterwarnings("ignore")
 def test_mlflow_keeps_one_run(capsys, data, stopped_with, tmp_path) -> None:
     mlflow = pytest.importorskip("mlflow")
     uri = f"sqlite:///{tmp_path / 'runs.db'}"

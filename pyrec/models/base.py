@@ -273,8 +273,8 @@ class Recommender(Parameters, ABC):
     def save(self, directory: str | PathLike[str], run: Mapping[str, Any] | None = None) -> None:
         """Write ``model.safetensors`` and ``config.json`` into ``directory``, which is made if need be.
 
-        Each file is replaced in one step, and the second holds the first one's hash, so that a save cut short
-        is noticed by `load`.
+        A save that is cut short at any point leaves the model that was there before, or this one, for `load`:
+        see `pyrec.checkpoint`.
 
         Args:
             directory: Where to write.

@@ -89,5 +89,6 @@ class EpochRecommender(VectorRecommender):
                 record, to which it may add entries. A fit that goes on repeats the call for an epoch during whose
                 call it was stopped.
             checkpoints: Where and how often to keep the state of training, and the way to stop it.
-            resume: Go on from the checkpoint, with the same hyperparameters and data, to the same bits.
+            resume: Go on from the checkpoint, with the same hyperparameters and data, to the same bits. Without, a
+                checkpoint that is there already is refused, not replaced.
         """

@@ -11,9 +11,9 @@ from __future__ import annotations
 
 import argparse
 import itertools
+import os
 import random
-import subprocess
-import sys
+import signal
 import tempfile
 import time
 from pathlib import Path
@@ -27,12 +27,12 @@ USERS, DIM = 20_000, 16
 INTERACTIONS = Interactions.from_arrays(np.arange(USERS), np.arange(USERS))
 
 
-def save_forever(folder: Path, first: int) -> None:
-    """The child: each save's arrays and parameters hold its number."""
+def save_forever(folder: Path, first: int, told: int) -> None:
+    """The child: each save's arrays and parameters hold its number, which then goes down the pipe ``told``."""
     for number in itertools.count(first):
         state = {"a": np.full((USERS, DIM), number, np.float32), "b": np.full(7, number, np.int64)}
         checkpoint.write(folder, "svd", {"number": number}, state, INTERACTIONS, None)
-        print(number, flush=True)
+        os.write(told, f"{number}\n".encode())
 
 
 def loaded(folder: Path) -> int:
@@ -71,30 +71,30 @@ def run(folder: Path, kills: int, seed: int) -> tuple[int, int]:
 
 def kill_once(folder: Path, first: int, moments: random.Random) -> tuple[int, int]:
     """Let a child save from number ``first``, kill it; the last save it told of, and the one that loads."""
-    command = [sys.executable, __file__, "--child", str(folder), "--first", str(first)]
-    child = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-    assert child.stdout is not None
-    started = time.monotonic()
-    child.stdout.readline()  # starting takes longer than a save, and there the kill would nearly always fall
-    second = child.stdout.readline()
-    a_save = (time.monotonic() - started) / 2 if second else 0.0
-    time.sleep(moments.random() * min(4 * a_save, 0.25))
-    child.kill()
-    told = max(int(line) for line in [second, *child.stdout.read().split()])
-    child.wait()
-    child.stdout.close()
-    return told, loaded(folder)
+    read, write = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.close(read)
+        try:
+            save_forever(folder, first, write)
+        finally:
+            os._exit(1)
+    os.close(write)
+    with os.fdopen(read) as told:
+        started = time.monotonic()
+        numbers = [told.readline()]
+        time.sleep(4 * moments.random() * (time.monotonic() - started))
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+        numbers += told.readlines()
+    return max(map(int, numbers)), loaded(folder)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--kills", type=int, default=300)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--child", type=Path, help=argparse.SUPPRESS)
-    parser.add_argument("--first", type=int, default=1, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
-    if arguments.child is not None:
-        save_forever(arguments.child, arguments.first)
     with tempfile.TemporaryDirectory() as folder:
         old, new = run(Path(folder), arguments.kills, arguments.seed)
         left = sorted(path.name for path in Path(folder).iterdir())
