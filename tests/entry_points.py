@@ -416,7 +416,10 @@ def models() -> Iterator[tuple[str, EntryPoint]]:
     yield "LightGCN.fit", (_fit_light, light_hyperparameters)
     yield (
         "fit",
-        (lambda **given: [model.fit(**given) for model in fitted[2:]], lambda: {"interactions": known}),
+        (
+            lambda **given: [model.clone().fit(**given) for model in fitted[2:]],
+            lambda: {"interactions": known},
+        ),
     )
 
 

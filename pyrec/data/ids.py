@@ -32,6 +32,11 @@ def check_ids(values: npt.ArrayLike | Sequence[object], name: str) -> IdArray:
         DataError: the array is not one-dimensional, or a value is missing (None, NaN, empty text) or is
             neither a whole number nor text; the message names the first such position.
     """
+    if isinstance(values, np.ma.MaskedArray):
+        _refuse(
+            np.ma.getmaskarray(values).ravel(), values.data.ravel(), name, "is masked; drop the missing ids"
+        )
+        values = values.data
     raw = values if isinstance(values, np.ndarray) else _as_array(values, name)
     if raw.ndim != 1:
         raise DataError(f"{name} has shape {raw.shape}, but ids are one-dimensional; try .ravel()")

@@ -356,6 +356,8 @@ def _check_array(values: Any, name: str, kinds: str) -> None:
     if not isinstance(values, np.ndarray) or values.ndim != 1 or values.dtype.kind not in kinds:
         found = f"{values.dtype} {values.shape}" if isinstance(values, np.ndarray) else type(values).__name__
         raise DataError(f"{name} is {found}, but a one-dimensional array of numbers or ids is needed")
+    if isinstance(values, np.ma.MaskedArray):
+        raise DataError(f"{name} is a masked array; drop what is masked and pass its .data")
 
 
 def _check_codes(codes: npt.NDArray[Any], count: int, what: str) -> None:
