@@ -25,7 +25,7 @@ METRICS = ("precision@20", "recall@20", "ndcg@20")
 FOLDS = range(1, 6)
 PLAIN = {"combine": "mean", "schedule": "constant"}
 MODELS = {
-    "softmax": PLAIN | {"loss": "softmax", "n_layers": 2, "epochs": 18, "learning_rate": 1e-2},
+    "softmax": PLAIN | {"loss": "softmax", "n_layers": 2, "epochs": 36, "learning_rate": 5e-3},
     "bpr": PLAIN | {"loss": "bpr", "n_layers": 3, "epochs": 60, "learning_rate": 5e-3},
 }
 
@@ -33,7 +33,7 @@ MODELS = {
 EXTRA = [{"extra_edges": rate} for rate in (0, 0.01, 0.05, 0.1, 0.2)]
 CONTRAST = [
     {"contrast": kind, "contrast_rate": rate, "contrast_weight": weight}
-    for weight, rate in ((0.02, 0.1), (0.1, 0.1))
+    for weight, rate in ((0.02, 0.1), (0.1, 0.1), (0.5, 0.1), (0.1, 0.3))
     for kind in ("noise", "edges")
 ]
 GRIDS = {"extra": EXTRA, "contrast": [EXTRA[0], *CONTRAST]}
