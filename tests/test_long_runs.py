@@ -145,6 +145,7 @@ def start(data: Path, folder: Path, *words: str) -> "subprocess.Popen[bytes]":
     return subprocess.Popen(
         [*command, "--out", str(folder)],
         env=environment,
+        cwd=folder.parent,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
@@ -166,13 +167,13 @@ def test_a_run_that_was_killed_goes_on_to_the_same_bits(capsys, data, whole, tmp
         if epoch != 4:
             command = [sys.executable, "-m", "pyrec.cli", "train", "--resume", str(folder)]
             child = subprocess.Popen(
-                command, env={**os.environ, "PYTHONPATH": str(ROOT)}, stderr=subprocess.DEVNULL
+                command, env={**os.environ, "PYTHONPATH": str(ROOT)}, cwd=tmp_path, stderr=subprocess.DEVNULL
             )
     run(capsys, "train", "--resume", folder)
     assert learned(folder) == learned(whole)
 
 
-def test_a_second_signal_ends_the_process() -> None:
+def test_a_second_signal_ends_the_process(tmp_path) -> None:
     text = """
 import os, signal, time
 from pyrec.stopping import StopRequest, stop_on_signals
@@ -184,7 +185,9 @@ with stop_on_signals(request) as signals:
     time.sleep(60)
 """
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    done = subprocess.run([sys.executable, "-c", text], env=environment, capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-c", text], env=environment, cwd=tmp_path, capture_output=True, text=True
+    )
     assert (done.returncode, done.stdout) == (-signal.SIGINT, "True 2\n")
 
 

@@ -332,6 +332,7 @@ def test_the_command_serves_on_the_loopback(run_dir):
         stderr=subprocess.PIPE,
         text=True,
         env={"PYTHONPATH": str(Path(pyrec.__file__).parents[1]), "PATH": ""},
+        cwd=run_dir,
     )
     try:
         line = process.stderr.readline()
