@@ -19,15 +19,25 @@ os.register_at_fork(after_in_child=lambda: torch.set_num_threads(1))
 _core.isa()  # an instruction set that PYREC_ISA names and this machine lacks is an error now, not later
 
 from pyrec import data  # noqa: E402
-from pyrec.errors import ConfigError, CudaError, DataError, NotFittedError, PyrecError  # noqa: E402
+from pyrec.errors import (  # noqa: E402
+    ConfigError,
+    CudaError,
+    DataError,
+    NotFittedError,
+    PyrecError,
+    StoppedError,
+)
 from pyrec.evaluate import Evaluation, evaluate  # noqa: E402
+from pyrec.export import export  # noqa: E402
 from pyrec.graph import Graph  # noqa: E402
 from pyrec.models import EASE, MF, SVD, ItemKNN, LightGCN, Popularity, Recommender  # noqa: E402
+from pyrec.resume import Checkpoints  # noqa: E402
 
 __all__ = [
     "EASE",
     "MF",
     "SVD",
+    "Checkpoints",
     "ConfigError",
     "CudaError",
     "DataError",
@@ -39,6 +49,8 @@ __all__ = [
     "Popularity",
     "PyrecError",
     "Recommender",
+    "StoppedError",
     "data",
     "evaluate",
+    "export",
 ]

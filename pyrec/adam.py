@@ -7,10 +7,13 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from pyrec.ops.arrays import empty_table
+from pyrec.state import State
+from pyrec.train_state import Arrays, count, restore_tensors, tensor_arrays
 
 
 class AdamStep(NamedTuple):
@@ -79,23 +82,42 @@ class AdamState:
         arrays = (self.parameters, self.first_moment, self.second_moment)
         return AdamStep(*arrays, *self._betas, step_size, root_scale, self._epsilon, numbers)
 
+    def state(self) -> Arrays:
+        """See `Resumable.state`: the moments, like the table, and the number of steps, (); not the table."""
+        return tensor_arrays(self._moments()) | {"steps": np.array(self._count.steps, dtype=np.int64)}
+
+    def restore(self, state: State) -> None:
+        """See `Resumable.restore`.
+
+        Raises:
+            DataError: The moments are of another shape, or something is missing.
+        """
+        restore_tensors(self._moments(), state)
+        self._count.set_steps(count(state, "steps", 2**53))
+
+    def _moments(self) -> dict[str, Tensor]:
+        return {"first_moment": self.first_moment, "second_moment": self.second_moment}
+
 
 class _HostCount:
     """Step t of Adam: rate / (1 - beta1^t) and 1 / sqrt(1 - beta2^t)."""
 
     def __init__(self, learning_rate: float, betas: tuple[float, float]) -> None:
-        self._steps = 0
+        self.steps = 0
         self._learning_rate = learning_rate
         self._betas = betas
+
+    def set_steps(self, steps: int) -> None:
+        self.steps = steps
 
     def set_rate(self, learning_rate: float) -> None:
         self._learning_rate = learning_rate
 
     def advance(self) -> tuple[float, float, None]:
-        self._steps += 1
+        self.steps += 1
         beta1, beta2 = self._betas
-        step_size = self._learning_rate / (1 - beta1**self._steps)
-        return step_size, (1 - beta2**self._steps) ** -0.5, None
+        step_size = self._learning_rate / (1 - beta1**self.steps)
+        return step_size, (1 - beta2**self.steps) ** -0.5, None
 
 
 class _DeviceCount:
@@ -110,6 +132,13 @@ class _DeviceCount:
         self._numerators = pair(learning_rate, 1.0)
         self._exponents = pair(1.0, 0.5)
         self._numbers = like.new_empty(2)
+
+    @property
+    def steps(self) -> int:
+        return int(self._steps)
+
+    def set_steps(self, steps: int) -> None:
+        self._steps.fill_(steps)
 
     def set_rate(self, learning_rate: float) -> None:
         self._numerators[0].fill_(learning_rate)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
@@ -47,6 +47,22 @@ class Batch:
             self.position[self.size : 2 * self.size],
             self.position[2 * self.size :],
         )
+
+    @torch.no_grad()
+    def hardest(self, vectors: Tensor) -> Batch:
+        """The batch with one of each sample's negatives: of the largest inner product with the user.
+
+        Source: dynamic negative sampling, Zhang et al., "Optimizing top-N collaborative filtering via dynamic
+        negative item sampling", SIGIR 2013.
+
+        Args:
+            vectors: (num_rows, dim), of ``rows``.
+        """
+        users, positives, negatives = self.positions()
+        candidates = negatives.view(self.size, -1)
+        products = torch.bmm(vectors[candidates], vectors[users][:, :, None]).squeeze(2)
+        best = candidates.gather(1, products.argmax(1, keepdim=True)).squeeze(1)
+        return replace(self, position=torch.cat([users, positives, best]))
 
     def ends(self, vectors: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """The rows of ``vectors`` (num_rows, dim) for users, positives and the others.
@@ -98,14 +114,12 @@ class Batches:
 
     def at(self, epoch: int, first: int, count: int) -> Batch:
         """Samples ``first`` to ``first + count - 1`` of an epoch."""
-        negatives = self.settings.num_negatives or 1
-        triples = self.sampler.sample(self.settings.seed, epoch, first, count, negatives)
+        triples = self.sampler.sample(self.settings.seed, epoch, first, count, self.settings.drawn)
         return Batch(triples, *self._nodes(triples), epoch, first)
 
     def at_cursor(self, cursor: Tensor, count: int) -> Batch:
         """The same ``count`` samples, from the epoch and position that ``cursor`` (2,) holds: `Sampler.sample_at`."""
-        negatives = self.settings.num_negatives or 1
-        triples = self.sampler.sample_at(cursor, self.settings.seed, count, negatives)
+        triples = self.sampler.sample_at(cursor, self.settings.seed, count, self.settings.drawn)
         return Batch(triples, *self._nodes(triples))
 
     def _nodes(self, triples: Triples) -> tuple[Tensor, Tensor]:

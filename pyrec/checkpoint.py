@@ -10,14 +10,19 @@
 
 ``config.json`` holds ``format`` (the number of this layout), ``pyrec`` (the version that wrote it), ``model``
 (its name), ``params`` (the constructor's arguments), ``sha256`` of ``model.safetensors``, and ``run``,
-whatever the caller adds. It is written last: a save cut short between the files leaves a hash that does not
-match.
+whatever the caller adds.
+
+A save writes the arrays to ``next.safetensors``, then ``config.json``, and only then moves the arrays to
+``model.safetensors``. Replacing ``config.json`` is the step from the old model to the new one: whenever a save is cut
+short, the hash is that of one of the two array files, which `read` finds, and the next save ends the move first.
 """
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
@@ -33,12 +38,13 @@ from safetensors.numpy import load_file, save_file
 from pyrec.data import Interactions
 from pyrec.data.ids import text_problem
 from pyrec.errors import ConfigError, DataError
-from pyrec.files import check_regular, replacing, write_text
+from pyrec.files import check_regular, replacing, sync_folder, write_text
 from pyrec.state import State
 from pyrec.version import version
 
 FORMAT = 1
 ARRAYS = "model.safetensors"
+NEXT = "next.safetensors"
 CONFIG = "config.json"
 CONFIG_BYTES = 16 * 2**20
 """A longer ``config.json`` is not read."""
@@ -90,13 +96,15 @@ def write(
         "run": dict(run or {}),
     }
     config = json.loads(
-        json.dumps(config, default=_plain)
+        json.dumps(config, default=plain)
     )  # what JSON cannot hold fails before a file is touched
-    arrays = {f"model.{name}": array for name, array in state.items()} | _interaction_arrays(interactions)
-    with replacing(folder / ARRAYS) as temporary:
-        _save_arrays(arrays, temporary)
+    arrays = {f"model.{name}": array for name, array in state.items()} | interaction_arrays(interactions)
+    _end_last_move(folder)
+    with replacing(folder / NEXT) as temporary:
+        save_arrays(arrays, temporary)
         config["sha256"] = _sha256(temporary)
     write_text(folder / CONFIG, json.dumps(config, indent=2) + "\n")
+    _move(folder)
 
 
 def read(directory: str | PathLike[str]) -> Saved:
@@ -106,25 +114,15 @@ def read(directory: str | PathLike[str]) -> Saved:
         DataError: If a file is missing, torn, altered, or holds arrays that do not fit together.
     """
     folder = Path(directory)
-    config = read_config(folder)
-    path = folder / ARRAYS
-    try:
-        check_regular(path)
-        with safe_open(
-            path, "numpy"
-        ):  # before a file of any length is hashed: its header must fit its length
-            pass
-        if _sha256(path) != config["sha256"]:
+    arrays = None
+    while arrays is None:
+        stamp = _stamp(folder / CONFIG)
+        config = read_config(folder)
+        arrays = _read_arrays(folder, config["sha256"])
+        if arrays is None and _stamp(folder / CONFIG) == stamp:  # no save meanwhile
+            path = folder / ARRAYS
             raise DataError(f"{path} is not the file that {CONFIG} was written for; save the model again")
-        arrays = load_file(path)
-    except OSError as error:
-        raise DataError(f"cannot read {path}: {error.strerror or error}") from None
-    except SafetensorError as error:
-        raise DataError(
-            f"{path} is no safetensors file, or is not the file that {CONFIG} was written for ({error}); "
-            "save the model again"
-        ) from None
-    state = State(str(path), arrays)
+    state = State(str(folder / ARRAYS), arrays)
     return Saved(str(folder), config["model"], config["params"], state.under("model."), _interactions(state))
 
 
@@ -152,7 +150,8 @@ def read_config(directory: str | PathLike[str]) -> dict[str, Any]:
     return config
 
 
-def _interaction_arrays(interactions: Interactions) -> dict[str, NDArray[Any]]:
+def interaction_arrays(interactions: Interactions) -> dict[str, NDArray[Any]]:
+    """Return the interactions and their ids under the names that a saved model has for them."""
     arrays: dict[str, NDArray[Any]] = {"train.users": interactions.users, "train.items": interactions.items}
     if interactions.ratings is not None:
         arrays["train.ratings"] = interactions.ratings
@@ -208,11 +207,80 @@ def _text_ids(state: State, name: str) -> NDArray[Any]:
     return np.array(texts, dtype=str)
 
 
-def _save_arrays(arrays: Mapping[str, NDArray[Any]], path: Path) -> None:
+def save_arrays(
+    arrays: Mapping[str, NDArray[Any]], path: Path, metadata: dict[str, str] | None = None
+) -> None:
+    """Write a safetensors file.
+
+    Raises:
+        DataError: If it cannot be written.
+    """
     try:
-        save_file({name: np.ascontiguousarray(array) for name, array in arrays.items()}, path)
+        save_file({name: np.asarray(array, order="C") for name, array in arrays.items()}, path, metadata)
     except SafetensorError as error:  # how the library reports a full disk
         raise DataError(f"cannot write {path}: {error}") from None
+
+
+def _read_arrays(folder: Path, sha256: str) -> dict[str, NDArray[Any]] | None:
+    """Return the arrays of the file with this hash; None if there is none, perhaps as a save is under way.
+
+    Raises:
+        DataError: If a file cannot be read.
+    """
+    for path in (folder / ARRAYS, folder / NEXT, folder / ARRAYS):  # again, for it may have moved meanwhile
+        try:
+            check_regular(path)
+            status = path.stat()
+            with safe_open(
+                path, "numpy"
+            ):  # before a file of any length is hashed: its header must fit its length
+                pass
+            if _sha256(path) == sha256:
+                arrays = load_file(path)
+                if os.path.samestat(status, path.stat()):  # not replaced since
+                    return arrays
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            raise DataError(f"cannot read {path}: {error.strerror or error}") from None
+        except SafetensorError as error:
+            raise DataError(
+                f"{path} is no safetensors file, or is not the file that {CONFIG} was written for ({error}); "
+                "save the model again"
+            ) from None
+    if not (folder / ARRAYS).exists():
+        raise DataError(f"cannot read {folder / ARRAYS}: {os.strerror(errno.ENOENT)}")
+    return None
+
+
+def _stamp(path: Path) -> tuple[int, int] | None:
+    """Return what changes whenever the file is replaced; None if there is none."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_ino, status.st_mtime_ns
+
+
+def _end_last_move(folder: Path) -> None:
+    """Move what a save that was cut short left to be moved; other leftovers are replaced by the save to come."""
+    if not (folder / NEXT).exists():
+        return
+    try:
+        sha256 = read_config(folder)["sha256"]
+    except DataError:
+        return  # there is no model that could be lost
+    if _sha256(folder / NEXT) == sha256:
+        _move(folder)
+
+
+def _move(folder: Path) -> None:
+    """Put the next arrays in the place of the last ones."""
+    try:
+        os.replace(folder / NEXT, folder / ARRAYS)
+        sync_folder(folder)
+    except OSError as error:
+        raise DataError(f"cannot write {folder / ARRAYS}: {error.strerror or error}") from error
 
 
 def _sha256(path: Path) -> str:
@@ -223,8 +291,12 @@ def _sha256(path: Path) -> str:
     return digest.hexdigest()
 
 
-def _plain(value: object) -> object:
-    """Return a NumPy scalar as the Python one that JSON knows."""
+def plain(value: object) -> object:
+    """Return a NumPy scalar as the Python one that JSON knows: ``json.dumps(default=plain)``.
+
+    Raises:
+        ConfigError: If it is anything else.
+    """
     if isinstance(value, np.generic):
         return value.item()
     raise ConfigError(f"{value!r} cannot be written as JSON")

@@ -6,7 +6,11 @@ import copy
 from typing import Any
 
 import numpy as np
+import torch
 from torch import nn
+
+from pyrec.state import State
+from pyrec.train_state import Arrays, count, number, tensor_arrays, tensor_dtype, under
 
 
 class BestEpoch:
@@ -29,9 +33,34 @@ class BestEpoch:
         """Whether ``epoch`` is ``patience`` epochs after the best one."""
         return self._patience is not None and epoch - self._epoch >= self._patience
 
-    def restore(self, last: int) -> int:
+    def put_back(self, last: int) -> int:
         """Puts the best parameters back and returns their epoch: the last one if none was ever offered."""
         if self._parameters is None:
             return last
         self._network.load_state_dict(self._parameters)
         return self._epoch
+
+    def state(self) -> Arrays:
+        """See `Resumable.state`: nothing before the first offer."""
+        if self._parameters is None:
+            return {}
+        place = {"epoch": np.array(self._epoch), "score": np.array(self._score, dtype=np.float64)}
+        return under("network", tensor_arrays(self._parameters)) | place
+
+    def restore(self, state: State) -> None:
+        """See `Resumable.restore`.
+
+        Raises:
+            DataError: Something is missing, or of another network.
+        """
+        if not state.arrays:
+            return
+        self._epoch = count(state, "epoch", 2**32)
+        self._score = number(state, "score", -np.inf, np.inf)
+        arrays = state.under("network.")
+        self._parameters = {
+            name: torch.from_numpy(arrays.array(name, tensor_dtype(value), tuple(value.shape))).to(
+                value.device
+            )
+            for name, value in self._network.state_dict().items()
+        }

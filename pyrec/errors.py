@@ -17,5 +17,9 @@ class CudaError(PyrecError, RuntimeError):
     """CUDA kernels were asked for that this build lacks, or the CUDA runtime reported an error."""
 
 
+class StoppedError(PyrecError):
+    """Training ended early because it was asked to; its checkpoint is where it goes on."""
+
+
 class NotFittedError(PyrecError, RuntimeError):
     """A model was asked for something that only exists after ``fit``."""

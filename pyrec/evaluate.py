@@ -10,16 +10,16 @@ Accuracy of one user's list ``i_1 .. i_k`` against their test items T, averaged 
 - ``mrr@k`` = 1 / position of the first hit, 0 without one
 - ``map@k`` = Σ_j [i_j ∈ T] precision@j / min(k, |T|)
 
-With c_i the number of lists that item i is in, n_i its training users, U the users and M the items:
+What the lists do to the items, by the formulas of `pyrec.exposure`:
 
-- ``coverage@k`` = |{i: c_i > 0}| / M
-- ``popularity@k`` = Σ c_i n_i / Σ c_i, the mean number of training users of a recommended item
-- ``novelty@k`` = Σ c_i (-log2(max(n_i, 1) / U)) / Σ c_i in bits: the mean self-information of a recommended
-  item (Zhou et al., PNAS 2010); an item without training users counts as having one
-- ``gini@k`` = Σ_j (2 j - M - 1) c_(j) / (M Σ c), over the counts sorted upwards, j = 1..M: 0 if all items are
-  recommended equally often, near 1 if a few take all
+- ``coverage@k``: the share of the items that are in any list
+- ``popularity@k``: the mean number of training users of a recommended item
+- ``popularity_rank@k``: the mean place of a recommended item by popularity, over the number of items
+- ``novelty@k``: the mean self-information of a recommended item, in bits
+- ``head@k``: the share of the recommendations that go to the fifth of the items with most training users
+- ``gini@k``: 0 if all items are recommended equally often, near 1 if a few take all
 
-An empty place of a short list is no hit and counts in no c_i.
+An empty place of a short list is no hit and no recommendation.
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from pyrec import exposure
 from pyrec.arguments import check_count
 from pyrec.data import Interactions
 from pyrec.data.interactions import require_interactions
@@ -43,7 +44,7 @@ if TYPE_CHECKING:
     from pyrec.models.base import Recommender
 
 USER_METRICS: tuple[str, ...] = tuple(METRICS)
-ITEM_METRICS = ("coverage", "popularity", "novelty", "gini")
+ITEM_METRICS = ("coverage", "popularity", "popularity_rank", "novelty", "head", "gini")
 MAX_K = 1024
 
 
@@ -99,14 +100,21 @@ def evaluate(
     batch_size = check_count("batch_size", batch_size, 1, None, ConfigError)
     started = time.perf_counter()
     users = np.flatnonzero(np.diff(test.indptr)).astype(np.int32)
-    batches = [users[start : start + batch_size] for start in range(0, len(users), batch_size)]
-    lists = torch.cat([model.topk(batch, max(cutoffs))[0] for batch in batches])
+    lists = ranked_lists(model, users, max(cutoffs), batch_size)
     per_user = _user_metrics(lists, users, test, cutoffs, names)
     means = {name: float(values.mean()) for name, values in per_user.items()}
     means |= _item_metrics(lists.cpu().numpy(), train, cutoffs, names)
     ordered = {f"{name}@{cutoff}": means[f"{name}@{cutoff}"] for cutoff in cutoffs for name in names}
     seconds = time.perf_counter() - started
     return Evaluation(ordered, per_user, train.user_ids[users], len(users), seconds)
+
+
+def ranked_lists(
+    model: Recommender, users: NDArray[np.int32], k: int, batch_size: int = 16_384
+) -> torch.Tensor:
+    """Return the k best items (len(users), k) of each user, int32 internal ids, without their training items."""
+    batches = [users[start : start + batch_size] for start in range(0, len(users), batch_size)]
+    return torch.cat([model.topk(batch, k)[0] for batch in batches])
 
 
 def _user_metrics(
@@ -137,25 +145,23 @@ def _item_metrics(
     users_of = np.bincount(train.items, minlength=train.num_items)
     means: dict[str, float] = {}
     for cutoff in cutoffs:
-        ids = lists[:, :cutoff]
-        counts = np.bincount(ids[ids >= 0], minlength=train.num_items)
-        values = _exposure(counts, users_of, train.num_users)
+        counts = exposure.recommendation_counts(lists[:, :cutoff], train.num_items)
+        values = item_metrics(counts, users_of, train.num_users)
         means |= {f"{name}@{cutoff}": values[name] for name in wanted}
     return means
 
 
-def _exposure(counts: NDArray[np.integer], users_of: NDArray[np.integer], num_users: int) -> dict[str, float]:
-    """Return the item metrics from recommendation counts (M,) and training users (M,)."""
-    total, num_items = int(counts.sum()), len(counts)
-    if total == 0:
-        return dict.fromkeys(ITEM_METRICS, 0.0)
-    information = -np.log2(np.maximum(users_of, 1) / num_users)
-    places = 2 * np.arange(1, num_items + 1) - num_items - 1
+def item_metrics(
+    counts: NDArray[np.integer], users_of: NDArray[np.integer], num_users: int
+) -> dict[str, float]:
+    """Return every one of `ITEM_METRICS`, from each item's recommendations (M,) and its training users (M,)."""
     return {
-        "coverage": float((counts > 0).mean()),
-        "popularity": float((counts * users_of).sum() / total),
-        "novelty": float((counts * information).sum() / total),
-        "gini": float((places * np.sort(counts)).sum() / (num_items * total)),
+        "coverage": exposure.coverage(counts),
+        "popularity": exposure.popularity(counts, users_of),
+        "popularity_rank": exposure.popularity_rank(counts, users_of),
+        "novelty": exposure.novelty(counts, users_of, num_users),
+        "head": exposure.head_share(counts, users_of),
+        "gini": exposure.gini(counts),
     }
 
 

@@ -1,8 +1,11 @@
-"""Files that are replaced in one step, so that a reader never meets half of one."""
+"""Files that are replaced in one step, so that a reader never meets half of one, even after a power cut."""
 
 from __future__ import annotations
 
 import os
+import platform
+import re
+import shutil
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -27,22 +30,33 @@ def check_regular(path: Path, most_bytes: int | None = None) -> None:
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Yield a temporary path beside ``path`` that takes its place when the block ends without an error.
+    """Yield a temporary path, in a folder of its own beside ``path``, that takes its place when the block ends well.
+
+    The file has reached the disk before it takes its place, and the folder's entry before this returns. What a process
+    that was killed in here has left is removed by the next one.
 
     Raises:
-        DataError: If the folder cannot be made or written.
+        DataError: If the folder cannot be made or written. The file at ``path`` is as it was, unless the disk failed
+            in the very last step, after it was replaced.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    machine = re.sub(r"[^\w-]", "", platform.node())
+    # A folder, for some writers make files beside the one that they are asked for.
+    folder = path.with_name(f".{path.name}.{machine}-{os.getpid()}.tmp")
+    temporary = folder / path.name
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.touch()
-        permissions = temporary.stat().st_mode
+        _remove_orphans(path, machine)
         try:
+            folder.mkdir()
+            temporary.touch()
+            permissions = temporary.stat().st_mode
             yield temporary
             temporary.chmod(permissions)  # some writers put a private file in the place of the one made above
+            _sync(temporary)
             os.replace(temporary, path)
         finally:
-            temporary.unlink(missing_ok=True)
+            shutil.rmtree(folder, ignore_errors=True)
+        sync_folder(path.parent)
     except OSError as error:
         raise DataError(f"cannot write {path}: {error.strerror or error}") from error
 
@@ -55,3 +69,35 @@ def write_text(path: Path, text: str) -> None:
     """
     with replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
+
+
+def sync_folder(folder: Path) -> None:
+    """Wait until the folder's entries are on the disk."""
+    _sync(folder, os.O_RDONLY)
+
+
+def _sync(path: Path, flags: int = os.O_RDWR) -> None:
+    descriptor = os.open(path, flags)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _remove_orphans(path: Path, machine: str) -> None:
+    """Remove temporary folders for ``path`` whose process, on this machine, is no more."""
+    prefix = f".{path.name}.{machine}-"
+    for orphan in path.parent.iterdir():
+        number = orphan.name.removeprefix(prefix).removesuffix(".tmp")
+        if orphan.name == f"{prefix}{number}.tmp" and number.isdigit() and not _is_alive(int(number)):
+            shutil.rmtree(orphan, ignore_errors=True)
+
+
+def _is_alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except (PermissionError, OverflowError):
+        return True
+    return True

@@ -6,6 +6,7 @@ import itertools
 import weakref
 from typing import TYPE_CHECKING, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -127,14 +128,20 @@ class Graph:
 
         Raises:
             DataError: A pair is out of range, out of order or there twice; the message names its position.
+            MemoryError: There is no room for the graph.
         """
         num_users = check_count("num_users", num_users, 0, _MAX_NODES, ConfigError)
         num_items = check_count("num_items", num_items, 0, _MAX_NODES - num_users, ConfigError)
         if not isinstance(users, Tensor) or users.ndim != 1:
             raise DataError(f"users is a {type(users).__name__}, but a tensor of shape (n,) is needed")
-        indptr = torch.empty(num_users + num_items + 1, dtype=torch.int64)
-        indices = torch.empty(2 * len(users), dtype=torch.int32)
-        edge_weights = None if weights is None else torch.empty(2 * len(users), dtype=torch.float32)
+        if len(users) > num_users * num_items:
+            raise DataError(
+                f"users has {len(users)} entries, but {num_users} users and {num_items} items have at most "
+                f"{num_users * num_items} pairs; merge those that are there twice"
+            )
+        indptr = _room(num_users + num_items + 1, np.int64)
+        indices = _room(2 * len(users), np.int32)
+        edge_weights = None if weights is None else _room(2 * len(users), np.float32)
         _core.build_graph_csr(users, items, weights, num_users, num_items, indptr, indices, edge_weights)
         return cls(indptr, indices, num_users, num_items, edge_weights)
 
@@ -164,6 +171,12 @@ class Graph:
         twin._register()
         twin._host = self
         return twin
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """What copies and pickles keep: the arrays, or the graph on the CPU and the device that it was copied to."""
+        if self._host is not None:
+            return Graph.to, (self._host, self.device)
+        return Graph, (self.indptr, self.indices, self.num_users, self.num_items, self.weights)
 
     def check(self) -> None:
         """Raises what kernels on a CUDA device have met in this graph's calls since the last check.
@@ -229,6 +242,11 @@ class Graph:
         rows = torch.repeat_interleave(torch.arange(self.num_nodes, device=self.device), self.degree)
         weights = self.weights.double() * scale[rows] * scale[self.indices.long()]
         return Factors(None, None, None, weights.to(dtype))
+
+
+def _room(size: int, dtype: type[np.generic]) -> Tensor:
+    """An uninitialised array, by NumPy, which raises MemoryError where torch raises RuntimeError."""
+    return torch.from_numpy(np.empty(size, dtype=dtype))
 
 
 def _with_ordinal(device: torch.device) -> torch.device:

@@ -10,12 +10,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+import numpy as np
 import torch
 
 from pyrec.batch import Batches
 from pyrec.graph import Graph
 from pyrec.objective import Objective
 from pyrec.settings import Settings
+from pyrec.state import State
+from pyrec.train_state import Arrays, count, optimizer_arrays, restore_optimizer, under
 
 if TYPE_CHECKING:
     from pyrec.models.network import LightGCNNetwork
@@ -57,5 +60,22 @@ class HeldOutSteps:
             layers = self._network(self._graph, batch.rows)
         nodes = None if self._nodes is None else self._nodes.at(batch.rows)
         self._optimizer.zero_grad()
-        self._objective(batch, self._network.combine(layers, nodes)).backward()  # type: ignore[no-untyped-call]
+        vectors = self._network.combine(layers, nodes)
+        batch = self._objective.select(batch, vectors.detach())
+        self._objective(batch, vectors).backward()  # type: ignore[no-untyped-call]
         self._optimizer.step()
+
+    def state(self) -> Arrays:
+        """See `Resumable.state`: the optimizer's, and the place among the held-out pairs; not the parameters."""
+        place = {"epoch": np.array(self._epoch), "first": np.array(self._first)}
+        return under("optimizer", optimizer_arrays(self._optimizer)) | place
+
+    def restore(self, state: State) -> None:
+        """See `Resumable.restore`.
+
+        Raises:
+            DataError: Something is missing or does not fit.
+        """
+        restore_optimizer(self._optimizer, state.under("optimizer."))
+        self._epoch = count(state, "epoch", 2**32 - 1)
+        self._first = count(state, "first", self._batches.sampler.num_samples - 1)

@@ -2,9 +2,44 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 from torch.nn import functional
+
+
+class LogTotal(torch.autograd.Function):
+    """log sum_j exp(u . x_j) of each user u over a pool of items x, without a row's own positives.
+
+    One matrix of users by items, which becomes its exponentials in place. It has no second derivative.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any, users: Tensor, pool: Tensor, is_positive: Tensor | None, log_expected: Tensor | None
+    ) -> Tensor:
+        """(num_users,) from users (num_users, dim), pool (num_pool, dim); the rest as for `sampled_softmax`."""
+        logits = users @ pool.T
+        if log_expected is not None:
+            logits -= log_expected
+        if is_positive is not None:
+            logits.masked_fill_(is_positive, -torch.inf)
+        largest = logits.amax(dim=1, keepdim=True).clamp_min_(torch.finfo(logits.dtype).min)
+        exponentials = logits.sub_(largest).exp_()
+        total = exponentials.sum(dim=1, keepdim=True)
+        ctx.save_for_backward(users, pool, exponentials, total)
+        return (total.log() + largest).squeeze(1)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, None, None]:
+        """The exponentials over their total are the softmax, the derivative of the logarithm of the sum."""
+        users, pool, exponentials, total = ctx.saved_tensors
+        tiny = torch.finfo(total.dtype).tiny
+        rates = grad[:, None] / total.clamp_min(tiny)
+        return rates * (exponentials @ pool), exponentials.T @ (rates * users), None, None
 
 
 def sampled_softmax(
@@ -15,7 +50,7 @@ def sampled_softmax(
     temperature: float,
     log_expected: Tensor | None = None,
 ) -> Tensor:
-    """Cross-entropy of each user's positive among a pool of items that the batch shares, by cosine.
+    """Cross-entropy of each user's positive among a pool of items that the batch shares, by inner product.
 
     Source: Wu et al., "On the effectiveness of sampled softmax loss for item recommendation", TOIS 2024.
 
@@ -25,24 +60,23 @@ def sampled_softmax(
         pool: (num_pool, dim), the items to tell the positives from.
         is_positive: (batch, num_pool) bool: where the pool's item is the sample's own positive, which then
             does not count as a negative.
-        temperature: Divides the cosines; above 0.
+        temperature: Divides the products; above 0.
         log_expected: (num_pool,), the logarithm of how often each was to be expected in the pool. It is subtracted,
             so that the pool's sum estimates that over all items (Bengio and Senécal, 2008; Yi et al., "Sampling-
             bias-corrected neural modeling for large corpus item recommendations", RecSys 2019). None: not so.
 
     Returns:
-        A scalar: the mean over the batch of -log softmax(cosine / temperature) at the positive.
+        A scalar: the mean over the batch of -log softmax(product / temperature) at the positive.
     """
-    users = functional.normalize(users, dim=-1) / temperature
-    positive = (users * functional.normalize(positives, dim=-1)).sum(-1)
-    negative = (users @ functional.normalize(pool, dim=-1).T).masked_fill_(is_positive, -torch.inf)
-    if log_expected is not None:
-        negative = negative - log_expected
-    return (torch.logaddexp(positive, torch.logsumexp(negative, dim=1)) - positive).mean()
+    users = users / temperature
+    positive = (users * positives).sum(-1)
+    negative = LogTotal.apply(users, pool, is_positive, log_expected)  # type: ignore[no-untyped-call]
+    # log(1 + exp(n - p)) and not logaddexp(p, n) - p, whose gradient is nan for an empty pool's n of -inf.
+    return functional.softplus(negative - positive).mean()
 
 
 def full_softmax(users: Tensor, items: Tensor, user: Tensor, item: Tensor, temperature: float) -> Tensor:
-    """Cross-entropy of each sample's item among all items, by cosine; each user meets them once.
+    """Cross-entropy of each sample's item among all items, by inner product; each user meets them once.
 
     Source: as for `sampled_softmax`, whose value it has with every item in the pool.
 
@@ -51,14 +85,13 @@ def full_softmax(users: Tensor, items: Tensor, user: Tensor, item: Tensor, tempe
         items: (num_items, dim), all items in any order.
         user: (batch,) int64 into ``users``.
         item: (batch,) int64 into ``items``.
-        temperature: Divides the cosines; above 0.
+        temperature: Divides the products; above 0.
 
     Returns:
-        A scalar: the mean over the batch of -log softmax(cosine / temperature) at the sample's item.
+        A scalar: the mean over the batch of -log softmax(product / temperature) at the sample's item.
     """
-    users = functional.normalize(users, dim=-1) / temperature
-    items = functional.normalize(items, dim=-1)
-    total = torch.logsumexp(users @ items.T, dim=1, keepdim=True)
+    users = users / temperature
+    total = LogTotal.apply(users, items, None, None)[:, None]  # type: ignore[no-untyped-call]
     # functional.embedding and not an index: its backward pass adds duplicates in a fixed order.
     positive = (functional.embedding(user, users) * functional.embedding(item, items)).sum(-1)
     return (functional.embedding(user, total).squeeze(1) - positive).mean()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from pyrec import loss
 from pyrec.batch import Batch, Batches
@@ -21,11 +22,17 @@ class Objective:
         """
         self._batches = batches
 
+    def select(self, batch: Batch, vectors: Tensor) -> Batch:
+        """The batch with the negatives that count, where ``vectors`` (num_rows, dim) decide: `Batch.hardest`."""
+        return batch.hardest(vectors) if self._batches.settings.negatives == "hard" else batch
+
     def __call__(self, batch: Batch, vectors: Tensor) -> Tensor:
         """The ranking loss, a scalar, differentiable in ``vectors`` (num_rows, dim) of ``batch.rows``."""
         if self._batches.settings.loss == "bpr":
             users, positives, negatives = batch.positions()
             return bpr(vectors, users, positives, negatives.view(batch.size, -1))
+        if self._batches.settings.score == "cosine":
+            vectors = functional.normalize(vectors, dim=1)
         return (self._all_items if self._batches.full_softmax else self._sampled_items)(batch, vectors)
 
     def penalty(self, batch: Batch, ego: Tensor) -> tuple[Tensor, Tensor]:

@@ -10,17 +10,25 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pyrec.activity import by_activity
 from pyrec.errors import ConfigError
 from pyrec.files import replacing
+from pyrec.panels import (
+    LIGHT,
+    curve_metrics,
+    draw_by_degree,
+    draw_gain,
+    draw_loss,
+    draw_metrics,
+    draw_weight_bars,
+    finish_axes,
+)
+from pyrec.significance import Values
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 DPI = 150
-BLUE, ORANGE, GREEN, GREY, LIGHT_BLUE = "#1f5fa8", "#d9730d", "#2e8b57", "#777777", "#8fb8de"
-METRIC_COLORS = {"recall": BLUE, "ndcg": ORANGE, "precision": GREEN}
-DEGREE_GROUPS = 4
 
 
 def available() -> bool:
@@ -43,15 +51,12 @@ def plot_curves(history: Sequence[Mapping[str, Any]], path: Path, title: str = "
     """
     if not history:
         raise ConfigError("history is empty: a model that does not train by epochs has no curves")
-    metrics = sorted({name for record in history for name in record if "@" in name}, key=_metric_order)
+    metrics = curve_metrics(history)
     figure = _figure(width=10 if metrics else 5.4, height=4.2)
     panels = figure.subplots(1, 2 if metrics else 1, squeeze=False)[0]
-    _draw_loss(panels[0], history)
+    draw_loss(panels[0], history, LIGHT)
     if metrics:
-        _draw_metrics(panels[1], history, metrics)
-    for axes in panels:
-        axes.set_xlabel("epoch")
-        axes.xaxis.get_major_locator().set_params(integer=True)
+        draw_metrics(panels[1], history, metrics, LIGHT)
     _finish(figure, path, title)
 
 
@@ -73,18 +78,40 @@ def plot_layer_weights(
     """
     if weights.ndim == 1:
         figure = _figure(width=5.4, height=4.2)
-        _draw_weight_bars(figure.subplots(), weights[None, :], "all nodes")
+        draw_weight_bars(figure.subplots(), weights[None, :], "all nodes", LIGHT)
     else:
         figure = _figure(width=13, height=4.2)
         panels = figure.subplots(1, 3, sharey=True)
-        _draw_weight_bars(panels[0], weights, "all nodes: mean, and 5 % to 95 % of them")
+        draw_weight_bars(panels[0], weights, "all nodes: mean, and 5 % to 95 % of them", LIGHT)
         for axes, name, part in (
             (panels[1], "users", slice(0, num_users)),
             (panels[2], "items", slice(num_users, None)),
         ):
-            _draw_by_degree(axes, weights[part], degrees[part], name)
+            draw_by_degree(axes, weights[part], degrees[part], name, LIGHT)
         for axes in panels[1:]:
             axes.set_ylabel("")
+    _finish(figure, path, title)
+
+
+def plot_gain(
+    degrees: NDArray[np.integer], ours: Values, base: Values, path: Path, title: str, metric: str
+) -> None:
+    """Draw the users' mean difference by their training interactions, with 95 % confidence intervals.
+
+    Args:
+        degrees: (U,) training interactions of the users.
+        ours: (U,) their values.
+        base: (U,) their values under what it is compared with.
+        path: The PNG file to write.
+        title: Shown on top.
+        metric: What the values are.
+
+    Raises:
+        ConfigError: If matplotlib is missing.
+        DataError: If the file cannot be written.
+    """
+    figure = _figure(width=6.4, height=4)
+    draw_gain(figure.subplots(), by_activity(degrees, ours - base), metric, LIGHT)
     _finish(figure, path, title)
 
 
@@ -100,84 +127,6 @@ def _figure(width: float, height: float) -> Figure:
 def _finish(figure: Figure, path: Path, title: str) -> None:
     if title:
         figure.suptitle(title, fontsize=11)
-    for axes in figure.axes:
-        axes.spines[["top", "right"]].set_visible(False)
-        axes.grid(axis="y", color="#dddddd", linewidth=0.7)
-        axes.set_axisbelow(True)
+    finish_axes(figure, LIGHT)
     with replacing(path) as temporary:
         figure.savefig(temporary, format="png")
-
-
-def _draw_loss(axes: Axes, history: Sequence[Mapping[str, Any]]) -> None:
-    epochs, losses = _series(history, "loss")
-    axes.plot(epochs, losses, color=GREY, **_line(len(epochs)))
-    axes.set_ylabel("training loss (mean of an epoch)")
-    axes.set_title("Loss", loc="left", fontsize=10)
-
-
-def _draw_metrics(axes: Axes, history: Sequence[Mapping[str, Any]], metrics: Sequence[str]) -> None:
-    for name in metrics:
-        epochs, values = _series(history, name)
-        kind, _, metric = name.rpartition("_")
-        color = METRIC_COLORS.get(metric.split("@")[0])
-        style = "--" if kind == "validation" else "-"
-        label = f"{metric} ({kind or 'test'})"
-        axes.plot(epochs, values, style, color=color, label=label, **_line(len(epochs)))
-    axes.set_ylabel("mean over users (0 to 1)")
-    axes.set_ylim(bottom=0)
-    axes.set_title("Accuracy", loc="left", fontsize=10)
-    axes.legend(frameon=False, fontsize=9)
-
-
-def _draw_weight_bars(axes: Axes, weights: NDArray[np.float32], title: str) -> None:
-    """Draw each layer's mean weight, with bars from the 5th to the 95th percentile of the nodes."""
-    layers = np.arange(weights.shape[1])
-    means = weights.mean(axis=0)
-    axes.bar(layers, means, color=LIGHT_BLUE, width=0.6)
-    if len(weights) > 1:
-        low, high = np.quantile(weights, [0.05, 0.95], axis=0)
-        axes.vlines(layers, low, high, color="black", linewidth=1.4)
-        axes.plot(layers, low, "_", layers, high, "_", color="black", markersize=10)
-    axes.axhline(1 / len(layers), color=GREY, linestyle="--", linewidth=1, label="uniform (mean of layers)")
-    axes.set_xticks(layers, [f"{layer}\n{mean:.3f}" for layer, mean in zip(layers, means, strict=True)])
-    axes.set_xlabel("layer (0: the embedding itself) and its mean weight")
-    axes.set_ylabel("weight of the layer (all sum to 1)")
-    axes.set_title(title, loc="left", fontsize=10)
-    axes.margins(y=0.15)  # room for the legend
-    axes.set_ylim(bottom=0)
-    axes.legend(frameon=False, fontsize=8, loc="upper right")
-
-
-def _draw_by_degree(
-    axes: Axes, weights: NDArray[np.float32], degrees: NDArray[np.integer], name: str
-) -> None:
-    """Draw a line of mean weights by layer for each quarter of the nodes, from few interactions to many."""
-    from matplotlib import colormaps
-
-    layers = np.arange(weights.shape[1])
-    quarters = np.array_split(np.argsort(degrees, kind="stable"), DEGREE_GROUPS)
-    groups = [group for group in quarters if len(group)]
-    colors = colormaps["viridis"](np.linspace(0.1, 0.85, len(groups)))
-    for group, color in zip(groups, colors, strict=True):
-        low, high = int(degrees[group].min()), int(degrees[group].max())
-        label = f"{low:,}" if low == high else f"{low:,} to {high:,}"
-        axes.plot(layers, weights[group].mean(axis=0), "o-", color=color, label=label, markersize=4)
-    axes.axhline(1 / len(layers), color=GREY, linestyle="--", linewidth=1)
-    axes.set_xticks(layers)
-    axes.set_xlabel("layer (0: the embedding itself)")
-    axes.set_title(f"{name}, by quarters of their degree", loc="left", fontsize=10)
-    axes.legend(title="interactions", frameon=False, fontsize=8, title_fontsize=8)
-
-
-def _series(history: Sequence[Mapping[str, Any]], name: str) -> tuple[list[int], list[float]]:
-    found = [(record["epoch"], record[name]) for record in history if record.get(name) is not None]
-    return [epoch for epoch, _ in found], [value for _, value in found]
-
-
-def _line(points: int) -> dict[str, Any]:
-    """Return the line's looks: single epochs are marked while there are few."""
-    return {"linewidth": 1.8, "marker": "o" if points <= 20 else "", "markersize": 4}
-
-
-def _metric_order(name: str) -> tuple[bool, str]:
-    return name.startswith("validation"), name

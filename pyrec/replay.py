@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from pyrec.errors import CudaError
+from pyrec.stopping import never
 
 Work = Callable[[], None]
 
@@ -75,6 +76,9 @@ class ReplayedEpochs:
 
     The recording holds on to the buffers that `Graph.scratch` lent it, so no other thread may use that graph on
     another stream meanwhile.
+
+    Attributes:
+        taken: Samples that the last call of `run` went to.
     """
 
     def __init__(self, device: torch.device, recorder: Recorder) -> None:
@@ -89,8 +93,18 @@ class ReplayedEpochs:
         self._total = torch.zeros((), dtype=torch.float64, device=device)
         self._warm_ups_left = WARM_UP
         self._replay: Work | None = None
+        self.taken = 0
 
-    def run(self, epoch: int, samples: int, batch_size: int, step: Callable[[Tensor, int], Tensor]) -> Tensor:
+    def run(
+        self,
+        epoch: int,
+        samples: int,
+        batch_size: int,
+        step: Callable[[Tensor, int], Tensor],
+        first: int = 0,
+        total: float = 0.0,
+        stop: Callable[[], bool] = never,
+    ) -> Tensor:
         """Takes the steps of an epoch; each call gives the same ``batch_size`` and does the same ``step``.
 
         Args:
@@ -99,6 +113,10 @@ class ReplayedEpochs:
             batch_size: Samples of a step; the last one may have fewer and is never replayed.
             step: Trains on the ``count`` samples that a cursor points to, (2,) int64: epoch and first sample;
                 returns their mean loss, a number on the device.
+            first: The sample to begin with, at the start of a batch.
+            total: The sum of the losses of the samples before.
+            stop: Asked before each step whether to end here. Steps that the device has been told of by then are
+                taken.
 
         Returns:
             The sum of the samples' losses, a float64 number on the device, which the next call overwrites.
@@ -111,13 +129,17 @@ class ReplayedEpochs:
             self._total += step(self._cursor, count) * count
             self._cursor[1:].add_(count)
 
-        self._total.zero_()
+        self._total.fill_(total)
         self._cursor[0].fill_(epoch)
-        self._cursor[1].zero_()
-        for _ in range(samples // batch_size):
-            self._full_batch(lambda: advance(batch_size))
-        if samples % batch_size:
-            advance(samples % batch_size)
+        self._cursor[1].fill_(first)
+        self.taken = first
+        while self.taken < samples and not stop():
+            count = min(batch_size, samples - self.taken)
+            if count == batch_size:
+                self._full_batch(lambda: advance(batch_size))
+            else:
+                advance(count)
+            self.taken += count
         return self._total
 
     def _full_batch(self, work: Work) -> None:

@@ -32,8 +32,15 @@ SCHEDULES: Final = ("constant", "linear")
 """The learning rate over the epochs: the same, or falling in equal parts to one part in the last."""
 
 
-NEGATIVES: Final = ("uniform", "batch")
-"""Where negatives come from: all items alike, or the batch's positives, that is, items by their popularity."""
+NEGATIVES: Final = ("uniform", "batch", "hard")
+"""Where negatives come from: all items alike; the batch's positives, that is, items by their popularity; or of some
+uniform ones the one that the user's vector is most like."""
+
+HARD_CANDIDATES: Final = 16
+"""Uniform negatives that a hard one is chosen from, unless it is said how many."""
+
+SCORES: Final = ("inner", "cosine")
+"""How a user's and an item's vectors are compared: by their inner product or by their cosine."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +59,12 @@ class Settings:
     epochs: int = 1
     schedule: str = "constant"
     contrast: ContrastSettings | None = None
+    score: str = "inner"
+
+    @property
+    def drawn(self) -> int:
+        """Negatives that are sampled for each interaction."""
+        return self.num_negatives or (HARD_CANDIDATES if self.negatives == "hard" else 1)
 
     def rate(self, epoch: int) -> float:
         """The learning rate of an epoch, counted from 0."""

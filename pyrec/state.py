@@ -49,6 +49,17 @@ class State:
             raise DataError(f"{self.source}: {name}{at} is not finite")
         return array
 
+    def within(self, name: str, dtype: DTypeLike, low: float, high: float) -> NDArray[Any]:
+        """Return a single number of this dtype in ``[low, high]``, as an array of shape ().
+
+        Raises:
+            DataError: If it is absent, of another type, not finite, or out of range.
+        """
+        number = self.array(name, dtype, ())
+        if not low <= number <= high:
+            raise DataError(f"{self.source}: {name} = {number} is outside {low} to {high}")
+        return number
+
     def indices(self, name: str, bound: int) -> NDArray[np.int32]:
         """Return int32 indices (n,) inside ``[0, bound)``.
 

@@ -6,21 +6,36 @@ and finds in memory whatever changes from one to the next.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from pyrec.adam import AdamState
 from pyrec.batch import Batch, Batches
 from pyrec.contrast import Contrast
+from pyrec.errors import DataError, StoppedError
 from pyrec.graph import Graph
 from pyrec.models.nodes import Nodes
 from pyrec.objective import Objective
 from pyrec.ops.propagate import propagate_step
 from pyrec.replay import CudaRecorder, ReplayedEpochs
 from pyrec.settings import Settings
+from pyrec.state import State
+from pyrec.stopping import never
+from pyrec.train_state import (
+    Arrays,
+    count,
+    number,
+    optimizer_arrays,
+    restore_optimizer,
+    restore_tensors,
+    tensor_arrays,
+    under,
+)
 
 if TYPE_CHECKING:
     from pyrec.held_out import HeldOutSteps
@@ -37,6 +52,8 @@ class Trainer:
         settings: Hyperparameters.
         sampled: The graph of the same nodes whose edges are the positives; None for ``graph``.
         held_out: Learns how layers combine in the training data's stead: after each step one of its own.
+        taken: Samples of the epoch under way that have been trained on.
+        total: The sum of their losses.
     """
 
     network: LightGCNNetwork
@@ -51,6 +68,8 @@ class Trainer:
     optimizer: torch.optim.Optimizer | None = field(init=False)
     contrast: Contrast | None = field(init=False)
     replayed: ReplayedEpochs | None = field(init=False)
+    taken: int = field(init=False, default=0)
+    total: float = field(init=False, default=0.0)
 
     def __post_init__(self) -> None:
         self.batches = Batches(self.graph, self.settings, self.sampled)
@@ -69,23 +88,55 @@ class Trainer:
         recordable = on_cuda and self.contrast is None and self.held_out is None
         self.replayed = ReplayedEpochs(device, CudaRecorder(device)) if recordable else None
 
-    def epoch(self, epoch: int) -> float:
-        """Trains on every interaction once and returns the mean loss of a sample.
+    @property
+    def finished(self) -> bool:
+        """Whether the epoch under way has been trained on to its end."""
+        return self.taken == self.batches.sampler.num_samples
+
+    @property
+    def mean_loss(self) -> float:
+        """Of a sample of the epoch that has `finished`."""
+        return self.total / self.taken
+
+    def rewind(self) -> None:
+        """Goes to the start of an epoch, the next one."""
+        self.taken, self.total = 0, 0.0
+
+    def epoch(self, epoch: int, stop: Callable[[], bool] = never) -> float:
+        """Trains on every interaction once, or on those that an epoch under way has left; the mean loss of a sample.
 
         Args:
             epoch: Number of the epoch, from 0; it fixes the order and the negatives.
+            stop: Asked before each step whether to end here.
+
+        Raises:
+            StoppedError: It was to end here: the epoch is under way, and another call or, with `state` and `restore`,
+                another trainer goes on to the same bits.
         """
+        if self.finished:
+            self.rewind()
         self._set_rate(self.settings.rate(epoch))
-        samples, batch_size = self.batches.sampler.num_samples, self.settings.batch_size
         if self.replayed is not None:
-            total = self.replayed.run(epoch, samples, batch_size, self.step_at)
+            samples, batch_size = self.batches.sampler.num_samples, self.settings.batch_size
+            where = (self.taken, self.total, stop)
+            total = self.replayed.run(epoch, samples, batch_size, self.step_at, *where)
+            self.taken = self.replayed.taken
         else:
-            total = torch.zeros((), dtype=torch.float64, device=self.graph.device)
-            for first in range(0, samples, batch_size):
-                batch = self.batches.at(epoch, first, min(batch_size, samples - first))
-                total += self.step(batch) * batch.size
+            total = self._steps(epoch, stop)
         self.graph.check()
-        return float(total) / samples
+        self.total = float(total)
+        if not self.finished:
+            raise StoppedError(f"training was stopped in epoch {epoch + 1}, after {self.taken:,} samples")
+        return self.mean_loss
+
+    def _steps(self, epoch: int, stop: Callable[[], bool]) -> Tensor:
+        samples, batch_size = self.batches.sampler.num_samples, self.settings.batch_size
+        total = torch.tensor(self.total, dtype=torch.float64, device=self.graph.device)
+        while self.taken < samples and not stop():
+            batch = self.batches.at(epoch, self.taken, min(batch_size, samples - self.taken))
+            total += self.step(batch) * batch.size
+            self.taken += batch.size
+        return total
 
     def _set_rate(self, rate: float) -> None:
         self.adam.set_rate(rate)
@@ -111,6 +162,7 @@ class Trainer:
             self.optimizer.zero_grad()
         nodes = None if self.nodes is None else self.nodes.at(batch.rows)
         vectors, pull_back = self.network.combine.pool(layers, nodes)
+        batch = self.objective.select(batch, vectors)
         ranking = self.objective(batch, vectors.requires_grad_())
         ranking.backward()  # type: ignore[no-untyped-call]
         assert vectors.grad is not None
@@ -127,3 +179,32 @@ class Trainer:
         if self.held_out is not None:
             self.held_out.step()
         return total
+
+    def state(self) -> Arrays:
+        """See `Resumable.state`: parameters, moments, and how far the epoch under way is."""
+        arrays = {"taken": np.array(self.taken), "total": np.array(self.total)}
+        arrays |= under("network", tensor_arrays(self.network.state_dict()))
+        arrays |= under("adam", self.adam.state())
+        if self.optimizer is not None:
+            arrays |= under("optimizer", optimizer_arrays(self.optimizer))
+        return arrays if self.held_out is None else arrays | under("held_out", self.held_out.state())
+
+    def restore(self, state: State) -> None:
+        """See `Resumable.restore`.
+
+        Raises:
+            DataError: Something is missing, or of another network or data set.
+        """
+        samples = self.batches.sampler.num_samples
+        taken = count(state, "taken", samples)
+        if taken % self.settings.batch_size and taken != samples:
+            raise DataError(
+                f"{state.source}: taken = {taken} is inside a batch of {self.settings.batch_size}"
+            )
+        self.taken, self.total = taken, number(state, "total", -np.inf, np.inf)
+        restore_tensors(self.network.state_dict(), state.under("network."))
+        self.adam.restore(state.under("adam."))
+        if self.optimizer is not None:
+            restore_optimizer(self.optimizer, state.under("optimizer."))
+        if self.held_out is not None:
+            self.held_out.restore(state.under("held_out."))

@@ -414,8 +414,13 @@ def models() -> Iterator[tuple[str, EntryPoint]]:
     asked = {"k": [1, 3], "metrics": ["recall", "gini"], "batch_size": 2}
     yield "evaluate", (lambda **given: pyrec.evaluate(fitted[0], **given), lambda: {"test": known, **asked})
     yield "LightGCN.fit", (_fit_light, light_hyperparameters)
-    fresh = [pyrec.SVD(embedding_size=2), pyrec.ItemKNN(), pyrec.EASE(), pyrec.Popularity()]
-    yield "fit", (lambda **given: [model.fit(**given) for model in fresh], lambda: {"interactions": known})
+    yield (
+        "fit",
+        (
+            lambda **given: [model.clone().fit(**given) for model in fitted[2:]],
+            lambda: {"interactions": known},
+        ),
+    )
 
 
 def light_hyperparameters() -> Arguments:

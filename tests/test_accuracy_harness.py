@@ -2,7 +2,6 @@
 
 import json
 import os
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,7 @@ import pytest
 from scipy import stats
 
 pytest.importorskip("matplotlib")
-from accuracy import datasets, grid, paired, pairs, pictures, report, run, tables, worker
+from accuracy import datasets, grid, paired, pairs, report, run, tables, worker
 from accuracy.results import Store
 
 from pyrec import evaluate
@@ -322,45 +321,6 @@ def test_rows_of_other_parameters_do_not_count(made) -> None:
     other = small_grid(models={"mean": {**SMALL, "reg": 0.5}, "again": SMALL}, compare=[])
     selected = pairs.select(other, Store(told.folder / "made.jsonl").rows())
     assert list(selected["synthetic"]) == ["again"]
-
-
-def test_holm_by_hand() -> None:
-    # Four tests: 4 x .005, 3 x .01, then max(.03, 2 x .03) and max(.06, 1 x .04).
-    assert paired.holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
-    assert paired.holm([0.9, 0.8]) == pytest.approx([1, 1])
-    adjusted = paired.holm([0.02, float("nan"), 0.03])
-    assert adjusted[::2] == pytest.approx([0.04, 0.04])
-    assert np.isnan(adjusted[1])
-
-
-def test_the_interval_of_a_gain_is_about_the_bootstraps() -> None:
-    rng = np.random.default_rng(1)
-    base = rng.random(400)
-    ours = 1.1 * base + rng.normal(0, 0.1, 400)
-    gain, low, high = paired.relative_gain(ours, base)
-    assert gain == pytest.approx(ours.mean() / base.mean() - 1)
-    drawn = rng.integers(0, 400, (4000, 400))
-    ratios = ours[drawn].mean(axis=1) / base[drawn].mean(axis=1) - 1
-    assert (low, high) == pytest.approx(np.quantile(ratios, [0.025, 0.975]), abs=2e-3)
-    assert np.isnan(paired.relative_gain(np.ones(3), np.zeros(3))).all()
-
-
-def test_p_values_at_the_ends() -> None:
-    same = np.array([0.1, 0.2, 0.3])
-    assert paired.paired_t(same, same) == paired.wilcoxon(same, same) == 1
-    assert paired.paired_t(same + 0.5, same) == 0
-    assert np.isnan(paired.paired_t(same[:1], same[:1]))
-    noisy = same + np.array([1e-17, 0, 0.4])
-    assert paired.wilcoxon(noisy, same) == stats.wilcoxon([0.4]).pvalue
-
-
-def test_users_of_a_degree_stay_together() -> None:
-    degrees = np.array([1] * 50 + [2] * 30 + list(range(3, 23)))
-    groups = pictures.activity_groups(degrees, bins=4)
-    assert sorted(np.concatenate(groups)) == list(range(100))
-    spans = [(degrees[group].min(), degrees[group].max()) for group in groups]
-    assert spans[0] == (1, 1)
-    assert all(high < low for (_, high), (low, _) in pairwise(spans))
 
 
 def test_means_and_deviations() -> None:

@@ -16,6 +16,7 @@ import pyrec
 from pyrec import _core, checkpoint
 from pyrec.cli import main, run_folder
 from pyrec.cli.doctor import _report
+from pyrec.cli.run_report import read_names
 from pyrec.cli.self_test import SELF_TESTS
 from pyrec.data.synthetic import synthetic
 from pyrec.models import EASE, MODELS, Recommender
@@ -291,7 +292,122 @@ def test_evaluate_maps_ids_of_other_data(capsys, run_dir: Path, tmp_path: Path, 
     assert json.loads(out)["recall@5"] > 0
 
 
+@pytest.fixture
+def other_run(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], run_dir: Path) -> Path:
+    """The run folder of a model of popularity on the same data as ``run_dir``."""
+    assert main(["train", str(data), "--model", "popularity", "--out", str(tmp_path / "other")]) == 0
+    capsys.readouterr()
+    return tmp_path / "other"
+
+
+def test_evaluate_compares_two_runs(
+    capsys, run_dir: Path, other_run: Path, data: Path, tmp_path: Path
+) -> None:
+    pytest.importorskip("matplotlib")
+    arguments = ("evaluate", "--compare", other_run, run_dir, "--k", "5", "--metrics", "recall,gini")
+    out, err = run(capsys, *arguments, "--picture", tmp_path / "gain.png")
+    header, recall, gini = (line.split() for line in out.splitlines()[:3])
+    assert header == ["metric", "other", "run", "difference", "relative", "p,", "t-test", "p,", "Wilcoxon"]
+    means = [
+        json.loads(run(capsys, "evaluate", folder, "--k", "5", "--json")[0])["recall@5"]
+        for folder in (other_run, run_dir)
+    ]
+    assert recall[:4] == ["recall@5", *(f"{mean:.4f}" for mean in means), f"{means[1] - means[0]:+.4f}"]
+    assert len(gini) == 5
+    assert (tmp_path / "gain.png").stat().st_size > 10_000
+    assert "gain.png" in err
+    named, _ = run(capsys, *arguments, data, "--json")
+    found = json.loads(named)
+    assert found["metrics"]["recall@5"]["second"] == pytest.approx(means[1])
+    assert found["metrics"]["gini@5"]["p_t"] is None
+    assert found["num_users"] > 0
+
+
+def test_runs_on_different_data_are_compared_on_data_that_are_named(
+    capsys, run_dir: Path, data: Path, tmp_path: Path
+) -> None:
+    other = tmp_path / "other"
+    pair = ("--train", data / "train.txt", "--test", data / "test.txt")
+    run(capsys, "train", *pair, "--model", "popularity", "--k", "5", "--out", other)
+    message = refuse(capsys, "evaluate", "--compare", other, run_dir, "--k", "5")
+    assert "were trained on different data" in message
+    assert run(capsys, "evaluate", "--compare", other, run_dir, data, "--k", "5")[0].startswith("metric")
+
+
+def test_evaluate_writes_a_report(capsys, data: Path, tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    run(capsys, "train", data, *EPOCHS, "--k", "5", "--out", tmp_path / "run")
+    (tmp_path / "names.csv").write_text(
+        'item,name\n0,"Nought, the <first>"\n' + "".join(f"{i},Item {i}\n" for i in range(1, 30))
+    )
+    report = tmp_path / "report.html"
+    out, err = run(
+        capsys,
+        "evaluate",
+        tmp_path / "run",
+        "--k",
+        "5",
+        "--report",
+        report,
+        "--item-names",
+        tmp_path / "names.csv",
+    )
+    assert out.startswith("metric")
+    assert str(report) in err
+    text = report.read_text()
+    assert text.count("<img") == 8  # two curves, three of the layers, two of activity, one of the items
+    assert "Item 1" in text
+    assert "It was trained in" in text
+    (tmp_path / "run" / "history.jsonl").write_text("{")
+    assert "train again" in refuse_after_output(
+        capsys, "evaluate", tmp_path / "run", "--k", "5", "--report", report
+    )
+
+
+def refuse_after_output(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
+    """Run a command that fails after it has printed something; its last line on stderr."""
+    assert main([str(argument) for argument in arguments]) == 2
+    return capsys.readouterr().err.splitlines()[-1]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"1 Toy Story\n", r"names:1 has one column, '1 Toy Story'"),
+        (b"9999,Toy Story\n", "names none of the model's items"),
+        (b"", "names none of the model's items"),
+        (None, "cannot read .*names"),
+    ],
+)
+def test_names_that_are_none(
+    capsys, run_dir: Path, tmp_path: Path, content: bytes | None, message: str
+) -> None:
+    names = tmp_path / "names"
+    if content is not None:
+        names.write_bytes(content)
+    report = ("--report", tmp_path / "r.html", "--item-names", names)
+    assert re.search(message, refuse_after_output(capsys, "evaluate", run_dir, "--k", "5", *report))
+    assert not (tmp_path / "r.html").exists()
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "latin-1"])
+def test_names_in_either_encoding(encoding: str, tmp_path: Path) -> None:
+    train = synthetic(30, 20, interactions_per_user=3)
+    (tmp_path / "u.item").write_bytes('1|Así "uno"|x|y\n2|Zwei|x|y\n'.encode(encoding))
+    assert read_names(tmp_path / "u.item", train) == {1: 'Así "uno"', 2: "Zwei"}
+
+
 # recommend
+
+
+def test_recommend_from_some_items(capsys, run_dir: Path) -> None:
+    model = Recommender.load(run_dir)
+    known = model.train_.item_ids[::5].tolist()
+    items, exclude = (",".join(map(str, ids)) for ids in (known, known[2:]))
+    arguments = ("recommend", run_dir, "--users", "7", "--n", "5", "--format", "json", "--include-seen")
+    text, _ = run(capsys, *arguments, "--items", items, "--exclude", exclude)
+    scores = model.recommend([7], model.train_.num_items, filter_seen=False)[0][0].tolist()
+    assert json.loads(text)[0]["items"] == sorted(known[:2], key=scores.index)
 
 
 def test_recommend_as_table_csv_and_json(capsys, run_dir: Path) -> None:
@@ -352,7 +468,7 @@ def test_data_list_names_the_sets(capsys) -> None:
 
 
 def test_data_get_prints_the_path_and_the_terms(capsys, monkeypatch, tmp_path: Path) -> None:
-    monkeypatch.setattr("pyrec.cli.data.get_dataset", lambda _: tmp_path)
+    monkeypatch.setattr("pyrec.cli.data.get_dataset", lambda *_: tmp_path)
     out, err = run(capsys, "data", "get", "gowalla")
     assert out == f"{tmp_path}\n"
     assert "Cite" in err
@@ -438,7 +554,16 @@ def test_doctor_fails_if_a_kernel_is_wrong(capsys, monkeypatch) -> None:
         (["evaluate", "RUN", "--metrics", "auc"], "known are precision"),
         (["evaluate", "RUN", "--min-rating", "3"], "options about the data need the data"),
         (["evaluate", "RUN", "--k", "50"], r"k = 50 must be at most \d+, the number of items"),
+        (["evaluate"], "Missing argument 'RUN_DIR'"),
+        (["evaluate", "RUN", "--picture", "x.png"], "--picture draws a comparison"),
+        (["evaluate", "RUN", "--item-names", "x"], "--item-names is for the report"),
+        (["evaluate", "--compare", "RUN", "RUN", "--report", "x"], "--report is about one run"),
+        (["evaluate", "--compare", "RUN", "RUN", "a", "b"], "a b is one word too many"),
+        (["evaluate", "--compare", "RUN"], "requires 2 arguments"),
+        (["evaluate", "--compare", "RUN", "DATA"], "is .* a saved model"),
         (["recommend", "RUN"], "Missing option '--users'"),
+        (["recommend", "RUN", "--users", "1", "--items", "2,99"], r"items\[1\] = 99"),
+        (["recommend", "RUN", "--users", "1", "--exclude", "x"], "--exclude: 'x' is no id"),
         (["recommend", "RUN", "--users", "1,99"], r"users\[1\] = 99"),
         (["recommend", "RUN", "--users", "1,,2"], "'' is no id"),
         (["recommend", "RUN", "--users", "1,x"], "'x' is no id; the ids of this model are integers"),

@@ -273,8 +273,8 @@ def test_nothing_but_alpha_is_kept():
 @pytest.mark.parametrize(
     ("offset", "message"),
     [
-        (torch.zeros(5, 3), r"offset has shape \(5, 3\), but \(5, 2\) is needed"),
-        (torch.zeros(2), r"offset has shape \(2,\), but \(5, 2\) is needed"),
+        (torch.zeros(5, 3), r"offset has shape \(5, 3\), but \(num_rows, L\) = \(5, 2\) is needed"),
+        (torch.zeros(2), r"offset has shape \(2,\), but \(num_rows, L\) = \(5, 2\) is needed"),
         (torch.zeros(5, 2).double(), "offset has dtype float64, but float32 is needed"),
         (torch.zeros(5, 2).long(), "offset has dtype int64, but float32 is needed"),
     ],

@@ -85,7 +85,8 @@ def test_bad_weights_are_named(weight):
         ([0, 1, 3], [1, 0], r"indptr\[2\] = 3, but there are 2 indices"),
         ([0, 1, 2], [0, 0], r"indices\[0\] = 0, but a user's neighbours are 1 to 1"),
         ([0, 1, 2], [1, 1], r"indices\[1\] = 1, but an item's neighbours are 0 to 0"),
-        ([0, 2, 2], [1, 1], r"indices\[1\] = 1, a duplicate in row 0"),
+        ([0, 2, 2], [1, 1], r"indptr\[1\] = 2, but users have half of the 2 edges"),
+        ([0, 2, 4], [1, 1, 0, 0], r"indices\[1\] = 1, a duplicate in row 0"),
     ],
 )
 def test_bad_csr_is_named(indptr, indices, message):
@@ -174,3 +175,11 @@ def test_a_copy_on_a_device():
         DataError, match=r'x is on cpu, but the graph is on cuda:0; move it with \.to\("cuda:0"\)'
     ):
         _core.propagate_layer(twin.core, torch.ones(9, 2), None, not_finite=twin.found[:1])
+
+
+def test_more_pairs_than_there_can_be():
+    one = torch.zeros(1, dtype=torch.int32)
+    with pytest.raises(
+        DataError, match="users has 8796093022208 entries, but 2 users and 3 items have at most 6 pairs"
+    ):
+        Graph.from_edges(one.expand(2**43), one.expand(2**43), 2, 3)

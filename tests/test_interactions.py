@@ -277,3 +277,13 @@ def test_stats_count_and_print():
     lines = str(stats).splitlines()
     assert len({len(line) for line in lines[:6]}) == 1
     assert len({len(line) for line in lines[7:]}) == 1
+
+
+def test_masked_ids_are_missing():
+    users = np.ma.masked_array([3, 4, 5], [False, True, False])
+    with pytest.raises(DataError, match=r"users\[1\] = 4 is masked; drop the missing ids"):
+        Interactions.from_arrays(users, [1, 2, 3])
+    unmasked = Interactions.from_arrays(np.ma.masked_array([3, 4, 5]), [1, 2, 3])
+    assert unmasked.user_ids.tolist() == [3, 4, 5]
+    with pytest.raises(DataError, match="user_ids is a masked array"):
+        unmasked.with_ids(np.ma.masked_array([3, 4, 5]), unmasked.item_ids)

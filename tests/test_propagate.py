@@ -322,7 +322,7 @@ def test_width_outside_the_range(dim):
 
 def test_bad_layers_and_alpha():
     graph = random_graph(2, 2, 1.0)
-    with pytest.raises(ConfigError, match="n_layers = -1, but it is 0 or more"):
+    with pytest.raises(ConfigError, match="n_layers = -1, but it is 0 to 64"):
         propagate(torch.ones(4, 2), graph, -1)
     with pytest.raises(DataError, match="alpha has shape"):
         propagate_sum(torch.ones(4, 2), graph, torch.ones(2, dtype=torch.float64))

@@ -12,8 +12,9 @@ from test_train import REFERENCES, SETTINGS, make_network
 from pyrec import LightGCN
 from pyrec.adam import AdamState, _DeviceCount
 from pyrec.data import synthetic
-from pyrec.errors import CudaError, DataError
+from pyrec.errors import CudaError, DataError, StoppedError
 from pyrec.replay import WARM_UP, CudaRecorder, ReplayedEpochs
+from pyrec.state import State
 from pyrec.train import Trainer
 
 STEPS = [
@@ -110,6 +111,27 @@ def test_an_epoch_without_a_full_batch_is_not_recorded(device):
     one_by_one.replayed = None
     assert history(replayed) == history(one_by_one)
     assert (recorder.runs, recorder.recordings) == (0, 0)
+
+
+@pytest.mark.parametrize("stop_before", [0, 1, 5, 7])
+def test_replayed_epochs_go_on_where_they_were_stopped(device, stop_before):
+    """In another trainer, with a recording of its own, as after a restart."""
+    whole, stopped, another = (
+        make_trainer(device, "attention", schedule="linear", epochs=2) for _ in range(3)
+    )
+    for trainer in (stopped, another):
+        trainer.replayed = ReplayedEpochs(trainer.graph.device, Rerun())
+    whole.replayed = None
+    losses = [whole.epoch(epoch) for epoch in range(2)]
+    assert stopped.epoch(0) == losses[0]
+    asked = iter(range(stop_before + 1))
+    with pytest.raises(StoppedError, match="stopped in epoch 2"):
+        stopped.epoch(1, stop=lambda: next(asked) == stop_before)
+    assert stopped.taken == stop_before * SETTINGS.batch_size
+    state = {name: array.copy() for name, array in stopped.state().items()}
+    another.restore(State("test", state))
+    assert another.epoch(1) == losses[1]
+    assert_same(another, whole)
 
 
 @EMULATED

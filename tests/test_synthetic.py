@@ -56,8 +56,8 @@ def test_the_smallest():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"num_users": 0}, "num_users is 0; it is 1 or more"),
-        ({"num_items": 5}, "num_items is 5; it is 20 or more"),
+        ({"num_users": 0}, "num_users is 0; it is a number from 1"),
+        ({"num_items": 5}, "num_items is 5; it is a number from 20"),
         ({"num_groups": 0}, "num_groups is 0"),
         ({"interactions_per_user": float("nan")}, "interactions_per_user is nan"),
         ({"seed": -1}, "seed is -1"),

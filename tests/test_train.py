@@ -161,16 +161,59 @@ def test_steps_equal_those_of_torchs_adam(isa, kind, n_layers):
         torch.testing.assert_close(mine, other, rtol=1e-4, atol=1e-4)
 
 
-def test_the_softmax_loss_is_the_cross_entropy_over_all_items():
+@pytest.mark.parametrize("score", ["inner", "cosine"])
+def test_the_softmax_loss_is_the_cross_entropy_over_all_items(score):
     graph = random_graph(30, 20, 0.2)
-    settings = replace(SETTINGS, loss="softmax", reg=0.0)
+    settings = replace(SETTINGS, loss="softmax", reg=0.0, score=score)
     trainer = Trainer(make_network(graph, "mean"), graph, settings)
     assert trainer.batches.full_softmax
     batch = trainer.batches.at(0, 0, 32)
-    vectors = functional.normalize(trainer.network.all_nodes(graph), dim=1)
+    vectors = trainer.network.all_nodes(graph)
+    if score == "cosine":
+        vectors = functional.normalize(vectors, dim=1)
     logits = vectors[batch.triples.users.long()] @ vectors[graph.num_users :].T / settings.temperature
     expected = functional.cross_entropy(logits, batch.triples.positives.long())
     assert restricted_loss(trainer, batch).item() == pytest.approx(expected.item(), rel=1e-5)
+
+
+def test_the_hardest_negative_is_the_one_that_the_user_is_most_like():
+    graph = random_graph(60, 50, 0.15)
+    trainer = Trainer(
+        make_network(graph, "mean"), graph, replace(SETTINGS, negatives="hard", num_negatives=5)
+    )
+    batch = trainer.batches.at(0, 0, 64)
+    vectors = trainer.network.all_nodes(graph)
+    users, candidates = batch.triples.users.long(), batch.triples.negatives.long() + graph.num_users
+    products = (vectors[users][:, None] * vectors[candidates]).sum(2)
+    expected = candidates[torch.arange(64), products.argmax(1)]
+    chosen = trainer.objective.select(batch, vectors[batch.rows])
+    assert torch.equal(chosen.rows[chosen.positions()[2]], expected)
+    positives = (vectors[users] * vectors[batch.triples.positives.long() + graph.num_users]).sum(1)
+    loss_of_the_hardest = functional.softplus(products.amax(1) - positives).mean()
+    penalised = trainer.network.embedding[chosen.rows[chosen.position]]
+    expected_loss = loss_of_the_hardest + REG * 0.5 * (penalised**2).sum() / 64
+    assert trainer.step(batch).item() == pytest.approx(expected_loss.item(), rel=1e-4)
+
+
+@pytest.mark.parametrize("corrected", [False, True])
+def test_the_sampled_softmax_has_the_gradient_of_the_formula(corrected):
+    torch.manual_seed(0)
+    users, positives, pool = (torch.randn(n, 4, dtype=torch.float64, requires_grad=True) for n in (5, 5, 7))
+    is_positive = torch.rand(5, 7) < 0.3
+    log_expected = torch.randn(7, dtype=torch.float64) if corrected else None
+
+    def value(users, positives, pool):
+        return loss.sampled_softmax(users, positives, pool, is_positive, 0.5, log_expected)
+
+    assert torch.autograd.gradcheck(value, (users, positives, pool))
+
+
+def test_a_pool_without_negatives_has_no_loss_and_no_gradient():
+    users, items = (torch.randn(2, 4, requires_grad=True) for _ in range(2))
+    result = loss.sampled_softmax(users, items, items, torch.ones(2, 2, dtype=torch.bool), 0.5)
+    result.backward()
+    assert result.item() == 0
+    assert not users.grad.any()
 
 
 def test_the_sampled_softmax_leaves_out_ones_own_positive():
@@ -214,7 +257,7 @@ def test_the_expected_counts_are_those_of_many_pools(negatives):
 
 def test_the_batchs_positives_are_the_negatives_of_others():
     graph = random_graph(60, 50, 0.15)
-    settings = replace(SETTINGS, loss="softmax", negatives="batch", reg=0.0)
+    settings = replace(SETTINGS, loss="softmax", negatives="batch", reg=0.0, score="cosine")
     trainer = Trainer(make_network(graph, "mean"), graph, settings)
     assert not trainer.batches.full_softmax
     batch = trainer.batches.at(0, 0, 64)
@@ -252,6 +295,20 @@ def test_the_same_seed_gives_the_same_bits_at_any_number_of_threads(threads, arg
         vectors = model.user_vectors_.numpy().tobytes() + model.item_vectors_.numpy().tobytes()
         digests.add(hashlib.sha256(b"".join(parameters) + vectors).hexdigest())
     assert len(digests) == 1
+
+
+@pytest.mark.parametrize("arguments", [{}, {"loss": "bpr", "combine": "attention"}], ids=["softmax", "bpr"])
+def test_each_of_three_seeds_gives_its_own_bits_at_any_number_of_threads(threads, arguments):
+    train, digests = synthetic(200, 150, interactions_per_user=10), set()
+    for seed in (0, 1, 2):
+        of_seed = set()
+        for count in (1, 2, 3, 7):
+            threads(count)
+            model = LightGCN(embedding_size=16, epochs=2, seed=seed, **arguments).fit(train)
+            of_seed.add(hashlib.sha256(model.user_vectors_.numpy().tobytes()).hexdigest())
+        assert len(of_seed) == 1
+        digests |= of_seed
+    assert len(digests) == 3
 
 
 def test_a_trainer_that_is_done_with_is_gone_at_once():

@@ -8,8 +8,9 @@ from collections.abc import Callable, Iterable, Mapping
 import numpy as np
 from numpy.typing import NDArray
 
+from pyrec.significance import Values
+
 from .grid import Grid
-from .paired import Values
 from .results import Arrays, Row
 
 RowsOf = dict[str, dict[str, list[Row]]]

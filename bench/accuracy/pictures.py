@@ -10,21 +10,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from matplotlib import colormaps
 from matplotlib.figure import Figure
-from numpy.typing import NDArray
-from scipy import stats
 
 from pyrec.files import replacing
 from pyrec.plots import plot_layer_weights
 
-from .paired import CONFIDENCE, Values
 from .results import Arrays
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 DPI = 90
-GREY = "#777777"
-ACTIVITY_BINS = 8
 History = list[dict[str, Any]]
 
 
@@ -90,50 +85,6 @@ def draw_layer_weights(arrays: Arrays, path: Path, title: str) -> bool:
         return False
     plot_layer_weights(arrays["layer_weights"], arrays["degrees"], int(arrays["num_users"]), path, title)
     return True
-
-
-def draw_gain(
-    degrees: NDArray[np.integer], ours: Values, base: Values, path: Path, title: str, metric: str
-) -> None:
-    """Draws the users' mean difference by their training interactions, with 95 % confidence intervals.
-
-    Args:
-        degrees: (U,) training interactions of the users.
-        ours: (U,) their values.
-        base: (U,) their values under what it is compared with.
-        path: The PNG file.
-        title: Shown on top.
-        metric: What the values are.
-    """
-    groups = activity_groups(degrees)
-    means, halves = zip(*(_mean_and_half((ours - base)[group]) for group in groups), strict=True)
-    figure = Figure(figsize=(6.4, 4), dpi=DPI, layout="constrained")
-    axes = figure.subplots()
-    axes.axhline(0, color=GREY, linewidth=1)
-    axes.errorbar(range(len(groups)), means, halves, fmt="o", capsize=3)
-    axes.set_xticks(range(len(groups)), [_range_of(degrees[group]) for group in groups], fontsize=8)
-    axes.set_xlabel("training interactions of the user (groups of about equal size)")
-    axes.set_ylabel(f"difference in {metric}")
-    _finish(figure, path, title)
-
-
-def activity_groups(degrees: NDArray[np.integer], bins: int = ACTIVITY_BINS) -> list[NDArray[np.intp]]:
-    """Users in groups by degree, (U_g,) positions each: quantiles, equal degrees always together."""
-    edges = np.unique(np.quantile(degrees, np.arange(1, bins) / bins, method="lower"))
-    group = np.searchsorted(edges, degrees, side="left")
-    return [np.flatnonzero(group == at) for at in np.unique(group)]
-
-
-def _mean_and_half(values: Values) -> tuple[float, float]:
-    if len(values) < 2:
-        return float(values.mean()), 0.0
-    quantile = stats.t.ppf((1 + CONFIDENCE) / 2, len(values) - 1)
-    return float(values.mean()), float(quantile * values.std(ddof=1) / np.sqrt(len(values)))
-
-
-def _range_of(degrees: NDArray[np.integer]) -> str:
-    low, high = int(degrees.min()), int(degrees.max())
-    return f"{low:,}" if low == high else f"{low:,} to\n{high:,}"
 
 
 def _finish(figure: Figure, path: Path, title: str) -> None:

@@ -15,12 +15,13 @@ from pathlib import Path
 import numpy as np
 
 from pyrec.errors import PyrecError
+from pyrec.plots import plot_gain
 
 from . import grid as grids
 from .grid import Grid, key_of
 from .paired import Comparison, compare, correct
 from .pairs import common_splits, finished, pair_runs, pair_users, select, user_means
-from .pictures import draw_curves, draw_gain, draw_layer_weights
+from .pictures import draw_curves, draw_layer_weights
 from .results import Arrays, Row, Store
 from .tables import accuracy_table, comparison_table, failures
 
@@ -104,7 +105,7 @@ class Report:
         columns = [np.array([of[user] for user in both]) for of in values]
         path = self._path("gain", data, ours, base)
         degree = np.rint([degrees[user] for user in both]).astype(np.int64)
-        draw_gain(degree, *columns, path, f"{data}: {ours} against {base}", metric)
+        plot_gain(degree, *columns, path, f"{data}: {ours} against {base}", metric)
         return [f"![Gain by user activity]({path.name})"]
 
     def _curves(self, data: str) -> list[str]:

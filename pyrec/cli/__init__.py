@@ -16,6 +16,8 @@ COMMANDS = {
     "tune": "Search for hyperparameters on held-out training interactions.",
     "evaluate": "Measure a saved model.",
     "recommend": "Print recommendations of a saved model.",
+    "export": "Write a saved model's vectors for use elsewhere.",
+    "serve": "Answer requests over HTTP with a saved model.",
     "data": "Look at data sets and fetch named ones.",
     "doctor": "Report versions, processor and threads, and test the kernels.",
 }
@@ -55,7 +57,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     Returns:
         The exit status: 0, 2 after a usage or data error (one line on stderr, no traceback), 130 after
-        Ctrl-C.
+        Ctrl-C, 143 after SIGTERM where it is waited for.
     """
     try:
         args = None if argv is None else list(argv)

@@ -11,7 +11,7 @@ from pyrec.cli.options import json_option
 from pyrec.cli.output import note, print_json
 from pyrec.cli.sources import DATA_HELP, Source, file_options
 from pyrec.data import Interactions
-from pyrec.data.datasets import get_dataset, list_datasets
+from pyrec.data.datasets import find_dataset, get_dataset, list_datasets
 from pyrec.data.readers import read_interactions
 
 
@@ -40,16 +40,25 @@ def list_names() -> None:
     """List the data sets that ``pyrec data get`` knows."""
     for dataset in list_datasets():
         click.echo(f"{dataset.name}\n  {dataset.description}\n  {dataset.terms}")
+        click.echo(f"  Checked by {dataset.checked_by}; fetched from {dataset.files[0].host}.")
 
 
 @command.command("get")
 @click.argument("name")
-def get(name: str) -> None:
-    """Download the data set NAME, once, and print where it lies: what the other commands take as DATA."""
-    click.echo(get_dataset(name))
-    for dataset in list_datasets():
-        if dataset.name == name:
-            note(dataset.terms)
+@click.option(
+    "--cache",
+    "cache_dir",
+    metavar="FOLDER",
+    type=click.Path(path_type=Path),
+    help="Where data sets are kept. [default: $PYREC_CACHE, else the user's cache folder]",
+)
+def get(name: str, cache_dir: Path | None) -> None:
+    """Download the data set NAME, once, and print where it lies: what the other commands take as DATA.
+
+    Its terms of use are printed first. What is fetched is checked by a hash that is part of pyrec.
+    """
+    note(find_dataset(name).terms)
+    click.echo(get_dataset(name, cache_dir))
 
 
 def _parts(source: Source) -> dict[str, Interactions]:

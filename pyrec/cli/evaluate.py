@@ -8,19 +8,20 @@ from typing import Any
 import click
 
 from pyrec import checkpoint
+from pyrec.cli.comparison import compare_runs, in_ids_of
 from pyrec.cli.options import cutoffs_option, json_option, set_threads, threads_option
 from pyrec.cli.output import metric_rows, note, print_json, table
 from pyrec.cli.sources import DATA_HELP, Source, data_options, describe
-from pyrec.data import Interactions
-from pyrec.evaluate import ITEM_METRICS, USER_METRICS, evaluate
+from pyrec.evaluate import ITEM_METRICS, USER_METRICS, Evaluation, evaluate
 from pyrec.models import Recommender
 
 
 @click.command(
     "evaluate",
-    help=f"Measure the model in RUN_DIR, by default on the data it was trained with.{DATA_HELP}",
+    help="Measure the model in RUN_DIR, by default on the data it was trained with; or compare two runs, paired "
+    f"over the test users: pyrec evaluate --compare RUN_A RUN_B [DATA].{DATA_HELP}",
 )
-@click.argument("run_dir", type=click.Path(path_type=Path))
+@click.argument("run_dir", required=False)
 @data_options
 @cutoffs_option("10,20")
 @click.option(
@@ -28,41 +29,105 @@ from pyrec.models import Recommender
     metavar="NAME,NAME",
     help=f"Which metrics, of {', '.join((*USER_METRICS, *ITEM_METRICS))}. [default: all]",
 )
+@click.option(
+    "--compare",
+    type=click.Path(path_type=Path),
+    nargs=2,
+    metavar="RUN_A RUN_B",
+    help="Compare these two runs, in place of RUN_DIR.",
+)
+@click.option(
+    "--picture",
+    type=click.Path(path_type=Path),
+    metavar="FILE.png",
+    help="With --compare: draw the difference by user activity.",
+)
+@click.option(
+    "--report",
+    type=click.Path(path_type=Path),
+    metavar="FILE.html",
+    help="Write a report on the run, one HTML file without scripts or links.",
+)
+@click.option(
+    "--item-names",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="With --report: what items are called, a CSV or TSV file with a line ITEM,NAME each.",
+)
 @threads_option
 @json_option
 def command(
-    run_dir: Path, k: list[int], metrics: str | None, threads: int | None, as_json: bool, **options: Any
+    run_dir: str | None,
+    k: list[int],
+    metrics: str | None,
+    compare: tuple[Path, Path] | None,
+    picture: Path | None,
+    report: Path | None,
+    item_names: Path | None,
+    threads: int | None,
+    as_json: bool,
+    **options: Any,
 ) -> None:
     """Load, measure and print."""
     set_threads(threads)
-    source = Source.take(options)
+    chosen = None if metrics is None else metrics.split(",")
+    if compare is not None:
+        if report is not None:
+            raise click.UsageError("--report is about one run; leave out --compare")
+        source = _source({**options, "data": _shifted(run_dir, options["data"])})
+        compare_runs(compare, source, k, chosen, picture, as_json)
+        return
+    if run_dir is None:
+        raise click.UsageError("Missing argument 'RUN_DIR'")
+    if picture is not None:
+        raise click.UsageError("--picture draws a comparison; name two runs: --compare RUN_A RUN_B")
+    if item_names is not None and report is None:
+        raise click.UsageError("--item-names is for the report; name its file: --report FILE.html")
+    _evaluate(Path(run_dir), _source(options), k, chosen, report, item_names, as_json)
+
+
+def _shifted(run_dir: str | None, data: str | None) -> str | None:
+    """With --compare the first word that is no option names the data."""
+    if data is not None:
+        raise click.UsageError(f"--compare names the runs; {run_dir} {data} is one word too many")
+    return run_dir
+
+
+def _source(options: dict[str, Any]) -> Source:
+    source = Source.take(dict(options))
+    if not source.given and source != Source():
+        raise click.UsageError("options about the data need the data: DATA, or --train and --test")
+    return source
+
+
+def _evaluate(
+    run_dir: Path,
+    source: Source,
+    k: list[int],
+    metrics: list[str] | None,
+    report: Path | None,
+    item_names: Path | None,
+    as_json: bool,
+) -> None:
     model = Recommender.load(run_dir)
     if not source.given:
-        if source != Source():
-            raise click.UsageError("options about the data need the data: DATA, or --train and --test")
         source = Source.from_json(checkpoint.read_config(run_dir)["run"].get("data"), str(run_dir))
     data = source.load()
-    test = _in_ids_of(model.train_, data.test)
+    test = in_ids_of(model.train_, data.test)
     note(describe(data.name, model.train_, test))
-    evaluation = evaluate(model, test, k, None if metrics is None else metrics.split(","))
+    evaluation = evaluate(model, test, k, metrics)
+    _print(model, evaluation, as_json)
+    if report is not None:
+        from pyrec.cli.run_report import report_run
+
+        report_run(run_dir, data.name, source, model, test, k, item_names, report)
+        note(f"report in {report}")
+
+
+def _print(model: Recommender, evaluation: Evaluation, as_json: bool) -> None:
     if as_json:
-        print_json(
-            {
-                **evaluation.metrics,
-                "seconds_evaluate": evaluation.seconds,
-                "num_test_users": evaluation.num_users,
-            }
-        )
+        counts = {"seconds_evaluate": evaluation.seconds, "num_test_users": evaluation.num_users}
+        print_json({**evaluation.metrics, **counts})
         return
     click.echo(table(metric_rows({model.model_name: evaluation.metrics})))
     click.echo(f"\nevaluation {evaluation.seconds:.2f} s, {evaluation.num_users:,} test users")
-
-
-def _in_ids_of(train: Interactions, test: Interactions) -> Interactions:
-    """Return ``test`` with the id maps of ``train``; an id that the model does not know is an error."""
-    return Interactions.from_arrays(
-        test.user_ids[test.users],
-        test.item_ids[test.items],
-        user_ids=train.user_ids,
-        item_ids=train.item_ids,
-    )

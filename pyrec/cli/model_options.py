@@ -48,9 +48,10 @@ _OPTIONS: dict[str, tuple[str, Any, str]] = {
     "num_negatives": ("--negatives", int, "Sampled negatives an interaction."),
     "negatives": (
         "--negatives-from",
-        click.Choice(["uniform", "batch"]),
-        "All items alike, or the batch's positives.",
+        click.Choice(["uniform", "batch", "hard"]),
+        "All items alike, the batch's positives, or the hardest of some uniform ones.",
     ),
+    "corrected": ("--corrected", bool, "Weigh sampled negatives so that they stand for all items."),
     "attention_size": ("--attention-size", int, "Width of the attention over layers."),
     "n_heads": ("--heads", int, "Heads of the self-attention over layers."),
     "contrast": (

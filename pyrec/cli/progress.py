@@ -26,7 +26,7 @@ class EpochProgress:
         seconds: Time spent in here, which is not training.
     """
 
-    def __init__(self, epochs: int, test: Interactions, k: Sequence[int], every: int) -> None:
+    def __init__(self, epochs: int, test: Interactions, k: Sequence[int], every: int, done: int = 0) -> None:
         """Prepare for a run.
 
         Args:
@@ -34,10 +34,13 @@ class EpochProgress:
             test: The test set.
             k: Cut-offs of the metrics; the largest is shown.
             every: Record test metrics each so many epochs and after the last; 0 for never.
+            done: Epochs before, of a run that goes on.
         """
         self.seconds = 0.0
         self._epochs, self._test, self._k, self._every = epochs, test, list(k), every
-        self._bar = tqdm(total=epochs, unit="epoch", file=sys.stderr) if sys.stderr.isatty() else None
+        self._bar = (
+            tqdm(total=epochs, initial=done, unit="epoch", file=sys.stderr) if sys.stderr.isatty() else None
+        )
 
     def __call__(self, model: Recommender, record: dict[str, Any]) -> None:
         """Take the record of an epoch that has just ended."""

@@ -23,20 +23,38 @@ HEADER = ["user", "rank", "item", "score"]
 @click.argument("run_dir", type=click.Path(path_type=Path))
 @click.option("--users", required=True, metavar="ID,ID", help="Users, by the ids of the training data.")
 @click.option("--n", type=int, default=10, show_default=True, help="Items a user.")
+@click.option("--items", metavar="ID,ID", help="Recommend only these items.")
+@click.option("--exclude", metavar="ID,ID", help="Never recommend these items.")
 @click.option("--include-seen", is_flag=True, help="Also items that the user had in training.")
 @click.option(
     "--format", "layout", type=click.Choice(["table", "csv", "json"]), default="table", show_default=True
 )
 @threads_option
-def command(run_dir: Path, users: str, n: int, include_seen: bool, layout: str, threads: int | None) -> None:
+def command(
+    run_dir: Path,
+    users: str,
+    n: int,
+    items: str | None,
+    exclude: str | None,
+    include_seen: bool,
+    layout: str,
+    threads: int | None,
+) -> None:
     """Print the best items for users of the model in RUN_DIR."""
     set_threads(threads)
     model = Recommender.load(run_dir)
     wanted = parse_ids("--users", users, model.train_.user_ids)
-    items, scores = model.recommend(wanted, n, filter_seen=not include_seen)
+    known = model.train_.item_ids
+    best_items, scores = model.recommend(
+        wanted,
+        n,
+        filter_seen=not include_seen,
+        items=None if items is None else parse_ids("--items", items, known),
+        exclude=None if exclude is None else parse_ids("--exclude", exclude, known),
+    )
     lists = [
         [(item, score) for item, score in zip(row.tolist(), values.tolist(), strict=True) if score > -np.inf]
-        for row, values in zip(items, scores, strict=True)
+        for row, values in zip(best_items, scores, strict=True)
     ]
     if layout == "json":
         print_json(

@@ -19,6 +19,7 @@ from pyrec.errors import ConfigError
 from pyrec.evaluate import Evaluation
 from pyrec.files import write_text
 from pyrec.models import EpochRecommender, Recommender
+from pyrec.resume import Checkpoints
 
 METRICS = "metrics.json"
 HISTORY = "history.jsonl"
@@ -78,12 +79,16 @@ def check_folder(folder: Path) -> None:
     """Make the folder, or accept an empty one or one with an earlier run, which is then replaced.
 
     Raises:
-        ConfigError: If it holds anything else, or is no folder.
+        ConfigError: If it holds a run that was stopped or anything else, or is no folder.
         DataError: If it cannot be made.
     """
     if folder.exists() and not folder.is_dir():
         raise ConfigError(f"--out {folder} is a file; name a folder")
     folder.mkdir(parents=True, exist_ok=True)
+    if Checkpoints(folder).exists:
+        raise ConfigError(
+            f"--out {folder} holds a run that was stopped; go on with it, --resume {folder}, or name another folder"
+        )
     if any(folder.iterdir()) and not (folder / checkpoint.CONFIG).exists():
         raise ConfigError(f"--out {folder} holds files but no run; name an empty or a new folder")
 

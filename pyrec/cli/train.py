@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +14,16 @@ from pyrec.cli.options import cutoffs_option, json_option, set_threads, threads_
 from pyrec.cli.output import metric_rows, note, print_json, table
 from pyrec.cli.progress import EpochProgress
 from pyrec.cli.run_folder import Run, check_folder, write_run
+from pyrec.cli.setup import Setup, take_up
 from pyrec.cli.sources import DATA_HELP, Source, data_options, describe
 from pyrec.data import Interactions
 from pyrec.device import gibibytes
+from pyrec.errors import StoppedError
 from pyrec.evaluate import evaluate
 from pyrec.models import EpochRecommender, LightGCN, Popularity, Recommender
+from pyrec.resume import Checkpoints, fingerprint
+from pyrec.stopping import Signals, stop_on_signals
+from pyrec.track import Tracking, open_tracker
 
 
 @click.command("train", help=f"Train a model and print what it reaches, beside popularity.{DATA_HELP}")
@@ -32,48 +38,130 @@ from pyrec.models import EpochRecommender, LightGCN, Popularity, Recommender
     help="Record test metrics each N epochs, for the curves only; 0 for never.",
 )
 @click.option("--out", type=click.Path(path_type=Path), metavar="RUN_DIR", help="Keep the run here.")
+@click.option(
+    "--checkpoint-every",
+    "every",
+    type=click.IntRange(min=0),
+    default=0,
+    show_default=True,
+    help="Keep a checkpoint in RUN_DIR each N epochs; with 0 only when Ctrl-C stops the run.",
+)
+@click.option(
+    "--resume",
+    type=click.Path(path_type=Path),
+    metavar="RUN_DIR",
+    help="Go on with the run here that was stopped, with its own options.",
+)
+@click.option(
+    "--track",
+    multiple=True,
+    metavar="tensorboard:DIR|mlflow:URI",
+    help="Send hyperparameters and metrics there as well; repeatable.",
+)
 @threads_option
 @json_option
-def command(
-    model_name: str,
-    k: list[int],
-    eval_every: int,
-    out: Path | None,
-    threads: int | None,
-    as_json: bool,
-    **options: Any,
-) -> None:
-    """Train, measure, print and, with ``--out``, keep the run."""
+@click.pass_context
+def command(ctx: click.Context, /, threads: int | None, as_json: bool, **options: Any) -> None:
+    """Train, measure, print and, with ``--out``, keep the run; or go on with one."""
     set_threads(threads)
-    source = Source.take(options)
-    model = build_model(model_name, options, max(k))
-    if out is not None:
-        check_folder(out)
-    name, train, test = source.load()
+    setup = _begin(options) if options["resume"] is None else take_up(ctx, options["resume"], options)
+    _report(_train(setup), setup.folder, as_json)
+
+
+def _begin(options: dict[str, Any]) -> Setup:
+    folder, every = options["out"], options["every"]
+    source, k = Source.take(options), options["k"]
+    model = build_model(options["model_name"], options, max(k))
+    if every and (folder is None or not isinstance(model, EpochRecommender)):
+        raise click.UsageError("--checkpoint-every needs --out RUN_DIR and a model that trains by epochs")
+    if folder is not None:
+        check_folder(folder)
+    return Setup(source, model, k, options["eval_every"], every, list(options["track"]), folder)
+
+
+def _train(setup: Setup) -> Run:
+    """Train, measure and keep a run; Ctrl-C and SIGTERM stop it so that it can go on, where it is kept."""
+    run_ids = setup.run_ids or [None] * len(setup.track)
+    trackers = [open_tracker(place, run_id) for place, run_id in zip(setup.track, run_ids, strict=True)]
+    name, train, test = setup.source.load()
     note(describe(name, train, test))
-    baseline = evaluate(Popularity().fit(train), test, k)  # refuses bad cut-offs before any training
-    seconds = _fit(model, train, test, k, eval_every)
-    run = Run(name, source, model, train, test, k, seconds, evaluate(model, test, k), baseline)
-    if out is not None:
-        write_run(run, out)
-    _report(run, out, as_json)
+    baseline = evaluate(Popularity().fit(train), test, setup.k)  # refuses bad cut-offs before any training
+    model, kept, signals = setup.model, None, Signals()
+    with ExitStack() as stack:
+        if setup.folder is not None and isinstance(model, EpochRecommender):
+            setup.check_test(fingerprint(test))
+            kept = Checkpoints(setup.folder, setup.every)
+            signals = stack.enter_context(stop_on_signals(kept.stop))
+        try:
+            with Tracking(*trackers) as tracking:
+                tracking.start(_described(setup), setup.epoch)
+                setup.run_ids = [tracker.run_id for tracker in trackers]
+                seconds = _fit(setup, train, test, kept, tracking)
+                evaluation = evaluate(model, test, setup.k)
+                tracking.metrics |= evaluation.metrics
+        except StoppedError as stopped:
+            _leave(stopped, setup, signals)
+        return _keep(
+            Run(name, setup.source, model, train, test, setup.k, seconds, evaluation, baseline), setup, kept
+        )
 
 
-def _fit(model: Recommender, train: Interactions, test: Interactions, k: list[int], every: int) -> float:
-    """Fit the model and return the seconds that took, less what the progress reports took."""
+def _described(setup: Setup) -> dict[str, Any]:
+    """Return what trackers are told of a run at its start."""
+    data = {f"data.{name}": value for name, value in setup.source.as_json().items() if value is not None}
+    return {"model": setup.model.model_name, **setup.model.get_params(), **data}
+
+
+def _fit(
+    setup: Setup, train: Interactions, test: Interactions, kept: Checkpoints | None, tracking: Tracking
+) -> float:
+    """Fit the model and return the seconds that took in all, less what the progress reports took."""
     started = time.perf_counter()
+    model, before = setup.model, setup.seconds
     if not isinstance(model, EpochRecommender):
         model.fit(train)
         return time.perf_counter() - started
     if isinstance(model, LightGCN) and model.device != "cpu":
         note(f"training takes {gibibytes(model.training_bytes(train))} of the device's memory")
-    progress = EpochProgress(model.get_params()["epochs"], test, k, every)
+    epochs, resume = model.get_params()["epochs"], setup.resumed
+    progress = EpochProgress(epochs, test, setup.k, setup.eval_every, setup.epoch - 1)
+
+    def spent() -> float:
+        return before + time.perf_counter() - started - progress.seconds
+
+    def about() -> dict[str, Any]:
+        return {**setup.about(), "seconds": spent()}
+
+    def callback(model: Recommender, record: dict[str, Any]) -> None:
+        progress(model, record)
+        tracking(model, record)
+
+    if kept is not None:
+        kept.about = about
     try:
-        model.fit(train, callback=progress)
+        model.fit(train, callback=callback, checkpoints=kept, resume=resume)
     finally:
         progress.close()
     _note_skipped(model)
-    return time.perf_counter() - started - progress.seconds
+    return spent()
+
+
+def _leave(stopped: StoppedError, setup: Setup, signals: Signals) -> None:
+    """Say how to go on with a run that was stopped, and end the program as its signal would.
+
+    Raises:
+        Exit: Always.
+    """
+    note(f"{stopped}; nothing is lost: pyrec train --resume {setup.folder} goes on from there")
+    raise click.exceptions.Exit(128 + (signals.received or 0)) from stopped
+
+
+def _keep(run: Run, setup: Setup, kept: Checkpoints | None) -> Run:
+    if setup.folder is not None:
+        write_run(run, setup.folder)
+    if kept is not None:
+        kept.remove()
+    return run
 
 
 def _note_skipped(model: EpochRecommender) -> None:

@@ -32,6 +32,11 @@ def check_ids(values: npt.ArrayLike | Sequence[object], name: str) -> IdArray:
         DataError: the array is not one-dimensional, or a value is missing (None, NaN, empty text) or is
             neither a whole number nor text; the message names the first such position.
     """
+    if isinstance(values, np.ma.MaskedArray):
+        _refuse(
+            np.ma.getmaskarray(values).ravel(), values.data.ravel(), name, "is masked; drop the missing ids"
+        )
+        values = values.data
     raw = values if isinstance(values, np.ndarray) else _as_array(values, name)
     if raw.ndim != 1:
         raise DataError(f"{name} has shape {raw.shape}, but ids are one-dimensional; try .ravel()")
@@ -211,7 +216,7 @@ class IdMap:
         if (raw.dtype.kind == "O") != (self.ids.dtype.kind == "U"):
             have, got = ("text", "integers") if self.ids.dtype.kind == "U" else ("integers", "text")
             raise DataError(
-                f"{name}[0] = {raw[0]!r}: the {self._what} ids are {have}, not {got}; convert {name}"
+                f"{name}[0] = {raw[:1].tolist()[0]!r}: the {self._what} ids are {have}, not {got}; convert {name}"
             )
         if raw.dtype.kind == "O":
             raw = raw.astype(str)
@@ -229,8 +234,15 @@ class IdMap:
     def _refuse_unknown(self, unknown: npt.NDArray[np.bool_], raw: IdArray, name: str) -> None:
         if unknown.any():
             at = int(unknown.argmax())
-            known = ", ".join([*map(repr, self.ids[:3].tolist()), *(["..."] if self.ids.size > 3 else [])])
+            known = _some(self.ids)
+            others = np.unique(raw[unknown & (raw != raw[at])])
+            more = f"; {others.size} more unknown: {_some(others)}" if others.size else ""
             raise DataError(
                 f"{name}[{at}] = {raw[at].item()!r} is not one of the {self.ids.size} known {self._what} "
-                f"ids ({known}); leave it out or add its interactions to the data"
+                f"ids ({known}){more}; leave out what is unknown or add its interactions to the data"
             )
+
+
+def _some(ids: IdArray) -> str:
+    """Returns the first three of the ids, and dots if there are more."""
+    return ", ".join([*map(repr, ids[:3].tolist()), *(["..."] if ids.size > 3 else [])])

@@ -115,10 +115,10 @@ class Interactions:
             ("item_ids", item_ids, "iU"),
         ):
             _check_array(values, name, kinds)
-        for name, values in (("items", items), ("ratings", ratings), ("times", times)):
-            if values is not None:
-                _check_array(values, name, "if")
-                _check_length(values, name, users.size)
+        for name, column in (("items", items), ("ratings", ratings), ("times", times)):
+            if column is not None:
+                _check_array(column, name, "if")
+                _check_length(column, name, users.size)
         if user_ids.size + item_ids.size > MAX_COUNT:
             raise DataError(
                 f"{user_ids.size} users and {item_ids.size} items are more than the {MAX_COUNT} nodes of "
@@ -221,21 +221,29 @@ class Interactions:
     def _item_map(self) -> IdMap:
         return IdMap(self.item_ids, "item")
 
-    def encode_users(self, raw: Values) -> Int32Array:
+    def encode_users(self, raw: Values, name: str = "users") -> Int32Array:
         """Returns the numbers int32 (n,) of raw user ids (n,).
 
-        Raises:
-            DataError: an id is unknown; the message names its position.
-        """
-        return self._user_map.encode(raw, "users")
+        Args:
+            raw: (n,) raw ids, all of them known.
+            name: what the message calls them.
 
-    def encode_items(self, raw: Values) -> Int32Array:
+        Raises:
+            DataError: an id is unknown; the message names the first ones, and where the first is.
+        """
+        return self._user_map.encode(raw, name)
+
+    def encode_items(self, raw: Values, name: str = "items") -> Int32Array:
         """Returns the numbers int32 (n,) of raw item ids (n,).
 
+        Args:
+            raw: (n,) raw ids, all of them known.
+            name: what the message calls them.
+
         Raises:
-            DataError: an id is unknown; the message names its position.
+            DataError: an id is unknown; the message names the first ones, and where the first is.
         """
-        return self._item_map.encode(raw, "items")
+        return self._item_map.encode(raw, name)
 
     def select(self, mask: npt.ArrayLike) -> Interactions:
         """Returns a subset of the interactions that keeps the id maps.
@@ -348,6 +356,8 @@ def _check_array(values: Any, name: str, kinds: str) -> None:
     if not isinstance(values, np.ndarray) or values.ndim != 1 or values.dtype.kind not in kinds:
         found = f"{values.dtype} {values.shape}" if isinstance(values, np.ndarray) else type(values).__name__
         raise DataError(f"{name} is {found}, but a one-dimensional array of numbers or ids is needed")
+    if isinstance(values, np.ma.MaskedArray):
+        raise DataError(f"{name} is a masked array; drop what is masked and pass its .data")
 
 
 def _check_codes(codes: npt.NDArray[Any], count: int, what: str) -> None:

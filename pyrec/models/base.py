@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from os import PathLike
@@ -17,7 +16,9 @@ from pyrec import checkpoint
 from pyrec.arguments import check_count
 from pyrec.data import Interactions, as_interactions
 from pyrec.errors import ConfigError, DataError, NotFittedError
-from pyrec.models import raw_ids
+from pyrec.models import raw_ids, requests
+from pyrec.models.params import Parameters
+from pyrec.models.rows import one_hot_rows, union
 from pyrec.state import State
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ QUERY_BYTES = 64 * 2**20
 """Bound on a batch of query vectors, in bytes; users beyond it go into further batches."""
 
 
-class Recommender(ABC):
+class Recommender(Parameters, ABC):
     """A model that turns users into query vectors and ranks items for them.
 
     The constructor only stores hyperparameters; `fit` checks them, trains and returns self; what it learns
@@ -99,20 +100,13 @@ class Recommender(ABC):
 
     # What every model offers.
 
-    def get_params(self) -> dict[str, Any]:
-        """Return the hyperparameters, by the names that the constructor takes."""
-        return {name: getattr(self, name) for name in inspect.signature(type(self)).parameters}
-
-    def __repr__(self) -> str:
-        params = ", ".join(f"{name}={value!r}" for name, value in self.get_params().items())
-        return f"{type(self).__name__}({params})"
-
     def topk(
         self,
         user_indices: NDArray[np.integer],
         k: int,
         filter_seen: bool = True,
         allowed: torch.Tensor | None = None,
+        excluded: csr_array | None = None,
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Rank items for known users, in internal ids: what `recommend` and `evaluate` stand on.
 
@@ -121,6 +115,8 @@ class Recommender(ABC):
             k: Items a user, from 1 to the number of items.
             filter_seen: Leave out what the user had in training.
             allowed: Internal ids of the only items to consider, int32 (A,), sorted, unique; None for all.
+            excluded: Items to leave out for each user, a CSR matrix (B, num_items) with ascending indices; None for
+                none.
 
         Returns:
             ids int32 (B, k) and scores float32 (B, k), best first; equal scores by smaller id. A list with
@@ -132,29 +128,45 @@ class Recommender(ABC):
         """
         self._check_fitted()
         k = check_count("k", k, 1, self.train_.num_items, DataError, "the number of items")
-        users = _check_users(user_indices, self.train_.num_users)
+        users = requests.check_users(user_indices, self.train_.num_users)
         if allowed is not None and not isinstance(allowed, torch.Tensor):
             raise DataError(
                 f"allowed is a {type(allowed).__name__}, but an int32 tensor of item numbers is needed"
             )
         ids, scores = [], []
-        for batch in _batches(users, self._query_width()):
+        for rows in _batches(np.arange(len(users), dtype=np.int32), self._query_width()):
+            batch = users[rows]
             seen = self._histories(batch) if filter_seen else None
+            seen = union(seen, None if excluded is None else excluded[rows])
             batch_ids, batch_scores = self._rank(self._query_vectors(batch), k, seen, allowed)
             ids.append(batch_ids)
             scores.append(batch_scores)
         return torch.cat(ids), torch.cat(scores)
 
     def recommend(
-        self, users: Any, n: int = 10, filter_seen: bool = True, items: Any | None = None
+        self,
+        users: Any,
+        n: int | None = None,
+        filter_seen: bool = True,
+        items: Any | None = None,
+        exclude: Any | None = None,
+        *,
+        N: int | None = None,
+        k: int | None = None,
     ) -> tuple[NDArray[Any], NDArray[np.float32]]:
         """Recommend items to known users.
 
+        The lists are exact: items that may not be recommended take no part in the search.
+
         Args:
             users: Raw user ids (B,).
-            n: Items a user, from 1 to the number of items.
+            n: Items a user, from 1 to the number of items; 10 if not given.
             filter_seen: Leave out what the user had in training.
             items: Raw ids of the only items to choose from; None for all.
+            exclude: Raw ids of items that nobody is to get, or a mapping from raw user ids to the items that each of
+                these users is not to get; None for neither.
+            N: Another name for ``n``.
+            k: Another name for ``n``.
 
         Returns:
             Raw item ids (B, n) and scores float32 (B, n), best first. A list with fewer than n items ends in
@@ -162,34 +174,53 @@ class Recommender(ABC):
 
         Raises:
             NotFittedError: Before `fit`.
-            DataError: If a user or item is unknown (its position and value are named), or ``n`` out of range.
+            DataError: If a user or item is unknown (its position and value are named), ``n`` is out of range, or
+                ``items`` and ``exclude`` leave nothing.
+            ConfigError: If more than one of ``n``, ``N`` and ``k`` is given.
         """
         self._check_fitted()
-        n = self._check_n(n)
+        n = requests.list_length(self.train_.num_items, n, N, k)
         indices = self.train_.encode_users(users)
-        ids, scores = self.topk(indices, n, filter_seen, self._allowed(items))
+        excluded = requests.excluded_rows(self.train_, indices, exclude)
+        ids, scores = self.topk(indices, n, filter_seen, self._allowed(items, exclude), excluded)
         return self._decode(ids, scores)
 
     def recommend_for_items(
-        self, histories: Sequence[Any], n: int = 10, filter_seen: bool = True, items: Any | None = None
+        self,
+        histories: Sequence[Any],
+        n: int | None = None,
+        filter_seen: bool = True,
+        items: Any | None = None,
+        exclude: Any | None = None,
+        *,
+        N: int | None = None,
+        k: int | None = None,
     ) -> tuple[NDArray[Any], NDArray[np.float32]]:
         """Recommend items to new users, known by what they had, without training again.
 
         Args:
             histories: For each new user the raw ids of their items; a repeated item counts once.
-            n: Items a user, from 1 to the number of items.
+            n: Items a user, from 1 to the number of items; 10 if not given.
             filter_seen: Leave out the history's own items.
             items: Raw ids of the only items to choose from; None for all.
+            exclude: Raw ids of items that nobody is to get; None for none.
+            N: Another name for ``n``.
+            k: Another name for ``n``.
 
         Returns:
             Raw item ids (B, n) and scores float32 (B, n), as from `recommend`.
 
         Raises:
             NotFittedError: Before `fit`.
-            DataError: If an item is unknown, a history is empty, or ``n`` is out of range.
+            DataError: If an item is unknown, a history is empty, ``n`` is out of range, ``items`` and ``exclude``
+                leave nothing, or ``exclude`` is a mapping.
+            ConfigError: If more than one of ``n``, ``N`` and ``k`` is given.
         """
         self._check_fitted()
-        n, allowed = self._check_n(n), self._allowed(items)
+        n = requests.list_length(self.train_.num_items, n, N, k)
+        if isinstance(exclude, Mapping):
+            raise DataError("exclude is a mapping, but new users have no ids; give one list of items for all")
+        allowed = self._allowed(items, exclude)
         known = raw_ids.encode_histories(self.train_, histories, allow_empty=not self.personal)
         ids, scores = [], []
         for rows in _batches(np.arange(len(histories), dtype=np.int32), self._query_width()):
@@ -201,7 +232,9 @@ class Recommender(ABC):
             scores.append(batch_scores)
         return self._decode(torch.cat(ids), torch.cat(scores))
 
-    def similar_items(self, items: Any, n: int = 10) -> tuple[NDArray[Any], NDArray[np.float32]]:
+    def similar_items(
+        self, items: Any, n: int | None = None, *, N: int | None = None, k: int | None = None
+    ) -> tuple[NDArray[Any], NDArray[np.float32]]:
         """Return the items most like each given item, never itself.
 
         Models of factors compare by the cosine of the item vectors, models of item-to-item weights by the
@@ -209,7 +242,9 @@ class Recommender(ABC):
 
         Args:
             items: Raw item ids (B,).
-            n: Items to return for each, from 1 to the number of items.
+            n: Items to return for each, from 1 to the number of items; 10 if not given.
+            N: Another name for ``n``.
+            k: Another name for ``n``.
 
         Returns:
             Raw item ids (B, n) and similarities float32 (B, n), as from `recommend`.
@@ -217,14 +252,15 @@ class Recommender(ABC):
         Raises:
             NotFittedError: Before `fit`.
             DataError: If an item is unknown or ``n`` is out of range.
-            ConfigError: If the model compares no items (popularity).
+            ConfigError: If the model compares no items (popularity), or more than one of ``n``, ``N`` and ``k`` is
+                given.
         """
         self._check_fitted()
         if not self.personal:
             raise ConfigError(
                 f"{type(self).__name__} knows no likeness of items; use itemknn, ease, svd or lightgcn"
             )
-        n = self._check_n(n)
+        n = requests.list_length(self.train_.num_items, n, N, k)
         indices = self.train_.encode_items(items)
         ids, scores = [], []
         for batch in _batches(indices, self._query_width()):
@@ -237,8 +273,8 @@ class Recommender(ABC):
     def save(self, directory: str | PathLike[str], run: Mapping[str, Any] | None = None) -> None:
         """Write ``model.safetensors`` and ``config.json`` into ``directory``, which is made if need be.
 
-        Each file is replaced in one step, and the second holds the first one's hash, so that a save cut short
-        is noticed by `load`.
+        A save that is cut short at any point leaves the model that was there before, or this one, for `load`:
+        see `pyrec.checkpoint`.
 
         Args:
             directory: Where to write.
@@ -278,9 +314,6 @@ class Recommender(ABC):
         if not hasattr(self, "train_"):
             raise NotFittedError(f"this {type(self).__name__} is not fitted; call fit(interactions) first")
 
-    def _check_n(self, n: int) -> int:
-        return check_count("n", n, 1, self.train_.num_items, DataError, "the number of items")
-
     @staticmethod
     def _training_set(interactions: Any) -> Interactions:
         """Return what `fit` was given as `Interactions`; an empty set is a `DataError`."""
@@ -296,50 +329,15 @@ class Recommender(ABC):
         rows: csr_array = self.train_.to_csr()[users]
         return rows
 
-    def _allowed(self, items: Any | None) -> torch.Tensor | None:
-        if items is None:
-            return None
-        indices = self.train_.encode_items(items)
-        if len(indices) == 0:
-            raise DataError(
-                "items is empty, so nothing can be recommended; name an item, or pass None for all"
-            )
-        return torch.from_numpy(np.unique(indices))
+    def _allowed(self, items: Any | None, exclude: Any | None) -> torch.Tensor | None:
+        chosen = requests.candidates(self.train_, items, exclude)
+        return None if chosen is None else torch.from_numpy(chosen)
 
     def _decode(self, ids: torch.Tensor, scores: torch.Tensor) -> tuple[NDArray[Any], NDArray[np.float32]]:
         return raw_ids.decode(self.train_.item_ids, ids.cpu().numpy()), scores.cpu().numpy()
-
-
-def one_hot_rows(items: NDArray[np.int32], num_items: int) -> csr_array:
-    """Return float32 (Q, num_items) with a single one in row q, at ``items[q]``."""
-    ones = np.ones(len(items), dtype=np.float32)
-    return csr_array((ones, items, np.arange(len(items) + 1)), shape=(len(items), num_items))
-
-
-def row_tensors(
-    rows: csr_array | None, device: torch.device | None = None
-) -> tuple[torch.Tensor | None, torch.Tensor | None]:
-    """Return the indptr int64 (Q + 1,) and indices int32 (n,) of ``rows`` (Q, num_items), on that device."""
-    if rows is None:
-        return None, None
-    indptr = torch.from_numpy(rows.indptr.astype(np.int64))
-    return indptr.to(device), torch.from_numpy(rows.indices.astype(np.int32)).to(device)
 
 
 def _batches(rows: NDArray[np.int32], width: int) -> list[NDArray[np.int32]]:
     """Cut ``rows`` so that a batch of float32 queries stays within `QUERY_BYTES`; at least one batch."""
     size = max(1, QUERY_BYTES // (4 * max(1, width)))
     return [rows[start : start + size] for start in range(0, max(1, len(rows)), size)]
-
-
-def _check_users(user_indices: NDArray[np.integer], num_users: int) -> NDArray[np.int32]:
-    users = np.asarray(user_indices)
-    if users.ndim != 1 or users.dtype.kind not in "iu":
-        raise DataError(
-            f"user_indices must be one-dimensional whole numbers; got {users.dtype} of shape {users.shape}"
-        )
-    wrong = np.flatnonzero((users < 0) | (users >= num_users))
-    if len(wrong):
-        at = int(wrong[0])
-        raise DataError(f"user_indices[{at}] = {users[at]}, but there are {num_users} users")
-    return users.astype(np.int32)

@@ -9,7 +9,7 @@ from pyrec.data import Interactions
 from pyrec.device import DEVICES
 from pyrec.errors import ConfigError
 from pyrec.ops.propagate import PRECISIONS
-from pyrec.settings import CONTRASTS, NEGATIVES, SCHEDULES, ContrastSettings, Settings
+from pyrec.settings import CONTRASTS, NEGATIVES, SCHEDULES, SCORES, ContrastSettings, Settings
 
 if TYPE_CHECKING:
     from pyrec.models.lightgcn import LightGCN
@@ -21,7 +21,7 @@ CHOICES: dict[str, tuple[str | None, ...]] = {
     "init": ("normal", "spectral"),
     "device": DEVICES,
     "precision": PRECISIONS,
-    "score": (None, "inner", "cosine"),
+    "score": (None, *SCORES),
     "combine_fit": (None, "train", "held-out"),
     "contrast": (None, *CONTRASTS),
 }
@@ -54,7 +54,13 @@ def training_settings(model: LightGCN) -> Settings:
         epochs=model.epochs,
         schedule=model.schedule,
         contrast=None if model.contrast is None else _contrast_settings(model, model.contrast),
+        score=score_of(model),
     )
+
+
+def score_of(model: LightGCN) -> str:
+    """How a user and an item are compared, one of `pyrec.settings.SCORES`: as asked for, else by the loss."""
+    return model.score or ("cosine" if model.loss == "softmax" else "inner")
 
 
 def _contrast_settings(model: LightGCN, kind: str) -> ContrastSettings:
@@ -96,9 +102,17 @@ def check_hyperparameters(model: LightGCN, validation: Interactions | None) -> N
 
 
 def _check_negatives(model: LightGCN) -> None:
-    if model.loss == "bpr" and (model.negatives != "uniform" or model.corrected):
+    if model.loss == "bpr" and (model.negatives == "batch" or model.corrected):
         raise ConfigError(
             "loss = 'bpr' compares single pairs; negatives = 'batch' and corrected are for loss = 'softmax'"
+        )
+    if model.loss == "softmax" and model.negatives == "hard":
+        raise ConfigError(
+            "negatives = 'hard' is for loss = 'bpr'; the softmax loss weighs negatives by their score already"
+        )
+    if model.negatives == "hard" and model.num_negatives == 1:
+        raise ConfigError(
+            "num_negatives = 1 leaves negatives = 'hard' nothing to choose from; give 2 or more, such as 16"
         )
     if model.negatives == "batch" and model.num_negatives is not None:
         raise ConfigError(

@@ -9,7 +9,8 @@ import torch
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-from pyrec.models.base import Recommender, one_hot_rows, row_tensors
+from pyrec.models.base import Recommender
+from pyrec.models.rows import one_hot_rows, row_tensors
 from pyrec.ops.topk import topk
 
 ROWS_PER_CALL = 32

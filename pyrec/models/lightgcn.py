@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import copy
-import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -13,29 +11,21 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 from torch import Tensor
 
-from pyrec.data import Interactions, split_random
-from pyrec.data.random_pairs import add_random_pairs
+from pyrec.data import Interactions
 from pyrec.device import check_fits, find_device, training_bytes
-from pyrec.early_stopping import BestEpoch
-from pyrec.errors import DataError
-from pyrec.evaluate import evaluate
 from pyrec.graph import Graph
-from pyrec.held_out import HeldOutSteps
 from pyrec.models.base import Recommender
 from pyrec.models.combine import make_combine
-from pyrec.models.hyperparameters import HELD_OUT_COMBINES, check_hyperparameters, training_settings
-from pyrec.models.network import INITIAL_STD, LightGCNNetwork
-from pyrec.models.spectral import spectral_embeddings
+from pyrec.models.fitting import train_model
+from pyrec.models.hyperparameters import HELD_OUT_COMBINES, check_hyperparameters, score_of, training_settings
+from pyrec.models.network import LightGCNNetwork
 from pyrec.models.vectors import EpochRecommender
+from pyrec.resume import Checkpoints, Subject, fingerprint
+from pyrec.stages import Journal
 from pyrec.state import State
-from pyrec.train import Trainer
 
 if TYPE_CHECKING:
     from typing_extensions import Self
-
-VALIDATION_METRICS = ("precision", "recall", "ndcg")
-HELD_OUT_SHARE = 0.1
-"""Of the interactions, on which ``combine_fit="held-out"`` learns how layers combine."""
 
 
 class LightGCN(EpochRecommender):
@@ -104,7 +94,7 @@ class LightGCN(EpochRecommender):
                 learned anew with these weights, in twice the time (``weighted`` and ``attention``, of which the
                 sides' priors alone; see `pyrec.held_out`). None: held-out where there is such with BPR,
                 whose weights run to layer 0 on the training data; else train.
-            loss: ``bpr``, or ``softmax`` on cosines.
+            loss: ``bpr``, or ``softmax`` over sampled or all items.
             epochs: Passes over the interactions.
             batch_size: Interactions in a training step.
             learning_rate: Adam's.
@@ -116,12 +106,16 @@ class LightGCN(EpochRecommender):
             device: ``cpu`` or ``cuda``: where to train and rank. A loaded model ranks on the CPU.
             precision: ``fp32``, or ``bf16`` to store what whole layers gather as bfloat16, forward and
                 backward: faster, for 8 bits of fraction. Parameters and sums stay float32.
-            score: ``inner`` or ``cosine``, how lists are ranked; None for the one that goes with the loss.
+            score: ``inner`` or ``cosine``, what the softmax loss compares and lists are ranked by; None for cosine with
+                softmax, inner with BPR (which learns inner products whatever ranks). Inner products can learn an
+                item's popularity and need a larger ``reg``.
             temperature: Of the softmax loss; above 0.
-            num_negatives: Sampled negatives of each interaction; None for one, or for all items where the
-                softmax loss meets at most 4,096 of them. The softmax loss shares a batch's negatives.
-            negatives: Of the softmax loss: ``uniform``, or ``batch`` for the batch's other positives, so that popular
-                items are negatives as often as they are positives.
+            num_negatives: Sampled negatives of each interaction; None for one, for 16 of which the hardest counts, or
+                for all items where the softmax loss meets at most 4,096 of them. The softmax loss shares a batch's
+                negatives.
+            negatives: ``uniform``; for the softmax loss ``batch``, the batch's other positives, so that popular items
+                are negatives as often as they are positives; for BPR ``hard``, of the uniform ones the one that
+                the user's vector is most like (see `pyrec.batch.Batch.hardest`), with which a third of the epochs do.
             corrected: Weigh sampled negatives by one over how often they were to be expected, so that the softmax
                 loss estimates that over all items.
             attention_size: Width of the additive attention, 1 to 512.
@@ -173,6 +167,8 @@ class LightGCN(EpochRecommender):
         interactions: Any,
         validation: Interactions | None = None,
         callback: Callable[[Recommender, dict[str, Any]], None] | None = None,
+        checkpoints: Checkpoints | None = None,
+        resume: bool = False,
     ) -> Self:
         """Train. See `EpochRecommender.fit`.
 
@@ -180,33 +176,23 @@ class LightGCN(EpochRecommender):
         over all interactions.
 
         Raises:
-            ConfigError: If a hyperparameter is out of its range.
-            DataError: If there is nothing to learn from, or the validation set does not fit.
+            ConfigError: If a hyperparameter is out of its range, or not that of the checkpoint to go on from.
+            DataError: If there is nothing to learn from, the validation set does not fit, or the data or the
+                checkpoint to go on from are not those they were.
+            StoppedError: If ``checkpoints.stop`` was made; the checkpoint has been written.
         """
         check_hyperparameters(self, validation)
         train = self._training_set(interactions)
-        learned, held_out = train, validation
-        if self.validation is not None:
-            learned, held_out = split_random(train, 1 - self.validation, self.seed)
-        device = find_device(self.device)
-        check_fits(self.training_bytes(train), device)
+        check_fits(self.training_bytes(train), find_device(self.device))
+
+        def subject() -> Subject:
+            return Subject(self.model_name, self.get_params(), fingerprint(train), fingerprint(validation))
+
+        journal = Journal(checkpoints, subject, resume)
         self.train_ = train
         self.history_ = []
         self.network_ = self._make_network(train.num_users + train.num_items)
-        if self._fits_held_out:  # before anything else is on the device
-            self._learn_combine(learned, device)
-        self._start(self.network_, learned)
-        self.network_.to(device)
-        self._graph = Graph.from_interactions(train).to(device)
-        graph = self._graph if learned is train else Graph.from_interactions(learned).to(device)
-        trainer = Trainer(
-            self.network_, self._with_extra_edges(graph, learned), training_settings(self), graph
-        )
-        self.full_users_, self.empty_users_ = (
-            trainer.batches.sampler.full_users,
-            trainer.batches.sampler.empty_users,
-        )
-        self._run(trainer, learned, held_out, callback)
+        train_model(self, validation, callback, journal)
         return self
 
     @property
@@ -214,33 +200,6 @@ class LightGCN(EpochRecommender):
         if self.combine_fit is None:
             return self.loss == "bpr" and self.combine in HELD_OUT_COMBINES
         return self.combine_fit == "held-out"
-
-    def _learn_combine(self, interactions: Interactions, device: torch.device) -> None:
-        """Fixes the combine of a new network by what is learned on held-out interactions."""
-        learned, held_out = split_random(interactions, 1 - HELD_OUT_SHARE, self.seed)
-        graph, sampled = (Graph.from_interactions(part).to(device) for part in (learned, held_out))
-        teacher = copy.deepcopy(self.network_)
-        self._start(teacher, learned)
-        teacher.to(device)
-        steps = HeldOutSteps(teacher, graph, sampled, training_settings(self))
-        trainer = Trainer(teacher, graph, training_settings(self), held_out=steps)
-        for epoch in range(1, self.epochs + 1):
-            _finite_epoch(trainer, epoch)
-        self.network_.combine.load_state_dict(teacher.combine.state_dict())
-        self.network_.combine.requires_grad_(False)
-
-    def _start(self, network: LightGCNNetwork, interactions: Interactions) -> None:
-        """The first embeddings of a new network, where they depend on the data."""
-        if self.init == "spectral":
-            first = spectral_embeddings(interactions, self.embedding_size, INITIAL_STD)
-            network.embedding.data.copy_(first)
-
-    def _with_extra_edges(self, graph: Graph, learned: Interactions) -> Graph:
-        if self.extra_edges == 0:
-            return graph
-        return Graph.from_interactions(add_random_pairs(learned, self.extra_edges, self.seed)).to(
-            graph.device
-        )
 
     def training_bytes(self, interactions: Interactions) -> int:
         """Memory that `fit` takes at its peak, above the data, in bytes: see `pyrec.device.training_bytes`.
@@ -256,49 +215,16 @@ class LightGCN(EpochRecommender):
             ),  # of both graphs
             self.embedding_size,
             self.n_layers,
-            self.batch_size * (2 + (self.num_negatives or 1)),
+            self.batch_size * (2 + training_settings(self).drawn),
             precision=self.precision,
             fixed_weights=self.combine in ("mean", "weighted"),
             contrast=self.contrast,
         )
 
-    def _run(
-        self,
-        trainer: Trainer,
-        learned: Interactions,
-        held_out: Interactions | None,
-        callback: Callable[[Recommender, dict[str, Any]], None] | None,
-    ) -> None:
-        best = BestEpoch(self.network_, self.patience)
-        for epoch in range(1, self.epochs + 1):
-            started = time.perf_counter()
-            record: dict[str, Any] = {"epoch": epoch, "loss": _finite_epoch(trainer, epoch)}
-            record["seconds"] = time.perf_counter() - started
-            if held_out is not None:
-                record |= self._validate(trainer.batches.sampler.graph, learned, held_out)
-                best.offer(epoch, record[f"validation_ndcg@{self.k}"])
-            self.history_.append(record)
-            if callback is not None:
-                self._refresh()
-                callback(self, record)
-            if best.patience_spent(epoch):
-                break
-        self.best_epoch_ = best.restore(epoch)
-        self._refresh()
-        self.layer_weights_ = self._layer_weights()
-
-    def _validate(self, graph: Graph, learned: Interactions, held_out: Interactions) -> dict[str, float]:
-        """Metrics on held-out interactions, which neither the graph nor the mask of seen items knows."""
-        view = copy.copy(self)
-        view.train_, view._graph = learned, graph
-        view._refresh()
-        metrics = evaluate(view, held_out, self.k, VALIDATION_METRICS).metrics
-        return {f"validation_{name}": value for name, value in metrics.items()}
-
     def _refresh(self) -> None:
         """Brings the fitted vectors up to date with the parameters and the graph."""
         vectors = self.network_.all_nodes(self._graph)
-        if self._scored_by_cosine:
+        if score_of(self) == "cosine":
             vectors = torch.nn.functional.normalize(vectors, dim=1)
         self.user_vectors_ = vectors[: self.train_.num_users]
         self.item_vectors_ = vectors[self.train_.num_users :]
@@ -312,10 +238,6 @@ class LightGCN(EpochRecommender):
             alpha = network.combine.alpha(network.layers(self._graph), network.nodes(self._graph))
         weights: NDArray[np.float32] = alpha.cpu().numpy()
         return weights
-
-    @property
-    def _scored_by_cosine(self) -> bool:
-        return self.score == "cosine" or (self.score is None and self.loss == "softmax")
 
     # Scoring: the hooks of `Recommender`.
 
@@ -401,15 +323,3 @@ class LightGCN(EpochRecommender):
         return LightGCNNetwork(
             num_nodes, self.embedding_size, self.n_layers, combine, generator, self.precision
         )
-
-
-def _finite_epoch(trainer: Trainer, epoch: int) -> float:
-    """The mean loss of an epoch; numbers that are not finite are an error that says what to change."""
-    mend = f"training diverged in epoch {epoch}; lower learning_rate or raise temperature"
-    try:
-        loss = trainer.epoch(epoch - 1)
-    except DataError as error:
-        raise DataError(f"{mend} ({error})") from error
-    if not np.isfinite(loss):
-        raise DataError(f"{mend} (the loss is {loss})")
-    return loss

@@ -11,6 +11,7 @@ from scipy.sparse import csr_array
 
 from pyrec.data import Interactions
 from pyrec.errors import DataError
+from pyrec.models.rows import stack_rows
 
 
 def encode_histories(interactions: Interactions, histories: Sequence[Any], allow_empty: bool) -> csr_array:
@@ -20,11 +21,7 @@ def encode_histories(interactions: Interactions, histories: Sequence[Any], allow
         DataError: If a list is empty though ``allow_empty`` is false, or holds an unknown item.
     """
     rows = [_encode_history(interactions, at, history, allow_empty) for at, history in enumerate(histories)]
-    indptr = np.zeros(len(rows) + 1, dtype=np.int64)
-    np.cumsum([len(row) for row in rows], out=indptr[1:])
-    indices = np.concatenate([np.empty(0, dtype=np.int32), *rows])
-    ones = np.ones(len(indices), dtype=np.float32)
-    return csr_array((ones, indices, indptr), shape=(len(rows), interactions.num_items))
+    return stack_rows(rows, interactions.num_items)
 
 
 def _encode_history(

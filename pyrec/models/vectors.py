@@ -12,8 +12,10 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from pyrec.data import Interactions
-from pyrec.models.base import Recommender, row_tensors
+from pyrec.models.base import Recommender
+from pyrec.models.rows import row_tensors
 from pyrec.ops.topk import topk
+from pyrec.resume import Checkpoints
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -41,10 +43,20 @@ class VectorRecommender(Recommender):
     def _rank_similar(
         self, items: NDArray[np.int32], k: int, seen: csr_array
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        vectors = torch.nn.functional.normalize(self._item_vectors(), dim=1)
+        vectors = self._unit_item_vectors()
         queries = vectors[torch.from_numpy(items).long().to(vectors.device)]
         indptr, indices = row_tensors(seen, vectors.device)
         return topk(queries, vectors, k, seen_indptr=indptr, seen_indices=indices)
+
+    def _unit_item_vectors(self) -> torch.Tensor:
+        """Return the items' vectors at length one; they are kept until the item vectors are others."""
+        vectors = self._item_vectors()
+        known = self.__dict__.get("_unit_vectors")
+        if known is None or known[0].data_ptr() != vectors.data_ptr() or known[1] != vectors._version:
+            known = (vectors, vectors._version, torch.nn.functional.normalize(vectors, dim=1))
+            self._unit_vectors = known
+        unit: torch.Tensor = known[2]
+        return unit
 
 
 class EpochRecommender(VectorRecommender):
@@ -65,6 +77,8 @@ class EpochRecommender(VectorRecommender):
         interactions: Any,
         validation: Interactions | None = None,
         callback: Callable[[Recommender, dict[str, Any]], None] | None = None,
+        checkpoints: Checkpoints | None = None,
+        resume: bool = False,
     ) -> Self:
         """Learn from interactions.
 
@@ -72,5 +86,9 @@ class EpochRecommender(VectorRecommender):
             interactions: As for `Recommender.fit`.
             validation: Held-out interactions (the same id maps) for early stopping.
             callback: Called after each epoch with the model, which can recommend by then, and the epoch's
-                record, to which it may add entries.
+                record, to which it may add entries. A fit that goes on repeats the call for an epoch during whose
+                call it was stopped.
+            checkpoints: Where and how often to keep the state of training, and the way to stop it.
+            resume: Go on from the checkpoint, with the same hyperparameters and data, to the same bits. Without, a
+                checkpoint that is there already is refused, not replaced.
         """

@@ -1,0 +1,143 @@
+"""What ``pyrec evaluate --compare`` does: two runs, measured on the same test users, side by side."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+
+from pyrec import checkpoint, plots
+from pyrec.cli.output import note, print_json, table
+from pyrec.cli.sources import Source, describe
+from pyrec.compare import Difference, compare, pair_users
+from pyrec.data import Interactions
+from pyrec.errors import DataError
+from pyrec.evaluate import Evaluation, evaluate
+from pyrec.models import Recommender
+
+PICTURED = ("ndcg", "recall", "precision", "map", "mrr", "hit")
+"""The metrics of users, the first of which that is compared is drawn."""
+
+
+def compare_runs(
+    runs: tuple[Path, Path],
+    source: Source,
+    k: Sequence[int],
+    metrics: Sequence[str] | None,
+    picture: Path | None,
+    as_json: bool,
+) -> None:
+    """Measure both runs, print the comparison, and draw the gain by user activity.
+
+    Args:
+        runs: Their folders.
+        source: The data to measure on; those that both runs were trained with if it names none.
+        k: Cut-offs.
+        metrics: Which; None for all.
+        picture: The PNG file to draw, if any.
+        as_json: Print JSON and nothing else.
+
+    Raises:
+        ConfigError: If a metric or cut-off is unknown, or matplotlib is missing for the picture.
+        DataError: If a run cannot be read, the runs have different data, or an id is unknown to one of them.
+    """
+    models = [Recommender.load(run) for run in runs]
+    data = (source if source.given else _common_source(runs)).load()
+    tests = [in_ids_of(model.train_, data.test) for model in models]
+    for run, model, test in zip(runs, models, tests, strict=True):
+        note(f"{run}: {model.model_name}; {describe(data.name, model.train_, test)}")
+    first, second = (evaluate(model, test, k, metrics) for model, test in zip(models, tests, strict=True))
+    rows = compare(first, second)
+    if as_json:
+        print_json(
+            {"runs": [str(run) for run in runs], "num_users": first.num_users, "metrics": _as_json(rows)}
+        )
+    else:
+        click.echo(table(_table(rows, [run.name or str(run) for run in runs])))
+        click.echo(
+            f"\n{first.num_users:,} test users; differences are the second run's less the first's, with 95 % "
+            "intervals;\np-values are two-sided, paired over users, corrected by Holm over the metrics of users above"
+        )
+    if picture is not None:
+        _draw(runs, models[0].train_, (first, second), picture)
+        note(f"drawn in {picture}")
+
+
+def in_ids_of(train: Interactions, test: Interactions) -> Interactions:
+    """Return ``test`` with the id maps of ``train``; an id that the model does not know is an error."""
+    return Interactions.from_arrays(
+        test.user_ids[test.users],
+        test.item_ids[test.items],
+        user_ids=train.user_ids,
+        item_ids=train.item_ids,
+    )
+
+
+def _common_source(runs: tuple[Path, Path]) -> Source:
+    first, second = (
+        Source.from_json(checkpoint.read_config(run)["run"].get("data"), str(run)) for run in runs
+    )
+    if first != second:
+        raise DataError(
+            f"{runs[0]} and {runs[1]} were trained on different data ({' '.join(first.arguments()) or 'generated'}; "
+            f"{' '.join(second.arguments()) or 'generated'}); name the data to compare on: DATA, or --train and --test"
+        )
+    return first
+
+
+def _table(rows: Sequence[Difference], names: Sequence[str]) -> list[list[str]]:
+    labels = names if names[0] != names[1] else ["first", "second"]
+    header = ["metric", *labels, "difference", "", "relative", "p, t-test", "p, Wilcoxon"]
+    return [header, *(_cells(row) for row in rows)]
+
+
+def _cells(row: Difference) -> list[str]:
+    tested = not math.isnan(row.half)
+    return [
+        row.metric,
+        f"{row.first:.4f}",
+        f"{row.second:.4f}",
+        f"{row.difference:+.4f}",
+        f"± {row.half:.4f}" if tested else "",
+        f"{row.difference / row.first:+.1%}" if row.first else "",
+        p_value(row.p_t),
+        p_value(row.p_wilcoxon),
+    ]
+
+
+def p_value(p: float) -> str:
+    """Return a p-value with two digits; nothing for NaN, where there was no test."""
+    if math.isnan(p):
+        return ""
+    return f"{p:.2g}" if p >= 1e-4 else f"{p:.0e}"
+
+
+def _as_json(rows: Sequence[Difference]) -> dict[str, Any]:
+    """JSON knows no NaN: what was not tested is null."""
+    return {
+        row.metric: {
+            name: None if isinstance(value, float) and math.isnan(value) else value
+            for name, value in asdict(row).items()
+            if name != "metric"
+        }
+        for row in rows
+    }
+
+
+def _draw(
+    runs: tuple[Path, Path], train: Interactions, measured: tuple[Evaluation, Evaluation], path: Path
+) -> None:
+    first, second = measured
+    names = [name for kind in PICTURED for name in first.per_user if name.startswith(f"{kind}@")]
+    if not names:
+        raise DataError("--picture draws a metric of users; name one in --metrics, such as ndcg")
+    users = train.encode_users(first.users)
+    degrees = np.diff(train.indptr)[users]
+    theirs = second.per_user[names[0]][pair_users(first.users, second.users)]
+    title = f"{runs[1].name} against {runs[0].name}"
+    plots.plot_gain(degrees, theirs, first.per_user[names[0]], path, title, names[0])

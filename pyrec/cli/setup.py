@@ -1,0 +1,158 @@
+"""How ``pyrec train`` sets a run up: from its options, or from the checkpoint of a run that was stopped."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any
+
+import click
+from click.core import ParameterSource
+
+from pyrec import checkpoint
+from pyrec.cli.sources import Source
+from pyrec.errors import ConfigError, DataError
+from pyrec.models import MODELS, Recommender
+from pyrec.resume import Checkpoints
+
+FREE = {"resume", "out", "threads", "as_json", "every"}
+"""Options that a run may go on with whatever they were; data may be named anew, for they are compared themselves."""
+
+
+@dataclass
+class Setup:
+    """A run before it is trained.
+
+    Attributes:
+        source: The data.
+        model: Unfitted.
+        k: Cut-offs of the metrics.
+        eval_every: Epochs from one test metrics to the next.
+        every: Epochs from one checkpoint to the next; 0 for none but after a stop.
+        track: Places of trackers.
+        folder: Where the run is kept, if it is.
+        run_ids: What the trackers call a run that goes on.
+        seconds: That it was trained for before.
+        test: `pyrec.resume.fingerprint` of its test set; empty where not known.
+        epoch: The epoch to begin with, from 1.
+        resumed: Whether the run was stopped and goes on.
+    """
+
+    source: Source
+    model: Recommender
+    k: list[int]
+    eval_every: int
+    every: int
+    track: list[str]
+    folder: Path | None
+    run_ids: list[str | None] = field(default_factory=list)
+    seconds: float = 0.0
+    test: dict[str, Any] = field(default_factory=dict)
+    epoch: int = 1
+    resumed: bool = False
+
+    def check_test(self, test: Mapping[str, Any]) -> None:
+        """Take the test set's fingerprint; that of a run that goes on has to be the same.
+
+        Raises:
+            DataError: If it is another.
+        """
+        if self.resumed and self.test != test:
+            raise DataError(f"the test set is not the one that the run in {self.folder} was started with")
+        self.test = dict(test)
+
+    def about(self) -> dict[str, Any]:
+        """Return what its checkpoints keep: what `take_up` needs beside what a checkpoint says anyway."""
+        kept = {name: getattr(self, name) for name in _KEPT}
+        return kept | {"data": self.source.as_json()}
+
+
+_KEPT = {
+    "k": list,
+    "eval_every": int,
+    "every": int,
+    "track": list,
+    "run_ids": list,
+    "seconds": float,
+    "test": dict,
+}
+"""Entries of a checkpoint's ``about``, by their types."""
+
+
+def take_up(ctx: click.Context, folder: Path, options: Mapping[str, Any]) -> Setup:
+    """Return the run that a checkpoint describes.
+
+    Args:
+        ctx: Of the command; it knows which options were given.
+        folder: The run's.
+        options: The command's keyword arguments.
+
+    Raises:
+        ConfigError: If an option was given that differs from the run's.
+        DataError: If there is no checkpoint, or it is damaged or not of ``pyrec train``.
+    """
+    kept = Checkpoints(folder)
+    if not kept.exists:
+        ended = (folder / checkpoint.CONFIG).exists()
+        raise DataError(
+            f"{folder} holds {'a run that has ended' if ended else 'no run'}: nothing to go on with"
+        )
+    config = kept.read_config()
+    about = config["about"]
+    for name, kind in _KEPT.items():
+        if not isinstance(about.get(name), kind):
+            raise DataError(
+                f"{kept.path} is not of pyrec train ({name!r} is missing); go on with it from Python"
+            )
+    source = Source.from_json(about.get("data"), str(kept.path))
+    place = {"folder": folder, "epoch": config["epoch"], "resumed": True}
+    setup = Setup(source, _model(config, kept.path), **place, **{name: about[name] for name in _KEPT})
+    given = _given(ctx)
+    if "every" in given:
+        setup.every = options["every"]
+    _check_unchanged(setup, given, options)
+    named = Source.take(dict(options))
+    anew = {field.name for field in fields(Source)} & given.keys()
+    setup.source = replace(source, **{name: getattr(named, name) for name in anew})
+    return setup
+
+
+def _given(ctx: click.Context) -> dict[str, str]:
+    """Return the flags of the options that were given, by the name of the argument."""
+    return {
+        parameter.name: parameter.opts[0]
+        for parameter in ctx.command.params
+        if parameter.name and ctx.get_parameter_source(parameter.name) is ParameterSource.COMMANDLINE
+    }
+
+
+def _check_unchanged(setup: Setup, given: Mapping[str, str], options: Mapping[str, Any]) -> None:
+    free = FREE | {field.name for field in fields(Source)}
+    own = {"model_name": setup.model.model_name, "eval_every": setup.eval_every, "track": setup.track}
+    before = {**setup.model.get_params(), **own, "k": setup.k}
+    for name, flag in given.items():
+        if name in free:
+            continue
+        value = list(options[name]) if isinstance(options[name], tuple) else options[name]
+        if value != before.get(name):
+            raise ConfigError(
+                f"{flag} {_words(value)}: the run in {setup.folder} was started with {_words(before.get(name))}; "
+                "leave it out, or start another run"
+            )
+    if "out" in given and Path(options["out"]).resolve() != (setup.folder or Path()).resolve():
+        raise ConfigError(f"--out {options['out']}: a run goes on in its own folder, {setup.folder}")
+
+
+def _model(config: Mapping[str, Any], path: Path) -> Recommender:
+    if config["model"] not in MODELS:
+        raise DataError(f"{path} is of model {config['model']!r}; known are {', '.join(MODELS)}")
+    model_class = MODELS[config["model"]]
+    try:
+        return model_class(**config["params"])
+    except TypeError as error:
+        raise DataError(f"{path}: params do not fit {model_class.__name__}: {error}") from None
+
+
+def _words(value: Any) -> str:
+    return ",".join(map(str, value)) if isinstance(value, list) else str(value)

@@ -1,0 +1,130 @@
+"""One fit of a LightGCN: its stages, their epochs, and the checkpoints between them.
+
+With ``combine_fit="held-out"`` there are two stages: ``combine`` trains another network, whose combine is kept, and
+``model`` trains the model's own. A checkpoint is of one of them; nothing of the stage before is needed to go on.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from pyrec.data import Interactions, split_random
+from pyrec.data.random_pairs import add_random_pairs
+from pyrec.device import find_device
+from pyrec.early_stopping import BestEpoch
+from pyrec.evaluate import evaluate
+from pyrec.graph import Graph
+from pyrec.held_out import HeldOutSteps
+from pyrec.models.hyperparameters import training_settings
+from pyrec.models.network import INITIAL_STD, LightGCNNetwork
+from pyrec.models.spectral import spectral_embeddings
+from pyrec.stages import COMBINE, MODEL, Journal, Stage
+from pyrec.train import Trainer
+
+if TYPE_CHECKING:
+    from pyrec.models.base import Recommender
+    from pyrec.models.lightgcn import LightGCN
+
+Callback = Callable[["Recommender", dict[str, Any]], None]
+
+VALIDATION_METRICS = ("precision", "recall", "ndcg")
+HELD_OUT_SHARE = 0.1
+"""Of the interactions, on which ``combine_fit="held-out"`` learns how layers combine."""
+
+
+def train_model(
+    model: LightGCN, validation: Interactions | None, callback: Callback | None, journal: Journal
+) -> None:
+    """Train a model that has its training set and a network to begin with; the rest of `LightGCN.fit`.
+
+    Args:
+        model: Its parameters are learned, and what else ends in an underscore is set.
+        validation: As for `LightGCN.fit`.
+        callback: As for `LightGCN.fit`.
+        journal: Of this fit.
+
+    Raises:
+        DataError: If there is nothing to learn from, training diverges, or a checkpoint cannot be written.
+        StoppedError: If it was stopped.
+    """
+    learned, held_out = model.train_, validation
+    if model.validation is not None:
+        learned, held_out = split_random(learned, 1 - model.validation, model.seed)
+    device = find_device(model.device)
+    if model._fits_held_out:  # before anything else is on the device
+        if not journal.goes_on_in(MODEL):
+            _learn_combine(model, learned, device, journal)
+        model.network_.combine.requires_grad_(False)
+    if not journal.goes_on_in(MODEL):
+        _start(model, model.network_, learned)
+    model.network_.to(device)
+    model._graph = Graph.from_interactions(model.train_).to(device)
+    graph = model._graph if learned is model.train_ else Graph.from_interactions(learned).to(device)
+    extended = _with_extra_edges(model, graph, learned)
+    trainer = Trainer(model.network_, extended, training_settings(model), graph)
+    sampler = trainer.batches.sampler
+    model.full_users_, model.empty_users_ = sampler.full_users, sampler.empty_users
+    best = BestEpoch(model.network_, model.patience)
+    stage = Stage(MODEL, trainer, journal, {"best": best}, model.history_)
+
+    def report(record: dict[str, Any]) -> None:
+        if held_out is not None:
+            record |= _validate(model, graph, learned, held_out)
+        model.history_.append(record)
+        if callback is not None:
+            model._refresh()
+            callback(model, record)
+
+    def settle(record: dict[str, Any]) -> None:
+        if held_out is not None:
+            best.offer(record["epoch"], record[f"validation_ndcg@{model.k}"])
+
+    last = stage.run(model.epochs, report, settle, best.patience_spent)
+    model.best_epoch_ = best.put_back(last)
+    model._refresh()
+    model.layer_weights_ = model._layer_weights()
+
+
+def _learn_combine(
+    model: LightGCN, interactions: Interactions, device: torch.device, journal: Journal
+) -> None:
+    """Give a new network the combine that is learned on held-out interactions."""
+    learned, held_out = split_random(interactions, 1 - HELD_OUT_SHARE, model.seed)
+    graph, sampled = (Graph.from_interactions(part).to(device) for part in (learned, held_out))
+    teacher = copy.deepcopy(model.network_)
+    if not journal.goes_on_in(COMBINE):
+        _start(model, teacher, learned)
+    teacher.to(device)
+    settings = training_settings(model)
+    steps = HeldOutSteps(teacher, graph, sampled, settings)
+    Stage(COMBINE, Trainer(teacher, graph, settings, held_out=steps), journal).run(model.epochs)
+    model.network_.combine.load_state_dict(teacher.combine.state_dict())
+
+
+def _start(model: LightGCN, network: LightGCNNetwork, interactions: Interactions) -> None:
+    """Set the first embeddings of a new network, where they depend on the data."""
+    if model.init == "spectral":
+        first = spectral_embeddings(interactions, model.embedding_size, INITIAL_STD)
+        network.embedding.data.copy_(first)
+
+
+def _with_extra_edges(model: LightGCN, graph: Graph, learned: Interactions) -> Graph:
+    if model.extra_edges == 0:
+        return graph
+    more = add_random_pairs(learned, model.extra_edges, model.seed)
+    return Graph.from_interactions(more).to(graph.device)
+
+
+def _validate(
+    model: LightGCN, graph: Graph, learned: Interactions, held_out: Interactions
+) -> dict[str, float]:
+    """Metrics on held-out interactions, which neither the graph nor the mask of seen items knows."""
+    view = copy.copy(model)
+    view.train_, view._graph = learned, graph
+    view._refresh()
+    metrics = evaluate(view, held_out, model.k, VALIDATION_METRICS).metrics
+    return {f"validation_{name}": value for name, value in metrics.items()}

@@ -1,0 +1,55 @@
+"""Hyperparameters as scikit-learn handles them: stored by the constructor, read, changed and copied by name."""
+
+from __future__ import annotations
+
+import copy
+import inspect
+from typing import TYPE_CHECKING, Any
+
+from pyrec.errors import ConfigError
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+
+class Parameters:
+    """A class whose constructor only stores its arguments, each in the attribute of its name.
+
+    That is scikit-learn's protocol, so its ``clone``, its parameter grids and whatever else asks for no more take such
+    objects; scikit-learn itself is not needed.
+    """
+
+    def get_params(self, deep: bool = True) -> dict[str, Any]:  # noqa: ARG002
+        """Return the hyperparameters, by the names that the constructor takes.
+
+        Args:
+            deep: Ignored: no hyperparameter has hyperparameters of its own. scikit-learn passes it.
+        """
+        return {name: getattr(self, name) for name in inspect.signature(type(self)).parameters}
+
+    def set_params(self, **params: Any) -> Self:
+        """Change hyperparameters, which the next `fit` checks and uses, and return self.
+
+        Args:
+            params: New values by the names that the constructor takes.
+
+        Raises:
+            ConfigError: If a name is not one of the constructor's; then none is changed.
+        """
+        known = inspect.signature(type(self)).parameters
+        if unknown := [name for name in params if name not in known]:
+            raise ConfigError(
+                f"{type(self).__name__} has no hyperparameter {', '.join(map(repr, unknown))}; "
+                f"it takes {', '.join(known) or 'none'}"
+            )
+        for name, value in params.items():
+            setattr(self, name, value)
+        return self
+
+    def clone(self) -> Self:
+        """Return a new, unfitted object with copies of the same hyperparameters."""
+        return type(self)(**copy.deepcopy(self.get_params()))
+
+    def __repr__(self) -> str:
+        params = ", ".join(f"{name}={value!r}" for name, value in self.get_params().items())
+        return f"{type(self).__name__}({params})"

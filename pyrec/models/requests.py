@@ -1,0 +1,97 @@
+"""What a caller asks of a model, checked and in internal ids: how many items, which ones, and which not."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_array
+
+from pyrec.arguments import check_count
+from pyrec.data import Interactions
+from pyrec.errors import ConfigError, DataError
+from pyrec.models.rows import stack_rows
+
+DEFAULT_LENGTH = 10
+
+
+def list_length(num_items: int, n: int | None, N: int | None, k: int | None) -> int:
+    """Return how many items a list has: the one of ``n``, ``N`` and ``k`` that is given, else 10.
+
+    Raises:
+        ConfigError: If more than one is given.
+        DataError: If it is no whole number from 1 to ``num_items``.
+    """
+    given = {name: value for name, value in (("n", n), ("N", N), ("k", k)) if value is not None}
+    if len(given) > 1:
+        listed = " and ".join(f"{name} = {value!r}" for name, value in given.items())
+        raise ConfigError(f"{listed} are names of the same argument, the items a list; give one of them")
+    name, value = next(iter(given.items()), ("n", DEFAULT_LENGTH))
+    return check_count(name, value, 1, num_items, DataError, "the number of items")
+
+
+def candidates(train: Interactions, items: Any | None, exclude: Any | None) -> NDArray[np.int32] | None:
+    """Return the internal ids of the only items to consider, int32 (A,), ascending; None for all.
+
+    Args:
+        train: Whose raw ids these are.
+        items: Raw ids of the items to choose from; None for all.
+        exclude: Raw ids of items to leave out for everybody; None, or a mapping (see `excluded_rows`), for none.
+
+    Raises:
+        DataError: If an id is unknown, or nothing is left to choose from.
+    """
+    if exclude is None or isinstance(exclude, Mapping):
+        if items is None:
+            return None
+        exclude = ()
+    chosen = np.arange(train.num_items, dtype=np.int32) if items is None else train.encode_items(items)
+    left = np.setdiff1d(chosen, train.encode_items(exclude, "exclude"))
+    if len(chosen) == 0:
+        raise DataError("items is empty, so nothing can be recommended; name an item, or pass None for all")
+    if len(left) == 0:
+        raise DataError("exclude leaves none of the items to choose from; exclude fewer")
+    return left
+
+
+def excluded_rows(train: Interactions, users: NDArray[np.int32], exclude: Any | None) -> csr_array | None:
+    """Return what is left out for single users: float32 ones (len(users), num_items), or None for nothing.
+
+    Args:
+        train: Whose raw ids these are.
+        users: Internal ids of the users who are asked for, (B,).
+        exclude: Raw item ids by raw user id. Users who are not in it lack nothing; anything but a mapping is not
+            about single users.
+
+    Raises:
+        DataError: If a user or an item is unknown.
+    """
+    if not isinstance(exclude, Mapping):
+        return None
+    codes = train.encode_users(list(exclude), "exclude").tolist()
+    own = {
+        code: np.unique(train.encode_items(items, f"exclude[{user!r}]"))
+        for code, (user, items) in zip(codes, exclude.items(), strict=True)
+    }
+    nothing = np.empty(0, dtype=np.int32)
+    return stack_rows([own.get(user, nothing) for user in users.tolist()], train.num_items)
+
+
+def check_users(user_indices: NDArray[np.integer], num_users: int) -> NDArray[np.int32]:
+    """Return internal user ids (B,) as int32.
+
+    Raises:
+        DataError: If they are no one-dimensional whole numbers from 0 to ``num_users`` - 1.
+    """
+    users = np.asarray(user_indices)
+    if users.ndim != 1 or users.dtype.kind not in "iu":
+        raise DataError(
+            f"user_indices must be one-dimensional whole numbers; got {users.dtype} of shape {users.shape}"
+        )
+    wrong = np.flatnonzero((users < 0) | (users >= num_users))
+    if len(wrong):
+        at = int(wrong[0])
+        raise DataError(f"user_indices[{at}] = {users[at]}, but there are {num_users} users")
+    return users.astype(np.int32)

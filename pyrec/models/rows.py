@@ -1,0 +1,44 @@
+"""Sets of items, one for each query: CSR matrices of ones (Q, num_items) with ascending indices."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.sparse import csr_array
+
+
+def stack_rows(rows: Sequence[NDArray[np.int32]], num_items: int) -> csr_array:
+    """Return float32 ones (len(rows), num_items) from each row's items, ascending and distinct."""
+    indptr = np.zeros(len(rows) + 1, dtype=np.int64)
+    np.cumsum([len(row) for row in rows], out=indptr[1:])
+    indices = np.concatenate([np.empty(0, dtype=np.int32), *rows])
+    ones = np.ones(len(indices), dtype=np.float32)
+    return csr_array((ones, indices, indptr), shape=(len(rows), num_items))
+
+
+def union(one: csr_array | None, other: csr_array | None) -> csr_array | None:
+    """Return the items that are in either, (B, num_items), with ascending indices; None counts as none."""
+    if one is None or other is None:
+        return other if one is None else one
+    both: csr_array = one + other
+    both.sort_indices()
+    return both
+
+
+def one_hot_rows(items: NDArray[np.int32], num_items: int) -> csr_array:
+    """Return float32 (Q, num_items) with a single one in row q, at ``items[q]``."""
+    ones = np.ones(len(items), dtype=np.float32)
+    return csr_array((ones, items, np.arange(len(items) + 1)), shape=(len(items), num_items))
+
+
+def row_tensors(
+    rows: csr_array | None, device: torch.device | None = None
+) -> tuple[torch.Tensor | None, torch.Tensor | None]:
+    """Return the indptr int64 (Q + 1,) and indices int32 (n,) of ``rows`` (Q, num_items), on that device."""
+    if rows is None:
+        return None, None
+    indptr = torch.from_numpy(rows.indptr.astype(np.int64))
+    return indptr.to(device), torch.from_numpy(rows.indices.astype(np.int32)).to(device)

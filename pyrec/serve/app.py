@@ -1,0 +1,184 @@
+"""The application: ``/recommend``, ``/similar`` and ``/health``.
+
+The event loop reads, checks and writes; searches run in threads of their own, without the interpreter's lock: one for
+known users, whose requests are batched, and one for everything else.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from bisect import bisect_left
+from collections.abc import AsyncIterator, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from typing import Any
+
+import numpy as np
+import torch
+from fastapi import FastAPI
+from fastapi.responses import JSONResponse
+from numpy.typing import NDArray
+
+from pyrec.data.ids import IdArray, Int32Array
+from pyrec.errors import DataError
+from pyrec.models import Recommender, raw_ids
+from pyrec.serve.batcher import Batcher, Lists
+from pyrec.serve.errors import BodyLimit, RequestError, handle_errors
+from pyrec.serve.schemas import Health, RecommendRequest, Refusal, SimilarRequest
+from pyrec.serve.schemas import Lists as Answer
+from pyrec.version import version
+
+ERRORS: dict[int | str, dict[str, Any]] = {status: {"model": Refusal} for status in (400, 404, 413, 422)}
+
+
+def make_app(model: Recommender) -> FastAPI:
+    """Return the application; see `pyrec.serve.create_app`."""
+    model._check_fitted()
+    service = _Service(model)
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        await asyncio.get_running_loop().run_in_executor(service.others, service.warm)
+        yield
+        service.close()
+
+    app = FastAPI(title="pyrec", version=version(), lifespan=lifespan, docs_url=None, redoc_url=None)
+    app.add_middleware(BodyLimit)
+    handle_errors(app)
+
+    @app.post("/recommend", response_model=Answer, responses=ERRORS)
+    async def recommend(request: RecommendRequest) -> JSONResponse:
+        """Items for known users, or for new ones by the items they had."""
+        return await service.recommend(request)
+
+    @app.post("/similar", response_model=Answer, responses=ERRORS)
+    async def similar(request: SimilarRequest) -> JSONResponse:
+        """Items like each of the given ones."""
+        return await service.similar(request)
+
+    @app.get("/health")
+    async def health() -> Health:
+        """Whether the model is there, and what it is."""
+        train = model.train_
+        return Health(
+            status="ok",
+            model=model.model_name,
+            num_users=train.num_users,
+            num_items=train.num_items,
+            version=version(),
+        )
+
+    return app
+
+
+class _Service:
+    """A fitted model, asked from an event loop."""
+
+    def __init__(self, model: Recommender) -> None:
+        self.model = model
+        threads = torch.get_num_threads()  # a new thread would take OpenMP's default
+        self.known = ThreadPoolExecutor(1, "pyrec-known", torch.set_num_threads, (threads,))
+        self.others = ThreadPoolExecutor(1, "pyrec-others", torch.set_num_threads, (threads,))
+        self.batcher = Batcher(self._search, self.known)
+
+    def warm(self) -> None:
+        """Make what a first call would make."""
+        train = self.model.train_
+        self.model.recommend(train.user_ids[:1], 1)
+        self.model.recommend_for_items([train.item_ids[:1]], 1, filter_seen=False)
+        if self.model.personal:
+            self.model.similar_items(train.item_ids[:1], 1)
+
+    def close(self) -> None:
+        """End the threads."""
+        self.known.shutdown()
+        self.others.shutdown()
+
+    async def recommend(self, request: RecommendRequest) -> JSONResponse:
+        """Answer for known or new users."""
+        self._check_n(request.n)
+        choice = self._choice(request.items, request.exclude)
+        if request.histories is not None:
+            for at, history in enumerate(request.histories):
+                self._encode_items(history, f"histories[{at}]")
+                if not history and self.model.personal:
+                    raise RequestError(f"histories[{at}]", "an empty history says nothing of a user")
+            return await self._in_thread(
+                self.model.recommend_for_items, request.histories, request.n, request.filter_seen, choice
+            )
+        assert request.users is not None  # one of the two is given
+        users = _encode(self.model.train_.encode_users, request.users, "users", self.model.train_.user_ids)
+        if choice is not None:
+            return await self._in_thread(
+                self.model.recommend, request.users, request.n, request.filter_seen, choice
+            )
+        ids, scores = await self.batcher.ask(users, request.n, request.filter_seen)
+        return _answer(raw_ids.decode(self.model.train_.item_ids, ids), scores)
+
+    async def similar(self, request: SimilarRequest) -> JSONResponse:
+        """Answer with the items nearest to each."""
+        self._check_n(request.n)
+        self._encode_items(request.items, "items")
+        return await self._in_thread(self.model.similar_items, request.items, request.n)
+
+    def _search(self, users: Int32Array, k: int, filter_seen: bool) -> Lists:
+        ids, scores = self.model.topk(users, k, filter_seen)
+        return ids.cpu().numpy(), scores.cpu().numpy()
+
+    async def _in_thread(
+        self, ask: Callable[..., tuple[IdArray, NDArray[np.float32]]], *args: Any
+    ) -> JSONResponse:
+        items, scores = await asyncio.get_running_loop().run_in_executor(self.others, ask, *args)
+        return _answer(items, scores)
+
+    def _check_n(self, n: int) -> None:
+        if n > self.model.train_.num_items:
+            raise RequestError("n", f"there are {self.model.train_.num_items} items; ask for fewer")
+
+    def _encode_items(self, items: Sequence[Any], argument: str) -> Int32Array:
+        return _encode(self.model.train_.encode_items, items, argument, self.model.train_.item_ids)
+
+    def _choice(self, items: Sequence[Any] | None, exclude: Sequence[Any] | None) -> IdArray | None:
+        """Return the raw ids of the only items to choose from; None for all."""
+        train = self.model.train_
+        chosen = None if items is None else self._encode_items(items, "items")
+        if exclude:
+            every = np.arange(train.num_items, dtype=np.int32) if chosen is None else chosen
+            chosen = np.setdiff1d(every, self._encode_items(exclude, "exclude"))
+            if len(chosen) == 0:
+                raise RequestError("exclude", "leaves nothing to choose from; exclude fewer")
+        return None if chosen is None else train.item_ids[chosen]
+
+
+def _encode(
+    encode: Callable[[Sequence[Any]], Int32Array], ids: Sequence[Any], argument: str, known: IdArray
+) -> Int32Array:
+    """Return internal ids; the answer to an unknown one names it and tells of no others."""
+    kind, wanted = (str, "text") if known.dtype.kind == "U" else (int, "whole numbers")
+    for at, raw in enumerate(ids):
+        if type(raw) is not kind:
+            raise RequestError(f"{argument}[{at}]", f"the ids of this model are {wanted}")
+    try:
+        return encode(ids)
+    except DataError:
+        at = bisect_left(range(len(ids)), True, key=lambda last: _fails(encode, ids[: last + 1]))
+        raise RequestError(f"{argument}[{at}]", f"{ids[at]!r} is not known to this model", 404) from None
+
+
+def _fails(encode: Callable[[Sequence[Any]], Int32Array], ids: Sequence[Any]) -> bool:
+    try:
+        encode(ids)
+    except DataError:
+        return True
+    return False
+
+
+def _answer(items: IdArray, scores: NDArray[np.float32]) -> JSONResponse:
+    """Return lists without the places behind the end of a short one."""
+    lengths = np.isfinite(scores).sum(axis=1).tolist()
+    return JSONResponse(
+        {
+            "items": [row[:length] for row, length in zip(items.tolist(), lengths, strict=True)],
+            "scores": [row[:length] for row, length in zip(scores.tolist(), lengths, strict=True)],
+        }
+    )

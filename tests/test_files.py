@@ -1,0 +1,198 @@
+"""Saves that are cut short, by a kill or by a disk that fails: the old state or the new one, never half of each."""
+
+import errno
+import importlib.util
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pyrec import checkpoint, files
+from pyrec.data import Interactions
+from pyrec.errors import DataError
+from pyrec.models import SVD
+from pyrec.resume import Checkpoints, Progress, Subject
+from pyrec.state import State
+
+INTERACTIONS = Interactions.from_arrays([0, 0, 1, 2], [5, 7, 5, 6])
+
+
+def nightly(name: str):
+    path = Path(__file__).parent / "nightly" / f"{name}.py"
+    spec = importlib.util.spec_from_file_location(name, path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_kills_in_a_save_loop(tmp_path) -> None:
+    old, new = nightly("kill_save_loop").run(tmp_path, kills=12, seed=1)
+    assert old + new == 12
+    left = {path.name for path in tmp_path.iterdir()} - {
+        "config.json",
+        "model.safetensors",
+        "next.safetensors",
+    }
+    assert len(left) <= 1  # of the last kill; what earlier ones left has been removed
+
+
+def save(folder: Path, number: int) -> None:
+    state = {"a": np.full(3, number, np.float32)}
+    checkpoint.write(folder, "svd", {"number": number}, state, INTERACTIONS, None)
+
+
+def saved(folder: Path) -> int:
+    model = checkpoint.read(folder)
+    assert set(model.state.arrays["a"]) == {model.params["number"]}
+    return model.params["number"]
+
+
+SUBJECT = Subject("svd", {}, {}, {})
+
+
+def keep(folder: Path, number: int) -> None:
+    state = State("test", {"a": np.full(3, number, np.float32)})
+    Checkpoints(folder).write(SUBJECT, Progress("model", number, [], 0.0, state))
+
+
+def kept(folder: Path) -> int:
+    progress = Checkpoints(folder).read(SUBJECT)
+    assert set(progress.state.arrays["a"]) == {progress.epoch}
+    return progress.epoch
+
+
+CALLS = (
+    "os.replace",
+    "os.fsync",
+    "Path.mkdir",
+    "Path.touch",
+    "Path.chmod",
+    "Path.write_text",
+    "save_file",
+)
+
+
+class Faults:
+    """Counts the calls through which a save reaches the disk, and lets one of them fail."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.count, self.fail_at, self.code = 0, -1, 0
+        places = {"os": os, "Path": Path, "save_file": checkpoint}
+        for call in CALLS:
+            owner, _, name = call.rpartition(".")
+            monkeypatch.setattr(places[owner or name], name, self.wrap(getattr(places[owner or name], name)))
+
+    def wrap(self, call):
+        def counted(*arguments, **more):
+            self.count += 1
+            if self.count == self.fail_at:
+                raise OSError(self.code, os.strerror(self.code))
+            return call(*arguments, **more)
+
+        return counted
+
+
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EIO])
+@pytest.mark.parametrize(("write", "read"), [(save, saved), (keep, kept)])
+def test_a_disk_that_fails_at_any_call_of_a_save(tmp_path, monkeypatch, write, read, code) -> None:
+    write(tmp_path, 1)
+    faults = Faults(monkeypatch)
+    write(tmp_path, 2)
+    calls, switched, number = faults.count, [], 2
+    assert calls >= 7
+    for call in range(1, calls + 1):
+        faults.count, faults.fail_at, faults.code = 0, call, code
+        with pytest.raises(DataError, match=f"cannot write .*{os.strerror(code)}"):
+            write(tmp_path, number + 1)
+        faults.fail_at = -1
+        after = read(tmp_path)
+        assert after in (number, number + 1)
+        switched.append(after == number + 1)
+        assert not [path for path in tmp_path.iterdir() if path.suffix == ".tmp"]
+        number += 1
+        write(tmp_path, number)
+        assert read(tmp_path) == number
+    # Up to the step that replaces the model the old one stays; from there on it is the new one.
+    assert switched == sorted(switched)
+    assert switched.count(False) >= calls // 2
+
+
+def test_a_disk_that_is_full(tmp_path) -> None:
+    """The kernel's own error in the middle of a write, in a process of its own: no file may grow beyond 4 KiB."""
+    SVD(embedding_size=2).fit(INTERACTIONS).save(tmp_path)
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    child = os.fork()
+    if child == 0:
+        import resource
+        import signal
+
+        status = 1
+        try:
+            signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+            resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
+            big = {"a": np.zeros(10**5, np.float32)}
+            try:
+                checkpoint.write(tmp_path, "svd", {}, big, INTERACTIONS, None)
+            except DataError as error:
+                status = 0 if "cannot write" in str(error) else 2
+        finally:
+            os._exit(status)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+@pytest.mark.parametrize("call", range(3))
+def test_a_save_that_was_cut_short_and_the_next_one(tmp_path, monkeypatch, call) -> None:
+    """Cut before the arrays are moved, the new model is there, also when the next save is cut short, too."""
+
+    class Cut(BaseException):
+        pass
+
+    def cut(*_: object) -> None:
+        raise Cut
+
+    save(tmp_path, 1)
+    with monkeypatch.context() as patch:
+        patch.setattr(checkpoint, "_move", cut)
+        with pytest.raises(Cut):
+            save(tmp_path, 2)
+    assert {path.name for path in tmp_path.iterdir()} == {
+        "config.json",
+        "model.safetensors",
+        "next.safetensors",
+    }
+    assert saved(tmp_path) == 2
+    with monkeypatch.context() as patch:
+        patch.setattr(checkpoint, ("save_arrays", "write_text", "_move")[call], cut)
+        with pytest.raises(Cut):
+            save(tmp_path, 3)
+    assert saved(tmp_path) == 2
+    save(tmp_path, 4)
+    assert saved(tmp_path) == 4
+    assert {path.name for path in tmp_path.iterdir()} == {"config.json", "model.safetensors"}
+
+
+def test_only_what_dead_processes_left_is_removed(tmp_path) -> None:
+    child = os.fork()
+    if child == 0:
+        os._exit(0)
+    os.waitpid(child, 0)
+    with files.replacing(tmp_path / "file") as temporary:
+        mine = temporary.parent.name
+    dead, others = (tmp_path / mine.replace(str(os.getpid()), str(pid)) for pid in (child, os.getppid()))
+    unrelated = tmp_path / f".file.elsewhere-{child}.tmp"
+    for path in (dead, others, unrelated):
+        path.mkdir()
+        (path / "half").touch()
+    files.write_text(tmp_path / "file", "new")
+    assert {path.name for path in tmp_path.iterdir()} == {"file", others.name, unrelated.name}
+
+
+def test_the_file_reaches_the_disk_before_its_name(tmp_path, monkeypatch) -> None:
+    calls = []
+    for name in ("fsync", "replace"):
+        call = getattr(os, name)
+        monkeypatch.setattr(os, name, lambda *a, call=call, name=name: (calls.append(name), call(*a))[1])
+    files.write_text(tmp_path / "file", "text")
+    assert calls == ["fsync", "replace", "fsync"]
