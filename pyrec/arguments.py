@@ -39,9 +39,16 @@ def check_real(name: str, value: object, error: type[Exception], *, positive: bo
     Raises:
         error: If it is not a finite number in that range.
     """
-    if not isinstance(value, Real) or isinstance(value, bool) or not math.isfinite(value):
+    if not isinstance(value, Real) or isinstance(value, bool) or not _is_finite(value):
         raise error(f"{name} = {value!r} must be a finite number")
     number = float(value)
     if number < 0 or (positive and number == 0):
         raise error(f"{name} = {number} must be {'above' if positive else 'at least'} 0")
     return number
+
+
+def _is_finite(value: Real) -> bool:
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # a whole number beyond every float
+        return False

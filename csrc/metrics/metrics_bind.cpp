@@ -56,6 +56,11 @@ struct cutoff_pair {
         at_place(input(copy, "cutoffs_there", dtype::int64, {checked.size(0)}, at)) {
     check_cutoffs(checked, list_size);
   }
+
+  // Those of a device cannot be looked at; where they can, the checked ones are taken.
+  const int64_t* values() const {
+    return (at_place.where().on_cpu() ? checked : at_place).data<const int64_t>();
+  }
 };
 
 void check_test_items(const tensor& indptr, const tensor& indices) {
@@ -98,7 +103,7 @@ void ranking_metrics(const py::object& ids_source, const py::object& test_indptr
                           .list_size = list_size,
                           .test_indptr = test_indptr.data<const int64_t>(),
                           .test_indices = test_indices.data<const int32_t>(),
-                          .cutoffs = cutoffs.at_place.data<const int64_t>(),
+                          .cutoffs = cutoffs.values(),
                           .num_cutoffs = num_cutoffs,
                           .discount = discount.data<const double>(),
                           .best_gains = best_gains.data<const double>(),
@@ -125,7 +130,7 @@ void item_counts(const py::object& ids_source, const py::object& cutoffs_source,
   const item_counts_args args{.ids = ids.data<const int32_t>(),
                               .num_queries = ids.size(0),
                               .list_size = ids.size(1),
-                              .cutoffs = cutoffs.at_place.data<const int64_t>(),
+                              .cutoffs = cutoffs.values(),
                               .num_cutoffs = num_cutoffs,
                               .num_items = counts.size(1),
                               .counts = counts.data<int64_t>(),

@@ -116,7 +116,7 @@ class Interactions:
         ):
             _check_array(values, name, kinds)
         for name, column in (("items", items), ("ratings", ratings), ("times", times)):
-            if column is not None:
+            if column is not None or name == "items":
                 _check_array(column, name, "if")
                 _check_length(column, name, users.size)
         if user_ids.size + item_ids.size > MAX_COUNT:
@@ -384,6 +384,8 @@ def _check_finite(values: npt.NDArray[Any], name: str) -> None:
 
 
 def _check_ratings(ratings: npt.ArrayLike, n: int) -> FloatArray:
+    if isinstance(ratings, np.ma.MaskedArray):
+        raise DataError("ratings is a masked array; drop what is masked and pass its .data")
     if np.iscomplexobj(ratings):
         raise DataError("ratings are complex, but real numbers are needed")
     try:
@@ -397,6 +399,8 @@ def _check_ratings(ratings: npt.ArrayLike, n: int) -> FloatArray:
 
 
 def _check_times(times: npt.ArrayLike, n: int) -> TimeArray:
+    if isinstance(times, np.ma.MaskedArray):
+        raise DataError("times is a masked array; drop what is masked and pass its .data")
     values = np.asarray(times)
     _check_length(values, "times", n)
     if values.dtype.kind == "M":

@@ -129,7 +129,7 @@ class Recommender(Parameters, ABC):
         self._check_fitted()
         k = check_count("k", k, 1, self.train_.num_items, DataError, "the number of items")
         users = requests.check_users(user_indices, self.train_.num_users)
-        if allowed is not None and not isinstance(allowed, torch.Tensor):
+        if allowed is not None and (not isinstance(allowed, torch.Tensor) or allowed.is_meta):
             raise DataError(
                 f"allowed is a {type(allowed).__name__}, but an int32 tensor of item numbers is needed"
             )

@@ -44,9 +44,9 @@ def training_settings(model: LightGCN) -> Settings:
     return Settings(
         loss=model.loss,
         batch_size=model.batch_size,
-        learning_rate=model.learning_rate,
-        reg=model.reg,
-        temperature=model.temperature,
+        learning_rate=float(model.learning_rate),
+        reg=float(model.reg),
+        temperature=float(model.temperature),
         num_negatives=model.num_negatives,
         seed=model.seed,
         negatives=model.negatives,

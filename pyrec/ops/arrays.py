@@ -35,6 +35,18 @@ def require_tensors(**arrays: object) -> None:
             )
 
 
+def require_contiguous(**arrays: object) -> None:
+    """`require_tensors` without strides: those that results are made in the size of, before the kernels look.
+
+    Raises:
+        DataError: As there, or not contiguous.
+    """
+    require_tensors(**arrays)
+    for name, array in arrays.items():
+        if isinstance(array, Tensor) and not array.is_contiguous():
+            raise DataError(f"{name} is not contiguous; call .contiguous() first")
+
+
 def optional_tensors(**arrays: object) -> None:
     """`require_tensors` of those that are not None."""
     require_tensors(**{name: array for name, array in arrays.items() if array is not None})
@@ -66,8 +78,15 @@ def whole_numbers(name: str, numbers: object) -> list[int]:
 
 
 def capsule(array: Tensor | None) -> Any:
-    """A DLPack capsule for one call; the short way, which also takes tensors that require a gradient."""
-    return None if array is None else to_dlpack(array)
+    """A DLPack capsule for one call; the short way, which also takes tensors that require a gradient.
+
+    Raises:
+        DataError: The array has no memory to share (it is on the meta device, or of a kind that DLPack has not).
+    """
+    try:
+        return None if array is None else to_dlpack(array)
+    except (BufferError, RuntimeError) as error:
+        raise DataError(f"an array cannot be handed to the kernels: {error}") from None
 
 
 def empty_table(shape: tuple[int, ...], dtype: torch.dtype, device: torch.device | None = None) -> Tensor:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from pyrec import _core
-from pyrec.ops.arrays import capsule, require_tensors, stream_of
+from pyrec.ops.arrays import capsule, require_contiguous, require_tensors, stream_of
 
 
 def bpr(vectors: Tensor, users: Tensor, positives: Tensor, negatives: Tensor) -> Tensor:
@@ -31,7 +31,8 @@ def bpr(vectors: Tensor, users: Tensor, positives: Tensor, negatives: Tensor) ->
     Raises:
         DataError: Wrong shape, dtype, device or strides; a row out of range; no sample at all.
     """
-    require_tensors(vectors=vectors, users=users, positives=positives, negatives=negatives)
+    require_contiguous(vectors=vectors)
+    require_tensors(users=users, positives=positives, negatives=negatives)
     loss: Tensor = _bpr(vectors, users, positives, negatives)[0]
     return loss
 

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from pyrec import _core
 from pyrec.errors import ConfigError
-from pyrec.ops.arrays import capsule, noted, require_tensors, require_whole, stream_of, whole_numbers
+from pyrec.ops.arrays import capsule, noted, require_contiguous, require_whole, stream_of, whole_numbers
 
 METRICS = ("precision", "recall", "ndcg", "hit", "mrr", "map")
 
@@ -48,7 +48,7 @@ def ranking_metrics(ids: Tensor, test_indptr: Tensor, test_indices: Tensor, cuto
             range, out of order or there twice; row pointers that fall.
         ConfigError: ``cutoffs`` is empty, not ascending, or outside 1 to K.
     """
-    require_tensors(ids=ids, test_indptr=test_indptr, test_indices=test_indices)
+    require_contiguous(ids=ids, test_indptr=test_indptr, test_indices=test_indices)
     table: Tensor = _ranking_metrics(ids, test_indptr, test_indices, whole_numbers("cutoffs", cutoffs))
     return table
 
@@ -68,7 +68,7 @@ def item_counts(ids: Tensor, num_items: int, cutoffs: Sequence[int]) -> Tensor:
         DataError: Wrong shape, dtype, device or strides; an id outside -1 to num_items - 1 or behind a -1.
         ConfigError: ``num_items`` is negative; ``cutoffs`` is empty, not ascending, or outside 1 to K.
     """
-    require_tensors(ids=ids)
+    require_contiguous(ids=ids)
     require_whole(num_items=num_items)
     counts: Tensor = _item_counts(ids, num_items, whole_numbers("cutoffs", cutoffs))
     return counts

@@ -131,6 +131,12 @@ def _check_grads(grads: list[Tensor], rows: Tensor, base: Tensor | None, precisi
                 f"grads[{k}] is {grad.dtype} {tuple(grad.shape)}, grads[0] {first.dtype} {tuple(first.shape)}; "
                 "one shape and dtype, (num_rows, dim), is needed, and rows of shape (num_rows,)"
             )
+    if base is not None and (base.dtype, base.device) != (first.dtype, first.device):
+        raise DataError(
+            f"base is {base.dtype} on {base.device}, but grads are {first.dtype} on {first.device}"
+        )
+    if base is not None and (base.ndim != 2 or base.shape[1:] != first.shape[1:]):
+        raise DataError(f"base has shape {tuple(base.shape)}, but (num_nodes, {first.shape[1]}) is needed")
     if first.dtype not in (torch.float32, torch.float64) or len(rows) != len(first):
         raise DataError(
             f"grads[0] is {first.dtype} {tuple(first.shape)} and there are {len(rows)} rows; float32 or float64 "

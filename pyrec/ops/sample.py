@@ -18,6 +18,8 @@ from pyrec.errors import ConfigError, DataError
 from pyrec.graph import Graph, check_graph, graph_of
 from pyrec.ops.arrays import capsule, require_tensors, require_whole, stream_of
 
+_MOST_NODES = 2**30 - 1
+
 
 class Triples(NamedTuple):
     """Samples: users (n,), positives (n,) and negatives (n, num_negatives), all int32; items count from 0."""
@@ -167,6 +169,8 @@ def distinct(nodes: Tensor, graph: Graph) -> tuple[Tensor, Tensor]:
     """
     require_tensors(nodes=nodes)
     check_graph(graph)
+    if nodes.numel() > _MOST_NODES:
+        raise DataError(f"nodes has {nodes.numel()} entries, but at most {_MOST_NODES} are taken at a time")
     flat = nodes.reshape(-1)
     rows, position = torch.empty_like(flat), torch.empty_like(flat)
     count = _core.distinct_nodes(

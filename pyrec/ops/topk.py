@@ -16,7 +16,7 @@ from torch import Tensor
 
 from pyrec import _core
 from pyrec.errors import DataError
-from pyrec.ops.arrays import capsule, optional_tensors, require_tensors, require_whole, stream_of
+from pyrec.ops.arrays import capsule, optional_tensors, require_contiguous, require_whole, stream_of
 
 _MOST_PACKED = 1 << 24  # values of the items that are packed at a time: 64 MiB; 16 MiB of codes
 _USERS_OF_A_TASK = 96
@@ -55,7 +55,7 @@ def topk(
             may not be; items out of range, out of order or there twice; row pointers that fall.
         ConfigError: ``k`` outside 1 to min(1024, M), or d of 0.
     """
-    require_tensors(queries=queries, items=items)
+    require_contiguous(queries=queries, items=items)
     optional_tensors(seen_indptr=seen_indptr, seen_indices=seen_indices, allowed=allowed)
     require_whole(k=k)
     lists: tuple[Tensor, Tensor] = _topk(
