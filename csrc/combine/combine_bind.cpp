@@ -215,6 +215,7 @@ int64_t size_for(const py::object& layer, int64_t num_layers, const Size& size) 
   const tensor first(layer, element_name(false, 0));
   check_range("num_layers", num_layers, 1, max_combine_layers);
   require_matrix(first);
+  check_range("layers[0].shape[1]", first.size(1), 1, max_combine_dim);
   const kernels_on kernels(first.where());
   int64_t found = 0;
   dispatch_real(first, [&]<class T>() {
@@ -231,6 +232,7 @@ int64_t slots(const py::object& layer, int64_t num_layers) {
 }
 
 int64_t attention_scratch(const py::object& layer, int64_t num_layers, int64_t hidden, bool backward) {
+  check_range("weight.shape[0]", hidden, 0, max_combine_dim);
   return size_for(layer, num_layers,
                   [&]<class T>(const combine_kernels& kernels, int64_t num_rows, int64_t dim) {
                     return attention_size<T>(kernels, num_rows, num_layers, dim, hidden, backward);

@@ -150,6 +150,7 @@ void check_ranking(const py::object& ids_source, const py::object& test_indptr_s
 }
 
 void check_ids(const py::object& ids_source, int64_t num_items) {
+  check_range("num_items", num_items, 0, most_items);
   check_lists(input(ids_source, "ids", dtype::int32, {any_size, any_size}), num_items);
 }
 

@@ -64,6 +64,13 @@ void sample_triples(const graph& g, const py::object& users_source, const py::ob
   kernels->sample.triples(args);
 }
 
+constexpr int64_t most_distinct = INT32_MAX / 2;
+
+int64_t checked_distinct_sums(int64_t count) {
+  check_range("count", count, 0, most_distinct);
+  return distinct_sums(count);
+}
+
 // The number of rows.
 int64_t distinct_on_cpu(const distinct_args& a) {
   std::fill_n(a.slot, a.num_nodes, -1);
@@ -90,7 +97,7 @@ int64_t distinct_nodes(const graph& g, const py::object& nodes_source, const py:
   const place at = g.at();
   const tensor nodes = input(nodes_source, "nodes", dtype::int64, {any_size}, at);
   const int64_t count = nodes.size(0);
-  check_range("nodes.shape[0]", count, 0, INT32_MAX / 2);
+  check_range("nodes.shape[0]", count, 0, most_distinct);
   const tensor slot = output(slot_source, "slot", dtype::int32, {g.num_nodes()}, at);
   const tensor sums = output(sums_source, "sums", dtype::int32, {distinct_sums(count)}, at);
   const tensor rows = output(rows_source, "rows", dtype::int64, {count}, at);
@@ -126,7 +133,8 @@ void bind_sample(py::module_& m) {
   m.def("sample_triples", &sample_triples, py::arg("graph"), py::arg("users"), py::arg("eligible"),
         py::arg("seed"), py::arg("epoch"), py::arg("first"), py::arg("out_users"), py::arg("out_positives"),
         py::arg("out_negatives"), py::arg("cursor") = py::none(), py::arg("stream") = 0);
-  m.def("distinct_sums", &distinct_sums, py::arg("count"), "Numbers of scratch that distinct_nodes needs.");
+  m.def("distinct_sums", &checked_distinct_sums, py::arg("count"),
+        "Numbers of scratch that distinct_nodes needs.");
   m.def("distinct_nodes", &distinct_nodes, py::arg("graph"), py::arg("nodes"), py::arg("slot"),
         py::arg("sums"), py::arg("rows"), py::arg("position"), py::arg("bad_nodes") = py::none(),
         py::arg("stream") = 0);

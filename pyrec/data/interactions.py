@@ -116,9 +116,10 @@ class Interactions:
         ):
             _check_array(values, name, kinds)
         for name, column in (("items", items), ("ratings", ratings), ("times", times)):
-            if column is not None or name == "items":
-                _check_array(column, name, "if")
-                _check_length(column, name, users.size)
+            if column is None and name != "items":
+                continue
+            _check_array(column, name, "if")
+            _check_length(column, name, users.size)
         if user_ids.size + item_ids.size > MAX_COUNT:
             raise DataError(
                 f"{user_ids.size} users and {item_ids.size} items are more than the {MAX_COUNT} nodes of "
@@ -369,7 +370,7 @@ def _check_codes(codes: npt.NDArray[Any], count: int, what: str) -> None:
         raise DataError(f"{what}s[{at}] = {codes[at]}, but there are {count} {what}_ids")
 
 
-def _check_length(values: npt.NDArray[Any], name: str, n: int) -> None:
+def _check_length(values: Any, name: str, n: int) -> None:
     if values.shape != (n,):
         raise DataError(
             f"{name} has shape {values.shape}, but there are {n} users; give one value an interaction"

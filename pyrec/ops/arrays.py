@@ -25,6 +25,8 @@ def require_tensors(**arrays: object) -> None:
     for name, array in arrays.items():
         if not isinstance(array, Tensor):
             raise DataError(f"{name} is a {type(array).__name__}, but a tensor is needed")
+        if array.device.type == "meta":
+            raise DataError(f"{name} is on the meta device, where it has no numbers; make it on a real one")
         if array.layout != torch.strided:
             raise DataError(
                 f"{name} has layout {array.layout}, but a dense tensor is needed; call .to_dense()"

@@ -29,7 +29,14 @@ from pyrec import _core
 from pyrec.adam import AdamStep
 from pyrec.errors import ConfigError, DataError
 from pyrec.graph import Factors, Graph, check_graph, graph_of
-from pyrec.ops.arrays import capsule, optional_tensors, require_tensors, require_whole, stream_of
+from pyrec.ops.arrays import (
+    capsule,
+    optional_tensors,
+    require_contiguous,
+    require_tensors,
+    require_whole,
+    stream_of,
+)
 
 MAX_LAYERS: Final = 64
 
@@ -121,7 +128,8 @@ def _check_grads(grads: list[Tensor], rows: Tensor, base: Tensor | None, precisi
     if not isinstance(grads, list) or not grads:
         raise DataError("grads is no list of tensors, one for each layer 0 to K")
     require_tensors(rows=rows, **{f"grads[{k}]": grad for k, grad in enumerate(grads)})
-    optional_tensors(base=base)
+    if base is not None:
+        require_contiguous(base=base)
     if precision not in PRECISIONS:
         raise ConfigError(f"precision = {precision!r} must be one of {', '.join(map(repr, PRECISIONS))}")
     first = grads[0]
