@@ -132,10 +132,8 @@ class Graph:
         """
         num_users = check_count("num_users", num_users, 0, _MAX_NODES, ConfigError)
         num_items = check_count("num_items", num_items, 0, _MAX_NODES - num_users, ConfigError)
-        if not isinstance(users, Tensor) or users.ndim != 1 or not users.is_contiguous():
-            raise DataError(
-                f"users is a {type(users).__name__}, but a contiguous tensor of shape (n,) is needed"
-            )
+        if not isinstance(users, Tensor) or users.ndim != 1:
+            raise DataError(f"users is a {type(users).__name__}, but a tensor of shape (n,) is needed")
         if len(users) > num_users * num_items:
             raise DataError(
                 f"users has {len(users)} entries, but {num_users} users and {num_items} items have at most "
