@@ -333,8 +333,8 @@ def as_numpy(call: Callable[..., Any]) -> Callable[..., Any]:
         plain = isinstance(value, torch.Tensor) and value.device.type == "cpu" and not value.is_sparse
         if not plain or value.dtype == torch.bfloat16:
             return value
-        if value.numel() > 2**20:  # sound, were there the time: an enormous one is cut
-            value = value.view(-1)[: 2**20] if value.ndim == 1 else value[:1, : 2**20]
+        if value.numel() > 2**16:  # sound, were there the time: an enormous one is cut
+            value = value.view(-1)[: 2**16] if value.ndim == 1 else value[:1, : 2**16]
         return value.detach().resolve_conj().resolve_neg().numpy()
 
     return lambda **given: call(**{name: convert(value) for name, value in given.items()})
