@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import BinaryIO, NoReturn, TypeAlias
 
@@ -92,7 +93,7 @@ def _where(block: bytes, at: int, path: Path, line: int) -> str:
 def _refuse_byte(block: bytes, at: int, path: Path, line: int) -> NoReturn:
     where = _where(block, at, path, line)
     start = max(block.rfind(space, 0, at) for space in (b" ", b"\t", b"\r", b"\n")) + 1
-    token = block[start : start + 40].split()[0].decode("utf-8", "replace")
+    token = re.split(rb"[ \t\r\n]", block[start : start + 40], maxsplit=1)[0].decode("utf-8", "replace")
     if token.startswith("-") and token[1:].isdigit():
         raise DataError(f"{where}: {token} is negative; ids in 'user item item ...' are whole numbers from 0")
     raise DataError(
