@@ -28,8 +28,8 @@ _UNIT_SEPARATOR = "\x1f"
 _CHUNK_ROWS = 1 << 16
 _SNIFF_ROWS = 1000
 _CANONICAL_INTEGER = re.compile(r"0|-?[1-9][0-9]{0,17}")
-_INTEGER = re.compile(r"\s*[+-]?[0-9]+\s*")
-_NUMBER = re.compile(r"\s*[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?\s*")
+_INTEGER = re.compile(r"[ \t]*[+-]?[0-9]+[ \t]*")
+_NUMBER = re.compile(r"[ \t]*[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?[ \t]*")
 
 
 @dataclass(frozen=True)
