@@ -28,9 +28,8 @@ _UNIT_SEPARATOR = "\x1f"
 _CHUNK_ROWS = 1 << 16
 _SNIFF_ROWS = 1000
 _CANONICAL_INTEGER = re.compile(r"0|-?[1-9][0-9]{0,17}")
-_SPACE = r"[^\S\x1c-\x1f]*"  # what float() and int() strip: not the four separators that \s has as well
-_INTEGER = re.compile(_SPACE + r"[+-]?[0-9]+" + _SPACE)
-_NUMBER = re.compile(_SPACE + r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?" + _SPACE)
+_INTEGER = re.compile(r"[ \t]*[+-]?[0-9]+[ \t]*")
+_NUMBER = re.compile(r"[ \t]*[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?[ \t]*")
 
 
 @dataclass(frozen=True)

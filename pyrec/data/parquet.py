@@ -36,10 +36,12 @@ def read_parquet(path: Path) -> Interactions:
             names = parquet.schema_arrow.names
             roles = assign_roles(names, len(names), str(path))
             table: Any = parquet.read(columns=[names[column] for column in roles.values()])
-        except (ArrowException, OSError) as error:
+        except DataError:
+            raise
+        except (ArrowException, OSError, ValueError, OverflowError) as error:  # of names that are no text, too
             raise DataError(f"{path} is not a sound Parquet file: {' '.join(str(error).split())}") from None
     columns = {role: names[column] for role, column in roles.items()}
     try:
         return Interactions.from_frame(table, **columns)
-    except DataError as error:
+    except (DataError, UnicodeDecodeError) as error:
         raise DataError(f"{path}: {error}") from None
