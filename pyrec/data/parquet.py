@@ -38,7 +38,12 @@ def read_parquet(path: Path) -> Interactions:
             table: Any = parquet.read(columns=[names[column] for column in roles.values()])
         except DataError:
             raise
-        except (ArrowException, OSError, ValueError, OverflowError) as error:  # of names that are no text, too
+        except (
+            ArrowException,
+            OSError,
+            ValueError,
+            OverflowError,
+        ) as error:  # of names that are no text, too
             raise DataError(f"{path} is not a sound Parquet file: {' '.join(str(error).split())}") from None
     columns = {role: names[column] for role, column in roles.items()}
     try:
