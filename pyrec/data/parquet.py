@@ -36,6 +36,7 @@ def read_parquet(path: Path) -> Interactions:
             names = parquet.schema_arrow.names
             roles = assign_roles(names, len(names), str(path))
             table: Any = parquet.read(columns=[names[column] for column in roles.values()])
+            table.validate(full=True)  # text that is no UTF-8, offsets that lie
         except DataError:
             raise
         except (
@@ -48,5 +49,5 @@ def read_parquet(path: Path) -> Interactions:
     columns = {role: names[column] for role, column in roles.items()}
     try:
         return Interactions.from_frame(table, **columns)
-    except (DataError, UnicodeDecodeError) as error:
+    except (DataError, ArrowException, UnicodeDecodeError) as error:
         raise DataError(f"{path}: {error}") from None
