@@ -38,7 +38,7 @@ from safetensors.numpy import load_file, save_file
 from pyrec.data import Interactions
 from pyrec.data.ids import text_problem
 from pyrec.errors import ConfigError, DataError
-from pyrec.files import check_regular, replacing, sync_folder, write_text
+from pyrec.files import check_regular, hash_file, replacing, sync_folder, write_text
 from pyrec.state import State
 from pyrec.version import version
 
@@ -68,10 +68,19 @@ class Saved:
         Raises:
             DataError: If the class takes other hyperparameters than those saved.
         """
-        try:
-            return model_class(**self.params)
-        except TypeError as error:
-            raise DataError(f"{self.source}: params do not fit {model_class.__name__}: {error}") from None
+        return build(model_class, self.params, self.source)
+
+
+def build(model_class: type[Model], params: Mapping[str, Any], source: object) -> Model:
+    """Return an unfitted model with hyperparameters that were read from ``source``.
+
+    Raises:
+        DataError: If the class takes other hyperparameters.
+    """
+    try:
+        return model_class(**params)
+    except TypeError as error:
+        raise DataError(f"{source}: params do not fit {model_class.__name__}: {error}") from None
 
 
 def write(
@@ -284,11 +293,7 @@ def _move(folder: Path) -> None:
 
 
 def _sha256(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(2**20):
-            digest.update(block)
-    return digest.hexdigest()
+    return hash_file(path, hashlib.sha256())
 
 
 def plain(value: object) -> object:

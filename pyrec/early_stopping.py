@@ -6,11 +6,10 @@ import copy
 from typing import Any
 
 import numpy as np
-import torch
 from torch import nn
 
 from pyrec.state import State
-from pyrec.train_state import Arrays, count, number, tensor_arrays, tensor_dtype, under
+from pyrec.train_state import Arrays, count, number, restore_tensors, tensor_arrays, under
 
 
 class BestEpoch:
@@ -57,10 +56,6 @@ class BestEpoch:
             return
         self._epoch = count(state, "epoch", 2**32)
         self._score = number(state, "score", -np.inf, np.inf)
-        arrays = state.under("network.")
-        self._parameters = {
-            name: torch.from_numpy(arrays.array(name, tensor_dtype(value), tuple(value.shape))).to(
-                value.device
-            )
-            for name, value in self._network.state_dict().items()
-        }
+        parameters = copy.deepcopy(self._network.state_dict())
+        restore_tensors(parameters, state.under("network."))
+        self._parameters = parameters

@@ -27,7 +27,7 @@ import torch
 from numpy.typing import NDArray
 
 from pyrec.errors import ConfigError
-from pyrec.export_card import export_card
+from pyrec.export_card import VECTOR_FILES, export_card
 from pyrec.extras import need
 from pyrec.files import replacing, write_text
 from pyrec.models import Recommender
@@ -169,7 +169,5 @@ FORMATS: dict[str, Callable[[Path, Vectors, Vectors], list[str]]] = {
 }
 """What writes each format: it takes the folder and both sides, and returns the names of the files."""
 
-FILES = {f"{side}.{ending}" for side in ("users", "items") for ending in ("npz", "parquet")} | {
-    *("items.faiss", "items.usearch", CARD, MANIFEST)
-}
+FILES = {*VECTOR_FILES, CARD, MANIFEST}
 """Every name that an export may write."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-FILES = {
+VECTOR_FILES = {
     "users.npz": "`ids` and `vectors` of the users",
     "items.npz": "`ids` and `vectors` of the items",
     "users.parquet": "columns `id` and `vector`, a row for each user",
@@ -59,7 +59,7 @@ def export_card(facts: Mapping[str, Any], files: Sequence[str], metrics: Mapping
         "A user's score for an item is the inner product of their vectors: the larger the better. What a user has "
         "seen is not left out here;\n"
         "ask for as many more and drop it.",
-        "## Files\n\n" + "\n".join(f"- `{name}`: {FILES[name]}" for name in files),
+        "## Files\n\n" + "\n".join(f"- `{name}`: {VECTOR_FILES[name]}" for name in files),
         f"## Use\n\n```python\n{_USE[facts['format']]}\n```",
     ]
     if metrics:

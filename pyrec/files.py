@@ -10,8 +10,12 @@ import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pyrec.errors import DataError
+
+if TYPE_CHECKING:
+    from hashlib import _Hash as Hash
 
 
 def check_regular(path: Path, most_bytes: int | None = None) -> None:
@@ -69,6 +73,18 @@ def write_text(path: Path, text: str) -> None:
     """
     with replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
+
+
+def hash_file(path: Path, digest: Hash) -> str:
+    """Return the hexadecimal digest of what ``digest`` has taken already and the file's bytes.
+
+    Raises:
+        OSError: If it cannot be read.
+    """
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
 
 
 def sync_folder(folder: Path) -> None:

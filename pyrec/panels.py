@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pyrec.activity import ActivityGroups
+from pyrec.activity import ActivityGroups, range_label
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -144,8 +144,7 @@ def draw_by_degree(
     groups = [group for group in quarters if len(group)]
     colors = colormaps["viridis"](np.linspace(*theme.ramp, len(groups)))
     for group, color in zip(groups, colors, strict=True):
-        low, high = int(degrees[group].min()), int(degrees[group].max())
-        label = f"{low:,}" if low == high else f"{low:,} to {high:,}"
+        label = range_label(degrees[group])
         axes.plot(layers, weights[group].mean(axis=0), "o-", color=color, label=label, markersize=4)
     axes.axhline(1 / len(layers), color=theme.muted, linestyle="--", linewidth=1)
     axes.set_xticks(layers)

@@ -10,13 +10,11 @@ from typing import Any
 import numpy as np
 
 from pyrec.errors import ConfigError, DataError, StoppedError
-from pyrec.resume import COMBINE, MODEL, Checkpoints, Progress, Subject
+from pyrec.resume import Checkpoints, Progress, Subject
 from pyrec.state import State
 from pyrec.stopping import StopRequest
 from pyrec.train import Trainer
 from pyrec.train_state import Arrays, Resumable, under
-
-__all__ = ["COMBINE", "MODEL", "Journal", "Stage"]
 
 
 class Journal:

@@ -13,11 +13,11 @@ import json
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from importlib import import_module
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol
 
 from pyrec.errors import ConfigError, DataError, StoppedError
+from pyrec.extras import need
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -101,7 +101,8 @@ class TensorBoard:
         Raises:
             ConfigError: If tensorboard is missing.
         """
-        self._writer_class = _needs("torch.utils.tensorboard", "tensorboard").SummaryWriter
+        need("tensorboard", "tracking", "track")
+        self._writer_class = need("torch.utils.tensorboard", "tracking", "track").SummaryWriter
         self._directory = os.fspath(directory)
         self.run_id: str | None = None
 
@@ -143,7 +144,7 @@ class MLflow:
             ConfigError: If mlflow is missing.
             DataError: If it does not take the URI.
         """
-        self._mlflow = _needs("mlflow", "mlflow")
+        self._mlflow: Any = need("mlflow", "tracking", "track")
         self._experiment = experiment
         self.run_id = run_id
         with self._reporting(f"cannot use {uri!r}"):
@@ -206,13 +207,6 @@ def open_tracker(place: str, run_id: str | None = None) -> Tracker:
     if kind == "mlflow" and where:
         return MLflow(where, run_id=run_id)
     raise ConfigError(f"track = {place!r} is neither tensorboard:DIR nor mlflow:URI")
-
-
-def _needs(module: str, package: str) -> Any:
-    try:
-        return import_module(module)
-    except ImportError as error:
-        raise ConfigError(f"tracking needs {package} ({error}); pip install 'pyrec-graph[track]'") from error
 
 
 def _is_metric(name: str, value: Any) -> bool:

@@ -43,13 +43,8 @@ def restore_tensors(tensors: Mapping[str, Tensor], state: State) -> None:
         DataError: An array is missing, or of another dtype or shape.
     """
     for name, tensor in tensors.items():
-        array = state.array(name, tensor_dtype(tensor), tuple(tensor.shape))
-        tensor.copy_(torch.from_numpy(array))
-
-
-def tensor_dtype(tensor: Tensor) -> np.dtype[Any]:
-    """The NumPy dtype of a tensor's numbers."""
-    return tensor.new_empty(0, device="cpu").numpy().dtype
+        dtype = tensor.new_empty(0, device="cpu").numpy().dtype
+        tensor.copy_(torch.from_numpy(state.array(name, dtype, tuple(tensor.shape))))
 
 
 def number(state: State, name: str, low: float, high: float) -> float:
@@ -72,11 +67,10 @@ def count(state: State, name: str, high: int) -> int:
 
 def optimizer_arrays(optimizer: torch.optim.Optimizer) -> Arrays:
     """What the optimizer knows of each parameter that has had a step, by the parameter's position."""
-    return {
-        f"{position}.{name}": tensor.detach().cpu().numpy()
-        for position, values in optimizer.state_dict()["state"].items()
-        for name, tensor in values.items()
-    }
+    arrays: Arrays = {}
+    for position, values in optimizer.state_dict()["state"].items():
+        arrays |= under(str(position), tensor_arrays(values))
+    return arrays
 
 
 def restore_optimizer(optimizer: torch.optim.Optimizer, state: State) -> None:

@@ -10,38 +10,17 @@ import pandas as pd
 import polars as pl
 import pytest
 from scipy.sparse import coo_array, csc_array, csr_array, csr_matrix
+from small_models import NUM_ITEMS, make, numbers, texts
 
 from pyrec import EASE, MF, SVD, LightGCN, Popularity, Recommender
-from pyrec.data import Interactions
 from pyrec.data.synthetic import synthetic
 from pyrec.errors import ConfigError, DataError
 from pyrec.models import MODELS, base
 
-NUM_USERS, NUM_ITEMS = 40, 30
-SMALL: dict[str, dict[str, Any]] = {
-    "svd": {"embedding_size": 6},
-    "lightgcn": {"embedding_size": 8, "epochs": 2, "batch_size": 64},
-    "mf": {"embedding_size": 8, "epochs": 2, "batch_size": 64},
-}
-
-
-def numbers() -> Interactions:
-    return synthetic(NUM_USERS, NUM_ITEMS, interactions_per_user=6, num_groups=4)
-
-
-def texts() -> Interactions:
-    x = numbers()
-    return Interactions.from_arrays(
-        [f"u{user}" for user in x.users],
-        [f"i{item}" for item in x.items],
-        user_ids=[f"u{user}" for user in range(NUM_USERS)],
-        item_ids=[f"i{item}" for item in range(NUM_ITEMS)],
-    )
-
 
 @pytest.fixture(params=list(MODELS))
 def model(request: pytest.FixtureRequest) -> Recommender:
-    return MODELS[request.param](**SMALL.get(request.param, {})).fit(texts())
+    return make(request.param).fit(texts())
 
 
 def whole_ranking(model: Recommender, user: str) -> dict[str, float]:
@@ -72,7 +51,7 @@ def check_list(ids, scores, ranking: dict[str, float], allowed: set[str], n: int
 
 @pytest.mark.parametrize("name", list(MODELS))
 def test_a_clone_has_the_same_parameters_and_no_fit(name: str) -> None:
-    fitted = MODELS[name](**SMALL.get(name, {})).fit(numbers())
+    fitted = make(name).fit(numbers())
     clone = fitted.clone()
     assert type(clone) is type(fitted)
     assert vars(clone) == fitted.get_params() == clone.get_params(deep=False)
@@ -81,7 +60,7 @@ def test_a_clone_has_the_same_parameters_and_no_fit(name: str) -> None:
 @pytest.mark.parametrize("name", list(MODELS))
 def test_scikit_learns_clone_takes_every_model(name: str) -> None:
     sklearn = pytest.importorskip("sklearn.base")
-    fitted = MODELS[name](**SMALL.get(name, {})).fit(numbers())
+    fitted = make(name).fit(numbers())
     clone = sklearn.clone(fitted)
     assert type(clone) is type(fitted)
     assert vars(clone) == fitted.get_params()

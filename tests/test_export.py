@@ -7,28 +7,19 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from small_models import sparse_ids
 
 import pyrec
 from pyrec.cli import main
-from pyrec.data import Interactions
-from pyrec.data.synthetic import synthetic
 from pyrec.export import FORMATS, MANIFEST
 from pyrec.models import EASE, MF, SVD, ItemKNN, LightGCN, Popularity
 
 N = 7
 
 
-def interactions(text_ids: bool) -> Interactions:
-    made = synthetic(60, 45, interactions_per_user=6, num_groups=4)
-    users, items = made.users.astype(np.int64) * 3 + 100, made.items.astype(np.int64) + 7
-    if text_ids:
-        return Interactions.from_arrays([f"Nutzer {u} ü" for u in users], [f"商品{i}" for i in items])
-    return Interactions.from_arrays(users, items)
-
-
 @pytest.fixture(scope="module", params=["integers", "text"])
 def model(request):
-    return LightGCN(epochs=2, embedding_size=9, n_layers=2).fit(interactions(request.param == "text"))
+    return LightGCN(epochs=2, embedding_size=9, n_layers=2).fit(sparse_ids(request.param == "text"))
 
 
 def read_side(folder: Path, side: str, layout: str):
@@ -92,7 +83,7 @@ def test_what_is_seen_is_dropped_from_a_longer_list(model, tmp_path):
 @pytest.mark.parametrize("model_class", [MF, SVD, Popularity])
 def test_every_model_with_vectors(tmp_path, model_class):
     small = {} if model_class is Popularity else {"embedding_size": 5}
-    fitted = model_class(**small, **({"epochs": 1} if model_class is MF else {})).fit(interactions(False))
+    fitted = model_class(**small, **({"epochs": 1} if model_class is MF else {})).fit(sparse_ids(False))
     folder = pyrec.export(fitted, tmp_path / "out")
     user_ids, queries = read_side(folder, "users", "numpy")
     item_ids, items = read_side(folder, "items", "numpy")
@@ -142,7 +133,7 @@ def test_what_cannot_be_exported(model, tmp_path, monkeypatch):
         pyrec.export(SVD(), tmp_path / "out")
     for other in (EASE(reg=5), ItemKNN()):
         with pytest.raises(pyrec.ConfigError, match="item-to-item weights and has no vectors"):
-            pyrec.export(other.fit(interactions(False)), tmp_path / "out")
+            pyrec.export(other.fit(sparse_ids(False)), tmp_path / "out")
     for layout, module, extra in (
         ("parquet", "pyarrow", "io"),
         ("faiss", "faiss", "ann"),

@@ -1,15 +1,12 @@
 """The contract that every model keeps, and each baseline against its definition."""
 
-from typing import Any
-
 import numpy as np
 import pytest
 import torch
 from scipy.sparse import csr_array
+from small_models import NUM_ITEMS, NUM_USERS, SMALL, make, numbers, texts
 
-from pyrec.data import Interactions
 from pyrec.data.load import load_data
-from pyrec.data.synthetic import synthetic
 from pyrec.errors import ConfigError, DataError, NotFittedError
 from pyrec.evaluate import evaluate
 from pyrec.models import (
@@ -23,32 +20,6 @@ from pyrec.models import (
     base,
     item_item,
 )
-
-NUM_USERS, NUM_ITEMS = 40, 30
-SMALL: dict[str, dict[str, Any]] = {
-    "svd": {"embedding_size": 6},
-    "lightgcn": {"embedding_size": 8, "epochs": 2, "batch_size": 64},
-    "mf": {"embedding_size": 8, "epochs": 2, "batch_size": 64},
-}
-
-
-def make(name: str) -> Recommender:
-    return MODELS[name](**SMALL.get(name, {}))
-
-
-def numbers() -> Interactions:
-    return synthetic(NUM_USERS, NUM_ITEMS, interactions_per_user=6, num_groups=4)
-
-
-def texts() -> Interactions:
-    """The same interactions with raw ids of text, which do not sort as the numbers do."""
-    x = numbers()
-    return Interactions.from_arrays(
-        [f"u{user}" for user in x.users],
-        [f"i{item}" for item in x.items],
-        user_ids=[f"u{user}" for user in range(NUM_USERS)],
-        item_ids=[f"i{item}" for item in range(NUM_ITEMS)],
-    )
 
 
 @pytest.fixture(params=list(MODELS))

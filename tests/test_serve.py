@@ -14,28 +14,20 @@ import httpx
 import numpy as np
 import pytest
 import uvicorn
+from small_models import sparse_ids
 
 import pyrec
 from pyrec.cli import main
 from pyrec.data import Interactions
-from pyrec.data.synthetic import synthetic
 from pyrec.models import EASE, SVD, LightGCN, Popularity, Recommender
 from pyrec.serve import create_app, listen
 from pyrec.serve.batcher import Batcher
 from pyrec.serve.errors import MOST_BODY_BYTES
 
 
-def interactions(text_ids: bool) -> Interactions:
-    made = synthetic(60, 45, interactions_per_user=6, num_groups=4)
-    users, items = made.users.astype(np.int64) * 3 + 100, made.items.astype(np.int64) + 7
-    if text_ids:
-        return Interactions.from_arrays([f"Nutzer {u} ü" for u in users], [f"商品{i}" for i in items])
-    return Interactions.from_arrays(users, items)
-
-
 @pytest.fixture(scope="module", params=["integers", "text"])
 def model(request):
-    return LightGCN(epochs=2, embedding_size=9, n_layers=2).fit(interactions(request.param == "text"))
+    return LightGCN(epochs=2, embedding_size=9, n_layers=2).fit(sparse_ids(request.param == "text"))
 
 
 @contextmanager
@@ -62,7 +54,7 @@ def client(model):
 
 @pytest.fixture(scope="module")
 def integers():
-    model = SVD(embedding_size=4).fit(interactions(False))
+    model = SVD(embedding_size=4).fit(sparse_ids(False))
     with serving(model) as client:
         yield client
 
@@ -134,7 +126,7 @@ def test_similar_items_are_those_of_largest_cosine(model, client):
 
 
 def test_similar_items_follow_a_second_fit():
-    model = SVD(embedding_size=4).fit(interactions(False))
+    model = SVD(embedding_size=4).fit(sparse_ids(False))
     model.similar_items([8])
     other = Interactions.from_arrays(*(np.random.default_rng(0).integers(0, 30, (2, 200))))
     fresh = SVD(embedding_size=4).fit(other).similar_items(other.item_ids[:3])
@@ -232,7 +224,7 @@ def test_paths_and_methods_that_are_not_there(integers):
 
 @pytest.mark.parametrize("model", [Popularity(), EASE(reg=5)], ids=["popularity", "ease"])
 def test_models_without_vectors_or_taste(model):
-    model.fit(interactions(False))
+    model.fit(sparse_ids(False))
     with serving(model) as client:
         same(client.post("/recommend", json={"users": [100, 103]}), model.recommend([100, 103]))
         response = client.post("/similar", json={"items": [8]})
@@ -322,7 +314,7 @@ def test_a_failed_search_fails_its_requests_alone():
 
 @pytest.fixture
 def run_dir(tmp_path):
-    LightGCN(epochs=1, embedding_size=4, n_layers=1).fit(interactions(True)).save(tmp_path / "run")
+    LightGCN(epochs=1, embedding_size=4, n_layers=1).fit(sparse_ids(True)).save(tmp_path / "run")
     return tmp_path / "run"
 
 

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import click
 
 from pyrec.cli.output import note
-from pyrec.cli.run_folder import METRICS
-from pyrec.errors import DataError
+from pyrec.cli.run_folder import read_metrics
 from pyrec.export import FORMATS, MANIFEST, export
 from pyrec.models import Recommender
 
@@ -29,19 +27,12 @@ from pyrec.models import Recommender
 )
 def command(run_dir: Path, folder: Path, layout: str) -> None:
     """Write the user and item vectors of the model in RUN_DIR, with raw ids and a model card."""
-    export(Recommender.load(run_dir), folder, layout, _metrics(run_dir / METRICS))
+    export(Recommender.load(run_dir), folder, layout, _metrics(run_dir))
     note(f"{folder}: {', '.join(sorted(path.name for path in folder.iterdir()))}")
     click.echo(folder / MANIFEST)
 
 
-def _metrics(path: Path) -> dict[str, float]:
+def _metrics(run_dir: Path) -> dict[str, float]:
     """Return the metrics of a run folder; none if it has no such file."""
-    try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return {}
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise DataError(f"{path} is no JSON: {error}") from None
-    if not isinstance(values, dict):
-        raise DataError(f"{path} holds no metrics by name")
+    values = read_metrics(run_dir)
     return {name: value for name, value in values.items() if "@" in name and isinstance(value, float)}

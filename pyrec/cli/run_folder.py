@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from pyrec.cli.model_card import model_card
 from pyrec.cli.output import note
 from pyrec.cli.sources import Source
 from pyrec.data import Interactions
-from pyrec.errors import ConfigError
+from pyrec.errors import ConfigError, DataError
 from pyrec.evaluate import Evaluation
 from pyrec.files import write_text
 from pyrec.models import EpochRecommender, Recommender
@@ -47,8 +48,7 @@ class Run:
     @property
     def label(self) -> str:
         """The model's name, with how it combines its layers if it has any."""
-        combine = self.model.get_params().get("combine")
-        return self.model.model_name if combine is None else f"{self.model.model_name} ({combine})"
+        return self.model.label
 
     @property
     def history(self) -> list[dict[str, Any]]:
@@ -126,3 +126,34 @@ def _draw(run: Run, folder: Path) -> None:
         plots.plot_layer_weights(
             weights, np.concatenate(counts), run.train.num_users, folder / LAYER_WEIGHTS, title
         )
+
+
+def read_metrics(folder: Path) -> dict[str, Any]:
+    """Return what ``metrics.json`` holds; nothing if there is no such file.
+
+    Raises:
+        DataError: If it cannot be read, or holds something else.
+    """
+    records = _read_objects(folder / METRICS, lambda text: [text])
+    return records[0] if records else {}
+
+
+def read_history(folder: Path) -> list[dict[str, Any]]:
+    """Return the records of ``history.jsonl``; none if there is no such file.
+
+    Raises:
+        DataError: If it cannot be read, or holds something else.
+    """
+    return _read_objects(folder / HISTORY, str.splitlines)
+
+
+def _read_objects(path: Path, split: Callable[[str], list[str]]) -> list[dict[str, Any]]:
+    if not path.exists():
+        return []
+    try:
+        records = [json.loads(part) for part in split(path.read_text(encoding="utf-8"))]
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise DataError(f"cannot read {path}: {error}; train again, or delete the file") from None
+    if not all(isinstance(record, dict) for record in records):
+        raise DataError(f"{path} holds something other than objects; train again, or delete the file")
+    return records

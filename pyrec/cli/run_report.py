@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import csv
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from pyrec.cli.run_folder import read_history, read_metrics
 from pyrec.cli.sources import Source
 from pyrec.data import Interactions
 from pyrec.errors import DataError
@@ -32,32 +32,18 @@ def report_run(
     """
     from pyrec.report import write_report
 
-    metrics = _json_lines(run_dir / "metrics.json", whole=True)
+    metrics = read_metrics(run_dir)
     write_report(
         path,
         model,
         test,
         k=k,
         data_name=data_name,
-        history=_json_lines(run_dir / "history.jsonl"),
-        seconds_train=metrics[0].get("seconds_train") if metrics else None,
+        history=read_history(run_dir),
+        seconds_train=metrics.get("seconds_train"),
         settings=source.as_json(),
         item_names=None if item_names is None else read_names(item_names, model.train_),
     )
-
-
-def _json_lines(path: Path, whole: bool = False) -> list[dict[str, Any]]:
-    """The objects in a file, one a line or one in all; none if there is no such file."""
-    if not path.exists():
-        return []
-    try:
-        text = path.read_text(encoding="utf-8")
-        records = [json.loads(part) for part in ([text] if whole else text.splitlines())]
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise DataError(f"cannot read {path}: {error}; train again, or delete the file") from None
-    if not all(isinstance(record, dict) for record in records):
-        raise DataError(f"{path} holds something other than objects; train again, or delete the file")
-    return records
 
 
 def read_names(path: Path, train: Interactions) -> dict[Any, str]:

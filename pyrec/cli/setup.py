@@ -147,11 +147,7 @@ def _check_unchanged(setup: Setup, given: Mapping[str, str], options: Mapping[st
 def _model(config: Mapping[str, Any], path: Path) -> Recommender:
     if config["model"] not in MODELS:
         raise DataError(f"{path} is of model {config['model']!r}; known are {', '.join(MODELS)}")
-    model_class = MODELS[config["model"]]
-    try:
-        return model_class(**config["params"])
-    except TypeError as error:
-        raise DataError(f"{path}: params do not fit {model_class.__name__}: {error}") from None
+    return checkpoint.build(MODELS[config["model"]], config["params"], path)
 
 
 def _words(value: Any) -> str:

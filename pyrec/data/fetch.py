@@ -15,6 +15,7 @@ from tqdm import tqdm  # type: ignore[import-untyped]
 from pyrec.data.unzip import unzip
 from pyrec.errors import DataError
 from pyrec.extras import need
+from pyrec.files import hash_file
 
 TIMEOUT_SECONDS = 30
 _PIN_NAMES = {"sha256": "SHA-256", "git": "git's object id (SHA-1)"}
@@ -72,10 +73,7 @@ def matches(path: Path, pin: str) -> bool:
         digest = hashlib.sha1(b"blob %d\0" % path.stat().st_size, usedforsecurity=False)
     else:
         digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest() == expected
+    return hash_file(path, digest) == expected
 
 
 def fetch_file(file: RemoteFile, folder: Path) -> Path:

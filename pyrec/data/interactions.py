@@ -111,15 +111,16 @@ class Interactions:
         """
         for name, values, kinds in (
             ("users", users, "i"),
+            ("items", items, "if"),
             ("user_ids", user_ids, "iU"),
             ("item_ids", item_ids, "iU"),
         ):
             _check_array(values, name, kinds)
-        for name, column in (("items", items), ("ratings", ratings), ("times", times)):
-            if column is None and name != "items":
-                continue
-            _check_array(column, name, "if")
-            _check_length(column, name, users.size)
+        _check_length(items, "items", users.size)
+        for name, column in (("ratings", ratings), ("times", times)):
+            if column is not None:
+                _check_array(column, name, "if")
+                _check_length(column, name, users.size)
         if user_ids.size + item_ids.size > MAX_COUNT:
             raise DataError(
                 f"{user_ids.size} users and {item_ids.size} items are more than the {MAX_COUNT} nodes of "
@@ -357,6 +358,10 @@ def _check_array(values: Any, name: str, kinds: str) -> None:
     if not isinstance(values, np.ndarray) or values.ndim != 1 or values.dtype.kind not in kinds:
         found = f"{values.dtype} {values.shape}" if isinstance(values, np.ndarray) else type(values).__name__
         raise DataError(f"{name} is {found}, but a one-dimensional array of numbers or ids is needed")
+    _refuse_masked(values, name)
+
+
+def _refuse_masked(values: Any, name: str) -> None:
     if isinstance(values, np.ma.MaskedArray):
         raise DataError(f"{name} is a masked array; drop what is masked and pass its .data")
 
@@ -385,8 +390,7 @@ def _check_finite(values: npt.NDArray[Any], name: str) -> None:
 
 
 def _check_ratings(ratings: npt.ArrayLike, n: int) -> FloatArray:
-    if isinstance(ratings, np.ma.MaskedArray):
-        raise DataError("ratings is a masked array; drop what is masked and pass its .data")
+    _refuse_masked(ratings, "ratings")
     if np.iscomplexobj(ratings):
         raise DataError("ratings are complex, but real numbers are needed")
     try:
@@ -400,8 +404,7 @@ def _check_ratings(ratings: npt.ArrayLike, n: int) -> FloatArray:
 
 
 def _check_times(times: npt.ArrayLike, n: int) -> TimeArray:
-    if isinstance(times, np.ma.MaskedArray):
-        raise DataError("times is a masked array; drop what is masked and pass its .data")
+    _refuse_masked(times, "times")
     values = np.asarray(times)
     _check_length(values, "times", n)
     if values.dtype.kind == "M":

@@ -100,6 +100,12 @@ class Recommender(Parameters, ABC):
 
     # What every model offers.
 
+    @property
+    def label(self) -> str:
+        """The model's name, with how it combines its layers if it has any."""
+        combine = self.get_params().get("combine")
+        return self.model_name if combine is None else f"{self.model_name} ({combine})"
+
     def topk(
         self,
         user_indices: NDArray[np.integer],

@@ -22,7 +22,8 @@ from pyrec.held_out import HeldOutSteps
 from pyrec.models.hyperparameters import training_settings
 from pyrec.models.network import INITIAL_STD, LightGCNNetwork
 from pyrec.models.spectral import spectral_embeddings
-from pyrec.stages import COMBINE, MODEL, Journal, Stage
+from pyrec.resume import COMBINE, MODEL
+from pyrec.stages import Journal, Stage
 from pyrec.train import Trainer
 
 if TYPE_CHECKING:

@@ -108,8 +108,7 @@ def _check(x: Tensor, graph: Graph, n_layers: int, precision: str) -> None:
     require_whole(n_layers=n_layers)
     if not 0 <= n_layers <= MAX_LAYERS:
         raise ConfigError(f"n_layers = {n_layers}, but it is 0 to {MAX_LAYERS}")
-    if precision not in PRECISIONS:
-        raise ConfigError(f"precision = {precision!r} must be one of {', '.join(map(repr, PRECISIONS))}")
+    _check_precision(precision)
     if precision == "bf16" and x.dtype == torch.float64:
         raise ConfigError("precision = 'bf16' goes with a float32 x, but x has dtype float64; use 'fp32'")
     if x.dtype == torch.bfloat16:
@@ -123,6 +122,11 @@ def _check(x: Tensor, graph: Graph, n_layers: int, precision: str) -> None:
         )
 
 
+def _check_precision(precision: str) -> None:
+    if precision not in PRECISIONS:
+        raise ConfigError(f"precision = {precision!r} must be one of {', '.join(map(repr, PRECISIONS))}")
+
+
 def _check_grads(grads: list[Tensor], rows: Tensor, base: Tensor | None, precision: str) -> None:
     """What has to hold before gradients can be taken apart; the binding checks the rest."""
     if not isinstance(grads, list) or not grads:
@@ -130,8 +134,7 @@ def _check_grads(grads: list[Tensor], rows: Tensor, base: Tensor | None, precisi
     require_tensors(rows=rows, **{f"grads[{k}]": grad for k, grad in enumerate(grads)})
     if base is not None:
         require_contiguous(base=base)
-    if precision not in PRECISIONS:
-        raise ConfigError(f"precision = {precision!r} must be one of {', '.join(map(repr, PRECISIONS))}")
+    _check_precision(precision)
     first = grads[0]
     for k, grad in enumerate(grads):
         if grad.ndim != 2 or grad.shape != first.shape or grad.dtype != first.dtype or rows.ndim != 1:

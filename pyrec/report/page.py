@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from pyrec.data import Interactions
-from pyrec.errors import ConfigError
+from pyrec.extras import need
 from pyrec.files import write_text
 from pyrec.models import Recommender
 from pyrec.report import examples, facts, pictures
@@ -85,14 +85,12 @@ def _parts(subject: Subject) -> dict[str, Any]:
 
 
 def _template() -> Any:
-    try:
-        from jinja2 import Environment, StrictUndefined
-        from markupsafe import Markup
-    except ModuleNotFoundError:
-        raise ConfigError("a report needs Jinja: pip install 'pyrec-graph[report]'") from None
+    jinja2 = need("jinja2", "a report", "report")
+    from markupsafe import Markup  # which Jinja stands on
+
     folder = files("pyrec.report")
-    environment = Environment(
-        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    environment = jinja2.Environment(
+        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     environment.globals["style"] = Markup((folder / "page.css").read_text(encoding="utf-8"))
     return environment.from_string((folder / "page.html").read_text(encoding="utf-8"))

@@ -12,8 +12,8 @@ import numpy as np
 
 from pyrec import panels
 from pyrec.activity import by_activity
-from pyrec.errors import ConfigError
 from pyrec.exposure import recommendation_counts, shares_by_popularity
+from pyrec.extras import need
 from pyrec.panels import DARK, LIGHT, Theme
 from pyrec.report.subject import Subject
 
@@ -51,12 +51,8 @@ def draw(panel: Callable[[Axes, Theme], None], alt: str, caption: str) -> Pictur
 
 
 def _data_uri(panel: Callable[[Axes, Theme], None], theme: Theme) -> str:
-    try:
-        from matplotlib import rc_context
-        from matplotlib.figure import Figure
-    except ModuleNotFoundError:
-        raise ConfigError("a report needs matplotlib: pip install 'pyrec-graph[report]'") from None
-    figure = Figure(figsize=SIZE, layout="constrained")
+    rc_context = need("matplotlib", "a report", "report").rc_context
+    figure = need("matplotlib.figure", "a report", "report").Figure(figsize=SIZE, layout="constrained")
     figure.patch.set_alpha(0)
     panel(figure.subplots(), theme)
     panels.finish_axes(figure, theme)

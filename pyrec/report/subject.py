@@ -56,8 +56,7 @@ class Subject:
     @property
     def label(self) -> str:
         """The model's name, with how it combines its layers if it has any."""
-        combine = self.model.get_params().get("combine")
-        return self.model.model_name if combine is None else f"{self.model.model_name} ({combine})"
+        return self.model.label
 
     @property
     def users_of_items(self) -> NDArray[np.int64]:

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from pyrec.data.ids import IdArray, Int32Array
 from pyrec.errors import DataError
 from pyrec.models import Recommender, raw_ids
+from pyrec.models.requests import candidates
 from pyrec.serve.batcher import Batcher, Lists
 from pyrec.serve.errors import BodyLimit, RequestError, handle_errors
 from pyrec.serve.schemas import Health, RecommendRequest, Refusal, SimilarRequest
@@ -141,12 +142,12 @@ class _Service:
     def _choice(self, items: Sequence[Any] | None, exclude: Sequence[Any] | None) -> IdArray | None:
         """Return the raw ids of the only items to choose from; None for all."""
         train = self.model.train_
-        chosen = None if items is None else self._encode_items(items, "items")
-        if exclude:
-            every = np.arange(train.num_items, dtype=np.int32) if chosen is None else chosen
-            chosen = np.setdiff1d(every, self._encode_items(exclude, "exclude"))
-            if len(chosen) == 0:
-                raise RequestError("exclude", "leaves nothing to choose from; exclude fewer")
+        for ids, argument in ((items, "items"), (exclude, "exclude")):
+            self._encode_items(ids or (), argument)
+        try:
+            chosen = candidates(train, items, exclude or None)
+        except DataError:
+            raise RequestError("exclude", "leaves nothing to choose from; exclude fewer") from None
         return None if chosen is None else train.item_ids[chosen]
 
 

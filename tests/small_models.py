@@ -1,0 +1,44 @@
+"""Small data sets, with raw ids of each kind, and models that are quickly trained on them."""
+
+from typing import Any
+
+import numpy as np
+
+from pyrec.data import Interactions
+from pyrec.data.synthetic import synthetic
+from pyrec.models import MODELS, Recommender
+
+NUM_USERS, NUM_ITEMS = 40, 30
+SMALL: dict[str, dict[str, Any]] = {
+    "svd": {"embedding_size": 6},
+    "lightgcn": {"embedding_size": 8, "epochs": 2, "batch_size": 64},
+    "mf": {"embedding_size": 8, "epochs": 2, "batch_size": 64},
+}
+
+
+def make(name: str) -> Recommender:
+    return MODELS[name](**SMALL.get(name, {}))
+
+
+def numbers() -> Interactions:
+    return synthetic(NUM_USERS, NUM_ITEMS, interactions_per_user=6, num_groups=4)
+
+
+def texts() -> Interactions:
+    """The same interactions with raw ids of text, which do not sort as the numbers do."""
+    x = numbers()
+    return Interactions.from_arrays(
+        [f"u{user}" for user in x.users],
+        [f"i{item}" for item in x.items],
+        user_ids=[f"u{user}" for user in range(NUM_USERS)],
+        item_ids=[f"i{item}" for item in range(NUM_ITEMS)],
+    )
+
+
+def sparse_ids(text_ids: bool) -> Interactions:
+    """Interactions whose raw ids are not the internal ones: numbers with gaps, or text beyond ASCII."""
+    made = synthetic(60, 45, interactions_per_user=6, num_groups=4)
+    users, items = made.users.astype(np.int64) * 3 + 100, made.items.astype(np.int64) + 7
+    if text_ids:
+        return Interactions.from_arrays([f"Nutzer {u} ü" for u in users], [f"商品{i}" for i in items])
+    return Interactions.from_arrays(users, items)
