@@ -97,7 +97,7 @@ class Contrast:
         self, views: list[list[Tensor]], nodes: Nodes | None, users: int
     ) -> tuple[Tensor, list[list[Tensor]]]:
         """The weighted loss of two views' layers, and the gradients of these."""
-        pools = [self._network.combine.pool(view, nodes) for view in views]
+        pools = [self._network.combine.pool(view, nodes, penalised=False) for view in views]
         one, other = (vectors.requires_grad_() for vectors, _ in pools)
         temperature = self._settings.temperature
         of_users = info_nce(one[:users], other[:users], temperature)

@@ -53,6 +53,11 @@ _OPTIONS: dict[str, tuple[str, Any, str]] = {
     ),
     "corrected": ("--corrected", bool, "Weigh sampled negatives so that they stand for all items."),
     "attention_size": ("--attention-size", int, "Width of the attention over layers."),
+    "attention_kl": (
+        "--attention-kl",
+        float,
+        "Pull of a node's layer weights to those of its side and activity.",
+    ),
     "n_heads": ("--heads", int, "Heads of the self-attention over layers."),
     "contrast": (
         "--contrast",

@@ -6,12 +6,13 @@ Every learned one starts at exactly the mean, that is, at LightGCN: uniform weig
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import ClassVar
+from typing import ClassVar, overload
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from pyrec.arguments import check_real
 from pyrec.errors import ConfigError, DataError
 from pyrec.models.nodes import Nodes
 from pyrec.ops.combine import MAX_LAYERS, combine_attention, combine_self_attention, combine_weighted
@@ -51,12 +52,15 @@ class Combine(nn.Module):
         """
         raise NotImplementedError
 
-    def pool(self, layers: Sequence[Tensor], nodes: Nodes | None = None) -> tuple[Tensor, PullBack]:
+    def pool(
+        self, layers: Sequence[Tensor], nodes: Nodes | None = None, penalised: bool = True
+    ) -> tuple[Tensor, PullBack]:
         """The pooled rows without a gradient, and what takes theirs back to the layers.
 
         Args:
             layers: As for `forward`; they become leaves that require a gradient.
             nodes: As for `forward`.
+            penalised: Whether to take back the gradient of the combine's own penalty, too, where it has one.
 
         Returns:
             The pooled rows, (num_rows, dim), and a function from their gradient to that of each layer, which
@@ -64,13 +68,22 @@ class Combine(nn.Module):
         """
         for layer in layers:
             layer.requires_grad_()
-        pooled: Tensor = self(layers, nodes)
+        pooled, penalty = self.with_penalty(layers, nodes) if penalised else (self(layers, nodes), None)
 
         def pull_back(grad: Tensor) -> list[Tensor]:
-            pooled.backward(grad)  # type: ignore[no-untyped-call]
+            if penalty is None:
+                torch.autograd.backward(pooled, grad)
+            else:
+                torch.autograd.backward([pooled, penalty], [grad, None])
             return [layer.grad for layer in layers if layer.grad is not None]
 
         return pooled.detach(), pull_back
+
+    def with_penalty(
+        self, layers: Sequence[Tensor], nodes: Nodes | None = None
+    ) -> tuple[Tensor, Tensor | None]:
+        """`forward`, and what the combine adds to the loss: a scalar, or None for nothing."""
+        return self(layers, nodes), None
 
     def alpha(self, layers: Sequence[Tensor], nodes: Nodes | None = None) -> Tensor:
         """The weights of the layers: (K + 1,) where all rows share them, else (num_rows, K + 1)."""
@@ -107,7 +120,9 @@ class MeanCombine(Combine):
         self._check(layers)
         return combine_weighted(layers, self.uniform)
 
-    def pool(self, layers: Sequence[Tensor], nodes: Nodes | None = None) -> tuple[Tensor, PullBack]:
+    def pool(
+        self, layers: Sequence[Tensor], nodes: Nodes | None = None, penalised: bool = True
+    ) -> tuple[Tensor, PullBack]:
         """See `Combine.pool`; all layers have the same gradient."""
         with torch.no_grad():
             pooled: Tensor = self(layers)
@@ -156,7 +171,11 @@ class AttentionCombine(Combine):
     users or of items, and a is the node's standardised log-degree (`Nodes`). Lengths of rows are left out as they
     grow while training. Starts at the mean by v = p = q = 0; W (hidden, dim) and b (hidden,) are uniform in (-1, 1).
 
+    Its penalty is ``kl`` times the mean over the rows of KL(alpha || softmax_k(p_k + q_k a)): what a row's own numbers
+    change about the weights that its side and activity give has to be worth it.
+
     Attributes:
+        kl: Weight of the penalty.
         weight: (hidden, dim) W.
         bias: (hidden,) b.
         vector: (hidden,) v.
@@ -167,11 +186,17 @@ class AttentionCombine(Combine):
     needs_nodes: ClassVar[bool] = True
 
     def __init__(
-        self, n_layers: int, dim: int, hidden: int = 16, generator: torch.Generator | None = None
+        self,
+        n_layers: int,
+        dim: int,
+        hidden: int = 16,
+        generator: torch.Generator | None = None,
+        kl: float = 0.0,
     ) -> None:
         super().__init__(n_layers)
         _check_size("dim", dim)
         _check_size("hidden", hidden)
+        self.kl = check_real("kl", kl, ConfigError, positive=False)
         self.weight = nn.Parameter(_uniform((hidden, dim), 1.0, generator))
         self.bias = nn.Parameter(_uniform((hidden,), 1.0, generator))
         self.vector = nn.Parameter(torch.zeros(hidden))
@@ -180,17 +205,27 @@ class AttentionCombine(Combine):
 
     def forward(self, layers: Sequence[Tensor], nodes: Nodes | None = None) -> Tensor:
         """See `Combine.forward`."""
-        return self._attend(layers, nodes)[0]
+        return self._attend(layers, self._offset(nodes))[0]
+
+    def with_penalty(
+        self, layers: Sequence[Tensor], nodes: Nodes | None = None
+    ) -> tuple[Tensor, Tensor | None]:
+        """See `Combine.with_penalty`; without ``nodes`` there is none."""
+        if nodes is None or self.kl == 0:
+            return self(layers, nodes), None
+        offset = self._offset(nodes)
+        pooled, alpha = self._attend(layers, offset)
+        return pooled, self.kl * mean_divergence(alpha, offset, nodes.counted)
 
     def alpha(self, layers: Sequence[Tensor], nodes: Nodes | None = None) -> Tensor:
         """(num_rows, K + 1)."""
-        return self._attend(layers, nodes)[1]
+        return self._attend(layers, self._offset(nodes))[1]
 
     def transferable(self) -> list[nn.Parameter]:
         """See `Combine.transferable`: p, for users and for items."""
         return [self.prior]
 
-    def _attend(self, layers: Sequence[Tensor], nodes: Nodes | None) -> tuple[Tensor, Tensor]:
+    def _attend(self, layers: Sequence[Tensor], offset: Tensor | None) -> tuple[Tensor, Tensor]:
         self._check(layers)
         return combine_attention(
             layers,
@@ -199,11 +234,17 @@ class AttentionCombine(Combine):
             self.vector,
             return_alpha=True,
             normalise=True,
-            offset=None if nodes is None else self._offset(nodes),
+            offset=offset,
         )
 
-    def _offset(self, nodes: Nodes) -> Tensor:
+    @overload
+    def _offset(self, nodes: Nodes) -> Tensor: ...
+    @overload
+    def _offset(self, nodes: None) -> None: ...
+    def _offset(self, nodes: Nodes | None) -> Tensor | None:
         """(num_rows, K + 1), p + q a; by `functional.embedding`, whose gradient has a fixed order."""
+        if nodes is None:
+            return None
         prior, slope = (functional.embedding(nodes.is_item, table) for table in (self.prior, self.slope))
         return prior + slope * nodes.activity[:, None]
 
@@ -247,6 +288,7 @@ def make_combine(
     *,
     hidden: int = 16,
     n_heads: int = 2,
+    kl: float = 0.0,
     generator: torch.Generator | None = None,
 ) -> Combine:
     """The module of that name.
@@ -257,6 +299,7 @@ def make_combine(
         dim: Numbers in a row, 1 to 512.
         hidden: Width of the additive attention, 1 to 512.
         n_heads: Heads of the self-attention; divides dim.
+        kl: Weight of the additive attention's penalty, at least 0.
         generator: For the random parameters; None for torch's own.
 
     Raises:
@@ -267,10 +310,22 @@ def make_combine(
     if kind == "weighted":
         return WeightedCombine(n_layers)
     if kind == "attention":
-        return AttentionCombine(n_layers, dim, hidden, generator)
+        return AttentionCombine(n_layers, dim, hidden, generator, kl)
     if kind == "self-attention":
         return SelfAttentionCombine(n_layers, dim, n_heads, generator)
     raise ConfigError(f"combine = {kind!r} is unknown; it can be one of: {', '.join(KINDS)}")
+
+
+def mean_divergence(alpha: Tensor, offset: Tensor, counted: Tensor) -> Tensor:
+    """The mean over some rows of KL(alpha || softmax(offset)), a scalar.
+
+    Args:
+        alpha: (num_rows, K + 1), each row's sum is 1.
+        offset: (num_rows, K + 1).
+        counted: (num_rows,), 1 for a row that counts and 0 for one that does not.
+    """
+    surplus = alpha.clamp_min(torch.finfo(alpha.dtype).tiny).log() - torch.log_softmax(offset, 1)
+    return torch.dot((alpha * surplus).sum(1), counted) / counted.sum().clamp_min(1)
 
 
 def _check_size(name: str, value: int) -> None:

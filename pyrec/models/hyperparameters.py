@@ -97,6 +97,7 @@ def check_hyperparameters(model: LightGCN, validation: Interactions | None) -> N
         )
     _check_negatives(model)
     _check_contrast(model)
+    check_real("attention_kl", model.attention_kl, ConfigError, positive=False)
     check_real("extra_edges", model.extra_edges, ConfigError, positive=False)
     _check_validation(model, validation)
 

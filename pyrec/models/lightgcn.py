@@ -70,6 +70,7 @@ class LightGCN(EpochRecommender):
         negatives: str = "uniform",
         corrected: bool = False,
         attention_size: int = 16,
+        attention_kl: float = 1.0,
         n_heads: int = 2,
         contrast: str | None = None,
         contrast_weight: float = 0.1,
@@ -119,6 +120,8 @@ class LightGCN(EpochRecommender):
             corrected: Weigh sampled negatives by one over how often they were to be expected, so that the softmax
                 loss estimates that over all items.
             attention_size: Width of the additive attention, 1 to 512.
+            attention_kl: Pull of a node's weights towards those of its side and activity: weight of their divergence in
+                the loss (see `pyrec.models.combine.AttentionCombine`). 0 for none, which over-fits small data.
             n_heads: Heads of the self-attention; divides embedding_size.
             contrast: A second loss that keeps two perturbed views of a node together (see `pyrec.contrast`):
                 ``edges`` with random edges left out (SGL), ``noise`` with noise on the layers (SimGCL), or None.
@@ -152,6 +155,7 @@ class LightGCN(EpochRecommender):
         self.negatives = negatives
         self.corrected = corrected
         self.attention_size = attention_size
+        self.attention_kl = attention_kl
         self.n_heads = n_heads
         self.contrast = contrast
         self.contrast_weight = contrast_weight
@@ -318,6 +322,7 @@ class LightGCN(EpochRecommender):
             self.embedding_size,
             hidden=self.attention_size,
             n_heads=self.n_heads,
+            kl=0.0 if self._fits_held_out else float(self.attention_kl),  # there the sides' weights are all
             generator=combine_generator,
         )
         return LightGCNNetwork(

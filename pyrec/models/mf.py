@@ -19,6 +19,7 @@ class MF(LightGCN):
     combine_fit = None
     init = "normal"
     attention_size = 1
+    attention_kl = 0.0
     n_heads = 1
     contrast = None
     extra_edges = 0.0

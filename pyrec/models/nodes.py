@@ -17,12 +17,14 @@ class Nodes:
     Attributes:
         is_item: (num_rows,) int64, 0 for a user and 1 for an item.
         activity: (num_rows,) float32, log(1 + degree) standardised among the graph's users or items.
+        counted: (num_rows,) float32, 1; 0 for what stands behind a device's distinct nodes.
         centre: (2,) float32, the mean of log(1 + degree) over users and over items.
         spread: (2,) float32, its standard deviation, 1 where all are alike.
     """
 
     is_item: Tensor
     activity: Tensor
+    counted: Tensor
     centre: Tensor
     spread: Tensor
 
@@ -34,17 +36,20 @@ class Nodes:
         centre = torch.stack([_mean(side) for side in sides])
         spread = torch.stack([_spread(side) for side in sides])
         is_item = (torch.arange(graph.num_nodes, device=log_degree.device) >= graph.num_users).long()
-        return cls(is_item, (log_degree - centre[is_item]) / spread[is_item], centre, spread)
+        activity = (log_degree - centre[is_item]) / spread[is_item]
+        return cls(is_item, activity, torch.ones_like(activity), centre, spread)
 
     def at(self, rows: Tensor) -> Nodes:
         """Those of ``rows`` (num_rows,) int64; -1 stands behind a device's distinct nodes and may be any."""
-        rows = rows.clamp_min(0)
-        return Nodes(self.is_item[rows], self.activity[rows], self.centre, self.spread)
+        there = rows.clamp_min(0)
+        counted = self.counted[there] * (rows >= 0)
+        return Nodes(self.is_item[there], self.activity[there], counted, self.centre, self.spread)
 
     def new_users(self, degree: Tensor) -> Nodes:
         """Users whom the graph does not know, with ``degree`` (num_rows,) interactions each."""
         activity = (torch.log1p(degree.float()) - self.centre[0]) / self.spread[0]
-        return Nodes(torch.zeros_like(degree, dtype=torch.int64), activity, self.centre, self.spread)
+        is_item = torch.zeros_like(degree, dtype=torch.int64)
+        return Nodes(is_item, activity, torch.ones_like(activity), self.centre, self.spread)
 
 
 def _mean(values: Tensor) -> Tensor:
