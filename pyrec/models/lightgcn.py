@@ -70,7 +70,7 @@ class LightGCN(EpochRecommender):
         negatives: str = "uniform",
         corrected: bool = False,
         attention_size: int = 16,
-        attention_kl: float = 1.0,
+        attention_kl: float = 10.0,
         n_heads: int = 2,
         contrast: str | None = None,
         contrast_weight: float = 0.1,
