@@ -65,7 +65,7 @@ ARGUMENTS = [
     {"combine": "self-attention", "init": "spectral"},
     {"combine": "attention", "loss": "bpr"},
     {"combine": "weighted", "combine_fit": "held-out", "validation": 0.2},
-    {"validation": 0.2, "patience": 1, "epochs": 30, "learning_rate": 0.1},
+    {"validation": 0.2, "patience": 1, "epochs": 30, "learning_rate": 0.1, "attention_kl": 0.0},
     {"contrast": "edges"},
     {"contrast": "noise", "extra_edges": 0.1, "precision": "bf16"},
 ]
