@@ -1,11 +1,13 @@
 """The HTTP service, against the model it serves."""
 
 import asyncio
+import gc
 import re
 import socket
 import subprocess
 import sys
 import threading
+import weakref
 from concurrent.futures import ThreadPoolExecutor
 
 import children
@@ -281,6 +283,16 @@ def test_a_failed_search_fails_its_requests_alone():
     answers, _ = batched([([13], 2, True), ([1], 2, False)])
     assert isinstance(answers[0], ValueError)
     assert answers[1][0].tolist() == [[100, 101]]
+
+
+def test_a_model_that_is_served_no_more_is_let_go():
+    model = SVD(embedding_size=4).fit(sparse_ids(False))
+    with serving(model) as client:
+        assert client.get("/health").status_code == 200
+    known = weakref.ref(model)
+    del model
+    gc.collect()
+    assert known() is None
 
 
 # The command.
