@@ -23,7 +23,7 @@ from serving import same, serving
 
 LIMIT = 0.01
 WARM_UP = 1000
-"""Rounds: by then the allocator has the arenas that the server's threads, other ones in each round, leave half empty."""
+"""Rounds; by then the allocator has its arenas for the threads of a server, new ones in each round."""
 
 
 def resident() -> int:
