@@ -49,7 +49,7 @@ class Subject:
     @property
     def k(self) -> int:
         """The largest cut-off."""
-        return self.evaluation.lists.shape[1]
+        return int(self.evaluation.lists.shape[1])
 
     @property
     def users(self) -> NDArray[np.int64]:
