@@ -56,6 +56,7 @@ class Evaluation:
         metrics: Each metric's value by name and cut-off: ``{"precision@20": 0.17, ...}``.
         per_user: Each accuracy metric's values by user, float64 (num_users,): for significance tests.
         users: The raw ids of those users (num_users,).
+        lists: Their recommendations, int32 internal ids (num_users, largest cut-off); -1 behind the end of a short one.
         num_users: Users with test items.
         seconds: Wall time of ranking and measuring.
     """
@@ -63,6 +64,7 @@ class Evaluation:
     metrics: dict[str, float]
     per_user: dict[str, NDArray[np.float64]]
     users: NDArray[Any]
+    lists: NDArray[np.int32]
     num_users: int
     seconds: float
 
@@ -100,18 +102,17 @@ def evaluate(
     batch_size = check_count("batch_size", batch_size, 1, None, ConfigError)
     started = time.perf_counter()
     users = np.flatnonzero(np.diff(test.indptr)).astype(np.int32)
-    lists = ranked_lists(model, users, max(cutoffs), batch_size)
-    per_user = _user_metrics(lists, users, test, cutoffs, names)
+    ranked = _ranked_lists(model, users, max(cutoffs), batch_size)
+    per_user = _user_metrics(ranked, users, test, cutoffs, names)
+    lists = ranked.cpu().numpy()
     means = {name: float(values.mean()) for name, values in per_user.items()}
-    means |= _item_metrics(lists.cpu().numpy(), train, cutoffs, names)
+    means |= _item_metrics(lists, train, cutoffs, names)
     ordered = {f"{name}@{cutoff}": means[f"{name}@{cutoff}"] for cutoff in cutoffs for name in names}
     seconds = time.perf_counter() - started
-    return Evaluation(ordered, per_user, train.user_ids[users], len(users), seconds)
+    return Evaluation(ordered, per_user, train.user_ids[users], lists, len(users), seconds)
 
 
-def ranked_lists(
-    model: Recommender, users: NDArray[np.int32], k: int, batch_size: int = 16_384
-) -> torch.Tensor:
+def _ranked_lists(model: Recommender, users: NDArray[np.int32], k: int, batch_size: int) -> torch.Tensor:
     """Return the k best items (len(users), k) of each user, int32 internal ids, without their training items."""
     batches = [users[start : start + batch_size] for start in range(0, len(users), batch_size)]
     return torch.cat([model.topk(batch, k)[0] for batch in batches])

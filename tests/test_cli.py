@@ -8,11 +8,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import children
 import numpy as np
 import pytest
 import torch
 
-import pyrec
 from pyrec import _core, checkpoint
 from pyrec.cli import main, run_folder
 from pyrec.cli.doctor import _report
@@ -88,17 +88,9 @@ def test_every_command_has_help(capsys, command: str) -> None:
     assert "Usage: pyrec" in out
 
 
-def test_the_program_runs_as_a_process(tmp_path: Path) -> None:
+def test_the_program_runs_as_a_process() -> None:
     def process(*arguments: str) -> subprocess.CompletedProcess[str]:
-        root = Path(pyrec.__file__).parents[1]
-        return subprocess.run(
-            [sys.executable, "-W", "error", "-m", "pyrec.cli", *arguments],
-            capture_output=True,
-            text=True,
-            cwd=tmp_path,
-            env={"PYTHONPATH": str(root), "PATH": ""},
-            check=False,
-        )
+        return children.run("-W", "error", "-m", "pyrec.cli", *arguments)
 
     done = process("train", "--model", "svd", "--json")
     assert done.returncode == 0, done.stderr
@@ -111,14 +103,13 @@ def test_the_program_runs_as_a_process(tmp_path: Path) -> None:
 
 
 def test_the_program_survives_a_closed_pipe(tmp_path: Path) -> None:
-    root = Path(pyrec.__file__).parents[1]
     done = subprocess.run(
         f"{sys.executable} -m pyrec.cli data list | true",
         shell=True,
         capture_output=True,
         text=True,
         cwd=tmp_path,
-        env={"PYTHONPATH": str(root), "PATH": "/usr/bin:/bin"},
+        env=children.environment(),
         check=False,
     )
     assert "Traceback" not in done.stderr
@@ -334,26 +325,19 @@ def test_runs_on_different_data_are_compared_on_data_that_are_named(
     assert run(capsys, "evaluate", "--compare", other, run_dir, data, "--k", "5")[0].startswith("metric")
 
 
-def test_evaluate_writes_a_report(capsys, data: Path, tmp_path: Path) -> None:
+def test_train_and_evaluate_write_the_same_report(capsys, data: Path, tmp_path: Path) -> None:
     pytest.importorskip("matplotlib")
-    run(capsys, "train", data, *EPOCHS, "--k", "5", "--out", tmp_path / "run")
-    (tmp_path / "names.csv").write_text(
+    names, report = tmp_path / "names.csv", tmp_path / "report.html"
+    names.write_text(
         'item,name\n0,"Nought, the <first>"\n' + "".join(f"{i},Item {i}\n" for i in range(1, 30))
     )
-    report = tmp_path / "report.html"
-    out, err = run(
-        capsys,
-        "evaluate",
-        tmp_path / "run",
-        "--k",
-        "5",
-        "--report",
-        report,
-        "--item-names",
-        tmp_path / "names.csv",
-    )
-    assert out.startswith("metric")
-    assert str(report) in err
+    words = ("--k", "5", "--item-names", names, "--report")
+    run(capsys, "train", data, *EPOCHS, *words, tmp_path / "first.html", "--out", tmp_path / "run")
+    for chosen in ((), ("--metrics", "recall")):
+        out, err = run(capsys, "evaluate", tmp_path / "run", *chosen, *words, report)
+        assert out.startswith("metric")
+        assert str(report) in err
+        assert report.read_bytes() == (tmp_path / "first.html").read_bytes()
     text = report.read_text()
     assert text.count("<img") == 8  # two curves, three of the layers, two of activity, one of the items
     assert "Item 1" in text
@@ -362,6 +346,19 @@ def test_evaluate_writes_a_report(capsys, data: Path, tmp_path: Path) -> None:
     assert "train again" in refuse_after_output(
         capsys, "evaluate", tmp_path / "run", "--k", "5", "--report", report
     )
+
+
+def test_a_report_that_cannot_be_written_is_refused_before_training(
+    capsys, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    report = ("--report", tmp_path / "r.html", "--out", tmp_path / "run")
+    with monkeypatch.context() as patch:
+        patch.setitem(sys.modules, "jinja2", None)
+        assert "a report needs jinja2" in refuse(capsys, "train", data, *report)
+    (tmp_path / "names").write_text("9999,Toy Story\n")
+    words = ("train", data, *report, "--item-names", tmp_path / "names")
+    assert "names none of the model's items" in refuse_after_output(capsys, *words)
+    assert not any((tmp_path / "run").iterdir())
 
 
 def refuse_after_output(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
@@ -557,6 +554,7 @@ def test_doctor_fails_if_a_kernel_is_wrong(capsys, monkeypatch) -> None:
         (["evaluate"], "Missing argument 'RUN_DIR'"),
         (["evaluate", "RUN", "--picture", "x.png"], "--picture draws a comparison"),
         (["evaluate", "RUN", "--item-names", "x"], "--item-names is for the report"),
+        (["train", "--item-names", "x"], "--item-names is for the report"),
         (["evaluate", "--compare", "RUN", "RUN", "--report", "x"], "--report is about one run"),
         (["evaluate", "--compare", "RUN", "RUN", "a", "b"], "a b is one word too many"),
         (["evaluate", "--compare", "RUN"], "requires 2 arguments"),

@@ -9,9 +9,9 @@ import sys
 import zipfile
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from tempfile import gettempdir
 from threading import Thread
 
+import children
 import pytest
 
 import pyrec.data.fetch
@@ -289,9 +289,7 @@ def test_extras_are_imported_late():
     late = ("pooch", "requests", "fastapi", "uvicorn", "faiss", "usearch")
     code = "import sys, pyrec.cli.data, pyrec.cli.export, pyrec.cli.serve; "
     code += f"sys.exit(any(name in sys.modules for name in {late}))"
-    environment = {"PYTHONPATH": str(Path(pyrec.__file__).parents[1])}
-    done = subprocess.run([sys.executable, "-c", code], env=environment, cwd=gettempdir(), check=False)
-    assert done.returncode == 0
+    assert children.run("-c", code).returncode == 0
 
 
 def test_listed_data_sets_are_pinned():

@@ -7,7 +7,6 @@ are generated (`write_inputs`).
 
 from __future__ import annotations
 
-import os
 import re
 import shlex
 import subprocess
@@ -16,6 +15,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
+import children
 import numpy as np
 import pytest
 
@@ -90,10 +90,9 @@ def run(command: str, where: str) -> None:
     if words[0] == "pyrec" and not SHELL.search(" ".join(words)):
         assert run_here(shortened(words[1:])) == 0, f"{where}: {command}"
         return
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     python = shlex.quote(sys.executable)
     script = f'set -euo pipefail\npyrec() {{ {python} -m pyrec.cli "$@"; }}\n{command}\n'
-    subprocess.run(["bash", "-c", script], env=environment, check=True, timeout=60)
+    subprocess.run(["bash", "-c", script], env=children.environment(), check=True, timeout=60)
 
 
 def shortened(words: list[str]) -> list[str]:

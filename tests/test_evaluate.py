@@ -86,6 +86,8 @@ def test_places_of_short_lists_count_nowhere() -> None:
     assert result["precision@3"] == pytest.approx(1 / 6)  # user 0 has nothing left, user 1 finds 1 in 3
     assert result["coverage@3"] == pytest.approx(2 / 3)
     assert result["gini@3"] == pytest.approx(1 / 3)  # counts 0, 1, 1
+    assert result.lists[0].tolist() == [-1, -1, -1]
+    assert sorted(result.lists[1].tolist()) == [-1, 1, 2]
 
 
 def test_a_user_who_has_everything_alone() -> None:

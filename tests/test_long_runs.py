@@ -8,11 +8,11 @@ import sys
 import time
 from pathlib import Path
 
+import children
 import numpy as np
 import pytest
 from test_cli import refuse, run
 
-import pyrec
 from pyrec import track
 from pyrec.cli import main
 from pyrec.data import synthetic
@@ -21,7 +21,6 @@ from pyrec.models import LightGCN
 from pyrec.resume import Checkpoints
 from pyrec.stopping import StopRequest, stop_on_signals
 
-ROOT = Path(pyrec.__file__).parents[1]
 EPOCHS = 6
 OPTIONS = ("--dim", "8", "--epochs", str(EPOCHS), "--batch-size", "64", "--validation", "0.2", "--k", "5")
 LEARNED = ("--loss", "bpr", "--combine", "attention")
@@ -123,7 +122,8 @@ def test_a_run_goes_on_with_its_own_options_and_data(capsys, data, whole, stoppe
     moved = tmp_path / "moved.csv"
     moved.write_bytes((data / "train.csv").read_bytes())
     same = ("--train", moved, "--lr", "0.004", "--k", "5", "--checkpoint-every", "1", "--out", stopped)
-    run(capsys, "train", "--resume", stopped, *same)
+    run(capsys, "train", "--resume", stopped, *same, "--report", tmp_path / "report.html")
+    assert (tmp_path / "report.html").exists()
     assert learned(stopped)[0] == learned(whole)[0]
 
 
@@ -140,15 +140,8 @@ def test_what_cannot_be_gone_on_with(capsys, data, tmp_path) -> None:
 
 
 def start(data: Path, folder: Path, *words: str) -> "subprocess.Popen[bytes]":
-    command = [sys.executable, "-m", "pyrec.cli", "train", *map(str, files(data)), *OPTIONS, *LEARNED, *words]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    return subprocess.Popen(
-        [*command, "--out", str(folder)],
-        env=environment,
-        cwd=folder.parent,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
+    options = (*files(data), *OPTIONS, *LEARNED, *words)
+    return children.start("-m", "pyrec.cli", "train", *options, "--out", folder)
 
 
 def test_a_run_that_was_killed_goes_on_to_the_same_bits(capsys, data, whole, tmp_path) -> None:
@@ -165,15 +158,12 @@ def test_a_run_that_was_killed_goes_on_to_the_same_bits(capsys, data, whole, tmp
         child.kill()
         child.wait()
         if epoch != 4:
-            command = [sys.executable, "-m", "pyrec.cli", "train", "--resume", str(folder)]
-            child = subprocess.Popen(
-                command, env={**os.environ, "PYTHONPATH": str(ROOT)}, cwd=tmp_path, stderr=subprocess.DEVNULL
-            )
+            child = children.start("-m", "pyrec.cli", "train", "--resume", folder)
     run(capsys, "train", "--resume", folder)
     assert learned(folder) == learned(whole)
 
 
-def test_a_second_signal_ends_the_process(tmp_path) -> None:
+def test_a_second_signal_ends_the_process() -> None:
     text = """
 import os, signal, time
 from pyrec.stopping import StopRequest, stop_on_signals
@@ -184,10 +174,7 @@ with stop_on_signals(request) as signals:
     os.kill(os.getpid(), signal.SIGINT)
     time.sleep(60)
 """
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    done = subprocess.run(
-        [sys.executable, "-c", text], env=environment, cwd=tmp_path, capture_output=True, text=True
-    )
+    done = children.run("-c", text)
     assert (done.returncode, done.stdout) == (-signal.SIGINT, "True 2\n")
 
 

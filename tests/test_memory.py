@@ -1,10 +1,9 @@
 """Memory is bounded: the peak of a call against its documented formula, each in a process of its own."""
 
 import os
-import subprocess
 import sys
-from tempfile import gettempdir
 
+import children
 import pytest
 import torch
 
@@ -52,11 +51,7 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="peaks are read 
 
 @pytest.mark.parametrize("name", CASES)
 def test_the_peak_is_within_a_fifth_of_the_formula(name):
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-    code = SETUP + CASES[name] + "print(growth(call), formula)"
-    done = subprocess.run(
-        [sys.executable, "-c", code], env=environment, cwd=gettempdir(), capture_output=True, text=True
-    )
+    done = children.run("-c", SETUP + CASES[name] + "print(growth(call), formula)")
     assert done.returncode == 0, done.stderr
     peak, formula = map(int, done.stdout.split())
     print(f"{name}: {peak} bytes, {peak / formula:.2f} of the formula")

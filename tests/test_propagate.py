@@ -8,7 +8,7 @@ from pyrec.adam import AdamState
 from pyrec.errors import ConfigError, DataError
 from pyrec.graph import Graph
 from pyrec.ops.arrays import stream_of
-from pyrec.ops.propagate import PRECISIONS, propagate, propagate_step, propagate_sum
+from pyrec.ops.propagate import PRECISIONS, propagate, propagate_gradient, propagate_step, propagate_sum
 from pyrec.reference import propagate as reference
 
 WIDTHS = [1, 2, 3, 7, 8, 9, 15, 16, 17, 31, 33, 64, 100, 128, 200, 257, 512]
@@ -328,6 +328,12 @@ def test_bad_layers_and_alpha():
         propagate_sum(torch.ones(4, 2), graph, torch.ones(2, dtype=torch.float64))
     with pytest.raises(DataError, match="rows has dtype int32, but int64 is needed"):
         propagate(torch.ones(4, 2), graph, 1, torch.tensor([0], dtype=torch.int32))
+
+
+def test_a_base_with_a_gradient_of_its_own():
+    base = torch.zeros(4, 2, requires_grad=True)
+    with pytest.raises(DataError, match=r"base requires a gradient, .*; pass base\.detach\(\)"):
+        propagate_gradient([torch.ones(1, 2)] * 2, random_graph(2, 2, 1.0), torch.tensor([3]), base=base)
 
 
 @pytest.mark.parametrize("dim", [1, 4, 64, 65])

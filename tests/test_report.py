@@ -14,7 +14,8 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from pyrec import EASE, LightGCN, Popularity
+import pyrec.report.subject
+from pyrec import EASE, LightGCN, Popularity, evaluate
 from pyrec.data import Interactions, split_random
 from pyrec.data.synthetic import synthetic
 from pyrec.errors import ConfigError, DataError, NotFittedError
@@ -169,6 +170,22 @@ def test_the_same_model_gives_the_same_bytes_and_no_empty_parts(tmp_path: Path) 
     text = Page((tmp_path / "a.html").read_text()).text
     assert "Learning" not in text
     assert "Layers" not in text
+
+
+def test_what_was_measured_is_not_measured_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    train, test = parts()
+    model, popularity = EASE(5.0).fit(train), Popularity().fit(train)
+    write_report(tmp_path / "a.html", model, test, k=(2, 5))
+    evaluation, baseline = (evaluate(one, test, k=[2, 5]) for one in (model, popularity))
+    few = evaluate(popularity, test, k=5)
+    monkeypatch.setattr(pyrec.report.subject, "evaluate", None)
+    write_report(tmp_path / "b.html", model, test, evaluation=evaluation, baseline=baseline)
+    assert (tmp_path / "a.html").read_bytes() == (tmp_path / "b.html").read_bytes()
+    with pytest.raises(ConfigError, match=r"baseline lacks precision@2"):
+        write_report(tmp_path / "b.html", model, test, evaluation=evaluation, baseline=few)
+    fewer = test.select(test.users != test.users[0])
+    with pytest.raises(DataError, match=r"evaluation is of \d+ users, but \d+ have items in test"):
+        write_report(tmp_path / "b.html", model, fewer, evaluation=evaluation, baseline=baseline)
 
 
 def test_what_cannot_be_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

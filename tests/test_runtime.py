@@ -1,13 +1,12 @@
 """The extension as a citizen of the process: instruction sets, threads, forks, one OpenMP library."""
 
 import os
-import subprocess
 import sys
-import tempfile
 import threading
 import time
 from pathlib import Path
 
+import children
 import pytest
 import torch
 from strategies import random_graph
@@ -19,15 +18,8 @@ from pyrec.ops.propagate import propagate
 
 
 def run(code, **environment):
-    """A fresh interpreter, away from the source tree, which would hide the installed package."""
-    return subprocess.run(
-        [sys.executable, "-c", code],
-        env=os.environ | environment,
-        cwd=tempfile.gettempdir(),
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
+    """A fresh interpreter."""
+    return children.run("-c", code, env=children.environment(**environment))
 
 
 @pytest.mark.parametrize("level", _core.isa_levels())

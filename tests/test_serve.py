@@ -1,19 +1,20 @@
 """The HTTP service, against the model it serves."""
 
 import asyncio
+import gc
 import re
 import socket
 import subprocess
 import sys
 import threading
+import weakref
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from pathlib import Path
 
+import children
 import httpx
 import numpy as np
 import pytest
-import uvicorn
+from serving import same, serving
 from small_models import sparse_ids
 
 import pyrec
@@ -30,22 +31,6 @@ def model(request):
     return LightGCN(epochs=2, embedding_size=9, n_layers=2).fit(sparse_ids(request.param == "text"))
 
 
-@contextmanager
-def serving(model):
-    """A client of a server on the loopback."""
-    config = uvicorn.Config(create_app(model), log_level="critical", ws="none")
-    server = uvicorn.Server(config)
-    with listen() as listener:
-        thread = threading.Thread(target=server.run, args=([listener],), daemon=True)
-        thread.start()
-        try:
-            with httpx.Client(base_url=f"http://127.0.0.1:{listener.getsockname()[1]}", timeout=60) as client:
-                yield client
-        finally:
-            server.should_exit = True
-            thread.join()
-
-
 @pytest.fixture(scope="module")
 def client(model):
     with serving(model) as client:
@@ -57,15 +42,6 @@ def integers():
     model = SVD(embedding_size=4).fit(sparse_ids(False))
     with serving(model) as client:
         yield client
-
-
-def same(response: httpx.Response, expected) -> None:
-    assert response.status_code == 200, response.text
-    answer, (items, scores) = response.json(), expected
-    finite = np.isfinite(scores)
-    assert answer["items"] == [row[keep].tolist() for row, keep in zip(items, finite, strict=True)]
-    for row, values, keep in zip(answer["scores"], scores, finite, strict=True):
-        np.testing.assert_allclose(row, values[keep], rtol=1e-6)
 
 
 def refused(response: httpx.Response, status: int, argument: str | None, message: str) -> None:
@@ -309,6 +285,16 @@ def test_a_failed_search_fails_its_requests_alone():
     assert answers[1][0].tolist() == [[100, 101]]
 
 
+def test_a_model_that_is_served_no_more_is_let_go():
+    model = SVD(embedding_size=4).fit(sparse_ids(False))
+    with serving(model) as client:
+        assert client.get("/health").status_code == 200
+    known = weakref.ref(model)
+    del model
+    gc.collect()
+    assert known() is None
+
+
 # The command.
 
 
@@ -319,13 +305,8 @@ def run_dir(tmp_path):
 
 
 def test_the_command_serves_on_the_loopback(run_dir):
-    process = subprocess.Popen(
-        [sys.executable, "-m", "pyrec.cli", "serve", str(run_dir), "--port", "0", "--threads", "1"],
-        stderr=subprocess.PIPE,
-        text=True,
-        env={"PYTHONPATH": str(Path(pyrec.__file__).parents[1]), "PATH": ""},
-        cwd=run_dir,
-    )
+    words = ("serve", run_dir, "--port", 0, "--threads", 1)
+    process = children.start("-m", "pyrec.cli", *words, stderr=subprocess.PIPE, text=True)
     try:
         line = process.stderr.readline()
         url = re.search(r"on (http://127\.0\.0\.1:\d+);", line).group(1)

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Callable
 from typing import Any
 
+import children
 import pytest
 import torch
 from strategies import random_graph
@@ -186,16 +185,9 @@ print(pyrec._core.num_threads(), len(os.listdir("/proc/self/task")))
 
 def threads_of(before: str, **environment: str) -> tuple[int, int]:
     """What the kernels would use, and the threads that the process has in the end."""
-    variables = {name: value for name, value in os.environ.items() if name != "OMP_NUM_THREADS"}
-    variables["OPENBLAS_NUM_THREADS"] = "1"  # NumPy's and SciPy's own pools are not what is counted
-    done = subprocess.run(
-        [sys.executable, "-c", COUNT.format(before=before)],
-        env=variables | environment,
-        cwd=tempfile.gettempdir(),
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
+    variables = children.environment(OPENBLAS_NUM_THREADS="1")  # NumPy's own pool is not what is counted
+    variables.pop("OMP_NUM_THREADS", None)
+    done = children.run("-c", COUNT.format(before=before), env=variables | environment)
     assert done.returncode == 0, done.stderr
     used, alive = done.stdout.split()
     return int(used), int(alive)

@@ -11,6 +11,8 @@ from pyrec import checkpoint
 from pyrec.cli.comparison import compare_runs, in_ids_of
 from pyrec.cli.options import cutoffs_option, json_option, set_threads, threads_option
 from pyrec.cli.output import metric_rows, note, print_json, table
+from pyrec.cli.run_folder import read_history, read_metrics
+from pyrec.cli.run_report import Report, report_options
 from pyrec.cli.sources import DATA_HELP, Source, data_options, describe
 from pyrec.evaluate import ITEM_METRICS, USER_METRICS, Evaluation, evaluate
 from pyrec.models import Recommender
@@ -42,18 +44,7 @@ from pyrec.models import Recommender
     metavar="FILE.png",
     help="With --compare: draw the difference by user activity.",
 )
-@click.option(
-    "--report",
-    type=click.Path(path_type=Path),
-    metavar="FILE.html",
-    help="Write a report on the run, one HTML file without scripts or links.",
-)
-@click.option(
-    "--item-names",
-    type=click.Path(path_type=Path),
-    metavar="FILE",
-    help="With --report: what items are called, a CSV or TSV file with a line ITEM,NAME each.",
-)
+@report_options
 @threads_option
 @json_option
 def command(
@@ -62,8 +53,6 @@ def command(
     metrics: str | None,
     compare: tuple[Path, Path] | None,
     picture: Path | None,
-    report: Path | None,
-    item_names: Path | None,
     threads: int | None,
     as_json: bool,
     **options: Any,
@@ -71,6 +60,7 @@ def command(
     """Load, measure and print."""
     set_threads(threads)
     chosen = None if metrics is None else metrics.split(",")
+    report = Report.take(options)
     if compare is not None:
         if report is not None:
             raise click.UsageError("--report is about one run; leave out --compare")
@@ -81,9 +71,7 @@ def command(
         raise click.UsageError("Missing argument 'RUN_DIR'")
     if picture is not None:
         raise click.UsageError("--picture draws a comparison; name two runs: --compare RUN_A RUN_B")
-    if item_names is not None and report is None:
-        raise click.UsageError("--item-names is for the report; name its file: --report FILE.html")
-    _evaluate(Path(run_dir), _source(options), k, chosen, report, item_names, as_json)
+    _evaluate(Path(run_dir), _source(options), k, chosen, report, as_json)
 
 
 def _shifted(run_dir: str | None, data: str | None) -> str | None:
@@ -105,8 +93,7 @@ def _evaluate(
     source: Source,
     k: list[int],
     metrics: list[str] | None,
-    report: Path | None,
-    item_names: Path | None,
+    report: Report | None,
     as_json: bool,
 ) -> None:
     model = Recommender.load(run_dir)
@@ -118,10 +105,17 @@ def _evaluate(
     evaluation = evaluate(model, test, k, metrics)
     _print(model, evaluation, as_json)
     if report is not None:
-        from pyrec.cli.run_report import report_run
-
-        report_run(run_dir, data.name, source, model, test, k, item_names, report)
-        note(f"report in {report}")
+        report.write(
+            model,
+            test,
+            k=k,
+            data_name=data.name,
+            history=read_history(run_dir),
+            seconds_train=read_metrics(run_dir).get("seconds_train"),
+            settings=source.as_json(),
+            item_names=report.names(model.train_),
+            evaluation=evaluation if metrics is None else None,
+        )
 
 
 def _print(model: Recommender, evaluation: Evaluation, as_json: bool) -> None:

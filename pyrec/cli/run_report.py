@@ -1,49 +1,85 @@
-"""The report on a run folder: its history and times beside the model that is measured again."""
+"""``--report FILE.html``: the report on a run, written by ``pyrec train`` and ``pyrec evaluate``."""
 
 from __future__ import annotations
 
 import csv
-from collections.abc import Sequence
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pyrec.cli.run_folder import read_history, read_metrics
-from pyrec.cli.sources import Source
+import click
+
+from pyrec.cli.output import note
 from pyrec.data import Interactions
 from pyrec.errors import DataError
+from pyrec.extras import need
 from pyrec.models import Recommender
 
 
-def report_run(
-    run_dir: Path,
-    data_name: str,
-    source: Source,
-    model: Recommender,
-    test: Interactions,
-    k: Sequence[int],
-    item_names: Path | None,
-    path: Path,
-) -> None:
-    """Write the report of a run; see `pyrec.report.write_report`.
-
-    Raises:
-        ConfigError: If matplotlib or Jinja is missing.
-        DataError: If a file of the run or of names cannot be read, or the report not be written.
-    """
-    from pyrec.report import write_report
-
-    metrics = read_metrics(run_dir)
-    write_report(
-        path,
-        model,
-        test,
-        k=k,
-        data_name=data_name,
-        history=read_history(run_dir),
-        seconds_train=metrics.get("seconds_train"),
-        settings=source.as_json(),
-        item_names=None if item_names is None else read_names(item_names, model.train_),
+def report_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add ``--report`` and ``--item-names``, which `Report.take` takes."""
+    names = click.option(
+        "--item-names",
+        type=click.Path(path_type=Path),
+        metavar="FILE",
+        help="With --report: what items are called, a CSV or TSV file with a line ITEM,NAME each.",
     )
+    return click.option(
+        "--report",
+        type=click.Path(path_type=Path),
+        metavar="FILE.html",
+        help="Write a report on the run, one HTML file without scripts or links.",
+    )(names(command))
+
+
+@dataclass(frozen=True)
+class Report:
+    """A report that was asked for.
+
+    Attributes:
+        path: The file to write.
+        item_names: The file that names the items, if there is one.
+    """
+
+    path: Path
+    item_names: Path | None
+
+    @classmethod
+    def take(cls, options: dict[str, Any]) -> Report | None:
+        """Take the options of a report out of a command's; None if there is to be none.
+
+        Raises:
+            UsageError: If there are names without a report.
+            ConfigError: If matplotlib or Jinja is missing.
+        """
+        path, item_names = options.pop("report"), options.pop("item_names")
+        if path is None:
+            if item_names is not None:
+                raise click.UsageError("--item-names is for the report; name its file: --report FILE.html")
+            return None
+        for module in ("matplotlib", "jinja2"):
+            need(module, "a report", "report")
+        return cls(path, item_names)
+
+    def names(self, train: Interactions) -> dict[Any, str]:
+        """Return what the items are called, by raw id.
+
+        Raises:
+            DataError: If their file cannot be read.
+        """
+        return {} if self.item_names is None else read_names(self.item_names, train)
+
+    def write(self, model: Recommender, test: Interactions, **about: Any) -> None:
+        """Write the page; ``about`` are the keyword arguments of `pyrec.report.write_report`.
+
+        Raises:
+            DataError: If it cannot be written.
+        """
+        from pyrec.report import write_report
+
+        write_report(self.path, model, test, **about)
+        note(f"report in {self.path}")
 
 
 def read_names(path: Path, train: Interactions) -> dict[Any, str]:

@@ -16,7 +16,7 @@ from pyrec.errors import ConfigError, DataError
 from pyrec.models import MODELS, Recommender
 from pyrec.resume import Checkpoints
 
-FREE = {"resume", "out", "threads", "as_json", "every"}
+FREE = {"resume", "out", "threads", "as_json", "every", "report", "item_names"}
 """Options that a run may go on with whatever they were; data may be named anew, for they are compared themselves."""
 
 

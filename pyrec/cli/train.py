@@ -14,6 +14,7 @@ from pyrec.cli.options import cutoffs_option, json_option, set_threads, threads_
 from pyrec.cli.output import metric_rows, note, print_json, table
 from pyrec.cli.progress import EpochProgress
 from pyrec.cli.run_folder import Run, check_folder, write_run
+from pyrec.cli.run_report import Report, report_options
 from pyrec.cli.setup import Setup, take_up
 from pyrec.cli.sources import DATA_HELP, Source, data_options, describe
 from pyrec.data import Interactions
@@ -58,14 +59,17 @@ from pyrec.track import Tracking, open_tracker
     metavar="tensorboard:DIR|mlflow:URI",
     help="Send hyperparameters and metrics there as well; repeatable.",
 )
+@report_options
 @threads_option
 @json_option
 @click.pass_context
 def command(ctx: click.Context, /, threads: int | None, as_json: bool, **options: Any) -> None:
     """Train, measure, print and, with ``--out``, keep the run; or go on with one."""
     set_threads(threads)
+    report = Report.take(options)
     setup = _begin(options) if options["resume"] is None else take_up(ctx, options["resume"], options)
-    _report(_train(setup), setup.folder, as_json)
+    run = _train(setup, report)
+    _print(run, setup.folder, as_json)
 
 
 def _begin(options: dict[str, Any]) -> Setup:
@@ -79,13 +83,14 @@ def _begin(options: dict[str, Any]) -> Setup:
     return Setup(source, model, k, options["eval_every"], every, list(options["track"]), folder)
 
 
-def _train(setup: Setup) -> Run:
+def _train(setup: Setup, report: Report | None) -> Run:
     """Train, measure and keep a run; Ctrl-C and SIGTERM stop it so that it can go on, where it is kept."""
     run_ids = setup.run_ids or [None] * len(setup.track)
     trackers = [open_tracker(place, run_id) for place, run_id in zip(setup.track, run_ids, strict=True)]
     name, train, test = setup.source.load()
     note(describe(name, train, test))
     baseline = evaluate(Popularity().fit(train), test, setup.k)  # refuses bad cut-offs before any training
+    item_names = {} if report is None else report.names(train)
     model, kept, signals = setup.model, None, Signals()
     with ExitStack() as stack:
         if setup.folder is not None and isinstance(model, EpochRecommender):
@@ -101,9 +106,11 @@ def _train(setup: Setup) -> Run:
                 tracking.metrics |= evaluation.metrics
         except StoppedError as stopped:
             _leave(stopped, setup, signals)
-        return _keep(
-            Run(name, setup.source, model, train, test, setup.k, seconds, evaluation, baseline), setup, kept
-        )
+        run = Run(name, setup.source, model, train, test, setup.k, seconds, evaluation, baseline)
+        _keep(run, setup, kept)
+    if report is not None:
+        _write_report(run, report, item_names)
+    return run
 
 
 def _described(setup: Setup) -> dict[str, Any]:
@@ -156,12 +163,25 @@ def _leave(stopped: StoppedError, setup: Setup, signals: Signals) -> None:
     raise click.exceptions.Exit(128 + (signals.received or 0)) from stopped
 
 
-def _keep(run: Run, setup: Setup, kept: Checkpoints | None) -> Run:
+def _keep(run: Run, setup: Setup, kept: Checkpoints | None) -> None:
     if setup.folder is not None:
         write_run(run, setup.folder)
     if kept is not None:
         kept.remove()
-    return run
+
+
+def _write_report(run: Run, report: Report, item_names: dict[Any, str]) -> None:
+    report.write(
+        run.model,
+        run.test,
+        data_name=run.data_name,
+        history=run.history,
+        seconds_train=run.seconds_train,
+        settings=run.source.as_json(),
+        item_names=item_names,
+        evaluation=run.evaluation,
+        baseline=run.baseline,
+    )
 
 
 def _note_skipped(model: EpochRecommender) -> None:
@@ -173,7 +193,7 @@ def _note_skipped(model: EpochRecommender) -> None:
         )
 
 
-def _report(run: Run, out: Path | None, as_json: bool) -> None:
+def _print(run: Run, out: Path | None, as_json: bool) -> None:
     if as_json:
         print_json(run.metrics())
         return

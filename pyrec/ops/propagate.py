@@ -134,6 +134,8 @@ def _check_grads(grads: list[Tensor], rows: Tensor, base: Tensor | None, precisi
     require_tensors(rows=rows, **{f"grads[{k}]": grad for k, grad in enumerate(grads)})
     if base is not None:
         require_contiguous(base=base)
+        if base.requires_grad:
+            raise DataError("base requires a gradient, but it is changed in place; pass base.detach()")
     _check_precision(precision)
     first = grads[0]
     for k, grad in enumerate(grads):

@@ -73,7 +73,7 @@ def examples(subject: Subject) -> list[Example]:
 def _example(subject: Subject, at: int, place: str, score: str) -> Example:
     user = int(subject.users[at])
     tested = _items_of(subject.test.indptr, subject.test.items, user)
-    listed = subject.lists[at][: min(SHOWN_LIST, subject.k)]
+    listed = subject.evaluation.lists[at][: min(SHOWN_LIST, subject.k)]
     listed = listed[listed >= 0]
     history, order = _history(subject, user)
     return Example(

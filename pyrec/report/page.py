@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from pyrec.data import Interactions
+from pyrec.evaluate import Evaluation
 from pyrec.extras import need
 from pyrec.files import write_text
 from pyrec.models import Recommender
@@ -28,6 +29,8 @@ def write_report(
     seconds_train: float | None = None,
     settings: Mapping[str, Any] | None = None,
     item_names: Mapping[Any, str] | None = None,
+    evaluation: Evaluation | None = None,
+    baseline: Evaluation | None = None,
 ) -> None:
     """Write a report on a fitted model as one HTML file.
 
@@ -45,17 +48,22 @@ def write_report(
         seconds_train: Seconds that training took, to be mentioned.
         settings: What else to say about the data, by name.
         item_names: What items are called, by raw id; ids are shown for others.
+        evaluation: What `pyrec.evaluate` gave for this model, test set and all metrics, to spare measuring it again;
+            its cut-offs then take the place of ``k``.
+        baseline: The same of `pyrec.Popularity`, at the same cut-offs.
 
     Raises:
         NotFittedError: If the model is not fitted.
-        DataError: If the test set does not fit the model, or the file cannot be written.
-        ConfigError: If matplotlib or Jinja is missing, or a cut-off out of range.
+        DataError: If the test set does not fit the model or an evaluation, or the file cannot be written.
+        ConfigError: If matplotlib or Jinja is missing, a cut-off out of range, or a metric not in an evaluation.
     """
     template = _template()
     subject = measure(
         model,
         test,
         k,
+        evaluation,
+        baseline,
         data_name=data_name,
         history=history,
         seconds_train=seconds_train,

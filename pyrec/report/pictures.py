@@ -141,8 +141,8 @@ def exposure(subject: Subject) -> list[Picture]:
     parts = min(10, len(users_of))
     counts = {
         "training interactions": users_of,
-        f"recommended by {subject.label}": recommendation_counts(subject.lists, len(users_of)),
-        "recommended by popularity": recommendation_counts(subject.baseline_lists, len(users_of)),
+        f"recommended by {subject.label}": recommendation_counts(subject.evaluation.lists, len(users_of)),
+        "recommended by popularity": recommendation_counts(subject.baseline.lists, len(users_of)),
     }
     series = {label: shares_by_popularity(np.asarray(one), users_of, parts) for label, one in counts.items()}
     return [

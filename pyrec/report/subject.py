@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pyrec.data import Interactions
-from pyrec.evaluate import Evaluation, evaluate, ranked_lists
+from pyrec.errors import ConfigError, DataError
+from pyrec.evaluate import ITEM_METRICS, USER_METRICS, Evaluation, evaluate
 from pyrec.models import EpochRecommender, Popularity, Recommender
 
 
@@ -24,10 +25,6 @@ class Subject:
         data_name: What the data are called.
         evaluation: The model's metrics.
         baseline: Those of popularity.
-        users: Internal ids of the users with test items, int32 (U,).
-        lists: Their recommendations, internal ids int32 (U, largest cut-off).
-        baseline_lists: Those of popularity.
-        k: The largest cut-off.
         history: A record an epoch; empty if unknown or without epochs.
         seconds_train: Seconds that training took, if known.
         settings: What else to say about the data, by name.
@@ -39,10 +36,6 @@ class Subject:
     data_name: str
     evaluation: Evaluation
     baseline: Evaluation
-    users: NDArray[np.int32]
-    lists: NDArray[np.int32]
-    baseline_lists: NDArray[np.int32]
-    k: int
     history: Sequence[Mapping[str, Any]]
     seconds_train: float | None
     settings: Mapping[str, Any]
@@ -52,6 +45,16 @@ class Subject:
     def train(self) -> Interactions:
         """The training interactions."""
         return self.model.train_
+
+    @property
+    def k(self) -> int:
+        """The largest cut-off."""
+        return int(self.evaluation.lists.shape[1])
+
+    @property
+    def users(self) -> NDArray[np.int64]:
+        """Internal ids of the users with test items, int64 (num_users,)."""
+        return np.flatnonzero(np.diff(self.test.indptr))
 
     @property
     def label(self) -> str:
@@ -69,37 +72,43 @@ class Subject:
         return np.diff(self.train.indptr)
 
 
-def measure(model: Recommender, test: Interactions, k: int | Sequence[int], **about: Any) -> Subject:
-    """Measure a model and popularity on ``test``, and keep their lists.
+def measure(
+    model: Recommender,
+    test: Interactions,
+    k: int | Sequence[int],
+    evaluation: Evaluation | None = None,
+    baseline: Evaluation | None = None,
+    **about: Any,
+) -> Subject:
+    """Measure a model and popularity on ``test``, as far as they are not yet.
 
     Args:
         model: A fitted model.
         test: Test interactions with the model's id maps.
-        k: Cut-off or cut-offs.
+        k: Cut-off or cut-offs of what is yet to be measured.
+        evaluation: The model's metrics on ``test``, all of them.
+        baseline: Those of popularity, at the same cut-offs.
         about: The other attributes of `Subject`; a history that is None is the model's own.
 
     Raises:
         NotFittedError: If the model is not fitted.
-        DataError: If the test set does not fit.
-        ConfigError: If a cut-off is out of range.
+        DataError: If the test set does not fit the model or an evaluation.
+        ConfigError: If a cut-off is out of range, or an evaluation lacks a metric.
     """
-    evaluation = evaluate(model, test, k)
-    popularity = Popularity().fit(model.train_)
-    baseline = evaluate(popularity, test, k)
-    users = np.flatnonzero(np.diff(test.indptr)).astype(np.int32)
-    largest = max(int(name.rpartition("@")[2]) for name in evaluation.metrics)
-    lists, baseline_lists = (ranked_lists(one, users, largest).cpu().numpy() for one in (model, popularity))
+    evaluation = evaluation or evaluate(model, test, k)
+    k = sorted({int(name.rpartition("@")[2]) for name in evaluation.metrics})
+    baseline = baseline or evaluate(Popularity().fit(model.train_), test, k)
+    for name, one in (("evaluation", evaluation), ("baseline", baseline)):
+        _check(name, one, test, k)
     if about["history"] is None:
         about["history"] = model.history_ if isinstance(model, EpochRecommender) else []
-    return Subject(
-        model,
-        test,
-        about.pop("data_name"),
-        evaluation,
-        baseline,
-        users,
-        lists,
-        baseline_lists,
-        largest,
-        **about,
-    )
+    return Subject(model, test, evaluation=evaluation, baseline=baseline, **about)
+
+
+def _check(name: str, one: Evaluation, test: Interactions, cutoffs: Sequence[int]) -> None:
+    wanted = (f"{metric}@{cutoff}" for cutoff in cutoffs for metric in (*USER_METRICS, *ITEM_METRICS))
+    if missing := [metric for metric in wanted if metric not in one.metrics]:
+        raise ConfigError(f"{name} lacks {missing[0]}; a report needs every metric, at the same cut-offs")
+    num_users = np.count_nonzero(np.diff(test.indptr))
+    if one.num_users != num_users:
+        raise DataError(f"{name} is of {one.num_users} users, but {num_users} have items in test")

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI, Request
 from fastapi.responses import JSONResponse
 from numpy.typing import NDArray
 
@@ -32,6 +32,35 @@ from pyrec.version import version
 ERRORS: dict[int | str, dict[str, Any]] = {status: {"model": Refusal} for status in (400, 404, 413, 422)}
 
 
+ROUTER = APIRouter()
+"""What every application answers. FastAPI remembers functions for good, so these hold no model; each asks its own."""
+
+
+@ROUTER.post("/recommend", response_model=Answer, responses=ERRORS)
+async def recommend(asked: RecommendRequest, request: Request) -> JSONResponse:
+    """Items for known users, or for new ones by the items they had."""
+    return await _service(request).recommend(asked)
+
+
+@ROUTER.post("/similar", response_model=Answer, responses=ERRORS)
+async def similar(asked: SimilarRequest, request: Request) -> JSONResponse:
+    """Items like each of the given ones."""
+    return await _service(request).similar(asked)
+
+
+@ROUTER.get("/health")
+async def health(request: Request) -> Health:
+    """Whether the model is there, and what it is."""
+    model = _service(request).model
+    return Health(
+        status="ok",
+        model=model.model_name,
+        num_users=model.train_.num_users,
+        num_items=model.train_.num_items,
+        version=version(),
+    )
+
+
 def make_app(model: Recommender) -> FastAPI:
     """Return the application; see `pyrec.serve.create_app`."""
     model._check_fitted()
@@ -44,31 +73,10 @@ def make_app(model: Recommender) -> FastAPI:
         service.close()
 
     app = FastAPI(title="pyrec", version=version(), lifespan=lifespan, docs_url=None, redoc_url=None)
+    app.state.service = service
     app.add_middleware(BodyLimit)
     handle_errors(app)
-
-    @app.post("/recommend", response_model=Answer, responses=ERRORS)
-    async def recommend(request: RecommendRequest) -> JSONResponse:
-        """Items for known users, or for new ones by the items they had."""
-        return await service.recommend(request)
-
-    @app.post("/similar", response_model=Answer, responses=ERRORS)
-    async def similar(request: SimilarRequest) -> JSONResponse:
-        """Items like each of the given ones."""
-        return await service.similar(request)
-
-    @app.get("/health")
-    async def health() -> Health:
-        """Whether the model is there, and what it is."""
-        train = model.train_
-        return Health(
-            status="ok",
-            model=model.model_name,
-            num_users=train.num_users,
-            num_items=train.num_items,
-            version=version(),
-        )
-
+    app.include_router(ROUTER)
     return app
 
 
@@ -149,6 +157,12 @@ class _Service:
         except DataError:
             raise RequestError("exclude", "leaves nothing to choose from; exclude fewer") from None
         return None if chosen is None else train.item_ids[chosen]
+
+
+def _service(request: Request) -> _Service:
+    service = request.app.state.service
+    assert isinstance(service, _Service)
+    return service
 
 
 def _encode(

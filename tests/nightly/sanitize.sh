@@ -25,7 +25,7 @@ if [ "$what" = thread ]; then
   exit
 fi
 
-cmake -S . -B build/address -G Ninja -DCMAKE_BUILD_TYPE=Release -DPYREC_CUDA=OFF -DPYREC_EMULATE=ON \
+cmake -S . -B build/address -G Ninja -DCMAKE_BUILD_TYPE=Debug -DCMAKE_CXX_FLAGS_DEBUG=-O1 -DPYREC_CUDA=OFF -DPYREC_EMULATE=ON \
   "-DPYREC_SANITIZE=address,undefined" "-DPython_EXECUTABLE=$(python -c 'import sys; print(sys.executable)')"
 cmake --build build/address
 tree=build/address/tree
