@@ -39,11 +39,44 @@ PYREC_INLINE void interleave_rows(const T* rows, int64_t width, int64_t length, 
   }
 }
 
-// panel: (dim, panel_width) of the rows item[0] .. item[panel_width - 1].
-PYREC_INLINE void pack_rows(const float* const (&item)[panel_width], int64_t dim, float* panel) {
-  for (int64_t j = 0; j < dim; ++j) {
+// panel: (dim, panel_width) of the rows item[0] .. item[panel_width - 1], four columns at a time.
+// next: what will be read then, (panel_width, dim), fetched into the second-level cache meanwhile; or null.
+PYREC_INLINE void pack_rows(const float* const (&item)[panel_width], int64_t dim, float* panel,
+                            const float* next = nullptr) {
+  constexpr int width = simd<float>::width;
+  int64_t j = 0;
+  for (; j + 4 <= dim; j += 4) {
+    for (int64_t line = 0; next != nullptr && line < panel_width / 4; ++line) {
+      __builtin_prefetch(next + j * panel_width + line * 16, 0, 2);
+    }
+    for (int v = 0; v < panel_vectors; ++v) {
+      vec<float> column[4];
+      for (int row = 0; row < 4; ++row) column[row] = load_fours(item + v * width + row, j);
+      transpose_fours(column);
+      for (int c = 0; c < 4; ++c) store(panel + (j + c) * panel_width + v * width, column[c]);
+    }
+  }
+  for (; j < dim; ++j) {
     for (int64_t lane = 0; lane < panel_width; ++lane) panel[j * panel_width + lane] = item[lane][j];
   }
+}
+
+// The largest magnitude's bits, which are in the order of magnitudes; infinity and NaN come last.
+inline int32_t largest_bits(const float* from, int64_t count) {
+  constexpr int width = simd<float>::width;
+  vec<int32_t> largest{};
+  int64_t i = 0;
+  for (; i + width <= count; i += width) {
+    const vec<int32_t> bits = (vec<int32_t>)load(from + i) & 0x7FFFFFFF;
+    largest = bits > largest ? bits : largest;
+  }
+  int32_t most = 0;
+  for (int lane = 0; lane < width; ++lane) most = largest[lane] > most ? largest[lane] : most;
+  for (; i < count; ++i) {
+    const int32_t bits = __builtin_bit_cast(int32_t, from[i]) & 0x7FFFFFFF;
+    most = bits > most ? bits : most;
+  }
+  return most;
 }
 
 // tile(rows, user) for tiles of 12, 4 and 1 users (of 6, 2 and 1) that make up [first, last).
