@@ -140,7 +140,8 @@ PYREC_INLINE void transpose_fours(vec<float> (&a)[4]) {
     pairs[lane] = lane / 4 * 4 + lane % 2 + lane % 4 / 2 * width;
   }
   const vec<float> even[2] = {__builtin_shuffle(a[0], a[1], ones), __builtin_shuffle(a[2], a[3], ones)};
-  const vec<float> odd[2] = {__builtin_shuffle(a[0], a[1], ones + 2), __builtin_shuffle(a[2], a[3], ones + 2)};
+  const vec<float> odd[2] = {__builtin_shuffle(a[0], a[1], ones + 2),
+                             __builtin_shuffle(a[2], a[3], ones + 2)};
   a[0] = __builtin_shuffle(even[0], even[1], pairs);
   a[1] = __builtin_shuffle(even[0], even[1], pairs + 2);
   a[2] = __builtin_shuffle(odd[0], odd[1], pairs);

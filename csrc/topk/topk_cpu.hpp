@@ -21,6 +21,7 @@ struct topk_task {
   const topk_args& a;
   int64_t first_user, last_user;
   int64_t split;
+  int32_t largest;  // bits of the largest magnitude of the items so far
 };
 
 // A block of users against the panels of the run that is packed.
@@ -139,15 +140,19 @@ inline void search_sliced(topk_block b) {
   }
 }
 
-// Candidates from `first` on into a panel; behind the last one it is repeated.
-inline void pack_panel(const topk_args& a, int64_t first, float* panel) {
+// The rows of a panel of candidates from `first` on; behind the last one it is repeated.
+struct panel_rows {
   const float* item[panel_width];
-  for (int64_t lane = 0; lane < panel_width; ++lane) {
-    const int64_t candidate = first + lane < a.num_candidates ? first + lane : a.num_candidates - 1;
-    item[lane] = a.items + (a.allowed != nullptr ? a.allowed[candidate] : candidate) * a.dim;
+  const float* next;  // the rows behind, where they follow in memory
+
+  PYREC_INLINE panel_rows(const topk_args& a, int64_t first) {
+    for (int64_t lane = 0; lane < panel_width; ++lane) {
+      const int64_t candidate = first + lane < a.num_candidates ? first + lane : a.num_candidates - 1;
+      item[lane] = a.items + (a.allowed != nullptr ? a.allowed[candidate] : candidate) * a.dim;
+    }
+    next = a.allowed == nullptr ? item[0] + panel_width * a.dim : nullptr;
   }
-  pack_rows(item, a.dim, panel, a.allowed == nullptr ? item[0] + panel_width * a.dim : nullptr);
-}
+};
 
 // Shows the packed candidates to all users of a task.
 inline void search_run(const topk_task& t, const float* panels, int64_t run, int64_t num_panels) {
@@ -174,29 +179,65 @@ inline void search_run(const topk_task& t, const float* panels, int64_t run, int
   }
 }
 
-// Packs the split's candidates, a run at a time, which stays in the cache while the users pass. A look at a
-// panel's numbers in the order of memory has them in the first-level cache before they are packed.
-inline void search_split(const topk_task& t, float* panels) {
+// Looks at the numbers of panel p, in the order of memory, which has them in the first-level cache before
+// they are turned.
+inline void look_at(topk_task& t, int64_t p) {
+  if (t.a.largest == nullptr) return;
+  const int64_t first = p * panel_width;
+  const int64_t left = t.a.num_candidates - first;
+  const int64_t rows = left < panel_width ? left : panel_width;
+  const int32_t bits = largest_bits(t.a.items + first * t.a.dim, rows * t.a.dim);
+  t.largest = bits > t.largest ? bits : t.largest;
+}
+
+// Packs panels [first, first + count) of the candidates and shows them to the task's users.
+inline void pack_run(topk_task& t, int64_t first, int64_t count, float* panels) {
+  const int64_t dim = t.a.dim;
+  for (int64_t p = 0; p < count; ++p) {
+    look_at(t, first + p);
+    const panel_rows rows(t.a, (first + p) * panel_width);
+    pack_rows(rows.item, dim, panels + p * panel_width * dim, rows.next);
+  }
+  search_run(t, panels, first * panel_width, count);
+}
+
+// For a single user nothing is packed: the same sums, of columns that are multiplied as soon as they are
+// there.
+inline void search_panel(topk_task& t, int64_t p) {
+  const topk_args& a = t.a;
+  look_at(t, p);
+  const float* query = a.queries + t.first_user * a.dim;
+  const panel_rows rows(a, p * panel_width);
+  vec<float> score[1][panel_vectors] = {};
+  for_columns(rows.item, a.dim, rows.next,
+              [&](int64_t j, int v, vec<float> numbers) { score[0][v] += broadcast(query[j]) * numbers; });
+  float worst = list_of(a, t.split, t.first_user).worst();
+  const topk_block block{.a = a,
+                         .panels = nullptr,
+                         .run = p * panel_width,
+                         .first_user = t.first_user,
+                         .last_user = t.last_user,
+                         .first_panel = 0,
+                         .last_panel = 1,
+                         .column = 0,
+                         .length = a.dim,
+                         .split = t.split,
+                         .worst = &worst,
+                         .unfinished = nullptr};
+  select_scores<1>(block, t.first_user, 0, score);
+}
+
+// The split's candidates, a run of panels at a time, which stays in the cache while the users pass.
+inline void search_split(topk_task& t, float* panels) {
   const topk_args& a = t.a;
   const int64_t num_panels = (a.num_candidates + panel_width - 1) / panel_width;
   const int64_t end = num_panels * (t.split + 1) / a.num_splits;
-  const int64_t most = a.panel_rows / panel_width;
-  int32_t largest = 0;
+  const bool alone = t.last_user - t.first_user == 1;
+  const int64_t most = alone ? 1 : a.panel_rows / panel_width;
   for (int64_t first = num_panels * t.split / a.num_splits; first < end; first += most) {
-    const int64_t count = end - first < most ? end - first : most;
-    for (int64_t p = 0; p < count; ++p) {
-      const int64_t candidate = (first + p) * panel_width;
-      if (a.largest != nullptr) {
-        const int64_t left = a.num_candidates - candidate;
-        const int64_t rows = left < panel_width ? left : panel_width;
-        const int32_t bits = largest_bits(a.items + candidate * a.dim, rows * a.dim);
-        largest = bits > largest ? bits : largest;
-      }
-      pack_panel(a, candidate, panels + p * panel_width * a.dim);
-    }
-    search_run(t, panels, first * panel_width, count);
+    alone ? search_panel(t, first) : pack_run(t, first, end - first < most ? end - first : most, panels);
   }
-  if (a.largest != nullptr && t.first_user == 0) a.largest[t.split] = static_cast<uint32_t>(largest);
+  if (a.largest != nullptr && t.first_user == 0) a.largest[t.split] = static_cast<uint32_t>(t.largest);
 }
 
 // Users are parted so that a task packs for many of them, and that every worker has as many tasks.
@@ -210,7 +251,7 @@ inline void search_packed(const topk_args& a) {
     const int64_t first = i / a.num_splits * users;
     const int64_t last = first + users < a.num_queries ? first + users : a.num_queries;
     if (first >= last) return;
-    const topk_task task{.a = a, .first_user = first, .last_user = last, .split = i % a.num_splits};
+    topk_task task{.a = a, .first_user = first, .last_user = last, .split = i % a.num_splits, .largest = 0};
     search_split(task, a.panels + worker * a.panel_rows * a.dim);
   });
 }
