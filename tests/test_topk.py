@@ -262,7 +262,7 @@ def test_few_users_get_the_bits_of_many(isa, threads, dim):
 def test_a_search_takes_what_a_cache_holds(threads):
     for count in (1, 2, 7):
         threads(count)
-        for num_queries, kilobytes in ((1, 16), (16, 16), (17, 256), (5000, 256)):
+        for num_queries, kilobytes in ((1, 8), (16, 8), (17, 256), (5000, 256)):
             panels = topk_op._panels(num_queries, 10**6, 64, topk_op._num_splits(num_queries, 10**6))
             assert len(panels) == count
             assert panels[0].nbytes == kilobytes * 1024
