@@ -138,7 +138,7 @@ def row_layer() -> Arguments:
 def scratch_search() -> Arguments:
     rows = _core.topk_panel_multiple
     outputs = {"ids": empty(3, 2, dtype=torch.int32), "scores": empty(3, 2)}
-    scratch = {"panels": empty(rows, DIM), "keys": empty(1, 3, 2, dtype=torch.int64)}
+    scratch = {"panels": empty(1, rows, DIM), "keys": empty(1, 3, 2, dtype=torch.int64)}
     return {**search(), "k": 2, **scratch, **outputs}
 
 

@@ -241,6 +241,34 @@ def test_threads_do_not_change_a_bit(isa, threads, num_queries, dim):
         assert torch.equal(scores, expected[1])
 
 
+@pytest.mark.parametrize("dim", [1, 3, 4, 6, 16, 33, 64, 600])
+def test_few_users_get_the_bits_of_many(isa, threads, dim):
+    queries, items, seen = make(200, 3000, dim, integers=False, density=0.05)
+    allowed = torch.arange(0, 3000, 2, dtype=torch.int32)
+    indptr, indices = seen.values()
+    threads(1)
+    for choice in (None, allowed):
+        many = topk(queries, items, 20, **seen, allowed=choice)
+        for count, workers in ((1, 1), (1, 3), (8, 1), (16, 2), (17, 1), (64, 3), (96, 1), (97, 2)):
+            threads(workers)
+            rows = slice(200 - count, 200)
+            own = {"seen_indptr": indptr[200 - count :] - indptr[200 - count]}
+            own["seen_indices"] = indices[indptr[200 - count] :]
+            few = topk(queries[rows], items, 20, **own, allowed=choice)
+            assert torch.equal(few[0], many[0][rows])
+            assert torch.equal(few[1].view(torch.int32), many[1][rows].view(torch.int32))
+
+
+def test_a_search_takes_what_a_cache_holds(threads):
+    for count in (1, 2, 7):
+        threads(count)
+        for num_queries, kilobytes in ((1, 8), (16, 8), (17, 256), (5000, 256)):
+            panels = topk_op._panels(num_queries, 10**6, 64, topk_op._num_splits(num_queries, 10**6))
+            assert len(panels) == count
+            assert panels[0].nbytes == kilobytes * 1024
+        assert topk_op._panels(5000, 10**6, 10**5, 1)[0].shape == (_core.topk_panel_multiple, 10**5)
+
+
 @pytest.mark.parametrize("splits", [1, 2, 5, 64])
 def test_splits_do_not_change_a_list(kernels, monkeypatch, splits):
     split(monkeypatch, splits)
@@ -249,12 +277,14 @@ def test_splits_do_not_change_a_list(kernels, monkeypatch, splits):
     assert_exact(kernels, queries, items, 30, allowed=torch.arange(0, 400, 9, dtype=torch.int32), **seen)
 
 
+@pytest.mark.parametrize("num_queries", [15, 40])
 @pytest.mark.parametrize("splits", [1, 3])
 @pytest.mark.parametrize("dim", [7, 600])
-def test_items_may_be_packed_in_parts(kernels, monkeypatch, splits, dim):
-    monkeypatch.setattr(topk_op, "_MOST_PACKED", 0)  # the fewest at a time
+def test_items_may_be_packed_in_parts(kernels, monkeypatch, splits, num_queries, dim):
+    for limit in ("_MOST_PACKED", "_PACKED_FOR_FEW"):
+        monkeypatch.setattr(topk_op, limit, 0)  # the fewest at a time
     split(monkeypatch, splits)
-    queries, items, seen = make(15, 401, dim)
+    queries, items, seen = make(num_queries, 401, dim)
     assert_exact(kernels, queries, items, 30, **seen)
 
 
@@ -372,6 +402,22 @@ def test_values_that_are_not_finite(device, value):
         search(device, torch.ones(2, 3), spoilt, 1)
     with pytest.raises(DataError, match=r"queries\[2, 1\] = -?(nan|inf)"):
         search(device, spoilt, torch.ones(2, 3), 1)
+
+
+@pytest.mark.parametrize("num_queries", [0, 1, 13, 200])
+@pytest.mark.parametrize("place", [0, 1023, 2999])
+@pytest.mark.parametrize("allowed", [None, ints(5, 7)])
+def test_no_item_goes_unchecked(kernels, num_queries, place, allowed):
+    queries, items, _ = make(num_queries, 3000, 5)
+    kwargs = {} if allowed is None else {"allowed": allowed}
+    for value in (math.nan, -math.nan, math.inf, -math.inf):
+        items[place, 4] = value
+        with pytest.raises(DataError, match=rf"items\[{place}, 4\] = -?(nan|inf), but every value"):
+            search(kernels, queries, items, 2, **kwargs)
+    items[place, 4] = 1e38
+    if num_queries > 0:
+        with pytest.raises(DataError, match="a sum of 5 products, could leave float32"):
+            search(kernels, queries, items, 2, **kwargs)
 
 
 def test_scores_that_could_overflow(device):

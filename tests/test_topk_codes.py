@@ -88,7 +88,7 @@ def test_allowed_items_alone(assert_same):
 
 @pytest.mark.parametrize("rows", [32, 1024])
 def test_items_coded_in_parts(assert_same, monkeypatch, rows):
-    monkeypatch.setattr(topk_op, "_MOST_PACKED", rows * 32)
+    monkeypatch.setattr(topk_op, "_MOST_CODED", rows * 32)
     assert_same(normal(30, 32), normal(4100, 32, seed=1), 4, **seen_items(30, 4100, 0.01))
 
 

@@ -117,6 +117,37 @@ PYREC_INLINE void interleave(vec<float>& even, vec<float>& odd) {
   even = first;
 }
 
+// Four numbers from `at` on of rows 0, 4, 8 .. side by side.
+PYREC_INLINE vec<float> load_fours(const float* const* row, int64_t at) {
+#if defined(__x86_64__) && PYREC_VECTOR_BYTES == 64
+  __m512 fours = _mm512_zextps128_ps512(_mm_loadu_ps(row[0] + at));
+  fours = _mm512_insertf32x4(fours, _mm_loadu_ps(row[4] + at), 1);
+  fours = _mm512_insertf32x4(fours, _mm_loadu_ps(row[8] + at), 2);
+  return _mm512_insertf32x4(fours, _mm_loadu_ps(row[12] + at), 3);
+#elif defined(__x86_64__) && PYREC_VECTOR_BYTES == 32
+  return _mm256_loadu2_m128(row[4] + at, row[0] + at);
+#else
+  return load(row[0] + at);
+#endif
+}
+
+// Each four lanes of four vectors, a square, are turned over its diagonal.
+PYREC_INLINE void transpose_fours(vec<float> (&a)[4]) {
+  constexpr int width = simd<float>::width;
+  vec<uint32_t> ones{}, pairs{};
+  for (uint32_t lane = 0; lane < width; ++lane) {
+    ones[lane] = lane / 4 * 4 + lane % 4 / 2 + lane % 2 * width;
+    pairs[lane] = lane / 4 * 4 + lane % 2 + lane % 4 / 2 * width;
+  }
+  const vec<float> even[2] = {__builtin_shuffle(a[0], a[1], ones), __builtin_shuffle(a[2], a[3], ones)};
+  const vec<float> odd[2] = {__builtin_shuffle(a[0], a[1], ones + 2),
+                             __builtin_shuffle(a[2], a[3], ones + 2)};
+  a[0] = __builtin_shuffle(even[0], even[1], pairs);
+  a[1] = __builtin_shuffle(even[0], even[1], pairs + 2);
+  a[2] = __builtin_shuffle(odd[0], odd[1], pairs);
+  a[3] = __builtin_shuffle(odd[0], odd[1], pairs + 2);
+}
+
 PYREC_INLINE void store(bfloat16* to, vec<float> value) {
   *reinterpret_cast<simd<bfloat16>::unaligned_halves*>(to) = narrow(value);
 }

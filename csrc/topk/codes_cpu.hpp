@@ -27,14 +27,8 @@ constexpr uint32_t unsigned_offsets = 0x80808080;
 // Codes are read four at a time, as a word.
 PYREC_INLINE int64_t words_of(int64_t dim) { return (dim + 3) / 4; }
 
-// The largest magnitude; of finite numbers, so that their bits without the sign are in order.
 inline float largest_magnitude(const float* row, int64_t dim) {
-  int32_t largest = 0;
-  for (int64_t j = 0; j < dim; ++j) {
-    const int32_t bits = __builtin_bit_cast(int32_t, row[j]) & 0x7FFFFFFF;
-    largest = bits > largest ? bits : largest;
-  }
-  return __builtin_bit_cast(float, largest);
+  return __builtin_bit_cast(float, largest_bits(row, dim));
 }
 
 // 1/s for numbers up to `largest`; any will do for zeros.

@@ -39,11 +39,56 @@ PYREC_INLINE void interleave_rows(const T* rows, int64_t width, int64_t length, 
   }
 }
 
-// panel: (dim, panel_width) of the rows item[0] .. item[panel_width - 1].
-PYREC_INLINE void pack_rows(const float* const (&item)[panel_width], int64_t dim, float* panel) {
-  for (int64_t j = 0; j < dim; ++j) {
-    for (int64_t lane = 0; lane < panel_width; ++lane) panel[j * panel_width + lane] = item[lane][j];
+// column(j, v, numbers) for vector v of each column of the rows item[0] .. item[panel_width - 1], in
+// ascending order of j. next: what will be read then, (panel_width, dim), fetched into the second-level cache
+// meanwhile; or null.
+template <class Column>
+PYREC_INLINE void for_columns(const float* const (&item)[panel_width], int64_t dim, const float* next,
+                              const Column& column) {
+  constexpr int width = simd<float>::width;
+  int64_t j = 0;
+  for (; j + 4 <= dim; j += 4) {
+    for (int64_t line = 0; next != nullptr && line < panel_width / 4; ++line) {
+      __builtin_prefetch(next + j * panel_width + line * 16, 0, 2);
+    }
+    for (int v = 0; v < panel_vectors; ++v) {
+      vec<float> fours[4];
+      for (int row = 0; row < 4; ++row) fours[row] = load_fours(item + v * width + row, j);
+      transpose_fours(fours);
+      for (int c = 0; c < 4; ++c) column(j + c, v, fours[c]);
+    }
   }
+  for (; j < dim; ++j) {
+    float numbers[panel_width];
+    for (int64_t lane = 0; lane < panel_width; ++lane) numbers[lane] = item[lane][j];
+    for (int v = 0; v < panel_vectors; ++v) column(j, v, load(numbers + v * width));
+  }
+}
+
+// panel: (dim, panel_width) of the rows item[0] .. item[panel_width - 1].
+PYREC_INLINE void pack_rows(const float* const (&item)[panel_width], int64_t dim, float* panel,
+                            const float* next = nullptr) {
+  for_columns(item, dim, next, [&](int64_t j, int v, vec<float> numbers) {
+    store(panel + j * panel_width + v * simd<float>::width, numbers);
+  });
+}
+
+// The largest magnitude's bits, which are in the order of magnitudes; infinity and NaN come last.
+inline int32_t largest_bits(const float* from, int64_t count) {
+  constexpr int width = simd<float>::width;
+  vec<int32_t> largest{};
+  int64_t i = 0;
+  for (; i + width <= count; i += width) {
+    const vec<int32_t> bits = (vec<int32_t>)load(from + i) & 0x7FFFFFFF;
+    largest = bits > largest ? bits : largest;
+  }
+  int32_t most = 0;
+  for (int lane = 0; lane < width; ++lane) most = largest[lane] > most ? largest[lane] : most;
+  for (; i < count; ++i) {
+    const int32_t bits = __builtin_bit_cast(int32_t, from[i]) & 0x7FFFFFFF;
+    most = bits > most ? bits : most;
+  }
+  return most;
 }
 
 // tile(rows, user) for tiles of 12, 4 and 1 users (of 6, 2 and 1) that make up [first, last).

@@ -44,8 +44,10 @@ struct topk_args {
   const int64_t* seen_indptr;   // (num_queries + 1,); or null
   const int32_t* seen_indices;  // (num_seen,) ascending in each row
 
-  int64_t panel_rows;  // candidates that are packed or coded at a time, a multiple of topk_panel_multiple
-  float* panels;       // (panel_rows, dim) scratch: the packed candidates; or null to search by codes
+  int64_t panel_rows;   // candidates that are packed or coded at a time, a multiple of topk_panel_multiple
+  int64_t num_workers;  // threads at most that pack, each for itself
+  float* panels;  // (num_workers, panel_rows, dim) scratch: the packed candidates; or null to search by codes
+  uint32_t* largest;  // (num_splits,) bits of the largest magnitude of the items packed; or null not to look
 
   uint32_t* codes;            // (panel_rows, ceil(dim / 4)) scratch; or null to compute all scores
   int32_t* order;             // (panel_rows,) scratch: the items of the coded candidates

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <bit>
 #include <limits>
 
 #include "common/check.hpp"
@@ -9,6 +10,7 @@ namespace pyrec {
 namespace {
 
 constexpr int64_t most_items = std::numeric_limits<int32_t>::max();
+constexpr int64_t most_workers = std::numeric_limits<int32_t>::max();
 
 void check_k(int64_t k, int64_t num_items) {
   const int64_t most = std::min(topk_max_k, num_items);
@@ -18,12 +20,21 @@ void check_k(int64_t k, int64_t num_items) {
                      std::to_string(most));
 }
 
+// Whether no score, a sum of dim products of such magnitudes at most, leaves float32; false for NaN.
+bool scores_fit(int64_t dim, double query, double item) {
+  return static_cast<double>(dim) * query * item <= std::numeric_limits<float>::max();
+}
+
+double check_rows_finite(const tensor& rows) {
+  return check_finite(rows.name(), rows.data<const float>(), rows.numel(), rows.size(1));
+}
+
 // Finite vectors, with no score beyond float32.
 void check_vectors(const tensor& queries, const tensor& items) {
   const int64_t dim = queries.size(1);
-  const double query = check_finite("queries", queries.data<const float>(), queries.numel(), dim);
-  const double item = check_finite("items", items.data<const float>(), items.numel(), dim);
-  if (static_cast<double>(dim) * query * item <= std::numeric_limits<float>::max()) return;
+  const double query = check_rows_finite(queries);
+  const double item = check_rows_finite(items);
+  if (scores_fit(dim, query, item)) return;
   throw data_error("queries reach " + std::to_string(query) + " and items " + std::to_string(item) +
                    ", so that a score, a sum of " + std::to_string(dim) +
                    " products, could leave float32; scale them down");
@@ -59,8 +70,7 @@ void check_allowed(const std::optional<tensor>& allowed, int64_t num_items) {
   }
 }
 
-void check_rows(const tensor& scratch) {
-  const int64_t rows = scratch.size(0);
+void check_rows(const tensor& scratch, int64_t rows) {
   if (rows > 0 && rows % topk_panel_multiple == 0) return;
   throw data_error(std::string(scratch.name()) + " has " + std::to_string(rows) +
                    " rows, but a multiple of " + std::to_string(topk_panel_multiple) + " is needed");
@@ -76,7 +86,7 @@ struct code_scratch {
         order(output(order_source, "order", dtype::int32, {codes.size(0)})),
         bounds(output(bounds_source, "bounds", dtype::float64, {codes.size(0) / topk_panel_multiple, 3})) {
     check_range("queries.shape[1]", dim, 1, topk_longest_coded);
-    check_rows(codes);
+    check_rows(codes, codes.size(0));
     if (!kernels.topk.codes) {
       throw config_error(std::string("codes are given, but ") + kernels.isa +
                          " cannot search by them; pass panels");
@@ -114,12 +124,29 @@ struct topk_input {
   }
 
   void check_values() const {
-    const py::gil_scoped_release unlocked;
     check_vectors(queries, items);
+    check_ids();
+  }
+
+  void check_ids() const {
     check_seen(seen_indptr, seen_indices, queries.size(0), items.size(0));
     check_allowed(allowed, items.size(0));
   }
 };
+
+// A search that packs all items looks at each while it does: one pass over them less. What it looks at may be
+// anything until then, but ids are used and so are checked before.
+void search_and_check(const topk_input& in, const topk_kernels& kernels, topk_args args) {
+  uint32_t largest[topk_max_splits] = {};
+  args.largest = largest;
+  const double query = check_rows_finite(in.queries);
+  in.check_ids();
+  kernels.search(args);
+  const uint32_t bits = *std::max_element(largest, largest + args.num_splits);
+  if (scores_fit(args.dim, query, std::bit_cast<float>(bits))) return;
+  in.check_values();
+  throw data_error("items changed while topk read them");
+}
 
 // Whether the kernel for these queries checks its input itself, into `found`.
 bool topk_checks(const py::object& queries_source) {
@@ -129,7 +156,9 @@ bool topk_checks(const py::object& queries_source) {
 // Names what is wrong with arrays on the CPU.
 void check_topk_values(const py::object& queries, const py::object& items, const py::object& seen_indptr,
                        const py::object& seen_indices, const py::object& allowed) {
-  topk_input(queries, items, seen_indptr, seen_indices, allowed).check_values();
+  const topk_input in(queries, items, seen_indptr, seen_indices, allowed);
+  const py::gil_scoped_release unlocked;
+  in.check_values();
 }
 
 void topk(const py::object& queries_source, const py::object& items_source, int64_t k,
@@ -148,15 +177,14 @@ void topk(const py::object& queries_source, const py::object& items_source, int6
   if (kernels->topk.checks != found.has_value()) {
     throw data_error("found goes with kernels that check their input, and with no others");
   }
-  if (!found) in.check_values();
-
   std::optional<tensor> panels;
   std::optional<code_scratch> scratch;
   if (!codes_source.is_none()) {
     scratch.emplace(codes_source, order_source, bounds_source, dim, *kernels.operator->());
   } else if (!kernels->topk.checks) {
-    panels.emplace(output(panels_source, "panels", dtype::float32, {any_size, dim}));
-    check_rows(*panels);
+    panels.emplace(output(panels_source, "panels", dtype::float32, {any_size, any_size, dim}));
+    check_range("panels.shape[0]", panels->size(0), 1, most_workers);
+    check_rows(*panels, panels->size(1));
   }
   const tensor ids = output(ids_source, "ids", dtype::int32, {num_queries, k}, in.at);
   const tensor scores = output(scores_source, "scores", dtype::float32, {num_queries, k}, in.at);
@@ -172,10 +200,12 @@ void topk(const py::object& queries_source, const py::object& items_source, int6
       .num_candidates = in.allowed ? in.allowed->size(0) : num_items,
       .seen_indptr = pointer<int64_t>(in.seen_indptr),
       .seen_indices = pointer<int32_t>(in.seen_indices),
-      .panel_rows = panels    ? panels->size(0)
+      .panel_rows = panels    ? panels->size(1)
                     : scratch ? scratch->codes.size(0)
                               : 0,
+      .num_workers = panels ? panels->size(0) : 1,
       .panels = mutable_pointer<float>(panels),
+      .largest = nullptr,
       .codes = scratch ? reinterpret_cast<uint32_t*>(scratch->codes.data<int32_t>()) : nullptr,
       .order = scratch ? scratch->order.data<int32_t>() : nullptr,
       .bounds = scratch ? reinterpret_cast<topk_panel_bounds*>(scratch->bounds.data<double>()) : nullptr,
@@ -188,6 +218,8 @@ void topk(const py::object& queries_source, const py::object& items_source, int6
       .found = reinterpret_cast<uint32_t*>(mutable_pointer<int32_t>(found)),
       .stream = reinterpret_cast<void*>(stream)};
   const py::gil_scoped_release unlocked;
+  if (panels && !in.allowed && num_queries > 0) return search_and_check(in, kernels->topk, args);
+  if (!found) in.check_values();
   kernels->topk.search(args);
 }
 

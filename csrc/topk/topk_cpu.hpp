@@ -11,14 +11,24 @@ namespace pyrec::PYREC_ISA {
 constexpr int64_t longest_whole_dim = 512;
 constexpr int64_t slice_dim = 256;
 constexpr int64_t block_users = 96;
+constexpr int64_t task_blocks = 4;  // blocks that the candidates are packed for, so that packing costs little
 constexpr int64_t block_users_sliced = 48;
 constexpr int64_t block_bytes = 1 << 18;
 constexpr int64_t block_panels_sliced = 256 / panel_width;
 
-// A block of users against a run of panels of the segment that is packed.
+// Some users against one split of the candidates.
+struct topk_task {
+  const topk_args& a;
+  int64_t first_user, last_user;
+  int64_t split;
+  int32_t largest;  // bits of the largest magnitude of the items so far
+};
+
+// A block of users against the panels of the run that is packed.
 struct topk_block {
   const topk_args& a;
-  int64_t segment;  // candidate that the packed panels start with
+  const float* panels;
+  int64_t run;  // candidate that the packed panels start with
   int64_t first_user, last_user;
   int64_t first_panel, last_panel;
   int64_t column, length;  // the slice of the vectors
@@ -26,7 +36,7 @@ struct topk_block {
   float* worst;       // (users,) score of each user's k-th best so far
   float* unfinished;  // (users, panels, panel_width) scores of the slices before; or null without slices
 
-  PYREC_INLINE const float* panel(int64_t p) const { return a.panels + (p * a.dim + column) * panel_width; }
+  PYREC_INLINE const float* panel(int64_t p) const { return panels + (p * a.dim + column) * panel_width; }
   PYREC_INLINE float* unfinished_scores(int64_t user, int64_t p) const {
     return unfinished + ((user - first_user) * (last_panel - first_panel) + p - first_panel) * panel_width;
   }
@@ -53,7 +63,7 @@ __attribute__((noinline)) inline void insert_survivors(const topk_block& b, int6
 template <int Rows>
 PYREC_INLINE void select_scores(const topk_block& b, int64_t user, int64_t p,
                                 const vec<float> (&score)[Rows][panel_vectors]) {
-  const int64_t first = b.segment + p * panel_width;
+  const int64_t first = b.run + p * panel_width;
   const uint32_t real = real_lanes(b.a.num_candidates - first);
   uint32_t survivors[Rows];
   uint32_t any = 0;
@@ -130,53 +140,119 @@ inline void search_sliced(topk_block b) {
   }
 }
 
-// Candidates from `first` on into a panel; behind the last one it is repeated.
-inline void pack_panel(const topk_args& a, int64_t first, float* panel) {
+// The rows of a panel of candidates from `first` on; behind the last one it is repeated.
+struct panel_rows {
   const float* item[panel_width];
-  for (int64_t lane = 0; lane < panel_width; ++lane) {
-    const int64_t candidate = first + lane < a.num_candidates ? first + lane : a.num_candidates - 1;
-    item[lane] = a.items + (a.allowed != nullptr ? a.allowed[candidate] : candidate) * a.dim;
-  }
-  pack_rows(item, a.dim, panel);
-}
+  const float* next;  // the rows behind, where they follow in memory
 
-// Packs the candidates from `segment` on and shows them to all users.
-inline void search_segment(const topk_args& a, int64_t segment) {
-  const int64_t left = a.num_candidates - segment;
-  const int64_t packed = left < a.panel_rows ? left : a.panel_rows;
-  const int64_t num_panels = (packed + panel_width - 1) / panel_width;
-  constexpr int64_t panels_per_task = 16;
-  parallel_for((num_panels + panels_per_task - 1) / panels_per_task, [&](int64_t task) {
-    for (int64_t p = task * panels_per_task; p < (task + 1) * panels_per_task && p < num_panels; ++p) {
-      pack_panel(a, segment + p * panel_width, a.panels + p * panel_width * a.dim);
+  PYREC_INLINE panel_rows(const topk_args& a, int64_t first) {
+    for (int64_t lane = 0; lane < panel_width; ++lane) {
+      const int64_t candidate = first + lane < a.num_candidates ? first + lane : a.num_candidates - 1;
+      item[lane] = a.items + (a.allowed != nullptr ? a.allowed[candidate] : candidate) * a.dim;
     }
-  });
+    next = a.allowed == nullptr ? item[0] + panel_width * a.dim : nullptr;
+  }
+};
 
+// Shows the packed candidates to all users of a task.
+inline void search_run(const topk_task& t, const float* panels, int64_t run, int64_t num_panels) {
+  const topk_args& a = t.a;
   const bool whole = a.dim <= longest_whole_dim;
   const int64_t most = whole ? block_users : block_users_sliced;
-  const int64_t num_blocks = (a.num_queries + most - 1) / most;
-  const int64_t even = (a.num_queries + num_blocks - 1) / num_blocks;
-  const int64_t users = (even + tile_users - 1) / tile_users * tile_users;
-  parallel_for(num_blocks * a.num_splits, [&](int64_t task) {
-    const int64_t split = task % a.num_splits;
-    const int64_t first_user = task / a.num_splits * users;
-    const int64_t last_user = first_user + users < a.num_queries ? first_user + users : a.num_queries;
+  for (int64_t first = t.first_user; first < t.last_user; first += most) {
+    const int64_t last = first + most < t.last_user ? first + most : t.last_user;
     float worst[block_users];
-    for (int64_t user = first_user; user < last_user; ++user) {
-      worst[user - first_user] = list_of(a, split, user).worst();
-    }
+    for (int64_t user = first; user < last; ++user) worst[user - first] = list_of(a, t.split, user).worst();
     const topk_block block{.a = a,
-                           .segment = segment,
-                           .first_user = first_user,
-                           .last_user = last_user,
-                           .first_panel = num_panels * split / a.num_splits,
-                           .last_panel = num_panels * (split + 1) / a.num_splits,
+                           .panels = panels,
+                           .run = run,
+                           .first_user = first,
+                           .last_user = last,
+                           .first_panel = 0,
+                           .last_panel = num_panels,
                            .column = 0,
                            .length = a.dim,
-                           .split = split,
+                           .split = t.split,
                            .worst = worst,
                            .unfinished = nullptr};
     whole ? search_whole(block) : search_sliced(block);
+  }
+}
+
+// Looks at the numbers of panel p, in the order of memory, which has them in the first-level cache before
+// they are turned.
+inline void look_at(topk_task& t, int64_t p) {
+  if (t.a.largest == nullptr) return;
+  const int64_t first = p * panel_width;
+  const int64_t left = t.a.num_candidates - first;
+  const int64_t rows = left < panel_width ? left : panel_width;
+  const int32_t bits = largest_bits(t.a.items + first * t.a.dim, rows * t.a.dim);
+  t.largest = bits > t.largest ? bits : t.largest;
+}
+
+// Packs panels [first, first + count) of the candidates and shows them to the task's users.
+inline void pack_run(topk_task& t, int64_t first, int64_t count, float* panels) {
+  const int64_t dim = t.a.dim;
+  for (int64_t p = 0; p < count; ++p) {
+    look_at(t, first + p);
+    const panel_rows rows(t.a, (first + p) * panel_width);
+    pack_rows(rows.item, dim, panels + p * panel_width * dim, rows.next);
+  }
+  search_run(t, panels, first * panel_width, count);
+}
+
+// For a single user nothing is packed: the same sums, of columns that are multiplied as soon as they are
+// there.
+inline void search_panel(topk_task& t, int64_t p) {
+  const topk_args& a = t.a;
+  look_at(t, p);
+  const float* query = a.queries + t.first_user * a.dim;
+  const panel_rows rows(a, p * panel_width);
+  vec<float> score[1][panel_vectors] = {};
+  for_columns(rows.item, a.dim, rows.next,
+              [&](int64_t j, int v, vec<float> numbers) { score[0][v] += broadcast(query[j]) * numbers; });
+  float worst = list_of(a, t.split, t.first_user).worst();
+  const topk_block block{.a = a,
+                         .panels = nullptr,
+                         .run = p * panel_width,
+                         .first_user = t.first_user,
+                         .last_user = t.last_user,
+                         .first_panel = 0,
+                         .last_panel = 1,
+                         .column = 0,
+                         .length = a.dim,
+                         .split = t.split,
+                         .worst = &worst,
+                         .unfinished = nullptr};
+  select_scores<1>(block, t.first_user, 0, score);
+}
+
+// The split's candidates, a run of panels at a time, which stays in the cache while the users pass.
+inline void search_split(topk_task& t, float* panels) {
+  const topk_args& a = t.a;
+  const int64_t num_panels = (a.num_candidates + panel_width - 1) / panel_width;
+  const int64_t end = num_panels * (t.split + 1) / a.num_splits;
+  const bool alone = t.last_user - t.first_user == 1;
+  const int64_t most = alone ? 1 : a.panel_rows / panel_width;
+  for (int64_t first = num_panels * t.split / a.num_splits; first < end; first += most) {
+    alone ? search_panel(t, first) : pack_run(t, first, end - first < most ? end - first : most, panels);
+  }
+  if (a.largest != nullptr && t.first_user == 0) a.largest[t.split] = static_cast<uint32_t>(t.largest);
+}
+
+// Users are parted so that a task packs for many of them, and that every worker has as many tasks.
+inline void search_packed(const topk_args& a) {
+  const auto divided = [](int64_t count, int64_t by) { return (count + by - 1) / by; };
+  const int64_t blocks = divided(a.num_queries, block_users);
+  const int64_t even = divided(divided(blocks, task_blocks), a.num_workers) * a.num_workers;
+  const int64_t parts = even < blocks ? even : blocks;
+  const int64_t users = divided(divided(a.num_queries, parts), tile_users) * tile_users;
+  parallel_for_workers(parts * a.num_splits, static_cast<int>(a.num_workers), [&](int64_t i, int worker) {
+    const int64_t first = i / a.num_splits * users;
+    const int64_t last = first + users < a.num_queries ? first + users : a.num_queries;
+    if (first >= last) return;
+    topk_task task{.a = a, .first_user = first, .last_user = last, .split = i % a.num_splits, .largest = 0};
+    search_split(task, a.panels + worker * a.panel_rows * a.dim);
   });
 }
 
@@ -184,15 +260,12 @@ inline void topk_search(const topk_args& a) {
   if (a.num_queries == 0) return;
   const uint64_t nothing = to_key(-__builtin_inff(), -1);
   for (int64_t i = 0; i < a.num_splits * a.num_queries * a.k; ++i) a.keys[i] = nothing;
-  for (int64_t segment = 0; segment < a.num_candidates; segment += a.panel_rows) {
 #ifdef __AVX512VNNI__
-    if (a.codes != nullptr) {
-      scan_segment(a, segment);
-      continue;
-    }
-#endif
-    search_segment(a, segment);
+  if (a.codes != nullptr) {
+    for (int64_t segment = 0; segment < a.num_candidates; segment += a.panel_rows) scan_segment(a, segment);
   }
+#endif
+  if (a.panels != nullptr) search_packed(a);
   constexpr int64_t users_per_task = 64;
   parallel_for((a.num_queries + users_per_task - 1) / users_per_task, [&](int64_t task) {
     const int64_t last = (task + 1) * users_per_task;

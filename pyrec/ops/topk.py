@@ -18,7 +18,12 @@ from pyrec import _core
 from pyrec.errors import DataError
 from pyrec.ops.arrays import capsule, optional_tensors, require_contiguous, require_whole, stream_of
 
-_MOST_PACKED = 1 << 24  # values of the items that are packed at a time: 64 MiB; 16 MiB of codes
+_MOST_CODED = 1 << 24  # values of the items that are coded at a time: 16 MiB
+_PACKED = 1 << 16  # values of the items that a thread packs at a time: 256 KiB, half a second-level cache at most
+_PACKED_FOR_FEW = 1 << 11  # with the items that they come from, half a first-level cache
+_FEW_USERS = 16
+_ROWS_WORTH_A_RUN = 256  # of long vectors, of which slices pass through the cache
+_MOST_PACKED = 1 << 20  # values, whatever their length
 _USERS_OF_A_TASK = 96
 _CANDIDATES_WORTH_A_SPLIT = 1024
 _USERS_WORTH_CODES = 96  # fewer do not pay for coding the items
@@ -78,10 +83,13 @@ def _topk(
         _search_on_device(queries, items, k, seen_indptr, seen_indices, allowed, ids, scores)
         return ids, scores
     num_candidates = (items if allowed is None else allowed).shape[:1].numel()
-    dim = items.shape[1:].numel()
+    dim = max(items.shape[1:].numel(), 1)
     splits = _num_splits(len(ids), num_candidates)
     by_codes = splits == 1 and _by_codes(len(ids), num_candidates, dim, k)
-    panels, codes, order, bounds = _scratch(num_candidates, dim, by_codes)
+    if by_codes:
+        panels, (codes, order, bounds) = None, _code_scratch(num_candidates, dim)
+    else:
+        panels, codes, order, bounds = _panels(len(ids), num_candidates, dim, splits), None, None, None
     keys = torch.empty(splits, *ids.shape, dtype=torch.int64)
     _core.topk(
         capsule(queries),
@@ -168,17 +176,28 @@ def _by_codes(num_queries: int, num_candidates: int, dim: int, k: int) -> bool:
     )
 
 
-def _scratch(num_candidates: int, dim: int, by_codes: bool) -> tuple[Tensor | None, ...]:
-    """Room for the packed candidates, or for codes, their order and bounds: all, or as many as fit the limit."""
-    multiple = _core.topk_panel_multiple
-    needed = -(-num_candidates // multiple)
-    panels = max(min(needed, _MOST_PACKED // (max(dim, 1) * multiple)), 1)
-    rows = panels * multiple
-    if not by_codes:
-        return torch.empty(rows, dim, dtype=torch.float32), None, None, None
+def _panels(num_queries: int, num_candidates: int, dim: int, splits: int) -> Tensor:
+    """Room (workers, rows, dim) for the candidates that each thread packs at a time."""
+    few = num_queries <= _FEW_USERS
+    rows = (_PACKED_FOR_FEW if few else _PACKED) // dim
+    if not few:
+        rows = min(max(rows, _ROWS_WORTH_A_RUN), _MOST_PACKED // dim)
+    workers = min(_core.num_threads(), splits * max(-(-num_queries // _USERS_OF_A_TASK), 1))
+    return torch.empty(workers, _whole_panels(rows, -(-num_candidates // splits)), dim, dtype=torch.float32)
+
+
+def _code_scratch(num_candidates: int, dim: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Room for codes, their order and bounds: all, or as many as fit the limit."""
+    rows = _whole_panels(_MOST_CODED // dim, num_candidates)
     codes = torch.empty(rows, -(-dim // 4), dtype=torch.int32)
-    order = torch.empty(rows, dtype=torch.int32)
-    return None, codes, order, torch.empty(panels, 3, dtype=torch.float64)
+    bounds = torch.empty(rows // _core.topk_panel_multiple, 3, dtype=torch.float64)
+    return codes, torch.empty(rows, dtype=torch.int32), bounds
+
+
+def _whole_panels(most: int, needed: int) -> int:
+    """Rows of whole panels: those needed, or as many as fit the limit; one panel at least."""
+    multiple = _core.topk_panel_multiple
+    return max(min(-(-needed // multiple), most // multiple), 1) * multiple
 
 
 @_topk.register_fake
