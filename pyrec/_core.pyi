@@ -68,6 +68,16 @@ def propagate_layer(
     not_finite: Any = None,
     stream: int = 0,
 ) -> bool: ...
+def take_rows(
+    rows: Any,
+    x: Any,
+    out: Any,
+    *,
+    factor: Any = None,
+    num_nodes: int,
+    by_entry: bool = False,
+    stream: int = 0,
+) -> None: ...
 def sample_triples(
     graph: Graph,
     users: Any,

@@ -4,6 +4,7 @@ namespace pyrec::cuda {
 
 combine_kernels combine();
 propagate_kernels propagate();
+take_rows_kernels take_rows();
 bpr_kernels bpr();
 metrics_kernels metrics();
 sample_kernels sample();
@@ -13,6 +14,7 @@ const kernel_table& table() {
   static const kernel_table kernels{
       .isa = "cuda",
       .propagate = propagate(),
+      .take_rows = take_rows(),
       .combine = combine(),
       .bpr = bpr(),
       .topk = topk(),

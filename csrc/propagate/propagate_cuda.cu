@@ -1,20 +1,26 @@
-// A group of 8, 16 or 32 lanes takes a row, each lane V of its columns, 16 bytes of x. The lanes of a group
-// read as many edges side by side and pass them round, so that `in_flight` rows of x are on their way at
-// once. The groups of a warp go through their edges in step: the schedule gives them rows of about the same
-// length.
+// A warp takes a row, each lane V of its columns, so that a warp's load is one row of x. Its lanes read as
+// many edges side by side and pass them round; `in_flight` rows of x are on their way at once.
 //
 // Long rows: the pieces come first in the same launch, each with its sum into `partial`; a second kernel adds
 // a row's pieces in their order. No order of sums depends on which block runs when.
 #include "common/cuda_block.cuh"
 #include "common/cuda_vector.cuh"
 #include "propagate/propagate.hpp"
+#include "propagate/take_rows_cuda.cuh"
 
 namespace pyrec::cuda {
 
 namespace {
 
-constexpr int threads = 256;
-constexpr int in_flight = 8;
+constexpr int threads = 128;
+
+// As much as registers allow.
+template <int V>
+constexpr int in_flight = V <= 2 ? 8 : 4;
+template <int V, class T>
+constexpr int blocks_of_a_processor = V == 8                     ? 5
+                                      : V == 4 || sizeof(T) == 8 ? 6
+                                                                 : 8;
 
 template <class T>
 struct edge {
@@ -37,13 +43,13 @@ __device__ task piece_task(const Args& a, int64_t piece) {
   const int32_t i = schedule.piece_row[piece];
   const int32_t node = schedule.order[i];
   if (a.rows != nullptr && a.row_slot[node] < 0) return {};
-  const int64_t first = schedule.piece_first[i];
-  const int64_t pieces = schedule.piece_first[i + 1] - first;
+  const int32_t first = schedule.piece_first[i];
+  const auto pieces = static_cast<uint32_t>(schedule.piece_first[i + 1] - first);
   const int64_t begin = a.indptr[node];
-  const int64_t degree = a.indptr[node + 1] - begin;
-  const int64_t from = degree * (piece - first) / pieces;
-  const int64_t to = degree * (piece - first + 1) / pieces;
-  return {begin + from, static_cast<int32_t>(to - from), node, 0, piece};
+  const auto degree = static_cast<uint32_t>(a.indptr[node + 1] - begin);
+  const uint32_t length = (degree + pieces - 1) / pieces;
+  const uint32_t from = min(degree, length * static_cast<uint32_t>(piece - first));
+  return {begin + from, static_cast<int32_t>(min(length, degree - from)), node, 0, piece};
 }
 
 template <class Args>
@@ -72,69 +78,69 @@ __device__ __forceinline__ edge<T> read_edge(const propagate_args<T, X, Out>& a,
     return {-1, T(0)};
   }
   const int32_t row = a.slot != nullptr ? a.slot[source] : source;
+  if (row < 0) return {-1, T(0)};
   const T factor = a.weights != nullptr ? a.weights[t.begin + i] : a.pre != nullptr ? a.pre[source] : T(1);
   return {row, factor};
 }
 
-template <int Lanes>
-__device__ __forceinline__ int32_t longest_in_warp(int32_t count) {
-  for (int lane = Lanes; lane < warp; lane *= 2) {
-    count = max(count, __shfl_xor_sync(all_lanes, count, lane));
+// Lanes of a warp, in their order: the first ones of it, or those of a mask.
+struct first_lanes {
+  int count;
+  int next = 0;
+  __device__ bool more() const { return next < count; }
+  __device__ int take() { return next++ % warp; }
+};
+struct masked_lanes {
+  unsigned left;
+  __device__ bool more() const { return left != 0; }
+  __device__ int take() {
+    const int lane = left != 0 ? __ffs(static_cast<int>(left)) - 1 : 0;
+    left &= left - 1;
+    return lane;
   }
-  return count;
-}
+};
 
-template <int Lanes>
-__device__ __forceinline__ unsigned lanes_of_group(unsigned lanes, int group) {
-  return (lanes >> (group * Lanes)) & (all_lanes >> (warp - Lanes));
-}
-
-template <int Lanes>
-__device__ __forceinline__ int most_in_a_group(unsigned lanes) {
-  int most = 0;
-  for (int group = 0; group < warp / Lanes; ++group) {
-    most = max(most, __popc(lanes_of_group<Lanes>(lanes, group)));
-  }
-  return most;
-}
-
-// Adds the rows of x at `present`'s lanes' edges to acc, columns [column, column + V).
-template <int Lanes, int V, class T, class X, class Out>
-__device__ __forceinline__ void add_rows(const propagate_args<T, X, Out>& a, const edge<T>& mine,
-                                         unsigned present, int steps, int64_t column, T (&acc)[V]) {
-  for (int done = 0; done < steps; done += in_flight) {
-    pack<X, V> rows[in_flight];
-    T factor[in_flight];
+// Adds the rows of x at those lanes' edges to acc, columns [column, column + V).
+template <int V, class Lanes, class T, class X, class Out>
+__device__ __forceinline__ void add_rows(const propagate_args<T, X, Out>& a, const edge<T>& mine, Lanes lanes,
+                                         int column, T (&acc)[V]) {
+  const int dim = static_cast<int>(a.dim);
+  const bool inside = column < dim;
+  const bool scaled = a.pre != nullptr || a.weights != nullptr;
+  const X* const columns = a.x + column;
+  while (lanes.more()) {
+    pack<X, V> rows[in_flight<V>];
+    T factor[in_flight<V>];
 #pragma unroll
-    for (int i = 0; i < in_flight; ++i) {
-      const bool any = present != 0;
-      const int lane = any ? __ffs(static_cast<int>(present)) - 1 : 0;
-      present &= present - 1;
-      const int64_t row = __shfl_sync(all_lanes, mine.row, lane, Lanes);
-      factor[i] = __shfl_sync(all_lanes, mine.factor, lane, Lanes);
-      rows[i] = any && column < a.dim ? load_pack<X, V>(a.x + row * a.dim + column) : pack<X, V>{};
+    for (int i = 0; i < in_flight<V>; ++i) {
+      const bool any = lanes.more() && inside;
+      const int lane = lanes.take();
+      const int32_t row = __shfl_sync(all_lanes, mine.row, lane);
+      factor[i] = scaled ? __shfl_sync(all_lanes, mine.factor, lane) : T(1);
+      rows[i] = any ? load_pack<X, V>(columns + int64_t{row} * dim) : pack<X, V>{};
     }
 #pragma unroll
-    for (int i = 0; i < in_flight; ++i) {
+    for (int i = 0; i < in_flight<V>; ++i) {
 #pragma unroll
       for (int v = 0; v < V; ++v) acc[v] += factor[i] * widen(rows[i].values[v]);
     }
   }
 }
 
-template <int Lanes, int V, class T, class X, class Out>
-__device__ __forceinline__ void sum_edges(const propagate_args<T, X, Out>& a, const task& t, int64_t column,
+template <int V, class T, class X, class Out>
+__device__ __forceinline__ void sum_edges(const propagate_args<T, X, Out>& a, const task& t, int column,
                                           T (&acc)[V]) {
-  const int lane = static_cast<int>(threadIdx.x) % Lanes;
-  const int group = static_cast<int>(threadIdx.x) % warp / Lanes;
-  const int32_t longest = longest_in_warp<Lanes>(t.count);
+  const int lane = static_cast<int>(threadIdx.x) % warp;
+  const bool gaps = a.slot != nullptr || a.dropout.threshold != 0;
   edge<T> next = read_edge(a, t, lane);
-  for (int32_t first = 0; first < longest; first += Lanes) {
+  for (int32_t first = 0; first < t.count; first += warp) {
     const edge<T> mine = next;
-    next = read_edge(a, t, first + Lanes + lane);
-    const unsigned present = __ballot_sync(all_lanes, mine.row >= 0);
-    add_rows<Lanes>(a, mine, lanes_of_group<Lanes>(present, group), most_in_a_group<Lanes>(present), column,
-                    acc);
+    next = read_edge(a, t, first + warp + lane);
+    if (gaps) {
+      add_rows(a, mine, masked_lanes{__ballot_sync(all_lanes, mine.row >= 0)}, column, acc);
+    } else {
+      add_rows(a, mine, first_lanes{min(warp, t.count - first)}, column, acc);
+    }
   }
 }
 
@@ -164,20 +170,33 @@ __device__ __forceinline__ bool finite(const T (&values)[V]) {
   return all;
 }
 
+// What finish_row has to know of a row besides its sum: read before the sum, which takes as long.
+template <class T>
+struct row_terms {
+  T post = 1;
+  int64_t add_row = -1;  // of add; -1 for none
+};
+
+template <class T, class X, class Out>
+__device__ __forceinline__ row_terms<T> read_terms(const propagate_args<T, X, Out>& a, int64_t node) {
+  row_terms<T> terms;
+  if (a.post != nullptr) terms.post = a.post[node];
+  if (a.add != nullptr) terms.add_row = a.add_slot != nullptr ? a.add_slot[node] : node;
+  return terms;
+}
+
 // The terms of row `node`, columns [column, column + V), from its sum.
 template <int V, class T, class X, class Out>
-__device__ __forceinline__ void finish_row(const propagate_args<T, X, Out>& a, int64_t node, int64_t out_row,
-                                           int64_t column, const T (&acc)[V]) {
+__device__ __forceinline__ void finish_row(const propagate_args<T, X, Out>& a, const row_terms<T>& terms,
+                                           int64_t node, int64_t out_row, int64_t column, const T (&acc)[V]) {
   if (!finite(acc)) *a.not_finite = true;
   const int64_t offset = node * a.dim + column;
-  const T post = a.post != nullptr ? a.post[node] : T(1);
   T value[V];
-  for (int v = 0; v < V; ++v) value[v] = post * acc[v];
-  const int64_t add_row = a.add == nullptr ? -1 : a.add_slot != nullptr ? a.add_slot[node] : node;
-  if (add_row >= 0) {
+  for (int v = 0; v < V; ++v) value[v] = terms.post * acc[v];
+  if (terms.add_row >= 0) {
     const T scale = a.add_scale != nullptr ? a.add_scale[node] : T(1);
     T add[V];
-    load(a.add + add_row * a.dim + column, add);
+    load(a.add + terms.add_row * a.dim + column, add);
     for (int v = 0; v < V; ++v) value[v] += scale * add[v];
   }
   if (a.out != nullptr) store(a.out + out_row * a.dim + column, value);
@@ -191,59 +210,65 @@ __device__ __forceinline__ void finish_row(const propagate_args<T, X, Out>& a, i
   }
 }
 
-// Groups take the pieces, then the rows that are not long.
-template <int Lanes, int V, class T, class X, class Out>
-__global__ void __launch_bounds__(threads, 2) propagate_rows(const propagate_args<T, X, Out> a) {
-  const int64_t group = (int64_t{blockIdx.x} * threads + threadIdx.x) / Lanes;
+// Warps take the pieces, then the rows that are not long.
+template <int V, class T, class X, class Out>
+__global__ void __launch_bounds__(threads, blocks_of_a_processor<V, T>)
+    propagate_rows(const propagate_args<T, X, Out> a) {
+  const int64_t at = thread_index() / warp;
   const int64_t pieces = a.schedule.num_pieces;
-  const task t = group < pieces ? piece_task(a, group) : row_task(a, group - pieces);
-  for (int64_t first = 0; first < a.dim; first += Lanes * V) {
-    const int64_t column = first + static_cast<int>(threadIdx.x) % Lanes * V;
+  const task t = at < pieces ? piece_task(a, at) : row_task(a, at - pieces);
+  const bool whole = t.node >= 0 && t.piece < 0;
+  const row_terms<T> terms = whole ? read_terms(a, t.node) : row_terms<T>{};
+  const int dim = static_cast<int>(a.dim);
+  for (int first = 0; first < dim; first += warp * V) {
+    const int column = first + static_cast<int>(threadIdx.x) % warp * V;
     T acc[V] = {};
-    if (a.x != nullptr) sum_edges<Lanes>(a, t, column, acc);
-    if (column >= a.dim) continue;
-    if (t.node < 0) {
-      if (t.out_row >= 0 && a.out != nullptr) store(a.out + t.out_row * a.dim + column, acc);
+    if (a.x != nullptr) sum_edges(a, t, column, acc);
+    if (column >= dim) continue;
+    if (whole) {
+      finish_row(a, terms, t.node, t.out_row, column, acc);
     } else if (t.piece >= 0) {
-      store(a.partial + t.piece * a.dim + column, acc);
-    } else {
-      finish_row(a, t.node, t.out_row, column, acc);
+      store(a.partial + t.piece * dim + column, acc);
+    } else if (t.out_row >= 0 && a.out != nullptr) {
+      store(a.out + t.out_row * dim + column, acc);
     }
   }
 }
 
 // A warp takes a long row.
 template <int V, class T, class X, class Out>
-__global__ void __launch_bounds__(threads, 2) propagate_long_rows(const propagate_args<T, X, Out> a) {
-  const int64_t i = (int64_t{blockIdx.x} * threads + threadIdx.x) / warp;
+__global__ void __launch_bounds__(threads) propagate_long_rows(const propagate_args<T, X, Out> a) {
+  const int64_t i = thread_index() / warp;
   if (i >= a.schedule.num_long) return;
   const int32_t node = a.schedule.order[i];
   const int64_t out_row = a.rows != nullptr ? a.row_slot[node] : node;
   if (out_row < 0) return;
-  const int64_t end = a.schedule.piece_first[i + 1];
+  const row_terms<T> terms = read_terms(a, node);
+  const int32_t end = a.schedule.piece_first[i + 1];
   for (int64_t column = threadIdx.x % warp * V; column < a.dim; column += warp * V) {
     T acc[V] = {};
 #pragma unroll 4
-    for (int64_t piece = a.schedule.piece_first[i]; piece < end; ++piece) {
+    for (int32_t piece = a.schedule.piece_first[i]; piece < end; ++piece) {
       T partial[V];
       load(a.partial + piece * a.dim + column, partial);
       for (int v = 0; v < V; ++v) acc[v] += partial[v];
     }
-    finish_row(a, node, out_row, column, acc);
+    finish_row(a, terms, node, out_row, column, acc);
   }
 }
 
-template <int Lanes, int V, class T, class X, class Out>
+template <int V, class T, class X, class Out>
 void launch(const propagate_args<T, X, Out>& a) {
   const row_schedule& schedule = a.schedule;
   const int64_t rows = a.rows != nullptr ? a.num_rows : schedule.num_nodes - schedule.num_long;
-  const int64_t groups = schedule.num_pieces + rows;
-  if (groups == 0) return;
-  const auto short_rows = propagate_rows<Lanes, V, T, X, Out>;
-  LAUNCH(short_rows, blocks_for(groups, threads / Lanes), threads, 0, a.stream, a);
+  const int64_t tasks = schedule.num_pieces + rows;
+  if (tasks == 0) return;
+  constexpr int warps = threads / warp;
+  const auto short_rows = propagate_rows<V, T, X, Out>;
+  LAUNCH(short_rows, blocks_for(tasks, warps), threads, 0, a.stream, a);
   if (schedule.num_long == 0) return;
   const auto long_rows = propagate_long_rows<V, T, X, Out>;
-  LAUNCH(long_rows, blocks_for(schedule.num_long, threads / warp), threads, 0, a.stream, a);
+  LAUNCH(long_rows, blocks_for(schedule.num_long, warps), threads, 0, a.stream, a);
 }
 
 template <class T, class X, class Out>
@@ -253,17 +278,15 @@ bool packs_fit(const propagate_args<T, X, Out>& a, int64_t width) {
          aligned(a.adam.second_moment);
 }
 
+// Lanes take as few columns as cover a row, and 16 bytes of x at most.
 template <class T, class X, class Out>
 void propagate_layer(const propagate_args<T, X, Out>& a) {
   if constexpr (sizeof(T) == 4) {
-    constexpr int V = 16 / sizeof(X);
-    if (packs_fit(a, V)) {
-      if (a.dim <= 8 * V) return launch<8, V>(a);
-      if (a.dim <= 16 * V) return launch<16, V>(a);
-      return launch<32, V>(a);
-    }
+    if (sizeof(X) == 2 && a.dim > 4 * warp && packs_fit(a, 8)) return launch<16 / sizeof(X)>(a);
+    if (a.dim > 2 * warp && packs_fit(a, 4)) return launch<4>(a);
+    if (a.dim > warp && packs_fit(a, 2)) return launch<2>(a);
   }
-  launch<32, 1>(a);
+  launch<1>(a);
 }
 
 __global__ void scatter_rows(const row_slots_args a) {
@@ -307,6 +330,10 @@ propagate_kernels propagate() {
           .layer_bf16 = propagate_layer<float, bfloat16, bfloat16>,
           .layer_bf16_to_f32 = propagate_layer<float, bfloat16, float>,
           .row_slots = row_slots};
+}
+
+take_rows_kernels take_rows() {
+  return {.f32 = take_rows<float>, .f64 = take_rows<double>, .bf16_to_f32 = take_rows<float, bfloat16>};
 }
 
 }  // namespace pyrec::cuda

@@ -266,13 +266,34 @@ def _fail_unless(finite: bool, x: Tensor) -> None:
         raise DataError("x has numbers so large that a sum over a node's neighbours is not finite")
 
 
-def _per_row(factor: Tensor | None, rows: Tensor, values: Tensor) -> Tensor:
-    return values if factor is None else values * _take(factor, rows)[:, None]
+def _take(
+    g: Graph, x: Tensor, rows: Tensor, factor: Tensor | None = None, dtype: torch.dtype | None = None
+) -> Tensor:
+    """factor[rows] x[rows] in ``dtype``, else x's; zeros for the -1 behind a batch's distinct nodes on a device."""
+    out = x.new_empty(len(rows), x.shape[1], dtype=dtype)
+    _take_rows(g, x, rows, factor, out, by_entry=False)
+    return out
 
 
-def _take(x: Tensor, rows: Tensor) -> Tensor:
-    """x[rows]. On a device -1 stands behind a batch's distinct nodes: any finite row will do, as no sample has it."""
-    return x.index_select(0, rows.clamp_min(0))
+def _per_row(g: Graph, factor: Tensor | None, rows: Tensor, values: Tensor) -> Tensor:
+    """factor[rows] times the rows of ``values`` (num_rows, dim)."""
+    if factor is None:
+        return values
+    out = torch.empty_like(values)
+    _take_rows(g, values, rows, factor, out, by_entry=True)
+    return out
+
+
+def _take_rows(g: Graph, x: Tensor, rows: Tensor, factor: Tensor | None, out: Tensor, by_entry: bool) -> None:
+    _core.take_rows(
+        capsule(rows),
+        capsule(x),
+        capsule(out),
+        factor=capsule(factor),
+        num_nodes=g.num_nodes,
+        by_entry=by_entry,
+        stream=stream_of(g.device),
+    )
 
 
 # Forward ------------------------------------------------------------------------------------------------
@@ -301,7 +322,7 @@ def _all_rows(g: Graph, f: Factors, x: Tensor, n_layers: int) -> list[Tensor]:
 
 def _some_rows(g: Graph, f: Factors, x: Tensor, n_layers: int, rows: Tensor, precision: str) -> list[Tensor]:
     slot = _row_slots(g, rows)
-    return [_take(x, rows), *_stored_layers(g, f, x, n_layers, rows, precision, slot)]
+    return [_take(g, x, rows), *_stored_layers(g, f, x, n_layers, rows, precision, slot)]
 
 
 def _stored_layers(
@@ -325,7 +346,7 @@ def _stored_layers(
             target = buffers[k % len(buffers)]
             finite = _layer(g, source, target, weights=f.weights, pre=pre, post=f.scale_squared)
             _fail_unless(finite, x)
-            outputs.append(_unscaled(f.root, rows, target, x.dtype))
+            outputs.append(_unscaled(g, f.root, rows, target, x.dtype))
             source, pre = target, None
         if n_layers > 0:
             out = x.new_empty(g.num_nodes if rows is None else len(rows), x.shape[1])
@@ -337,12 +358,12 @@ def _stored_layers(
     return outputs
 
 
-def _unscaled(root: Tensor | None, rows: Tensor | None, z: Tensor, dtype: torch.dtype) -> Tensor:
+def _unscaled(g: Graph, root: Tensor | None, rows: Tensor | None, z: Tensor, dtype: torch.dtype) -> Tensor:
     """Rows of X_k = D^1/2 Z_k, in memory of their own."""
     if rows is None:
         values = z.to(dtype, copy=True)
         return values if root is None else values.mul_(root[:, None])
-    return _per_row(root, rows, _take(z, rows).to(dtype))
+    return _take(g, z, rows, root, dtype)
 
 
 def _buffers(g: Graph, like: Tensor, needed: int, precision: str) -> AbstractContextManager[list[Tensor]]:
@@ -419,7 +440,7 @@ def _backward_rows(
     source: Tensor | None = None
     source_slot: Tensor | None = None
     if len(grads) > 1:
-        source, source_slot = _per_row(f.scale, rows, grads[-1]), slot
+        source, source_slot = _per_row(g, f.scale, rows, grads[-1]), slot
     with _buffers(g, grads[0], len(grads) - 2, precision) as buffers:
         for k in reversed(range(1, len(grads) - 1)):
             target = buffers[k % len(buffers)]

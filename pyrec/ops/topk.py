@@ -19,7 +19,7 @@ from pyrec.errors import DataError
 from pyrec.ops.arrays import capsule, optional_tensors, require_contiguous, require_whole, stream_of
 
 _MOST_CODED = 1 << 24  # values of the items that are coded at a time: 16 MiB
-_PACKED = 1 << 16  # values of the items that a thread packs at a time: 256 KiB, a part of a second-level cache
+_PACKED = 1 << 16  # values of the items that a thread packs at a time: 256 KiB
 _PACKED_FOR_FEW = 1 << 11  # with the items that they come from, half a first-level cache
 _FEW_USERS = 16
 _ROWS_WORTH_A_RUN = 256  # of long vectors, of which slices pass through the cache

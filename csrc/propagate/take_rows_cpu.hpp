@@ -1,0 +1,42 @@
+#pragma once
+#include "common/parallel.hpp"
+#include "isa/simd.hpp"
+#include "propagate/take_rows.hpp"
+
+namespace pyrec::PYREC_ISA {
+
+template <class T, class X>
+PYREC_INLINE void take_row(const take_rows_args<T, X>& a, int64_t i) {
+  constexpr int width = simd<T>::width;
+  const int64_t node = a.rows[i];
+  T* out = a.out + i * a.dim;
+  if (node < 0 || node >= a.num_nodes) {
+    for (int64_t c = 0; c < a.dim; ++c) out[c] = T(0);
+    return;
+  }
+  const X* x = a.x + (a.by_entry ? i : node) * a.dim;
+  const vec<T> factor = broadcast(a.factor != nullptr ? a.factor[node] : T(1));
+  int64_t c = 0;
+  for (; c + width <= a.dim; c += width) store(out + c, factor * load(x + c));
+  const auto tail = static_cast<int>(a.dim - c);
+  if (tail > 0) store_partial(out + c, factor * load_partial(x + c, tail), tail);
+}
+
+template <class T, class X>
+void take_some_rows(const take_rows_args<T, X>& a, int64_t first, int64_t last) {
+  for (int64_t i = first; i < last; ++i) take_row(a, i);
+}
+
+template <class T, class X = T>
+void take_rows(const take_rows_args<T, X>& a) {
+  constexpr int64_t rows_per_task = 512;
+  parallel_for((a.num_rows + rows_per_task - 1) / rows_per_task, [&](int64_t task) {
+    const int64_t last = (task + 1) * rows_per_task;
+    take_some_rows(a, task * rows_per_task, last < a.num_rows ? last : a.num_rows);
+  });
+}
+
+constexpr take_rows_kernels take_rows_table{
+    .f32 = take_rows<float>, .f64 = take_rows<double>, .bf16_to_f32 = take_rows<float, bfloat16>};
+
+}  // namespace pyrec::PYREC_ISA
