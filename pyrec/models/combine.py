@@ -242,10 +242,10 @@ class AttentionCombine(Combine):
     @overload
     def _offset(self, nodes: None) -> None: ...
     def _offset(self, nodes: Nodes | None) -> Tensor | None:
-        """(num_rows, K + 1), p + q a; by `functional.embedding`, whose gradient has a fixed order."""
+        """(num_rows, K + 1), p + q a."""
         if nodes is None:
             return None
-        prior, slope = (functional.embedding(nodes.is_item, table) for table in (self.prior, self.slope))
+        prior, slope = (_of_side(table, nodes.is_item) for table in (self.prior, self.slope))
         return prior + slope * nodes.activity[:, None]
 
 
@@ -326,6 +326,16 @@ def mean_divergence(alpha: Tensor, offset: Tensor, counted: Tensor) -> Tensor:
     """
     surplus = alpha.clamp_min(torch.finfo(alpha.dtype).tiny).log() - torch.log_softmax(offset, 1)
     return torch.dot((alpha * surplus).sum(1), counted) / counted.sum().clamp_min(1)
+
+
+def _of_side(table: Tensor, is_item: Tensor) -> Tensor:
+    """The row of ``table`` (2, n) for each side in ``is_item`` (num_rows,), with a gradient of a fixed order.
+
+    That of an embedding is one, but on a CUDA device it sorts; that of a choice is two sums there.
+    """
+    if table.is_cuda:
+        return torch.where(is_item.bool()[:, None], table[1], table[0])
+    return functional.embedding(is_item, table)
 
 
 def _check_size(name: str, value: int) -> None:
