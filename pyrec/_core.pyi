@@ -132,8 +132,12 @@ def topk(
     ids: Any,
     scores: Any,
     found: Any = None,
+    by_length: Any = None,
+    scratch: Any = None,
     stream: int = 0,
 ) -> None: ...
+def topk_scratch(queries: Any, num_candidates: int) -> int: ...
+def topk_lengths(items: Any, allowed: Any, lengths: Any, stream: int = 0) -> None: ...
 def ranking_metrics(
     ids: Any,
     test_indptr: Any,

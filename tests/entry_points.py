@@ -206,12 +206,18 @@ def bindings() -> Iterator[tuple[str, EntryPoint]]:
     yield "propagate_layer", (of_graph(c.propagate_layer), layer)
     yield "propagate_layer_adam", (_layer_without_out, adam_layer)
     yield "propagate_layer_rows", (of_graph(c.propagate_layer), row_layer)
+    taken = {"rows": int64(1, 3, -1), "num_nodes": NODES, "by_entry": False}
+    yield "take_rows", (c.take_rows, lambda: {**taken, "x": numbers(NODES, DIM), "out": empty(3, DIM)})
     yield "sample_triples", (of_graph(c.sample_triples), sampling)
     yield "distinct_sums", (c.distinct_sums, lambda: {"count": 7})
     yield "distinct_nodes", (of_graph(c.distinct_nodes), distinct_arrays)
     words = ("c0", "c1", "c2", "c3", "key0", "key1")
     yield "philox", (lambda **given: c.philox(*given.values()), lambda: dict.fromkeys(words, 1))
     yield "topk_checks", (c.topk_checks, by_name(search, "queries"))
+    sizes = {"queries": numbers(3, DIM), "num_candidates": ITEMS}
+    yield "topk_scratch", (c.topk_scratch, lambda: dict(sizes))
+    lengths = {"lengths": empty(ITEMS, dtype=torch.float64), "allowed": None}
+    yield "topk_lengths", (c.topk_lengths, lambda: {**lengths, "items": numbers(ITEMS, DIM)})
     yield "check_topk_values", (c.check_topk_values, search)
     yield "topk", (c.topk, scratch_search)
     yield "topk_codes", (c.topk, coded_search)

@@ -205,6 +205,39 @@ def test_allowed_items_alone(kernels):
     assert_exact(kernels, queries, items, 8, allowed=torch.tensor([299], dtype=torch.int32), **seen)
 
 
+# Codes -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("splits", [1, 3])
+@pytest.mark.parametrize("dim", [1, 16, 64, 70, 200])
+def test_candidates_by_length_are_exact(kernels, monkeypatch, splits, dim):
+    """Long vectors come last and in between, so that they have to be sorted, and most tiles are left out."""
+    monkeypatch.setattr(topk_op, "_USERS_WORTH_SORTING", 0)
+    split(monkeypatch, splits)
+    queries, items, seen = make(150, 1500, dim)
+    items *= 2.0 ** -(torch.arange(1500) % 13)[:, None]
+    queries *= 2.0 ** (torch.arange(150) % 5)[:, None]
+    assert_exact(kernels, queries, items, 20, **seen)
+    assert_exact(kernels, queries, items, 20, allowed=torch.arange(3, 1500, 7, dtype=torch.int32), **seen)
+
+
+@pytest.mark.parametrize("sort", [0, 10**9])
+@pytest.mark.parametrize(("query_scale", "item_scale"), [(-70, -70), (-140, 10), (60, 60), (-120, 120)])
+def test_codes_of_any_magnitude(kernels, monkeypatch, query_scale, item_scale, sort):
+    """Scores are whole multiples of 2^-140 at the least and below 2^127, so exact in float32."""
+    monkeypatch.setattr(topk_op, "_USERS_WORTH_SORTING", sort)
+    queries, items, seen = make(40, 700, 17)
+    assert_exact(kernels, queries * 2.0**query_scale, items * 2.0**item_scale, 9, **seen)
+
+
+def test_scores_closer_than_codes_can_tell(kernels, monkeypatch):
+    """Items differ in bits that 8 bits of a mantissa do not hold."""
+    monkeypatch.setattr(topk_op, "_USERS_WORTH_SORTING", 0)
+    g = torch.Generator().manual_seed(5)
+    items = 1 + torch.randint(0, 2**12, (900, 1), generator=g) * 2.0**-20
+    assert_exact(kernels, torch.tensor([[1.0], [-1.0], [0.5]]), items, 30)
+
+
 # The same bits however the work is cut --------------------------------------------------------------------
 
 
@@ -313,8 +346,8 @@ def test_a_few_users_are_split_among_multiprocessors(monkeypatch):
         return topk_op._num_device_splits(num_queries, k, num_candidates, torch.device("cuda"))
 
     assert splits(64) == topk_op._core.topk_max_splits
-    assert splits(64 * 400) == 2
-    assert splits(64 * 800) == 1
+    assert splits(128 * 100) == 2
+    assert splits(128 * 150) == 1
     assert splits(64, num_candidates=5000) == 4
     assert splits(64, k=1000) == 6
 

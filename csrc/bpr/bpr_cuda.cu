@@ -14,6 +14,7 @@
 #include "bpr/bpr.hpp"
 #include "common/cuda_block.cuh"
 #include "common/cuda_vector.cuh"
+#include "common/scratch_parts.hpp"
 
 namespace pyrec::cuda {
 
@@ -38,29 +39,22 @@ struct scratch {
   int32_t* count;    // (num_rows,) its length, and behind them the number of places taken
 };
 
-template <class Part>
-Part* take(uintptr_t& at, int64_t count) {
-  auto* const part = reinterpret_cast<Part*>(at);
-  at += (static_cast<uintptr_t>(count) * sizeof(Part) + 15) / 16 * 16;
-  return part;
-}
-
 // Returns the bytes of the buffer.
 template <class T>
 int64_t lay_out(const bpr_args<T>& a, scratch<T>& s) {
   const auto buffer = reinterpret_cast<uintptr_t>(a.scratch);
   uintptr_t at = buffer;
   s.num_entries = a.num_samples * (2 + a.num_negatives);
-  s.loss = take<double>(at, a.num_samples);
-  s.user_grad = take<T>(at, a.num_samples * a.dim);
-  s.weight = take<T>(at, a.num_samples * a.num_negatives);
-  s.weight_sum = take<T>(at, a.num_samples);
-  s.factor = take<T>(at, s.num_entries);
-  s.source = take<int32_t>(at, s.num_entries);
-  s.ticket = take<int32_t>(at, s.num_entries);
-  s.entries = take<int32_t>(at, s.num_entries);
-  s.start = take<int32_t>(at, a.num_rows);
-  s.count = take<int32_t>(at, a.num_rows + 1);
+  s.loss = take_part<double>(at, a.num_samples);
+  s.user_grad = take_part<T>(at, a.num_samples * a.dim);
+  s.weight = take_part<T>(at, a.num_samples * a.num_negatives);
+  s.weight_sum = take_part<T>(at, a.num_samples);
+  s.factor = take_part<T>(at, s.num_entries);
+  s.source = take_part<int32_t>(at, s.num_entries);
+  s.ticket = take_part<int32_t>(at, s.num_entries);
+  s.entries = take_part<int32_t>(at, s.num_entries);
+  s.start = take_part<int32_t>(at, a.num_rows);
+  s.count = take_part<int32_t>(at, a.num_rows + 1);
   return static_cast<int64_t>(at - buffer);
 }
 

@@ -1,6 +1,6 @@
 #pragma once
 // What kernel files write instead of what only nvcc reads, so that g++ can compile them too, for tests on a
-// machine without a GPU. No other file knows which of the two compiles it.
+// machine without a GPU. No other file than this and cuda_tensor.cuh knows which of the two compiles it.
 #include "common/cuda_check.hpp"
 
 #ifdef PYREC_CUDA_ON_CPU

@@ -2,7 +2,7 @@
 // Whether the numbers that a search reads are sound: finite vectors, no score beyond float32, ids in range
 // and ascending. Into topk_args.found, for search and caller: what is wrong, and where, is looked up on the
 // CPU.
-#include "common/cuda_launch.cuh"
+#include "common/cuda_block.cuh"
 #include "topk/topk.hpp"
 
 namespace pyrec::cuda {
@@ -54,10 +54,6 @@ __global__ void __launch_bounds__(check_threads) check_allowed(const topk_args a
   const int32_t id = a.allowed[i];
   const bool wrong = id < 0 || id >= a.num_items || (i > 0 && a.allowed[i - 1] >= id);
   if (wrong) atomicOr(&a.found[topk_unsound], 1);
-}
-
-inline unsigned blocks_for(int64_t work, int64_t of_a_block) {
-  return static_cast<unsigned>((work + of_a_block - 1) / of_a_block);
 }
 
 inline void start_find_largest(const topk_args& a, const float* values, int64_t count, int word) {

@@ -1,16 +1,14 @@
 #pragma once
-// A user's list, the k best keys so far in descending order, and the queue of keys that may belong there. A
-// warp merges them: every key moves to the place that the number of greater ones gives it. Keys are distinct,
-// so the order in which they entered the queue does not matter.
-#include "common/cuda_launch.cuh"
-#include "topk/topk.hpp"
+// A user's list, the k best keys so far in descending order, and the queue of candidates that may belong
+// there. A warp merges them: candidates get their scores, and every key moves to the place that the number of
+// greater ones gives it. Keys are distinct, so the order in which candidates entered the queue does not
+// matter.
+#include "common/cuda_vector.cuh"
+#include "topk/codes_cuda.cuh"
 
 namespace pyrec::cuda {
 
 namespace {
-
-constexpr unsigned all_lanes = 0xFFFFFFFF;
-constexpr int warp = 32;
 
 // A score and an item as one number: the better of two entries is the larger number. The bits of a float are
 // in the order of their values once the negative ones are turned round, and smaller ids count for more.
@@ -32,6 +30,30 @@ constexpr uint64_t no_key = 0;                            // below every key
 
 __device__ __forceinline__ uint64_t* list_of(const topk_args& a, int64_t split, int64_t user) {
   return a.keys + (split * a.num_queries + user) * a.k;
+}
+
+// The score: one chain of fused multiply-adds in ascending order. V: numbers of a load.
+template <int V>
+__device__ __forceinline__ float score_of(const topk_args& a, int64_t user, int32_t id) {
+  constexpr int ahead = V == 4 ? 2 : 4;
+  const float* query = a.queries + user * a.dim;
+  const float* item = a.items + id * a.dim;
+  float sum = 0;
+  for (int64_t first = 0; first < a.dim; first += ahead * V) {
+    pack<float, V> q[ahead], x[ahead];
+#pragma unroll
+    for (int i = 0; i < ahead; ++i) {
+      const int64_t column = first + i * V;
+      q[i] = column < a.dim ? load_pack<float, V>(query + column) : pack<float, V>{};
+      x[i] = column < a.dim ? load_pack<float, V>(item + column) : pack<float, V>{};
+    }
+#pragma unroll
+    for (int i = 0; i < ahead; ++i) {
+#pragma unroll
+      for (int v = 0; v < V; ++v) sum = __fmaf_rn(q[i].values[v], x[i].values[v], sum);
+    }
+  }
+  return sum;
 }
 
 // keys: (count,) descending. How many are greater.
@@ -91,11 +113,17 @@ __device__ __forceinline__ void make_room(uint64_t* list, int k, const uint64_t*
   }
 }
 
-// queue: (count,) in any order; sorted, without what the user has seen and what is behind the list, it enters
-// the list.
-template <int Capacity>
-__device__ __forceinline__ void merge_queue(const topk_args& a, int64_t user, uint64_t* list, uint64_t* queue,
-                                            int count, uint64_t worst) {
+// The key of a queue's candidate; no_key where it does not belong into the list: it is behind it, or seen.
+template <int V>
+__device__ __forceinline__ uint64_t key_of(const topk_args& a, int64_t user, int32_t id, uint64_t worst) {
+  const uint64_t key = to_key(score_of<V>(a, user, id), id);
+  return key <= worst || is_seen(a, user, id) ? no_key : key;
+}
+
+// queue: (count,) items in any order; those that belong there enter the list. keys: (Capacity,) of the warp.
+template <int Capacity, int V>
+__device__ __forceinline__ void merge_queue(const topk_args& a, int64_t user, uint64_t* list,
+                                            const int32_t* queue, int count, uint64_t worst, uint64_t* keys) {
   constexpr int each = Capacity / warp;
   const int lane = static_cast<int>(threadIdx.x) % warp;
   const int k = static_cast<int>(a.k);
@@ -104,16 +132,16 @@ __device__ __forceinline__ void merge_queue(const topk_args& a, int64_t user, ui
 #pragma unroll
   for (int e = 0; e < each; ++e) {
     const int i = e * warp + lane;
-    key[e] = i < count ? queue[i] : no_key;
-    if (key[e] <= worst || is_seen(a, user, key_id(key[e]))) key[e] = no_key;
-    if (i < count) queue[i] = key[e];
+    key[e] = i < count ? key_of<V>(a, user, queue[i], worst) : no_key;
+    if (i < count) keys[i] = key[e];
     num_added += __popc(__ballot_sync(all_lanes, key[e] != no_key));
   }
   __syncwarp();
+  if (num_added == 0) return;
 
   int place[each] = {};
   for (int i = 0; i < count; ++i) {
-    const uint64_t other = queue[i];
+    const uint64_t other = keys[i];
 #pragma unroll
     for (int e = 0; e < each; ++e) place[e] += other > key[e] ? 1 : 0;
   }
@@ -121,12 +149,12 @@ __device__ __forceinline__ void merge_queue(const topk_args& a, int64_t user, ui
 #pragma unroll
   for (int e = 0; e < each; ++e) {
     if (key[e] == no_key) continue;
-    queue[place[e]] = key[e];
+    keys[place[e]] = key[e];
     place[e] += count_greater(list, k, key[e]);
   }
   __syncwarp();
 
-  make_room(list, k, queue, num_added);
+  make_room(list, k, keys, num_added);
 #pragma unroll
   for (int e = 0; e < each; ++e) {
     if (key[e] != no_key && place[e] < k) list[place[e]] = key[e];

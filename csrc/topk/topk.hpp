@@ -6,9 +6,9 @@
 //
 // A candidate is an item, or one of `allowed`. Shorter lists end in id -1, score -inf. The order of items is
 // total and each score is one fixed sum, so neither blocks, splits, threads nor the way of searching can
-// change a list. There are two ways: all scores (topk_cpu.hpp), or by codes of 8 bits whose products bound
-// the scores, and only the scores that may count (scan_cpu.hpp), which takes an instruction set that has
-// topk_kernels.codes.
+// change a list. There are two ways: all scores (topk_cpu.hpp), or by codes, of 8 bits (scan_cpu.hpp, which
+// takes an instruction set that has topk_kernels.codes) or of 16 (topk_cuda.cu), whose products bound the
+// scores, and only the scores that may count.
 #include <cstdint>
 
 namespace pyrec {
@@ -23,7 +23,7 @@ struct topk_panel_bounds {
   double inverse, left, whole;  // 1/s, the largest |f| and the largest |x| of codes_cpu.hpp
 };
 
-constexpr int64_t topk_device_tile_users = 64;  // users of a block on a CUDA device
+constexpr int64_t topk_device_tile_users = 128;  // users of a block on a CUDA device
 
 // What topk_args.found holds.
 constexpr int topk_unsound = 0;        // not 0: the input is wrong, and ids and scores are not written
@@ -61,14 +61,29 @@ struct topk_args {
   // For kernels that check their input; null for the others.
   int64_t num_items;
   int64_t num_seen;
-  uint32_t* found;  // (topk_found_words,)
+  uint32_t* found;           // (topk_found_words,)
+  const int64_t* by_length;  // (num_candidates,) candidates by falling length; or null, in their order
+  void* scratch;             // of as many bytes as topk_kernels::scratch says
+  void* stream;
+};
+
+// Lengths of the candidates' vectors, to sort them by; 0 where an id of `allowed` is none.
+struct topk_lengths_args {
+  const float* items;  // (num_items, dim)
+  int64_t num_items;
+  int64_t dim;
+  const int32_t* allowed;  // (num_candidates,); or null
+  int64_t num_candidates;
+  double* lengths;  // (num_candidates,)
   void* stream;
 };
 
 struct topk_kernels {
   void (*search)(const topk_args&);
-  bool codes = false;   // whether it can search by codes
-  bool checks = false;  // search checks its input itself and needs no panels
+  bool codes = false;   // whether it can search by codes of 8 bits
+  bool checks = false;  // search checks its input itself, needs scratch and no panels
+  int64_t (*scratch)(const topk_args&) = nullptr;
+  void (*lengths)(const topk_lengths_args&) = nullptr;
 };
 
 }  // namespace pyrec

@@ -161,12 +161,49 @@ void check_topk_values(const py::object& queries, const py::object& items, const
   in.check_values();
 }
 
+// Lengths of the candidates of a search on a device, to sort them by.
+void topk_lengths(const py::object& items_source, const py::object& allowed_source,
+                  const py::object& lengths_source, int64_t stream) {
+  const tensor items(items_source, "items");
+  const place at = place_of(items);
+  require(items, dtype::float32, {any_size, any_size}, at);
+  const auto allowed = optional_input(allowed_source, "allowed", dtype::int32, {any_size}, at);
+  const int64_t num_candidates = allowed ? allowed->size(0) : items.size(0);
+  const tensor lengths = output(lengths_source, "lengths", dtype::float64, {num_candidates}, at);
+  const kernels_on kernels(at.where);
+  if (kernels->topk.lengths == nullptr) {
+    throw config_error(std::string(kernels->isa) + " does not sort candidates by their lengths");
+  }
+  const topk_lengths_args args{.items = items.data<const float>(),
+                               .num_items = items.size(0),
+                               .dim = items.size(1),
+                               .allowed = pointer<int32_t>(allowed),
+                               .num_candidates = num_candidates,
+                               .lengths = lengths.data<double>(),
+                               .stream = stream_of(stream)};
+  const py::gil_scoped_release unlocked;
+  kernels->topk.lengths(args);
+}
+
+// Bytes of scratch that a search on a device needs.
+int64_t topk_scratch(const py::object& queries_source, int64_t num_candidates) {
+  const tensor queries = import_queries(queries_source);
+  const kernels_on kernels(queries.where());
+  if (kernels->topk.scratch == nullptr) return 0;
+  check_range("num_candidates", num_candidates, 0, most_items);
+  topk_args args{};
+  args.num_queries = queries.size(0);
+  args.dim = queries.size(1);
+  args.num_candidates = num_candidates;
+  return kernels->topk.scratch(args);
+}
+
 void topk(const py::object& queries_source, const py::object& items_source, int64_t k,
           const py::object& seen_indptr_source, const py::object& seen_indices_source,
           const py::object& allowed_source, const py::object& panels_source, const py::object& codes_source,
           const py::object& order_source, const py::object& bounds_source, const py::object& keys_source,
           const py::object& ids_source, const py::object& scores_source, const py::object& found_source,
-          int64_t stream) {
+          const py::object& by_length_source, const py::object& scratch_source, int64_t stream) {
   const topk_input in(queries_source, items_source, seen_indptr_source, seen_indices_source, allowed_source);
   const int64_t num_queries = in.queries.size(0);
   const int64_t dim = in.queries.size(1);
@@ -190,7 +227,7 @@ void topk(const py::object& queries_source, const py::object& items_source, int6
   const tensor scores = output(scores_source, "scores", dtype::float32, {num_queries, k}, in.at);
   const tensor keys = output(keys_source, "keys", dtype::int64, {any_size, num_queries, k}, in.at);
   check_range("keys.shape[0]", keys.size(0), 1, scratch ? 1 : topk_max_splits);
-  const topk_args args{
+  topk_args args{
       .queries = in.queries.data<const float>(),
       .items = in.items.data<const float>(),
       .num_queries = num_queries,
@@ -216,7 +253,16 @@ void topk(const py::object& queries_source, const py::object& items_source, int6
       .num_items = num_items,
       .num_seen = in.seen_indices ? in.seen_indices->size(0) : 0,
       .found = reinterpret_cast<uint32_t*>(mutable_pointer<int32_t>(found)),
-      .stream = reinterpret_cast<void*>(stream)};
+      .by_length = nullptr,
+      .scratch = nullptr,
+      .stream = stream_of(stream)};
+  const auto by_length =
+      optional_input(by_length_source, "by_length", dtype::int64, {args.num_candidates}, in.at);
+  const int64_t bytes = kernels->topk.scratch != nullptr ? kernels->topk.scratch(args) : 0;
+  const auto scratch_there = optional_output(scratch_source, "scratch", dtype::uint8, {bytes}, in.at);
+  if (bytes > 0 && !scratch_there) throw data_error("scratch is needed on a device; see topk_scratch");
+  args.by_length = pointer<int64_t>(by_length);
+  args.scratch = scratch_there ? scratch_there->data<void>() : nullptr;
   const py::gil_scoped_release unlocked;
   if (panels && !in.allowed && num_queries > 0) return search_and_check(in, kernels->topk, args);
   if (!found) in.check_values();
@@ -240,6 +286,9 @@ void bind_topk(py::module_& m) {
         py::arg("seen_indptr"), py::arg("seen_indices"), py::arg("allowed"), py::arg("panels"),
         py::arg("codes") = py::none(), py::arg("order") = py::none(), py::arg("bounds") = py::none(),
         py::arg("keys"), py::arg("ids"), py::arg("scores"), py::arg("found") = py::none(),
+        py::arg("by_length") = py::none(), py::arg("scratch") = py::none(), py::arg("stream") = 0);
+  m.def("topk_scratch", &topk_scratch, py::arg("queries"), py::arg("num_candidates"));
+  m.def("topk_lengths", &topk_lengths, py::arg("items"), py::arg("allowed"), py::arg("lengths"),
         py::arg("stream") = 0);
 }
 

@@ -6,7 +6,8 @@ the products of codes come with a proven bound of their error, and only candidat
 scored. Lists and scores are the same bits either way, and do not depend on blocks or threads; instruction sets
 differ in the rounding of the scores alone.
 
-On a CUDA device the kernels look whether their input is sound, and a call waits for them once, to hear it.
+On a CUDA device the codes have 16 bits, and tensor cores multiply them. The kernels look whether their input is
+sound, and a call waits for them once, to hear it.
 """
 
 from __future__ import annotations
@@ -29,7 +30,8 @@ _CANDIDATES_WORTH_A_SPLIT = 1024
 _USERS_WORTH_CODES = 96  # fewer do not pay for coding the items
 _SHORTEST_WORTH_CODES = 8  # dim
 _CANDIDATES_WORTH_CODES = 128  # for each place in a list: longer lists take most of their candidates' scores
-_BLOCKS_OF_A_PROCESSOR = 8  # on a device: some wait while others run, so that all end at about the same time
+_BLOCKS_OF_A_PROCESSOR = 2  # that a device's multiprocessor runs at once
+_USERS_WORTH_SORTING = 2048  # on a device: fewer do not pay for sorting the candidates by their length
 
 
 def topk(
@@ -128,6 +130,8 @@ def _search_on_device(
     splits = _num_device_splits(len(ids), k, num_candidates, queries.device)
     keys = ids.new_empty(splits, *ids.shape, dtype=torch.int64)
     found = ids.new_empty(_core.topk_found_words)
+    scratch = ids.new_empty(_core.topk_scratch(capsule(queries), num_candidates), dtype=torch.uint8)
+    by_length = _by_length(items, allowed) if len(ids) >= _USERS_WORTH_SORTING else None
     _core.topk(
         capsule(queries),
         capsule(items),
@@ -140,6 +144,8 @@ def _search_on_device(
         ids=capsule(ids),
         scores=capsule(scores),
         found=capsule(found),
+        by_length=capsule(by_length),
+        scratch=capsule(scratch),
         stream=stream_of(queries.device),
     )
     if found[0].item():
@@ -149,14 +155,21 @@ def _search_on_device(
 
 
 def _num_device_splits(num_queries: int, k: int, num_candidates: int, device: torch.device) -> int:
-    """Parts of the candidates to search side by side, so that there are blocks for every multiprocessor."""
+    """Parts of the candidates to search side by side, as many as there are multiprocessors for."""
     if device.type != "cuda":
         return 1
     blocks = max(-(-num_queries // _core.topk_device_tile_users), 1)
     processors = torch.cuda.get_device_properties(device).multi_processor_count
-    wanted = -(-processors * _BLOCKS_OF_A_PROCESSOR // blocks)
+    wanted = processors * _BLOCKS_OF_A_PROCESSOR // blocks
     worth_a_split = max(_CANDIDATES_WORTH_A_SPLIT, 16 * k)
     return max(min(wanted, num_candidates // worth_a_split, _core.topk_max_splits), 1)
+
+
+def _by_length(items: Tensor, allowed: Tensor | None) -> Tensor:
+    """(num_candidates,) int64, the candidates with long vectors first."""
+    lengths = items.new_empty(len(items if allowed is None else allowed), dtype=torch.float64)
+    _core.topk_lengths(capsule(items), capsule(allowed), capsule(lengths), stream_of(items.device))
+    return lengths.argsort(descending=True)
 
 
 def _num_splits(num_queries: int, num_candidates: int) -> int:

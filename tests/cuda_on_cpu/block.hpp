@@ -55,6 +55,13 @@ struct lane {
   int source;
 };
 
+// A copy that runs beside its thread, which will wait for it.
+struct pending_copy {
+  void* target;
+  const void* source;
+  size_t bytes;
+};
+
 // Fills `result` of the lanes in `group`, the low one first.
 using combine_function = void (*)(lane* lanes, unsigned group);
 
@@ -71,6 +78,8 @@ class block {
   void order_warp(const place& where);
   void yield();
   int lane_index() const { return static_cast<int>(current_ % warp_lanes); }
+  void start_copy(void* target, const void* source, size_t bytes);
+  void end_copies();
   void* dynamic_shared() const { return dynamic_shared_.get(); }
   [[noreturn]] void fail(const std::string& message) const;
 
@@ -82,6 +91,7 @@ class block {
     status state = status::waits_for_none;
     place where{};
     combine_function combine = nullptr;
+    std::vector<pending_copy> copies{};
   };
   struct warp {
     unsigned live = 0, waiting = 0;
@@ -294,6 +304,19 @@ inline void block::release_block() {
   predicates_released_ = predicates_;
   waiting_ = predicates_ = 0;
   ++releases_;
+}
+
+// Until it has ended, what is read there is garbage.
+inline void block::start_copy(void* target, const void* source, size_t bytes) {
+  std::memset(target, garbage, bytes);
+  threads_[current_].copies.push_back({target, source, bytes});
+}
+
+inline void block::end_copies() {
+  for (const pending_copy& copy : threads_[current_].copies) {
+    std::memcpy(copy.target, copy.source, copy.bytes);
+  }
+  threads_[current_].copies.clear();
 }
 
 inline uint64_t block::wait_for_warp(const place& where, uint64_t value, int source,

@@ -27,5 +27,6 @@
 #include "memory.hpp"
 #include "qualifiers.hpp"
 #include "runtime.hpp"
+#include "tensor.hpp"
 #include "vectors.hpp"
 #include "warp.hpp"
