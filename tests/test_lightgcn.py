@@ -166,7 +166,7 @@ def test_scoring_by_cosine_has_unit_vectors(split):
         ("seed", -1),
         ("combine", "sum"),
         ("loss", "mse"),
-        ("device", "cuda"),
+        ("device", "tpu"),
         ("precision", "fp16"),
         ("score", "euclid"),
         ("temperature", 0.0),
