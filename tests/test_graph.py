@@ -149,18 +149,25 @@ def test_a_graph_stays_where_it_is():
     assert graph.to("cpu") is graph
 
 
-def test_order_of_rows_on_a_device():
-    """Falling numbers of edges; a row of more than 256 in pieces of about as many."""
-    users = torch.cat([torch.arange(600), torch.arange(300), torch.arange(600, 603)]).int()
-    items = torch.cat([torch.zeros(600), torch.ones(300), torch.full((3,), 2)]).int()
+def test_tasks_of_a_device():
+    """A row of more than 128 edges in pieces of about as many, first; then falling numbers of edges."""
+    users = torch.cat([torch.arange(300), torch.arange(200), torch.arange(300, 303)]).int()
+    items = torch.cat([torch.zeros(300), torch.ones(200), torch.full((3,), 2)]).int()
     order = torch.argsort(users * 3 + items)
-    graph = Graph.from_edges(users[order], items[order], 603, 3)
+    graph = Graph.from_edges(users[order], items[order], 303, 3)
     schedule = torch.empty(graph.core.schedule_size, dtype=torch.int32)
     graph.core.copy_schedule(schedule)
-    rows, piece_first, piece_row = schedule[:606], schedule[606:609], schedule[609:]
-    assert torch.equal(rows.long(), torch.argsort(graph.degree, descending=True, stable=True))
-    assert piece_first.tolist() == [0, 3, 5]
-    assert piece_row.tolist() == [0, 0, 0, 1, 1]
+    tasks, long_rows, piece_first = schedule[:-5].view(-1, 4), schedule[-5:-3], schedule[-3:]
+    begin = tasks[:, :2].contiguous().view(torch.int64)[:, 0]
+    count, node = tasks[:, 2], tasks[:, 3].long()
+    assert (long_rows.tolist(), piece_first.tolist()) == ([303, 304], [0, 3, 5])
+    assert node[:5].tolist() == [303] * 3 + [304] * 2
+    assert count[:5].tolist() == [100] * 3 + [100] * 2
+    assert (begin[:5] - graph.indptr[node[:5]]).tolist() == [0, 100, 200, 0, 100]
+    others = torch.argsort(graph.degree, descending=True, stable=True)[2:]
+    assert torch.equal(node[5:], others)
+    assert torch.equal(count[5:].long(), graph.degree[others])
+    assert torch.equal(begin[5:], graph.indptr[others])
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="torch sees no CUDA device")

@@ -90,6 +90,9 @@ graph::graph(const graph& host, const py::handle& indptr_source, const py::handl
   const std::vector<int32_t>& values = host.schedule().values();
   const auto size = static_cast<int64_t>(values.size());
   copied_schedule_.emplace(input(schedule_source, "schedule", dtype::int32, {size}, place_of(indptr)));
+  if (reinterpret_cast<uintptr_t>(copied_schedule_->data<void>()) % alignof(row_task) != 0) {
+    throw data_error("schedule does not start at a multiple of 16 bytes; pass a copy of it");
+  }
   if (!host.indptr.where().on_cpu()) return;
   check_copy(indptr, host.indptr.data<const int64_t>());
   check_copy(indices, host.indices.data<const int32_t>());

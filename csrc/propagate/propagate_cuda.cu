@@ -1,8 +1,11 @@
-// A warp takes a row, each lane V of its columns, so that a warp's load is one row of x. Its lanes read as
-// many edges side by side and pass them round; `in_flight` rows of x are on their way at once.
+// A group of 8, 16 or 32 lanes takes a task, a row or a piece of a long one, each lane V of its columns, 16
+// bytes of x. The lanes of a group read as many edges side by side and pass them round, so that `in_flight`
+// rows of x are on their way at once. The groups of a warp go through their edges in step: the schedule gives
+// them tasks of about the same length. A device asks for instructions before it asks for bytes here, so whole
+// layers have a loop of their own, without the tests that others need for each edge.
 //
-// Long rows: the pieces come first in the same launch, each with its sum into `partial`; a second kernel adds
-// a row's pieces in their order. No order of sums depends on which block runs when.
+// Long rows: the pieces' sums go into `partial`; a second kernel adds a row's pieces in their order. No order
+// of sums depends on which block runs when.
 #include "common/cuda_block.cuh"
 #include "common/cuda_vector.cuh"
 #include "propagate/propagate.hpp"
@@ -13,65 +16,122 @@ namespace pyrec::cuda {
 namespace {
 
 constexpr int threads = 128;
+constexpr int in_flight = 4;
 
-// As much as registers allow.
-template <int V>
-constexpr int in_flight = V <= 2 ? 8 : 4;
-template <int V, class T>
-constexpr int blocks_of_a_processor = V == 8                     ? 5
-                                      : V == 4 || sizeof(T) == 8 ? 6
-                                                                 : 8;
+// What edges are like: of weight 1 with whole x; so with x's rows scaled by `pre`; any.
+enum class edge_kind { plain, scaled, any };
 
+// What a group has to do.
+struct group_task {
+  row_task edges{0, 0, -1};  // of node -1: nothing, or zeros
+  int64_t out_row = -1;      // -1 for none
+  bool piece = false;
+};
+
+template <class Args>
+__device__ __forceinline__ group_task chosen_row(const Args& a, int64_t i) {
+  if (i >= a.num_rows) return {};
+  const int64_t node = a.rows[i];
+  // Padding, -1, behind the rows of a batch gives zeros; so does what row_slots has reported.
+  if (node < 0 || node >= a.schedule.num_nodes) return {.out_row = i};
+  const int64_t begin = a.indptr[node];
+  const int64_t degree = a.indptr[node + 1] - begin;
+  if (degree > long_row) return {};  // in pieces
+  return {.edges = {begin, static_cast<int32_t>(degree), static_cast<int32_t>(node)}, .out_row = i};
+}
+
+template <class Args>
+__device__ __forceinline__ group_task task_of_group(const Args& a, int64_t at) {
+  const bool piece = at < a.schedule.num_pieces;
+  if (a.rows != nullptr && !piece) return chosen_row(a, at - a.schedule.num_pieces);
+  if (at >= a.schedule.num_tasks) return {};
+  const auto edges = load_vector<row_task>(a.schedule.tasks + at);
+  if (a.rows != nullptr && a.row_slot[edges.node] < 0) return {};
+  return {.edges = edges, .out_row = edges.node, .piece = piece};
+}
+
+template <int Lanes>
+__device__ __forceinline__ int32_t most_of_groups(int32_t count) {
+  for (int lane = Lanes; lane < warp; lane *= 2) {
+    count = max(count, __shfl_xor_sync(all_lanes, count, lane));
+  }
+  return count;
+}
+
+// Plain and scaled edges. Every lane has one: behind a task's last edge that one again, with factor 0, so
+// that loads ask for nothing. (A number that is not finite times 0 is none either, but it is in the sum
+// already.)
+template <class T>
+struct placed_edge {
+  uint32_t place;  // of its row in x, in packs
+  T factor;
+};
+
+template <edge_kind Kind, class T, class X, class Out>
+__device__ __forceinline__ placed_edge<T> read_placed(const propagate_args<T, X, Out>& a, const row_task& t,
+                                                      int32_t i, uint32_t packs) {
+  if (t.count == 0) return {0, T(0)};
+  const int32_t source = a.indices[t.begin + min(i, t.count - 1)];
+  const bool there = i < t.count;
+  const T factor = Kind == edge_kind::scaled && there ? a.pre[source] : there ? T(1) : T(0);
+  return {static_cast<uint32_t>(source) * packs, factor};
+}
+
+// Adds the rows of x at `in_flight` lanes' edges from lane `first` on, a pack of V columns of each, to acc.
+template <bool Factors, int Lanes, int V, class T, class X>
+__device__ __forceinline__ void add_placed(const pack<X, V>* x, const placed_edge<T>& mine, int first,
+                                           T (&acc)[V]) {
+  pack<X, V> rows[in_flight];
+  T factor[in_flight];
+#pragma unroll
+  for (int i = 0; i < in_flight; ++i) {
+    rows[i] = load_vector<pack<X, V>>(x + __shfl_sync(all_lanes, mine.place, first + i, Lanes));
+    if (Factors) factor[i] = __shfl_sync(all_lanes, mine.factor, first + i, Lanes);
+  }
+#pragma unroll
+  for (int i = 0; i < in_flight; ++i) {
+#pragma unroll
+    for (int v = 0; v < V; ++v) {
+      const T value = widen(rows[i].values[v]);
+      acc[v] += Factors ? factor[i] * value : value;
+    }
+  }
+}
+
+template <edge_kind Kind, int Lanes, int V, class T, class X, class Out>
+__device__ __forceinline__ void sum_placed(const propagate_args<T, X, Out>& a, const row_task& t, int column,
+                                           T (&acc)[V]) {
+  const int lane = static_cast<int>(threadIdx.x) % Lanes;
+  const auto packs = static_cast<uint32_t>(a.dim) / V;
+  const auto* x = reinterpret_cast<const pack<X, V>*>(a.x + (column < a.dim ? column : 0));
+  const int32_t longest = most_of_groups<Lanes>(t.count);
+  const int32_t shortest = -most_of_groups<Lanes>(-t.count);
+  placed_edge<T> next = read_placed<Kind>(a, t, lane, packs);
+  for (int32_t first = 0; first < longest; first += Lanes) {
+    const placed_edge<T> mine = next;
+    next = read_placed<Kind>(a, t, first + Lanes + lane, packs);
+    const int count = min(Lanes, longest - first);
+    const int whole = Kind == edge_kind::plain ? min(Lanes, shortest - first) : 0;
+    int done = 0;
+#pragma unroll 1
+    for (; done + in_flight <= whole; done += in_flight) add_placed<false, Lanes>(x, mine, done, acc);
+#pragma unroll 1
+    for (; done < count; done += in_flight) add_placed<true, Lanes>(x, mine, done, acc);
+  }
+  if (t.count > 0) return;
+  for (int v = 0; v < V; ++v) acc[v] = T(0);
+}
+
+// Any edges: those that are there are found by a vote of their lanes.
 template <class T>
 struct edge {
   int32_t row;  // of x; -1 for none
   T factor;
 };
 
-// What a group has to do: the sum over some edges, of a whole row or of a piece of one.
-struct task {
-  int64_t begin = 0;
-  int32_t count = 0;
-  int32_t node = -1;     // -1 for nothing
-  int64_t out_row = -1;  // -1 for none
-  int64_t piece = -1;    // -1 for a whole row
-};
-
-template <class Args>
-__device__ task piece_task(const Args& a, int64_t piece) {
-  const row_schedule& schedule = a.schedule;
-  const int32_t i = schedule.piece_row[piece];
-  const int32_t node = schedule.order[i];
-  if (a.rows != nullptr && a.row_slot[node] < 0) return {};
-  const int32_t first = schedule.piece_first[i];
-  const auto pieces = static_cast<uint32_t>(schedule.piece_first[i + 1] - first);
-  const int64_t begin = a.indptr[node];
-  const auto degree = static_cast<uint32_t>(a.indptr[node + 1] - begin);
-  const uint32_t length = (degree + pieces - 1) / pieces;
-  const uint32_t from = min(degree, length * static_cast<uint32_t>(piece - first));
-  return {begin + from, static_cast<int32_t>(min(length, degree - from)), node, 0, piece};
-}
-
-template <class Args>
-__device__ task row_task(const Args& a, int64_t i) {
-  int64_t node;
-  if (a.rows != nullptr) {
-    if (i >= a.num_rows) return {};
-    node = a.rows[i];
-    // Padding, -1, behind the rows of a batch gives zeros; so does what row_slots has reported.
-    if (node < 0 || node >= a.schedule.num_nodes) return {0, 0, -1, i, -1};
-  } else {
-    if (a.schedule.num_long + i >= a.schedule.num_nodes) return {};
-    node = a.schedule.order[a.schedule.num_long + i];
-  }
-  const int64_t begin = a.indptr[node];
-  const int64_t degree = a.indptr[node + 1] - begin;
-  if (degree > long_row) return {};  // in pieces
-  return {begin, static_cast<int32_t>(degree), static_cast<int32_t>(node), a.rows != nullptr ? i : node, -1};
-}
-
 template <class T, class X, class Out>
-__device__ __forceinline__ edge<T> read_edge(const propagate_args<T, X, Out>& a, const task& t, int32_t i) {
+__device__ __forceinline__ edge<T> read_edge(const propagate_args<T, X, Out>& a, const row_task& t,
+                                             int32_t i) {
   if (i >= t.count) return {-1, T(0)};
   const int32_t source = a.indices[t.begin + i];
   if (a.dropout.threshold != 0 && !a.dropout.keeps(a.dropout.end(t.node), a.dropout.end(source))) {
@@ -83,64 +143,57 @@ __device__ __forceinline__ edge<T> read_edge(const propagate_args<T, X, Out>& a,
   return {row, factor};
 }
 
-// Lanes of a warp, in their order: the first ones of it, or those of a mask.
-struct first_lanes {
-  int count;
-  int next = 0;
-  __device__ bool more() const { return next < count; }
-  __device__ int take() { return next++ % warp; }
-};
-struct masked_lanes {
-  unsigned left;
-  __device__ bool more() const { return left != 0; }
-  __device__ int take() {
-    const int lane = left != 0 ? __ffs(static_cast<int>(left)) - 1 : 0;
-    left &= left - 1;
-    return lane;
-  }
-};
+template <int Lanes>
+__device__ __forceinline__ unsigned lanes_of_group(unsigned lanes, int group) {
+  return (lanes >> (group * Lanes)) & (all_lanes >> (warp - Lanes));
+}
 
-// Adds the rows of x at those lanes' edges to acc, columns [column, column + V).
-template <int V, class Lanes, class T, class X, class Out>
-__device__ __forceinline__ void add_rows(const propagate_args<T, X, Out>& a, const edge<T>& mine, Lanes lanes,
-                                         int column, T (&acc)[V]) {
-  const int dim = static_cast<int>(a.dim);
-  const bool inside = column < dim;
-  const bool scaled = a.pre != nullptr || a.weights != nullptr;
-  const X* const columns = a.x + column;
-  while (lanes.more()) {
-    pack<X, V> rows[in_flight<V>];
-    T factor[in_flight<V>];
+template <int Lanes>
+__device__ __forceinline__ int most_in_a_group(unsigned lanes) {
+  int most = 0;
+  for (int group = 0; group < warp / Lanes; ++group) {
+    most = max(most, __popc(lanes_of_group<Lanes>(lanes, group)));
+  }
+  return most;
+}
+
+// Adds the rows of x at `present`'s lanes' edges to acc, columns [column, column + V).
+template <int Lanes, int V, class T, class X, class Out>
+__device__ __forceinline__ void add_present(const propagate_args<T, X, Out>& a, const edge<T>& mine,
+                                            unsigned present, int steps, int column, T (&acc)[V]) {
+  for (int done = 0; done < steps; done += in_flight) {
+    pack<X, V> rows[in_flight];
+    T factor[in_flight];
 #pragma unroll
-    for (int i = 0; i < in_flight<V>; ++i) {
-      const bool any = lanes.more() && inside;
-      const int lane = lanes.take();
-      const int32_t row = __shfl_sync(all_lanes, mine.row, lane);
-      factor[i] = scaled ? __shfl_sync(all_lanes, mine.factor, lane) : T(1);
-      rows[i] = any ? load_pack<X, V>(columns + int64_t{row} * dim) : pack<X, V>{};
+    for (int i = 0; i < in_flight; ++i) {
+      const bool any = present != 0;
+      const int lane = any ? __ffs(static_cast<int>(present)) - 1 : 0;
+      present &= present - 1;
+      const int64_t row = __shfl_sync(all_lanes, mine.row, lane, Lanes);
+      factor[i] = __shfl_sync(all_lanes, mine.factor, lane, Lanes);
+      rows[i] = any && column < a.dim ? load_pack<X, V>(a.x + row * a.dim + column) : pack<X, V>{};
     }
 #pragma unroll
-    for (int i = 0; i < in_flight<V>; ++i) {
+    for (int i = 0; i < in_flight; ++i) {
 #pragma unroll
       for (int v = 0; v < V; ++v) acc[v] += factor[i] * widen(rows[i].values[v]);
     }
   }
 }
 
-template <int V, class T, class X, class Out>
-__device__ __forceinline__ void sum_edges(const propagate_args<T, X, Out>& a, const task& t, int column,
-                                          T (&acc)[V]) {
-  const int lane = static_cast<int>(threadIdx.x) % warp;
-  const bool gaps = a.slot != nullptr || a.dropout.threshold != 0;
+template <int Lanes, int V, class T, class X, class Out>
+__device__ __forceinline__ void sum_any(const propagate_args<T, X, Out>& a, const row_task& t, int column,
+                                        T (&acc)[V]) {
+  const int lane = static_cast<int>(threadIdx.x) % Lanes;
+  const int group = static_cast<int>(threadIdx.x) % warp / Lanes;
+  const int32_t longest = most_of_groups<Lanes>(t.count);
   edge<T> next = read_edge(a, t, lane);
-  for (int32_t first = 0; first < t.count; first += warp) {
+  for (int32_t first = 0; first < longest; first += Lanes) {
     const edge<T> mine = next;
-    next = read_edge(a, t, first + warp + lane);
-    if (gaps) {
-      add_rows(a, mine, masked_lanes{__ballot_sync(all_lanes, mine.row >= 0)}, column, acc);
-    } else {
-      add_rows(a, mine, first_lanes{min(warp, t.count - first)}, column, acc);
-    }
+    next = read_edge(a, t, first + Lanes + lane);
+    const unsigned present = __ballot_sync(all_lanes, mine.row >= 0);
+    add_present<Lanes>(a, mine, lanes_of_group<Lanes>(present, group), most_in_a_group<Lanes>(present),
+                       column, acc);
   }
 }
 
@@ -210,37 +263,38 @@ __device__ __forceinline__ void finish_row(const propagate_args<T, X, Out>& a, c
   }
 }
 
-// Warps take the pieces, then the rows that are not long.
-template <int V, class T, class X, class Out>
-__global__ void __launch_bounds__(threads, blocks_of_a_processor<V, T>)
-    propagate_rows(const propagate_args<T, X, Out> a) {
-  const int64_t at = thread_index() / warp;
-  const int64_t pieces = a.schedule.num_pieces;
-  const task t = at < pieces ? piece_task(a, at) : row_task(a, at - pieces);
-  const bool whole = t.node >= 0 && t.piece < 0;
+template <edge_kind Kind, int Lanes, int V, class T, class X, class Out>
+__global__ void __launch_bounds__(threads, V == 8 ? 5 : 6) propagate_rows(const propagate_args<T, X, Out> a) {
+  const group_task task = task_of_group(a, thread_index() / Lanes);
+  const row_task& t = task.edges;
+  const bool whole = t.node >= 0 && !task.piece;
   const row_terms<T> terms = whole ? read_terms(a, t.node) : row_terms<T>{};
   const int dim = static_cast<int>(a.dim);
-  for (int first = 0; first < dim; first += warp * V) {
-    const int column = first + static_cast<int>(threadIdx.x) % warp * V;
+  for (int first = 0; first < dim; first += Lanes * V) {
+    const int column = first + static_cast<int>(threadIdx.x) % Lanes * V;
     T acc[V] = {};
-    if (a.x != nullptr) sum_edges(a, t, column, acc);
+    if constexpr (Kind != edge_kind::any) {
+      sum_placed<Kind, Lanes>(a, t, column, acc);
+    } else {
+      if (a.x != nullptr) sum_any<Lanes>(a, t, column, acc);
+    }
     if (column >= dim) continue;
     if (whole) {
-      finish_row(a, terms, t.node, t.out_row, column, acc);
-    } else if (t.piece >= 0) {
-      store(a.partial + t.piece * dim + column, acc);
-    } else if (t.out_row >= 0 && a.out != nullptr) {
-      store(a.out + t.out_row * dim + column, acc);
+      finish_row(a, terms, t.node, task.out_row, column, acc);
+    } else if (task.piece) {
+      store(a.partial + thread_index() / Lanes * dim + column, acc);
+    } else if (task.out_row >= 0 && a.out != nullptr) {
+      store(a.out + task.out_row * dim + column, acc);
     }
   }
 }
 
 // A warp takes a long row.
 template <int V, class T, class X, class Out>
-__global__ void __launch_bounds__(threads) propagate_long_rows(const propagate_args<T, X, Out> a) {
+__global__ void __launch_bounds__(threads, 4) propagate_long_rows(const propagate_args<T, X, Out> a) {
   const int64_t i = thread_index() / warp;
   if (i >= a.schedule.num_long) return;
-  const int32_t node = a.schedule.order[i];
+  const int32_t node = a.schedule.long_rows[i];
   const int64_t out_row = a.rows != nullptr ? a.row_slot[node] : node;
   if (out_row < 0) return;
   const row_terms<T> terms = read_terms(a, node);
@@ -257,36 +311,52 @@ __global__ void __launch_bounds__(threads) propagate_long_rows(const propagate_a
   }
 }
 
-template <int V, class T, class X, class Out>
+template <edge_kind Kind, int Lanes, int V, class T, class X, class Out>
 void launch(const propagate_args<T, X, Out>& a) {
   const row_schedule& schedule = a.schedule;
-  const int64_t rows = a.rows != nullptr ? a.num_rows : schedule.num_nodes - schedule.num_long;
-  const int64_t tasks = schedule.num_pieces + rows;
+  const int64_t tasks = a.rows != nullptr ? schedule.num_pieces + a.num_rows : schedule.num_tasks;
   if (tasks == 0) return;
-  constexpr int warps = threads / warp;
-  const auto short_rows = propagate_rows<V, T, X, Out>;
-  LAUNCH(short_rows, blocks_for(tasks, warps), threads, 0, a.stream, a);
+  const auto rows = propagate_rows<Kind, Lanes, V, T, X, Out>;
+  LAUNCH(rows, blocks_for(tasks, threads / Lanes), threads, 0, a.stream, a);
   if (schedule.num_long == 0) return;
   const auto long_rows = propagate_long_rows<V, T, X, Out>;
-  LAUNCH(long_rows, blocks_for(schedule.num_long, warps), threads, 0, a.stream, a);
+  LAUNCH(long_rows, blocks_for(schedule.num_long, threads / warp), threads, 0, a.stream, a);
 }
 
-template <class T, class X, class Out>
-bool packs_fit(const propagate_args<T, X, Out>& a, int64_t width) {
-  return a.dim % width == 0 && aligned(a.x) && aligned(a.add) && aligned(a.out) && aligned(a.total) &&
+// Whether packs of V may be used.
+template <int V, class T, class X, class Out>
+bool packs_fit(const propagate_args<T, X, Out>& a) {
+  return a.dim % V == 0 && aligned(a.x) && aligned(a.add) && aligned(a.out) && aligned(a.total) &&
          aligned(a.partial) && aligned(a.adam.parameters) && aligned(a.adam.first_moment) &&
          aligned(a.adam.second_moment);
 }
 
-// Lanes take as few columns as cover a row, and 16 bytes of x at most.
+// A layer of bfloat16 that a float32 one becomes is made of slots, or of no x.
+template <int Lanes, int V, class T, class X, class Out>
+void launch_kind(const propagate_args<T, X, Out>& a) {
+  using args = propagate_args<T, X, Out>;
+  const bool sparse = a.x == nullptr || a.slot != nullptr || a.weights != nullptr || a.dropout.threshold != 0;
+  const bool near = a.schedule.num_nodes * (a.dim / V) <= int64_t{UINT32_MAX};
+  if constexpr (args::half_source || !args::half_out) {
+    if (!sparse && near && a.pre == nullptr) return launch<edge_kind::plain, Lanes, V>(a);
+  }
+  if constexpr (!args::half_source && !args::half_out) {
+    if (!sparse && near && a.pre != nullptr) return launch<edge_kind::scaled, Lanes, V>(a);
+  }
+  launch<edge_kind::any, Lanes, V>(a);
+}
+
 template <class T, class X, class Out>
 void propagate_layer(const propagate_args<T, X, Out>& a) {
   if constexpr (sizeof(T) == 4) {
-    if (sizeof(X) == 2 && a.dim > 4 * warp && packs_fit(a, 8)) return launch<16 / sizeof(X)>(a);
-    if (a.dim > 2 * warp && packs_fit(a, 4)) return launch<4>(a);
-    if (a.dim > warp && packs_fit(a, 2)) return launch<2>(a);
+    constexpr int V = 16 / sizeof(X);
+    if (packs_fit<V>(a)) {
+      if (a.dim <= 8 * V) return launch_kind<8, V>(a);
+      if (a.dim <= 16 * V) return launch_kind<16, V>(a);
+      return launch_kind<32, V>(a);
+    }
   }
-  launch<1>(a);
+  launch<edge_kind::any, 32, 1>(a);
 }
 
 __global__ void scatter_rows(const row_slots_args a) {
