@@ -60,6 +60,7 @@ def training_bytes(
     *,
     precision: str = "fp32",
     fixed_weights: bool = True,
+    cosine: bool = False,
     contrast: str | None = None,
 ) -> int:
     """Bytes of a device's memory that training LightGCN takes at its peak.
@@ -68,16 +69,18 @@ def training_bytes(
     bf16, else 4):
 
     - the table and two moments, 12 N d;
-    - the graph, 8 N + 8 n, its three factors 12 N, the schedule of its rows 8 N, the users of its interactions 4 n;
-    - in a step two layer buffers 2 s N d, and in memory of its own a map of rows 4 N, and for a batch's rows the
-      layers, their gradients, the vectors and their gradient, 4 R d (2 (K + 1) + 2);
+    - the graph, 8 N + 8 n, its three factors 12 N, the tasks of its rows 16 N, the users of its interactions 4 n;
+    - two layer buffers, 2 s N d;
+    - in a step a map of rows 4 N, and for a batch's rows the layers, their gradients, the vectors and their gradient,
+      4 R d (2 (K + 1) + 2);
     - with a contrastive loss the last again for each of two views, and with ``edges`` two gradients of the table,
       8 N d, and the factors of two graphs, 24 N;
-    - in an evaluation the vectors 4 N d, with two layer buffers, or all K + 1 layers, 4 N d (K + 1), where each node
-      has weights of its own.
+    - in an evaluation the vectors, 4 N d, again where they are brought to length 1, and where each node has weights of
+      its own the layers, 4 N d K, and what they are combined to.
 
-    Of the last two the larger counts, besides a step's own memory, which a recorded step keeps
-    (`pyrec.replay.ReplayedEpochs`); the last, smaller batch of an epoch takes its own.
+    Of a step and an evaluation the larger counts, besides a step's own memory, which a recorded step keeps
+    (`pyrec.replay.ReplayedEpochs`); the last, smaller batch of an epoch takes its own. What torch's libraries take for
+    themselves (cuBLAS 64 MiB) comes on top.
 
     Args:
         num_nodes: N, users and items.
@@ -87,17 +90,18 @@ def training_bytes(
         batch_nodes: R, at most ``batch_size * (2 + num_negatives)`` and N.
         precision: ``fp32`` or ``bf16``.
         fixed_weights: Whether all nodes share the weights of the layers.
+        cosine: Whether vectors are brought to length 1.
         contrast: ``edges``, ``noise`` or None.
     """
     table = 4 * num_nodes * dim
     buffers = min(n_layers, 2) * table // (2 if precision == "bf16" else 1)
-    kept = 3 * table + 28 * num_nodes + 12 * num_interactions
+    kept = 3 * table + 36 * num_nodes + 12 * num_interactions + buffers
     batch = 4 * min(batch_nodes, num_nodes) * dim * (2 * (n_layers + 1) + 2)
     own = 4 * num_nodes + batch
-    step = buffers + own + (0 if contrast is None else 2 * batch)
+    step = own + (0 if contrast is None else 2 * batch)
     if contrast == "edges":
         step += 2 * table + 24 * num_nodes
-    evaluation = table + (buffers if fixed_weights else (n_layers + 1) * table)
+    evaluation = table * ((2 if cosine else 1) if fixed_weights else n_layers + 2)
     return kept + own + max(step, evaluation)
 
 

@@ -12,6 +12,7 @@ be restored, and the numbers are the bits of as many steps taken one by one.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from typing import Final, Protocol
 
 import torch
@@ -36,12 +37,18 @@ class Recorder(Protocol):
         """Records what the work does on the device, without doing it; calls of the result do it."""
 
 
+@cache
+def _recording_stream(device: torch.device) -> torch.cuda.Stream:
+    """One for all recorders of a device: torch's libraries keep memory for each stream that they were used on."""
+    return torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
+
+
 class CudaRecorder:
-    """Records CUDA graphs, on a stream of its own as CUDA asks; replays go to the caller's stream."""
+    """Records CUDA graphs, on a stream apart as CUDA asks; replays go to the caller's stream."""
 
     def __init__(self, device: torch.device) -> None:
         self._device = device
-        self._stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
+        self._stream = _recording_stream(device)
 
     def run(self, work: Work) -> None:
         """See `Recorder.run`; on the recorder's stream, between what the caller's has before and after."""

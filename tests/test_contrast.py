@@ -44,10 +44,11 @@ def view_layers(kind, wide, graph, batch, nodes):
 
 
 def with_noise(views, batch):
-    generator = torch.Generator().manual_seed(mixed_seed(CONTRAST.seed, batch.epoch, batch.first))
+    device = batch.rows.device  # whose random numbers are its own
+    generator = torch.Generator(device).manual_seed(mixed_seed(CONTRAST.seed, batch.epoch, batch.first))
     for layers in views:
         for k in range(1, len(layers)):
-            noise = torch.rand(layers[k].shape, generator=generator).double()
+            noise = torch.rand(layers[k].shape, generator=generator, device=device).cpu().double()
             length = noise.norm(dim=1, keepdim=True)
             layers[k] = layers[k] + CONTRAST.rate * layers[k].sign() * noise / length
         yield layers

@@ -40,10 +40,13 @@ def make(num_queries, num_items, dim, seed=0, integers=True, density=0.2):
 
 
 def moved(where, array):
-    """The tensor, or those of a dictionary, on the device."""
+    """The tensor, or those of a dictionary, on the device; with gaps where it has gaps."""
     if isinstance(array, dict):
         return {name: moved(where, each) for name, each in array.items()}
-    return None if array is None else array.to(where.torch)
+    if array is None or array.device.type == where.torch.type:
+        return array
+    there = torch.empty_strided(array.shape, array.stride(), dtype=array.dtype, device=where.torch)
+    return there.copy_(array)
 
 
 def search(where, queries, items, k, **kwargs):

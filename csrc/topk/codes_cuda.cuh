@@ -45,7 +45,8 @@ struct code_parts {
   uint16_t* candidates;  // (num_tiles * tile_items, columns)
   query_bound* query_bounds;
   tile_bound* tile_bounds;
-  int32_t* ids;  // (num_tiles * tile_items,) the candidates' items
+  uint64_t* worst;  // (whole tiles of users,) the greatest of the splits' k-th best keys
+  int32_t* ids;     // (num_tiles * tile_items,) the candidates' items
 };
 
 inline int64_t rounded_up(int64_t count, int64_t multiple) {
@@ -64,6 +65,7 @@ inline int64_t lay_out(const topk_args& a, code_parts& parts) {
   parts.candidates = take_part<uint16_t>(at, candidates * parts.columns);
   parts.query_bounds = take_part<query_bound>(at, users);
   parts.tile_bounds = take_part<tile_bound>(at, parts.num_tiles);
+  parts.worst = take_part<uint64_t>(at, users);
   parts.ids = take_part<int32_t>(at, candidates);
   return static_cast<int64_t>(at - buffer);
 }
@@ -103,6 +105,7 @@ __global__ void __launch_bounds__(threads) encode_queries(const topk_args a, con
   const float* row = user < a.num_queries ? a.queries + user * a.dim : nullptr;
   const code_lengths q = encode(row, a.dim, parts.columns, parts.queries + user * parts.columns);
   if (threadIdx.x % warp != 0) return;
+  parts.worst[user] = 0;
   const double dim = static_cast<double>(a.dim);
   constexpr double rounded = 0x1p-20, tiny = 0x1p-126;
   parts.query_bounds[user] = {

@@ -32,25 +32,27 @@ __device__ __forceinline__ uint64_t* list_of(const topk_args& a, int64_t split, 
   return a.keys + (split * a.num_queries + user) * a.k;
 }
 
-// The score: one chain of fused multiply-adds in ascending order. V: numbers of a load.
-template <int V>
+// The score: one chain of fused multiply-adds in ascending order. V: numbers of a load; Ahead: loads of the
+// item's vector on their way at once.
+template <int V, int Ahead>
 __device__ __forceinline__ float score_of(const topk_args& a, int64_t user, int32_t id) {
-  constexpr int ahead = V == 4 ? 2 : 4;
   const float* query = a.queries + user * a.dim;
   const float* item = a.items + id * a.dim;
+  const int dim = static_cast<int>(a.dim);
   float sum = 0;
-  for (int64_t first = 0; first < a.dim; first += ahead * V) {
-    pack<float, V> q[ahead], x[ahead];
+  for (int first = 0; first < dim; first += Ahead * V) {
+    pack<float, V> x[Ahead];
 #pragma unroll
-    for (int i = 0; i < ahead; ++i) {
-      const int64_t column = first + i * V;
-      q[i] = column < a.dim ? load_pack<float, V>(query + column) : pack<float, V>{};
-      x[i] = column < a.dim ? load_pack<float, V>(item + column) : pack<float, V>{};
+    for (int i = 0; i < Ahead; ++i) {
+      const int column = first + i * V;
+      x[i] = column < dim ? load_pack<float, V>(item + column) : pack<float, V>{};
     }
 #pragma unroll
-    for (int i = 0; i < ahead; ++i) {
+    for (int i = 0; i < Ahead; ++i) {
+      const int column = first + i * V;
+      const pack<float, V> q = column < dim ? load_pack<float, V>(query + column) : pack<float, V>{};
 #pragma unroll
-      for (int v = 0; v < V; ++v) sum = __fmaf_rn(q[i].values[v], x[i].values[v], sum);
+      for (int v = 0; v < V; ++v) sum = __fmaf_rn(q.values[v], x[i].values[v], sum);
     }
   }
   return sum;
@@ -71,21 +73,44 @@ __device__ __forceinline__ int count_greater(const uint64_t* keys, int count, ui
   return low;
 }
 
-__device__ __forceinline__ bool is_seen(const topk_args& a, int64_t user, int32_t id) {
-  if (a.seen_indptr == nullptr) return false;
-  int64_t low = a.seen_indptr[user];
-  int64_t high = a.seen_indptr[user + 1];
+// What a user has seen.
+struct seen_items {
+  const int32_t* ids;  // (count,) ascending
+  int32_t count;
+};
+
+// Whether the id is among them: each lane looks for its own.
+__device__ __forceinline__ bool find_seen(const seen_items& seen, int32_t id) {
+  int low = 0;
+  int high = seen.count;
   while (low < high) {
-    const int64_t middle = low + (high - low) / 2;
-    const int32_t seen = a.seen_indices[middle];
-    if (seen == id) return true;
-    if (seen < id) {
+    const int middle = (low + high) / 2;
+    if (seen.ids[middle] < id) {
       low = middle + 1;
     } else {
       high = middle;
     }
   }
-  return false;
+  return low < seen.count && seen.ids[low] == id;
+}
+
+// Whether each lane's id, where it has one, is among them; all lanes take part. Of few, each lane holds one
+// in turn, and the ids go round.
+__device__ __forceinline__ bool is_seen(const seen_items& seen, bool has_one, int32_t id) {
+  constexpr int few = 8 * warp;
+  if (seen.count > few) return has_one && find_seen(seen, id);
+  const int lane = static_cast<int>(threadIdx.x) % warp;
+  const unsigned asking = __ballot_sync(all_lanes, has_one);
+  bool found = false;
+  for (int first = 0; first < seen.count; first += warp) {
+    const int32_t own = first + lane < seen.count ? seen.ids[first + lane] : -1;
+    for (unsigned left = asking; left != 0; left &= left - 1) {
+      const int asker = __ffs(static_cast<int>(left)) - 1;
+      const bool here = __any_sync(all_lanes, own == __shfl_sync(all_lanes, id, asker)) != 0;
+      if (lane == asker) found = found || here;
+    }
+  }
+  return found;
 }
 
 // Each key of the list to its new place, from the end on: places only grow, and those behind are read by
@@ -113,17 +138,12 @@ __device__ __forceinline__ void make_room(uint64_t* list, int k, const uint64_t*
   }
 }
 
-// The key of a queue's candidate; no_key where it does not belong into the list: it is behind it, or seen.
-template <int V>
-__device__ __forceinline__ uint64_t key_of(const topk_args& a, int64_t user, int32_t id, uint64_t worst) {
-  const uint64_t key = to_key(score_of<V>(a, user, id), id);
-  return key <= worst || is_seen(a, user, id) ? no_key : key;
-}
-
-// queue: (count,) items in any order; those that belong there enter the list. keys: (Capacity,) of the warp.
-template <int Capacity, int V>
+// queue: (count,) items in any order; those that belong there, not behind `worst` and not seen, enter the
+// list. keys: (Capacity,) of the warp.
+template <int Capacity, int V, int Ahead>
 __device__ __forceinline__ void merge_queue(const topk_args& a, int64_t user, uint64_t* list,
-                                            const int32_t* queue, int count, uint64_t worst, uint64_t* keys) {
+                                            const int32_t* queue, int count, uint64_t worst,
+                                            const seen_items& seen, uint64_t* keys) {
   constexpr int each = Capacity / warp;
   const int lane = static_cast<int>(threadIdx.x) % warp;
   const int k = static_cast<int>(a.k);
@@ -132,7 +152,10 @@ __device__ __forceinline__ void merge_queue(const topk_args& a, int64_t user, ui
 #pragma unroll
   for (int e = 0; e < each; ++e) {
     const int i = e * warp + lane;
-    key[e] = i < count ? key_of<V>(a, user, queue[i], worst) : no_key;
+    const int32_t id = i < count ? queue[i] : -1;
+    key[e] = id >= 0 ? to_key(score_of<V, Ahead>(a, user, id), id) : no_key;
+    if (key[e] <= worst) key[e] = no_key;
+    if (is_seen(seen, key[e] != no_key, id)) key[e] = no_key;
     if (i < count) keys[i] = key[e];
     num_added += __popc(__ballot_sync(all_lanes, key[e] != no_key));
   }
@@ -140,6 +163,7 @@ __device__ __forceinline__ void merge_queue(const topk_args& a, int64_t user, ui
   if (num_added == 0) return;
 
   int place[each] = {};
+#pragma unroll 4
   for (int i = 0; i < count; ++i) {
     const uint64_t other = keys[i];
 #pragma unroll

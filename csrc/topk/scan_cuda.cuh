@@ -57,6 +57,13 @@ __device__ __forceinline__ void start_slice(const uint16_t* codes, int64_t colum
   }
 }
 
+__device__ __forceinline__ void clear(warp_products& products) {
+#pragma unroll
+  for (int i = 0; i < user_blocks * candidate_blocks * 4; ++i) {
+    products[i / 4 / candidate_blocks][i / 4 % candidate_blocks][i % 4] = 0;
+  }
+}
+
 // steps: of 16 columns.
 __device__ __forceinline__ void multiply(const thread_place& at, const code_row* users,
                                          const code_row* candidates, int steps, warp_products& products) {

@@ -1,7 +1,8 @@
 // A block takes a tile of users and goes through the candidates of its split, a tile of them at a time, by
 // products of their codes. Candidates whose score may reach the user's k-th best so far enter the user's
-// queue in shared memory; when one is full, the block merges those that are half full into their lists, for
-// which they get their scores, and goes on with the candidates that found no room.
+// queue in shared memory. Between tiles, where a queue is getting full, the block merges the longer ones into
+// their lists, for which candidates get their scores; where one is full within a tile, it does so at once and
+// goes on with the candidates that found no room. Splits tell each other of their k-th best.
 //
 // Candidates by falling length: the block ends where no user's vector times the next tile's longest could
 // reach that user's k-th best.
@@ -18,42 +19,57 @@ constexpr int long_queue = 128;
 constexpr int64_t short_list = 128;
 constexpr int tiles_between_looks = 4;  // whether any user is open
 
+// In shared memory, with the users' codes, one side or two, and the lists, where there is room, behind it.
 template <int Capacity>
 struct alignas(16) tile_memory {
-  code_row users[2][tile_users];
   code_row candidates[2][tile_items];
   query_bound bounds[tile_users];
-  uint64_t worst[tile_users];      // k-th best key of each list
+  const int32_t* seen[tile_users];
+  uint64_t worst[tile_users];  // key that one has to be above: k-th best of the list, or of another split's
   uint64_t keys[warps][Capacity];  // for a warp's merging
   int32_t queue[tile_users][Capacity];
+  int32_t num_seen[tile_users];
   int count[tile_users];  // candidates that have come to each queue, those without room among them
+
+  __device__ code_row* users(int side) { return reinterpret_cast<code_row*>(this + 1) + side * tile_users; }
+};
+
+// How a search is cut, and where its lists are while it goes on.
+struct search_plan {
+  int num_slices;
+  bool lists_inside;  // in shared memory
+
+  __device__ int sides() const { return num_slices == 1 ? 1 : 2; }
 };
 
 // What a block has to do.
 struct block_task {
   int64_t first_user;
-  int64_t split;
-  int64_t first_tile, last_tile;  // of candidates
-  int num_slices;
+  int first_tile, last_tile;  // of candidates
+  int num_users;
+  uint64_t* lists;  // (num_users, k)
 
   __device__ block_task(const topk_args& a, const code_parts& parts)
       : first_user(int64_t{blockIdx.x} * tile_users),
-        split(blockIdx.y),
-        first_tile(parts.num_tiles * split / a.num_splits),
-        last_tile(parts.num_tiles * (split + 1) / a.num_splits),
-        num_slices(static_cast<int>((parts.columns + slice - 1) / slice)) {}
+        first_tile(static_cast<int>(parts.num_tiles * blockIdx.y / a.num_splits)),
+        last_tile(static_cast<int>(parts.num_tiles * (blockIdx.y + 1) / a.num_splits)),
+        num_users(static_cast<int>(min(a.num_queries - first_user, int64_t{tile_users}))),
+        lists(list_of(a, blockIdx.y, first_user)) {}
 };
 
 template <int Capacity>
 __device__ __forceinline__ void start_lists(const topk_args& a, const code_parts& parts,
                                             const block_task& task, tile_memory<Capacity>& memory) {
-  const int64_t left = a.num_queries - task.first_user;
-  const int64_t users = left < tile_users ? left : tile_users;
-  uint64_t* const lists = list_of(a, task.split, task.first_user);
-  for (int64_t i = threadIdx.x; i < users * a.k; i += threads) lists[i] = nothing;
+  const auto k = static_cast<int>(a.k);
+  for (int i = static_cast<int>(threadIdx.x); i < task.num_users * k; i += threads) task.lists[i] = nothing;
   constexpr float unreachable = 3.402823466e38f;
   for (int user = static_cast<int>(threadIdx.x); user < tile_users; user += threads) {
-    memory.worst[user] = user < users ? nothing : to_key(unreachable, 0);
+    const bool there = user < task.num_users;
+    const bool has_seen = there && a.seen_indptr != nullptr;
+    const int64_t* row = has_seen ? a.seen_indptr + task.first_user + user : nullptr;
+    memory.seen[user] = has_seen ? a.seen_indices + row[0] : nullptr;
+    memory.num_seen[user] = has_seen ? static_cast<int32_t>(row[1] - row[0]) : 0;
+    memory.worst[user] = there ? nothing : to_key(unreachable, 0);
     memory.bounds[user] = parts.query_bounds[task.first_user + user];
     memory.count[user] = 0;
   }
@@ -61,14 +77,14 @@ __device__ __forceinline__ void start_lists(const topk_args& a, const code_parts
 
 // The slices of a block's tiles, one after the other; users have but one set of slices.
 template <int Capacity>
-__device__ __forceinline__ void start_slices(const code_parts& parts, const block_task& task, int64_t tile,
+__device__ __forceinline__ void start_slices(const code_parts& parts, const block_task& task, int tile,
                                              int index, int side, bool users, tile_memory<Capacity>& memory) {
   const int64_t column = int64_t{index} * slice;
   if (users) {
     const uint16_t* codes = parts.queries + task.first_user * parts.columns;
-    start_slice<tile_users>(codes, parts.columns, column, memory.users[side]);
+    start_slice<tile_users>(codes, parts.columns, column, memory.users(side));
   }
-  const uint16_t* codes = parts.candidates + tile * tile_items * parts.columns;
+  const uint16_t* codes = parts.candidates + int64_t{tile} * tile_items * parts.columns;
   start_slice<tile_items>(codes, parts.columns, column, memory.candidates[side]);
 }
 
@@ -85,8 +101,7 @@ __device__ __forceinline__ float least_product(const query_bound& q, const tile_
 template <int Capacity>
 __device__ __forceinline__ uint64_t offer_candidates(const topk_args& a, const code_parts& parts,
                                                      const thread_place& at, const warp_products& products,
-                                                     int64_t tile, uint64_t open,
-                                                     tile_memory<Capacity>& memory) {
+                                                     int tile, uint64_t open, tile_memory<Capacity>& memory) {
   constexpr int columns = thread_place::columns;
   const tile_bound bound = parts.tile_bounds[tile];
   uint64_t without_room = 0;
@@ -101,7 +116,7 @@ __device__ __forceinline__ uint64_t offer_candidates(const topk_args& a, const c
 #pragma unroll
     for (int c = 0; c < columns; ++c) {
       const uint64_t bit = uint64_t{1} << (r * columns + c);
-      const int64_t place = tile * tile_items + at.candidate(c);
+      const int place = tile * tile_items + at.candidate(c);
       if (at.of(products, r, c) < least || (open & bit) == 0 || place >= a.num_candidates) continue;
       const int queued = atomicAdd(&memory.count[user], 1);
       if (queued < Capacity) {
@@ -115,28 +130,51 @@ __device__ __forceinline__ uint64_t offer_candidates(const topk_args& a, const c
 }
 
 // A warp takes a queue of at least `fewest` candidates.
-template <int Capacity, int V>
-__device__ __forceinline__ void merge_queues(const topk_args& a, const thread_place& at,
-                                             const block_task& task, int fewest,
+template <int Capacity, int V, int Ahead>
+__device__ __forceinline__ void merge_queues(const topk_args& a, const code_parts& parts,
+                                             const thread_place& at, const block_task& task, int fewest,
                                              tile_memory<Capacity>& memory) {
   for (int user = at.warp_index; user < tile_users; user += warps) {
     const int count = min(memory.count[user], Capacity);
     if (count < fewest) continue;
-    uint64_t* const list = list_of(a, task.split, task.first_user + user);
-    merge_queue<Capacity, V>(a, task.first_user + user, list, memory.queue[user], count, memory.worst[user],
-                             memory.keys[at.warp_index]);
-    if (threadIdx.x % warp == 0) {
-      memory.worst[user] = list[a.k - 1];
-      memory.count[user] = 0;
+    uint64_t* const list = task.lists + user * a.k;
+    const seen_items seen{memory.seen[user], memory.num_seen[user]};
+    merge_queue<Capacity, V, Ahead>(a, task.first_user + user, list, memory.queue[user], count,
+                                    memory.worst[user], seen, memory.keys[at.warp_index]);
+    if (threadIdx.x % warp != 0) continue;
+    memory.count[user] = 0;
+    const uint64_t last = list[a.k - 1];
+    if (last <= memory.worst[user]) continue;
+    memory.worst[user] = last;
+    if (a.num_splits > 1) {
+      atomicMax(reinterpret_cast<unsigned long long*>(parts.worst + task.first_user + user), last);
     }
   }
+}
+
+// Before a tile: what other splits have found, and room in the queues.
+template <int Capacity, int V>
+__device__ __forceinline__ void prepare_queues(const topk_args& a, const code_parts& parts,
+                                               const thread_place& at, const block_task& task,
+                                               tile_memory<Capacity>& memory) {
+  bool long_one = false;
+  if (threadIdx.x < tile_users) {
+    long_one = memory.count[threadIdx.x] > Capacity / 2;
+    if (a.num_splits > 1) {
+      const uint64_t elsewhere = __ldcg(parts.worst + task.first_user + threadIdx.x);
+      if (elsewhere > memory.worst[threadIdx.x]) memory.worst[threadIdx.x] = elsewhere;
+    }
+  }
+  if (__syncthreads_or(long_one) == 0) return;
+  merge_queues<Capacity, V, 8>(a, parts, at, task, Capacity / 4, memory);
+  __syncthreads();
 }
 
 // All products of a tile into queues, and those into lists where they are full.
 template <int Capacity, int V>
 __device__ __forceinline__ void select_candidates(const topk_args& a, const code_parts& parts,
                                                   const thread_place& at, const block_task& task,
-                                                  const warp_products& products, int64_t tile,
+                                                  const warp_products& products, int tile,
                                                   tile_memory<Capacity>& memory) {
   uint64_t open = ~uint64_t{0};
   bool full;
@@ -144,7 +182,7 @@ __device__ __forceinline__ void select_candidates(const topk_args& a, const code
     open = offer_candidates(a, parts, at, products, tile, open, memory);
     full = __syncthreads_or(open != 0) != 0;
     if (full) {
-      merge_queues<Capacity, V>(a, at, task, Capacity / 2, memory);
+      merge_queues<Capacity, V, 2>(a, parts, at, task, Capacity / 2, memory);
       __syncthreads();
     }
   } while (full);
@@ -152,7 +190,7 @@ __device__ __forceinline__ void select_candidates(const topk_args& a, const code
 
 // Whether a candidate from `tile` on may still belong into a list; all threads ask.
 template <int Capacity>
-__device__ __forceinline__ bool any_open(const topk_args& a, const code_parts& parts, int64_t tile,
+__device__ __forceinline__ bool any_open(const topk_args& a, const code_parts& parts, int tile,
                                          const tile_memory<Capacity>& memory) {
   bool open = false;
   if (threadIdx.x < tile_users) {
@@ -166,30 +204,35 @@ __device__ __forceinline__ bool any_open(const topk_args& a, const code_parts& p
 }
 
 template <int Capacity, int V>
-__global__ void __launch_bounds__(threads, Capacity == short_queue ? 2 : 1)
-    search(const topk_args a, const code_parts parts) {
+__global__ void __launch_bounds__(threads, Capacity == short_queue && V == 4 ? 2 : 1)
+    search(const topk_args a, const code_parts parts, const search_plan plan) {
   if (a.found[topk_unsound] != 0) return;
   DYNAMIC_SHARED(tile_memory<Capacity>, memory);
-  const block_task task(a, parts);
+  block_task task(a, parts);
+  if (plan.lists_inside) task.lists = reinterpret_cast<uint64_t*>(memory->users(plan.sides()));
   const thread_place at;
   start_lists(a, parts, task, *memory);
-  if (task.first_tile == task.last_tile) return;
-  start_slices(parts, task, task.first_tile, 0, 0, true, *memory);
-  const bool one_slice = task.num_slices == 1;
+  const bool any = task.first_tile < task.last_tile;
+  if (any) start_slices(parts, task, task.first_tile, 0, 0, true, *memory);
   int side = 0;
-  for (int64_t tile = task.first_tile; tile < task.last_tile; ++tile) {
-    warp_products products = {};
-    for (int i = 0; i < task.num_slices; ++i) {
+  for (int tile = task.first_tile; tile < task.last_tile; ++tile) {
+    warp_products products;
+    for (int i = 0; i < plan.num_slices; ++i) {
       end_copies();
       __syncthreads();  // this slice is there, and nobody reads the other side any more
-      const bool last_slice = i + 1 == task.num_slices;
-      const int64_t next = last_slice ? tile + 1 : tile;
+      const bool last_slice = i + 1 == plan.num_slices;
+      const int next = last_slice ? tile + 1 : tile;
       if (next < task.last_tile) {
-        start_slices(parts, task, next, last_slice ? 0 : i + 1, 1 - side, !one_slice, *memory);
+        start_slices(parts, task, next, last_slice ? 0 : i + 1, 1 - side, plan.sides() == 2, *memory);
+      }
+      if (i == 0) {
+        prepare_queues<Capacity, V>(a, parts, at, task, *memory);
+        clear(products);
       }
       const int64_t columns = parts.columns - int64_t{i} * slice;
       const int steps = static_cast<int>(columns < slice ? columns : slice) / 16;
-      multiply(at, memory->users[one_slice ? 0 : side], memory->candidates[side], steps, products);
+      const code_row* users = memory->users(plan.sides() == 2 ? side : 0);
+      multiply(at, users, memory->candidates[side], steps, products);
       side = 1 - side;
     }
     select_candidates<Capacity, V>(a, parts, at, task, products, tile, *memory);
@@ -198,7 +241,12 @@ __global__ void __launch_bounds__(threads, Capacity == short_queue ? 2 : 1)
   }
   end_copies();
   __syncthreads();
-  merge_queues<Capacity, V>(a, at, task, 1, *memory);
+  merge_queues<Capacity, V, 2>(a, parts, at, task, 1, *memory);
+  if (!plan.lists_inside) return;
+  __syncthreads();
+  uint64_t* const answer = list_of(a, blockIdx.y, task.first_user);
+  const auto k = static_cast<int>(a.k);
+  for (int i = static_cast<int>(threadIdx.x); i < task.num_users * k; i += threads) answer[i] = task.lists[i];
 }
 
 // A block merges the lists of a user's splits into the answer: a key's rank is the number of greater ones.
@@ -225,16 +273,6 @@ __global__ void __launch_bounds__(threads) finish_lists(const topk_args a) {
   }
 }
 
-template <int Capacity, int V>
-void start_search(const topk_args& a, const code_parts& parts) {
-  constexpr size_t bytes = sizeof(tile_memory<Capacity>);
-  const auto kernel = search<Capacity, V>;
-  check(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(bytes)),
-        "cudaFuncSetAttribute of topk's search");
-  const dim3 grid(blocks_for(a.num_queries, tile_users), static_cast<unsigned>(a.num_splits));
-  LAUNCH(kernel, grid, threads, bytes, a.stream, a, parts);
-}
-
 // The shared memory that a block of the current device may have.
 size_t most_shared_memory() {
   int device = 0, bytes = 0;
@@ -244,10 +282,30 @@ size_t most_shared_memory() {
   return static_cast<size_t>(bytes);
 }
 
+// Lists go into shared memory where a multiprocessor still has room for two blocks.
+template <int Capacity, int V>
+void start_search(const topk_args& a, const code_parts& parts, size_t most_bytes) {
+  constexpr size_t of_side = sizeof(code_row) * tile_users;
+  constexpr size_t of_a_pair = 110 << 10;
+  search_plan plan{.num_slices = static_cast<int>((parts.columns + slice - 1) / slice),
+                   .lists_inside = false};
+  size_t bytes = sizeof(tile_memory<Capacity>) + (plan.num_slices == 1 ? 1 : 2) * of_side;
+  const size_t with_lists = bytes + tile_users * static_cast<size_t>(a.k) * sizeof(uint64_t);
+  plan.lists_inside = with_lists <= most_bytes && with_lists <= of_a_pair;
+  if (plan.lists_inside) bytes = with_lists;
+  const auto kernel = search<Capacity, V>;
+  check(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(bytes)),
+        "cudaFuncSetAttribute of topk's search");
+  const dim3 grid(blocks_for(a.num_queries, tile_users), static_cast<unsigned>(a.num_splits));
+  LAUNCH(kernel, grid, threads, bytes, a.stream, a, parts, plan);
+}
+
 template <int V>
 void start_search(const topk_args& a, const code_parts& parts) {
-  const bool room = sizeof(tile_memory<long_queue>) <= most_shared_memory();
-  a.k > short_list&& room ? start_search<long_queue, V>(a, parts) : start_search<short_queue, V>(a, parts);
+  const size_t most = most_shared_memory();
+  const bool room = sizeof(tile_memory<long_queue>) + 2 * sizeof(code_row) * tile_users <= most;
+  a.k > short_list&& room ? start_search<long_queue, V>(a, parts, most)
+                          : start_search<short_queue, V>(a, parts, most);
 }
 
 void topk_search(const topk_args& a) {

@@ -222,6 +222,7 @@ class LightGCN(EpochRecommender):
             self.batch_size * (2 + training_settings(self).drawn),
             precision=self.precision,
             fixed_weights=self.combine in ("mean", "weighted"),
+            cosine=score_of(self) == "cosine",
             contrast=self.contrast,
         )
 
@@ -239,7 +240,9 @@ class LightGCN(EpochRecommender):
             return None
         with torch.no_grad():
             network = self.network_
-            alpha = network.combine.alpha(network.layers(self._graph), network.nodes(self._graph))
+            alpha = network.combine.layer_alpha()
+            if alpha is None:
+                alpha = network.combine.alpha(network.layers(self._graph), network.nodes(self._graph))
         weights: NDArray[np.float32] = alpha.cpu().numpy()
         return weights
 
