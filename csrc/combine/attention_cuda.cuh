@@ -21,11 +21,11 @@ __device__ __forceinline__ void project_rows(const Args& a, const layer_table<T>
                                              const row_table<T>& rows, const row_values<T>& inverse,
                                              bool packed, int first, staged_tiles<T>& staged,
                                              results<T>& acc) {
-  const int dim = static_cast<int>(a.input.dim);
+  const int dim = static_cast<int>(a.input.dim), hidden = static_cast<int>(a.hidden);
   for (int column = 0; column < dim; column += tile_columns<T>) {
     staged.want_x(table, rows, column, dim, packed);
-    staged.want_parameter(a.weight, static_cast<int>(a.hidden), dim, first, column, packed);
-    multiply_by_rows(staged.x, staged.parameter, steps_from<T>(column, dim), acc);
+    staged.want_parameter(a.weight, hidden, dim, first, column, packed);
+    multiply_by_rows(staged.x, staged.parameter, steps_from<T>(column, dim), hidden - first, acc);
   }
   if (a.normalise) scale_rows(inverse, acc);
 }

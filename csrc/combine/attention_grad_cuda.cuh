@@ -81,6 +81,7 @@ __device__ __forceinline__ void attention_hidden_grads(const combine_attention_g
   constexpr int N = per_thread<T>;
 #pragma unroll
   for (int j = 0; j < N; ++j) {
+    if (!among_columns(j, static_cast<int>(a.hidden) - first)) continue;
     const int column = spread_column(j);
     const bool inside = first + column < a.hidden;
     const T bias = inside ? a.bias[first + column] : T(0);
@@ -163,7 +164,7 @@ __device__ __forceinline__ void attention_products(const combine_attention_grad_
     if (a.grad_weight != nullptr || a.normalise) staged.want_x(table, tile.rows, column, dim, packed);
     if (a.grad_weight != nullptr) {
       T* sum = slot + at.grad_weight + int64_t{first} * at.tiles.dim + column;
-      add_transposed_product(z, staged.x, first_tile, sum, at.tiles.dim);
+      add_transposed_product(z, staged.x, first_tile, hidden - first, sum, at.tiles.dim);
     }
     if (a.grad_layers == nullptr) continue;
     staged.want_parameter(a.weight, hidden, dim, first, column, packed);
@@ -202,7 +203,9 @@ __global__ void __launch_bounds__(tile_threads, 2)
       T acc[per_thread<T>][per_thread<T>] = {};
       project_rows(a, table, tile.rows, tile.inverse, packed, first, staged, acc);
       attention_hidden_grads(a, first, acc, tile, z);
-      if (a.normalise) scale_hidden_grads(tile.inverse, acc, z, tile.along);
+      if (a.normalise) {
+        scale_hidden_grads(tile.inverse, static_cast<int>(a.hidden) - first, acc, z, tile.along);
+      }
       __syncthreads();
       if (a.grad_weight != nullptr) add_hidden_sums(at, first, t == range.begin, tile, slot);
       attention_products(a, table, grads, at, first_node, first, t == range.begin, packed, z, staged, tile,

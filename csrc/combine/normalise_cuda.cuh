@@ -47,11 +47,11 @@ __device__ __forceinline__ void scale_rows(const row_values<T>& factors, results
   }
 }
 
-// z, at the columns of acc = r x W^T, becomes r z; along[row] = r^2 <x, y> for what these columns bring to
-// y = r z W, since <x, W_h> r z_h = acc_h z_h.
+// z, at the first `columns` of acc = r x W^T, becomes r z; along[row] = r^2 <x, y> for what these columns
+// bring to y = r z W, since <x, W_h> r z_h = acc_h z_h.
 template <class T>
-__device__ __forceinline__ void scale_hidden_grads(const row_values<T>& inverse, const results<T>& acc, T* z,
-                                                   row_values<T>& along) {
+__device__ __forceinline__ void scale_hidden_grads(const row_values<T>& inverse, int columns,
+                                                   const results<T>& acc, T* z, row_values<T>& along) {
   constexpr int N = per_thread<T>;
 #pragma unroll
   for (int i = 0; i < N; ++i) {
@@ -60,6 +60,7 @@ __device__ __forceinline__ void scale_hidden_grads(const row_values<T>& inverse,
     T dot = 0;
 #pragma unroll
     for (int j = 0; j < N; ++j) {
+      if (!among_columns(j, columns)) continue;
       T& grad = z[row * tile_stride<T> + spread_column(j)];
       dot += acc[i][j] * grad;
       grad *= r;

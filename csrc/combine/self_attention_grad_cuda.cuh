@@ -121,11 +121,11 @@ __device__ __forceinline__ void projection_grads(const self_attention_grad_block
       if (b.a.grad_query != nullptr) {
         staged.want_x(table, b.tile.rows, first, dim, packed);
         T* sum = sums + (int64_t{which} * b.at.dim + first) * b.at.dim + column;
-        add_transposed_product(staged.x, lanes_tile, first_tile, sum, b.at.dim);
+        add_transposed_product(staged.x, lanes_tile, first_tile, tile_columns<T>, sum, b.at.dim);
       }
       if (b.a.grad_layers == nullptr) continue;
       staged.want_parameter(b.parameter(which), dim, dim, first, column, packed);
-      multiply_by_rows(lanes_tile, staged.parameter, steps_from<T>(column, dim), acc);
+      multiply_by_rows(lanes_tile, staged.parameter, steps_from<T>(column, dim), tile_columns<T>, acc);
     }
     if (b.a.grad_layers != nullptr) write_grads(b, grads, first, acc);
   }

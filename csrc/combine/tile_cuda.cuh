@@ -22,9 +22,13 @@ __device__ __forceinline__ int packed_column(int group) {
 template <class T>
 using results = T[per_thread<T>][per_thread<T>];
 
-// acc += a b^T over `steps` columns, a multiple of V; columns of the result spread.
+// Whether spread columns j are among the first `columns` of a result, of some thread at least.
+__device__ __forceinline__ bool among_columns(int j, int columns) { return j * thread_columns < columns; }
+
+// acc += a b^T over `steps` columns, a multiple of V; the first `columns` of the result, spread.
 template <class T>
-__device__ __forceinline__ void multiply_by_rows(const T* a, const T* b, int steps, results<T>& acc) {
+__device__ __forceinline__ void multiply_by_rows(const T* a, const T* b, int steps, int columns,
+                                                 results<T>& acc) {
   constexpr int V = width<T>, N = per_thread<T>;
   a += tile_row(0) * tile_stride<T>;
   b += spread_column(0) * tile_stride<T>;
@@ -35,6 +39,7 @@ __device__ __forceinline__ void multiply_by_rows(const T* a, const T* b, int ste
     for (int i = 0; i < N; ++i) left[i] = load_pack<T, V>(a + i * thread_rows * tile_stride<T> + k);
 #pragma unroll
     for (int j = 0; j < N; ++j) {
+      if (!among_columns(j, columns)) continue;
       const pack<T, V> right = load_pack<T, V>(b + j * thread_columns * tile_stride<T> + k);
 #pragma unroll
       for (int v = 0; v < V; ++v) {
@@ -80,14 +85,15 @@ __device__ __forceinline__ void multiply_by_columns(const T* a, const T* b, int 
   }
 }
 
-// A tile of tile_columns squared: sum (+)= a^T b over all rows of both. A thread has V rows side by side, its
-// columns packed; sum is row-major, `stride` from row to row.
+// A tile of tile_columns squared: sum (+)= a^T b over all rows of both, its first `rows`. A thread has V rows
+// side by side, its columns packed; sum is row-major, `stride` from row to row.
 template <class T>
-__device__ __forceinline__ void add_transposed_product(const T* a, const T* b, bool first, T* sum,
+__device__ __forceinline__ void add_transposed_product(const T* a, const T* b, bool first, int rows, T* sum,
                                                        int stride) {
   constexpr int V = width<T>, N = per_thread<T>;
   static_assert(thread_rows * V == tile_columns<T>);
   const int row = tile_row(0) * V;
+  if (row >= rows) return;
   T acc[V][N] = {};
 #pragma unroll 2
   for (int k = 0; k < tile_rows<T>; ++k) {
