@@ -32,23 +32,23 @@ __device__ __forceinline__ uint64_t* list_of(const topk_args& a, int64_t split, 
   return a.keys + (split * a.num_queries + user) * a.k;
 }
 
-// The score: one chain of fused multiply-adds in ascending order. V: numbers of a load; Ahead: loads of the
-// item's vector on their way at once.
-template <int V, int Ahead>
+// The score: one chain of fused multiply-adds in ascending order. V: numbers of a load.
+template <int V>
 __device__ __forceinline__ float score_of(const topk_args& a, int64_t user, int32_t id) {
+  constexpr int ahead = 8;
   const float* query = a.queries + user * a.dim;
   const float* item = a.items + id * a.dim;
   const int dim = static_cast<int>(a.dim);
   float sum = 0;
-  for (int first = 0; first < dim; first += Ahead * V) {
-    pack<float, V> x[Ahead];
+  for (int first = 0; first < dim; first += ahead * V) {
+    pack<float, V> x[ahead];
 #pragma unroll
-    for (int i = 0; i < Ahead; ++i) {
+    for (int i = 0; i < ahead; ++i) {
       const int column = first + i * V;
       x[i] = column < dim ? load_pack<float, V>(item + column) : pack<float, V>{};
     }
 #pragma unroll
-    for (int i = 0; i < Ahead; ++i) {
+    for (int i = 0; i < ahead; ++i) {
       const int column = first + i * V;
       const pack<float, V> q = column < dim ? load_pack<float, V>(query + column) : pack<float, V>{};
 #pragma unroll
@@ -140,7 +140,7 @@ __device__ __forceinline__ void make_room(uint64_t* list, int k, const uint64_t*
 
 // queue: (count,) items in any order; those that belong there, not behind `worst` and not seen, enter the
 // list. keys: (Capacity,) of the warp.
-template <int Capacity, int V, int Ahead>
+template <int Capacity, int V>
 __device__ __forceinline__ void merge_queue(const topk_args& a, int64_t user, uint64_t* list,
                                             const int32_t* queue, int count, uint64_t worst,
                                             const seen_items& seen, uint64_t* keys) {
@@ -153,7 +153,7 @@ __device__ __forceinline__ void merge_queue(const topk_args& a, int64_t user, ui
   for (int e = 0; e < each; ++e) {
     const int i = e * warp + lane;
     const int32_t id = i < count ? queue[i] : -1;
-    key[e] = id >= 0 ? to_key(score_of<V, Ahead>(a, user, id), id) : no_key;
+    key[e] = id >= 0 ? to_key(score_of<V>(a, user, id), id) : no_key;
     if (key[e] <= worst) key[e] = no_key;
     if (is_seen(seen, key[e] != no_key, id)) key[e] = no_key;
     if (i < count) keys[i] = key[e];

@@ -23,13 +23,15 @@ constexpr int tiles_between_looks = 4;  // whether any user is open
 template <int Capacity>
 struct alignas(16) tile_memory {
   code_row candidates[2][tile_items];
+  int32_t ids[2][tile_items];  // by the parity of the tile
   query_bound bounds[tile_users];
   const int32_t* seen[tile_users];
   uint64_t worst[tile_users];  // key that one has to be above: k-th best of the list, or of another split's
   uint64_t keys[warps][Capacity];  // for a warp's merging
   int32_t queue[tile_users][Capacity];
   int32_t num_seen[tile_users];
-  int count[tile_users];  // candidates that have come to each queue, those without room among them
+  float least[tile_users];  // product from which on a candidate of the tile may belong into the list
+  int count[tile_users];    // candidates that have come to each queue, those without room among them
 
   __device__ code_row* users(int side) { return reinterpret_cast<code_row*>(this + 1) + side * tile_users; }
 };
@@ -86,6 +88,10 @@ __device__ __forceinline__ void start_slices(const code_parts& parts, const bloc
   }
   const uint16_t* codes = parts.candidates + int64_t{tile} * tile_items * parts.columns;
   start_slice<tile_items>(codes, parts.columns, column, memory.candidates[side]);
+  constexpr int ids_of_copy = 4;
+  const int first = static_cast<int>(threadIdx.x) * ids_of_copy;
+  if (index > 0 || first >= tile_items) return;
+  start_copy(&memory.ids[tile % 2][first], parts.ids + int64_t{tile} * tile_items + first);
 }
 
 // The least product of codes at which the score may still reach `score`.
@@ -96,56 +102,71 @@ __device__ __forceinline__ float least_product(const query_bound& q, const tile_
   return least - fabsf(least) * down;
 }
 
-// open: a bit for each product that has yet to be looked at. Candidates that may be among the user's best
-// enter the queue; returns the bits of those that found it full.
 template <int Capacity>
-__device__ __forceinline__ uint64_t offer_candidates(const topk_args& a, const code_parts& parts,
-                                                     const thread_place& at, const warp_products& products,
-                                                     int tile, uint64_t open, tile_memory<Capacity>& memory) {
+__device__ __forceinline__ void set_least(const code_parts& parts, int user, int tile,
+                                          tile_memory<Capacity>& memory) {
+  memory.least[user] =
+      least_product(memory.bounds[user], parts.tile_bounds[tile], key_score(memory.worst[user]));
+}
+
+// A bit for each product, row by row, that is not below its user's least.
+template <int Capacity>
+__device__ __forceinline__ uint64_t find_candidates(const thread_place& at, const warp_products& products,
+                                                    const tile_memory<Capacity>& memory) {
   constexpr int columns = thread_place::columns;
-  const tile_bound bound = parts.tile_bounds[tile];
-  uint64_t without_room = 0;
+  uint64_t found = 0;
 #pragma unroll
   for (int r = 0; r < thread_place::rows; ++r) {
-    const int user = at.user(r);
-    const float least = least_product(memory.bounds[user], bound, key_score(memory.worst[user]));
+    const float least = memory.least[at.user(r)];
     float most = at.of(products, r, 0);
 #pragma unroll
     for (int c = 1; c < columns; ++c) most = fmaxf(most, at.of(products, r, c));
     if (most < least) continue;
+    uint32_t of_row = 0;
 #pragma unroll
-    for (int c = 0; c < columns; ++c) {
-      const uint64_t bit = uint64_t{1} << (r * columns + c);
-      const int place = tile * tile_items + at.candidate(c);
-      if (at.of(products, r, c) < least || (open & bit) == 0 || place >= a.num_candidates) continue;
-      const int queued = atomicAdd(&memory.count[user], 1);
-      if (queued < Capacity) {
-        memory.queue[user][queued] = parts.ids[place];
-      } else {
-        without_room |= bit;
-      }
+    for (int c = 0; c < columns; ++c) of_row |= at.of(products, r, c) < least ? 0u : 1u << c;
+    found |= uint64_t{of_row} << (r * columns);
+  }
+  return found;
+}
+
+// open: those that have yet to enter their users' queues; returns those that find no room there.
+template <int Capacity>
+__device__ __forceinline__ uint64_t queue_candidates(const thread_place& at, const int32_t* ids,
+                                                     uint64_t open, tile_memory<Capacity>& memory) {
+  constexpr int columns = thread_place::columns;
+  uint64_t without_room = 0;
+  for (int r = 0; r < thread_place::rows; ++r) {
+    auto of_row = static_cast<uint32_t>(open >> (r * columns)) & ((1u << columns) - 1);
+    if (of_row == 0) continue;
+    const int user = at.user(r);
+    int queued = atomicAdd(&memory.count[user], __popc(of_row));
+    for (; of_row != 0 && queued < Capacity; of_row &= of_row - 1) {
+      memory.queue[user][queued++] = ids[at.candidate(__ffs(static_cast<int>(of_row)) - 1)];
     }
+    without_room |= uint64_t{of_row} << (r * columns);
   }
   return without_room;
 }
 
 // A warp takes a queue of at least `fewest` candidates.
-template <int Capacity, int V, int Ahead>
+template <int Capacity, int V>
 __device__ __forceinline__ void merge_queues(const topk_args& a, const code_parts& parts,
-                                             const thread_place& at, const block_task& task, int fewest,
-                                             tile_memory<Capacity>& memory) {
+                                             const thread_place& at, const block_task& task, int tile,
+                                             int fewest, tile_memory<Capacity>& memory) {
   for (int user = at.warp_index; user < tile_users; user += warps) {
     const int count = min(memory.count[user], Capacity);
     if (count < fewest) continue;
     uint64_t* const list = task.lists + user * a.k;
     const seen_items seen{memory.seen[user], memory.num_seen[user]};
-    merge_queue<Capacity, V, Ahead>(a, task.first_user + user, list, memory.queue[user], count,
-                                    memory.worst[user], seen, memory.keys[at.warp_index]);
+    merge_queue<Capacity, V>(a, task.first_user + user, list, memory.queue[user], count, memory.worst[user],
+                             seen, memory.keys[at.warp_index]);
     if (threadIdx.x % warp != 0) continue;
     memory.count[user] = 0;
     const uint64_t last = list[a.k - 1];
     if (last <= memory.worst[user]) continue;
     memory.worst[user] = last;
+    set_least(parts, user, tile, memory);
     if (a.num_splits > 1) {
       atomicMax(reinterpret_cast<unsigned long long*>(parts.worst + task.first_user + user), last);
     }
@@ -154,38 +175,37 @@ __device__ __forceinline__ void merge_queues(const topk_args& a, const code_part
 
 // Before a tile: what other splits have found, and room in the queues.
 template <int Capacity, int V>
-__device__ __forceinline__ void prepare_queues(const topk_args& a, const code_parts& parts,
-                                               const thread_place& at, const block_task& task,
-                                               tile_memory<Capacity>& memory) {
+__device__ __forceinline__ void prepare_tile(const topk_args& a, const code_parts& parts,
+                                             const thread_place& at, const block_task& task, int tile,
+                                             tile_memory<Capacity>& memory) {
   bool long_one = false;
   if (threadIdx.x < tile_users) {
-    long_one = memory.count[threadIdx.x] > Capacity / 2;
+    const auto user = static_cast<int>(threadIdx.x);
+    long_one = memory.count[user] > Capacity / 2;
     if (a.num_splits > 1) {
-      const uint64_t elsewhere = __ldcg(parts.worst + task.first_user + threadIdx.x);
-      if (elsewhere > memory.worst[threadIdx.x]) memory.worst[threadIdx.x] = elsewhere;
+      const uint64_t elsewhere = __ldcg(parts.worst + task.first_user + user);
+      if (elsewhere > memory.worst[user]) memory.worst[user] = elsewhere;
     }
+    set_least(parts, user, tile, memory);
   }
   if (__syncthreads_or(long_one) == 0) return;
-  merge_queues<Capacity, V, 8>(a, parts, at, task, Capacity / 4, memory);
+  merge_queues<Capacity, V>(a, parts, at, task, tile, Capacity / 4, memory);
   __syncthreads();
 }
 
-// All products of a tile into queues, and those into lists where they are full.
+// The candidates of a tile into queues, and those into lists where they are full.
 template <int Capacity, int V>
 __device__ __forceinline__ void select_candidates(const topk_args& a, const code_parts& parts,
                                                   const thread_place& at, const block_task& task,
                                                   const warp_products& products, int tile,
                                                   tile_memory<Capacity>& memory) {
-  uint64_t open = ~uint64_t{0};
-  bool full;
-  do {
-    open = offer_candidates(a, parts, at, products, tile, open, memory);
-    full = __syncthreads_or(open != 0) != 0;
-    if (full) {
-      merge_queues<Capacity, V, 2>(a, parts, at, task, Capacity / 2, memory);
-      __syncthreads();
-    }
-  } while (full);
+  uint64_t open = find_candidates(at, products, memory);
+  while (true) {
+    open = queue_candidates(at, memory.ids[tile % 2], open, memory);
+    if (__syncthreads_or(open != 0) == 0) return;
+    merge_queues<Capacity, V>(a, parts, at, task, tile, Capacity / 2, memory);
+    __syncthreads();
+  }
 }
 
 // Whether a candidate from `tile` on may still belong into a list; all threads ask.
@@ -226,7 +246,7 @@ __global__ void __launch_bounds__(threads, Capacity == short_queue && V == 4 ? 2
         start_slices(parts, task, next, last_slice ? 0 : i + 1, 1 - side, plan.sides() == 2, *memory);
       }
       if (i == 0) {
-        prepare_queues<Capacity, V>(a, parts, at, task, *memory);
+        prepare_tile<Capacity, V>(a, parts, at, task, tile, *memory);
         clear(products);
       }
       const int64_t columns = parts.columns - int64_t{i} * slice;
@@ -241,7 +261,7 @@ __global__ void __launch_bounds__(threads, Capacity == short_queue && V == 4 ? 2
   }
   end_copies();
   __syncthreads();
-  merge_queues<Capacity, V, 2>(a, parts, at, task, 1, *memory);
+  if (any) merge_queues<Capacity, V>(a, parts, at, task, task.first_tile, 1, *memory);
   if (!plan.lists_inside) return;
   __syncthreads();
   uint64_t* const answer = list_of(a, blockIdx.y, task.first_user);
