@@ -79,8 +79,7 @@ struct seen_items {
   int32_t count;
 };
 
-// Whether the id is among them: each lane looks for its own.
-__device__ __forceinline__ bool find_seen(const seen_items& seen, int32_t id) {
+__device__ __forceinline__ bool is_seen(const seen_items& seen, int32_t id) {
   int low = 0;
   int high = seen.count;
   while (low < high) {
@@ -94,43 +93,24 @@ __device__ __forceinline__ bool find_seen(const seen_items& seen, int32_t id) {
   return low < seen.count && seen.ids[low] == id;
 }
 
-// Whether each lane's id, where it has one, is among them; all lanes take part. Of few, each lane holds one
-// in turn, and the ids go round.
-__device__ __forceinline__ bool is_seen(const seen_items& seen, bool has_one, int32_t id) {
-  constexpr int few = 8 * warp;
-  if (seen.count > few) return has_one && find_seen(seen, id);
-  const int lane = static_cast<int>(threadIdx.x) % warp;
-  const unsigned asking = __ballot_sync(all_lanes, has_one);
-  bool found = false;
-  for (int first = 0; first < seen.count; first += warp) {
-    const int32_t own = first + lane < seen.count ? seen.ids[first + lane] : -1;
-    for (unsigned left = asking; left != 0; left &= left - 1) {
-      const int asker = __ffs(static_cast<int>(left)) - 1;
-      const bool here = __any_sync(all_lanes, own == __shfl_sync(all_lanes, id, asker)) != 0;
-      if (lane == asker) found = found || here;
-    }
-  }
-  return found;
-}
-
 // Each key of the list to its new place, from the end on: places only grow, and those behind are read by
-// then.
+// then. Each: keys of a lane.
+template <int Each>
 __device__ __forceinline__ void make_room(uint64_t* list, int k, const uint64_t* added, int num_added) {
   const int lane = static_cast<int>(threadIdx.x) % warp;
-  constexpr int each = 4;
-  for (int start = (k - 1) / (each * warp) * (each * warp); start >= 0; start -= each * warp) {
-    uint64_t key[each];
-    int shift[each];
+  for (int start = (k - 1) / (Each * warp) * (Each * warp); start >= 0; start -= Each * warp) {
+    uint64_t key[Each];
+    int shift[Each];
 #pragma unroll
-    for (int e = 0; e < each; ++e) {
+    for (int e = 0; e < Each; ++e) {
       const int from = start + e * warp + lane;
       key[e] = from < k ? list[from] : no_key;
     }
 #pragma unroll
-    for (int e = 0; e < each; ++e) shift[e] = count_greater(added, num_added, key[e]);
+    for (int e = 0; e < Each; ++e) shift[e] = count_greater(added, num_added, key[e]);
     __syncwarp();
 #pragma unroll
-    for (int e = 0; e < each; ++e) {
+    for (int e = 0; e < Each; ++e) {
       const int from = start + e * warp + lane;
       if (shift[e] > 0 && from + shift[e] < k) list[from + shift[e]] = key[e];
     }
@@ -154,8 +134,7 @@ __device__ __forceinline__ void merge_queue(const topk_args& a, int64_t user, ui
     const int i = e * warp + lane;
     const int32_t id = i < count ? queue[i] : -1;
     key[e] = id >= 0 ? to_key(score_of<V>(a, user, id), id) : no_key;
-    if (key[e] <= worst) key[e] = no_key;
-    if (is_seen(seen, key[e] != no_key, id)) key[e] = no_key;
+    if (key[e] <= worst || is_seen(seen, id)) key[e] = no_key;
     if (i < count) keys[i] = key[e];
     num_added += __popc(__ballot_sync(all_lanes, key[e] != no_key));
   }
@@ -178,7 +157,7 @@ __device__ __forceinline__ void merge_queue(const topk_args& a, int64_t user, ui
   }
   __syncwarp();
 
-  make_room(list, k, keys, num_added);
+  k <= warp ? make_room<1>(list, k, keys, num_added) : make_room<4>(list, k, keys, num_added);
 #pragma unroll
   for (int e = 0; e < each; ++e) {
     if (key[e] != no_key && place[e] < k) list[place[e]] = key[e];

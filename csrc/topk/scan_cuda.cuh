@@ -43,17 +43,22 @@ struct thread_place {
   }
 };
 
-// codes: (rows, columns) from the tile's first row on.
+// codes: (Rows, columns) from the tile's first row on. A thread copies 16 bytes of each of some rows.
 template <int Rows>
-__device__ __forceinline__ void start_slice(const uint16_t* codes, int64_t columns, int64_t first_column,
+__device__ __forceinline__ void start_slice(const uint16_t* codes, int columns, int first_column,
                                             code_row* to) {
   constexpr int copies = slice / 8;  // of a row
+  constexpr int rows_at_once = threads / copies;
+  const int row = static_cast<int>(threadIdx.x) / copies;
+  const int copy = static_cast<int>(threadIdx.x) % copies;
+  const int column = first_column + 8 * copy;
+  if (column >= columns) return;
+  const uint16_t* from = codes + int64_t{row} * columns + column;
+  uint32_t* const target = &to[row][words_of_copy * copy];
 #pragma unroll
-  for (int done = 0; done < Rows * copies; done += threads) {
-    const int i = done + static_cast<int>(threadIdx.x);
-    const int row = i / copies;
-    const int64_t column = first_column + i % copies * 8;
-    if (column < columns) start_copy(&to[row][i % copies * words_of_copy], codes + row * columns + column);
+  for (int i = 0; i < Rows / rows_at_once; ++i) {
+    start_copy(target + i * rows_at_once * row_words, from);
+    from += rows_at_once * columns;
   }
 }
 

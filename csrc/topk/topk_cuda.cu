@@ -81,13 +81,13 @@ __device__ __forceinline__ void start_lists(const topk_args& a, const code_parts
 template <int Capacity>
 __device__ __forceinline__ void start_slices(const code_parts& parts, const block_task& task, int tile,
                                              int index, int side, bool users, tile_memory<Capacity>& memory) {
-  const int64_t column = int64_t{index} * slice;
+  const auto columns = static_cast<int>(parts.columns);
   if (users) {
     const uint16_t* codes = parts.queries + task.first_user * parts.columns;
-    start_slice<tile_users>(codes, parts.columns, column, memory.users(side));
+    start_slice<tile_users>(codes, columns, index * slice, memory.users(side));
   }
   const uint16_t* codes = parts.candidates + int64_t{tile} * tile_items * parts.columns;
-  start_slice<tile_items>(codes, parts.columns, column, memory.candidates[side]);
+  start_slice<tile_items>(codes, columns, index * slice, memory.candidates[side]);
   constexpr int ids_of_copy = 4;
   const int first = static_cast<int>(threadIdx.x) * ids_of_copy;
   if (index > 0 || first >= tile_items) return;
