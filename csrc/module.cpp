@@ -10,7 +10,7 @@ namespace pyrec {
 
 void bind_graph(py::module_& m);
 void bind_propagate(py::module_& m);
-void bind_take_rows(py::module_& m);
+void bind_rows(py::module_& m);
 void bind_combine(py::module_& m);
 void bind_bpr(py::module_& m);
 void bind_topk(py::module_& m);
@@ -45,7 +45,7 @@ PYBIND11_MODULE(PYREC_MODULE, m) {
   bind_runtime(m);
   bind_graph(m);
   bind_propagate(m);
-  bind_take_rows(m);
+  bind_rows(m);
   bind_combine(m);
   bind_bpr(m);
   bind_topk(m);

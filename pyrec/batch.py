@@ -6,9 +6,9 @@ from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from pyrec.graph import Graph
+from pyrec.ops.rows import gather
 from pyrec.ops.sample import Sampler, Triples, distinct
 from pyrec.settings import Settings
 
@@ -65,11 +65,9 @@ class Batch:
         return replace(self, position=torch.cat([users, positives, best]))
 
     def ends(self, vectors: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """The rows of ``vectors`` (num_rows, dim) for users, positives and the others.
-
-        `functional.embedding` and not an index: its backward pass adds duplicates in a fixed order.
-        """
-        users, positives, others = (functional.embedding(rows, vectors) for rows in self.positions())
+        """The rows of ``vectors`` (num_rows, dim) for users, positives and the others."""
+        sizes = [self.size, self.size, len(self.position) - 2 * self.size]
+        users, positives, others = torch.split(gather(vectors, self.position), sizes)
         return users, positives, others
 
 

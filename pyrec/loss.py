@@ -9,6 +9,8 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
+from pyrec.ops.rows import gather
+
 
 class LogTotal(torch.autograd.Function):
     """log sum_j exp(u . x_j) of each user u over a pool of items x, without a row's own positives.
@@ -92,9 +94,8 @@ def full_softmax(users: Tensor, items: Tensor, user: Tensor, item: Tensor, tempe
     """
     users = users / temperature
     total = LogTotal.apply(users, items, None, None)[:, None]  # type: ignore[no-untyped-call]
-    # functional.embedding and not an index: its backward pass adds duplicates in a fixed order.
-    positive = (functional.embedding(user, users) * functional.embedding(item, items)).sum(-1)
-    return (functional.embedding(user, total).squeeze(1) - positive).mean()
+    positive = (gather(users, user) * gather(items, item)).sum(-1)
+    return (gather(total, user).squeeze(1) - positive).mean()
 
 
 def l2_penalty(ego: Tensor, counts: Tensor, batch_size: int) -> tuple[Tensor, Tensor]:

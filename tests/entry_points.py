@@ -208,6 +208,9 @@ def bindings() -> Iterator[tuple[str, EntryPoint]]:
     yield "propagate_layer_rows", (of_graph(c.propagate_layer), row_layer)
     taken = {"rows": int64(1, 3, -1), "num_nodes": NODES, "by_entry": False}
     yield "take_rows", (c.take_rows, lambda: {**taken, "x": numbers(NODES, DIM), "out": empty(3, DIM)})
+    added = {"rows": int64(1, 3, -1), "scratch": empty(0, dtype=torch.uint8)}
+    yield "add_rows_scratch", (c.add_rows_scratch, lambda: {"rows": int64(1, 3), "num_nodes": NODES})
+    yield "add_rows", (c.add_rows, lambda: {**added, "x": numbers(3, DIM), "out": empty(NODES, DIM)})
     yield "sample_triples", (of_graph(c.sample_triples), sampling)
     yield "distinct_sums", (c.distinct_sums, lambda: {"count": 7})
     yield "distinct_nodes", (of_graph(c.distinct_nodes), distinct_arrays)

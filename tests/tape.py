@@ -31,6 +31,7 @@ INDEXES = {"aten::index.Tensor", "aten::index_put", "aten::index_put_"}
 KERNELS = (
     "propagate_layer",
     "take_rows",
+    "add_rows",
     "row_slots",
     "combine_weighted",
     "combine_weighted_grad",

@@ -6,15 +6,12 @@
 //   negative s,j   w_{s,j} * u_s
 //
 // A group of lanes takes a sample for the loss, du and the weights, and counts its entries; later one takes a
-// row for its terms, in the order of their entries. That order is made from the one in which integer atomics
-// happened to fill a row's segment: an entry's place in it is the number of smaller ones there. Where the
-// segments lie depends on chance too, but no number does.
+// row for its terms, in the order of their entries, which cuda_segments.cuh makes.
 #include <type_traits>
 
 #include "bpr/bpr.hpp"
-#include "common/cuda_block.cuh"
+#include "common/cuda_segments.cuh"
 #include "common/cuda_vector.cuh"
-#include "common/scratch_parts.hpp"
 
 namespace pyrec::cuda {
 
@@ -26,17 +23,13 @@ constexpr int in_flight = 4;
 // Parts of one buffer, the widest first.
 template <class T>
 struct scratch {
-  int64_t num_entries;
-  double* loss;      // (num_samples,) of each sample
-  T* user_grad;      // (num_samples, dim) du
-  T* weight;         // (num_samples, num_negatives) w
-  T* weight_sum;     // (num_samples,) of a sample's negatives
-  T* factor;         // (num_entries,) of the terms, by rows
-  int32_t* source;   // (num_entries,) of the terms: a row of vectors, or ~s for du_s
-  int32_t* ticket;   // (num_entries,) how many of its row came before; -1 of a sample with a bad row
-  int32_t* entries;  // (num_entries,) by rows, each row's in the order of their tickets
-  int32_t* start;    // (num_rows,) of a row's segment
-  int32_t* count;    // (num_rows,) its length, and behind them the number of places taken
+  double* loss;     // (num_samples,) of each sample
+  T* user_grad;     // (num_samples, dim) du
+  T* weight;        // (num_samples, num_negatives) w
+  T* weight_sum;    // (num_samples,) of a sample's negatives
+  T* factor;        // (num_entries,) of the terms, by rows
+  int32_t* source;  // (num_entries,) of the terms: a row of vectors, or ~s for du_s
+  segments by_row;  // without the entries of a sample with a bad row
 };
 
 // Returns the bytes of the buffer.
@@ -44,17 +37,14 @@ template <class T>
 int64_t lay_out(const bpr_args<T>& a, scratch<T>& s) {
   const auto buffer = reinterpret_cast<uintptr_t>(a.scratch);
   uintptr_t at = buffer;
-  s.num_entries = a.num_samples * (2 + a.num_negatives);
+  const int64_t num_entries = a.num_samples * (2 + a.num_negatives);
   s.loss = take_part<double>(at, a.num_samples);
   s.user_grad = take_part<T>(at, a.num_samples * a.dim);
   s.weight = take_part<T>(at, a.num_samples * a.num_negatives);
   s.weight_sum = take_part<T>(at, a.num_samples);
-  s.factor = take_part<T>(at, s.num_entries);
-  s.source = take_part<int32_t>(at, s.num_entries);
-  s.ticket = take_part<int32_t>(at, s.num_entries);
-  s.entries = take_part<int32_t>(at, s.num_entries);
-  s.start = take_part<int32_t>(at, a.num_rows);
-  s.count = take_part<int32_t>(at, a.num_rows + 1);
+  s.factor = take_part<T>(at, num_entries);
+  s.source = take_part<int32_t>(at, num_entries);
+  s.by_row = take_segments(at, num_entries, a.num_rows);
   return static_cast<int64_t>(at - buffer);
 }
 
@@ -64,6 +54,12 @@ __device__ __forceinline__ int64_t row_of(const bpr_args<T>& a, int64_t entry) {
   if (entry < 2 * a.num_samples) return a.positives[entry - a.num_samples];
   return a.negatives[entry - 2 * a.num_samples];
 }
+
+template <class T>
+struct named_row {
+  bpr_args<T> a;
+  __device__ int64_t operator()(int64_t entry) const { return row_of(a, entry); }
+};
 
 // The i-th of a sample's 2 + num_negatives entries.
 template <class T>
@@ -83,7 +79,7 @@ __device__ __forceinline__ bool count_entries(const bpr_args<T>& a, const scratc
   const bool good = group_sum<Lanes>(bad) == 0;
   for (int64_t i = lane; sample < a.num_samples && i < 2 + a.num_negatives; i += Lanes) {
     const int64_t entry = entry_of(a, sample, i);
-    s.ticket[entry] = good ? atomicAdd(s.count + row_of(a, entry), 1) : -1;
+    take_ticket(s.by_row, entry, row_of(a, entry), good);
   }
   return good;
 }
@@ -165,32 +161,10 @@ __global__ void __launch_bounds__(threads) sum_loss(const bpr_args<T> a, const s
 }
 
 template <class T>
-__global__ void __launch_bounds__(threads) place_rows(const bpr_args<T> a, const scratch<T> s) {
-  __shared__ int32_t base;
-  const int64_t row = thread_index();
-  const scanned own = block_scan<threads>(row < a.num_rows ? s.count[row] : 0);
-  if (threadIdx.x == 0) base = atomicAdd(s.count + a.num_rows, own.total);
-  __syncthreads();
-  if (row < a.num_rows) s.start[row] = base + own.before;
-}
-
-template <class T>
-__global__ void __launch_bounds__(threads) place_entries(const bpr_args<T> a, const scratch<T> s) {
-  const int64_t entry = thread_index();
-  if (entry >= s.num_entries || s.ticket[entry] < 0) return;
-  s.entries[s.start[row_of(a, entry)] + s.ticket[entry]] = static_cast<int32_t>(entry);
-}
-
-template <class T>
 __global__ void __launch_bounds__(threads) order_terms(const bpr_args<T> a, const scratch<T> s) {
   const int64_t entry = thread_index();
-  if (entry >= s.num_entries || s.ticket[entry] < 0) return;
-  const int64_t row = row_of(a, entry);
-  const int32_t* others = s.entries + s.start[row];
-  const int32_t count = s.count[row];
-  int32_t smaller = 0;
-  for (int32_t i = 0; i < count; ++i) smaller += others[i] < entry;
-  const int64_t at = s.start[row] + smaller;
+  if (entry >= s.by_row.num_entries || s.by_row.ticket[entry] < 0) return;
+  const int64_t at = place_in_order(s.by_row, entry, row_of(a, entry));
   if (entry < a.num_samples) {
     s.source[at] = static_cast<int32_t>(~entry);
     s.factor[at] = T(1);
@@ -207,9 +181,9 @@ template <int Lanes, int V, class T>
 __global__ void __launch_bounds__(threads) add_terms(const bpr_args<T> a, const scratch<T> s) {
   const int64_t row = thread_index() / Lanes;
   if (row >= a.num_rows) return;
-  const int32_t* source = s.source + s.start[row];
-  const T* factor = s.factor + s.start[row];
-  const int32_t count = s.count[row];
+  const int32_t* source = s.source + s.by_row.start[row];
+  const T* factor = s.factor + s.by_row.start[row];
+  const int32_t count = s.by_row.count[row];
   for (int64_t c = static_cast<int>(threadIdx.x) % Lanes * V; c < a.dim; c += Lanes * V) {
     T sum[V] = {};
     for (int32_t first = 0; first < count; first += in_flight) {
@@ -237,17 +211,13 @@ void launch(const bpr_args<T>& a) {
   scratch<T> s;
   lay_out(a, s);
   const double share = 1.0 / static_cast<double>(a.num_samples * a.num_negatives);
-  const auto bytes = static_cast<size_t>(a.num_rows + 1) * sizeof(int32_t);
-  check(cudaMemsetAsync(s.count, 0, bytes, static_cast<cudaStream_t>(a.stream)),
-        "cudaMemsetAsync of scratch");
+  start_segments(s.by_row, a.stream);
   const auto samples = take_samples<Lanes, V, T>;
   LAUNCH(samples, blocks_for(a.num_samples, threads / Lanes), threads, 0, a.stream, a, s, share);
   LAUNCH(sum_loss<T>, 1, threads, 0, a.stream, a, s, share);
   if (a.num_rows == 0) return;
-  LAUNCH(place_rows<T>, blocks_for(a.num_rows, threads), threads, 0, a.stream, a, s);
-  const unsigned entry_blocks = blocks_for(s.num_entries, threads);
-  LAUNCH(place_entries<T>, entry_blocks, threads, 0, a.stream, a, s);
-  LAUNCH(order_terms<T>, entry_blocks, threads, 0, a.stream, a, s);
+  place_segments(s.by_row, named_row<T>{a}, a.stream);
+  LAUNCH(order_terms<T>, blocks_for(s.by_row.num_entries, threads), threads, 0, a.stream, a, s);
   const auto terms = add_terms<Lanes, V, T>;
   LAUNCH(terms, blocks_for(a.num_rows, threads / Lanes), threads, 0, a.stream, a, s);
 }

@@ -4,7 +4,7 @@ namespace pyrec::cuda {
 
 combine_kernels combine();
 propagate_kernels propagate();
-take_rows_kernels take_rows();
+rows_kernels rows();
 bpr_kernels bpr();
 metrics_kernels metrics();
 sample_kernels sample();
@@ -14,7 +14,7 @@ const kernel_table& table() {
   static const kernel_table kernels{
       .isa = "cuda",
       .propagate = propagate(),
-      .take_rows = take_rows(),
+      .rows = rows(),
       .combine = combine(),
       .bpr = bpr(),
       .topk = topk(),

@@ -4,7 +4,7 @@
 #include "isa/kernels.hpp"
 #include "metrics/metrics_cpu.hpp"
 #include "propagate/propagate_cpu.hpp"
-#include "propagate/take_rows_cpu.hpp"
+#include "rows/rows_cpu.hpp"
 #include "sample/sample_cpu.hpp"
 #include "topk/topk_cpu.hpp"
 
@@ -17,7 +17,7 @@ extern const kernel_table table;
 const kernel_table table{
     .isa = PYREC_NAME_OF(PYREC_ISA),
     .propagate = propagate_table,
-    .take_rows = take_rows_table,
+    .rows = rows_table,
     .combine = combine_table,
     .bpr = {.f32 = bpr<float>, .f64 = bpr<double>},
     .topk = {.search = topk_search, .codes = has_codes},

@@ -7,7 +7,7 @@
 #include "combine/combine.hpp"
 #include "metrics/metrics.hpp"
 #include "propagate/propagate.hpp"
-#include "propagate/take_rows.hpp"
+#include "rows/rows.hpp"
 #include "sample/sample.hpp"
 #include "topk/topk.hpp"
 
@@ -16,7 +16,7 @@ namespace pyrec {
 struct kernel_table {
   const char* isa;
   propagate_kernels propagate;
-  take_rows_kernels take_rows;
+  rows_kernels rows;
   combine_kernels combine;
   bpr_kernels bpr;
   topk_kernels topk;

@@ -9,7 +9,6 @@
 #include "common/cuda_block.cuh"
 #include "common/cuda_vector.cuh"
 #include "propagate/propagate.hpp"
-#include "propagate/take_rows_cuda.cuh"
 
 namespace pyrec::cuda {
 
@@ -400,10 +399,6 @@ propagate_kernels propagate() {
           .layer_bf16 = propagate_layer<float, bfloat16, bfloat16>,
           .layer_bf16_to_f32 = propagate_layer<float, bfloat16, float>,
           .row_slots = row_slots};
-}
-
-take_rows_kernels take_rows() {
-  return {.f32 = take_rows<float>, .f64 = take_rows<double>, .bf16_to_f32 = take_rows<float, bfloat16>};
 }
 
 }  // namespace pyrec::cuda

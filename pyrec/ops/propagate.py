@@ -37,6 +37,7 @@ from pyrec.ops.arrays import (
     require_whole,
     stream_of,
 )
+from pyrec.ops.rows import take
 
 MAX_LAYERS: Final = 64
 
@@ -266,34 +267,9 @@ def _fail_unless(finite: bool, x: Tensor) -> None:
         raise DataError("x has numbers so large that a sum over a node's neighbours is not finite")
 
 
-def _take(
-    g: Graph, x: Tensor, rows: Tensor, factor: Tensor | None = None, dtype: torch.dtype | None = None
-) -> Tensor:
-    """factor[rows] x[rows] in ``dtype``, else x's; zeros for the -1 behind a batch's distinct nodes on a device."""
-    out = x.new_empty(len(rows), x.shape[1], dtype=dtype)
-    _take_rows(g, x, rows, factor, out, by_entry=False)
-    return out
-
-
 def _per_row(g: Graph, factor: Tensor | None, rows: Tensor, values: Tensor) -> Tensor:
     """factor[rows] times the rows of ``values`` (num_rows, dim)."""
-    if factor is None:
-        return values
-    out = torch.empty_like(values)
-    _take_rows(g, values, rows, factor, out, by_entry=True)
-    return out
-
-
-def _take_rows(g: Graph, x: Tensor, rows: Tensor, factor: Tensor | None, out: Tensor, by_entry: bool) -> None:
-    _core.take_rows(
-        capsule(rows),
-        capsule(x),
-        capsule(out),
-        factor=capsule(factor),
-        num_nodes=g.num_nodes,
-        by_entry=by_entry,
-        stream=stream_of(g.device),
-    )
+    return values if factor is None else take(values, rows, g.num_nodes, factor, by_entry=True)
 
 
 # Forward ------------------------------------------------------------------------------------------------
@@ -322,7 +298,7 @@ def _all_rows(g: Graph, f: Factors, x: Tensor, n_layers: int) -> list[Tensor]:
 
 def _some_rows(g: Graph, f: Factors, x: Tensor, n_layers: int, rows: Tensor, precision: str) -> list[Tensor]:
     slot = _row_slots(g, rows)
-    return [_take(g, x, rows), *_stored_layers(g, f, x, n_layers, rows, precision, slot)]
+    return [take(x, rows, g.num_nodes), *_stored_layers(g, f, x, n_layers, rows, precision, slot)]
 
 
 def _stored_layers(
@@ -363,7 +339,7 @@ def _unscaled(g: Graph, root: Tensor | None, rows: Tensor | None, z: Tensor, dty
     if rows is None:
         values = z.to(dtype, copy=True)
         return values if root is None else values.mul_(root[:, None])
-    return _take(g, z, rows, root, dtype)
+    return take(z, rows, g.num_nodes, root, dtype)
 
 
 def _buffers(g: Graph, like: Tensor, needed: int, precision: str) -> AbstractContextManager[list[Tensor]]:

@@ -1,7 +1,7 @@
 #pragma once
 #include "common/parallel.hpp"
 #include "isa/simd.hpp"
-#include "propagate/take_rows.hpp"
+#include "rows/rows.hpp"
 
 namespace pyrec::PYREC_ISA {
 
@@ -36,7 +36,28 @@ void take_rows(const take_rows_args<T, X>& a) {
   });
 }
 
-constexpr take_rows_kernels take_rows_table{
-    .f32 = take_rows<float>, .f64 = take_rows<double>, .bf16_to_f32 = take_rows<float, bfloat16>};
+template <class T>
+PYREC_INLINE void add_row(const T* x, T* out, int64_t dim) {
+  constexpr int width = simd<T>::width;
+  int64_t c = 0;
+  for (; c + width <= dim; c += width) store(out + c, load(out + c) + load(x + c));
+  for (; c < dim; ++c) out[c] += x[c];
+}
+
+// By one thread: a batch's rows are added before others have been woken.
+template <class T>
+void add_rows(const add_rows_args<T>& a) {
+  for (int64_t i = 0; i < a.num_nodes * a.dim; ++i) a.out[i] = T(0);
+  for (int64_t i = 0; i < a.num_rows; ++i) {
+    const int64_t node = a.rows[i];
+    if (node >= 0 && node < a.num_nodes) add_row(a.x + i * a.dim, a.out + node * a.dim, a.dim);
+  }
+}
+
+constexpr rows_kernels rows_table{.take_f32 = take_rows<float>,
+                                  .take_f64 = take_rows<double>,
+                                  .take_bf16_to_f32 = take_rows<float, bfloat16>,
+                                  .add_f32 = add_rows<float>,
+                                  .add_f64 = add_rows<double>};
 
 }  // namespace pyrec::PYREC_ISA
