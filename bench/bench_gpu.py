@@ -16,6 +16,7 @@ import torch
 from bench_combine import SHAPES, both_ways, compiled, forward, same
 from bench_combine import problem as combine_problem
 from bench_train import BATCH, DIM, N_LAYERS, RATE, REG, SETTINGS
+from expert_gpu import ExpertSteps
 from race import Race, row
 from searches import Problem
 from workloads import embeddings, gowalla, gowalla_graph, power_law_graph
@@ -81,7 +82,7 @@ def pyrec_layer(problem):
 
 def cusparse_layer(problem, layers=1):
     graph, x = problem
-    matrix = normalised_adjacency(graph, x.dtype).to(DEVICE).to_sparse_csr()
+    matrix = normalised_adjacency(graph, x.dtype, torch.sparse_csr).to(DEVICE)
 
     def run():
         out = x
@@ -252,6 +253,12 @@ def like_loss(theirs, ours):
     assert theirs == pytest.approx(ours, rel=1e-2)
 
 
+def expert_step(problem):
+    graph, table, batches = problem
+    steps = ExpertSteps(graph, table, N_LAYERS, REG, RATE, BATCH)
+    return lambda: steps.mean_loss(batches[:STEPS])
+
+
 def training_race(name, problem, contenders):
     scale = dict.fromkeys(contenders, 1 / STEPS)
     return race(f"training step, {name}", problem, contenders, check=like_loss, scale=scale)
@@ -279,6 +286,7 @@ def races(scale_max):
                 "pyrec, step by step": one_by_one,
                 "pyrec, bf16 layers": partial(pyrec_step, precision="bf16"),
                 "pyrec, attention": partial(pyrec_step, combine_kind="attention"),
+                "expert's torch": expert_step,
                 "LightGCN-PyTorch's way": lightgcn_pytorch_step,
             },
         ),

@@ -263,7 +263,7 @@ __device__ __forceinline__ void finish_row(const propagate_args<T, X, Out>& a, c
 }
 
 template <edge_kind Kind, int Lanes, int V, class T, class X, class Out>
-__global__ void __launch_bounds__(threads, V == 8 ? 5 : 6) propagate_rows(const propagate_args<T, X, Out> a) {
+__global__ void __launch_bounds__(threads, V == 8 ? 5 : 7) propagate_rows(const propagate_args<T, X, Out> a) {
   const group_task task = task_of_group(a, thread_index() / Lanes);
   const row_task& t = task.edges;
   const bool whole = t.node >= 0 && !task.piece;
