@@ -219,8 +219,6 @@ def bindings() -> Iterator[tuple[str, EntryPoint]]:
     yield "topk_checks", (c.topk_checks, by_name(search, "queries"))
     sizes = {"queries": numbers(3, DIM), "num_candidates": ITEMS}
     yield "topk_scratch", (c.topk_scratch, lambda: dict(sizes))
-    lengths = {"lengths": empty(ITEMS, dtype=torch.float64), "allowed": None}
-    yield "topk_lengths", (c.topk_lengths, lambda: {**lengths, "items": numbers(ITEMS, DIM)})
     yield "check_topk_values", (c.check_topk_values, search)
     yield "topk", (c.topk, scratch_search)
     yield "topk_codes", (c.topk, coded_search)

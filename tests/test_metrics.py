@@ -167,8 +167,8 @@ def test_item_counts_of_many(kernels):
 def test_opcheck():
     ids, *_ = make(6, 30, 5)
     indptr, indices = csr([[user, user + 9] for user in range(6)])  # opcheck takes NaN for a difference
-    torch.library.opcheck(metrics_op._ranking_metrics, (ids, indptr, indices, [1, 5]))
-    torch.library.opcheck(metrics_op._item_counts, (ids, 30, [1, 5]))
+    torch.library.opcheck(metrics_op._ranking_metrics.overload, (ids, indptr, indices, [1, 5]))
+    torch.library.opcheck(metrics_op._item_counts.overload, (ids, 30, [1, 5]))
 
 
 # Bad input ------------------------------------------------------------------------------------------------

@@ -93,8 +93,8 @@ def test_gradcheck_and_opcheck(device):
     x = torch.randn(6, 5, dtype=torch.float64, device=device.torch, requires_grad=True)
     index = torch.tensor([1, 5, 1, 0], device=device.torch)
     torch.autograd.gradcheck(ops.gather, (x, index))
-    torch.library.opcheck(ops._gather, (x, index))
-    torch.library.opcheck(ops._add_rows, (x[:4].detach(), index, 7))
+    torch.library.opcheck(ops._gather.overload, (x, index))
+    torch.library.opcheck(ops._add_rows.overload, (x[:4].detach(), index, 7))
 
 
 @pytest.mark.parametrize(

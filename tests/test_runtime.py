@@ -13,6 +13,7 @@ from strategies import random_graph
 
 import pyrec
 from pyrec import _core
+from pyrec.data import synthetic
 from pyrec.errors import ConfigError
 from pyrec.ops.propagate import propagate
 
@@ -108,3 +109,14 @@ def test_the_source_tree_without_kernels_says_how_to_build_them(tmp_path):
     assert done.returncode == 1
     assert "pyrec._core) cannot be imported" in done.stderr
     assert "Build them with `pip install .`" in done.stderr
+
+
+def test_recommending_does_not_load_torchs_compiler(tmp_path):
+    """Which takes longer than most answers."""
+    pyrec.LightGCN(epochs=1, embedding_size=8).fit(synthetic(50, 40, 5.0)).save(tmp_path / "model")
+    code = (
+        "import sys, pyrec; model = pyrec.LightGCN.load(sys.argv[1]); model.recommend([0, 1], 3); "
+        "assert 'torch._dynamo' not in sys.modules"
+    )
+    done = children.run("-c", code, str(tmp_path / "model"))
+    assert done.returncode == 0, done.stderr

@@ -370,7 +370,7 @@ def test_opcheck(device):
     allowed = moved(device, torch.arange(0, 30, 2, dtype=torch.int32))
     for rows in (None, allowed):
         for indptr, indices in ((None, None), tuple(seen.values())):
-            torch.library.opcheck(topk_op._topk, (queries, items, 4, indptr, indices, rows))
+            torch.library.opcheck(topk_op._topk.overload, (queries, items, 4, indptr, indices, rows))
 
 
 def test_parameters_are_taken_as_they_are(device):

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from pyrec import _core
 from pyrec.ops.arrays import capsule, require_contiguous, require_tensors, stream_of
+from pyrec.ops.operator import Operator
 
 
 def bpr(vectors: Tensor, users: Tensor, positives: Tensor, negatives: Tensor) -> Tensor:
@@ -37,7 +38,7 @@ def bpr(vectors: Tensor, users: Tensor, positives: Tensor, negatives: Tensor) ->
     return loss
 
 
-@torch.library.custom_op("pyrec::bpr", mutates_args=(), device_types=("cpu", "cuda"))
+@Operator
 def _bpr(vectors: Tensor, users: Tensor, positives: Tensor, negatives: Tensor) -> tuple[Tensor, Tensor]:
     """The loss and its gradient with respect to the vectors."""
     loss, grad = vectors.new_empty(()), torch.empty_like(vectors)

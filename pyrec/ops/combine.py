@@ -20,6 +20,7 @@ from torch import Tensor
 from pyrec import _core
 from pyrec.errors import ConfigError, DataError
 from pyrec.ops.arrays import capsule, optional_tensors, require_tensors, require_whole, stream_of
+from pyrec.ops.operator import Operator
 
 MAX_LAYERS = 64
 MAX_HIDDEN = 512
@@ -41,7 +42,7 @@ def combine_weighted(layers: Sequence[Tensor], alpha: Tensor) -> Tensor:
         ConfigError: More than 64 layers, or dim outside 1 to 512.
     """
     require_tensors(alpha=alpha)
-    pooled: Tensor = _weighted(_checked(layers), alpha)
+    pooled: Tensor = _combine_weighted(_checked(layers), alpha)
     return pooled
 
 
@@ -112,7 +113,7 @@ def combine_attention(
     optional_tensors(mask=mask, offset=offset)
     checked = _checked(layers)
     _check_offset(offset, checked)
-    pooled, alpha = _attention(checked, weight, bias, vector, mask, normalise, offset)
+    pooled, alpha = _combine_attention(checked, weight, bias, vector, mask, normalise, offset)
     return (pooled, alpha) if return_alpha else pooled
 
 
@@ -173,7 +174,7 @@ def combine_self_attention(
     require_tensors(w_query=w_query, w_key=w_key, w_value=w_value)
     optional_tensors(mask=mask)
     require_whole(n_heads=n_heads)
-    pooled, alpha = _self_attention(_checked(layers), w_query, w_key, w_value, n_heads, mask)
+    pooled, alpha = _combine_self_attention(_checked(layers), w_query, w_key, w_value, n_heads, mask)
     return (pooled, alpha) if return_alpha else pooled
 
 
@@ -231,20 +232,20 @@ def _three_capsules(arrays: list[Tensor]) -> tuple[Any, Any, Any]:
 # Weighted -------------------------------------------------------------------------------------------------
 
 
-@torch.library.custom_op("pyrec::combine_weighted", mutates_args=(), device_types=("cpu", "cuda"))
-def _weighted(layers: list[Tensor], alpha: Tensor) -> Tensor:
+@Operator
+def _combine_weighted(layers: list[Tensor], alpha: Tensor) -> Tensor:
     out = layers[0].new_empty(layers[0].shape)
     _core.combine_weighted(_capsules(layers), capsule(alpha), capsule(out), stream_of(out.device))
     return out
 
 
-@_weighted.register_fake
+@_combine_weighted.register_fake
 def _(layers: list[Tensor], alpha: Tensor) -> Tensor:
     return layers[0].new_empty(layers[0].shape)
 
 
-@torch.library.custom_op("pyrec::combine_weighted_backward", mutates_args=(), device_types=("cpu", "cuda"))
-def _weighted_backward(
+@Operator
+def _combine_weighted_backward(
     grad: Tensor, layers: list[Tensor], alpha: Tensor, need_layers: bool, need_alpha: bool
 ) -> list[Tensor]:
     """The gradients of the layers, if needed, then that of alpha, if needed."""
@@ -273,15 +274,15 @@ def _backward_weighted(ctx: Any, grad: Tensor) -> tuple[Any, Any]:
     alpha, *layers = ctx.saved_tensors
     layers_needed, need_alpha = ctx.needs_input_grad
     need_layers = any(layers_needed)
-    grads = _weighted_backward(grad, layers, alpha, need_layers, need_alpha)
+    grads = _combine_weighted_backward(grad, layers, alpha, need_layers, need_alpha)
     grad_alpha = grads.pop() if need_alpha else None
     return grads if need_layers else [None] * len(layers), grad_alpha
 
 
-_weighted.register_autograd(_backward_weighted, setup_context=_setup_weighted)
+_combine_weighted.register_autograd(_backward_weighted, setup_context=_setup_weighted)
 
 
-@_weighted_backward.register_fake
+@_combine_weighted_backward.register_fake
 def _(grad: Tensor, layers: list[Tensor], alpha: Tensor, need_layers: bool, need_alpha: bool) -> list[Tensor]:
     return _grads_like(layers, need_layers) + ([torch.empty_like(alpha)] if need_alpha else [])
 
@@ -289,8 +290,8 @@ def _(grad: Tensor, layers: list[Tensor], alpha: Tensor, need_layers: bool, need
 # Attention ------------------------------------------------------------------------------------------------
 
 
-@torch.library.custom_op("pyrec::combine_attention", mutates_args=(), device_types=("cpu", "cuda"))
-def _attention(
+@Operator
+def _combine_attention(
     layers: list[Tensor],
     weight: Tensor,
     bias: Tensor,
@@ -328,7 +329,7 @@ def _attention_scratch(layers: list[Tensor], weight: Tensor, backward: bool) -> 
     return layers[0].new_empty(size)
 
 
-@_attention.register_fake
+@_combine_attention.register_fake
 def _(
     layers: list[Tensor],
     weight: Tensor,
@@ -341,8 +342,8 @@ def _(
     return _empty_results(layers)
 
 
-@torch.library.custom_op("pyrec::combine_attention_backward", mutates_args=(), device_types=("cpu", "cuda"))
-def _attention_backward(
+@Operator
+def _combine_attention_backward(
     grad: Tensor,
     grad_of_alpha: Tensor | None,
     layers: list[Tensor],
@@ -380,7 +381,7 @@ def _attention_backward(
     return grad_layers + parameters + grad_offset
 
 
-@_attention_backward.register_fake
+@_combine_attention_backward.register_fake
 def _(
     grad: Tensor,
     grad_of_alpha: Tensor | None,
@@ -409,7 +410,7 @@ def _backward_attention(ctx: Any, grad: Tensor | None, grad_of_alpha: Tensor | N
     weight, bias, vector, mask, alpha, *layers = ctx.saved_tensors
     need_layers, need_parameters = _needed(ctx, 3)
     need_offset = ctx.needs_input_grad[-1]
-    grads = _attention_backward(
+    grads = _combine_attention_backward(
         _or_zeros(grad, layers),
         grad_of_alpha,
         layers,
@@ -445,14 +446,14 @@ def _split(
     return grads[:num_layers] if need_layers else [None] * num_layers, *parameters
 
 
-_attention.register_autograd(_backward_attention, setup_context=_setup_attention)
+_combine_attention.register_autograd(_backward_attention, setup_context=_setup_attention)
 
 
 # Self-attention -------------------------------------------------------------------------------------------
 
 
-@torch.library.custom_op("pyrec::combine_self_attention", mutates_args=(), device_types=("cpu", "cuda"))
-def _self_attention(
+@Operator
+def _combine_self_attention(
     layers: list[Tensor], w_query: Tensor, w_key: Tensor, w_value: Tensor, n_heads: int, mask: Tensor | None
 ) -> tuple[Tensor, Tensor]:
     out, alpha = _empty_results(layers)
@@ -477,17 +478,15 @@ def _self_attention_scratch(layers: list[Tensor], backward: bool) -> Tensor:
     return layers[0].new_empty(size)
 
 
-@_self_attention.register_fake
+@_combine_self_attention.register_fake
 def _(
     layers: list[Tensor], w_query: Tensor, w_key: Tensor, w_value: Tensor, n_heads: int, mask: Tensor | None
 ) -> tuple[Tensor, Tensor]:
     return _empty_results(layers)
 
 
-@torch.library.custom_op(
-    "pyrec::combine_self_attention_backward", mutates_args=(), device_types=("cpu", "cuda")
-)
-def _self_attention_backward(
+@Operator
+def _combine_self_attention_backward(
     grad: Tensor,
     grad_of_alpha: Tensor | None,
     layers: list[Tensor],
@@ -520,7 +519,7 @@ def _self_attention_backward(
     return grad_layers + parameters
 
 
-@_self_attention_backward.register_fake
+@_combine_self_attention_backward.register_fake
 def _(
     grad: Tensor,
     grad_of_alpha: Tensor | None,
@@ -546,7 +545,7 @@ def _setup_self_attention(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tenso
 def _backward_self_attention(ctx: Any, grad: Tensor | None, grad_of_alpha: Tensor | None) -> tuple[Any, ...]:
     w_query, w_key, w_value, mask, *layers = ctx.saved_tensors
     need_layers, need_parameters = _needed(ctx, 3)
-    grads = _self_attention_backward(
+    grads = _combine_self_attention_backward(
         _or_zeros(grad, layers),
         grad_of_alpha,
         layers,
@@ -561,4 +560,4 @@ def _backward_self_attention(ctx: Any, grad: Tensor | None, grad_of_alpha: Tenso
     return *_split(grads, len(layers), 3, need_layers, need_parameters), None, None
 
 
-_self_attention.register_autograd(_backward_self_attention, setup_context=_setup_self_attention)
+_combine_self_attention.register_autograd(_backward_self_attention, setup_context=_setup_self_attention)

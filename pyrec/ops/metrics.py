@@ -16,6 +16,7 @@ from torch import Tensor
 from pyrec import _core
 from pyrec.errors import ConfigError
 from pyrec.ops.arrays import capsule, noted, require_contiguous, require_whole, stream_of, whole_numbers
+from pyrec.ops.operator import Operator
 
 METRICS = ("precision", "recall", "ndcg", "hit", "mrr", "map")
 
@@ -90,7 +91,7 @@ def _tables(cutoffs: tuple[int, ...], list_size: int, device: torch.device) -> _
     return _Tables(chosen, chosen.to(device), discount.to(device), discount.cumsum(0).to(device))
 
 
-@torch.library.custom_op("pyrec::ranking_metrics", mutates_args=(), device_types=("cpu", "cuda"))
+@Operator
 def _ranking_metrics(
     ids: Tensor, test_indptr: Tensor, test_indices: Tensor, cutoffs: Sequence[int]
 ) -> Tensor:
@@ -125,7 +126,7 @@ def _(
     return ids.new_empty((ids.shape[0], len(cutoffs), len(METRICS)), dtype=torch.float64)
 
 
-@torch.library.custom_op("pyrec::item_counts", mutates_args=(), device_types=("cpu", "cuda"))
+@Operator
 def _item_counts(ids: Tensor, num_items: int, cutoffs: Sequence[int]) -> Tensor:
     if not 0 <= num_items < 2**31:
         raise ConfigError(f"num_items = {num_items}, but it is 0 to 2**31 - 1")

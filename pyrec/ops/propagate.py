@@ -37,6 +37,7 @@ from pyrec.ops.arrays import (
     require_whole,
     stream_of,
 )
+from pyrec.ops.operator import Operator
 from pyrec.ops.rows import take
 
 MAX_LAYERS: Final = 64
@@ -275,7 +276,7 @@ def _per_row(g: Graph, factor: Tensor | None, rows: Tensor, values: Tensor) -> T
 # Forward ------------------------------------------------------------------------------------------------
 
 
-@torch.library.custom_op("pyrec::propagate", mutates_args=(), device_types=("cpu", "cuda"))
+@Operator
 def _propagate(x: Tensor, graph: int, n_layers: int, rows: Tensor | None, precision: str) -> list[Tensor]:
     g = graph_of(graph)
     f = g.factors(x.dtype)
@@ -358,7 +359,7 @@ def _(x: Tensor, graph: int, n_layers: int, rows: Tensor | None, precision: str)
 # Backward -----------------------------------------------------------------------------------------------
 
 
-@torch.library.custom_op("pyrec::propagate_backward", mutates_args=(), device_types=("cpu", "cuda"))
+@Operator
 def _propagate_backward(grads: list[Tensor], graph: int, rows: Tensor | None, precision: str) -> Tensor:
     """The gradient of X_0 from those of the outputs of ``pyrec::propagate``."""
     g = graph_of(graph)
@@ -477,7 +478,7 @@ _propagate.register_autograd(_backward_propagate, setup_context=_setup_propagate
 # Sum over the layers --------------------------------------------------------------------------------------
 
 
-@torch.library.custom_op("pyrec::propagate_sum", mutates_args=(), device_types=("cpu", "cuda"))
+@Operator
 def _propagate_sum(x: Tensor, graph: int, alpha: Tensor, precision: str) -> Tensor:
     g = graph_of(graph)
     f = g.factors(x.dtype)
@@ -515,7 +516,7 @@ def _(x: Tensor, graph: int, alpha: Tensor, precision: str) -> Tensor:
     return torch.empty_like(x)
 
 
-@torch.library.custom_op("pyrec::propagate_sum_backward", mutates_args=(), device_types=("cpu", "cuda"))
+@Operator
 def _propagate_sum_backward(
     grad: Tensor, x: Tensor, graph: int, alpha: Tensor, precision: str
 ) -> tuple[Tensor, Tensor]:

@@ -10,6 +10,7 @@ from torch import Tensor
 from pyrec import _core
 from pyrec.errors import DataError
 from pyrec.ops.arrays import capsule, require_contiguous, require_tensors, stream_of
+from pyrec.ops.operator import Operator
 
 
 def take(
@@ -79,7 +80,7 @@ def gather(x: Tensor, index: Tensor) -> Tensor:
     return taken
 
 
-@torch.library.custom_op("pyrec::gather", mutates_args=(), device_types=("cpu", "cuda"))
+@Operator
 def _gather(x: Tensor, index: Tensor) -> Tensor:
     return x.index_select(0, index)
 
@@ -89,7 +90,7 @@ def _(x: Tensor, index: Tensor) -> Tensor:
     return x.new_empty(index.shape[0], x.shape[1])
 
 
-@torch.library.custom_op("pyrec::add_rows", mutates_args=(), device_types=("cpu", "cuda"))
+@Operator
 def _add_rows(x: Tensor, rows: Tensor, num_rows: int) -> Tensor:
     """(num_rows, dim), row r the sum of x[i] over i ascending with rows[i] = r."""
     x = x.contiguous()

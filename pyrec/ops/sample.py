@@ -17,6 +17,7 @@ from pyrec import _core
 from pyrec.errors import ConfigError, DataError
 from pyrec.graph import Graph, check_graph, graph_of
 from pyrec.ops.arrays import capsule, require_tensors, require_whole, stream_of
+from pyrec.ops.operator import Operator
 
 _MOST_NODES = 2**30 - 1
 
@@ -114,7 +115,7 @@ def _check(name: str, value: int, low: int, high: int) -> None:
         raise ConfigError(f"{name} = {value} is outside {low} to {high}")
 
 
-@torch.library.custom_op("pyrec::sample", mutates_args=(), device_types=("cpu", "cuda"))
+@Operator
 def _sample(
     graph: int,
     users: Tensor,

@@ -18,6 +18,7 @@ from torch import Tensor
 from pyrec import _core
 from pyrec.errors import DataError
 from pyrec.ops.arrays import capsule, optional_tensors, require_contiguous, require_whole, stream_of
+from pyrec.ops.operator import Operator
 
 _MOST_CODED = 1 << 24  # values of the items that are coded at a time: 16 MiB
 _PACKED = 1 << 16  # values of the items that a thread packs at a time: 256 KiB
@@ -71,7 +72,7 @@ def topk(
     return lists
 
 
-@torch.library.custom_op("pyrec::topk", mutates_args=(), device_types=("cpu", "cuda"))
+@Operator
 def _topk(
     queries: Tensor,
     items: Tensor,
