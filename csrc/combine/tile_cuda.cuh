@@ -25,10 +25,10 @@ using results = T[per_thread<T>][per_thread<T>];
 // Whether spread columns j are among the first `columns` of a result, of some thread at least.
 __device__ __forceinline__ bool among_columns(int j, int columns) { return j * thread_columns < columns; }
 
-// acc += a b^T over `steps` columns, a multiple of V; the first `columns` of the result, spread.
-template <class T>
-__device__ __forceinline__ void multiply_by_rows(const T* a, const T* b, int steps, int columns,
-                                                 results<T>& acc) {
+// multiply_by_rows, where Narrow with no more than the first `columns` of the result.
+template <bool Narrow, class T>
+__device__ __forceinline__ void multiply_spread(const T* a, const T* b, int steps, int columns,
+                                                results<T>& acc) {
   constexpr int V = width<T>, N = per_thread<T>;
   a += tile_row(0) * tile_stride<T>;
   b += spread_column(0) * tile_stride<T>;
@@ -39,7 +39,7 @@ __device__ __forceinline__ void multiply_by_rows(const T* a, const T* b, int ste
     for (int i = 0; i < N; ++i) left[i] = load_pack<T, V>(a + i * thread_rows * tile_stride<T> + k);
 #pragma unroll
     for (int j = 0; j < N; ++j) {
-      if (!among_columns(j, columns)) continue;
+      if (Narrow && !among_columns(j, columns)) continue;
       const pack<T, V> right = load_pack<T, V>(b + j * thread_columns * tile_stride<T> + k);
 #pragma unroll
       for (int v = 0; v < V; ++v) {
@@ -47,6 +47,17 @@ __device__ __forceinline__ void multiply_by_rows(const T* a, const T* b, int ste
         for (int i = 0; i < N; ++i) acc[i][j] += left[i].values[v] * right.values[v];
       }
     }
+  }
+}
+
+// acc += a b^T over `steps` columns, a multiple of V; the first `columns` of the result, spread.
+template <class T>
+__device__ __forceinline__ void multiply_by_rows(const T* a, const T* b, int steps, int columns,
+                                                 results<T>& acc) {
+  if (columns < tile_columns<T>) {
+    multiply_spread<true>(a, b, steps, columns, acc);
+  } else {
+    multiply_spread<false>(a, b, steps, columns, acc);
   }
 }
 

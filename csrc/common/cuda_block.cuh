@@ -33,7 +33,7 @@ struct scanned {
 template <int Threads>
 __device__ __forceinline__ scanned block_scan(int32_t value) {
   static_assert(Threads % warp == 0 && Threads <= warp * warp);
-  __shared__ int32_t warp_total[Threads / warp];
+  alignas(16) __shared__ int32_t warp_total[Threads / warp];  // whole loads of 16 bytes read nothing else
   const int lane = static_cast<int>(threadIdx.x) % warp;
   const int own_warp = static_cast<int>(threadIdx.x) / warp;
   int32_t through = value;

@@ -2,7 +2,8 @@
 // A user's list, the k best keys so far in descending order, and the queue of candidates that may belong
 // there. A warp merges them: candidates get their scores, and every key moves to the place that the number of
 // greater ones gives it. Keys are distinct, so the order in which candidates entered the queue does not
-// matter.
+// matter. All lanes take the same steps of every search: where they could leave one early, ptxas 13.0 took
+// them for together and ran on into the exchange of keys that follows.
 #include "common/cuda_vector.cuh"
 #include "topk/codes_cuda.cuh"
 
@@ -58,19 +59,20 @@ __device__ __forceinline__ float score_of(const topk_args& a, int64_t user, int3
   return sum;
 }
 
+// How many of (count,) elements, those that are `before` in front. All lanes of a warp take the same steps.
+template <class Before>
+__device__ __forceinline__ int count_before(int count, const Before& before) {
+  int found = 0;
+  for (int step = count > 0 ? 1 << (31 - __clz(count)) : 0; step > 0; step /= 2) {
+    const int next = found + step;
+    if (next <= count && before(next - 1)) found = next;
+  }
+  return found;
+}
+
 // keys: (count,) descending. How many are greater.
 __device__ __forceinline__ int count_greater(const uint64_t* keys, int count, uint64_t key) {
-  int low = 0;
-  int high = count;
-  while (low < high) {
-    const int middle = (low + high) / 2;
-    if (keys[middle] > key) {
-      low = middle + 1;
-    } else {
-      high = middle;
-    }
-  }
-  return low;
+  return count_before(count, [=](int i) { return keys[i] > key; });
 }
 
 // What a user has seen.
@@ -80,17 +82,8 @@ struct seen_items {
 };
 
 __device__ __forceinline__ bool is_seen(const seen_items& seen, int32_t id) {
-  int low = 0;
-  int high = seen.count;
-  while (low < high) {
-    const int middle = (low + high) / 2;
-    if (seen.ids[middle] < id) {
-      low = middle + 1;
-    } else {
-      high = middle;
-    }
-  }
-  return low < seen.count && seen.ids[low] == id;
+  const int place = count_before(seen.count, [=](int i) { return seen.ids[i] < id; });
+  return place < seen.count && seen.ids[place] == id;
 }
 
 // Each key of the list to its new place, from the end on: places only grow, and those behind are read by
@@ -133,8 +126,9 @@ __device__ __forceinline__ void merge_queue(const topk_args& a, int64_t user, ui
   for (int e = 0; e < each; ++e) {
     const int i = e * warp + lane;
     const int32_t id = i < count ? queue[i] : -1;
-    key[e] = id >= 0 ? to_key(score_of<V>(a, user, id), id) : no_key;
-    if (key[e] <= worst || is_seen(seen, id)) key[e] = no_key;
+    const uint64_t own = to_key(score_of<V>(a, user, max(id, 0)), id);
+    const bool seen_before = is_seen(seen, id);
+    key[e] = id < 0 || own <= worst || seen_before ? no_key : own;
     if (i < count) keys[i] = key[e];
     num_added += __popc(__ballot_sync(all_lanes, key[e] != no_key));
   }
@@ -151,16 +145,15 @@ __device__ __forceinline__ void merge_queue(const topk_args& a, int64_t user, ui
   __syncwarp();
 #pragma unroll
   for (int e = 0; e < each; ++e) {
-    if (key[e] == no_key) continue;
-    keys[place[e]] = key[e];
-    place[e] += count_greater(list, k, key[e]);
+    if (key[e] != no_key) keys[place[e]] = key[e];
+    place[e] += count_greater(list, k, key[e]);  // k and more of no key
   }
   __syncwarp();
 
   k <= warp ? make_room<1>(list, k, keys, num_added) : make_room<4>(list, k, keys, num_added);
 #pragma unroll
   for (int e = 0; e < each; ++e) {
-    if (key[e] != no_key && place[e] < k) list[place[e]] = key[e];
+    if (place[e] < k) list[place[e]] = key[e];
   }
   __syncwarp();
 }

@@ -149,6 +149,18 @@ __device__ __forceinline__ uint64_t queue_candidates(const thread_place& at, con
   return without_room;
 }
 
+// last: the list's k-th best key.
+template <int Capacity>
+__device__ __forceinline__ void end_merge(const topk_args& a, const code_parts& parts, int64_t first_user,
+                                          int user, int tile, uint64_t last, tile_memory<Capacity>& memory) {
+  memory.count[user] = 0;
+  if (last <= memory.worst[user]) return;
+  memory.worst[user] = last;
+  set_least(parts, user, tile, memory);
+  if (a.num_splits == 1) return;
+  atomicMax(reinterpret_cast<unsigned long long*>(parts.worst + first_user + user), last);
+}
+
 // A warp takes a queue of at least `fewest` candidates.
 template <int Capacity, int V>
 __device__ __forceinline__ void merge_queues(const topk_args& a, const code_parts& parts,
@@ -161,15 +173,8 @@ __device__ __forceinline__ void merge_queues(const topk_args& a, const code_part
     const seen_items seen{memory.seen[user], memory.num_seen[user]};
     merge_queue<Capacity, V>(a, task.first_user + user, list, memory.queue[user], count, memory.worst[user],
                              seen, memory.keys[at.warp_index]);
-    if (threadIdx.x % warp != 0) continue;
-    memory.count[user] = 0;
-    const uint64_t last = list[a.k - 1];
-    if (last <= memory.worst[user]) continue;
-    memory.worst[user] = last;
-    set_least(parts, user, tile, memory);
-    if (a.num_splits > 1) {
-      atomicMax(reinterpret_cast<unsigned long long*>(parts.worst + task.first_user + user), last);
-    }
+    if (threadIdx.x % warp == 0) end_merge(a, parts, task.first_user, user, tile, list[a.k - 1], memory);
+    __syncwarp();
   }
 }
 
