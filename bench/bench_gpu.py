@@ -30,6 +30,7 @@ from pyrec.ops.topk import topk
 from pyrec.reference import combine as reference_combine
 from pyrec.reference import train as reference
 from pyrec.reference.propagate import normalised_adjacency
+from pyrec.replay import CudaRecorder
 from pyrec.train import Trainer
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="torch finds no CUDA device")
@@ -38,6 +39,8 @@ DEVICE = torch.device("cuda")
 K, USERS_OF_A_BATCH = 20, 2_048
 STEPS = 32
 """Training steps of a call; results are for one."""
+CALLS = 10
+"""Calls of a recording; results are for one."""
 
 large_graph = cache(power_law_graph)
 
@@ -52,6 +55,28 @@ def on_device(make):
             answer = call()
             torch.cuda.synchronize()
             return answer
+
+        return run
+
+    return prepare
+
+
+def recorded(make):
+    """A contender that makes its call CALLS times in a CUDA graph: the device's time, not the host's."""
+
+    def prepare(problem):
+        call, recorder, answers = make(problem), CudaRecorder(DEVICE), {}
+
+        def work():
+            for _ in range(CALLS):
+                answers["last"] = call()
+
+        recorder.run(work)
+        replay = recorder.record(work)
+
+        def run():
+            replay()
+            return answers["last"]
 
         return run
 
@@ -106,22 +131,25 @@ def half(theirs, ours):
     torch.testing.assert_close(theirs, ours, rtol=2**-6, atol=1e-3)
 
 
+def recorded_race(group, problem, contenders, **options):
+    scale = dict.fromkeys(contenders, 1 / CALLS)
+    ready = {name: recorded(make) for name, make in contenders.items()}
+    return race(group, problem, ready, scale=scale, **options)
+
+
 def layer_races(scale_max):
     graphs = {"gowalla": gowalla_graph} | {
         f"{edges:.0e} edges": partial(large_graph, edges) for edges in (10**8,) if edges <= scale_max
     }
     for name, make in graphs.items():
-        yield race(
-            f"propagate, one layer, {name}, d {DIM}, fp32",
-            partial(layer_problem, make, torch.float32),
-            {"pyrec": pyrec_layer, "torch.sparse.mm CSR": cusparse_layer},
+        problem = partial(layer_problem, make, torch.float32)
+        contenders = {"pyrec": pyrec_layer, "torch.sparse.mm CSR": cusparse_layer}
+        yield recorded_race(f"propagate, one layer, {name}, d {DIM}, fp32", problem, contenders)
+        yield race(f"propagate, a single call of one layer, {name}, d {DIM}, fp32", problem, contenders)
+        yield recorded_race(
+            f"copy of the bytes that this layer streams, {name}", problem, {"torch": copy_of_the_streamed}
         )
-        yield race(
-            f"copy of the bytes that this layer streams, {name}",
-            partial(layer_problem, make, torch.float32),
-            {"torch": copy_of_the_streamed},
-        )
-        yield race(
+        yield recorded_race(
             f"propagate, two layers, {name}, d {DIM}, bf16",
             partial(layer_problem, make, torch.bfloat16),
             {"pyrec": pyrec_layer, "torch.sparse.mm CSR": partial(cusparse_layer, layers=2)},
@@ -158,14 +186,15 @@ def combine_race(kind):
 # Top-K and metrics ------------------------------------------------------------------------------------------
 
 
-def lists_problem():
+def lists_problem(users=None):
+    """Of the first ``users``, or of all."""
     train, test = gowalla()
     vectors = embeddings(train.num_users + train.num_items, DIM)
-    arrays = (vectors[: train.num_users], vectors[train.num_users :])
-    seen = (torch.from_numpy(train.indptr), torch.from_numpy(train.items))
-    search = Problem(*(array.contiguous().to(DEVICE) for array in (*arrays, *seen)), K)
-    relevant = (torch.from_numpy(test.indptr).to(DEVICE), torch.from_numpy(test.items).to(DEVICE))
-    return search, relevant
+    count = train.num_users if users is None else users
+    arrays = (vectors[:count], vectors[train.num_users :])
+    rows = [(part.indptr[: count + 1], part.items[: part.indptr[count]]) for part in (train, test)]
+    seen, relevant = (tuple(torch.from_numpy(array).to(DEVICE) for array in part) for part in rows)
+    return Problem(*(array.contiguous().to(DEVICE) for array in arrays), *seen, K), relevant
 
 
 def pyrec_lists(problem):
@@ -194,6 +223,13 @@ def torch_lists(problem):
         return ranking_metrics(torch.cat(lists).int(), *relevant, [K]).nanmean(0)
 
     return run
+
+
+def lists_races():
+    contenders = {"pyrec": pyrec_lists, "torch": torch_lists}
+    yield race("topk and metrics, all users of gowalla, K 20", lists_problem, contenders)
+    some = partial(lists_problem, USERS_OF_A_BATCH)
+    yield race("topk and metrics, 2,048 users of gowalla, K 20", some, contenders)
 
 
 # Training ---------------------------------------------------------------------------------------------------
@@ -264,6 +300,19 @@ def training_race(name, problem, contenders):
     return race(f"training step, {name}", problem, contenders, check=like_loss, scale=scale)
 
 
+def training_races():
+    ours = {"pyrec": pyrec_step}
+    others = {"expert's torch": expert_step, "LightGCN-PyTorch's way": lightgcn_pytorch_step}
+    bf16 = {"pyrec, bf16": partial(pyrec_step, precision="bf16")}
+    attention = {"pyrec, attention": partial(pyrec_step, combine_kind="attention")}
+    yield training_race("mean, gowalla", training_problem, ours | others)
+    yield training_race(
+        "mean, gowalla, recorded or not", training_problem, ours | {"step by step": one_by_one}
+    )
+    yield training_race("mean, bf16 layers, gowalla", training_problem, bf16 | ours | others)
+    yield training_race("attention, gowalla", training_problem, attention | ours)
+
+
 def large_epoch_step(problem):
     trainer = make_trainer(problem)
     return lambda: train_a_part(trainer)
@@ -273,23 +322,8 @@ def races(scale_max):
     found = [
         *layer_races(scale_max),
         *(combine_race(kind) for kind in SHAPES),
-        race(
-            "topk and metrics, all users of gowalla, K 20",
-            lists_problem,
-            {"pyrec": pyrec_lists, "torch": torch_lists},
-        ),
-        training_race(
-            "mean, gowalla",
-            training_problem,
-            {
-                "pyrec": pyrec_step,
-                "pyrec, step by step": one_by_one,
-                "pyrec, bf16 layers": partial(pyrec_step, precision="bf16"),
-                "pyrec, attention": partial(pyrec_step, combine_kind="attention"),
-                "expert's torch": expert_step,
-                "LightGCN-PyTorch's way": lightgcn_pytorch_step,
-            },
-        ),
+        *lists_races(),
+        *training_races(),
         training_race("10^8 edges", partial(large_graph, 10**8), {"pyrec": large_epoch_step}),
     ]
     return [replace(one, quick=True) for one in found if scale_max >= 10**8 or "10^8" not in one.group]

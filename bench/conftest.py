@@ -55,6 +55,8 @@ def pytest_benchmark_update_machine_info(machine_info: dict) -> None:
     machine_info["isa"] = _core.isa()
     machine_info["threads"] = torch.get_num_threads()
     machine_info["last_level_cache"] = _last_level_cache()
+    if torch.cuda.is_available():
+        machine_info["gpu"] = f"{torch.cuda.get_device_name()}, CUDA {torch.version.cuda}"
 
 
 def _pyrec_version() -> str:

@@ -29,7 +29,7 @@ class Entry:
 
     def __str__(self) -> str:
         spread = f"± {milliseconds(self.iqr / 2)} ms" if self.rounds >= 3 else f"ms in {self.rounds} rounds"
-        return f"{milliseconds(self.median)} {spread}" + (", scaled" if self.scale != 1 else "")
+        return f"{milliseconds(self.median)} {spread}" + (", scaled" if self.scale > 1 else "")
 
 
 @dataclass(frozen=True)
@@ -59,11 +59,12 @@ class Run:
 
     @property
     def heading(self) -> str:
-        """Processor, instruction set, threads and versions."""
+        """Processor, instruction set, threads, GPU and versions."""
         cpu = self.machine["cpu"].get("brand_raw", self.machine["machine"])
         versions = ", ".join(f"{name} {version}" for name, version in self.machine["versions"].items())
+        gpu = f"{self.machine['gpu']}; " if "gpu" in self.machine else ""
         return (
-            f"{cpu}, {self.machine['threads']} threads, {self.machine['isa']}, last-level cache "
+            f"{gpu}{cpu}, {self.machine['threads']} threads, {self.machine['isa']}, last-level cache "
             f"{self.machine['last_level_cache']}; {versions}; {self.date}, commit {self.commit}."
         )
 

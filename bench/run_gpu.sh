@@ -45,7 +45,7 @@ small="$on_cuda and (step_of_adam or named_often or same_bits or distinct or spl
 sanitizer() {
   step "$1" "$2" sanitizer.txt env PYTORCH_NO_CUDA_MEMORY_CACHING=1 \
     compute-sanitizer --tool "$1" --kernel-name kns=pyrec --error-exitcode 9 \
-    "${pytest[@]}" tests/test_{propagate,combine,bpr,topk,metrics,sample}.py -k "$small"
+    "${pytest[@]}" tests/test_{propagate,combine,bpr,rows,topk,metrics,sample}.py -k "$small"
 }
 
 nvidia-smi --query-gpu=name,memory.total,driver_version --format=csv,noheader | tee -a "$summary" || exit 1
