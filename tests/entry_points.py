@@ -220,6 +220,8 @@ def bindings() -> Iterator[tuple[str, EntryPoint]]:
     sizes = {"queries": numbers(3, DIM), "num_candidates": ITEMS}
     yield "topk_scratch", (c.topk_scratch, lambda: dict(sizes))
     yield "check_topk_values", (c.check_topk_values, search)
+    few = {"items": numbers(ITEMS, DIM), "allowed": int32(0, 2, 5), "lengths": empty(3, dtype=torch.float64)}
+    yield "topk_lengths", (c.topk_lengths, lambda: dict(few))
     yield "topk", (c.topk, scratch_search)
     yield "topk_codes", (c.topk, coded_search)
     yield "ranking_metrics", (c.ranking_metrics, ranking)

@@ -76,7 +76,11 @@ def test_many_malformed_arguments(name: str) -> None:
             raise AssertionError(f"case {number}: {case.chosen}") from error
 
 
-@pytest.mark.parametrize("name", [name for name in ENTRY_POINTS if "propagate_pieces" not in name])
+# No arguments are sound on a CPU: one takes a graph of the module's own, the other is a device's.
+NEVER_SOUND = {"_core: propagate_pieces", "_core: topk_lengths"}
+
+
+@pytest.mark.parametrize("name", sorted(ENTRY_POINTS.keys() - NEVER_SOUND))
 def test_sound_arguments_are_no_error(name: str) -> None:
     call, sound = ENTRY_POINTS[name]
     if "Popularity.similar_items" in name:
