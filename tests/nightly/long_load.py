@@ -38,8 +38,8 @@ def resident() -> int:
 def age_table_of_interned_strings() -> None:
     """Let Python's table of interned strings be made anew now, not at a moment of its own.
 
-    Dead strings leave their places taken until the table is full and made anew, for up to 11 MB in a process with torch,
-    once in some 10^5 strings. Enough of them in each round and the table is as old at the first measurement as at the last.
+    Dead strings leave their places taken until the table is full and made anew, once in some 10^5 strings; that moves
+    up to 11 MB in a process with torch. With enough of them in each round the table is always as old.
     """
     for number in range(20_000):
         sys.intern(f"interned {number}")
