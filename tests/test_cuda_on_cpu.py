@@ -69,9 +69,10 @@ Runner = Callable[..., subprocess.CompletedProcess[str]]
 
 
 def call(command: list[str], **environment: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        command, capture_output=True, text=True, timeout=300, check=False, env={**os.environ, **environment}
-    )
+    """Runs a program with its own sanitizer, whatever was loaded for Python before this process began."""
+    inherited = {name: value for name, value in os.environ.items() if name != "LD_PRELOAD"}
+    env = {**inherited, **environment}
+    return subprocess.run(command, capture_output=True, text=True, timeout=300, check=False, env=env)
 
 
 def compile_in_parts(folder: Path, flavour: str) -> Path:
