@@ -105,13 +105,14 @@ inline cudaError_t cudaSetDevice(int device) {
 inline cudaError_t cudaStreamSynchronize(cudaStream_t) { return cudaSuccess; }
 inline cudaError_t cudaDeviceSynchronize() { return cudaSuccess; }
 
+// Of no bytes, the addresses may be null, which the C library's functions do not allow.
 inline cudaError_t cudaMemsetAsync(void* target, int value, size_t bytes, cudaStream_t = nullptr) {
-  std::memset(target, value, bytes);
+  if (bytes > 0) std::memset(target, value, bytes);
   return cudaSuccess;
 }
 inline cudaError_t cudaMemcpyAsync(void* target, const void* source, size_t bytes, cudaMemcpyKind,
                                    cudaStream_t = nullptr) {
-  std::memcpy(target, source, bytes);
+  if (bytes > 0) std::memcpy(target, source, bytes);
   return cudaSuccess;
 }
 
