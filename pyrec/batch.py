@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -78,19 +79,16 @@ class Batches:
     Attributes:
         graph: Whose nodes they are.
         settings: Of training.
-        sampled: The graph of the same nodes whose edges are the positives; None for ``graph``.
-        sampler: Draws the samples.
+        sampler: Draws the samples, from a graph of the same nodes.
         full_softmax: Whether all items are among a batch's nodes.
     """
 
     graph: Graph
     settings: Settings
-    sampled: Graph | None = None
-    sampler: Sampler = field(init=False)
+    sampler: Sampler
     full_softmax: bool = field(init=False)
 
     def __post_init__(self) -> None:
-        self.sampler = Sampler(self.sampled or self.graph)
         self.full_softmax = (
             self.settings.loss == "softmax"
             and self.settings.num_negatives is None
@@ -102,8 +100,12 @@ class Batches:
         """The logarithm of how often each of some items (any shape) is expected among as many negatives."""
         if self.settings.negatives == "uniform":
             return torch.full(items.shape, items.numel() / self.graph.num_items, device=items.device).log()
-        degree = self.graph.degree[self.graph.num_users + items.long()]
-        return (degree.float() * (items.numel() / self.sampler.num_samples)).log()
+        counts = self._item_counts[items.long()]
+        return (counts.float() * (items.numel() / self.sampler.num_samples)).log()
+
+    @cached_property
+    def _item_counts(self) -> Tensor:
+        return self.sampler.item_counts()
 
     @property
     def padded(self) -> bool:

@@ -16,6 +16,7 @@ import torch
 from pyrec.batch import Batches
 from pyrec.graph import Graph
 from pyrec.objective import Objective
+from pyrec.ops.sample import Sampler
 from pyrec.settings import Settings
 from pyrec.state import State
 from pyrec.train_state import Arrays, count, optimizer_arrays, restore_optimizer, under
@@ -30,18 +31,18 @@ RATE: Final = 0.1
 class HeldOutSteps:
     """Steps of Adam for the parameters of a combine that hold beyond one fit."""
 
-    def __init__(self, network: LightGCNNetwork, graph: Graph, held_out: Graph, settings: Settings) -> None:
+    def __init__(self, network: LightGCNNetwork, graph: Graph, sampler: Sampler, settings: Settings) -> None:
         """Start at the held-out pairs' first epoch.
 
         Args:
             network: Whose combine learns: `Combine.transferable`.
             graph: What it propagates over, without the held-out pairs.
-            held_out: The graph of the same nodes whose edges are these.
+            sampler: Draws these, beside items that their users have in neither part.
             settings: Of training.
         """
         self._network = network
         self._graph = graph
-        self._batches = Batches(graph, settings, held_out)
+        self._batches = Batches(graph, settings, sampler)
         self._objective = Objective(self._batches)
         self._nodes = network.nodes(graph)
         self._optimizer = torch.optim.Adam(network.combine.transferable(), settings.learning_rate * RATE)

@@ -22,6 +22,7 @@ from pyrec.graph import Graph
 from pyrec.models.nodes import Nodes
 from pyrec.objective import Objective
 from pyrec.ops.propagate import propagate_step
+from pyrec.ops.sample import Sampler
 from pyrec.replay import CudaRecorder, ReplayedEpochs
 from pyrec.settings import Settings
 from pyrec.state import State
@@ -72,7 +73,7 @@ class Trainer:
     total: float = field(init=False, default=0.0)
 
     def __post_init__(self) -> None:
-        self.batches = Batches(self.graph, self.settings, self.sampled)
+        self.batches = Batches(self.graph, self.settings, Sampler(self.sampled or self.graph))
         self.objective = Objective(self.batches)
         self.nodes = self.network.nodes(self.graph)
         device, rate = self.graph.device, self.settings.learning_rate

@@ -11,6 +11,7 @@ from pyrec.data import split_random, synthetic
 from pyrec.errors import ConfigError
 from pyrec.held_out import RATE, HeldOutSteps
 from pyrec.models import LightGCN
+from pyrec.ops.sample import Sampler
 
 SMALL = {"embedding_size": 16, "epochs": 10, "batch_size": 256, "learning_rate": 1e-2, "loss": "bpr"}
 
@@ -37,7 +38,7 @@ def test_a_step_goes_down_the_held_out_pairs_loss_by_adam(kind):
     network = make_network(graph, kind)
     (learned,) = network.combine.transferable()
     before = copy.deepcopy(network.state_dict())
-    steps = HeldOutSteps(network, graph, held_out, SETTINGS)
+    steps = HeldOutSteps(network, graph, Sampler(held_out), SETTINGS)
     batch = steps._batches.at(0, 0, min(SETTINGS.batch_size, steps._batches.sampler.num_samples))
     layers = network.layers(graph)
     vectors = network.combine([layer.detach() for layer in layers], network.nodes(graph))
@@ -55,7 +56,7 @@ def test_a_step_goes_down_the_held_out_pairs_loss_by_adam(kind):
 def test_the_held_out_pairs_are_gone_through_epoch_by_epoch():
     graph, held_out = random_graph(30, 20, 0.2), random_graph(30, 20, 0.1)
     network = make_network(graph, "attention")
-    steps = HeldOutSteps(network, graph, held_out, replace(SETTINGS, batch_size=32))
+    steps = HeldOutSteps(network, graph, Sampler(held_out), replace(SETTINGS, batch_size=32))
     samples = steps._batches.sampler.num_samples
     assert samples > 32
     for _ in range(-(-samples // 32)):
@@ -74,6 +75,22 @@ def test_bpr_learns_weights_on_held_out_pairs_and_keeps_them(interactions, combi
     on_training_data = LightGCN(**SMALL, combine=combine, combine_fit="train").fit(interactions)
     weights = [np.atleast_2d(fitted.layer_weights_)[:, 0].mean() for fitted in (model, on_training_data)]
     assert weights[0] < weights[1]
+
+
+def test_a_users_training_items_are_no_negatives_of_the_held_out_pairs(interactions, monkeypatch):
+    drawn = []
+    step = HeldOutSteps.step
+
+    def watched(steps):
+        batch = steps._batches.at(steps._epoch, steps._first, 1)
+        drawn.append((int(batch.triples.users), int(batch.triples.negatives)))
+        step(steps)
+
+    monkeypatch.setattr(HeldOutSteps, "step", watched)
+    LightGCN(**SMALL, combine="weighted").fit(interactions)
+    known = set(zip(interactions.users.tolist(), interactions.items.tolist(), strict=True))
+    assert len(drawn) > 50
+    assert not known & set(drawn)
 
 
 def test_the_softmax_loss_learns_weights_with_the_embeddings(interactions):

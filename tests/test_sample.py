@@ -144,6 +144,33 @@ def test_full_and_empty_users_are_skipped_and_counted():
     assert set(triples.negatives[triples.users == 3].flatten().tolist()) == {1}
 
 
+@pytest.mark.parametrize("density", [0.2, 0.9])
+def test_positives_of_a_part_and_negatives_of_neither(device, density):
+    whole = random_graph(40, 25, density)
+    users, items = dense_pairs(whole)
+    chosen = np.random.default_rng(1).random(len(users)) < 0.3
+    part = make_graph(40, 25, list(zip(users[chosen].tolist(), items[chosen].tolist(), strict=True)))
+    sampler = Sampler(device.put(whole), device.put(part))
+    triples = sampler.sample(5, 2, num_negatives=8)
+    known = set(zip(users.tolist(), items.tolist(), strict=True))
+    full = {user for user in range(40) if sum(own == user for own, _ in known) == 25}
+    pairs = zip(users[chosen].tolist(), items[chosen].tolist(), strict=True)
+    expected = sorted(pair for pair in pairs if pair[0] not in full)
+    drawn = zip(triples.users.tolist(), triples.positives.tolist(), strict=True)
+    assert sorted(drawn) == expected
+    for user, negatives in zip(triples.users.tolist(), triples.negatives.tolist(), strict=True):
+        assert not {(user, item) for item in negatives} & known
+    counts = torch.bincount(triples.positives.cpu().long(), minlength=25)
+    assert torch.equal(sampler.item_counts().cpu(), counts)
+
+
+def test_positives_that_the_graph_lacks():
+    with pytest.raises(DataError, match=r"positives has an interaction that the graph lacks"):
+        Sampler(make_graph(2, 3, [(0, 0), (1, 1)]), make_graph(2, 3, [(0, 0), (1, 2)]))
+    with pytest.raises(DataError, match=r"positives has 2 users x 3 items, the graph 2 x 4"):
+        Sampler(make_graph(2, 4, [(0, 0), (1, 1)]), make_graph(2, 3, [(0, 0)]))
+
+
 def test_orders_are_uniform():
     """All 120 orders of five interactions, chi-squared over 12,000 epochs."""
     sampler = Sampler(make_graph(5, 2, [(user, 0) for user in range(5)]))

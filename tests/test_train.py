@@ -239,10 +239,12 @@ def test_a_corrected_pool_counts_as_often_as_it_stands_for_others():
 
 
 @pytest.mark.parametrize("negatives", ["uniform", "batch"])
-def test_the_expected_counts_are_those_of_many_pools(negatives):
+@pytest.mark.parametrize("sampled", [False, True])
+def test_the_expected_counts_are_those_of_many_pools(negatives, sampled):
     graph = random_graph(60, 30, 0.15)
     settings = replace(SETTINGS, loss="softmax", negatives=negatives, num_negatives=None, corrected=True)
-    batches = Trainer(make_network(graph, "mean"), graph, settings).batches
+    more = random_graph(60, 30, 0.5) if sampled else graph  # as with random extra edges
+    batches = Trainer(make_network(graph, "mean"), more, settings, sampled=graph).batches
     batches.full_softmax = False
     counts, pools = torch.zeros(graph.num_items), 0
     for epoch in range(300):

@@ -22,6 +22,7 @@ from pyrec.held_out import HeldOutSteps
 from pyrec.models.hyperparameters import training_settings
 from pyrec.models.network import INITIAL_STD, LightGCNNetwork
 from pyrec.models.spectral import spectral_embeddings
+from pyrec.ops.sample import Sampler
 from pyrec.resume import COMBINE, MODEL
 from pyrec.stages import Journal, Stage
 from pyrec.train import Trainer
@@ -95,13 +96,13 @@ def _learn_combine(
 ) -> None:
     """Give a new network the combine that is learned on held-out interactions."""
     learned, held_out = split_random(interactions, 1 - HELD_OUT_SHARE, model.seed)
-    graph, sampled = (Graph.from_interactions(part).to(device) for part in (learned, held_out))
+    graph, whole, pairs = (Graph.from_interactions(of).to(device) for of in (learned, interactions, held_out))
     teacher = copy.deepcopy(model.network_)
     if not journal.goes_on_in(COMBINE):
         _start(model, teacher, learned)
     teacher.to(device)
     settings = training_settings(model)
-    steps = HeldOutSteps(teacher, graph, sampled, settings)
+    steps = HeldOutSteps(teacher, graph, Sampler(whole, pairs), settings)
     Stage(COMBINE, Trainer(teacher, graph, settings, held_out=steps), journal).run(model.epochs)
     model.network_.combine.load_state_dict(teacher.combine.state_dict())
 

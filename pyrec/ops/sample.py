@@ -33,8 +33,13 @@ class Triples(NamedTuple):
 class Sampler:
     """Draws the triples of an epoch, whole or in parts.
 
+    Args:
+        graph: Of all that is known of the users: a negative is an item that its user has not in here.
+        positives: The graph of the same nodes whose interactions, some of ``graph``'s, are the positives; None for
+            all of them.
+
     Raises:
-        DataError: No user has both an item and one that is missing.
+        DataError: No user has both an item and one that is missing, or ``graph`` lacks one of the positives.
 
     Attributes:
         num_samples: Triples in an epoch: the interactions of all users who lack at least one item.
@@ -42,7 +47,7 @@ class Sampler:
         empty_users: Users without an interaction; they never come up.
     """
 
-    def __init__(self, graph: Graph) -> None:
+    def __init__(self, graph: Graph, positives: Graph | None = None) -> None:
         degree = graph.degree[: graph.num_users]
         self.graph = graph
         users = torch.arange(graph.num_users, dtype=torch.int32, device=graph.device)
@@ -50,7 +55,11 @@ class Sampler:
         full = (degree == graph.num_items) & (degree > 0)
         self.full_users = int(full.sum())
         self.empty_users = int((degree == 0).sum())
-        self.eligible = torch.nonzero(~full[self.users.long()]).flatten() if self.full_users else None
+        chosen = None if positives is None else _positions(positives, graph)
+        if self.full_users:
+            usable = ~full[self.users.long()]
+            chosen = torch.nonzero(usable).flatten() if chosen is None else chosen[usable[chosen]]
+        self.eligible = chosen
         self.num_samples = len(self.users if self.eligible is None else self.eligible)
         if self.num_samples == 0:
             raise DataError(
@@ -58,6 +67,12 @@ class Sampler:
                 f"{graph.num_users} users {self.empty_users} have no interaction and {self.full_users} "
                 f"have all {graph.num_items} items"
             )
+
+    def item_counts(self) -> Tensor:
+        """How many samples of an epoch have each item for their positive, (num_items,) int64."""
+        items = self.graph.indices[: len(self.users)]
+        items = items if self.eligible is None else items[self.eligible]
+        return torch.bincount(items.long(), minlength=self.graph.num_nodes)[self.graph.num_users :]
 
     def sample(
         self, seed: int, epoch: int, first: int = 0, count: int | None = None, num_negatives: int = 1
@@ -107,6 +122,29 @@ class Sampler:
         _check("num_negatives", num_negatives, 1, 2**16)
         where = (self.graph.handle, self.users, self.eligible)
         return Triples(*_sample(*where, seed, epoch, first, count, num_negatives, cursor))
+
+
+def _positions(part: Graph, whole: Graph) -> Tensor:
+    """Where the interactions of ``part`` are among those of ``whole``, by user and item, int64."""
+    if (part.num_users, part.num_items) != (whole.num_users, whole.num_items):
+        raise DataError(
+            f"positives has {part.num_users} users x {part.num_items} items, the graph {whole.num_users} x "
+            f"{whole.num_items}; they have the same nodes"
+        )
+    wanted, known = _pairs(part), _pairs(whole)
+    found = torch.searchsorted(known, wanted)
+    if not torch.equal(known[found.clamp_max(max(len(known) - 1, 0))], wanted):
+        raise DataError(
+            "positives has an interaction that the graph lacks; its interactions are some of these"
+        )
+    return found
+
+
+def _pairs(graph: Graph) -> Tensor:
+    """A number for each interaction, ascending: its user times the number of nodes, and its item's node."""
+    users = torch.arange(graph.num_users, device=graph.device)
+    own = torch.repeat_interleave(users, graph.degree[: graph.num_users])
+    return own * graph.num_nodes + graph.indices[: len(own)]
 
 
 def _check(name: str, value: int, low: int, high: int) -> None:
