@@ -39,13 +39,13 @@ from pyrec.data import Interactions
 from pyrec.data.interactions import require_interactions
 from pyrec.errors import ConfigError, DataError, NotFittedError
 from pyrec.ops.metrics import METRICS, ranking_metrics
+from pyrec.ops.topk import MAX_K
 
 if TYPE_CHECKING:
     from pyrec.models.base import Recommender
 
 USER_METRICS: tuple[str, ...] = tuple(METRICS)
 ITEM_METRICS = ("coverage", "popularity", "popularity_rank", "novelty", "head", "gini")
-MAX_K = 1024
 
 
 @dataclass(frozen=True)
@@ -96,8 +96,11 @@ def evaluate(
         DataError: If ``test`` is empty, has other users or items than the model, or ``k`` exceeds the items.
         ConfigError: If a metric is unknown, or ``k`` or ``batch_size`` is out of range.
     """
-    train = _check_test(model, test)
-    cutoffs = _check_cutoffs(k, train.num_items)
+    if not hasattr(model, "train_"):
+        raise NotFittedError(f"this {type(model).__name__} is not fitted; call fit(interactions) first")
+    train = model.train_
+    check_test(test, train)
+    cutoffs = check_cutoffs(k, train.num_items)
     names = _check_metrics(metrics)
     batch_size = check_count("batch_size", batch_size, 1, None, ConfigError)
     started = time.perf_counter()
@@ -166,26 +169,29 @@ def item_metrics(
     }
 
 
-def _check_test(model: Recommender, test: Interactions) -> Interactions:
-    """Return the model's training set after checking that ``test`` belongs to it."""
-    if not hasattr(model, "train_"):
-        raise NotFittedError(f"this {type(model).__name__} is not fitted; call fit(interactions) first")
-    train = model.train_
-    require_interactions(test, "test")
-    if len(test) == 0:
+def check_test(test: object, train: Interactions, name: str = "test") -> None:
+    """Raises DataError where held-out interactions are empty, or not of the training set's users and items.
+
+    Args:
+        test: Of the argument ``name``.
+        train: The training set.
+        name: For messages.
+    """
+    held_out = require_interactions(test, name)
+    if len(held_out) == 0:
         raise DataError(
-            "test is empty: no user has an item to find; check the file, the split or the rating filter"
+            f"{name} is empty: no user has an item to find; check the file, the split or the rating filter"
         )
-    have, expected = (test.num_users, test.num_items), (train.num_users, train.num_items)
+    have, expected = (held_out.num_users, held_out.num_items), (train.num_users, train.num_items)
     if have != expected:
         raise DataError(
-            f"test has {have[0]} users x {have[1]} items, the model {expected[0]} x {expected[1]}; "
+            f"{name} has {have[0]} users x {have[1]} items, the model {expected[0]} x {expected[1]}; "
             "split one Interactions in two, or read both files together (read_pair), so that ids agree"
         )
-    return train
 
 
-def _check_cutoffs(k: int | Sequence[int], num_items: int) -> list[int]:
+def check_cutoffs(k: int | Sequence[int], num_items: int) -> list[int]:
+    """The cut-offs, ascending, each once; raises ConfigError or DataError as `evaluate` does."""
     cutoffs = list(k) if isinstance(k, Iterable) else [k]
     if not cutoffs:
         raise ConfigError("k is empty; name a cut-off, such as 20")

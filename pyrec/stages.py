@@ -46,7 +46,7 @@ class Journal:
             return
         if not resume and checkpoints.exists:
             raise ConfigError(
-                f"{checkpoints.path} is of a fit that has not ended: go on with it by resume = True, or remove it"
+                f"{checkpoints.path} is a checkpoint of another fit: go on with it by resume = True, or remove it"
             )
         self._subject = subject()
         if resume:

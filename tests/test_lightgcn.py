@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from pyrec.data import Interactions, read_pair, split_random, synthetic
-from pyrec.errors import ConfigError, DataError
+from pyrec.errors import ConfigError, DataError, NotFittedError
 from pyrec.evaluate import evaluate
 from pyrec.models import MF, LightGCN, Popularity
 from pyrec.models.spectral import spectral_embeddings
@@ -146,11 +146,63 @@ def test_a_validation_set_of_ones_own_and_callbacks(split):
     assert all(record["mark"] and record["seconds"] > 0 for record in model.history_)
 
 
+def test_a_model_fitted_with_a_validation_set_loads(split, tmp_path):
+    train, test = split
+    model = small(patience=2).fit(train, validation=test)
+    model.save(tmp_path)
+    loaded = LightGCN.load(tmp_path)
+    assert loaded.patience == 2
+    np.testing.assert_array_equal(loaded.recommend([0, 5])[0], model.recommend([0, 5])[0])
+
+
+@pytest.mark.parametrize("kind", ["no set", "two sets", "another set", "matrix", "k"])
+def test_a_validation_set_that_does_not_fit_is_refused_before_training(split, kind):
+    train, test = split
+    options, validation, message = {
+        "no set": ({"patience": 1}, None, "patience needs a validation set"),
+        "two sets": ({"validation": 0.1}, test, "validation is given twice"),
+        "another set": (
+            {},
+            synthetic(10, 20, 3.0),
+            r"validation has 10 users x 20 items, the model 300 x 200",
+        ),
+        "matrix": ({}, test.to_csr(), "validation is csr_array"),
+        "k": ({"k": 201}, test, "k = 201 must be at most 200"),
+    }[kind]
+    with pytest.raises((ConfigError, DataError), match=message):
+        small(**options).fit(train, validation=validation, callback=lambda *_: pytest.fail("it trained"))
+
+
+def test_a_fit_that_fails_leaves_the_model_as_it_was(split):
+    train, _ = split
+    fresh = small(init="spectral", embedding_size=64)
+    with pytest.raises(ConfigError):
+        fresh.fit(synthetic(40, 20, 5.0))
+    with pytest.raises(NotFittedError):
+        fresh.recommend([0], 3)
+    model = small().fit(train)
+    before = model.recommend(train.user_ids[:9], 5)
+    model.learning_rate = 1e30
+    with pytest.raises(DataError, match="diverged"):
+        model.fit(synthetic(40, 20, 5.0))
+    for one, other in zip(before, model.recommend(train.user_ids[:9], 5), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_lists_longer_than_the_kernels_take_are_refused():
+    model = Popularity().fit(synthetic(50, 3000, 10.0, 4))
+    assert model.recommend([0], 1024)[0].shape == (1, 1024)
+    with pytest.raises(DataError, match="n = 1025 must be at most 1024, the longest list"):
+        model.recommend([0], 1025)
+
+
 def test_scoring_by_cosine_has_unit_vectors(split):
     for score, loss, cosine in [(None, "softmax", True), (None, "bpr", False), ("cosine", "bpr", True)]:
         model = small(loss=loss, score=score).fit(split[0])
-        lengths = model.user_vectors_.norm(dim=1)
-        assert torch.allclose(lengths, torch.ones_like(lengths)) == cosine
+        history = split[0].to_csr()[[3]]
+        for vectors in (model.user_vectors_, model._query_from_items(history)):
+            lengths = vectors.norm(dim=1)
+            assert torch.allclose(lengths, torch.ones_like(lengths)) == cosine
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,7 @@ from pyrec.errors import ConfigError, StoppedError
 from pyrec.models import LightGCN
 from pyrec.resume import Checkpoints
 from pyrec.stopping import StopRequest, stop_on_signals
+from pyrec.track import Tracking
 
 EPOCHS = 6
 OPTIONS = ("--dim", "8", "--epochs", str(EPOCHS), "--batch-size", "64", "--validation", "0.2", "--k", "5")
@@ -127,6 +128,27 @@ def test_a_run_goes_on_with_its_own_options_and_data(capsys, data, whole, stoppe
     assert learned(stopped)[0] == learned(whole)[0]
 
 
+def test_epochs_of_the_stage_before_are_not_counted(capsys, data, tmp_path, monkeypatch) -> None:
+    begun = []
+    start = Tracking.start
+
+    def watched(tracking, params, epoch):
+        begun.append(epoch)
+        start(tracking, params, epoch)
+
+    monkeypatch.setattr(Tracking, "start", watched)
+    for step in (10, 33):
+        with monkeypatch.context() as patch:
+            stop_in_step(patch, signal.SIGINT, step)
+            words = ("train", *files(data), *OPTIONS, *LEARNED, "--out", tmp_path / f"run{step}")
+            assert main([str(word) for word in words]) == 130
+        kept = Checkpoints(tmp_path / f"run{step}").read_config()
+        run(capsys, "train", "--resume", tmp_path / f"run{step}")
+    assert begun == [1, 1, 1, kept["epoch"]]
+    assert kept["stage"] == "model"
+    assert kept["epoch"] > 1
+
+
 def test_what_cannot_be_gone_on_with(capsys, data, tmp_path) -> None:
     assert "holds no run: nothing to go on with" in refuse(capsys, "train", "--resume", tmp_path / "no")
     Checkpoints(tmp_path).path.write_bytes(b"torn")
@@ -167,6 +189,7 @@ def test_a_second_signal_ends_the_process() -> None:
     text = """
 import os, signal, time
 from pyrec.stopping import StopRequest, stop_on_signals
+from pyrec.track import Tracking
 request = StopRequest()
 with stop_on_signals(request) as signals:
     os.kill(os.getpid(), signal.SIGINT)

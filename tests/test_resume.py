@@ -186,7 +186,9 @@ def test_fingerprints_tell_what_differs():
 
 
 def test_neither_a_new_fit_over_a_checkpoint_nor_going_on_without_one(train, kept, tmp_path):
-    with pytest.raises(ConfigError, match="has not ended: go on with it by resume = True, or remove it"):
+    with pytest.raises(
+        ConfigError, match="is a checkpoint of another fit: go on with it by resume = True, or remove it"
+    ):
         LightGCN(**SMALL).fit(train, checkpoints=kept)
     with pytest.raises(ConfigError, match="needs checkpoints"):
         LightGCN(**SMALL).fit(train, resume=True)

@@ -33,7 +33,7 @@ class EpochProgress:
             epochs: Epochs to come, at most.
             test: The test set.
             k: Cut-offs of the metrics; the largest is shown.
-            every: Record test metrics each so many epochs and after the last; 0 for never.
+            every: Record test metrics each so many epochs, and after the last of ``epochs``; 0 for never.
             done: Epochs before, of a run that goes on.
         """
         self.seconds = 0.0

@@ -14,7 +14,7 @@ from pyrec import checkpoint
 from pyrec.cli.sources import Source
 from pyrec.errors import ConfigError, DataError
 from pyrec.models import MODELS, Recommender
-from pyrec.resume import Checkpoints
+from pyrec.resume import MODEL, Checkpoints
 
 FREE = {"resume", "out", "threads", "as_json", "every", "report", "item_names"}
 """Options that a run may go on with whatever they were; data may be named anew, for they are compared themselves."""
@@ -106,7 +106,10 @@ def take_up(ctx: click.Context, folder: Path, options: Mapping[str, Any]) -> Set
                 f"{kept.path} is not of pyrec train ({name!r} is missing); go on with it from Python"
             )
     source = Source.from_json(about.get("data"), str(kept.path))
-    place = {"folder": folder, "epoch": config["epoch"], "resumed": True}
+    epoch = (
+        config["epoch"] if config["stage"] == MODEL else 1
+    )  # epochs of the stage before are not the model's
+    place: dict[str, Any] = {"folder": folder, "epoch": epoch, "resumed": True}
     setup = Setup(source, _model(config, kept.path), **place, **{name: about[name] for name in _KEPT})
     given = _given(ctx)
     if "every" in given:

@@ -324,14 +324,15 @@ def as_interactions(obj: Any) -> Interactions:
     )
 
 
-def require_interactions(obj: object, name: str) -> None:
-    """Refuses what is no `Interactions`.
+def require_interactions(obj: object, name: str) -> Interactions:
+    """The object if it is `Interactions`.
 
     Raises:
         DataError: Names the argument and its type.
     """
     if not isinstance(obj, Interactions):
         raise DataError(f"{name} is {type(obj).__name__}, but Interactions are needed; see as_interactions")
+    return obj
 
 
 def _used(codes: Int32Array, num_codes: int) -> tuple[Int32Array, npt.NDArray[np.intp]]:

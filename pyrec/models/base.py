@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from pyrec import checkpoint
-from pyrec.arguments import check_count
 from pyrec.data import Interactions, as_interactions
 from pyrec.errors import ConfigError, DataError, NotFittedError
 from pyrec.models import raw_ids, requests
@@ -118,7 +117,7 @@ class Recommender(Parameters, ABC):
 
         Args:
             user_indices: Internal user ids, integer (B,).
-            k: Items a user, from 1 to the number of items.
+            k: Items a user, from 1 to the number of items, at most 1,024.
             filter_seen: Leave out what the user had in training.
             allowed: Internal ids of the only items to consider, int32 (A,), sorted, unique; None for all.
             excluded: Items to leave out for each user, a CSR matrix (B, num_items) with ascending indices; None for
@@ -133,7 +132,7 @@ class Recommender(Parameters, ABC):
             DataError: If a user id or ``k`` is out of range.
         """
         self._check_fitted()
-        k = check_count("k", k, 1, self.train_.num_items, DataError, "the number of items")
+        k = requests.check_length("k", k, self.train_.num_items)
         users = requests.check_users(user_indices, self.train_.num_users)
         if allowed is not None and (not isinstance(allowed, torch.Tensor) or allowed.is_meta):
             raise DataError(
@@ -166,7 +165,7 @@ class Recommender(Parameters, ABC):
 
         Args:
             users: Raw user ids (B,).
-            n: Items a user, from 1 to the number of items; 10 if not given.
+            n: Items a user, from 1 to the number of items, at most 1,024; 10 if not given.
             filter_seen: Leave out what the user had in training.
             items: Raw ids of the only items to choose from; None for all.
             exclude: Raw ids of items that nobody is to get, or a mapping from raw user ids to the items that each of
@@ -206,7 +205,7 @@ class Recommender(Parameters, ABC):
 
         Args:
             histories: For each new user the raw ids of their items; a repeated item counts once.
-            n: Items a user, from 1 to the number of items; 10 if not given.
+            n: Items a user, from 1 to the number of items, at most 1,024; 10 if not given.
             filter_seen: Leave out the history's own items.
             items: Raw ids of the only items to choose from; None for all.
             exclude: Raw ids of items that nobody is to get; None for none.
@@ -248,7 +247,7 @@ class Recommender(Parameters, ABC):
 
         Args:
             items: Raw item ids (B,).
-            n: Items to return for each, from 1 to the number of items; 10 if not given.
+            n: Items to return for each, from 1 to the number of items, at most 1,024; 10 if not given.
             N: Another name for ``n``.
             k: Another name for ``n``.
 

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from pyrec.arguments import check_count, check_real
 from pyrec.data import Interactions
 from pyrec.device import DEVICES
 from pyrec.errors import ConfigError
+from pyrec.evaluate import check_cutoffs, check_test
 from pyrec.ops.propagate import PRECISIONS
 from pyrec.settings import CONTRASTS, NEGATIVES, SCHEDULES, SCORES, ContrastSettings, Settings
 
@@ -69,12 +72,11 @@ def _contrast_settings(model: LightGCN, kind: str) -> ContrastSettings:
     )
 
 
-def check_hyperparameters(model: LightGCN, validation: Interactions | None) -> None:
+def check_hyperparameters(model: LightGCN) -> None:
     """Raises for a hyperparameter outside its range, or that does not go with another.
 
     Args:
         model: The estimator.
-        validation: The validation set given to its `fit`, if any.
 
     Raises:
         ConfigError: Names the hyperparameter, its value and its bound.
@@ -99,10 +101,15 @@ def check_hyperparameters(model: LightGCN, validation: Interactions | None) -> N
     _check_contrast(model)
     check_real("attention_kl", model.attention_kl, ConfigError, positive=False)
     check_real("extra_edges", model.extra_edges, ConfigError, positive=False)
-    _check_validation(model, validation)
+    if model.validation is not None:
+        share = check_real("validation", model.validation, ConfigError, positive=True)
+        if share >= 1:
+            raise ConfigError(f"validation = {share} is a share of the interactions; it must be below 1")
 
 
 def _check_negatives(model: LightGCN) -> None:
+    if not isinstance(model.corrected, (bool, np.bool_)):
+        raise ConfigError(f"corrected = {model.corrected!r} must be True or False")
     if model.loss == "bpr" and (model.negatives == "batch" or model.corrected):
         raise ConfigError(
             "loss = 'bpr' compares single pairs; negatives = 'batch' and corrected are for loss = 'softmax'"
@@ -135,15 +142,27 @@ def _check_contrast(model: LightGCN) -> None:
         )
 
 
-def _check_validation(model: LightGCN, validation: Interactions | None) -> None:
-    if model.validation is not None:
-        share = check_real("validation", model.validation, ConfigError, positive=True)
-        if share >= 1:
-            raise ConfigError(f"validation = {share} is a share of the interactions; it must be below 1")
-        if validation is not None:
-            raise ConfigError("validation is given twice: as a share of the interactions and as a set")
-    elif model.patience is not None and validation is None:
-        raise ConfigError("patience needs a validation set; give validation, such as 0.1")
+def check_validation(model: LightGCN, train: Interactions, validation: Interactions | None) -> None:
+    """Raises for a validation set that `fit` cannot choose an epoch by.
+
+    Args:
+        model: The estimator.
+        train: Its training set.
+        validation: The validation set given to `fit`, if any.
+
+    Raises:
+        ConfigError: There is none, or more than one.
+        DataError: It is not one of the training set's users and items, or ``k`` exceeds the items.
+    """
+    if model.validation is None and validation is None:
+        if model.patience is not None:
+            raise ConfigError("patience needs a validation set; give validation, such as 0.1")
+        return
+    if model.validation is not None and validation is not None:
+        raise ConfigError("validation is given twice: as a share of the interactions and as a set")
+    check_cutoffs(model.k, train.num_items)
+    if validation is not None:
+        check_test(validation, train, "validation")
 
 
 def _listed(allowed: tuple[Any, ...]) -> str:

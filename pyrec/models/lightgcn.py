@@ -17,7 +17,13 @@ from pyrec.graph import Graph
 from pyrec.models.base import Recommender
 from pyrec.models.combine import make_combine
 from pyrec.models.fitting import train_model
-from pyrec.models.hyperparameters import HELD_OUT_COMBINES, check_hyperparameters, score_of, training_settings
+from pyrec.models.hyperparameters import (
+    HELD_OUT_COMBINES,
+    check_hyperparameters,
+    check_validation,
+    score_of,
+    training_settings,
+)
 from pyrec.models.network import LightGCNNetwork
 from pyrec.models.vectors import EpochRecommender
 from pyrec.resume import Checkpoints, Subject, fingerprint
@@ -35,7 +41,8 @@ class LightGCN(EpochRecommender):
         user_vectors_: (num_users, embedding_size) float32, combined over the layers.
         item_vectors_: (num_items, embedding_size) float32. With ``score="cosine"`` both have length 1.
         network_: The trained parameters.
-        best_epoch_: The epoch whose parameters were kept: the last one, or the best on the validation set.
+        best_epoch_: The epoch whose parameters were kept: the last one, or the best on the validation set. This and
+            the next two are of `fit`; a loaded model does not have them.
         full_users_: Number of users who own every item; they have no negative and were not trained on.
         empty_users_: Number of users without an interaction to train on.
     """
@@ -185,18 +192,20 @@ class LightGCN(EpochRecommender):
                 checkpoint to go on from are not those they were.
             StoppedError: If ``checkpoints.stop`` was made; the checkpoint has been written.
         """
-        check_hyperparameters(self, validation)
+        check_hyperparameters(self)
         train = self._training_set(interactions)
+        check_validation(self, train, validation)
         check_fits(self.training_bytes(train), find_device(self.device))
 
         def subject() -> Subject:
             return Subject(self.model_name, self.get_params(), fingerprint(train), fingerprint(validation))
 
         journal = Journal(checkpoints, subject, resume)
-        self.train_ = train
-        self.history_ = []
-        self.network_ = self._make_network(train.num_users + train.num_items)
-        train_model(self, validation, callback, journal)
+        with self._as_it_was_on_failure():
+            self.train_ = train
+            self.history_ = []
+            self.network_ = self._make_network(train.num_users + train.num_items)
+            train_model(self, validation, callback, journal)
         return self
 
     @property
@@ -204,6 +213,13 @@ class LightGCN(EpochRecommender):
         if self.combine_fit is None:
             return self.loss == "bpr" and self.combine in HELD_OUT_COMBINES
         return self.combine_fit == "held-out"
+
+    @property
+    def _graphs_at_a_time(self) -> float:
+        """How many times the interactions are on the device: once, and once more where training has another graph."""
+        if self.extra_edges > 0:
+            return 2 + self.extra_edges
+        return 2 if self._fits_held_out else 1
 
     def training_bytes(self, interactions: Interactions) -> int:
         """Memory that `fit` takes at its peak, above the data, in bytes: see `pyrec.device.training_bytes`.
@@ -214,9 +230,7 @@ class LightGCN(EpochRecommender):
         nodes = interactions.num_users + interactions.num_items
         return training_bytes(
             nodes,
-            round(
-                len(interactions) * (1 if self.extra_edges == 0 else 2 + self.extra_edges)
-            ),  # of both graphs
+            round(len(interactions) * self._graphs_at_a_time),
             self.embedding_size,
             self.n_layers,
             self.batch_size * (2 + training_settings(self).drawn),
@@ -257,6 +271,10 @@ class LightGCN(EpochRecommender):
 
     @torch.no_grad()
     def _query_from_items(self, histories: csr_array) -> Tensor:
+        vectors = self._vectors_from_items(histories)
+        return torch.nn.functional.normalize(vectors, dim=1) if score_of(self) == "cosine" else vectors
+
+    def _vectors_from_items(self, histories: csr_array) -> Tensor:
         """A new user is a node with these neighbours and no embedding of its own: X_0 = 0.
 
         Layer k is then sum_i X_{k-1}[i] / sqrt(d_u d_i) over its items. Without layers (MF) there is nothing
@@ -296,7 +314,7 @@ class LightGCN(EpochRecommender):
         return {name: value.cpu().numpy() for name, value in self.network_.state_dict().items()}
 
     def _restore(self, state: State) -> None:
-        check_hyperparameters(self, None)
+        check_hyperparameters(self)
         num_nodes = self.train_.num_users + self.train_.num_items
         state.array(
             "embedding", np.float32, (num_nodes, self.embedding_size)

@@ -13,6 +13,7 @@ from pyrec.arguments import check_count
 from pyrec.data import Interactions
 from pyrec.errors import ConfigError, DataError
 from pyrec.models.rows import stack_rows
+from pyrec.ops.topk import MAX_K
 
 DEFAULT_LENGTH = 10
 
@@ -22,14 +23,24 @@ def list_length(num_items: int, n: int | None, N: int | None, k: int | None) -> 
 
     Raises:
         ConfigError: If more than one is given.
-        DataError: If it is no whole number from 1 to ``num_items``.
+        DataError: See `check_length`.
     """
     given = {name: value for name, value in (("n", n), ("N", N), ("k", k)) if value is not None}
     if len(given) > 1:
         listed = " and ".join(f"{name} = {value!r}" for name, value in given.items())
         raise ConfigError(f"{listed} are names of the same argument, the items a list; give one of them")
     name, value = next(iter(given.items()), ("n", DEFAULT_LENGTH))
-    return check_count(name, value, 1, num_items, DataError, "the number of items")
+    return check_length(name, value, num_items)
+
+
+def check_length(name: str, value: object, num_items: int) -> int:
+    """Return the length of a list, the argument ``name``.
+
+    Raises:
+        DataError: If it is no whole number from 1 to ``num_items`` and to `MAX_K`.
+    """
+    bound = "the number of items" if num_items < MAX_K else "the longest list"
+    return check_count(name, value, 1, min(num_items, MAX_K), DataError, bound)
 
 
 def candidates(train: Interactions, items: Any | None, exclude: Any | None) -> NDArray[np.int32] | None:

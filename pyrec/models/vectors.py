@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -91,4 +92,17 @@ class EpochRecommender(VectorRecommender):
             checkpoints: Where and how often to keep the state of training, and the way to stop it.
             resume: Go on from the checkpoint, with the same hyperparameters and data, to the same bits. Without, a
                 checkpoint that is there already is refused, not replaced.
+
+        A fit that fails or is stopped leaves the model as it was before.
         """
+
+    @contextmanager
+    def _as_it_was_on_failure(self) -> Iterator[None]:
+        """Puts every attribute back if the block raises, so that old vectors never meet new ids."""
+        before = dict(self.__dict__)
+        try:
+            yield
+        except BaseException:
+            self.__dict__.clear()
+            self.__dict__.update(before)
+            raise

@@ -20,6 +20,9 @@ from pyrec.errors import DataError
 from pyrec.ops.arrays import capsule, optional_tensors, require_contiguous, require_whole, stream_of
 from pyrec.ops.operator import Operator
 
+MAX_K = 1024
+"""The longest list."""
+
 _MOST_CODED = 1 << 24  # values of the items that are coded at a time: 16 MiB
 _PACKED = 1 << 16  # values of the items that a thread packs at a time: 256 KiB
 _PACKED_FOR_FEW = 1 << 11  # with the items that they come from, half a first-level cache
