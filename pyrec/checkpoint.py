@@ -46,6 +46,8 @@ FORMAT = 1
 ARRAYS = "model.safetensors"
 NEXT = "next.safetensors"
 CONFIG = "config.json"
+TRAINING = "checkpoint.safetensors"
+"""Of a run that has not ended: see `pyrec.resume`."""
 CONFIG_BYTES = 16 * 2**20
 """A longer ``config.json`` is not read."""
 
@@ -146,9 +148,13 @@ def read_config(directory: str | PathLike[str]) -> dict[str, Any]:
         check_regular(path, CONFIG_BYTES)
         config = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise DataError(
-            f"cannot read {path}: {error.strerror or error}; is {directory} a saved model?"
-        ) from None
+        stopped = (Path(directory) / TRAINING).exists()
+        mend = (
+            f"pyrec train --resume {directory} goes on with the run"
+            if stopped
+            else f"is {directory} a saved model?"
+        )
+        raise DataError(f"cannot read {path}: {error.strerror or error}; {mend}") from None
     except (ValueError, RecursionError) as error:  # of the decoding, the JSON, or a number of too many digits
         raise DataError(f"{path} is no JSON: {error}") from None
     if not isinstance(config, dict) or config.get("format") != FORMAT:

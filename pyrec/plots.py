@@ -82,12 +82,13 @@ def plot_layer_weights(
     else:
         figure = _figure(width=13, height=4.2)
         panels = figure.subplots(1, 3, sharey=True)
-        draw_weight_bars(panels[0], weights, "all nodes: mean, and 5 % to 95 % of them", LIGHT)
         for axes, name, part in (
             (panels[1], "users", slice(0, num_users)),
             (panels[2], "items", slice(num_users, None)),
         ):
             draw_by_degree(axes, weights[part], degrees[part], name, LIGHT)
+        # Last, as it fixes the limits that all share.
+        draw_weight_bars(panels[0], weights, "all nodes: mean, and 5 % to 95 % of them", LIGHT)
         for axes in panels[1:]:
             axes.set_ylabel("")
     _finish(figure, path, title)

@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 
 from pyrec.arguments import check_count
-from pyrec.checkpoint import interaction_arrays, plain, save_arrays
+from pyrec.checkpoint import TRAINING, interaction_arrays, plain, save_arrays
 from pyrec.data import Interactions
 from pyrec.errors import ConfigError, DataError
 from pyrec.files import replacing
@@ -35,7 +35,7 @@ from pyrec.stopping import StopRequest
 from pyrec.version import version
 
 FORMAT: Final = 1
-FILE: Final = "checkpoint.safetensors"
+FILE: Final = TRAINING
 COMBINE: Final = "combine"
 MODEL: Final = "model"
 STAGES: Final = (COMBINE, MODEL)

@@ -271,6 +271,82 @@ def test_evaluate_prints_the_metrics_named(capsys, run_dir: Path, data: Path) ->
     ]
 
 
+@pytest.fixture
+def rated(tmp_path: Path) -> Path:
+    """A file of ratings."""
+    interactions = synthetic(40, 30, interactions_per_user=12, num_groups=4)
+    pairs = zip(interactions.users.tolist(), interactions.items.tolist(), strict=True)
+    lines = [f"{user},{item},{1 + (user + 3 * item) % 5}" for user, item in pairs]
+    path = tmp_path / "rated.csv"
+    path.write_text("\n".join(["user,item,rating", *lines]) + "\n")
+    return path
+
+
+def test_evaluate_notices_that_the_data_have_changed(capsys, rated: Path, tmp_path: Path) -> None:
+    one, other = tmp_path / "one", tmp_path / "other"
+    for folder in (one, other):
+        run(capsys, "train", rated, "--model", "popularity", "--k", "5", "--out", folder)
+    before, _ = run(capsys, "evaluate", one, "--k", "5", "--json")
+    lines = rated.read_text().splitlines()
+    rated.write_text("\n".join(lines[:-40]) + "\n")
+    for words in (("evaluate", one), ("evaluate", "--compare", one, other)):
+        message = refuse(capsys, *words, "--k", "5")
+        assert f"the data of {one} are not those that it was trained on" in message
+    assert "test interactions" in run(capsys, "evaluate", one, rated, "--k", "5")[1]
+    rated.write_text("\n".join(lines) + "\n")
+    again, _ = run(capsys, "evaluate", one, "--k", "5", "--json")
+    assert json.loads(again)["ndcg@5"] == json.loads(before)["ndcg@5"]
+
+
+def test_evaluate_reads_named_data_as_the_run_did(capsys, rated: Path, tmp_path: Path) -> None:
+    options = ("--min-rating", "3", "--split", "0.7", "--split-seed", "4")
+    run(capsys, "train", rated, *options, "--model", "popularity", "--k", "5", "--out", tmp_path / "run")
+    own, named, all_ratings = (
+        json.loads(run(capsys, "evaluate", tmp_path / "run", *words, "--k", "5", "--json")[0])
+        for words in ((), (rated,), (rated, "--min-rating", "1"))
+    )
+    assert own["recall@5"] == named["recall@5"] != all_ratings["recall@5"]
+
+
+def test_cut_offs_that_nobody_asked_for_fit_the_items(capsys, tmp_path: Path) -> None:
+    few = tmp_path / "few.csv"
+    pairs = [(user, (user + step) % 5) for user in range(30) for step in range(3)]
+    few.write_text("".join(f"u{user},i{item}\n" for user, item in pairs))
+    folder = tmp_path / "run"
+    out, _ = run(capsys, "train", few, "--model", "lightgcn", "--epochs", "1", "--out", folder)
+    assert "recall@5" in out
+    assert "recall@5" in run(capsys, "evaluate", folder)[0]
+    assert (
+        len(run(capsys, "recommend", folder, "--users", "u3", "--include-seen", "--format", "csv")[0].split())
+        == 6
+    )
+    assert "k = 20 must be at most 5" in refuse(capsys, "train", few, "--model", "ease", "--k", "20")
+    assert "n = 10 must be at most 5" in refuse(capsys, "recommend", folder, "--users", "u3", "--n", "10")
+
+
+def test_a_new_run_says_what_it_replaces_and_which_epoch_it_kept(capsys, data: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    words = ("train", data, *EPOCHS, "--k", "5", "--validation", "0.2", "--out", folder)
+    assert "replace" not in run(capsys, *words)[1]
+    err = run(capsys, *words)[1]
+    assert f"--out {folder} holds a run, which this one will replace when it ends" in err
+    kept = json.loads((folder / "metrics.json").read_text())["best_epoch"]
+    assert f"kept epoch {kept} of 3, the best by validation ndcg" in err
+    assert "validation ndcg@5" in err
+
+
+def test_a_run_that_was_stopped_is_told_from_none(capsys, data: Path, tmp_path: Path) -> None:
+    (tmp_path / "checkpoint.safetensors").touch()
+    message = refuse(capsys, "evaluate", tmp_path)
+    assert f"pyrec train --resume {tmp_path} goes on with the run" in message
+
+
+@pytest.mark.parametrize(("option", "words"), [("--report", ()), ("--picture", ("--compare", "RUN", "RUN"))])
+def test_a_folder_is_no_file_to_write(capsys, run_dir: Path, option: str, words: tuple[str, ...]) -> None:
+    filled = [str(run_dir) if word == "RUN" else word for word in words] or [str(run_dir)]
+    assert f"Invalid value for '{option}'" in refuse(capsys, "evaluate", *filled, option, ".")
+
+
 def test_evaluate_maps_ids_of_other_data(capsys, run_dir: Path, tmp_path: Path, data: Path) -> None:
     """Other data number their users anew; the raw ids are what counts."""
     part = tmp_path / "part"

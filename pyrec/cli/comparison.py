@@ -11,8 +11,10 @@ from typing import Any
 import click
 import numpy as np
 
-from pyrec import checkpoint, plots
+from pyrec import plots
+from pyrec.cli.options import cutoffs_that_fit
 from pyrec.cli.output import note, print_json, table
+from pyrec.cli.run_data import read_as, source_of, test_set
 from pyrec.cli.sources import Source, describe
 from pyrec.compare import Difference, compare, pair_users
 from pyrec.data import Interactions
@@ -36,7 +38,8 @@ def compare_runs(
 
     Args:
         runs: Their folders.
-        source: The data to measure on; those that both runs were trained with if it names none.
+        source: The data to measure on, read as the first run's; those that both runs were trained with if it names
+            none.
         k: Cut-offs.
         metrics: Which; None for all.
         picture: The PNG file to draw, if any.
@@ -47,8 +50,11 @@ def compare_runs(
         DataError: If a run cannot be read, the runs have different data, or an id is unknown to one of them.
     """
     models = [Recommender.load(run) for run in runs]
-    data = (source if source.given else _common_source(runs)).load()
-    tests = [in_ids_of(model.train_, data.test) for model in models]
+    own = not source.given
+    data = (_common_source(runs) if own else read_as(runs[0], source)).load()
+    parts = (data.train, data.test)
+    tests = [test_set(run, model, parts, own) for run, model in zip(runs, models, strict=True)]
+    k = cutoffs_that_fit(list(k), min(model.train_.num_items for model in models))
     for run, model, test in zip(runs, models, tests, strict=True):
         note(f"{run}: {model.model_name}; {describe(data.name, model.train_, test)}")
     first, second = (evaluate(model, test, k, metrics) for model, test in zip(models, tests, strict=True))
@@ -68,20 +74,8 @@ def compare_runs(
         note(f"drawn in {picture}")
 
 
-def in_ids_of(train: Interactions, test: Interactions) -> Interactions:
-    """Return ``test`` with the id maps of ``train``; an id that the model does not know is an error."""
-    return Interactions.from_arrays(
-        test.user_ids[test.users],
-        test.item_ids[test.items],
-        user_ids=train.user_ids,
-        item_ids=train.item_ids,
-    )
-
-
 def _common_source(runs: tuple[Path, Path]) -> Source:
-    first, second = (
-        Source.from_json(checkpoint.read_config(run)["run"].get("data"), str(run)) for run in runs
-    )
+    first, second = (source_of(run) for run in runs)
     if first != second:
         raise DataError(
             f"{runs[0]} and {runs[1]} were trained on different data ({' '.join(first.arguments()) or 'generated'}; "

@@ -7,10 +7,10 @@ from typing import Any
 
 import click
 
-from pyrec import checkpoint
-from pyrec.cli.comparison import compare_runs, in_ids_of
-from pyrec.cli.options import cutoffs_option, json_option, set_threads, threads_option
+from pyrec.cli.comparison import compare_runs
+from pyrec.cli.options import cutoffs_option, cutoffs_that_fit, json_option, set_threads, threads_option
 from pyrec.cli.output import metric_rows, note, print_json, table
+from pyrec.cli.run_data import read_as, source_of, test_set
 from pyrec.cli.run_folder import read_history, read_metrics
 from pyrec.cli.run_report import Report, report_options
 from pyrec.cli.sources import DATA_HELP, Source, data_options, describe
@@ -40,7 +40,7 @@ from pyrec.models import Recommender
 )
 @click.option(
     "--picture",
-    type=click.Path(path_type=Path),
+    type=click.Path(dir_okay=False, path_type=Path),
     metavar="FILE.png",
     help="With --compare: draw the difference by user activity.",
 )
@@ -97,11 +97,13 @@ def _evaluate(
     as_json: bool,
 ) -> None:
     model = Recommender.load(run_dir)
-    if not source.given:
-        source = Source.from_json(checkpoint.read_config(run_dir)["run"].get("data"), str(run_dir))
+    k = cutoffs_that_fit(k, model.train_.num_items)
+    own = not source.given
+    source = source_of(run_dir) if own else read_as(run_dir, source)
     data = source.load()
-    test = in_ids_of(model.train_, data.test)
+    test = test_set(run_dir, model, (data.train, data.test), own)
     note(describe(data.name, model.train_, test))
+    item_names = {} if report is None else report.names(model.train_)
     evaluation = evaluate(model, test, k, metrics)
     _print(model, evaluation, as_json)
     if report is not None:
@@ -113,7 +115,7 @@ def _evaluate(
             history=read_history(run_dir),
             seconds_train=read_metrics(run_dir).get("seconds_train"),
             settings=source.as_json(),
-            item_names=report.names(model.train_),
+            item_names=item_names,
             evaluation=evaluation if metrics is None else None,
         )
 

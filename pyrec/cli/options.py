@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 import click
 import torch
+from click.core import ParameterSource
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -30,6 +31,12 @@ def cutoffs_option(default: str) -> Callable[[Command], Command]:
         metavar="K,K",
         help="Cut-offs of the metrics.",
     )
+
+
+def cutoffs_that_fit(k: list[int], num_items: int) -> list[int]:
+    """Return the cut-offs; of those that nobody asked for, the ones beyond the number of items become that number."""
+    asked = click.get_current_context().get_parameter_source("k") is not ParameterSource.DEFAULT
+    return k if asked else sorted({min(cutoff, num_items) for cutoff in k})
 
 
 threads_option = click.option(

@@ -59,8 +59,8 @@ class EpochProgress:
 
     def _show(self, record: dict[str, Any]) -> None:
         shown = {"loss": f"{record['loss']:.4f}"}
-        name = f"recall@{max(self._k)}"
-        for kind in ("validation", "test"):
+        for kind, metric in (("validation", "ndcg"), ("test", "recall")):  # the first chooses the epoch
+            name = f"{metric}@{max(self._k)}"
             if f"{kind}_{name}" in record:
                 shown[f"{kind} {name}"] = f"{record[f'{kind}_{name}']:.4f}"
         if self._bar is not None:

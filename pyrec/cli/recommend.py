@@ -22,7 +22,7 @@ HEADER = ["user", "rank", "item", "score"]
 @click.command("recommend")
 @click.argument("run_dir", type=click.Path(path_type=Path))
 @click.option("--users", required=True, metavar="ID,ID", help="Users, by the ids of the training data.")
-@click.option("--n", type=int, default=10, show_default=True, help="Items a user.")
+@click.option("--n", type=int, help="Items a user. [default: 10, or all if there are fewer]")
 @click.option("--items", metavar="ID,ID", help="Recommend only these items.")
 @click.option("--exclude", metavar="ID,ID", help="Never recommend these items.")
 @click.option("--include-seen", is_flag=True, help="Also items that the user had in training.")
@@ -33,7 +33,7 @@ HEADER = ["user", "rank", "item", "score"]
 def command(
     run_dir: Path,
     users: str,
-    n: int,
+    n: int | None,
     items: str | None,
     exclude: str | None,
     include_seen: bool,

@@ -19,7 +19,7 @@ from pyrec.data import Interactions
 from pyrec.errors import ConfigError, DataError
 from pyrec.evaluate import Evaluation
 from pyrec.files import write_text
-from pyrec.models import EpochRecommender, Recommender
+from pyrec.models import EpochRecommender, LightGCN, Recommender
 from pyrec.resume import Checkpoints
 
 METRICS = "metrics.json"
@@ -71,6 +71,7 @@ class Run:
             "num_train": len(self.train),
             "num_test": len(self.test),
             "num_epochs": len(self.history),
+            **({"best_epoch": self.model.best_epoch_} if isinstance(self.model, LightGCN) else {}),
             "baseline_popularity": self.baseline.metrics,
         }
 

@@ -21,13 +21,13 @@ def report_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add ``--report`` and ``--item-names``, which `Report.take` takes."""
     names = click.option(
         "--item-names",
-        type=click.Path(path_type=Path),
+        type=click.Path(dir_okay=False, path_type=Path),
         metavar="FILE",
         help="With --report: what items are called, a CSV or TSV file with a line ITEM,NAME each.",
     )
     return click.option(
         "--report",
-        type=click.Path(path_type=Path),
+        type=click.Path(dir_okay=False, path_type=Path),
         metavar="FILE.html",
         help="Write a report on the run, one HTML file without scripts or links.",
     )(names(command))

@@ -11,6 +11,7 @@ import click
 from click.core import ParameterSource
 
 from pyrec import checkpoint
+from pyrec.cli.options import cutoffs_that_fit
 from pyrec.cli.sources import Source
 from pyrec.errors import ConfigError, DataError
 from pyrec.models import MODELS, Recommender
@@ -61,6 +62,13 @@ class Setup:
         if self.resumed and self.test != test:
             raise DataError(f"the test set is not the one that the run in {self.folder} was started with")
         self.test = dict(test)
+
+    def cut_off_at(self, num_items: int) -> None:
+        """Take cut-offs that nobody asked for down to the number of items."""
+        if not self.resumed:
+            self.k = cutoffs_that_fit(self.k, num_items)
+            if "k" in self.model.get_params():
+                self.model.set_params(k=max(self.k))
 
     def about(self) -> dict[str, Any]:
         """Return what its checkpoints keep: what `take_up` needs beside what a checkpoint says anyway."""

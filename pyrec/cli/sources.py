@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 import click
 import numpy as np
+from click.core import ParameterSource
 
 from pyrec.data import Interactions
 from pyrec.data.load import Split, load_data, load_training
@@ -58,6 +59,15 @@ class Source:
     def as_json(self) -> dict[str, Any]:
         """Return the description that a run folder keeps."""
         return asdict(self)
+
+    def or_as(self, other: Source) -> Source:
+        """Return the source with what the command line does not say about reading and splitting as in ``other``."""
+        context = click.get_current_context()
+        names = ["min_rating", "id_type"]
+        if self.train is None and not Path(self.data or "").is_dir():  # what is split
+            names += ["split", "split_seed"]
+        left = [name for name in names if context.get_parameter_source(name) is ParameterSource.DEFAULT]
+        return replace(self, **{name: getattr(other, name) for name in left})
 
     @property
     def given(self) -> bool:

@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from pyrec import checkpoint
 from pyrec.cli.model_options import build_model, model_options
 from pyrec.cli.options import cutoffs_option, json_option, set_threads, threads_option
 from pyrec.cli.output import metric_rows, note, print_json, table
@@ -18,7 +19,7 @@ from pyrec.cli.run_report import Report, report_options
 from pyrec.cli.setup import Setup, take_up
 from pyrec.cli.sources import DATA_HELP, Source, data_options, describe
 from pyrec.data import Interactions
-from pyrec.device import gibibytes
+from pyrec.device import find_device, gibibytes
 from pyrec.errors import StoppedError
 from pyrec.evaluate import evaluate
 from pyrec.models import EpochRecommender, LightGCN, Popularity, Recommender
@@ -80,6 +81,8 @@ def _begin(options: dict[str, Any]) -> Setup:
         raise click.UsageError("--checkpoint-every needs --out RUN_DIR and a model that trains by epochs")
     if folder is not None:
         check_folder(folder)
+        if (folder / checkpoint.CONFIG).exists():
+            note(f"--out {folder} holds a run, which this one will replace when it ends")
     return Setup(source, model, k, options["eval_every"], every, list(options["track"]), folder)
 
 
@@ -89,6 +92,7 @@ def _train(setup: Setup, report: Report | None) -> Run:
     trackers = [open_tracker(place, run_id) for place, run_id in zip(setup.track, run_ids, strict=True)]
     name, train, test = setup.source.load()
     note(describe(name, train, test))
+    setup.cut_off_at(train.num_items)
     baseline = evaluate(Popularity().fit(train), test, setup.k)  # refuses bad cut-offs before any training
     item_names = {} if report is None else report.names(train)
     model, kept, signals = setup.model, None, Signals()
@@ -129,6 +133,7 @@ def _fit(
         model.fit(train)
         return time.perf_counter() - started
     if isinstance(model, LightGCN) and model.device != "cpu":
+        find_device(model.device)
         note(f"training takes {gibibytes(model.training_bytes(train))} of the device's memory")
     epochs, resume = model.get_params()["epochs"], setup.resumed
     progress = EpochProgress(epochs, test, setup.k, setup.eval_every, setup.epoch - 1)
@@ -150,6 +155,8 @@ def _fit(
     finally:
         progress.close()
     _note_skipped(model)
+    if isinstance(model, LightGCN) and model.validation is not None:
+        note(f"kept epoch {model.best_epoch_} of {len(model.history_)}, the best by validation ndcg")
     return spent()
 
 

@@ -19,7 +19,7 @@ DEFAULT_LENGTH = 10
 
 
 def list_length(num_items: int, n: int | None, N: int | None, k: int | None) -> int:
-    """Return how many items a list has: the one of ``n``, ``N`` and ``k`` that is given, else 10.
+    """Return how many items a list has: the one of ``n``, ``N`` and ``k`` that is given, else 10, or all if fewer.
 
     Raises:
         ConfigError: If more than one is given.
@@ -29,7 +29,7 @@ def list_length(num_items: int, n: int | None, N: int | None, k: int | None) -> 
     if len(given) > 1:
         listed = " and ".join(f"{name} = {value!r}" for name, value in given.items())
         raise ConfigError(f"{listed} are names of the same argument, the items a list; give one of them")
-    name, value = next(iter(given.items()), ("n", DEFAULT_LENGTH))
+    name, value = next(iter(given.items()), ("n", min(DEFAULT_LENGTH, num_items)))
     return check_length(name, value, num_items)
 
 

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from pyrec.data.ids import IdArray, Int32Array
 from pyrec.errors import DataError
 from pyrec.models import Recommender, raw_ids
-from pyrec.models.requests import candidates
+from pyrec.models.requests import DEFAULT_LENGTH, candidates
 from pyrec.serve.batcher import Batcher, Lists
 from pyrec.serve.errors import BodyLimit, RequestError, handle_errors
 from pyrec.serve.schemas import Health, RecommendRequest, Refusal, SimilarRequest
@@ -105,7 +105,7 @@ class _Service:
 
     async def recommend(self, request: RecommendRequest) -> JSONResponse:
         """Answer for known or new users."""
-        self._check_n(request.n)
+        n = self._length(request.n)
         choice = self._choice(request.items, request.exclude)
         if request.histories is not None:
             for at, history in enumerate(request.histories):
@@ -113,22 +113,20 @@ class _Service:
                 if not history and self.model.personal:
                     raise RequestError(f"histories[{at}]", "an empty history says nothing of a user")
             return await self._in_thread(
-                self.model.recommend_for_items, request.histories, request.n, request.filter_seen, choice
+                self.model.recommend_for_items, request.histories, n, request.filter_seen, choice
             )
         assert request.users is not None  # one of the two is given
         users = _encode(self.model.train_.encode_users, request.users, "users", self.model.train_.user_ids)
         if choice is not None:
-            return await self._in_thread(
-                self.model.recommend, request.users, request.n, request.filter_seen, choice
-            )
-        ids, scores = await self.batcher.ask(users, request.n, request.filter_seen)
+            return await self._in_thread(self.model.recommend, request.users, n, request.filter_seen, choice)
+        ids, scores = await self.batcher.ask(users, n, request.filter_seen)
         return _answer(raw_ids.decode(self.model.train_.item_ids, ids), scores)
 
     async def similar(self, request: SimilarRequest) -> JSONResponse:
         """Answer with the items nearest to each."""
-        self._check_n(request.n)
+        n = self._length(request.n)
         self._encode_items(request.items, "items")
-        return await self._in_thread(self.model.similar_items, request.items, request.n)
+        return await self._in_thread(self.model.similar_items, request.items, n)
 
     def _search(self, users: Int32Array, k: int, filter_seen: bool) -> Lists:
         ids, scores = self.model.topk(users, k, filter_seen)
@@ -140,9 +138,13 @@ class _Service:
         items, scores = await asyncio.get_running_loop().run_in_executor(self.others, ask, *args)
         return _answer(items, scores)
 
-    def _check_n(self, n: int) -> None:
-        if n > self.model.train_.num_items:
-            raise RequestError("n", f"there are {self.model.train_.num_items} items; ask for fewer")
+    def _length(self, n: int | None) -> int:
+        most = self.model.train_.num_items
+        if n is None:
+            return min(DEFAULT_LENGTH, most)
+        if n > most:
+            raise RequestError("n", f"there are {most} items; ask for fewer")
+        return n
 
     def _encode_items(self, items: Sequence[Any], argument: str) -> Int32Array:
         return _encode(self.model.train_.encode_items, items, argument, self.model.train_.item_ids)

@@ -30,7 +30,9 @@ Id = Annotated[
     Any,
     PlainValidator(_raw_id, json_schema_input_type=int | str),
 ]
-ListLength = Annotated[StrictInt, Field(ge=1, le=MOST_ITEMS_A_LIST, description="items a list")]
+ListLength = Annotated[
+    StrictInt, Field(ge=1, le=MOST_ITEMS_A_LIST, description="items a list; 10 by default")
+]
 Ids = Annotated[list[Id], Field(max_length=MOST_IDS)]
 
 
@@ -45,7 +47,7 @@ class RecommendRequest(Request):
 
     users: Annotated[list[Id], Field(min_length=1, max_length=MOST_USERS)] | None = None
     histories: Annotated[list[Ids], Field(min_length=1, max_length=MOST_USERS)] | None = None
-    n: ListLength = 10
+    n: ListLength | None = None
     filter_seen: StrictBool = True
     items: Annotated[list[Id], Field(min_length=1, max_length=MOST_IDS)] | None = None
     exclude: Ids | None = None
@@ -61,7 +63,7 @@ class SimilarRequest(Request):
     """Items whose neighbours are wanted."""
 
     items: Annotated[list[Id], Field(min_length=1, max_length=MOST_USERS)]
-    n: ListLength = 10
+    n: ListLength | None = None
 
 
 class Lists(BaseModel):
