@@ -24,4 +24,4 @@ def need(module: str, purpose: str, extra: str) -> ModuleType:
     except ImportError as error:
         name = module.partition(".")[0]
         reason = "" if getattr(error, "name", None) == name else f" ({error})"
-        raise ConfigError(f"{purpose} needs {name}: pip install 'pyrec-graph[{extra}]'{reason}") from None
+        raise ConfigError(f"{purpose} needs {name}: pip install '.[{extra}]'{reason}") from None

@@ -281,7 +281,7 @@ def test_unknown_names_and_missing_pooch(tmp_path, monkeypatch):
     with pytest.raises(ConfigError, match="no data set is named 'netflix'; known: ml-100k, ml-1m"):
         get_dataset("netflix", tmp_path)
     monkeypatch.setitem(sys.modules, "pooch", None)
-    with pytest.raises(ConfigError, match=r"needs pooch: pip install 'pyrec-graph\[data\]'"):
+    with pytest.raises(ConfigError, match=r"needs pooch: pip install '\.\[data\]'"):
         get_dataset("gowalla", tmp_path)
 
 

@@ -140,7 +140,7 @@ def test_what_cannot_be_exported(model, tmp_path, monkeypatch):
         ("usearch", "usearch.index", "ann"),
     ):
         monkeypatch.setitem(sys.modules, module, None)
-        with pytest.raises(pyrec.ConfigError, match=rf"needs .*: pip install 'pyrec-graph\[{extra}\]'"):
+        with pytest.raises(pyrec.ConfigError, match=rf"needs .*: pip install '\.\[{extra}\]'"):
             pyrec.export(model, tmp_path / "out", layout)
     assert not (tmp_path / "out").exists()
 

@@ -271,7 +271,7 @@ def test_places_that_are_none(place) -> None:
 def test_a_missing_package_is_named(monkeypatch, place) -> None:
     for name in ("mlflow", "tensorboard", "torch.utils.tensorboard"):
         monkeypatch.setitem(sys.modules, name, None)
-    with pytest.raises(ConfigError, match=r"pip install 'pyrec-graph\[track\]'"):
+    with pytest.raises(ConfigError, match=r"pip install '\.\[track\]'"):
         track.open_tracker(place)
 
 

@@ -199,11 +199,11 @@ def test_what_cannot_be_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     with pytest.raises(DataError, match="cannot write"):
         write_report(tmp_path / "file" / "r.html", Popularity().fit(train), test, k=3)
     monkeypatch.setitem(sys.modules, "jinja2", None)
-    with pytest.raises(ConfigError, match=r"pip install 'pyrec-graph\[report\]'"):
+    with pytest.raises(ConfigError, match=r"pip install '\.\[report\]'"):
         write_report(path, Popularity().fit(train), test, k=3)
     monkeypatch.undo()
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
-    with pytest.raises(ConfigError, match=r"pip install 'pyrec-graph\[report\]'"):
+    with pytest.raises(ConfigError, match=r"pip install '\.\[report\]'"):
         write_report(path, Popularity().fit(train), test, k=3)
     assert not path.exists()
 

@@ -327,7 +327,7 @@ def test_what_cannot_be_served(run_dir, tmp_path, capsys, monkeypatch):
     for module in ("fastapi", "uvicorn"):
         monkeypatch.setitem(sys.modules, module, None)
         assert main(["serve", str(run_dir)]) == 2
-        assert f"serving needs {module}: pip install 'pyrec-graph[serve]'" in capsys.readouterr().err
+        assert f"serving needs {module}: pip install '.[serve]'" in capsys.readouterr().err
         monkeypatch.undo()
 
 

@@ -9,7 +9,7 @@ import click
 
 from pyrec.cli.options import json_option
 from pyrec.cli.output import note, print_json
-from pyrec.cli.sources import DATA_HELP, Source, file_options
+from pyrec.cli.sources import Source, data_help, file_options
 from pyrec.data import Interactions
 from pyrec.data.datasets import find_dataset, get_dataset, list_datasets
 from pyrec.data.readers import read_interactions
@@ -23,7 +23,7 @@ def command(ctx: click.Context) -> None:
         click.echo(ctx.get_help())
 
 
-@command.command("stats", help=f"Print counts, density and degrees. One file is not split.{DATA_HELP}")
+@command.command("stats", help=f"Print counts, density and degrees.{data_help('is not split')}")
 @file_options
 @json_option
 def stats(as_json: bool, **options: Any) -> None:

@@ -13,7 +13,7 @@ from pyrec.cli.output import metric_rows, note, print_json, table
 from pyrec.cli.run_data import read_as, source_of, test_set
 from pyrec.cli.run_folder import read_history, read_metrics
 from pyrec.cli.run_report import Report, report_options
-from pyrec.cli.sources import DATA_HELP, Source, data_options, describe
+from pyrec.cli.sources import Source, data_help, data_options, describe
 from pyrec.evaluate import ITEM_METRICS, USER_METRICS, Evaluation, evaluate
 from pyrec.models import Recommender
 
@@ -21,7 +21,8 @@ from pyrec.models import Recommender
 @click.command(
     "evaluate",
     help="Measure the model in RUN_DIR, by default on the data it was trained with; or compare two runs, paired "
-    f"over the test users: pyrec evaluate --compare RUN_A RUN_B [DATA].{DATA_HELP}",
+    "over the test users: pyrec evaluate --compare RUN_A RUN_B [DATA]."
+    + data_help(without="what the run was trained on is read again and split as it was"),
 )
 @click.argument("run_dir", required=False)
 @data_options

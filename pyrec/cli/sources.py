@@ -17,11 +17,17 @@ from pyrec.errors import DataError
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
-DATA_HELP = """
+
+def data_help(one_file: str = "is split", without: str = "a built-in generated data set is used") -> str:
+    """Return the paragraph of a command's help on DATA: what it does with one file, and what without any."""
+    return f"""
 
 DATA is a folder with train.txt and test.txt (lines "user item item ..."), or one file of interactions (CSV,
-TSV, Parquet, RecBole .inter, MovieLens u.data, ratings.dat, ratings.csv), which is split; --train and --test
-name two files instead. Without any, a built-in generated data set is used."""
+TSV, Parquet, RecBole .inter, MovieLens u.data, ratings.dat, ratings.csv), which {one_file}; --train and --test
+name two files instead. Without any, {without}."""
+
+
+DATA_HELP = data_help()
 
 
 @dataclass(frozen=True)

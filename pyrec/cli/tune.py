@@ -169,7 +169,8 @@ def _print(found: list[Trial], commands: dict[str, str], k: int, as_json: bool) 
     click.echo(table(_rows(found[:SHOWN], k)))
     click.echo(f"\nThe best trial, on held-out training interactions:\n{commands['train']}")
     if "train_on_all" in commands:
-        click.echo(f"The same on all training interactions, for as many epochs:\n{commands['train_on_all']}")
+        rates = "with --schedule linear its rate falls over these alone, not as it did in the trial"
+        click.echo(f"On all training interactions, for as many epochs ({rates}):\n{commands['train_on_all']}")
 
 
 def _rows(found: list[Trial], k: int) -> list[list[str]]:

@@ -1,7 +1,7 @@
 """A report on a fitted model: one HTML file without scripts, links or other files.
 
 `write_report` measures the model beside popularity and writes the page; it needs matplotlib and Jinja
-(``pip install 'pyrec-graph[report]'``). What the page says is put together in `facts`, `examples` and `pictures`; how
+(``pip install '.[report]'``). What the page says is put together in `facts`, `examples` and `pictures`; how
 it looks is in ``page.html`` and ``page.css``.
 """
 

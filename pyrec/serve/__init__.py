@@ -1,4 +1,4 @@
-"""Recommendations over HTTP; needs FastAPI and uvicorn (``pip install 'pyrec-graph[serve]'``)."""
+"""Recommendations over HTTP; needs FastAPI and uvicorn (``pip install '.[serve]'``)."""
 
 from __future__ import annotations
 
