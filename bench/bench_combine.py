@@ -3,8 +3,8 @@
 Floor in bytes: forward reads the 4 layers of 18 MB and writes one; backward reads the layers and the gradient
 and writes 4 gradients, 252 MB in all: some 10 ms from memory (90 MB more where a written line is read first).
 Floor in operations: attention multiplies every row by W (64 x 64) forward, and backward again, then for the
-gradient of W and for that of the row: 4 products of 1.16 G multiply-adds, 36 ms on two cores that do 16 a
-cycle at 4 GHz. Self-attention: 2 products a row forward and 6 backward, 5 a node: 10.7 G, 83 ms.
+gradient of W and for that of the row: 4 products of 1.16 G multiply-adds, 39 ms on two cores that do 16 a
+cycle at 3.7 GHz. Self-attention: 2 products a row forward and 6 backward, 5 a node: 10.7 G, 90 ms.
 """
 
 from functools import partial
