@@ -20,6 +20,7 @@ from pyrec.data import Interactions, split_random
 from pyrec.errors import ConfigError, DataError
 from pyrec.evaluate import evaluate
 from pyrec.models import EpochRecommender, Recommender
+from pyrec.resume import fingerprint
 from pyrec.search_space import Range
 
 if TYPE_CHECKING:
@@ -97,8 +98,9 @@ class Search:
             "model": self.model.model_name,
             "params": self.model.get_params(),
             "space": [asdict(one) for one in self.space],
-            "interactions": [self.train.num_users, self.train.num_items, len(self.train)],
+            "train": fingerprint(self.train),
             "share": self.share,
+            "seed": self.seed,
             "k": self.k,
         }
         return json.dumps(about, sort_keys=True)
@@ -193,10 +195,12 @@ def _study(search: Search, storage: Path | None) -> Study:
         )
     except Exception as error:  # of the database's driver, whichever that is
         raise DataError(f"cannot keep trials in {storage}: {str(error).splitlines()[0]}") from error
-    described = study.user_attrs.get(SEARCH)
-    if described not in (None, search.describe()):
-        raise ConfigError(f"{storage} holds another search: model, data or ranges differ; name another file")
-    study.set_user_attr(SEARCH, search.describe())
+    described, kept = search.describe(), study.user_attrs.get(SEARCH)
+    if kept not in (None, described):
+        raise ConfigError(
+            f"{storage} holds another search: model, data, ranges or seed differ; name another file"
+        )
+    study.set_user_attr(SEARCH, described)
     # Another seed for what is left, or the first random trials would be repeated.
     study.sampler = optuna.samplers.TPESampler(seed=(search.seed + len(study.trials)) % 2**32)
     own = search.model.get_params()

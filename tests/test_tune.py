@@ -4,6 +4,7 @@ import json
 import shlex
 import shutil
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -124,6 +125,21 @@ def test_a_search_is_resumed(train, tmp_path: Path) -> None:
     assert len(reported) == 5
     with pytest.raises(ConfigError, match="holds another search"):
         tune(Search(EASE(), [Range("reg", 1, 500)], train, k=5), 5, storage=storage)
+
+
+def test_trials_on_another_held_out_share_are_another_search(train, tmp_path: Path) -> None:
+    storage, search = tmp_path / "trials.db", Search(EASE(), [Range("reg", 0.5, 500)], train, k=5)
+    tune(search, 1, storage=storage)
+    other_items = (train.items + 1) % train.num_items
+    as_many = Interactions.from_arrays(train.users, other_items)
+    assert [as_many.num_users, as_many.num_items, len(as_many)] == [
+        train.num_users,
+        train.num_items,
+        len(train),
+    ]
+    for other in (replace(search, seed=1), replace(search, train=as_many)):
+        with pytest.raises(ConfigError, match="holds another search: model, data, ranges or seed differ"):
+            tune(other, 2, storage=storage)
 
 
 def test_trials_that_diverge_are_passed_over(train) -> None:
