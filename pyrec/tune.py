@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pyrec.arguments import check_count, check_real
+from pyrec.checkpoint import plain
 from pyrec.data import Interactions, split_random
 from pyrec.errors import ConfigError, DataError
 from pyrec.evaluate import evaluate
@@ -103,7 +104,7 @@ class Search:
             "seed": self.seed,
             "k": self.k,
         }
-        return json.dumps(about, sort_keys=True)
+        return json.dumps(about, sort_keys=True, default=plain)
 
 
 def tune(
@@ -203,7 +204,7 @@ def _study(search: Search, storage: Path | None) -> Study:
     study.set_user_attr(SEARCH, described)
     # Another seed for what is left, or the first random trials would be repeated.
     study.sampler = optuna.samplers.TPESampler(seed=(search.seed + len(study.trials)) % 2**32)
-    own = search.model.get_params()
+    own = json.loads(json.dumps(search.model.get_params(), default=plain))
     if not study.trials and all(own[one.name] in one for one in search.space):
         study.enqueue_trial({one.name: own[one.name] for one in search.space})
     return study

@@ -142,6 +142,13 @@ def test_trials_on_another_held_out_share_are_another_search(train, tmp_path: Pa
             tune(other, 2, storage=storage)
 
 
+def test_hyperparameters_of_numpy(train, tmp_path: Path) -> None:
+    model = LightGCN(**{**SMALL, "embedding_size": np.int64(8), "n_layers": np.int64(2), "epochs": 1})
+    space = [Range("n_layers", values=(np.int64(1), np.int64(2)))]
+    (found,) = tune(Search(model, space, train), 1, storage=tmp_path / "trials.db")
+    assert found.params == {"n_layers": 2}
+
+
 def test_trials_that_diverge_are_passed_over(train) -> None:
     search = Search(LightGCN(**SMALL), [Range("learning_rate", values=(1e-2, 1e30))], train)
     found = tune(search, trials=8)
