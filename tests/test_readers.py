@@ -1,8 +1,12 @@
 import builtins
+import bz2
 import csv
 import gzip
+import io
+import lzma
 import os
 import time
+import zipfile
 
 import numpy as np
 import pyarrow as pa
@@ -24,6 +28,14 @@ def write(tmp_path):
         return path
 
     return write
+
+
+def zipped(**members: bytes) -> bytes:
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w") as archive:
+        for name, member in members.items():
+            archive.writestr(name, member)
+    return content.getvalue()
 
 
 def triples(x: Interactions):
@@ -52,6 +64,18 @@ EXPECTED = [(1, 10, 4, 100), (1, 20, 3, 300), (2, 10, 5, 200)]
 )
 def test_delimited_formats(write, content):
     assert triples(read_interactions(write(content))) == EXPECTED
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        ("PK,user,item\n7,1,2\n8,3,4\n", [(1, 2), (3, 4)]),
+        ("BZ10\tx\nBZ11\ty\n", [("BZ10", "x"), ("BZ11", "y")]),
+        ("BZh9\tx\nBZh8\ty\n", [("BZh8", "y"), ("BZh9", "x")]),
+    ],
+)
+def test_text_that_starts_like_an_archive(write, content, expected):
+    assert triples(read_interactions(write(content))) == expected
 
 
 def test_columns_without_ratings_and_headers_of_two_columns(write):
@@ -159,6 +183,12 @@ def test_parquet_without_pyarrow_says_how_to_mend(write, monkeypatch):
         (b"1,2,3\n\xe9,5,6\n", "line 2: not UTF-8"),
         (b"\xff\xfe1\x00,\x002\x00\n\x00", "line 1: UTF-16 text; save it as UTF-8"),
         (gzip.compress(b"1,2\n"), "is packed with gzip; unpack it first"),
+        (bz2.compress(b"1,2\n"), "is packed with bzip2"),
+        (bz2.compress(b""), "is packed with bzip2"),
+        (lzma.compress(b"1,2\n"), "is packed with xz"),
+        (pa.compress(b"1,2\n", "zstd", asbytes=True), "is packed with zstd"),
+        (zipped(), "is packed with zip"),
+        (zipped(a=b"1,2\n"), "is packed with zip"),
         ("0 1 2\n1 -3 4\n", "line 2: -3 is negative"),
         ("0 1 2\n1 3 x4\n", "line 2: 'x4' is not a whole number"),
         ("0 1 2\n1 3.5 4\n", "line 2: '3.5' is not a whole number"),
