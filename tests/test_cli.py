@@ -18,6 +18,7 @@ from pyrec.cli import main, run_folder
 from pyrec.cli.doctor import _report
 from pyrec.cli.run_report import read_names
 from pyrec.cli.self_test import SELF_TESTS
+from pyrec.cli.sources import Source
 from pyrec.data.synthetic import synthetic
 from pyrec.models import EASE, MODELS, Recommender
 
@@ -526,6 +527,14 @@ def test_doctor_fails_if_a_kernel_is_wrong(capsys, monkeypatch) -> None:
         (["train", "DATA", "--train", "x", "--test", "y"], "both data and train/test"),
         (["train", "--train", "x"], "train is given without test"),
         (["train", "DATA", "--split", "half"], "neither a fraction"),
+        (["train", "DATA", "--split", "0.8"], "split is 0.8, but the folder .* holds both parts"),
+        (["tune", "DATA", "--split-seed", "3"], "the split's seed is 3, but the folder .* holds both parts"),
+        (
+            ["train", "DATA/train.txt", "--split", "time", "--split-seed", "0"],
+            "a split by time draws nothing",
+        ),
+        (["train", "DATA", "--id-type", "str"], "whose ids are integers; leave it out"),
+        (["evaluate", "RUN", "--split", "0.8"], "options about the data need the data"),
         (["train", "DATA", "--k", "5,x"], "not a list of whole numbers"),
         (["train", "DATA", "--k", "0"], "k = 0 must be at least 1"),
         (["train", "DATA", "--k", "31"], r"k = 31 must be at most \d+, the number of items"),
@@ -582,6 +591,16 @@ def test_refusals_are_one_line(capsys, data: Path, run_dir: Path, arguments: lis
     filled = [word.replace("DATA", str(data)).replace("RUN", str(run_dir)) for word in arguments]
     capsys.readouterr()
     assert re.search(message, refuse(capsys, *filled))
+
+
+def test_a_run_keeps_the_split_that_holds_and_not_who_gave_it(tmp_path: Path) -> None:
+    told = Source(data="log.csv", split=0.5).as_json()
+    assert told == Source(data="log.csv", split=0.5, split_seed=0).as_json()
+    assert (told["split"], told["split_seed"]) == (0.5, 0)
+    assert Source.from_json(told, "here") == Source(data="log.csv", split=0.5)
+    folder = Source(data=str(tmp_path))
+    assert folder.as_json()["split"] == 0.8
+    assert Source.from_json(folder.as_json(), "here") == folder
 
 
 def test_a_run_whose_data_are_not_told(capsys, run_dir: Path) -> None:

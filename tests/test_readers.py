@@ -15,7 +15,16 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pyrec.data import Interactions, delimited, load_data, ragged, read_folder, read_interactions, read_pair
+from pyrec.data import (
+    Interactions,
+    delimited,
+    load_data,
+    load_training,
+    ragged,
+    read_folder,
+    read_interactions,
+    read_pair,
+)
 from pyrec.errors import ConfigError, DataError
 
 
@@ -294,6 +303,36 @@ def test_load_data_serves_folder_file_pair_and_nothing(write):
 def test_load_data_refuses_what_does_not_fit(arguments, error, message):
     with pytest.raises(error, match=message):
         load_data(**arguments)
+
+
+def test_options_that_mean_nothing_are_refused(write):
+    train, test = write("0 1 2\n1 3\n", "set/train.txt"), write("0 3\n", "set/test.txt")
+    whole = (
+        ({"data": train.parent}, "the folder .*set holds"),
+        ({"train": train, "test": test}, "train and test are"),
+    )
+    for load in (load_data, load_training):
+        for source, what in whole:
+            for more, name in (({"split": 0.8}, "split is 0.8"), ({"seed": 0}, "the split's seed is 0")):
+                with pytest.raises(ConfigError, match=f"{name}, but {what} both parts and nothing is split"):
+                    load(**source, **more)
+        with pytest.raises(ConfigError, match="seed is 3, but a split by time draws nothing; leave it out"):
+            load(train, split="time", seed=3)
+
+
+def test_types_of_ids_that_a_format_has_itself_are_refused(write, tmp_path):
+    lists = write("0 1 2\n1 3\n", "lists")
+    with pytest.raises(
+        ConfigError, match=r"id_type is 'str', but .*lists holds lines 'user item item \.\.\.'"
+    ):
+        read_interactions(lists, id_type="str")
+    assert read_interactions(lists, id_type="int").user_ids.tolist() == [0, 1]
+    pq.write_table(pa.table({"user": [1, 2], "item": [3, 4]}), tmp_path / "log.parquet")
+    for id_type in ("int", "str"):
+        with pytest.raises(
+            ConfigError, match=r"but .*log\.parquet is a Parquet file, whose columns have types"
+        ):
+            read_interactions(tmp_path / "log.parquet", id_type=id_type)
 
 
 def test_gowalla(data_dir):
