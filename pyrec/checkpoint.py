@@ -14,7 +14,8 @@ whatever the caller adds.
 
 A save writes the arrays to ``next.safetensors``, then ``config.json``, and only then moves the arrays to
 ``model.safetensors``. Replacing ``config.json`` is the step from the old model to the new one: whenever a save is cut
-short, the hash is that of one of the two array files, which `read` finds, and the next save ends the move first.
+short, the hash is that of one of the two array files, which `read` finds, and the next save ends the move first. The
+threads of a process save one after the other.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ import errno
 import hashlib
 import json
 import os
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
@@ -50,6 +52,9 @@ CONFIG_BYTES = 16 * 2**20
 """A longer ``config.json`` is not read."""
 
 Model = TypeVar("Model")
+
+_saving = threading.Lock()
+"""Held by a save: the steps of two into one folder must not mix."""
 
 
 @dataclass(frozen=True)
@@ -108,12 +113,13 @@ def write(
         json.dumps(config, default=plain)
     )  # what JSON cannot hold fails before a file is touched
     arrays = {f"model.{name}": array for name, array in state.items()} | interaction_arrays(interactions)
-    _end_last_move(folder)
-    with replacing(folder / NEXT) as temporary:
-        save_arrays(arrays, temporary)
-        config["sha256"] = _sha256(temporary)
-    write_text(folder / CONFIG, json.dumps(config, indent=2) + "\n")
-    _move(folder)
+    with _saving:
+        _end_last_move(folder)
+        with replacing(folder / NEXT) as temporary:
+            save_arrays(arrays, temporary)
+            config["sha256"] = _sha256(temporary)
+        write_text(folder / CONFIG, json.dumps(config, indent=2) + "\n")
+        _move(folder)
 
 
 def read(directory: str | PathLike[str]) -> Saved:
