@@ -83,6 +83,7 @@ def test_text_ids_of_every_dtype(text):
         (["a", "", "c"], r"users\[1\] = '' is empty text"),
         (["a", "b\0", "c"], r"users\[1\] = 'b\\x00' holds a NUL"),
         (["a", "b" * 2000, "c"], r"users\[1\] = 'b+' is longer than 1024"),
+        (["a", "\ud800", "c"], r"users\[1\] = '.ud800' holds half a surrogate pair"),
         ([1, 2**63, 3], r"users\[1\] = 9223372036854775808 is beyond int64"),
         (np.array([1, 2**63, 3], dtype=np.uint64), r"users\[1\] = 9223372036854775808 is beyond int64"),
         ([1.0, 2.0**60, 3.0], r"users\[1\] = .* beyond 2\*\*53"),
