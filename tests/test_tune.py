@@ -154,8 +154,21 @@ def test_trials_that_diverge_are_passed_over(train) -> None:
     found = tune(search, trials=8)
     assert {trial.params["learning_rate"] for trial in found} == {1e-2}
     assert len(found) < 8
-    with pytest.raises(DataError, match="no trial succeeded: training diverged"):
+    with pytest.raises(DataError, match=r"no trial succeeded of 2; the first: .*learning_rate"):
         tune(Search(LightGCN(**SMALL), [Range("learning_rate", values=(1e30,))], train), trials=2)
+
+
+def test_parameters_that_do_not_go_together_are_passed_over(train) -> None:
+    model, failed = LightGCN(**SMALL, combine="self-attention"), []
+    search = Search(model, [Range("n_heads", values=(1, 3))], train)
+    found = tune(search, trials=8, report_failure=lambda *why: failed.append(why))
+    assert {trial.params["n_heads"] for trial in found} == {1}
+    assert len(found) + len(failed) == 8
+    assert not {trial.number for trial in found} & {number for number, _ in failed}
+    assert {reason for _, reason in failed} == {failed[0][1]}
+    assert "n_heads = 3" in failed[0][1]
+    with pytest.raises(DataError, match=r"no trial succeeded of 2; the first: .*n_heads = 3"):
+        tune(Search(model, [Range("n_heads", values=(3,))], train), trials=2)
 
 
 @pytest.mark.parametrize(
@@ -252,6 +265,15 @@ def test_ranges_replace_the_space(capsys, log: Path) -> None:
         assert 0.01 <= trial["params"]["learning_rate"] <= 0.1
         assert trial["params"]["n_layers"] in (1, 2)
         assert trial["params"]["combine"] in ("mean", "weighted")
+
+
+def test_failed_trials_are_told_and_counted(capsys, log: Path) -> None:
+    arguments = ("--combine", "self-attention", "--range", "heads=1,3", "--trials", 8, "--k", 5)
+    out, err = run(capsys, "tune", log, *OPTIONS, *arguments)
+    told = [line for line in err.splitlines() if "failed: " in line]
+    assert told
+    assert f"{len(told)} of 8 trials failed and are left out" in err
+    assert len(out.split("\n\n")[0].splitlines()) == 1 + 8 - len(told)
 
 
 def test_an_option_given_is_not_searched(capsys, log: Path) -> None:
