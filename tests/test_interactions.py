@@ -218,6 +218,46 @@ def test_frame_columns_that_are_not_plain():
 
 
 @pytest.mark.parametrize(
+    "items",
+    [
+        pd.Series(pd.Categorical([30, 1, 30])),
+        pd.Series(pd.Categorical([30, 1, 30], ordered=True)),
+        pd.Series(pd.Categorical([30.0, 1.0, 30.0])),
+        pd.Series(pd.array([30, 1, 30], dtype="Int64")).astype("category"),
+        pa.array([30, 1, 30]).dictionary_encode(),
+    ],
+    ids=["integers", "ordered", "floats", "nullable", "arrow"],
+)
+def test_categories_that_are_numbers_stay_numbers(items):
+    make = pd.DataFrame if isinstance(items, pd.Series) else pa.table
+    x = as_interactions(make({"user": ["a", "b", "b"], "item": items}))
+    assert x.item_ids.tolist() == [1, 30]
+    assert x.item_ids.dtype == np.int64
+
+
+@pytest.mark.parametrize(
+    "users",
+    [
+        pd.Series(pd.Categorical(["b", "a", "b"])),
+        pd.Series(pd.Categorical(["b", "a", "b"], ordered=True)),
+        pl.Series(["b", "a", "b"]).cast(pl.Categorical),
+        pl.Series(["b", "a", "b"]).cast(pl.Enum(["b", "a"])),
+        pa.array(["b", "a", "b"]).dictionary_encode(),
+    ],
+    ids=["pandas", "ordered", "polars", "enum", "arrow"],
+)
+def test_categories_that_are_text_are_text(users):
+    make = {pd.Series: pd.DataFrame, pl.Series: pl.DataFrame}.get(type(users), pa.table)
+    assert as_interactions(make({"user": users, "item": [1, 2, 3]})).user_ids.tolist() == ["a", "b"]
+
+
+def test_missing_categories_are_named():
+    frame = pd.DataFrame({"user": ["a", "b"], "item": pd.Categorical([30, None])})
+    with pytest.raises(DataError, match="frame column 'item' is missing in row 1"):
+        as_interactions(frame)
+
+
+@pytest.mark.parametrize(
     ("frame", "message"),
     [
         (pd.DataFrame({"user": [1, None], "item": [1, 2]}), "frame column 'user' is missing in row 1"),
