@@ -262,7 +262,7 @@ def test_evaluate_repeats_what_train_reported(capsys, run_dir: Path) -> None:
 
 
 def test_evaluate_prints_the_metrics_named(capsys, run_dir: Path, data: Path) -> None:
-    out, _ = run(capsys, "evaluate", run_dir, data, "--k", "3,5", "--metrics", "recall,gini")
+    out, _ = run(capsys, "evaluate", run_dir, data, "--k", "3,5", "--metrics", "recall, gini")
     assert [line.split()[0] for line in out.splitlines()[:5]] == [
         "metric",
         "recall@3",

@@ -59,7 +59,7 @@ def command(
 ) -> None:
     """Load, measure and print."""
     set_threads(threads)
-    chosen = None if metrics is None else metrics.split(",")
+    chosen = None if metrics is None else [name.strip() for name in metrics.split(",")]
     report = Report.take(options)
     if compare is not None:
         if report is not None:
