@@ -189,6 +189,8 @@ def test_train_by_epochs_keeps_a_whole_run(capsys, data: Path, tmp_path: Path) -
     assert [line.split()[1] for line in err.splitlines() if line.startswith("epoch")] == ["1/3", "2/3", "3/3"]
     card = (folder / "README.md").read_text()
     assert card.startswith("# lightgcn (attention) on small\n")
+    header = run(capsys, "evaluate", folder, "--k", "5")[0].splitlines()[0]
+    assert header.split(maxsplit=1) == ["metric", "lightgcn (attention)"]
     for text in ("`embedding_size`", "recall@5", "layer_weights.png", "LightGCN.load"):
         assert text in card
     config = checkpoint.read_config(folder)

@@ -50,7 +50,7 @@ def compare_runs(
     data = (source if source.given else _common_source(runs)).load()
     tests = [in_ids_of(model.train_, data.test) for model in models]
     for run, model, test in zip(runs, models, tests, strict=True):
-        note(f"{run}: {model.model_name}; {describe(data.name, model.train_, test)}")
+        note(f"{run}: {model.label}; {describe(data.name, model.train_, test)}")
     first, second = (evaluate(model, test, k, metrics) for model, test in zip(models, tests, strict=True))
     rows = compare(first, second)
     if as_json:

@@ -123,5 +123,5 @@ def _print(model: Recommender, evaluation: Evaluation, as_json: bool) -> None:
         counts = {"seconds_evaluate": evaluation.seconds, "num_test_users": evaluation.num_users}
         print_json({**evaluation.metrics, **counts})
         return
-    click.echo(table(metric_rows({model.model_name: evaluation.metrics})))
+    click.echo(table(metric_rows({model.label: evaluation.metrics})))
     click.echo(f"\nevaluation {evaluation.seconds:.2f} s, {evaluation.num_users:,} test users")
