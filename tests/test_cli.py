@@ -17,10 +17,11 @@ from pyrec import _core, checkpoint
 from pyrec.cli import main, run_folder
 from pyrec.cli.doctor import _report
 from pyrec.cli.run_report import read_names
-from pyrec.cli.self_test import SELF_TESTS
+from pyrec.cli.self_test import SELF_TESTS, TOLERANCE
 from pyrec.cli.sources import Source
 from pyrec.data.synthetic import synthetic
 from pyrec.models import EASE, MODELS, Recommender
+from pyrec.ops import propagate
 
 EPOCHS = ("--model", "lightgcn", "--dim", "8", "--epochs", "3", "--batch-size", "256")
 
@@ -488,6 +489,45 @@ def test_doctor_reports_and_tests_the_kernels(capsys) -> None:
         assert text in out
     for kernel in SELF_TESTS:
         assert f"\n{kernel} " in out
+
+
+KERNELS = (
+    "add_rows",
+    "bpr",
+    "combine_attention",
+    "combine_attention_grad",
+    "combine_self_attention",
+    "combine_self_attention_grad",
+    "combine_weighted",
+    "combine_weighted_grad",
+    "distinct_nodes",
+    "item_counts",
+    "propagate_layer",
+    "ranking_metrics",
+    "row_slots",
+    "sample_triples",
+    "take_rows",
+    "topk",
+)
+
+
+def test_doctor_has_a_case_of_every_kernel(monkeypatch) -> None:
+    called = set()
+
+    def counted(name: str, call):
+        return lambda *arguments, **more: (called.add(name), call(*arguments, **more))[1]
+
+    for kernel in KERNELS:
+        monkeypatch.setattr(_core, kernel, counted(kernel, getattr(_core, kernel)))
+    assert max(test() for test in SELF_TESTS.values()) < TOLERANCE
+    assert called == set(KERNELS)
+
+
+@pytest.mark.parametrize("backward", ["_backward_all_rows", "_backward_some_rows"])
+def test_doctor_looks_at_gradients(monkeypatch, backward: str) -> None:
+    call = getattr(propagate, backward)
+    monkeypatch.setattr(propagate, backward, lambda *arguments: 1.001 * call(*arguments))
+    assert SELF_TESTS["propagate"]() > TOLERANCE
 
 
 @pytest.mark.parametrize(
