@@ -20,7 +20,7 @@ class ActivityGroups:
         labels: The interactions of a group's members: ``3`` or ``4 to 9``.
         sizes: Members of each, int64 (G,).
         means: Of the values, float64 (G,).
-        halves: Half the width of each mean's 95 % confidence interval, float64 (G,).
+        halves: Half the width of each mean's 95 % confidence interval, float64 (G,); NaN for one member.
     """
 
     labels: list[str]

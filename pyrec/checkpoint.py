@@ -14,7 +14,8 @@ whatever the caller adds.
 
 A save writes the arrays to ``next.safetensors``, then ``config.json``, and only then moves the arrays to
 ``model.safetensors``. Replacing ``config.json`` is the step from the old model to the new one: whenever a save is cut
-short, the hash is that of one of the two array files, which `read` finds, and the next save ends the move first.
+short, the hash is that of one of the two array files, which `read` finds, and the next save ends the move first. The
+threads of a process save one after the other.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ import errno
 import hashlib
 import json
 import os
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
@@ -52,6 +54,9 @@ CONFIG_BYTES = 16 * 2**20
 """A longer ``config.json`` is not read."""
 
 Model = TypeVar("Model")
+
+_saving = threading.Lock()
+"""Held by a save: the steps of two into one folder must not mix."""
 
 
 @dataclass(frozen=True)
@@ -96,26 +101,38 @@ def write(
     """Write a checkpoint; see the module's text for the layout.
 
     Raises:
+        ConfigError: If ``run`` is no mapping, or it or ``params`` hold what JSON cannot.
         DataError: If the folder cannot be written.
     """
     folder = Path(directory)
-    config = {
-        "format": FORMAT,
-        "pyrec": version(),
-        "model": model_name,
-        "params": dict(params),
-        "run": dict(run or {}),
+    about = {"format": FORMAT, "pyrec": version(), "model": model_name}
+    config = about | {
+        "params": _as_json("params", params),
+        "run": _as_json("run", {} if run is None else run),
     }
-    config = json.loads(
-        json.dumps(config, default=plain)
-    )  # what JSON cannot hold fails before a file is touched
     arrays = {f"model.{name}": array for name, array in state.items()} | interaction_arrays(interactions)
-    _end_last_move(folder)
-    with replacing(folder / NEXT) as temporary:
-        save_arrays(arrays, temporary)
-        config["sha256"] = _sha256(temporary)
-    write_text(folder / CONFIG, json.dumps(config, indent=2) + "\n")
-    _move(folder)
+    with _saving:
+        _end_last_move(folder)
+        with replacing(folder / NEXT) as temporary:
+            save_arrays(arrays, temporary)
+            config["sha256"] = _sha256(temporary)
+        write_text(folder / CONFIG, json.dumps(config, indent=2) + "\n")
+        _move(folder)
+
+
+def _as_json(name: str, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what JSON will give back; what it cannot hold fails here, before a file is touched."""
+    if not isinstance(values, Mapping):
+        raise ConfigError(
+            f"{name} is a {type(values).__name__}, but a mapping is kept; give it a name: {{'note': ...}}"
+        )
+    try:
+        kept: dict[str, Any] = json.loads(json.dumps(dict(values), default=plain))
+    except ConfigError:
+        raise
+    except (TypeError, ValueError, RecursionError) as error:  # keys that are no text, a value within itself
+        raise ConfigError(f"{name} cannot be written as JSON: {error}") from None
+    return kept
 
 
 def read(directory: str | PathLike[str]) -> Saved:

@@ -25,7 +25,8 @@ class Difference:
         p_t: Paired t-test over users, corrected by Holm over the metrics that are compared.
         p_wilcoxon: Wilcoxon's signed-rank test over users, corrected likewise.
 
-    A metric of the items (coverage, Gini, ...) has no values by user: ``half`` and both p-values are NaN.
+    A metric of the items (coverage, Gini, ...) has no values by user: ``half`` and both p-values are NaN, as they are
+    of a single user.
     """
 
     metric: str

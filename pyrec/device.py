@@ -134,13 +134,30 @@ def available_memory() -> int | None:
         free = [1024 * int(line.split()[1]) for line in lines if line.startswith("MemAvailable:")]
     except OSError:
         return None
+    left = _left_in_group(Path("/sys/fs/cgroup"))
+    return min(free if left is None else [*free, left], default=None)
+
+
+def _left_in_group(group: Path) -> int | None:
+    """Bytes up to the control group's limit, the files' pages that the kernel drops first counted as free.
+
+    None without a limit, or without a group of version 2.
+    """
     try:
-        group = Path("/sys/fs/cgroup")
         limit, used = ((group / f"memory.{name}").read_text(encoding="ascii") for name in ("max", "current"))
-        free += [max(int(limit) - int(used), 0)] if limit.strip() != "max" else []
     except OSError:
-        pass
-    return min(free, default=None)
+        return None
+    if limit.strip() == "max":
+        return None
+    return max(int(limit) - max(int(used) - _inactive_file(group), 0), 0)
+
+
+def _inactive_file(group: Path) -> int:
+    try:
+        lines = (group / "memory.stat").read_text(encoding="ascii").splitlines()
+    except OSError:
+        return 0
+    return next((int(line.split()[1]) for line in lines if line.startswith("inactive_file ")), 0)
 
 
 def gibibytes(num_bytes: int) -> str:

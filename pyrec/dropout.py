@@ -56,5 +56,10 @@ class DroppedGraph(Graph):
         assert self.dropout is not None
         return DroppedGraph(self._whole._twin(device), *self.dropout)
 
+    def __reduce__(self) -> tuple[object, ...]:
+        """What copies and pickles keep: the whole graph, and which edges are left out."""
+        assert self.dropout is not None
+        return DroppedGraph, (self._whole, *self.dropout)
+
     def _make_factors(self, dtype: torch.dtype) -> Factors:
         return self._normalised_by(total_weight(self), dtype)

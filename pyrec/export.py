@@ -26,6 +26,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from pyrec.checkpoint import plain
 from pyrec.errors import ConfigError
 from pyrec.export_card import VECTOR_FILES, export_card
 from pyrec.extras import need
@@ -66,8 +67,8 @@ def export(
 
     Raises:
         NotFittedError: Before `fit`.
-        ConfigError: If the format is unknown, its library is not installed, the model has no vectors, or the folder
-            holds something else.
+        ConfigError: If the format is unknown, its library is not installed, the model has no vectors or a
+            hyperparameter that JSON cannot hold, or the folder holds something else.
         DataError: If the folder cannot be written.
     """
     if format not in FORMATS:
@@ -75,7 +76,6 @@ def export(
     users, items = vectors_of(model)
     path = Path(folder)
     earlier = _earlier_files(path)
-    names = FORMATS[format](path, users, items)
     facts: dict[str, Any] = {
         "pyrec": version(),
         "model": model.model_name,
@@ -86,8 +86,10 @@ def export(
         "num_items": len(items.ids),
         "score": "inner product",
     }
+    manifest = json.dumps(facts, indent=2, default=plain) + "\n"  # what fails here leaves no file
+    names = FORMATS[format](path, users, items)
     write_text(path / CARD, export_card(facts, names, dict(metrics or {})))
-    write_text(path / MANIFEST, json.dumps(facts, indent=2) + "\n")
+    write_text(path / MANIFEST, manifest)
     for name in earlier - {*names, CARD, MANIFEST}:
         (path / name).unlink()
     return path

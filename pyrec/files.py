@@ -10,12 +10,16 @@ import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from secrets import token_hex
 from typing import TYPE_CHECKING
 
 from pyrec.errors import DataError
 
 if TYPE_CHECKING:
     from hashlib import _Hash as Hash
+
+_in_use: set[str] = set()
+"""Names of the temporary folders that this process's threads write in."""
 
 
 def check_regular(path: Path, most_bytes: int | None = None) -> None:
@@ -44,14 +48,15 @@ def replacing(path: Path) -> Iterator[Path]:
             in the very last step, after it was replaced.
     """
     machine = re.sub(r"[^\w-]", "", platform.node())
-    # A folder, for some writers make files beside the one that they are asked for.
-    folder = path.with_name(f".{path.name}.{machine}-{os.getpid()}.tmp")
+    # A folder, for some writers make files beside the one that they are asked for; of a name of its own in each call.
+    folder = path.with_name(f".{path.name}.{machine}-{os.getpid()}-{token_hex(8)}.tmp")
     temporary = folder / path.name
+    _in_use.add(folder.name)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         _remove_orphans(path, machine)
+        folder.mkdir()
         try:
-            folder.mkdir()
             temporary.touch()
             permissions = temporary.stat().st_mode
             yield temporary
@@ -63,6 +68,8 @@ def replacing(path: Path) -> Iterator[Path]:
         sync_folder(path.parent)
     except OSError as error:
         raise DataError(f"cannot write {path}: {error.strerror or error}") from error
+    finally:
+        _in_use.discard(folder.name)
 
 
 def write_text(path: Path, text: str) -> None:
@@ -101,11 +108,16 @@ def _sync(path: Path, flags: int = os.O_RDWR) -> None:
 
 
 def _remove_orphans(path: Path, machine: str) -> None:
-    """Remove temporary folders for ``path`` whose process, on this machine, is no more."""
-    prefix = f".{path.name}.{machine}-"
+    """Remove temporary folders for ``path`` whose process, on this machine, is no more.
+
+    A folder with this process's number that no thread has in use is of one before it with the same number.
+    """
+    name = re.compile(rf"{re.escape(f'.{path.name}.{machine}-')}([0-9]+)(-[0-9a-f]+)?\.tmp")
     for orphan in path.parent.iterdir():
-        number = orphan.name.removeprefix(prefix).removesuffix(".tmp")
-        if orphan.name == f"{prefix}{number}.tmp" and number.isdigit() and not _is_alive(int(number)):
+        found = name.fullmatch(orphan.name)
+        if found is None or orphan.name in _in_use:
+            continue
+        if int(found[1]) == os.getpid() or not _is_alive(int(found[1])):
             shutil.rmtree(orphan, ignore_errors=True)
 
 

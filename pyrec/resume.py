@@ -15,7 +15,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
@@ -141,14 +142,8 @@ class Checkpoints:
         Raises:
             DataError: It is missing, torn, or no checkpoint.
         """
-        try:
-            with safe_open(self.path, framework="numpy") as file:
-                metadata = file.metadata() or {}
-        except OSError as error:
-            raise DataError(f"cannot read {self.path}: {error.strerror or error}") from None
-        except SafetensorError as error:
-            raise DataError(f"{self.path} is no safetensors file: {error}") from None
-        return _checked(metadata, self.path)
+        with self._opened() as file:
+            return _checked(file.metadata() or {}, self.path)
 
     def read(self, subject: Subject) -> Progress:
         """The checkpoint, which has to be of this subject.
@@ -157,14 +152,24 @@ class Checkpoints:
             ConfigError: The hyperparameters are not those of the checkpoint; it names them.
             DataError: The data are not; or the file is missing, torn, altered or no checkpoint.
         """
-        config = self.read_config()
-        _check_same(config, subject, self.path)
-        with safe_open(self.path, framework="numpy") as file:
+        with self._opened() as file:  # once for both, for a save may replace the file meanwhile
+            config = _checked(file.metadata() or {}, self.path)
+            _check_same(config, subject, self.path)
             arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
         if _digest(arrays) != config["sha256"]:
             raise DataError(f"{self.path} is damaged: its arrays are not those that it was written with")
         place = (config["stage"], config["epoch"], config["history"], config["seconds"])
         return Progress(*place, State(str(self.path), arrays))
+
+    @contextmanager
+    def _opened(self) -> Iterator[Any]:
+        try:
+            with safe_open(self.path, framework="numpy") as file:
+                yield file
+        except OSError as error:
+            raise DataError(f"cannot read {self.path}: {error.strerror or error}") from None
+        except SafetensorError as error:
+            raise DataError(f"{self.path} is no safetensors file: {error}") from None
 
     def write(self, subject: Subject, progress: Progress) -> None:
         """Replace the checkpoint.

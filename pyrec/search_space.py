@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from pyrec.data import Interactions
 from pyrec.errors import ConfigError
 from pyrec.models import Recommender
@@ -50,7 +52,8 @@ class Range:
     def suggest(self, trial: OptunaTrial) -> Any:
         """Return the value that a trial is to use."""
         if self.values:
-            return trial.suggest_categorical(self.name, self.values)
+            values = tuple(one.item() if isinstance(one, np.generic) else one for one in self.values)
+            return trial.suggest_categorical(self.name, values)
         if self.whole:
             return trial.suggest_int(self.name, int(self.low), int(self.high), log=self.log)
         value = float(f"{trial.suggest_float(self.name, self.low, self.high, log=self.log):.{DIGITS}g}")

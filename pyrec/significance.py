@@ -54,10 +54,10 @@ def relative_gain(ours: Values, base: Values, confidence: float = CONFIDENCE) ->
 
 
 def mean_and_half(values: Values, confidence: float = CONFIDENCE) -> tuple[float, float]:
-    """The mean of (n,) values and half the width of its confidence interval, Student's; 0 for one value."""
+    """The mean of (n,) values and half the width of its confidence interval, Student's; NaN for one value."""
     n = len(values)
     if n < 2:
-        return float(values.mean()), 0.0
+        return float(values.mean()), float("nan")
     quantile = stats.t.ppf((1 + confidence) / 2, n - 1)
     return float(values.mean()), float(quantile * values.std(ddof=1) / np.sqrt(n))
 
@@ -73,8 +73,13 @@ def paired_t(ours: Values, base: Values) -> float:
 
 
 def wilcoxon(ours: Values, base: Values) -> float:
-    """The p-value of the signed-rank test, pairs without a difference dropped; 1 if none has one."""
+    """The p-value of the signed-rank test, pairs without a difference dropped; 1 if none has one.
+
+    NaN with fewer than two pairs.
+    """
     difference = _differences(ours, base)
+    if len(difference) < 2:
+        return float("nan")
     return float(stats.wilcoxon(difference).pvalue) if difference.any() else 1.0
 
 

@@ -56,7 +56,8 @@ class Tracking:
     def __init__(self, *trackers: Tracker) -> None:
         self.trackers = trackers
         self.metrics: dict[str, float] = {}
-        self._started = False
+        self._begun = False
+        self._started: list[Tracker] = []
 
     def start(self, params: Mapping[str, Any], epoch: int = 1) -> None:
         """Begin; left out, the first epoch begins, with the model's hyperparameters.
@@ -64,14 +65,18 @@ class Tracking:
         Args:
             params: Names and values that describe the run.
             epoch: The first to come.
+
+        Raises:
+            DataError: If a tracker cannot write; those before it are ended with the context.
         """
-        self._started = True
+        self._begun = True
         for tracker in self.trackers:
             tracker.on_start(params, epoch)
+            self._started.append(tracker)
 
     def __call__(self, model: Recommender, record: Mapping[str, Any]) -> None:
         """Take the record of an epoch that has just ended."""
-        if not self._started:
+        if not self._begun:
             self.start(model.get_params(), record["epoch"])
         metrics = {_path(name): float(value) for name, value in record.items() if _is_metric(name, value)}
         for tracker in self.trackers:
@@ -85,8 +90,17 @@ class Tracking:
     ) -> None:
         stopped = kind is not None and issubclass(kind, (StoppedError, KeyboardInterrupt))
         status = "finished" if kind is None else "stopped" if stopped else "failed"
-        for tracker in self.trackers if self._started else ():
+        failed = [problem for tracker in self._started if (problem := self._end(tracker, status)) is not None]
+        if failed and kind is None:  # one under way says more
+            raise failed[0]
+
+    def _end(self, tracker: Tracker, status: str) -> Exception | None:
+        """End what one tracker keeps; return what went wrong, so that the others are ended as well."""
+        try:
             tracker.on_end(self.metrics, status)
+        except Exception as problem:
+            return problem
+        return None
 
 
 class TensorBoard:

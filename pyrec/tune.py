@@ -16,10 +16,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pyrec.arguments import check_count, check_real
+from pyrec.checkpoint import plain
 from pyrec.data import Interactions, split_random
 from pyrec.errors import ConfigError, DataError
 from pyrec.evaluate import evaluate
 from pyrec.models import EpochRecommender, Recommender
+from pyrec.resume import fingerprint
 from pyrec.search_space import Range
 
 if TYPE_CHECKING:
@@ -28,7 +30,7 @@ if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
 
 METRICS = ("ndcg", "recall", "precision")
-STUDY, SEARCH, OUTCOME = "pyrec", "search", "outcome"
+STUDY, SEARCH, OUTCOME, FAILURE = "pyrec", "search", "outcome", "failure"
 
 
 @dataclass(frozen=True)
@@ -97,11 +99,12 @@ class Search:
             "model": self.model.model_name,
             "params": self.model.get_params(),
             "space": [asdict(one) for one in self.space],
-            "interactions": [self.train.num_users, self.train.num_items, len(self.train)],
+            "train": fingerprint(self.train),
             "share": self.share,
+            "seed": self.seed,
             "k": self.k,
         }
-        return json.dumps(about, sort_keys=True)
+        return json.dumps(about, sort_keys=True, default=plain)
 
 
 def tune(
@@ -110,24 +113,27 @@ def tune(
     timeout: float | None = None,
     storage: Path | None = None,
     report: Callable[[Trial], None] | None = None,
+    report_failure: Callable[[int, str], None] | None = None,
 ) -> list[Trial]:
     """Search by Optuna's TPE (Bergstra et al., NeurIPS 2011), from the model's own parameters on if in range.
 
-    A trial whose training diverges counts as tried and has no place in the result.
+    A trial whose training diverges, or whose parameters do not go together, counts as tried and has no place in the
+    result.
 
     Args:
         search: What is searched.
         trials: Trials in all, those that ``storage`` holds included.
         timeout: Seconds after which no further trial starts; None for no limit.
         storage: An SQLite file that keeps the trials, so that a search goes on where it was interrupted.
-        report: Called after each trial.
+        report: Called after each trial that succeeded.
+        report_failure: Called after each other one, with its number and why it failed.
 
     Returns:
         The trials, the best first.
 
     Raises:
         ConfigError: If Optuna is missing, an argument is out of range, or ``storage`` holds another search.
-        DataError: If no trial succeeded, or ``storage`` cannot be opened.
+        DataError: If no trial succeeded (it says why the first failed), or ``storage`` cannot be opened.
     """
     check_optuna()
     check_count("trials", trials, 1, None, ConfigError)
@@ -142,8 +148,8 @@ def tune(
                 lambda trial: _objective(trial, search),
                 n_trials=left,
                 timeout=timeout,
-                catch=(DataError,),
-                callbacks=[lambda _, ended: _report(ended, report)],
+                catch=(ConfigError, DataError),
+                callbacks=[lambda _, ended: _report(ended, report, report_failure)],
             )
     return _ranked(study, search.k)
 
@@ -193,13 +199,15 @@ def _study(search: Search, storage: Path | None) -> Study:
         )
     except Exception as error:  # of the database's driver, whichever that is
         raise DataError(f"cannot keep trials in {storage}: {str(error).splitlines()[0]}") from error
-    described = study.user_attrs.get(SEARCH)
-    if described not in (None, search.describe()):
-        raise ConfigError(f"{storage} holds another search: model, data or ranges differ; name another file")
-    study.set_user_attr(SEARCH, search.describe())
+    described, kept = search.describe(), study.user_attrs.get(SEARCH)
+    if kept not in (None, described):
+        raise ConfigError(
+            f"{storage} holds another search: model, data, ranges or seed differ; name another file"
+        )
+    study.set_user_attr(SEARCH, described)
     # Another seed for what is left, or the first random trials would be repeated.
     study.sampler = optuna.samplers.TPESampler(seed=(search.seed + len(study.trials)) % 2**32)
-    own = search.model.get_params()
+    own = json.loads(json.dumps(search.model.get_params(), default=plain))
     if not study.trials and all(own[one.name] in one for one in search.space):
         study.enqueue_trial({one.name: own[one.name] for one in search.space})
     return study
@@ -208,15 +216,25 @@ def _study(search: Search, storage: Path | None) -> Study:
 def _objective(trial: OptunaTrial, search: Search) -> float:
     started = time.perf_counter()
     params = {one.name: one.suggest(trial) for one in search.space}
-    metrics, epoch = search.run(params)
+    try:
+        metrics, epoch = search.run(params)
+    except (ConfigError, DataError) as error:
+        trial.set_user_attr(FAILURE, str(error))
+        raise
     outcome = Trial(trial.number, params, metrics, epoch, time.perf_counter() - started)
     trial.set_user_attr(OUTCOME, asdict(outcome))
     return metrics[f"ndcg@{search.k}"]
 
 
-def _report(ended: FrozenTrial, report: Callable[[Trial], None] | None) -> None:
+def _report(
+    ended: FrozenTrial,
+    report: Callable[[Trial], None] | None,
+    report_failure: Callable[[int, str], None] | None,
+) -> None:
     if report is not None and OUTCOME in ended.user_attrs:
         report(Trial(**ended.user_attrs[OUTCOME]))
+    if report_failure is not None and FAILURE in ended.user_attrs:
+        report_failure(ended.number, ended.user_attrs[FAILURE])
 
 
 def _ended(study: Study) -> list[FrozenTrial]:
@@ -228,6 +246,8 @@ def _ranked(study: Study, k: int) -> list[Trial]:
     if not done and not study.trials:
         raise DataError("no trial was started within timeout; raise it")
     if not done:
-        raise DataError("no trial succeeded: training diverged in each; search smaller learning rates")
+        reasons = [trial.user_attrs[FAILURE] for trial in study.trials if FAILURE in trial.user_attrs]
+        first = f"; the first: {reasons[0]}" if reasons else ""
+        raise DataError(f"no trial succeeded of {len(study.trials)}{first}")
     found = [Trial(**trial.user_attrs[OUTCOME]) for trial in done]
     return sorted(found, key=lambda trial: (-trial.metrics[f"ndcg@{k}"], trial.number))

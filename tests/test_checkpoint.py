@@ -95,10 +95,25 @@ def test_numpy_scalars_are_saved_as_numbers(tmp_path: Path) -> None:
     assert Recommender.load(tmp_path).get_params() == {"embedding_size": 2}
 
 
-def test_what_json_cannot_hold_touches_no_file(saved: Path) -> None:
+circular: dict[str, object] = {}
+circular["again"] = circular
+
+
+@pytest.mark.parametrize(
+    ("run", "message"),
+    [
+        ({"x": object()}, "<object .*> cannot be written as JSON"),
+        ([1], "run is a list, but a mapping is kept"),
+        ([], "run is a list, but a mapping is kept"),
+        ("note", "run is a str, but a mapping is kept"),
+        ({(1, 2): 3}, "run cannot be written as JSON: keys must be"),
+        (circular, "run cannot be written as JSON: Circular"),
+    ],
+)
+def test_what_json_cannot_hold_touches_no_file(saved: Path, run: object, message: str) -> None:
     before = (saved / "model.safetensors").read_bytes()
-    with pytest.raises(ConfigError, match="JSON"):
-        EASE(reg=3.0).fit(interactions()).save(saved, run={"x": object()})
+    with pytest.raises(ConfigError, match=message):
+        EASE(reg=3.0).fit(interactions()).save(saved, run=run)
     assert (saved / "model.safetensors").read_bytes() == before
     Recommender.load(saved)
 

@@ -17,9 +17,11 @@ from pyrec import _core, checkpoint
 from pyrec.cli import main, run_folder
 from pyrec.cli.doctor import _report
 from pyrec.cli.run_report import read_names
-from pyrec.cli.self_test import SELF_TESTS
+from pyrec.cli.self_test import SELF_TESTS, TOLERANCE
+from pyrec.cli.sources import Source
 from pyrec.data.synthetic import synthetic
 from pyrec.models import EASE, MODELS, Recommender
+from pyrec.ops import propagate
 
 EPOCHS = ("--model", "lightgcn", "--dim", "8", "--epochs", "3", "--batch-size", "256")
 
@@ -188,6 +190,8 @@ def test_train_by_epochs_keeps_a_whole_run(capsys, data: Path, tmp_path: Path) -
     assert [line.split()[1] for line in err.splitlines() if line.startswith("epoch")] == ["1/3", "2/3", "3/3"]
     card = (folder / "README.md").read_text()
     assert card.startswith("# lightgcn (attention) on small\n")
+    header = run(capsys, "evaluate", folder, "--k", "5")[0].splitlines()[0]
+    assert header.split(maxsplit=1) == ["metric", "lightgcn (attention)"]
     for text in ("`embedding_size`", "recall@5", "layer_weights.png", "LightGCN.load"):
         assert text in card
     config = checkpoint.read_config(folder)
@@ -261,7 +265,7 @@ def test_evaluate_repeats_what_train_reported(capsys, run_dir: Path) -> None:
 
 
 def test_evaluate_prints_the_metrics_named(capsys, run_dir: Path, data: Path) -> None:
-    out, _ = run(capsys, "evaluate", run_dir, data, "--k", "3,5", "--metrics", "recall,gini")
+    out, _ = run(capsys, "evaluate", run_dir, data, "--k", "3,5", "--metrics", "recall, gini")
     assert [line.split()[0] for line in out.splitlines()[:5]] == [
         "metric",
         "recall@3",
@@ -563,6 +567,45 @@ def test_doctor_reports_and_tests_the_kernels(capsys) -> None:
         assert f"\n{kernel} " in out
 
 
+KERNELS = (
+    "add_rows",
+    "bpr",
+    "combine_attention",
+    "combine_attention_grad",
+    "combine_self_attention",
+    "combine_self_attention_grad",
+    "combine_weighted",
+    "combine_weighted_grad",
+    "distinct_nodes",
+    "item_counts",
+    "propagate_layer",
+    "ranking_metrics",
+    "row_slots",
+    "sample_triples",
+    "take_rows",
+    "topk",
+)
+
+
+def test_doctor_has_a_case_of_every_kernel(monkeypatch) -> None:
+    called = set()
+
+    def counted(name: str, call):
+        return lambda *arguments, **more: (called.add(name), call(*arguments, **more))[1]
+
+    for kernel in KERNELS:
+        monkeypatch.setattr(_core, kernel, counted(kernel, getattr(_core, kernel)))
+    assert max(test() for test in SELF_TESTS.values()) < TOLERANCE
+    assert called == set(KERNELS)
+
+
+@pytest.mark.parametrize("backward", ["_backward_all_rows", "_backward_some_rows"])
+def test_doctor_looks_at_gradients(monkeypatch, backward: str) -> None:
+    call = getattr(propagate, backward)
+    monkeypatch.setattr(propagate, backward, lambda *arguments: 1.001 * call(*arguments))
+    assert SELF_TESTS["propagate"]() > TOLERANCE
+
+
 @pytest.mark.parametrize(
     ("info", "expected"),
     [
@@ -602,6 +645,14 @@ def test_doctor_fails_if_a_kernel_is_wrong(capsys, monkeypatch) -> None:
         (["train", "DATA", "--train", "x", "--test", "y"], "both data and train/test"),
         (["train", "--train", "x"], "train is given without test"),
         (["train", "DATA", "--split", "half"], "neither a fraction"),
+        (["train", "DATA", "--split", "0.8"], "split is 0.8, but the folder .* holds both parts"),
+        (["tune", "DATA", "--split-seed", "3"], "the split's seed is 3, but the folder .* holds both parts"),
+        (
+            ["train", "DATA/train.txt", "--split", "time", "--split-seed", "0"],
+            "a split by time draws nothing",
+        ),
+        (["train", "DATA", "--id-type", "str"], "whose ids are integers; leave it out"),
+        (["evaluate", "RUN", "--split", "0.8"], "options about the data need the data"),
         (["train", "DATA", "--k", "5,x"], "not a list of whole numbers"),
         (["train", "DATA", "--k", "0"], "k = 0 must be at least 1"),
         (["train", "DATA", "--k", "31"], r"k = 31 must be at most \d+, the number of items"),
@@ -642,6 +693,12 @@ def test_doctor_fails_if_a_kernel_is_wrong(capsys, monkeypatch) -> None:
         (["recommend", "RUN", "--users", "1,,2"], "'' is no id"),
         (["recommend", "RUN", "--users", "1,x"], "'x' is no id; the ids of this model are integers"),
         (["recommend", "RUN", "--users", str(2**70)], "is no id"),
+        (["recommend", "RUN", "--users", str(2**63)], "is no id"),
+        (["recommend", "RUN", "--users", "9" * 5000], "'9999.* is no id"),
+        (["recommend", "RUN", "--users=--5"], "'--5' is no id"),
+        (["recommend", "RUN", "--users", "²"], "'²' is no id"),
+        (["recommend", "RUN", "--users", "1_0"], "'1_0' is no id"),
+        (["recommend", "RUN", "--users=-5"], r"users\[0\] = -5"),
         (["recommend", "RUN", "--users", "1", "--n", "0"], "n = 0 must be at least 1"),
         (["recommend", "RUN", "--users", "1", "--format", "xml"], "'xml' is not one of"),
         (["data", "get", "nosuch"], "no data set is named 'nosuch'"),
@@ -652,6 +709,16 @@ def test_refusals_are_one_line(capsys, data: Path, run_dir: Path, arguments: lis
     filled = [word.replace("DATA", str(data)).replace("RUN", str(run_dir)) for word in arguments]
     capsys.readouterr()
     assert re.search(message, refuse(capsys, *filled))
+
+
+def test_a_run_keeps_the_split_that_holds_and_not_who_gave_it(tmp_path: Path) -> None:
+    told = Source(data="log.csv", split=0.5).as_json()
+    assert told == Source(data="log.csv", split=0.5, split_seed=0).as_json()
+    assert (told["split"], told["split_seed"]) == (0.5, 0)
+    assert Source.from_json(told, "here") == Source(data="log.csv", split=0.5)
+    folder = Source(data=str(tmp_path))
+    assert folder.as_json()["split"] == 0.8
+    assert Source.from_json(folder.as_json(), "here") == folder
 
 
 def test_a_run_whose_data_are_not_told(capsys, run_dir: Path) -> None:

@@ -7,6 +7,7 @@ import pytest
 from scipy import stats
 
 from pyrec import EASE, Popularity, evaluate
+from pyrec.cli.comparison import _cells
 from pyrec.compare import compare
 from pyrec.data import Interactions, split_random
 from pyrec.data.synthetic import synthetic
@@ -80,3 +81,13 @@ def test_interactions_without_a_difference_have_no_wilcoxon_error() -> None:
     test = Interactions.from_arrays([0, 1], [2, 0], item_ids=[0, 1, 2, 3], user_ids=[0, 1])
     one = evaluate(Popularity().fit(train), test, 1)
     assert {row.p_t for row in compare(one, one) if row.metric in one.per_user} == {1.0}
+
+
+def test_one_test_user_has_no_interval_and_no_test() -> None:
+    train = Interactions.from_arrays([0, 0, 1, 1], [0, 1, 1, 2], item_ids=[0, 1, 2, 3], user_ids=[0, 1])
+    test = Interactions.from_arrays([0], [2], item_ids=[0, 1, 2, 3], user_ids=[0, 1])
+    first, second = (evaluate(model.fit(train), test, 1) for model in (Popularity(), EASE(5.0)))
+    for row in compare(first, second):
+        assert np.isnan([row.half, row.p_t, row.p_wilcoxon]).all()
+        assert _cells(row)[4] == ""
+        assert _cells(row)[6:] == ["", ""]

@@ -5,7 +5,7 @@ import torch
 
 from pyrec import LightGCN, _core
 from pyrec.data import synthetic
-from pyrec.device import check_fits, find_device, training_bytes
+from pyrec.device import _left_in_group, check_fits, find_device, training_bytes
 from pyrec.errors import ConfigError
 
 
@@ -78,3 +78,22 @@ def test_what_does_not_fit_is_refused_with_the_figures(monkeypatch):
     check_fits(2**31, torch.device("cuda", 0))
     with pytest.raises(ConfigError, match=r"takes 3\.00 GiB, but 2\.00 GiB are free on cuda:0; lower"):
         check_fits(3 * 2**30, torch.device("cuda", 0))
+
+
+@pytest.mark.parametrize(
+    ("limit", "used", "stat", "left"),
+    [
+        ("1000\n", "900\n", "anon 100\nfile 750\ninactive_file 700\nactive_file 50\n", 800),
+        ("1000\n", "900\n", "anon 850\n", 100),
+        ("1000\n", "900\n", None, 100),
+        ("1000\n", "600\n", "inactive_file 700\n", 1000),
+        ("1000\n", "1100\n", None, 0),
+        ("max\n", "900\n", "inactive_file 700\n", None),
+        (None, None, None, None),
+    ],
+)
+def test_files_kept_in_memory_are_no_use_of_a_control_group(tmp_path, limit, used, stat, left):
+    for name, text in (("max", limit), ("current", used), ("stat", stat)):
+        if text is not None:
+            (tmp_path / f"memory.{name}").write_text(text)
+    assert _left_in_group(tmp_path) == left

@@ -1,6 +1,8 @@
 """Edge dropout in the propagate kernel: against the masked matrix, and the mask's statistics."""
 
+import copy
 import math
+import pickle
 
 import pytest
 import torch
@@ -238,3 +240,16 @@ def test_dropout_is_of_the_whole_graph(kernels):
     x, flag = torch.ones(graph.num_nodes, 1), torch.zeros(1, dtype=torch.bool)
     with pytest.raises(ConfigError, match=r"dropout rate = 1\.5"):
         kernels.core.propagate_layer(graph.core, x, x.clone(), dropout=(1.5, 0), not_finite=flag)
+
+
+@pytest.mark.parametrize(
+    "duplicate", [copy.copy, copy.deepcopy, lambda view: pickle.loads(pickle.dumps(view))]
+)
+def test_copies_leave_out_the_same_edges(duplicate):
+    view = DroppedGraph(weighted(random_graph(40, 30, 0.3)), 0.4, 7)
+    again = duplicate(view)
+    assert type(again) is DroppedGraph
+    assert again.dropout == view.dropout
+    x = torch.randn(view.num_nodes, 8)
+    assert all(map(torch.equal, propagate(x, again, 2), propagate(x, view, 2)))
+    assert not torch.equal(propagate(x, again, 2)[2], propagate(x, again._whole, 2)[2])

@@ -109,6 +109,16 @@ def test_the_cards_snippet_runs(model, tmp_path, monkeypatch, layout):
     assert (best == model.recommend(model.train_.user_ids[:1], N, filter_seen=False)[0][0]).mean() > 0.7
 
 
+def test_hyperparameters_of_numpy(tmp_path):
+    fitted = MF(embedding_size=np.int64(8), epochs=1).fit(sparse_ids(False))
+    folder = pyrec.export(fitted, tmp_path / "out")
+    assert json.loads((folder / MANIFEST).read_text())["params"]["embedding_size"] == 8
+    fitted.embedding_size = {8}
+    with pytest.raises(pyrec.ConfigError, match=r"\{8\} cannot be written as JSON"):
+        pyrec.export(fitted, tmp_path / "none")
+    assert not (tmp_path / "none").exists()
+
+
 def test_an_earlier_export_is_replaced_and_nothing_else(model, tmp_path):
     folder = pyrec.export(model, tmp_path / "out", "faiss")
     pyrec.export(model, folder, "parquet")

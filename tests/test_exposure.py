@@ -7,6 +7,7 @@ import pytest
 from scipy.stats import rankdata
 
 from pyrec import exposure
+from pyrec.report.facts import MEANING
 
 rng = np.random.default_rng(3)
 USERS_OF = rng.integers(0, 9, 40)
@@ -26,6 +27,16 @@ def test_means_over_what_is_shown() -> None:
     assert exposure.popularity_rank(COUNTS, USERS_OF) == pytest.approx(np.mean([ranks[i] for i in SHOWN]))
     bits = [-math.log2(max(USERS_OF[i], 1) / 60) for i in SHOWN]
     assert exposure.novelty(COUNTS, USERS_OF, 60) == pytest.approx(np.mean(bits))
+
+
+def test_the_ends_of_rank_and_novelty() -> None:
+    users_of = np.array([3, 9, 0, 5])
+    only = np.eye(4, dtype=np.int64)
+    assert exposure.popularity_rank(only[1], users_of) == 1 / 4  # not 0
+    assert exposure.popularity_rank(only[2], users_of) == 1
+    assert exposure.novelty(only[2], users_of, 16) == 4  # as with one user
+    assert "over the number of items" in MEANING["popularity_rank"]
+    assert "one user at least" in MEANING["novelty"]
 
 
 def test_gini_is_half_the_relative_mean_difference() -> None:

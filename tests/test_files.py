@@ -3,6 +3,7 @@
 import errno
 import importlib.util
 import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -180,13 +181,42 @@ def test_only_what_dead_processes_left_is_removed(tmp_path) -> None:
     os.waitpid(child, 0)
     with files.replacing(tmp_path / "file") as temporary:
         mine = temporary.parent.name
-    dead, others = (tmp_path / mine.replace(str(os.getpid()), str(pid)) for pid in (child, os.getppid()))
+    before, after = mine.split(f"-{os.getpid()}-")
+    dead, others = (tmp_path / f"{before}-{pid}-{after}" for pid in (child, os.getppid()))
+    same = (
+        tmp_path / f"{before}-{os.getpid()}-0123456789abcdef.tmp"
+    )  # of a process before with this one's number
+    older = tmp_path / f"{before}-{child}.tmp"
     unrelated = tmp_path / f".file.elsewhere-{child}.tmp"
-    for path in (dead, others, unrelated):
+    for path in (dead, others, same, older, unrelated):
         path.mkdir()
         (path / "half").touch()
     files.write_text(tmp_path / "file", "new")
     assert {path.name for path in tmp_path.iterdir()} == {"file", others.name, unrelated.name}
+
+
+@pytest.mark.parametrize(("write", "read"), [(save, saved), (keep, kept)])
+def test_threads_that_save_in_one_place(tmp_path, write, read) -> None:
+    write(tmp_path, 1)
+    found = []
+
+    def work(thread: int) -> None:
+        for number in range(10 * thread + 1, 10 * thread + 11):
+            write(tmp_path, number)
+            found.append(read(tmp_path))
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(work, range(4)))
+    assert len(found) == 40
+    assert read(tmp_path) in (10, 20, 30, 40)
+    assert not [path for path in tmp_path.iterdir() if path.suffix == ".tmp" or path.name == checkpoint.NEXT]
+
+
+def test_a_temporary_folder_is_left_to_the_thread_that_has_it(tmp_path) -> None:
+    with files.replacing(tmp_path / "file") as mine:
+        files.write_text(tmp_path / "file", "the other")
+        mine.write_text("mine")
+    assert (tmp_path / "file").read_text() == "mine"
 
 
 def test_the_file_reaches_the_disk_before_its_name(tmp_path, monkeypatch) -> None:

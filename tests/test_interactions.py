@@ -83,6 +83,7 @@ def test_text_ids_of_every_dtype(text):
         (["a", "", "c"], r"users\[1\] = '' is empty text"),
         (["a", "b\0", "c"], r"users\[1\] = 'b\\x00' holds a NUL"),
         (["a", "b" * 2000, "c"], r"users\[1\] = 'b+' is longer than 1024"),
+        (["a", "\ud800", "c"], r"users\[1\] = '.ud800' holds half a surrogate pair"),
         ([1, 2**63, 3], r"users\[1\] = 9223372036854775808 is beyond int64"),
         (np.array([1, 2**63, 3], dtype=np.uint64), r"users\[1\] = 9223372036854775808 is beyond int64"),
         ([1.0, 2.0**60, 3.0], r"users\[1\] = .* beyond 2\*\*53"),
@@ -214,6 +215,46 @@ def test_frame_columns_that_are_not_plain():
     x = as_interactions(frame)
     assert x.user_ids.tolist() == ["a", "b"]
     assert np.diff(x.times).tolist() == [86_400 * 10**9]
+
+
+@pytest.mark.parametrize(
+    "items",
+    [
+        pd.Series(pd.Categorical([30, 1, 30])),
+        pd.Series(pd.Categorical([30, 1, 30], ordered=True)),
+        pd.Series(pd.Categorical([30.0, 1.0, 30.0])),
+        pd.Series(pd.array([30, 1, 30], dtype="Int64")).astype("category"),
+        pa.array([30, 1, 30]).dictionary_encode(),
+    ],
+    ids=["integers", "ordered", "floats", "nullable", "arrow"],
+)
+def test_categories_that_are_numbers_stay_numbers(items):
+    make = pd.DataFrame if isinstance(items, pd.Series) else pa.table
+    x = as_interactions(make({"user": ["a", "b", "b"], "item": items}))
+    assert x.item_ids.tolist() == [1, 30]
+    assert x.item_ids.dtype == np.int64
+
+
+@pytest.mark.parametrize(
+    "users",
+    [
+        pd.Series(pd.Categorical(["b", "a", "b"])),
+        pd.Series(pd.Categorical(["b", "a", "b"], ordered=True)),
+        pl.Series(["b", "a", "b"]).cast(pl.Categorical),
+        pl.Series(["b", "a", "b"]).cast(pl.Enum(["b", "a"])),
+        pa.array(["b", "a", "b"]).dictionary_encode(),
+    ],
+    ids=["pandas", "ordered", "polars", "enum", "arrow"],
+)
+def test_categories_that_are_text_are_text(users):
+    make = {pd.Series: pd.DataFrame, pl.Series: pl.DataFrame}.get(type(users), pa.table)
+    assert as_interactions(make({"user": users, "item": [1, 2, 3]})).user_ids.tolist() == ["a", "b"]
+
+
+def test_missing_categories_are_named():
+    frame = pd.DataFrame({"user": ["a", "b"], "item": pd.Categorical([30, None])})
+    with pytest.raises(DataError, match="frame column 'item' is missing in row 1"):
+        as_interactions(frame)
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from test_cli import refuse, run
 from pyrec import track
 from pyrec.cli import main
 from pyrec.data import synthetic
-from pyrec.errors import ConfigError, StoppedError
+from pyrec.errors import ConfigError, DataError, StoppedError
 from pyrec.models import LightGCN
 from pyrec.resume import Checkpoints
 from pyrec.stopping import StopRequest, stop_on_signals
@@ -259,6 +259,53 @@ def test_a_tracker_is_told_how_a_fit_ended(error, status) -> None:
     with pytest.raises(error):
         fit()
     assert told.calls[-1] == (status, {})
+
+
+class Failing(Told):
+    """A tracker that fails in one of its calls."""
+
+    def __init__(self, call: str) -> None:
+        super().__init__()
+        setattr(self, call, self.fail)
+
+    def fail(self, *_: object) -> None:
+        raise DataError("cannot write")
+
+
+def tracked(*trackers: Told, error: Exception | None = None) -> None:
+    """A run that is tracked, and ends by the error if there is one."""
+    with track.Tracking(*trackers) as tracking:
+        tracking.start({"epochs": 1})
+        if error is not None:
+            raise error
+
+
+def test_only_trackers_that_started_are_ended() -> None:
+    before, after = Told(), Told()
+    with pytest.raises(DataError, match="cannot write"):
+        tracked(before, Failing("on_start"), after)
+    assert [call[0] for call in before.calls] == ["start", "failed"]
+    assert after.calls == []
+
+
+def test_an_end_that_fails_hides_no_error_and_no_other_end() -> None:
+    told = Told()
+    with pytest.raises(ValueError, match="the first"):
+        tracked(Failing("on_end"), told, error=ValueError("the first"))
+    assert told.calls[-1] == ("failed", {})
+    with pytest.raises(DataError, match="cannot write"):
+        tracked(Failing("on_end"), told)
+    assert told.calls[-1] == ("finished", {})
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_tracker_that_cannot_start_is_one_line(capsys, data, tmp_path) -> None:
+    pytest.importorskip("tensorboard")
+    (tmp_path / "file").touch()
+    place = tmp_path / "file" / "events"
+    words = ("train", *files(data), "--model", "popularity", "--k", "5", "--track", f"tensorboard:{place}")
+    assert main([str(word) for word in words]) == 2
+    assert f"pyrec: error: cannot write {place}: Not a directory" in capsys.readouterr().err.splitlines()[-1]
 
 
 @pytest.mark.parametrize("place", ["", "tensorboard", "mlflow:", "wandb:x"])

@@ -89,6 +89,15 @@ def test_weights_of_fewer_nodes_than_groups(tmp_path: Path) -> None:
     size_of(tmp_path / "w.png")
 
 
+def test_a_group_of_one_user_has_a_point_and_no_interval(figures: list[Any], tmp_path: Path) -> None:
+    for degrees in (np.array([1, 2, 2]), np.array([3])):
+        values = np.arange(len(degrees)) / 4 + 0.5
+        plots.plot_gain(degrees, values, np.zeros(len(degrees)), tmp_path / "g.png", "", "ndcg")
+        point = figures[-1].axes[0].containers[0].lines[0]
+        assert point.get_ydata()[0] == 0.5
+        size_of(tmp_path / "g.png")
+
+
 def test_no_history_has_no_curves(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="history is empty"):
         plots.plot_curves([], tmp_path / "curves.png")

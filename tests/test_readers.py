@@ -1,8 +1,12 @@
 import builtins
+import bz2
 import csv
 import gzip
+import io
+import lzma
 import os
 import time
+import zipfile
 
 import numpy as np
 import pyarrow as pa
@@ -11,7 +15,16 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pyrec.data import Interactions, delimited, load_data, ragged, read_folder, read_interactions, read_pair
+from pyrec.data import (
+    Interactions,
+    delimited,
+    load_data,
+    load_training,
+    ragged,
+    read_folder,
+    read_interactions,
+    read_pair,
+)
 from pyrec.errors import ConfigError, DataError
 
 
@@ -24,6 +37,14 @@ def write(tmp_path):
         return path
 
     return write
+
+
+def zipped(**members: bytes) -> bytes:
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w") as archive:
+        for name, member in members.items():
+            archive.writestr(name, member)
+    return content.getvalue()
 
 
 def triples(x: Interactions):
@@ -52,6 +73,18 @@ EXPECTED = [(1, 10, 4, 100), (1, 20, 3, 300), (2, 10, 5, 200)]
 )
 def test_delimited_formats(write, content):
     assert triples(read_interactions(write(content))) == EXPECTED
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        ("PK,user,item\n7,1,2\n8,3,4\n", [(1, 2), (3, 4)]),
+        ("BZ10\tx\nBZ11\ty\n", [("BZ10", "x"), ("BZ11", "y")]),
+        ("BZh9\tx\nBZh8\ty\n", [("BZh8", "y"), ("BZh9", "x")]),
+    ],
+)
+def test_text_that_starts_like_an_archive(write, content, expected):
+    assert triples(read_interactions(write(content))) == expected
 
 
 def test_columns_without_ratings_and_headers_of_two_columns(write):
@@ -159,6 +192,12 @@ def test_parquet_without_pyarrow_says_how_to_mend(write, monkeypatch):
         (b"1,2,3\n\xe9,5,6\n", "line 2: not UTF-8"),
         (b"\xff\xfe1\x00,\x002\x00\n\x00", "line 1: UTF-16 text; save it as UTF-8"),
         (gzip.compress(b"1,2\n"), "is packed with gzip; unpack it first"),
+        (bz2.compress(b"1,2\n"), "is packed with bzip2"),
+        (bz2.compress(b""), "is packed with bzip2"),
+        (lzma.compress(b"1,2\n"), "is packed with xz"),
+        (pa.compress(b"1,2\n", "zstd", asbytes=True), "is packed with zstd"),
+        (zipped(), "is packed with zip"),
+        (zipped(a=b"1,2\n"), "is packed with zip"),
         ("0 1 2\n1 -3 4\n", "line 2: -3 is negative"),
         ("0 1 2\n1 3 x4\n", "line 2: 'x4' is not a whole number"),
         ("0 1 2\n1 3.5 4\n", "line 2: '3.5' is not a whole number"),
@@ -264,6 +303,36 @@ def test_load_data_serves_folder_file_pair_and_nothing(write):
 def test_load_data_refuses_what_does_not_fit(arguments, error, message):
     with pytest.raises(error, match=message):
         load_data(**arguments)
+
+
+def test_options_that_mean_nothing_are_refused(write):
+    train, test = write("0 1 2\n1 3\n", "set/train.txt"), write("0 3\n", "set/test.txt")
+    whole = (
+        ({"data": train.parent}, "the folder .*set holds"),
+        ({"train": train, "test": test}, "train and test are"),
+    )
+    for load in (load_data, load_training):
+        for source, what in whole:
+            for more, name in (({"split": 0.8}, "split is 0.8"), ({"seed": 0}, "the split's seed is 0")):
+                with pytest.raises(ConfigError, match=f"{name}, but {what} both parts and nothing is split"):
+                    load(**source, **more)
+        with pytest.raises(ConfigError, match="seed is 3, but a split by time draws nothing; leave it out"):
+            load(train, split="time", seed=3)
+
+
+def test_types_of_ids_that_a_format_has_itself_are_refused(write, tmp_path):
+    lists = write("0 1 2\n1 3\n", "lists")
+    with pytest.raises(
+        ConfigError, match=r"id_type is 'str', but .*lists holds lines 'user item item \.\.\.'"
+    ):
+        read_interactions(lists, id_type="str")
+    assert read_interactions(lists, id_type="int").user_ids.tolist() == [0, 1]
+    pq.write_table(pa.table({"user": [1, 2], "item": [3, 4]}), tmp_path / "log.parquet")
+    for id_type in ("int", "str"):
+        with pytest.raises(
+            ConfigError, match=r"but .*log\.parquet is a Parquet file, whose columns have types"
+        ):
+            read_interactions(tmp_path / "log.parquet", id_type=id_type)
 
 
 def test_gowalla(data_dir):

@@ -149,6 +149,8 @@ def test_examples_mark_what_is_in_the_test_set() -> None:
     assert scores == pytest.approx(
         [ndcg[round(q * (len(ndcg) - 1))] for q in (0.1, 0.3, 0.5, 0.7, 0.9)], abs=6e-4
     )
+    assert ndcg[len(ndcg) // 4] == 0  # many have nothing, and none less
+    assert shown[0].place == "0% of the users have less"
     for one in shown:
         user = int(one.user)
         tested, had = (set(x.items[x.users == user].tolist()) for x in (test, train))
@@ -156,6 +158,8 @@ def test_examples_mark_what_is_in_the_test_set() -> None:
         assert [int(item.id) for item in one.recommended] == best[0].tolist()
         assert [item.hit for item in one.recommended] == [item in tested for item in best[0].tolist()]
         assert (one.hits, one.num_test) == (len(tested & set(best[0].tolist())), len(tested))
+        own = subject.evaluation.per_user["ndcg@5"][test.user_ids[subject.users].tolist().index(user)]
+        assert one.place == f"{np.mean(ndcg < own):.0%} of the users have less"
         assert {int(item.id) for item in one.history} == had
         for item in (*one.recommended, *one.history):
             assert item.label == ("three" if item.id == "3" else item.id)

@@ -142,7 +142,8 @@ def test_unknown_ids_are_named_and_no_others(model, client):
         ({"users": [None]}, "users[0]", "an id is a whole number"),
         ({"users": [[100]]}, "users[0]", "an id is a whole number"),
         ({"users": [2**63]}, "users[0]", "64 bits"),
-        ({"users": ["a\0b"]}, "users[0]", "printable"),
+        ({"users": ["a\0b"]}, "users[0]", "other than NUL"),
+        ({"users": [""]}, "users[0]", "1 to 1024 characters"),
         ({"users": ["x" * 1025]}, "users[0]", "1024"),
         ({"users": [100] * 1001}, "users", "at most 1000 items"),
         ({"histories": [[7] * 10_001]}, "histories[0]", "at most 10000 items"),
@@ -161,6 +162,18 @@ def test_unknown_ids_are_named_and_no_others(model, client):
 )
 def test_bad_requests_name_the_argument(integers, body, argument, message):
     refused(integers.post("/recommend", json=body), 422, argument, message)
+
+
+def test_ids_that_training_takes_are_served():
+    items = ["b\u00a0x", "tab\tnewline\n", "\u200b", "\U0001f600", "x" * 1024]
+    train = Interactions.from_arrays(["u\u00a0v"] * 2 + ["w"] * 5, [*items[:2], *items])
+    with serving(Popularity().fit(train)) as client:
+        answer = client.post("/recommend", json={"users": ["u\u00a0v"], "n": 1, "filter_seen": False}).json()
+        (first,) = answer["items"][0]
+        again = client.post(
+            "/recommend", json={"users": ["w"], "n": 4, "filter_seen": False, "exclude": [first]}
+        )
+        assert set(again.json()["items"][0]) == set(items) - {first}
 
 
 @pytest.mark.parametrize(

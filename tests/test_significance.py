@@ -40,6 +40,14 @@ def test_p_values_at_the_ends() -> None:
     assert wilcoxon(noisy, same) == stats.wilcoxon([0.4]).pvalue
 
 
+def test_one_value_has_no_interval_and_no_test() -> None:
+    one, other = np.array([2.5]), np.array([1.0])
+    mean, half = mean_and_half(one)
+    assert mean == 2.5
+    assert np.isnan([half, paired_t(one, other), wilcoxon(one, other), wilcoxon(one, one)]).all()
+    assert np.isnan(by_activity(np.array([1, 2, 2]), np.arange(3.0), bins=3).halves[0])
+
+
 def test_users_of_a_degree_stay_together() -> None:
     degrees = np.array([1] * 50 + [2] * 30 + list(range(3, 23)))
     groups = activity_groups(degrees, bins=4)
@@ -60,4 +68,3 @@ def test_groups_say_what_they_hold() -> None:
     assert (low, high) == pytest.approx(
         (groups.means[1] - groups.halves[1], groups.means[1] + groups.halves[1])
     )
-    assert mean_and_half(np.array([2.5])) == (2.5, 0.0)

@@ -72,5 +72,16 @@ def test_what_else_a_split_refuses():
     x = Interactions.from_arrays([1, 2], [1, 2])
     with pytest.raises(DataError, match="no times to split by"):
         split_time(x)
-    with pytest.raises(ConfigError, match="seed is -1"):
-        split_random(x, seed=-1)
+    for seed, shown in ((-1, "-1"), (1.5, "1.5"), ("a", "'a'"), (None, "None"), (True, "True")):
+        with pytest.raises(ConfigError, match=f"seed is {shown}; it is a whole number, 0 or more"):
+            split_random(x, seed=seed)
+    for fraction, shown in (("0.8", "'0.8'"), (None, "None"), (1, "1"), (float("nan"), "nan")):
+        for split in (split_random, split_time):
+            with pytest.raises(ConfigError, match=f"train_fraction is {shown}; it lies between 0 and 1"):
+                split(x, fraction)
+
+
+def test_numpy_numbers_are_numbers():
+    x = synthetic(20, 20, interactions_per_user=4)
+    parts = [split_random(x, *how)[0] for how in ((0.5, 3), (np.float32(0.5), np.int64(3)))]
+    assert pairs(parts[0]) == pairs(parts[1])

@@ -4,6 +4,7 @@ import json
 import shlex
 import shutil
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -126,13 +127,48 @@ def test_a_search_is_resumed(train, tmp_path: Path) -> None:
         tune(Search(EASE(), [Range("reg", 1, 500)], train, k=5), 5, storage=storage)
 
 
+def test_trials_on_another_held_out_share_are_another_search(train, tmp_path: Path) -> None:
+    storage, search = tmp_path / "trials.db", Search(EASE(), [Range("reg", 0.5, 500)], train, k=5)
+    tune(search, 1, storage=storage)
+    other_items = (train.items + 1) % train.num_items
+    as_many = Interactions.from_arrays(train.users, other_items)
+    assert [as_many.num_users, as_many.num_items, len(as_many)] == [
+        train.num_users,
+        train.num_items,
+        len(train),
+    ]
+    for other in (replace(search, seed=1), replace(search, train=as_many)):
+        with pytest.raises(ConfigError, match="holds another search: model, data, ranges or seed differ"):
+            tune(other, 2, storage=storage)
+
+
+def test_hyperparameters_of_numpy(train, tmp_path: Path) -> None:
+    model = LightGCN(**{**SMALL, "embedding_size": np.int64(8), "n_layers": np.int64(2), "epochs": 1})
+    space = [Range("n_layers", values=(np.int64(1), np.int64(2)))]
+    (found,) = tune(Search(model, space, train), 1, storage=tmp_path / "trials.db")
+    assert found.params == {"n_layers": 2}
+
+
 def test_trials_that_diverge_are_passed_over(train) -> None:
     search = Search(LightGCN(**SMALL), [Range("learning_rate", values=(1e-2, 1e30))], train)
     found = tune(search, trials=8)
     assert {trial.params["learning_rate"] for trial in found} == {1e-2}
     assert len(found) < 8
-    with pytest.raises(DataError, match="no trial succeeded: training diverged"):
+    with pytest.raises(DataError, match=r"no trial succeeded of 2; the first: .*learning_rate"):
         tune(Search(LightGCN(**SMALL), [Range("learning_rate", values=(1e30,))], train), trials=2)
+
+
+def test_parameters_that_do_not_go_together_are_passed_over(train) -> None:
+    model, failed = LightGCN(**SMALL, combine="self-attention"), []
+    search = Search(model, [Range("n_heads", values=(1, 3))], train)
+    found = tune(search, trials=8, report_failure=lambda *why: failed.append(why))
+    assert {trial.params["n_heads"] for trial in found} == {1}
+    assert len(found) + len(failed) == 8
+    assert not {trial.number for trial in found} & {number for number, _ in failed}
+    assert {reason for _, reason in failed} == {failed[0][1]}
+    assert "n_heads = 3" in failed[0][1]
+    with pytest.raises(DataError, match=r"no trial succeeded of 2; the first: .*n_heads = 3"):
+        tune(Search(model, [Range("n_heads", values=(3,))], train), trials=2)
 
 
 @pytest.mark.parametrize(
@@ -229,6 +265,15 @@ def test_ranges_replace_the_space(capsys, log: Path) -> None:
         assert 0.01 <= trial["params"]["learning_rate"] <= 0.1
         assert trial["params"]["n_layers"] in (1, 2)
         assert trial["params"]["combine"] in ("mean", "weighted")
+
+
+def test_failed_trials_are_told_and_counted(capsys, log: Path) -> None:
+    arguments = ("--combine", "self-attention", "--range", "heads=1,3", "--trials", 8, "--k", 5)
+    out, err = run(capsys, "tune", log, *OPTIONS, *arguments)
+    told = [line for line in err.splitlines() if "failed: " in line]
+    assert told
+    assert f"{len(told)} of 8 trials failed and are left out" in err
+    assert len(out.split("\n\n")[0].splitlines()) == 1 + 8 - len(told)
 
 
 def test_an_option_given_is_not_searched(capsys, log: Path) -> None:

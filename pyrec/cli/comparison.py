@@ -56,7 +56,7 @@ def compare_runs(
     tests = [test_set(run, model, parts, own) for run, model in zip(runs, models, strict=True)]
     k = cutoffs_that_fit(list(k), min(model.train_.num_items for model in models))
     for run, model, test in zip(runs, models, tests, strict=True):
-        note(f"{run}: {model.model_name}; {describe(data.name, model.train_, test)}")
+        note(f"{run}: {model.label}; {describe(data.name, model.train_, test)}")
     first, second = (evaluate(model, test, k, metrics) for model, test in zip(models, tests, strict=True))
     rows = compare(first, second)
     if as_json:

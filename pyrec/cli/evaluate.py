@@ -60,7 +60,7 @@ def command(
 ) -> None:
     """Load, measure and print."""
     set_threads(threads)
-    chosen = None if metrics is None else metrics.split(",")
+    chosen = None if metrics is None else [name.strip() for name in metrics.split(",")]
     report = Report.take(options)
     if compare is not None:
         if report is not None:
@@ -126,5 +126,5 @@ def _print(model: Recommender, evaluation: Evaluation, as_json: bool) -> None:
         counts = {"seconds_evaluate": evaluation.seconds, "num_test_users": evaluation.num_users}
         print_json({**evaluation.metrics, **counts})
         return
-    click.echo(table(metric_rows({model.model_name: evaluation.metrics})))
+    click.echo(table(metric_rows({model.label: evaluation.metrics})))
     click.echo(f"\nevaluation {evaluation.seconds:.2f} s, {evaluation.num_users:,} test users")

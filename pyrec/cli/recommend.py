@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from pathlib import Path
 from typing import Any
 
@@ -82,11 +83,15 @@ def parse_ids(option: str, text: str, known: NDArray[Any]) -> NDArray[Any]:
     parts = [part.strip() for part in text.split(",")]
     if known.dtype.kind != "i":
         return np.array(parts, dtype=str)
-    try:
-        return np.array([int(part) for part in parts], dtype=np.int64)
-    except (ValueError, OverflowError):
-        wrong = next(part for part in parts if not part.lstrip("-").isdigit() or abs(int(part)) >= 2**63)
-        raise DataError(f"{option}: {wrong!r} is no id; the ids of this model are integers") from None
+    for part in parts:
+        if not _is_integer(part):
+            raise DataError(f"{option}: {part[:40]!r} is no id; the ids of this model are integers")
+    return np.array([int(part) for part in parts], dtype=np.int64)
+
+
+def _is_integer(text: str) -> bool:
+    """Whether the text is an integer of 64 bits in plain digits, of which 19 are enough."""
+    return re.fullmatch("-?[0-9]{1,19}", text) is not None and -(2**63) <= int(text) < 2**63
 
 
 def _as_csv(rows: list[list[str]]) -> str:

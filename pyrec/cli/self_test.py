@@ -1,4 +1,4 @@
-"""A tiny case for every kernel, compared with its reference in plain torch or NumPy."""
+"""A tiny case for every operator, with its gradient, compared with its reference in plain torch or NumPy."""
 
 from __future__ import annotations
 
@@ -10,16 +10,17 @@ from torch import Tensor
 from pyrec.data import Interactions
 from pyrec.data.synthetic import synthetic
 from pyrec.graph import Graph
-from pyrec.ops import combine
+from pyrec.ops import combine, rows
 from pyrec.ops.bpr import bpr
-from pyrec.ops.metrics import ranking_metrics
+from pyrec.ops.metrics import item_counts, ranking_metrics
 from pyrec.ops.propagate import propagate
-from pyrec.ops.sample import Sampler
+from pyrec.ops.sample import Sampler, distinct
 from pyrec.ops.topk import topk
 from pyrec.reference import bpr as bpr_reference
 from pyrec.reference import combine as combine_reference
 from pyrec.reference import metrics as metrics_reference
 from pyrec.reference import propagate as propagate_reference
+from pyrec.reference import rows as rows_reference
 from pyrec.reference import sample as sample_reference
 from pyrec.reference import topk as topk_reference
 
@@ -30,33 +31,49 @@ NUM_USERS, NUM_ITEMS, DIM, EVEN_DIM, K = 30, 40, 17, 16, 10
 
 
 def _propagate() -> float:
-    graph, x = Graph.from_interactions(_interactions()), _embeddings()
+    graph, x = Graph.from_interactions(_interactions()), _embeddings().requires_grad_()
     adjacency = propagate_reference.normalised_adjacency(graph)
-    return _difference(propagate(x, graph, 3), propagate_reference.propagate(x, adjacency, 3))
-
-
-def _weighted() -> float:
-    layers, alpha = _layers(), torch.tensor([0.4, 0.3, 0.2, 0.1])
-    return _difference(
-        [combine.combine_weighted(layers, alpha)], [combine_reference.combine_weighted(layers, alpha)]
+    return max(
+        _with_gradients(
+            propagate(x, graph, 3, chosen), propagate_reference.propagate(x, adjacency, 3, chosen), [x]
+        )
+        for chosen in (None, torch.arange(0, graph.num_nodes, 3))
     )
 
 
+def _weighted() -> float:
+    layers, (alpha,) = _learned(_layers()), _learned([torch.tensor([0.4, 0.3, 0.2, 0.1])])
+    have, expected = (of.combine_weighted(layers, alpha) for of in (combine, combine_reference))
+    return _with_gradients([have], [expected], [*layers, alpha])
+
+
 def _attention() -> float:
-    layers = _layers()
-    parameters = (layers[0][:EVEN_DIM], layers[1][0], layers[2][1])
-    return _difference(
-        combine.combine_attention(layers, *parameters, return_alpha=True),
-        combine_reference.combine_attention(layers, *parameters),
+    layers = _learned(_layers())
+    weight, bias, vector = _learned([layers[0][:EVEN_DIM], layers[1][0], layers[2][1]])
+    return _with_gradients(
+        combine.combine_attention(layers, weight, bias, vector, return_alpha=True),
+        combine_reference.combine_attention(layers, weight, bias, vector),
+        [*layers, weight, bias, vector],
     )
 
 
 def _self_attention() -> float:
-    layers = _layers()
+    layers = _learned(_layers())
     square = layers[0][:EVEN_DIM]
-    return _difference(
-        combine.combine_self_attention(layers, square, -square, square, 2, return_alpha=True),
-        combine_reference.combine_self_attention(layers, square, -square, square, 2),
+    query, key, value = _learned([square, -square, square])
+    return _with_gradients(
+        combine.combine_self_attention(layers, query, key, value, 2, return_alpha=True),
+        combine_reference.combine_self_attention(layers, query, key, value, 2),
+        [*layers, query, key, value],
+    )
+
+
+def _rows_of_a_table() -> float:
+    x, index = _embeddings().requires_grad_(), torch.arange(3 * NUM_USERS) % NUM_USERS
+    taken = rows.take(x.detach(), index - 1, len(x))
+    return max(
+        _difference([taken], [rows_reference.take(x.detach(), index - 1)]),
+        _with_gradients([rows.gather(x, index)], [rows_reference.gather(x, index)], [x]),
     )
 
 
@@ -67,11 +84,20 @@ def _sample() -> float:
     return _difference(triples, [torch.from_numpy(array) for array in expected])
 
 
+def _distinct() -> float:
+    graph = Graph.from_interactions(_interactions())
+    nodes = torch.arange(3 * NUM_USERS).reshape(3, -1) * 7 % graph.num_nodes
+    found, position = distinct(nodes, graph)
+    return _difference(
+        [found[position], torch.tensor(len(found))], [nodes, torch.tensor(len(set(nodes.flatten().tolist())))]
+    )
+
+
 def _bpr() -> float:
-    vectors = _embeddings()
+    vectors = _embeddings().requires_grad_()
     users, positives = torch.arange(NUM_USERS), torch.arange(NUM_USERS) + 10
     samples = (users, positives, positives.flip(0)[:, None])
-    return _difference([bpr(vectors, *samples)], [bpr_reference.bpr(vectors, *samples)])
+    return _with_gradients([bpr(vectors, *samples)], [bpr_reference.bpr(vectors, *samples)], [vectors])
 
 
 def _topk() -> float:
@@ -84,10 +110,15 @@ def _topk() -> float:
 
 
 def _metrics() -> float:
-    queries, items = _embeddings()[:NUM_USERS], _embeddings()[NUM_USERS:]
-    ids, _ = topk(queries, items, K)
-    arguments = (ids, *_rows(), [1, K])
-    return _difference([ranking_metrics(*arguments)], [metrics_reference.ranking_metrics(*arguments)])
+    ids, arguments = _lists(), (*_rows(), [1, K])
+    return _difference(
+        [ranking_metrics(ids, *arguments)], [metrics_reference.ranking_metrics(ids, *arguments)]
+    )
+
+
+def _item_counts() -> float:
+    arguments = _lists(), NUM_ITEMS, [1, K]
+    return _difference([item_counts(*arguments)], [metrics_reference.item_counts(*arguments)])
 
 
 SELF_TESTS: dict[str, Callable[[], float]] = {
@@ -95,19 +126,39 @@ SELF_TESTS: dict[str, Callable[[], float]] = {
     "combine weighted": _weighted,
     "combine attention": _attention,
     "combine self-attention": _self_attention,
+    "rows": _rows_of_a_table,
     "bpr": _bpr,
     "topk": _topk,
     "metrics": _metrics,
+    "item counts": _item_counts,
     "sample": _sample,
+    "distinct nodes": _distinct,
 }
-"""Each kernel's largest difference from its reference."""
+"""Each operator's largest difference from its reference, that of its gradients included where it has any."""
+
+
+def _with_gradients(have: Sequence[Tensor], expected: Sequence[Tensor], inputs: Sequence[Tensor]) -> float:
+    """Return the largest difference of two operators' results or of what flows back from them to the inputs.
+
+    Gradients beyond 1 are brought to that order, for which `TOLERANCE` is.
+    """
+    ours, theirs = (_gradients(results, inputs) for results in (have, expected))
+    scales = [max(1.0, float(gradient.abs().max())) for gradient in theirs]
+    ours, theirs = ([g / scale for g, scale in zip(one, scales, strict=True)] for one in (ours, theirs))
+    return max(_difference(have, expected), _difference(ours, theirs))
+
+
+def _gradients(results: Sequence[Tensor], inputs: Sequence[Tensor]) -> list[Tensor]:
+    weights = [torch.linspace(-40, 40, one.numel()).cos().reshape(one.shape) for one in results]
+    total = torch.stack([(one * weight).sum() for one, weight in zip(results, weights, strict=True)]).sum()
+    return list(torch.autograd.grad(total, inputs))
 
 
 def _difference(have: Sequence[Tensor], expected: Sequence[Tensor]) -> float:
     """Return the largest difference over pairs of tensors; equal infinities and NaN differ by 0."""
     largest = 0.0
     for one, other in zip(have, expected, strict=True):
-        a, b = one.double(), other.double()
+        a, b = one.detach().double(), other.detach().double()
         same = (a == b) | (a.isnan() & b.isnan())
         largest = max(largest, float((a - b).abs().masked_fill(same, 0).max()))
     return largest
@@ -121,6 +172,17 @@ def _embeddings() -> Tensor:
 def _layers() -> list[Tensor]:
     """Return four different layers, each (NUM_USERS + NUM_ITEMS, EVEN_DIM)."""
     return [_embeddings()[:, :EVEN_DIM].roll(shift, 0).contiguous() for shift in range(4)]
+
+
+def _learned(tensors: Sequence[Tensor]) -> list[Tensor]:
+    """Return copies that gradients are asked for."""
+    return [tensor.detach().clone().requires_grad_() for tensor in tensors]
+
+
+def _lists() -> Tensor:
+    """Return the users' best items, (NUM_USERS, K)."""
+    queries, items = _embeddings()[:NUM_USERS], _embeddings()[NUM_USERS:]
+    return topk(queries, items, K)[0]
 
 
 def _interactions() -> Interactions:

@@ -12,7 +12,7 @@ import numpy as np
 from click.core import ParameterSource
 
 from pyrec.data import Interactions
-from pyrec.data.load import Split, load_data, load_training
+from pyrec.data.load import DEFAULT_SEED, DEFAULT_SPLIT, Split, load_data, load_training
 from pyrec.errors import DataError
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -29,17 +29,23 @@ name two files instead. Without any, {without}."""
 
 DATA_HELP = data_help()
 
+SPLIT = {"split": DEFAULT_SPLIT, "split_seed": DEFAULT_SEED}
+"""What holds for the options of a split that are not given."""
+
 
 @dataclass(frozen=True)
 class Source:
-    """Where interactions come from: the values of the options that `data_options` and `file_options` add."""
+    """Where interactions come from: the values of the options that `data_options` and `file_options` add.
+
+    None stands for an option that was not given; one of a split means nothing where nothing is split.
+    """
 
     data: str | None = None
     train: str | None = None
     test: str | None = None
     min_rating: float | None = None
-    split: float | Literal["time"] = 0.8
-    split_seed: int = 0
+    split: float | Literal["time"] | None = None
+    split_seed: int | None = None
     id_type: Literal["auto", "int", "str"] = "auto"
 
     @classmethod
@@ -60,11 +66,14 @@ class Source:
         names = {field.name for field in fields(cls)}
         if not isinstance(saved, Mapping) or set(saved) != names:
             raise DataError(f"{where} does not say what it was trained on; name DATA, or --train and --test")
-        return cls(**saved)
+        values = dict(saved)
+        defaults = {name: None for name, value in SPLIT.items() if values[name] == value}
+        return cls(**(values | defaults))
 
     def as_json(self) -> dict[str, Any]:
-        """Return the description that a run folder keeps."""
-        return asdict(self)
+        """Return the description that a run folder keeps, with the defaults of a split for what was not given."""
+        values = asdict(self)
+        return values | {name: value for name, value in SPLIT.items() if values[name] is None}
 
     def or_as(self, other: Source) -> Source:
         """Return the source with what the command line does not say about reading and splitting as in ``other``."""
@@ -116,8 +125,10 @@ class Source:
 def _split_value(
     ctx: click.Context,  # noqa: ARG001
     param: click.Parameter,  # noqa: ARG001
-    value: str,
-) -> float | Literal["time"]:
+    value: str | None,
+) -> float | Literal["time"] | None:
+    if value is None:
+        return None
     if value == "time":
         return "time"
     try:
@@ -148,14 +159,13 @@ def file_options(command: Command) -> Command:
 def data_options(command: Command) -> Command:
     """Add `file_options` and those about splitting one file."""
     for decorate in (
-        click.option("--split-seed", type=int, default=0, show_default=True, help="Seed of a random split."),
+        click.option("--split-seed", type=int, help=f"Seed of a random split. [default: {DEFAULT_SEED}]"),
         click.option(
             "--split",
             callback=_split_value,
             metavar="FRACTION|time",
-            default="0.8",
-            show_default=True,
-            help="How one file is split: the training share, drawn at random, or by time (older 80 %).",
+            help="How one file is split: the training share, drawn at random, or by time (older 80 %). "
+            f"[default: {DEFAULT_SPLIT}]",
         ),
         file_options,
     ):

@@ -89,7 +89,15 @@ def command(
     if not space:
         raise click.UsageError("every hyperparameter of the space is given; leave one out, or name a --range")
     search = Search(model, space, train, share, seed, k)
-    found = tune(search, trials, timeout, storage, lambda trial: note(_line(trial, k)))
+    failed: list[int] = []
+
+    def note_failure(number: int, reason: str) -> None:
+        failed.append(number)
+        note(f"trial {number}  failed: {reason}")
+
+    found = tune(search, trials, timeout, storage, lambda trial: note(_line(trial, k)), note_failure)
+    if failed:
+        note(f"{len(failed)} of {len(failed) + len(found)} trials failed and are left out")
     _print(found, _commands(search, source, found[0]), k, as_json)
 
 

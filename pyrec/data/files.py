@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,7 +11,14 @@ from typing import BinaryIO
 from pyrec.errors import DataError
 
 BOM = b"\xef\xbb\xbf"
-_PACKED = {b"\x1f\x8b": "gzip", b"PK": "zip", b"BZ": "bzip2", b"\xfd7": "xz", b"\x28\xb5": "zstd"}
+_PACKED = {  # the whole of what such files start with, for text may start like a part of it
+    re.compile(rb"\x1f\x8b"): "gzip",
+    re.compile(rb"PK(\x03\x04|\x05\x06)"): "zip",
+    re.compile(rb"BZh[1-9](1AY&SY|\x17rE8P\x90)"): "bzip2",
+    re.compile(rb"\xfd7zXZ\x00"): "xz",
+    re.compile(rb"\x28\xb5\x2f\xfd"): "zstd",
+}
+_HEAD_BYTES = 10
 _UTF16 = (b"\xff\xfe", b"\xfe\xff")
 
 
@@ -42,11 +50,11 @@ def check_text_file(path: Path) -> None:
         DataError: with the mend.
     """
     with opened(path) as file:
-        head = file.read(4)
+        head = file.read(_HEAD_BYTES)
         if not head.removeprefix(BOM):
             raise DataError(f"{path} is empty; give a file with one interaction a line")
         for magic, name in _PACKED.items():
-            if head.startswith(magic):
+            if magic.match(head):
                 raise DataError(f"{path} is packed with {name}; unpack it first")
         if head.startswith(_UTF16):
             raise DataError(f"{path}, line 1: UTF-16 text; save it as UTF-8")

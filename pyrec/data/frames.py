@@ -76,5 +76,8 @@ def _plain(column: nw.Series[Any], name: str) -> npt.NDArray[Any]:
 
 
 def _ids(column: nw.Series[Any], name: str) -> npt.NDArray[Any]:
-    is_label = column.dtype in (nw.Categorical, nw.Enum)
-    return _plain(column.cast(nw.String) if is_label else column, name)
+    """Ids of a column; categories that are numbers stay numbers, others become text."""
+    values = _plain(column, name)
+    if column.dtype in (nw.Categorical, nw.Enum) and values.dtype.kind not in "iuf":
+        return _plain(column.cast(nw.String), name)
+    return values

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from functools import cached_property
 from typing import Any, TypeAlias
@@ -19,6 +20,7 @@ MAX_COUNT = 2**31 - 1
 # A lookup table over the whole span of integer ids is used up to this many cells for each value.
 _DENSE_SPAN = 4
 _EXACT_FLOAT = 2.0**53
+_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 def check_ids(values: npt.ArrayLike | Sequence[object], name: str) -> IdArray:
@@ -117,6 +119,8 @@ def text_problem(text: str) -> str | None:
         return (
             f"is longer than {MAX_ID_LENGTH} characters; is this the right column, and the right delimiter?"
         )
+    if not text.isascii() and _SURROGATE.search(text):
+        return "holds half a surrogate pair, which is no character; decode the text anew"
     return None
 
 

@@ -13,6 +13,9 @@ from pyrec.data.split import split_random, split_time
 from pyrec.data.synthetic import synthetic
 from pyrec.errors import ConfigError, DataError
 
+DEFAULT_SPLIT = 0.8
+DEFAULT_SEED = 0
+
 
 class Split(NamedTuple):
     """A training and a test part with the same id maps.
@@ -32,9 +35,9 @@ def load_data(
     data: str | Path | None = None,
     train: str | Path | None = None,
     test: str | Path | None = None,
-    split: float | Literal["time"] = 0.8,
+    split: float | Literal["time"] | None = None,
     min_rating: float | None = None,
-    seed: int = 0,
+    seed: int | None = None,
     id_type: IdType = "auto",
 ) -> Split:
     """Loads a training and a test part.
@@ -44,16 +47,17 @@ def load_data(
         train: instead of `data`, the training file; with `test`.
         test: the test file.
         split: the training part's fraction of a random split, or "time" for the earliest 80 %; for a single
-            file and generated data.
+            file and generated data alone, with 0.8 for None.
         min_rating: keep the ratings from this up.
-        seed: of the random split.
+        seed: of the random split, with 0 for None.
         id_type: see `pyrec.data.readers.read_interactions`.
 
     Raises:
-        ConfigError: the arguments exclude each other or are out of range.
+        ConfigError: the arguments exclude each other, mean nothing to these data, or are out of range.
         DataError: the data are absent, malformed, or one of the parts is empty.
     """
     _check_sources(data, train, test)
+    _check_split(data, train, split, seed)
     if train is not None and test is not None:
         return Split(Path(train).stem, *read_pair(train, test, min_rating, id_type))
     if data is None:
@@ -72,9 +76,9 @@ def load_training(
     data: str | Path | None = None,
     train: str | Path | None = None,
     test: str | Path | None = None,
-    split: float | Literal["time"] = 0.8,
+    split: float | Literal["time"] | None = None,
     min_rating: float | None = None,
-    seed: int = 0,
+    seed: int | None = None,
     id_type: IdType = "auto",
 ) -> tuple[str, Interactions]:
     """Loads the training part alone; a test file is not opened.
@@ -96,6 +100,7 @@ def load_training(
         DataError: see `load_data`.
     """
     _check_sources(data, train, test)
+    _check_split(data, train, split, seed)
     if train is not None:
         return Path(train).stem, read_interactions(train, min_rating, id_type)
     if data is not None and os.path.isdir(data):
@@ -115,11 +120,27 @@ def _check_sources(data: str | Path | None, train: str | Path | None, test: str 
         )
 
 
+def _check_split(
+    data: str | Path | None, train: str | Path | None, split: float | str | None, seed: int | None
+) -> None:
+    """Refuses what is said about a split where there is none, or a seed where nothing is drawn."""
+    whole = f"the folder {data} holds" if data is not None and os.path.isdir(data) else None
+    whole = whole if train is None else "train and test are"
+    for name, value in (("split", split), ("the split's seed", seed)):
+        if whole is not None and value is not None:
+            raise ConfigError(
+                f"{name} is {value!r}, but {whole} both parts and nothing is split; leave it out"
+            )
+    if split == "time" and seed is not None:
+        raise ConfigError(f"the split's seed is {seed!r}, but a split by time draws nothing; leave it out")
+
+
 def _split(
-    interactions: Interactions, split: float | Literal["time"], seed: int
+    interactions: Interactions, split: float | Literal["time"] | None, seed: int | None
 ) -> tuple[Interactions, Interactions]:
     if split == "time":
         return split_time(interactions)
     if isinstance(split, str):
         raise ConfigError(f"split is {split!r}; it is a fraction such as 0.8, or 'time'")
-    return split_random(interactions, split, seed)
+    fraction = DEFAULT_SPLIT if split is None else split
+    return split_random(interactions, fraction, DEFAULT_SEED if seed is None else seed)

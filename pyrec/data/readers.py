@@ -44,10 +44,11 @@ def read_interactions(
         min_rating: keep the interactions with this rating or more, and the users and items that are left with
             any. Duplicates are merged before.
         id_type: "int" or "str" for ids of delimited text that are all integers or all text; "auto" finds out.
+            Parquet says itself, and ``user item item ...`` holds integers.
 
     Raises:
-        ConfigError: `id_type` or `min_rating` is not one of the above, or the file needs a library that is
-            not installed.
+        ConfigError: `id_type` or `min_rating` is not one of the above or means nothing to this format, or the
+            file needs a library that is not installed.
         DataError: the file is absent or malformed (the message names file and line), has no ratings for
             `min_rating`, or no interaction is left.
     """
@@ -135,9 +136,17 @@ def _read(path: Path, id_type: IdType) -> Interactions:
     with opened(path) as file:
         is_parquet = file.read(len(MAGIC)) == MAGIC
     if is_parquet:
+        if id_type != "auto":
+            raise ConfigError(
+                f"id_type is {id_type!r}, but {path} is a Parquet file, whose columns have types; leave it out"
+            )
         return read_parquet(path)
     check_text_file(path)
     if find_delimiter(first_line(path).decode("utf-8", "replace")) is None:
+        if id_type == "str":
+            raise ConfigError(
+                f"id_type is 'str', but {path} holds lines 'user item item ...', whose ids are integers; leave it out"
+            )
         return read_ragged(path)
     return read_delimited(path, id_type)
 

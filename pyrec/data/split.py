@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from numbers import Integral, Real
+
 import numpy as np
 import numpy.typing as npt
 
@@ -32,8 +34,8 @@ def split_random(
     """
     require_interactions(interactions, "interactions")
     _check_fraction(train_fraction)
-    if seed < 0:
-        raise ConfigError(f"seed is {seed}; it is 0 or more")
+    if not isinstance(seed, Integral) or isinstance(seed, bool) or seed < 0:
+        raise ConfigError(f"seed is {seed!r}; it is a whole number, 0 or more")
     n = len(interactions)
     keys = np.random.default_rng(seed).random(n)
     is_train = np.zeros(n, dtype=bool)
@@ -75,8 +77,8 @@ def split_time(interactions: Interactions, train_fraction: float = 0.8) -> tuple
 
 
 def _check_fraction(fraction: float) -> None:
-    if not 0 < fraction < 1:
-        raise ConfigError(f"train_fraction is {fraction}; it lies between 0 and 1, both excluded, e.g. 0.8")
+    if not isinstance(fraction, Real) or not 0 < fraction < 1:
+        raise ConfigError(f"train_fraction is {fraction!r}; it lies between 0 and 1, both excluded, e.g. 0.8")
 
 
 def _parts(

@@ -37,7 +37,7 @@ class Example:
 
     Attributes:
         user: The raw id.
-        place: Which quantile of the users by the metric this is, in words.
+        place: The share of the users with a smaller value, in words.
         score: The user's own value.
         history: Some of what the user had in training.
         history_order: How these were chosen.
@@ -63,10 +63,11 @@ def examples(subject: Subject) -> list[Example]:
     name = f"ndcg@{subject.k}"
     values = subject.evaluation.per_user[name]
     order = np.argsort(values, kind="stable")
-    places = {int(order[round(q * (len(order) - 1))]): q for q in QUANTILES}
+    chosen = dict.fromkeys(int(order[round(q * (len(order) - 1))]) for q in QUANTILES)
+    less = {at: float((values < values[at]).mean()) for at in chosen}
     return [
-        _example(subject, at, f"about {q:.0%} of the users have less", f"{name} = {values[at]:.3f}")
-        for at, q in places.items()
+        _example(subject, at, f"{less[at]:.0%} of the users have less", f"{name} = {values[at]:.3f}")
+        for at in chosen
     ]
 
 

@@ -21,8 +21,8 @@ MEANING = {
     "map": "precision at each hit, over min(k, test items)",
     "coverage": "share of all items that anybody is recommended",
     "popularity": "mean number of training users of a recommended item",
-    "popularity_rank": "mean place of a recommended item by popularity, from 0 (most popular) to 1",
-    "novelty": "mean of -log2(share of users who had the item), in bits",
+    "popularity_rank": "mean place of a recommended item by popularity, from 1, over the number of items",
+    "novelty": "mean of -log2(share of users who had the item, one user at least), in bits",
     "head": "share of the recommendations that go to the most popular fifth of the items",
     "gini": "0 if all items are recommended equally often, near 1 if a few take all",
 }

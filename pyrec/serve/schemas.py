@@ -8,21 +8,22 @@ from pydantic import BaseModel, ConfigDict, Field, PlainValidator, StrictBool, S
 from pydantic_core import PydanticCustomError
 from typing_extensions import Self
 
+from pyrec.data.ids import MAX_ID_LENGTH, text_problem
+
 MOST_ITEMS_A_LIST = 1000
 MOST_USERS = 1000
 MOST_IDS = 10_000
-LONGEST_ID = 1024
 
 
 def _raw_id(value: Any) -> int | str:
     if type(value) is int and -(2**63) <= value < 2**63:
         return value
-    if type(value) is str and 0 < len(value) <= LONGEST_ID and value.isprintable():
+    if type(value) is str and text_problem(value) is None:
         return value
     raise PydanticCustomError(
         "id",
-        "an id is a whole number of 64 bits, or 1 to {longest} printable characters",
-        {"longest": LONGEST_ID},
+        "an id is a whole number of 64 bits, or 1 to {longest} characters of Unicode other than NUL",
+        {"longest": MAX_ID_LENGTH},
     )
 
 
