@@ -9,7 +9,6 @@ from typing import Any, Literal, TypeVar
 
 import click
 import numpy as np
-from click.core import ParameterSource
 
 from pyrec.data import Interactions
 from pyrec.data.load import DEFAULT_SEED, DEFAULT_SPLIT, Split, load_data, load_training
@@ -76,12 +75,11 @@ class Source:
         return values | {name: value for name, value in SPLIT.items() if values[name] is None}
 
     def or_as(self, other: Source) -> Source:
-        """Return the source with what the command line does not say about reading and splitting as in ``other``."""
-        context = click.get_current_context()
+        """Return the source, read and split as ``other`` where it does not say how."""
         names = ["min_rating", "id_type"]
         if self.train is None and not Path(self.data or "").is_dir():  # what is split
             names += ["split", "split_seed"]
-        left = [name for name in names if context.get_parameter_source(name) is ParameterSource.DEFAULT]
+        left = [name for name in names if getattr(self, name) == getattr(Source, name)]
         return replace(self, **{name: getattr(other, name) for name in left})
 
     @property

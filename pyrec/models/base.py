@@ -283,7 +283,7 @@ class Recommender(Parameters, ABC):
 
         Args:
             directory: Where to write.
-            run: Anything JSON can hold, kept in ``config.json`` under ``"run"``.
+            run: A mapping that JSON can hold, kept in ``config.json`` under ``"run"``.
 
         Raises:
             NotFittedError: Before `fit`.
