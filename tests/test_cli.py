@@ -312,6 +312,25 @@ def test_evaluate_reads_named_data_as_the_run_did(capsys, rated: Path, tmp_path:
     assert own["recall@5"] == named["recall@5"] != all_ratings["recall@5"]
 
 
+def test_columns_are_chosen_and_kept_with_the_run(capsys, rated: Path, tmp_path: Path) -> None:
+    rows = rated.read_text().splitlines()[1:]
+    other = tmp_path / "other.csv"
+    other.write_text(
+        "\n".join(["row,cust,prod,stars", *(f"{at},{row}" for at, row in enumerate(rows))]) + "\n"
+    )
+    assert "'x' is no list such as user=customer" in refuse(capsys, "train", other, "--columns", "x")
+    assert "choose them: columns={'user': 'row'" in refuse(capsys, "data", "stats", other)
+    run(capsys, "train", rated, "--model", "popularity", "--k", "5", "--out", tmp_path / "one")
+    chosen = ("--columns", "user=cust,item=3,rating=stars")
+    run(capsys, "train", other, *chosen, "--model", "popularity", "--k", "5", "--out", tmp_path / "two")
+    one, two = (
+        json.loads(run(capsys, "evaluate", tmp_path / name, "--k", "5", "--json")[0])["ndcg@5"]
+        for name in ("one", "two")
+    )
+    assert one == two
+    assert "columns names 'cust'; the roles are" in refuse(capsys, "train", other, "--columns", "cust=user")
+
+
 def test_cut_offs_that_nobody_asked_for_fit_the_items(capsys, tmp_path: Path) -> None:
     few = tmp_path / "few.csv"
     pairs = [(user, (user + step) % 5) for user in range(30) for step in range(3)]

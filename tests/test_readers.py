@@ -67,7 +67,6 @@ EXPECTED = [(1, 10, 4, 100), (1, 20, 3, 300), (2, 10, 5, 200)]
         "userId,movieId,rating,timestamp\n1,10,4.0,100\n2,10,5.0,200\n1,20,3.0,300\n",
         "user_id:token\titem_id:token\trating:float\ttimestamp:float\n1\t10\t4\t100\n2\t10\t5\t200\n1\t20\t3\t300\n",
         'timestamp,ITEM,title,User-ID,score\n100,10,x,1,4\n200,10,y,2,5\n300,20,"a, ""b""\nc",1,3\n',
-        "who,what,how,when\n1,10,4,100\n2,10,5,200\n1,20,3,300\n",
         '"user","item","stars","time"\n"1","10","4","100"\n"2","10","5","200"\n"1","20","3","300"\n',
     ],
 )
@@ -89,9 +88,62 @@ def test_text_that_starts_like_an_archive(write, content, expected):
 
 def test_columns_without_ratings_and_headers_of_two_columns(write):
     assert triples(read_interactions(write("a,x\nb,y\n"))) == [("a", "x"), ("b", "y")]
-    assert triples(read_interactions(write("who,what\n1,2\n"))) == [(1, 2)]
     assert triples(read_interactions(write("userID\tartistID\tweight\n2\t51\t13883\n"))) == [(2, 51, 13883)]
     assert triples(read_interactions(write("userId,movieId,tag,timestamp\n2,5,fun,9\n"))) == [(2, 5, 9)]
+
+
+@pytest.mark.parametrize(
+    ("content", "columns"),
+    [
+        (
+            "row,cust,prod,stars,day\n7,1,10,4,100\n8,2,10,5,200\n9,1,20,3,300\n",
+            {"user": "cust", "item": "prod", "time": "day"},
+        ),
+        (
+            "row,cust,prod,stars,day\n7,1,10,4,100\n8,2,10,5,200\n9,1,20,3,300\n",
+            {"user": 2, "item": 3, "rating": 4, "time": 5},
+        ),
+        ("x,1,10,4,100\nx,2,10,5,200\nx,1,20,3,300\n", {"user": 2, "item": 3, "rating": 4, "time": 5}),
+        ("user,item,buyer,rating,time\n9,10,1,4,100\n9,10,2,5,200\n8,20,1,3,300\n", {"user": "buyer"}),
+        ("cust;prod;4\n1;10;4\n2;10;5\n1;20;3\n", {"user": "cust", "item": "prod", "rating": "4"}),
+    ],
+)
+def test_columns_that_are_chosen(write, content, columns):
+    expected = EXPECTED if "time" in columns or "time" in content else [row[:3] for row in EXPECTED]
+    assert triples(read_interactions(write(content), columns=columns)) == expected
+
+
+@pytest.mark.parametrize(
+    ("columns", "error", "message"),
+    [
+        (
+            {"user": "customer"},
+            DataError,
+            r"columns\['user'\] = 'customer', but the columns are 'row', 'cust', 'prod'",
+        ),
+        ({"user": "cust", "item": 4}, DataError, r"columns\['item'\] = 4, but there are columns 1 to 3"),
+        ({"user": "cust", "item": 2}, DataError, "takes one column twice"),
+        (
+            {"user": "cust"},
+            DataError,
+            r"column 'cust' is the user, but none of .* is a known name for the item",
+        ),
+        ({"buyer": "cust"}, ConfigError, "columns names 'buyer'; the roles are user, item, rating, time"),
+        ({"user": 1.5}, ConfigError, r"columns\['user'\] = 1.5 must be a column's name, or its number"),
+        (["cust", "prod"], ConfigError, "columns is list; it is a mapping"),
+    ],
+)
+def test_columns_that_cannot_be_chosen(write, columns, error, message):
+    path = write("row,cust,prod\n7,1,10\n")
+    with pytest.raises(error, match=message):
+        read_interactions(path, columns=columns)
+
+
+def test_columns_mean_nothing_to_lists_and_generated_data(write):
+    with pytest.raises(ConfigError, match=r"holds lines 'user item item .*'; leave it out"):
+        read_interactions(write("1 2 3\n"), columns={"user": 1, "item": 2})
+    with pytest.raises(ConfigError, match="generated data are no file"):
+        load_data(columns={"user": 1, "item": 2})
 
 
 def test_text_ids_keep_their_zeros_and_letters(write):
@@ -139,7 +191,10 @@ def test_parquet_in_every_naming(write, tmp_path):
         pq.write_table(pa.table({name: columns[name] for name in names}), path)
         assert triples(read_interactions(path)) == EXPECTED
     pq.write_table(pa.table(dict(zip("abcd", columns.values(), strict=True))), path)
-    assert triples(read_interactions(path)) == EXPECTED
+    with pytest.raises(DataError, match=r"none of 'a', 'b', 'c', 'd' is a known name"):
+        read_interactions(path)
+    chosen = {"user": "a", "item": 2, "rating": "c", "time": "d"}
+    assert triples(read_interactions(path, columns=chosen)) == EXPECTED
     pq.write_table(pa.table({"user": ["a", None], "item": [1, 2]}), path)
     with pytest.raises(DataError, match=r"x\.bin: frame column 'user' is missing in row 1"):
         read_interactions(path)
@@ -187,7 +242,10 @@ def test_parquet_without_pyarrow_says_how_to_mend(write, monkeypatch):
         ("a,b,3\n" + '"' + "z" * 200_000 + '",w,3\n', "line 2: field larger than field limit"),
         ("user\n1\n", "line 1: 'user' is not a whole number"),
         ("user,rating\n1,2\n", "line 1: column 'user' is the user, but none of"),
-        ("rating,a,b\n1,2,3\n", "line 1: column 1 is the rating; name the user and item columns"),
+        (
+            "rating,a,b\n1,2,3\n",
+            r"line 1: which columns are the user and the item\? none .* --columns user=a,item=b",
+        ),
         ("user,uid,item\n1,2,3\n", "line 1: columns 'user' and 'uid' both name the user"),
         (b"1,2,3\n\xe9,5,6\n", "line 2: not UTF-8"),
         (b"\xff\xfe1\x00,\x002\x00\n\x00", "line 1: UTF-16 text; save it as UTF-8"),

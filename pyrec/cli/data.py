@@ -63,6 +63,8 @@ def get(name: str, cache_dir: Path | None) -> None:
 
 def _parts(source: Source) -> dict[str, Interactions]:
     if source.data is not None and source.train is source.test is None and Path(source.data).is_file():
-        return {source.data: read_interactions(source.data, source.min_rating, source.id_type)}
+        return {
+            source.data: read_interactions(source.data, source.min_rating, source.id_type, source.columns)
+        }
     name, train, test = source.load()
     return {f"{name}, training": train, f"{name}, test": test}

@@ -46,6 +46,7 @@ class Source:
     split: float | Literal["time"] | None = None
     split_seed: int | None = None
     id_type: Literal["auto", "int", "str"] = "auto"
+    columns: Mapping[str, str | int] | None = None
 
     @classmethod
     def take(cls, options: dict[str, Any]) -> Source:
@@ -63,7 +64,7 @@ class Source:
             DataError: If the description is not one.
         """
         names = {field.name for field in fields(cls)}
-        if not isinstance(saved, Mapping) or set(saved) != names:
+        if not isinstance(saved, Mapping) or {*saved, "columns"} != names:  # which came later
             raise DataError(f"{where} does not say what it was trained on; name DATA, or --train and --test")
         values = dict(saved)
         defaults = {name: None for name, value in SPLIT.items() if values[name] == value}
@@ -76,7 +77,7 @@ class Source:
 
     def or_as(self, other: Source) -> Source:
         """Return the source, read and split as ``other`` where it does not say how."""
-        names = ["min_rating", "id_type"]
+        names = ["min_rating", "id_type", "columns"]
         if self.train is None and not Path(self.data or "").is_dir():  # what is split
             names += ["split", "split_seed"]
         left = [name for name in names if getattr(self, name) == getattr(Source, name)]
@@ -111,7 +112,9 @@ class Source:
         for field in fields(self):
             value = getattr(self, field.name)
             if field.name != "data" and value != field.default:
-                words += [f"--{field.name.replace('_', '-')}", str(value)]
+                pairs = ",".join(f"{role}={column}" for role, column in (self.columns or {}).items())
+                shown = pairs if field.name == "columns" else str(value)
+                words += [f"--{field.name.replace('_', '-')}", shown]
         return words
 
     def _where(self) -> dict[str, Any]:
@@ -135,6 +138,21 @@ def _split_value(
         raise click.BadParameter(f"{value!r} is neither a fraction such as 0.8 nor 'time'") from None
 
 
+def _columns_value(
+    ctx: click.Context,  # noqa: ARG001
+    param: click.Parameter,  # noqa: ARG001
+    value: str | None,
+) -> dict[str, str | int] | None:
+    if value is None:
+        return None
+    parts = [part.partition("=") for part in value.split(",")]
+    roles = [role.strip() for role, _, _ in parts]
+    if not all(sign and column for _, sign, column in parts) or len(set(roles)) < len(roles):
+        raise click.BadParameter(f"{value!r} is no list such as user=customer,item=product or user=2,item=3")
+    names = [column.strip() for _, _, column in parts]
+    return {role: int(name) if name.isdecimal() else name for role, name in zip(roles, names, strict=True)}
+
+
 def file_options(command: Command) -> Command:
     """Add DATA and the options about reading it to a command; `Source.take` reads them."""
     for decorate in (
@@ -144,6 +162,13 @@ def file_options(command: Command) -> Command:
             default="auto",
             show_default=True,
             help="Read ids as integers or text.",
+        ),
+        click.option(
+            "--columns",
+            callback=_columns_value,
+            metavar="ROLE=NAME,...",
+            help="Which columns are the user, item, rating and time, by name or number: user=customer,item=3. "
+            "[default: by well-known names]",
         ),
         click.option("--min-rating", type=float, metavar="X", help="Keep ratings from X up."),
         click.option("--test", metavar="FILE", help="File of test interactions, with --train."),

@@ -16,7 +16,7 @@ from pyrec.data.columns import IdColumn, IntegerColumn, NumberColumn, TextColumn
 from pyrec.data.files import first_line, text_lines
 from pyrec.data.ids import text_problem
 from pyrec.data.interactions import Interactions
-from pyrec.data.roles import assign_roles, role_of
+from pyrec.data.roles import Columns, assign_roles, role_of
 from pyrec.errors import DataError
 
 IdType: TypeAlias = Literal["auto", "int", "str"]
@@ -58,17 +58,18 @@ def find_delimiter(line: str) -> str | None:
     return next((delimiter for delimiter in _DELIMITERS if delimiter in line), None)
 
 
-def read_delimited(path: Path, id_type: IdType = "auto") -> Interactions:
+def read_delimited(path: Path, id_type: IdType = "auto", columns: Columns | None = None) -> Interactions:
     """Reads a delimited text file in chunks of lines.
 
     Args:
         path: the file, which `pyrec.data.files.check_text_file` has passed.
         id_type: see `pyrec.data.readers.read_interactions`.
+        columns: likewise.
 
     Raises:
         DataError: the file is absent or not UTF-8, or a line is malformed; the message names file and line.
     """
-    layout = sniff(path, id_type)
+    layout = sniff(path, id_type, columns)
     ids: dict[str, IdColumn] = {
         role: TextColumn() if role in layout.text_ids else IntegerColumn() for role in ("user", "item")
     }
@@ -86,7 +87,7 @@ def read_delimited(path: Path, id_type: IdType = "auto") -> Interactions:
     return Interactions.from_codes(users, items, user_ids, item_ids, ratings, times)
 
 
-def sniff(path: Path, id_type: IdType) -> Layout:
+def sniff(path: Path, id_type: IdType, columns: Columns | None = None) -> Layout:
     """Finds out a file's layout from its first lines.
 
     Raises:
@@ -99,12 +100,13 @@ def sniff(path: Path, id_type: IdType) -> Layout:
         )
     records = islice(_records(path, delimiter), _SNIFF_ROWS + 1)
     rows = [(number, _split(line, delimiter, path, number)) for number, line in records]
-    has_header = _is_header([row for _, row in rows[:2]])
+    named = any(isinstance(column, str) for column in (columns or {}).values())
+    has_header = named or _is_header([row for _, row in rows[:2]])
     header, data = (rows[0][1], rows[1:]) if has_header else (None, rows)
     if not data:
         raise DataError(f"{path} has a header but no line of data; give a file with one interaction a line")
     num_columns = len(rows[0][1])
-    roles = assign_roles(header, num_columns, f"{path}, line {rows[0][0]}")
+    roles = assign_roles(header, num_columns, f"{path}, line {rows[0][0]}", columns)
     text_ids = frozenset(
         role
         for role in ("user", "item")

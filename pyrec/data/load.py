@@ -9,6 +9,7 @@ from typing import Literal, NamedTuple
 from pyrec.data.delimited import IdType
 from pyrec.data.interactions import Interactions
 from pyrec.data.readers import FOLDER_FILES, read_folder, read_interactions, read_pair
+from pyrec.data.roles import Columns
 from pyrec.data.split import split_random, split_time
 from pyrec.data.synthetic import synthetic
 from pyrec.errors import ConfigError, DataError
@@ -39,6 +40,7 @@ def load_data(
     min_rating: float | None = None,
     seed: int | None = None,
     id_type: IdType = "auto",
+    columns: Columns | None = None,
 ) -> Split:
     """Loads a training and a test part.
 
@@ -51,6 +53,7 @@ def load_data(
         min_rating: keep the ratings from this up.
         seed: of the random split, with 0 for None.
         id_type: see `pyrec.data.readers.read_interactions`.
+        columns: likewise.
 
     Raises:
         ConfigError: the arguments exclude each other, mean nothing to these data, or are out of range.
@@ -59,17 +62,19 @@ def load_data(
     _check_sources(data, train, test)
     _check_split(data, train, split, seed)
     if train is not None and test is not None:
-        return Split(Path(train).stem, *read_pair(train, test, min_rating, id_type))
+        return Split(Path(train).stem, *read_pair(train, test, min_rating, id_type, columns))
     if data is None:
         if min_rating is not None:
             raise DataError(
                 f"generated data have no ratings to compare with min_rating = {min_rating:g}; leave it out"
             )
+        if columns is not None:
+            raise ConfigError(f"columns = {dict(columns)}, but generated data are no file; leave it out")
         return Split("synthetic", *_split(synthetic(), split, seed))
     path = Path(data)
     if os.path.isdir(path):
-        return Split(path.resolve().name, *read_folder(path, min_rating, id_type))
-    return Split(path.stem, *_split(read_interactions(path, min_rating, id_type), split, seed))
+        return Split(path.resolve().name, *read_folder(path, min_rating, id_type, columns))
+    return Split(path.stem, *_split(read_interactions(path, min_rating, id_type, columns), split, seed))
 
 
 def load_training(
@@ -80,6 +85,7 @@ def load_training(
     min_rating: float | None = None,
     seed: int | None = None,
     id_type: IdType = "auto",
+    columns: Columns | None = None,
 ) -> tuple[str, Interactions]:
     """Loads the training part alone; a test file is not opened.
 
@@ -91,6 +97,7 @@ def load_training(
         min_rating: keep the ratings from this up.
         seed: of the random split.
         id_type: see `pyrec.data.readers.read_interactions`.
+        columns: likewise.
 
     Returns:
         The name of the data and the training part. Its id maps lack what only a test file has.
@@ -102,11 +109,11 @@ def load_training(
     _check_sources(data, train, test)
     _check_split(data, train, split, seed)
     if train is not None:
-        return Path(train).stem, read_interactions(train, min_rating, id_type)
+        return Path(train).stem, read_interactions(train, min_rating, id_type, columns)
     if data is not None and os.path.isdir(data):
         folder = Path(data).resolve()
-        return folder.name, read_interactions(folder / FOLDER_FILES[0], min_rating, id_type)
-    whole = load_data(data, split=split, min_rating=min_rating, seed=seed, id_type=id_type)
+        return folder.name, read_interactions(folder / FOLDER_FILES[0], min_rating, id_type, columns)
+    whole = load_data(data, split=split, min_rating=min_rating, seed=seed, id_type=id_type, columns=columns)
     return whole.name, whole.train
 
 

@@ -7,17 +7,18 @@ from typing import Any
 
 from pyrec.data.files import opened
 from pyrec.data.interactions import Interactions
-from pyrec.data.roles import assign_roles
+from pyrec.data.roles import Columns, assign_roles
 from pyrec.errors import ConfigError, DataError
 
 MAGIC = b"PAR1"
 
 
-def read_parquet(path: Path) -> Interactions:
+def read_parquet(path: Path, columns: Columns | None = None) -> Interactions:
     """Reads the user, item, rating and time columns of a Parquet file.
 
     Args:
         path: the file.
+        columns: see `pyrec.data.roles.Columns`.
 
     Raises:
         ConfigError: PyArrow is not installed.
@@ -34,7 +35,7 @@ def read_parquet(path: Path) -> Interactions:
         try:
             parquet = ParquetFile(file)
             names = parquet.schema_arrow.names
-            roles = assign_roles(names, len(names), str(path))
+            roles = assign_roles(names, len(names), str(path), columns)
             table: Any = parquet.read(columns=[names[column] for column in roles.values()])
             table.validate(full=True)  # text that is no UTF-8, offsets that lie
         except DataError:
@@ -46,8 +47,8 @@ def read_parquet(path: Path) -> Interactions:
             OverflowError,
         ) as error:  # of names that are no text, too
             raise DataError(f"{path} is not a sound Parquet file: {' '.join(str(error).split())}") from None
-    columns = {role: names[column] for role, column in roles.items()}
+    chosen = {role: names[column] for role, column in roles.items()}
     try:
-        return Interactions.from_frame(table, **columns)
+        return Interactions.from_frame(table, **chosen)
     except (DataError, ArrowException, UnicodeDecodeError) as error:
         raise DataError(f"{path}: {error}") from None

@@ -10,7 +10,8 @@ The format is found from the contents, not the name:
 
 The first line of delimited text is a header if it names a user and an item column, or if none of its fields
 is a number and it has three fields or more or the second line has numbers only. With well-known names
-(`pyrec.data.roles`) columns are found by name, else by position: user, item, rating, time.
+(`pyrec.data.roles`), or as the caller says, columns are found by name; without a header by position: user, item,
+rating, time.
 
 Ids are integers if all of the first 1,000 lines' are written plainly (no leading zeros or signs), text if at
 most half are, and an error between. A text file ends in a newline, or it is taken as cut off.
@@ -29,13 +30,17 @@ from pyrec.data.files import check_text_file, first_line, opened
 from pyrec.data.interactions import Interactions
 from pyrec.data.parquet import MAGIC, read_parquet
 from pyrec.data.ragged import read_ragged
+from pyrec.data.roles import Columns, check_columns
 from pyrec.errors import ConfigError, DataError
 
 FOLDER_FILES = ("train.txt", "test.txt")
 
 
 def read_interactions(
-    path: str | Path, min_rating: float | None = None, id_type: IdType = "auto"
+    path: str | Path,
+    min_rating: float | None = None,
+    id_type: IdType = "auto",
+    columns: Columns | None = None,
 ) -> Interactions:
     """Reads one file; see the module for the formats.
 
@@ -45,6 +50,8 @@ def read_interactions(
             any. Duplicates are merged before.
         id_type: "int" or "str" for ids of delimited text that are all integers or all text; "auto" finds out.
             Parquet says itself, and ``user item item ...`` holds integers.
+        columns: which columns are the user, item, rating and time, by name in the header or by number from 1, such
+            as ``{"user": "customer", "item": 3}``; those not given are found by well-known names.
 
     Raises:
         ConfigError: `id_type` or `min_rating` is not one of the above or means nothing to this format, or the
@@ -53,15 +60,20 @@ def read_interactions(
             `min_rating`, or no interaction is left.
     """
     _check_options(min_rating, id_type)
+    check_columns(columns)
     path = Path(path)
-    interactions = _read(path, id_type)
+    interactions = _read(path, id_type, columns)
     if len(interactions) == 0:
         raise DataError(f"{path} holds no interaction; give a file with one interaction a row")
     return interactions if min_rating is None else _at_least(interactions, min_rating, path)
 
 
 def read_pair(
-    train: str | Path, test: str | Path, min_rating: float | None = None, id_type: IdType = "auto"
+    train: str | Path,
+    test: str | Path,
+    min_rating: float | None = None,
+    id_type: IdType = "auto",
+    columns: Columns | None = None,
 ) -> tuple[Interactions, Interactions]:
     """Reads a training and a test file; their id maps are the same, the union of both files' ids.
 
@@ -70,6 +82,7 @@ def read_pair(
         test: the test file.
         min_rating: see `read_interactions`.
         id_type: see `read_interactions`.
+        columns: of both files; see `read_interactions`.
 
     Returns:
         (train, test).
@@ -79,7 +92,7 @@ def read_pair(
         DataError: see `read_interactions`; or one file's ids are integers and the other's text.
     """
     paths = Path(train), Path(test)
-    first, second = (read_interactions(path, min_rating, id_type) for path in paths)
+    first, second = (read_interactions(path, min_rating, id_type, columns) for path in paths)
     maps = []
     for what, ids, other in (
         ("user", first.user_ids, second.user_ids),
@@ -96,7 +109,10 @@ def read_pair(
 
 
 def read_folder(
-    folder: str | Path, min_rating: float | None = None, id_type: IdType = "auto"
+    folder: str | Path,
+    min_rating: float | None = None,
+    id_type: IdType = "auto",
+    columns: Columns | None = None,
 ) -> tuple[Interactions, Interactions]:
     """Reads a folder's ``train.txt`` and ``test.txt``.
 
@@ -104,6 +120,7 @@ def read_folder(
         folder: the folder.
         min_rating: see `read_interactions`.
         id_type: see `read_interactions`.
+        columns: see `read_pair`.
 
     Returns:
         (train, test) with the same id maps.
@@ -122,7 +139,7 @@ def read_folder(
                 "single file, or a training and a test file"
             )
     train, test = (folder / name for name in FOLDER_FILES)
-    return read_pair(train, test, min_rating, id_type)
+    return read_pair(train, test, min_rating, id_type, columns)
 
 
 def _check_options(min_rating: float | None, id_type: str) -> None:
@@ -132,7 +149,7 @@ def _check_options(min_rating: float | None, id_type: str) -> None:
         raise ConfigError(f"min_rating is {min_rating}; a finite number is needed")
 
 
-def _read(path: Path, id_type: IdType) -> Interactions:
+def _read(path: Path, id_type: IdType, columns: Columns | None) -> Interactions:
     with opened(path) as file:
         is_parquet = file.read(len(MAGIC)) == MAGIC
     if is_parquet:
@@ -140,15 +157,19 @@ def _read(path: Path, id_type: IdType) -> Interactions:
             raise ConfigError(
                 f"id_type is {id_type!r}, but {path} is a Parquet file, whose columns have types; leave it out"
             )
-        return read_parquet(path)
+        return read_parquet(path, columns)
     check_text_file(path)
     if find_delimiter(first_line(path).decode("utf-8", "replace")) is None:
         if id_type == "str":
             raise ConfigError(
                 f"id_type is 'str', but {path} holds lines 'user item item ...', whose ids are integers; leave it out"
             )
+        if columns is not None:
+            raise ConfigError(
+                f"columns = {dict(columns)}, but {path} holds lines 'user item item ...'; leave it out"
+            )
         return read_ragged(path)
-    return read_delimited(path, id_type)
+    return read_delimited(path, id_type, columns)
 
 
 def _at_least(interactions: Interactions, min_rating: float, path: Path) -> Interactions:

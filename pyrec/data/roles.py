@@ -1,12 +1,18 @@
-"""Which column is the user, the item, the rating and the time: by well-known names, else by position."""
+"""Which column is the user, the item, the rating and the time: as chosen, by well-known names, or by position."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Final, TypeAlias
 
-from pyrec.errors import DataError
+from pyrec.errors import ConfigError, DataError
 
 ROLES = ("user", "item", "rating", "time")
+
+Columns: TypeAlias = Mapping[str, str | int]
+"""The column of a role, of `ROLES`: its name in the header, or its number from 1."""
+
+_NONE: Final[Mapping[str, int]] = {}
 
 # Compared without case, underscores, hyphens and spaces; RecBole's ":token", ":float" are cut off first.
 _NAMES = {
@@ -57,61 +63,113 @@ def role_of(name: str) -> str | None:
     return next((role for role, names in _NAMES.items() if plain in names), None)
 
 
-def named_roles(names: Sequence[str], where: str) -> dict[str, int]:
-    """Returns the columns whose names are well known.
+def named_roles(names: Sequence[str], where: str, chosen: Mapping[str, int] = _NONE) -> dict[str, int]:
+    """Returns the columns whose names are well known, beside those that the caller chose.
 
     Args:
         names: the header.
         where: what the message calls it.
+        chosen: column numbers by role, which no name overrules.
 
     Raises:
         DataError: two columns have the same role, or one of user and item is named and the other is not.
     """
-    found: dict[str, int] = {}
+    found = dict(chosen)
     for column, name in enumerate(names):
-        role = role_of(name)
+        role = None if column in chosen.values() else role_of(name)
+        if role is None or role in chosen:
+            continue
         if role in found:
             raise DataError(
                 f"{where}: columns {names[found[role]]!r} and {name!r} both name the {role}; rename one"
             )
-        if role is not None:
-            found[role] = column
+        found[role] = column
     for role, other in (("user", "item"), ("item", "user")):
         if role in found and other not in found:
-            listed = ", ".join(map(repr, names))
             raise DataError(
-                f"{where}: column {names[found[role]]!r} is the {role}, but none of {listed} is a known name "
-                f"for the {other}; rename that column to {other!r}"
+                f"{where}: column {names[found[role]]!r} is the {role}, but none of {_listed(names)} is a known name "
+                f"for the {other}; rename that column to {other!r}, or say which it is"
             )
     return found
 
 
-def assign_roles(names: Sequence[str] | None, num_columns: int, where: str) -> dict[str, int]:
+def assign_roles(
+    names: Sequence[str] | None, num_columns: int, where: str, columns: Columns | None = None
+) -> dict[str, int]:
     """Returns the column number of each role that a table has.
 
-    With user and item named, rating and time count only if named too. With neither named, or no header,
-    columns are by position: user, item, rating, time.
+    Columns that are chosen come first, then well-known names. A table without names and choices has its columns by
+    position: user, item, rating, time.
 
     Args:
         names: the header, or None.
         num_columns: number of columns.
         where: what the message calls the table, e.g. its file and line.
+        columns: see `Columns`.
 
     Raises:
-        DataError: fewer than two columns, or the names contradict each other.
+        DataError: fewer than two columns, no column that is the user or the item, or names that contradict each
+            other.
     """
     if num_columns < 2:
         raise DataError(
             f"{where}: one column found, but a user and an item are needed; is the delimiter right?"
         )
-    found = {} if names is None else named_roles(names, where)
-    if "user" in found:
-        return found
-    for role, column in found.items():
-        if column < 2:
-            raise DataError(f"{where}: column {column + 1} is the {role}; name the user and item columns too")
-    taken = set(found.values())
-    for column, role in enumerate(ROLES[:num_columns]):
-        if role not in found and column not in taken:
-            found[role] = column
+    if names is None and not columns:
+        return dict(zip(ROLES, range(num_columns), strict=False))
+    chosen = {
+        role: _find(role, column, names, num_columns, where) for role, column in (columns or {}).items()
+    }
+    if len(set(chosen.values())) < len(chosen):
+        raise DataError(
+            f"{where}: columns = {dict(columns or {})} takes one column twice; give each role its own"
+        )
+    found = chosen if names is None else named_roles(names, where, chosen)
+    if "user" not in found:  # nor the item, of which there is one where there is the other
+        known = "there are no names" if names is None else f"none of {_listed(names)} is a known name"
+        raise DataError(f"{where}: which columns are the user and the item? {known}; {_mend(names, found)}")
     return found
+
+
+def _find(role: str, column: str | int, names: Sequence[str] | None, num_columns: int, where: str) -> int:
+    if isinstance(column, int):
+        if not 1 <= column <= num_columns:
+            raise DataError(
+                f"{where}: columns[{role!r}] = {column}, but there are columns 1 to {num_columns}"
+            )
+        return column - 1
+    if names is None or column not in names:
+        known = "the file has no header" if names is None else f"the columns are {_listed(names)}"
+        raise DataError(
+            f"{where}: columns[{role!r}] = {column!r}, but {known}; give a name or a number of these"
+        )
+    return list(names).index(column)
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(map(repr, names))
+
+
+def _mend(names: Sequence[str] | None, found: Mapping[str, int]) -> str:
+    """Says how to choose columns, in Python and on the command line, by two that may be meant."""
+    free = (
+        range(1, 3) if names is None else [name for at, name in enumerate(names) if at not in found.values()]
+    )
+    some = dict(zip(("user", "item"), free, strict=False))
+    words = ",".join(f"{role}={column}" for role, column in some.items())
+    return f"choose them: columns={some}, or --columns {words}, if these are they"
+
+
+def check_columns(columns: Columns | None) -> None:
+    """Raises ConfigError for columns that are no mapping from roles to names and numbers."""
+    if columns is None:
+        return
+    if not isinstance(columns, Mapping):
+        raise ConfigError(
+            f"columns is {type(columns).__name__}; it is a mapping, such as {{'user': 'customer'}}"
+        )
+    for role, column in columns.items():
+        if role not in ROLES:
+            raise ConfigError(f"columns names {role!r}; the roles are {', '.join(ROLES)}")
+        if not isinstance(column, (str, int)) or isinstance(column, bool):
+            raise ConfigError(f"columns[{role!r}] = {column!r} must be a column's name, or its number from 1")
