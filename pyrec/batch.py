@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -100,12 +99,8 @@ class Batches:
         """The logarithm of how often each of some items (any shape) is expected among as many negatives."""
         if self.settings.negatives == "uniform":
             return torch.full(items.shape, items.numel() / self.graph.num_items, device=items.device).log()
-        counts = self._item_counts[items.long()]
+        counts = self.sampler.item_counts[items.long()]
         return (counts.float() * (items.numel() / self.sampler.num_samples)).log()
-
-    @cached_property
-    def _item_counts(self) -> Tensor:
-        return self.sampler.item_counts()
 
     @property
     def padded(self) -> bool:

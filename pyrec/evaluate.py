@@ -37,7 +37,7 @@ from pyrec import exposure
 from pyrec.arguments import check_count
 from pyrec.data import Interactions
 from pyrec.data.interactions import require_interactions
-from pyrec.errors import ConfigError, DataError, NotFittedError
+from pyrec.errors import ConfigError, DataError
 from pyrec.ops.metrics import METRICS, ranking_metrics
 from pyrec.ops.topk import MAX_K
 
@@ -96,8 +96,7 @@ def evaluate(
         DataError: If ``test`` is empty, has other users or items than the model, or ``k`` exceeds the items.
         ConfigError: If a metric is unknown, or ``k`` or ``batch_size`` is out of range.
     """
-    if not hasattr(model, "train_"):
-        raise NotFittedError(f"this {type(model).__name__} is not fitted; call fit(interactions) first")
+    model._check_fitted()
     train = model.train_
     check_test(test, train)
     cutoffs = check_cutoffs(k, train.num_items)

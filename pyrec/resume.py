@@ -36,7 +36,6 @@ from pyrec.stopping import StopRequest
 from pyrec.version import version
 
 FORMAT: Final = 1
-FILE: Final = TRAINING
 COMBINE: Final = "combine"
 MODEL: Final = "model"
 STAGES: Final = (COMBINE, MODEL)
@@ -125,7 +124,7 @@ class Checkpoints:
     @property
     def path(self) -> Path:
         """The file."""
-        return self.directory / FILE
+        return self.directory / TRAINING
 
     @property
     def exists(self) -> bool:

@@ -161,7 +161,7 @@ def test_positives_of_a_part_and_negatives_of_neither(device, density):
     for user, negatives in zip(triples.users.tolist(), triples.negatives.tolist(), strict=True):
         assert not {(user, item) for item in negatives} & known
     counts = torch.bincount(triples.positives.cpu().long(), minlength=25)
-    assert torch.equal(sampler.item_counts().cpu(), counts)
+    assert torch.equal(sampler.item_counts.cpu(), counts)
 
 
 def test_positives_that_the_graph_lacks():

@@ -114,9 +114,8 @@ def take_up(ctx: click.Context, folder: Path, options: Mapping[str, Any]) -> Set
                 f"{kept.path} is not of pyrec train ({name!r} is missing); go on with it from Python"
             )
     source = Source.from_json(about.get("data"), str(kept.path))
-    epoch = (
-        config["epoch"] if config["stage"] == MODEL else 1
-    )  # epochs of the stage before are not the model's
+    # Epochs of the stage before are not the model's.
+    epoch = config["epoch"] if config["stage"] == MODEL else 1
     place: dict[str, Any] = {"folder": folder, "epoch": epoch, "resumed": True}
     setup = Setup(source, _model(config, kept.path), **place, **{name: about[name] for name in _KEPT})
     given = _given(ctx)

@@ -112,15 +112,20 @@ class Source:
         for field in fields(self):
             value = getattr(self, field.name)
             if field.name != "data" and value != field.default:
-                pairs = ",".join(f"{role}={column}" for role, column in (self.columns or {}).items())
-                shown = pairs if field.name == "columns" else str(value)
-                words += [f"--{field.name.replace('_', '-')}", shown]
+                words += [f"--{field.name.replace('_', '-')}", _word(value)]
         return words
 
     def _where(self) -> dict[str, Any]:
         options = asdict(self)
         options["seed"] = options.pop("split_seed")
         return options
+
+
+def _word(value: Any) -> str:
+    """Return how an option's value is written; columns as ``ROLE=NAME,...``."""
+    if isinstance(value, Mapping):
+        return ",".join(f"{role}={column}" for role, column in value.items())
+    return str(value)
 
 
 def _split_value(

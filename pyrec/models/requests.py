@@ -29,8 +29,13 @@ def list_length(num_items: int, n: int | None, N: int | None, k: int | None) -> 
     if len(given) > 1:
         listed = " and ".join(f"{name} = {value!r}" for name, value in given.items())
         raise ConfigError(f"{listed} are names of the same argument, the items a list; give one of them")
-    name, value = next(iter(given.items()), ("n", min(DEFAULT_LENGTH, num_items)))
+    name, value = next(iter(given.items()), ("n", default_length(num_items)))
     return check_length(name, value, num_items)
+
+
+def default_length(num_items: int) -> int:
+    """Return the length of a list that nobody asked for: 10, or all items if there are fewer."""
+    return min(DEFAULT_LENGTH, num_items)
 
 
 def check_length(name: str, value: object, num_items: int) -> int:

@@ -8,6 +8,7 @@ among the items that the user has not, without rejection.
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import NamedTuple
 
 import torch
@@ -68,6 +69,7 @@ class Sampler:
                 f"have all {graph.num_items} items"
             )
 
+    @cached_property
     def item_counts(self) -> Tensor:
         """How many samples of an epoch have each item for their positive, (num_items,) int64."""
         items = self.graph.indices[: len(self.users)]

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from pyrec.data.ids import IdArray, Int32Array
 from pyrec.errors import DataError
 from pyrec.models import Recommender, raw_ids
-from pyrec.models.requests import DEFAULT_LENGTH, candidates
+from pyrec.models.requests import candidates, default_length
 from pyrec.serve.batcher import Batcher, Lists
 from pyrec.serve.errors import BodyLimit, RequestError, handle_errors
 from pyrec.serve.schemas import Health, RecommendRequest, Refusal, SimilarRequest
@@ -141,7 +141,7 @@ class _Service:
     def _length(self, n: int | None) -> int:
         most = self.model.train_.num_items
         if n is None:
-            return min(DEFAULT_LENGTH, most)
+            return default_length(most)
         if n > most:
             raise RequestError("n", f"there are {most} items; ask for fewer")
         return n
