@@ -14,13 +14,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
 
 from pyrec.batch import Batch
-from pyrec.dropout import DroppedGraph
+from pyrec.dropout import DroppedGraph, mixed_seed
 from pyrec.graph import Graph
 from pyrec.models.nodes import Nodes
 from pyrec.ops.propagate import propagate_gradient
@@ -146,8 +145,3 @@ def add_noise(x: Tensor, length: float, generator: torch.Generator) -> Tensor:
     """
     noise = torch.rand(x.shape, dtype=x.dtype, device=x.device, generator=generator)
     return x + length * x.sign() * functional.normalize(noise, dim=-1)
-
-
-def mixed_seed(*numbers: int) -> int:
-    """A seed of 64 bits from numbers that are 0 or more; other numbers give another, unrelated one."""
-    return int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0])

@@ -62,6 +62,8 @@ def training_bytes(
     fixed_weights: bool = True,
     cosine: bool = False,
     contrast: str | None = None,
+    num_targets: int = 0,
+    dropout: bool = False,
 ) -> int:
     """Bytes of a device's memory that training LightGCN takes at its peak.
 
@@ -75,6 +77,8 @@ def training_bytes(
       4 R d (2 (K + 1) + 2);
     - with a contrastive loss the last again for each of two views, and with ``edges`` two gradients of the table,
       8 N d, and the factors of two graphs, 24 N;
+    - with a second vector of M items these, their gradient and two moments, 16 M d;
+    - with dropout of edges the factors of what is left, 12 N;
     - in an evaluation the vectors, 4 N d, again where they are brought to length 1, and where each node has weights of
       its own the layers, 4 N d K, and what they are combined to.
 
@@ -92,15 +96,19 @@ def training_bytes(
         fixed_weights: Whether all nodes share the weights of the layers.
         cosine: Whether vectors are brought to length 1.
         contrast: ``edges``, ``noise`` or None.
+        num_targets: M, the items where users are made of theirs, else 0.
+        dropout: Whether edges are left out.
     """
     table = 4 * num_nodes * dim
     buffers = min(n_layers, 2) * table // (2 if precision == "bf16" else 1)
-    kept = 3 * table + 36 * num_nodes + 12 * num_interactions + buffers
+    kept = 3 * table + 36 * num_nodes + 12 * num_interactions + buffers + 16 * num_targets * dim
     batch = 4 * min(batch_nodes, num_nodes) * dim * (2 * (n_layers + 1) + 2)
     own = 4 * num_nodes + batch
     step = own + (0 if contrast is None else 2 * batch)
     if contrast == "edges":
         step += 2 * table + 24 * num_nodes
+    if dropout:
+        step += 12 * num_nodes
     evaluation = table * ((2 if cosine else 1) if fixed_weights else n_layers + 2)
     return kept + own + max(step, evaluation)
 

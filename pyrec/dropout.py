@@ -5,6 +5,7 @@ The kernel leaves an edge out where a hash of (seed, user, item) falls below the
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 
 from pyrec.arguments import check_count, check_real
@@ -63,3 +64,8 @@ class DroppedGraph(Graph):
 
     def _make_factors(self, dtype: torch.dtype) -> Factors:
         return self._normalised_by(total_weight(self), dtype)
+
+
+def mixed_seed(*numbers: int) -> int:
+    """A seed of 64 bits from numbers that are 0 or more; other numbers give another, unrelated one."""
+    return int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0])

@@ -61,7 +61,7 @@ class HeldOutSteps:
             layers = self._network(self._graph, batch.rows)
         nodes = None if self._nodes is None else self._nodes.at(batch.rows)
         self._optimizer.zero_grad()
-        vectors = self._network.combine(layers, nodes)
+        vectors = self._network.vectors(layers, nodes, batch.rows)
         batch = self._objective.select(batch, vectors.detach())
         self._objective(batch, vectors).backward()  # type: ignore[no-untyped-call]
         self._optimizer.step()

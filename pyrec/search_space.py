@@ -80,7 +80,7 @@ def default_space(model: Recommender, train: Interactions) -> list[Range]:
     """
     params = model.get_params()
     spaces = {
-        "lightgcn": [*_gradient_descent(params), Range("n_layers", 1, 4, whole=True)],
+        "lightgcn": [*_gradient_descent(params), _layers(params)],
         "mf": _gradient_descent(params),
         "ease": [Range("reg", 1, 10_000)],
         "itemknn": [Range("neighbors", 10, 500, whole=True), Range("shrinkage", 0, 100)],
@@ -89,6 +89,13 @@ def default_space(model: Recommender, train: Interactions) -> list[Range]:
     if model.model_name not in spaces:
         raise ConfigError(f"{model.model_name} has nothing to tune; tune one of {', '.join(spaces)}")
     return spaces[model.model_name]
+
+
+def _layers(params: dict[str, Any]) -> Range:
+    """Users made of their items are on odd layers alone."""
+    if params.get("user_from") == "items":
+        return Range("n_layers", values=(1, 3))
+    return Range("n_layers", 1, 4, whole=True)
 
 
 def _gradient_descent(params: dict[str, Any]) -> list[Range]:

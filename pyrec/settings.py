@@ -60,6 +60,7 @@ class Settings:
     schedule: str = "constant"
     contrast: ContrastSettings | None = None
     score: str = "inner"
+    edge_dropout: float = 0.0
 
     @property
     def drawn(self) -> int:

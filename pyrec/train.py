@@ -17,6 +17,7 @@ from torch import Tensor
 from pyrec.adam import AdamState
 from pyrec.batch import Batch, Batches
 from pyrec.contrast import Contrast
+from pyrec.dropout import DroppedGraph, mixed_seed
 from pyrec.errors import DataError, StoppedError
 from pyrec.graph import Graph
 from pyrec.models.nodes import Nodes
@@ -80,13 +81,17 @@ class Trainer:
         on_cuda = device.type == "cuda"
         table = self.network.embedding.detach()
         self.adam = AdamState(table, rate, count_on_device=self.batches.padded)
-        learned = [] if self.held_out else [p for p in self.network.combine.parameters() if p.requires_grad]
+        learned = self.network.others()
+        if self.held_out is None:
+            learned += [p for p in self.network.combine.parameters() if p.requires_grad]
         # A replayed step reads its rate from the device's memory.
         held = torch.tensor(rate, device=device) if on_cuda else rate
         self.optimizer = torch.optim.Adam(learned, held, fused=True, capturable=on_cuda) if learned else None
         contrast = self.settings.contrast
         self.contrast = None if contrast is None else Contrast(self.network, self.graph, contrast)
-        recordable = on_cuda and self.contrast is None and self.held_out is None
+        recordable = (
+            on_cuda and self.contrast is None and self.held_out is None and not self.settings.edge_dropout
+        )
         self.replayed = ReplayedEpochs(device, CudaRecorder(device)) if recordable else None
 
     @property
@@ -158,11 +163,12 @@ class Trainer:
         and step are one backward propagation.
         """
         with torch.no_grad():
-            layers: list[Tensor] = self.network(self.graph, batch.rows)
+            graph = self._graph_of(batch)
+            layers: list[Tensor] = self.network(graph, batch.rows)
         if self.optimizer is not None:
             self.optimizer.zero_grad()
         nodes = None if self.nodes is None else self.nodes.at(batch.rows)
-        vectors, pull_back = self.network.combine.pool(layers, nodes)
+        vectors, pull_back = self.network.pool(layers, nodes, batch.rows)
         batch = self.objective.select(batch, vectors)
         ranking = self.objective(batch, vectors.requires_grad_())
         ranking.backward()  # type: ignore[no-untyped-call]
@@ -174,12 +180,21 @@ class Trainer:
         if self.contrast is not None:
             contrast, base = self.contrast.step(batch, layers, nodes, grads)
             total += contrast
-        propagate_step(grads, self.graph, batch.rows, self.adam.next_step(), self.network.precision, base)
+        propagate_step(grads, graph, batch.rows, self.adam.next_step(), self.network.precision, base)
         if self.optimizer is not None:
             self.optimizer.step()
         if self.held_out is not None:
             self.held_out.step()
         return total
+
+    def _graph_of(self, batch: Batch) -> Graph:
+        """What the batch's step propagates over; the same one again where training is resumed."""
+        settings = self.settings
+        if not settings.edge_dropout:
+            return self.graph
+        return DroppedGraph(
+            self.graph, settings.edge_dropout, mixed_seed(settings.seed, batch.epoch, batch.first, 0)
+        )
 
     def state(self) -> Arrays:
         """See `Resumable.state`: parameters, moments, and how far the epoch under way is."""

@@ -68,6 +68,7 @@ ARGUMENTS = [
     {"validation": 0.2, "patience": 1, "epochs": 30, "learning_rate": 0.1, "attention_kl": 0.0},
     {"contrast": "edges"},
     {"contrast": "noise", "extra_edges": 0.1, "precision": "bf16"},
+    {"user_from": "items", "n_layers": 3, "edge_dropout": 0.5},
 ]
 
 

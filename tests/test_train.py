@@ -285,6 +285,7 @@ def test_the_batchs_positives_are_the_negatives_of_others():
         {"contrast": "noise"},
         {"contrast": "edges", "combine": "attention"},
         {"extra_edges": 0.1},
+        {"user_from": "items", "n_layers": 3, "edge_dropout": 0.5, "loss": "softmax"},
     ],
 )
 def test_the_same_seed_gives_the_same_bits_at_any_number_of_threads(threads, arguments):

@@ -49,6 +49,11 @@ def run(capsys, *arguments: object) -> tuple[str, str]:
 # Ranges
 
 
+def test_users_made_of_their_items_have_odd_layers(train: Interactions) -> None:
+    model = LightGCN(user_from="items", n_layers=1)
+    assert Range("n_layers", values=(1, 3)) in default_space(model, train)
+
+
 def test_numbers_are_rounded_and_stay_inside() -> None:
     trial = optuna.trial.FixedTrial({"reg": 0.123456, "n_layers": 3, "combine": "mean"})
     assert Range("reg", 0.1, 0.2).suggest(trial) == 0.123

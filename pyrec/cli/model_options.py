@@ -68,6 +68,12 @@ _OPTIONS: dict[str, tuple[str, Any, str]] = {
     "contrast_temperature": ("--contrast-temperature", float, "Temperature of the second loss."),
     "contrast_rate": ("--contrast-rate", float, "Share of edges dropped, or length of the noise."),
     "extra_edges": ("--extra-edges", float, "Random unseen pairs to propagate over, for each interaction."),
+    "user_from": (
+        "--user-from",
+        click.Choice(["embedding", "items"]),
+        "What a user's layers start from: an embedding of its own, or its items alone.",
+    ),
+    "edge_dropout": ("--edge-dropout", float, "Share of edges that a training step leaves out."),
     "validation": ("--validation", float, "Share of the training set held out for early stopping."),
     "patience": ("--patience", int, "Epochs without a better validation score before stopping."),
     "neighbors": ("--neighbors", int, "Neighbours an item, for itemknn."),

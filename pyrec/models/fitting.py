@@ -111,7 +111,7 @@ def _start(model: LightGCN, network: LightGCNNetwork, interactions: Interactions
     """Set the first embeddings of a new network, where they depend on the data."""
     if model.init == "spectral":
         first = spectral_embeddings(interactions, model.embedding_size, INITIAL_STD)
-        network.embedding.data.copy_(first)
+        network.start(first)
 
 
 def _with_extra_edges(model: LightGCN, graph: Graph, learned: Interactions) -> Graph:

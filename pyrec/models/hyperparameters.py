@@ -27,6 +27,7 @@ CHOICES: dict[str, tuple[str | None, ...]] = {
     "score": (None, *SCORES),
     "combine_fit": (None, "train", "held-out"),
     "contrast": (None, *CONTRASTS),
+    "user_from": ("embedding", "items"),
 }
 HELD_OUT_COMBINES = ("weighted", "attention")
 COUNTS = (
@@ -58,6 +59,7 @@ def training_settings(model: LightGCN) -> Settings:
         schedule=model.schedule,
         contrast=None if model.contrast is None else _contrast_settings(model, model.contrast),
         score=score_of(model),
+        edge_dropout=float(model.edge_dropout),
     )
 
 
@@ -99,6 +101,10 @@ def check_hyperparameters(model: LightGCN) -> None:
         )
     _check_negatives(model)
     _check_contrast(model)
+    _check_user_from(model)
+    dropped = check_real("edge_dropout", model.edge_dropout, ConfigError, positive=False)
+    if dropped >= 1:
+        raise ConfigError(f"edge_dropout = {dropped} is a share of the edges; it must be below 1")
     check_real("attention_kl", model.attention_kl, ConfigError, positive=False)
     check_real("extra_edges", model.extra_edges, ConfigError, positive=False)
     if model.validation is not None:
@@ -139,6 +145,21 @@ def _check_contrast(model: LightGCN) -> None:
     if model.contrast == "edges" and model.contrast_rate >= 1:
         raise ConfigError(
             f"contrast_rate = {model.contrast_rate} is a share of the edges; it must be below 1"
+        )
+
+
+def _check_user_from(model: LightGCN) -> None:
+    if model.user_from == "embedding":
+        return
+    if model.n_layers % 2 == 0:
+        raise ConfigError(
+            f"n_layers = {model.n_layers} with user_from = 'items', where odd layers alone hold users; "
+            "give 1, 3 or another odd number"
+        )
+    if model.contrast is not None:
+        raise ConfigError(
+            f"contrast = {model.contrast!r} compares views of items, which have but one with user_from = 'items'; "
+            "leave one of them out"
         )
 
 

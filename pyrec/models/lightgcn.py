@@ -25,6 +25,7 @@ from pyrec.models.hyperparameters import (
     training_settings,
 )
 from pyrec.models.network import LightGCNNetwork
+from pyrec.models.users_from_items import UsersFromItems
 from pyrec.models.vectors import EpochRecommender
 from pyrec.resume import Checkpoints, Subject, fingerprint
 from pyrec.stages import Journal
@@ -84,6 +85,8 @@ class LightGCN(EpochRecommender):
         contrast_temperature: float = 0.2,
         contrast_rate: float = 0.1,
         extra_edges: float = 0.0,
+        user_from: str = "embedding",
+        edge_dropout: float = 0.0,
         validation: float | None = None,
         patience: int | None = None,
         k: int = 20,
@@ -138,6 +141,11 @@ class LightGCN(EpochRecommender):
             contrast_rate: The share of edges left out, below 1, or the length of the noise.
             extra_edges: Random unseen pairs, so many for each interaction, that training propagates over as if
                 they were interactions; they are no positives, and the final vectors do without them.
+            user_from: What a user's layers start from: an ``embedding`` of its own, as in LightGCN, or its ``items``
+                alone, which then have a second vector to be recommended by
+                (`pyrec.models.users_from_items.UsersFromItems`); that needs an odd n_layers.
+            edge_dropout: The share of edges that a training step's propagation leaves out, others each step, so that
+                users are not told from the very items that they are to be told; below 1.
             validation: Share of the interactions held out of training to choose the epoch, in (0, 1).
             patience: Epochs without a better validation ndcg before training stops; needs validation.
             k: Cut-off of the validation metrics.
@@ -169,6 +177,8 @@ class LightGCN(EpochRecommender):
         self.contrast_temperature = contrast_temperature
         self.contrast_rate = contrast_rate
         self.extra_edges = extra_edges
+        self.user_from = user_from
+        self.edge_dropout = edge_dropout
         self.validation = validation
         self.patience = patience
         self.k = k
@@ -204,7 +214,7 @@ class LightGCN(EpochRecommender):
         with self._as_it_was_on_failure():
             self.train_ = train
             self.history_ = []
-            self.network_ = self._make_network(train.num_users + train.num_items)
+            self.network_ = self._make_network(train)
             train_model(self, validation, callback, journal)
         return self
 
@@ -238,6 +248,8 @@ class LightGCN(EpochRecommender):
             fixed_weights=self.combine in ("mean", "weighted"),
             cosine=score_of(self) == "cosine",
             contrast=self.contrast,
+            num_targets=interactions.num_items if self.user_from == "items" else 0,
+            dropout=self.edge_dropout > 0,
         )
 
     def _refresh(self) -> None:
@@ -252,12 +264,7 @@ class LightGCN(EpochRecommender):
     def _layer_weights(self) -> NDArray[np.float32] | None:
         if self.combine == "mean":
             return None
-        with torch.no_grad():
-            network = self.network_
-            alpha = network.combine.layer_alpha()
-            if alpha is None:
-                alpha = network.combine.alpha(network.layers(self._graph), network.nodes(self._graph))
-        weights: NDArray[np.float32] = alpha.cpu().numpy()
+        weights: NDArray[np.float32] = self.network_.layer_weights(self._graph).cpu().numpy()
         return weights
 
     # Scoring: the hooks of `Recommender`.
@@ -293,8 +300,7 @@ class LightGCN(EpochRecommender):
         nodes = (
             None if known is None else known.new_users(torch.from_numpy(np.diff(histories.indptr)).to(device))
         )
-        vectors: Tensor = self.network_.combine([torch.zeros_like(rows[0]), *rows], nodes)
-        return vectors
+        return self.network_.new_users([torch.zeros_like(rows[0]), *rows], nodes)
 
     def _scaled_item_layers(self) -> list[NDArray[np.float32]]:
         """X_k[i] / sqrt(d_i) of all items, (num_items, dim), for k = 0 .. n_layers - 1."""
@@ -319,7 +325,7 @@ class LightGCN(EpochRecommender):
         state.array(
             "embedding", np.float32, (num_nodes, self.embedding_size)
         )  # before one is made of that size
-        self.network_ = self._make_network(num_nodes)
+        self.network_ = self._make_network(self.train_)
         self.network_.load_state_dict(
             {
                 name: torch.from_numpy(state.array(name, np.float32, tuple(value.shape)))
@@ -333,19 +339,21 @@ class LightGCN(EpochRecommender):
 
     # Hyperparameters.
 
-    def _make_network(self, num_nodes: int) -> LightGCNNetwork:
+    def _make_network(self, train: Interactions) -> LightGCNNetwork:
         # Generators apart, so that every way to combine starts from the same embeddings.
         generator = torch.Generator().manual_seed(self.seed)
         combine_generator = torch.Generator().manual_seed(self.seed + 1)
+        from_items = self.user_from == "items"
         combine = make_combine(
             self.combine,
-            self.n_layers,
+            (self.n_layers - 1) // 2 if from_items else self.n_layers,
             self.embedding_size,
             hidden=self.attention_size,
             n_heads=self.n_heads,
             kl=0.0 if self._fits_held_out else float(self.attention_kl),  # there the sides' weights are all
             generator=combine_generator,
         )
-        return LightGCNNetwork(
-            num_nodes, self.embedding_size, self.n_layers, combine, generator, self.precision
-        )
+        of_all = (self.embedding_size, self.n_layers, combine, generator, self.precision)
+        if from_items:
+            return UsersFromItems(train.num_users, train.num_items, *of_all)
+        return LightGCNNetwork(train.num_users + train.num_items, *of_all)

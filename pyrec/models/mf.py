@@ -23,6 +23,8 @@ class MF(LightGCN):
     n_heads = 1
     contrast = None
     extra_edges = 0.0
+    user_from = "embedding"
+    edge_dropout = 0.0
 
     def __init__(
         self,

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from pyrec.graph import Graph
-from pyrec.models.combine import Combine
+from pyrec.models.combine import Combine, PullBack
 from pyrec.models.nodes import Nodes
 from pyrec.ops.propagate import propagate, propagate_sum
 
@@ -51,6 +51,40 @@ class LightGCNNetwork(nn.Module):
         """
         return propagate(self.embedding, graph, self.n_layers, rows, self.precision)
 
+    def vectors(
+        self,
+        layers: list[Tensor],
+        nodes: Nodes | None,
+        rows: Tensor,  # noqa: ARG002
+    ) -> Tensor:
+        """One vector of each row's layers, differentiable.
+
+        Args:
+            layers: From `forward`.
+            nodes: `nodes` at the rows.
+            rows: (num_rows,) int64, the nodes they are of.
+
+        Returns:
+            (num_rows, dim).
+        """
+        pooled: Tensor = self.combine(layers, nodes)
+        return pooled
+
+    def pool(
+        self,
+        layers: list[Tensor],
+        nodes: Nodes | None,
+        rows: Tensor,  # noqa: ARG002
+        penalised: bool = True,
+    ) -> tuple[Tensor, PullBack]:
+        """`vectors` as `Combine.pool` has them: without a gradient, and with what takes theirs back."""
+        return self.combine.pool(layers, nodes, penalised)
+
+    def new_users(self, layers: list[Tensor], nodes: Nodes | None) -> Tensor:
+        """The vectors of users whom the graph does not know, (num_rows, dim), from their layers X_0 .. X_K."""
+        pooled: Tensor = self.combine(layers, nodes)
+        return pooled
+
     @torch.no_grad()
     def all_nodes(self, graph: Graph) -> Tensor:
         """The vectors of all nodes, (num_nodes, dim); in two buffers where the layers' weights are fixed."""
@@ -59,6 +93,21 @@ class LightGCNNetwork(nn.Module):
             return propagate_sum(self.embedding, graph, alpha, self.precision)
         vectors: Tensor = self.combine(self.layers(graph), self.nodes(graph))
         return vectors
+
+    @torch.no_grad()
+    def layer_weights(self, graph: Graph) -> Tensor:
+        """The weights of X_0 .. X_K: (n_layers + 1,) where all nodes share them, else (num_nodes, n_layers + 1)."""
+        alpha = self.combine.layer_alpha()
+        return self.combine.alpha(self.layers(graph), self.nodes(graph)) if alpha is None else alpha
+
+    @torch.no_grad()
+    def start(self, first: Tensor) -> None:
+        """Sets the first embeddings, (num_nodes, dim)."""
+        self.embedding.copy_(first)
+
+    def others(self) -> list[nn.Parameter]:
+        """Parameters besides ``embedding`` and those of ``combine``."""
+        return []
 
     def nodes(self, graph: Graph) -> Nodes | None:
         """What ``combine`` has to know of all nodes, if anything."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -44,6 +44,10 @@ class Nodes:
         there = rows.clamp_min(0)
         counted = self.counted[there] * (rows >= 0)
         return Nodes(self.is_item[there], self.activity[there], counted, self.centre, self.spread)
+
+    def users_alone(self) -> Nodes:
+        """The same rows, of which those of items do not count."""
+        return replace(self, counted=self.counted * (1 - self.is_item))
 
     def new_users(self, degree: Tensor) -> Nodes:
         """Users whom the graph does not know, with ``degree`` (num_rows,) interactions each."""

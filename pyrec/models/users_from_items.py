@@ -1,0 +1,123 @@
+"""LightGCN whose users have no embeddings: they are what their items make of them."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from pyrec.graph import Graph
+from pyrec.models.combine import Combine, PullBack
+from pyrec.models.network import INITIAL_STD, LightGCNNetwork
+from pyrec.models.nodes import Nodes
+from pyrec.ops.propagate import propagate_sum
+from pyrec.ops.rows import gather
+
+
+class UsersFromItems(LightGCNNetwork):
+    """Users by the odd layers of their items' embeddings; items by a second table, of what they are recommended by.
+
+    X_0 is 0 for users, so X_1, X_3, .. hold users alone and X_2, X_4, .. items alone: a user's layer 1 is
+    sum_i X_0[i] / sqrt(d_u d_i) over its items, and ``combine`` pools the odd layers. A new user's vector is made
+    as if it had been there. The users' half of ``embedding`` stays 0, as its gradient is 0.
+
+    Source: asymmetric factor models, where a user is its items (Paterek, KDD Cup 2007), here over K layers.
+
+    Attributes:
+        num_users: Number of users.
+        targets: (num_items, dim) float32, the items' vectors. Starts as N(0, 0.1²).
+    """
+
+    def __init__(
+        self,
+        num_users: int,
+        num_items: int,
+        dim: int,
+        n_layers: int,
+        combine: Combine,
+        generator: torch.Generator,
+        precision: str = "fp32",
+    ) -> None:
+        """Draw the first embeddings.
+
+        Args:
+            num_users: Number of users.
+            num_items: Number of items.
+            dim: Numbers in a vector.
+            n_layers: K, an odd number.
+            combine: Of the (K + 1) / 2 odd layers.
+            generator: Of the first embeddings.
+            precision: As for `LightGCNNetwork`.
+        """
+        super().__init__(num_users + num_items, dim, n_layers, combine, generator, precision)
+        self.num_users = num_users
+        self.embedding.data[:num_users] = 0
+        self.targets = nn.Parameter(torch.randn(num_items, dim, generator=generator).mul_(INITIAL_STD))
+
+    def vectors(self, layers: list[Tensor], nodes: Nodes | None, rows: Tensor) -> Tensor:
+        """See `LightGCNNetwork.vectors`."""
+        is_item = (rows >= self.num_users)[:, None]
+        return torch.where(is_item, self._targets_of(rows), self.combine(layers[1::2], _users_of(nodes)))
+
+    def pool(
+        self, layers: list[Tensor], nodes: Nodes | None, rows: Tensor, penalised: bool = True
+    ) -> tuple[Tensor, PullBack]:
+        """See `LightGCNNetwork.pool`."""
+        is_item = (rows >= self.num_users)[:, None]
+        users, to_odd_layers = self.combine.pool(layers[1::2], _users_of(nodes), penalised)
+        items = self._targets_of(rows)
+
+        def pull_back(grad: Tensor) -> list[Tensor]:
+            torch.autograd.backward(items, grad * is_item)
+            odd, none = to_odd_layers(grad * ~is_item), torch.zeros_like(grad)
+            return [odd[k // 2] if k % 2 else none for k in range(len(layers))]
+
+        return torch.where(is_item, items.detach(), users), pull_back
+
+    def new_users(self, layers: list[Tensor], nodes: Nodes | None) -> Tensor:
+        """See `LightGCNNetwork.new_users`."""
+        pooled: Tensor = self.combine(layers[1::2], nodes)
+        return pooled
+
+    @torch.no_grad()
+    def all_nodes(self, graph: Graph) -> Tensor:
+        """See `LightGCNNetwork.all_nodes`."""
+        alpha = self.combine.layer_alpha()
+        if alpha is None:
+            users = self.combine(self.layers(graph)[1::2], self.nodes(graph))
+        else:
+            users = propagate_sum(self.embedding, graph, self._spread(alpha), self.precision)
+        return torch.cat([users[: self.num_users], self.targets])
+
+    @torch.no_grad()
+    def layer_weights(self, graph: Graph) -> Tensor:
+        """See `LightGCNNetwork.layer_weights`; an item has its own vector, which counts as layer 0, alone."""
+        alpha = self.combine.layer_alpha()
+        if alpha is None:
+            alpha = self.combine.alpha(self.layers(graph)[1::2], self.nodes(graph))
+        weights = self._spread(alpha).expand(graph.num_nodes, -1).clone()
+        weights[self.num_users :] = torch.eye(1, self.n_layers + 1, device=weights.device)
+        return weights
+
+    @torch.no_grad()
+    def start(self, first: Tensor) -> None:
+        """See `LightGCNNetwork.start`; both of an item's vectors start at its embedding."""
+        items = first[self.num_users :]
+        self.embedding[self.num_users :] = items
+        self.targets.copy_(items)
+
+    def others(self) -> list[nn.Parameter]:
+        """See `LightGCNNetwork.others`."""
+        return [self.targets]
+
+    def _targets_of(self, rows: Tensor) -> Tensor:
+        """The items' rows of ``targets``, (num_rows, dim); anything for users."""
+        return gather(self.targets, (rows - self.num_users).clamp_min(0))
+
+    def _spread(self, alpha: Tensor) -> Tensor:
+        """The odd layers' weights (.., (K + 1) / 2) as those of all, (.., K + 1)."""
+        return torch.stack([torch.zeros_like(alpha), alpha], dim=-1).flatten(-2)
+
+
+def _users_of(nodes: Nodes | None) -> Nodes | None:
+    """The same nodes, of which users alone count."""
+    return None if nodes is None else nodes.users_alone()

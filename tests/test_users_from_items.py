@@ -1,0 +1,165 @@
+"""LightGCN whose users are made of their items, and training with a part of the edges left out."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from strategies import random_graph
+from test_train import DIM, REFERENCES, SETTINGS
+from torch.nn import functional
+
+from pyrec.data import split_random, synthetic
+from pyrec.dropout import DroppedGraph, mixed_seed
+from pyrec.errors import ConfigError
+from pyrec.evaluate import evaluate
+from pyrec.models import LightGCN, Popularity
+from pyrec.models.combine import make_combine
+from pyrec.models.network import LightGCNNetwork
+from pyrec.models.users_from_items import UsersFromItems
+from pyrec.reference.propagate import normalised_adjacency
+from pyrec.settings import Settings
+from pyrec.train import Trainer
+
+SOFTMAX = Settings(
+    loss="softmax", batch_size=64, learning_rate=1e-2, reg=0.0, temperature=0.2, num_negatives=None, seed=3
+)
+SMALL = {"embedding_size": 16, "epochs": 2, "n_layers": 3, "user_from": "items", "learning_rate": 1e-2}
+
+
+def make_network(graph, kind, n_layers):
+    generator = torch.Generator().manual_seed(0)
+    combine = make_combine(kind, (n_layers - 1) // 2, DIM, hidden=8, n_heads=2, generator=generator)
+    network = UsersFromItems(graph.num_users, graph.num_items, DIM, n_layers, combine, generator)
+    with torch.no_grad():  # away from the uniform start, where some gradients are zero
+        for parameter in combine.parameters():
+            parameter += 0.3 * torch.randn(parameter.shape, generator=generator)
+    return network
+
+
+def expected_loss(network, kind, graph, triples):
+    """Cross-entropy over all items, in float64, from the formula."""
+    adjacency = normalised_adjacency(graph, torch.float64)
+    layers = [torch.cat([torch.zeros(graph.num_users, DIM), network.embedding[graph.num_users :]])]
+    for _ in range(network.n_layers):
+        layers.append(adjacency @ layers[-1])
+    odd = layers[1::2]
+    users = REFERENCES[kind](network.combine, odd, graph)[: graph.num_users]
+    own, positives = (ids.flatten().long().cpu() for ids in (triples.users, triples.positives))
+    return functional.cross_entropy(users[own] @ network.targets.T / SOFTMAX.temperature, positives)
+
+
+@pytest.mark.parametrize("n_layers", [1, 3, 5])
+@pytest.mark.parametrize("kind", list(REFERENCES))
+def test_steps_equal_plain_torch_on_each_device(device, kind, n_layers):
+    """Losses and parameters of some steps, to rounding, against autograd and torch.optim.Adam in float64."""
+    graph = random_graph(60, 50, 0.15)
+    trainer = Trainer(make_network(graph, kind, n_layers).to(device.torch), device.put(graph), SOFTMAX)
+    wide = make_network(graph, kind, n_layers).double()
+    optimizer = torch.optim.Adam(wide.parameters(), lr=SOFTMAX.learning_rate)
+    for first in range(0, 5 * 64, 64):
+        batch = trainer.batches.at(0, first, 64)
+        expected = expected_loss(wide, kind, graph, batch.triples)
+        optimizer.zero_grad()
+        expected.backward()
+        optimizer.step()
+        assert trainer.step(batch).item() == pytest.approx(expected.item(), rel=1e-4)
+    trainer.graph.check()
+    for (name, mine), theirs in zip(trainer.network.named_parameters(), wide.parameters(), strict=True):
+        torch.testing.assert_close(mine.cpu().double(), theirs, rtol=1e-3, atol=1e-3, msg=name)
+    assert not trainer.network.embedding[: graph.num_users].any()
+
+
+@pytest.mark.parametrize("kind", list(REFERENCES))
+def test_the_vectors_with_a_gradient_and_those_of_all_nodes_are_the_pooled_ones(kind):
+    graph = random_graph(60, 50, 0.15)
+    network = make_network(graph, kind, 3)
+    rows = torch.tensor([3, 59, 60, 109])
+    nodes = network.nodes(graph)
+    nodes = nodes and nodes.at(rows)
+    layers = [layer[rows] for layer in network.layers(graph)]
+    pooled, _ = network.pool([layer.clone() for layer in layers], nodes, rows)
+    torch.testing.assert_close(network.vectors(layers, nodes, rows).detach(), pooled)
+    torch.testing.assert_close(network.all_nodes(graph)[rows], pooled, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("combine", ["mean", "attention"])
+def test_a_new_user_with_a_known_users_items_has_its_vector(combine):
+    train = synthetic(100, 80, interactions_per_user=10)
+    model = LightGCN(**SMALL, combine=combine).fit(train)
+    again = model._query_from_items(train.to_csr()[:20])
+    torch.testing.assert_close(again, model.user_vectors_[:20], rtol=1e-4, atol=1e-5)
+
+
+def test_users_weigh_odd_layers_and_items_have_vectors_of_their_own():
+    train = synthetic(100, 80, interactions_per_user=10)
+    model = LightGCN(**SMALL).fit(train)
+    expected = functional.normalize(model.network_.targets.detach(), dim=1)
+    torch.testing.assert_close(model.item_vectors_, expected)
+    weights = model.layer_weights_
+    assert weights.shape == (180, 4)
+    np.testing.assert_allclose(weights.sum(1), 1, rtol=1e-5)
+    assert not weights[:100, ::2].any()
+    assert (weights[100:, 0] == 1).all()
+
+
+def test_the_first_vectors_can_be_spectral():
+    train = synthetic(100, 80, interactions_per_user=10)
+    normal, spectral = (LightGCN(**SMALL, init=init, seed=1).fit(train) for init in ("normal", "spectral"))
+    assert spectral.history_[0]["loss"] < normal.history_[0]["loss"]
+    assert not spectral.network_.embedding[:100].any()
+
+
+@pytest.mark.parametrize("combine", ["mean", "weighted", "attention", "self-attention"])
+def test_a_saved_model_recommends_the_same(tmp_path, combine):
+    train = synthetic(100, 80, interactions_per_user=10)
+    model = LightGCN(**SMALL, combine=combine, edge_dropout=0.3).fit(train)
+    model.save(tmp_path / "model")
+    again = LightGCN.load(tmp_path / "model")
+    for mine, theirs in zip(
+        model.recommend(train.user_ids, 5), again.recommend(train.user_ids, 5), strict=True
+    ):
+        np.testing.assert_array_equal(mine, theirs)
+
+
+@pytest.mark.parametrize("first", [0, 64])
+def test_a_step_with_dropout_is_one_on_the_dropped_graph(first):
+    graph = random_graph(60, 50, 0.15)
+    seed = mixed_seed(SETTINGS.seed, 0, first, 0)
+    found = []
+    for of, rate in ((graph, 0.4), (DroppedGraph(graph, 0.4, seed), 0.0), (graph, 0.0)):
+        network = LightGCNNetwork(
+            graph.num_nodes, DIM, 2, make_combine("mean", 2, DIM), torch.Generator().manual_seed(0)
+        )
+        trainer = Trainer(network, of, replace(SETTINGS, edge_dropout=rate), sampled=graph)
+        loss = trainer.step(trainer.batches.at(0, first, 64)).item()
+        found.append((loss, network.embedding.detach()))
+    dropping, dropped, whole = found
+    assert dropping[0] == dropped[0] != whole[0]
+    assert torch.equal(dropping[1], dropped[1])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"user_from": "history"}, "user_from = 'history' must be one of 'embedding', 'items'"),
+        ({"user_from": "items"}, "n_layers = 2 with user_from = 'items'"),
+        ({"user_from": "items", "n_layers": 0}, "n_layers = 0 with user_from = 'items'"),
+        ({"user_from": "items", "n_layers": 3, "contrast": "noise"}, "contrast = 'noise' compares views"),
+        ({"edge_dropout": 1.0}, "edge_dropout = 1.0 is a share of the edges; it must be below 1"),
+        ({"edge_dropout": -0.1}, "edge_dropout = -0.1 must be at least 0"),
+        ({"edge_dropout": float("nan")}, "edge_dropout = nan"),
+    ],
+)
+def test_what_does_not_go_together_is_an_error(arguments, message):
+    with pytest.raises(ConfigError, match=message):
+        LightGCN(**arguments).fit(synthetic(20, 20, 4, num_groups=2))
+
+
+def test_users_are_found_by_their_items():
+    train, test = split_random(synthetic(200, 150, interactions_per_user=20), 0.8, 0)
+    model = LightGCN(**{**SMALL, "epochs": 30}, edge_dropout=0.5).fit(train)
+    recall, of_popular = (
+        evaluate(of, test, 10, ["recall"]).metrics["recall@10"] for of in (model, Popularity().fit(train))
+    )
+    assert recall > 1.5 * of_popular
