@@ -14,6 +14,7 @@ from accuracy import datasets, grid, paired, pairs, report, run, tables, worker
 from accuracy.results import Store
 
 from pyrec import evaluate
+from pyrec.data import synthetic
 from pyrec.errors import ConfigError, DataError
 from pyrec.models import EASE, LightGCN
 
@@ -140,13 +141,31 @@ def test_data_need_their_folder(monkeypatch) -> None:
 
 @pytest.mark.parametrize(
     ("name", "split", "users"),
-    [("ml-100k", "u1", 943), ("amazon-electronics", "given", 1435), ("ml-latest-small", "0", 609)],
+    [
+        ("ml-100k", "u1", 943),
+        ("ml-100k-halves", "u2", 943),
+        ("amazon-electronics", "given", 1435),
+        ("ml-latest-small", "0", 609),
+    ],
 )
 def test_real_data_sets(data_dir, name, split, users) -> None:
     train, test = datasets.read(name, split)
     assert train.num_users == test.num_users
     assert train.num_users <= users
     assert len(train) > len(test) > 0
+
+
+def test_halves_are_of_half_of_the_users() -> None:
+    whole = synthetic(60, 40, interactions_per_user=8, num_groups=4)
+    train, held_out = datasets.halves(whole)
+    before, left, out = (np.diff(part.indptr) for part in (whole, train, held_out))
+    assert np.array_equal(before, left + out)
+    some = out > 0
+    assert some.sum() == (before >= datasets.MIN_HISTORY).sum() // 2
+    assert np.array_equal(out[some], before[some] // 2)
+    again = datasets.halves(whole)[1]
+    assert np.array_equal(again.items, held_out.items)
+    assert not np.array_equal(datasets.halves(whole, seed=1)[1].items, held_out.items)
 
 
 # Runs

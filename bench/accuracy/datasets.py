@@ -11,12 +11,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from pyrec.data import Interactions, read_folder, read_interactions, read_pair, split_random, synthetic
 from pyrec.errors import ConfigError
 
 Pair = tuple[Interactions, Interactions]
 TRAIN_FRACTION = 0.8
 MIN_RATING = 4
+MIN_HISTORY = 6
+"""Interactions of a user of whom `halves` holds out some."""
 
 
 @dataclass(frozen=True)
@@ -73,6 +77,30 @@ def _movielens_100k(split: str) -> Pair:
     return read_pair(files / f"{split}.base", files / f"{split}.test", MIN_RATING)
 
 
+def _movielens_100k_halves(split: str) -> Pair:
+    return halves(_movielens_100k(split)[0])
+
+
+def halves(interactions: Interactions, seed: int = 0) -> Pair:
+    """Holds out half of the interactions of half of the users, which is about what a test part of ml-100k is.
+
+    Args:
+        interactions: A training part, to choose hyperparameters by.
+        seed: Of the choice.
+
+    Returns:
+        (train, held out) with the same id maps.
+    """
+    generator = np.random.default_rng(seed)
+    counts = np.diff(interactions.indptr)
+    users = np.flatnonzero(counts >= MIN_HISTORY)
+    is_train = np.ones(len(interactions), dtype=bool)
+    for user in generator.choice(users, len(users) // 2, replace=False):
+        chosen = generator.choice(counts[user], counts[user] // 2, replace=False)
+        is_train[interactions.indptr[user] + chosen] = False
+    return interactions.select(is_train), interactions.select(~is_train)
+
+
 def _random(interactions: Interactions, split: str) -> Pair:
     return split_random(interactions, TRAIN_FRACTION, int(split))
 
@@ -91,10 +119,12 @@ def _generated(split: str) -> Pair:
 
 DATA_SETS: dict[str, DataSet] = {
     "ml-100k": DataSet(("u1", "u2", "u3", "u4", "u5"), _movielens_100k),
+    "ml-100k-halves": DataSet(("u1", "u2", "u3", "u4", "u5"), _movielens_100k_halves),
     "gowalla": DataSet(("given",), lambda _: read_folder(_folder("gowalla"))),
     "amazon-electronics": DataSet(("given",), lambda _: read_folder(_folder("amazon-electronics"))),
     "hetrec2011-lastfm": DataSet(None, _lastfm),
     "ml-latest-small": DataSet(None, _movielens_small),
     "synthetic": DataSet(None, _generated),
 }
-"""Every data set by name. ml-100k and ml-latest-small keep ratings of 4 and 5."""
+"""Every data set by name. ml-100k and ml-latest-small keep ratings of 4 and 5; ml-100k-halves is for choosing
+hyperparameters, from the training parts alone."""
