@@ -20,6 +20,7 @@ from pyrec.data import (
     delimited,
     load_data,
     load_training,
+    parquet,
     ragged,
     read_folder,
     read_interactions,
@@ -203,6 +204,35 @@ def test_parquet_in_every_naming(write, tmp_path):
         read_interactions(path)
     with pytest.raises(DataError, match=r"is not a sound Parquet file"):
         read_interactions(write(b"PAR1 and no more"))
+
+
+def test_parquet_whose_counts_lie_takes_no_memory(tmp_path, monkeypatch):
+    path = tmp_path / "log.parquet"
+    pq.write_table(pa.table({"user": [1, 2], "item": [3, 4]}), path)
+    with monkeypatch.context() as patch:
+        patch.setattr(parquet, "available_memory", lambda: 31)
+        with pytest.raises(DataError, match=r"log\.parquet: its 2 rows take .* at least, and .* are free"):
+            read_interactions(path)
+    metadata = pq.read_metadata(path)
+    for lie, message in (
+        ({"num_rows": 3}, r"its row groups have 2 rows, but it has 3"),
+        (
+            {"row_group": lambda _: Lying(metadata.row_group(0), num_rows=2**40)},
+            r"row group 0 has 1,099,511,627,776",
+        ),
+    ):
+        with pytest.raises(DataError, match=message):
+            parquet._check_counts(Lying(metadata, **lie), path)
+
+
+class Lying:
+    """What another object is, but for some attributes."""
+
+    def __init__(self, honest, **lies):
+        self.__dict__.update(lies, _honest=honest)
+
+    def __getattr__(self, name):
+        return getattr(self._honest, name)
 
 
 def test_parquet_without_pyarrow_says_how_to_mend(write, monkeypatch):

@@ -8,9 +8,12 @@ from typing import Any
 from pyrec.data.files import opened
 from pyrec.data.interactions import Interactions
 from pyrec.data.roles import Columns, assign_roles
+from pyrec.device import available_memory, gibibytes
 from pyrec.errors import ConfigError, DataError
 
 MAGIC = b"PAR1"
+ROW_BYTES = 16
+"""Of a user's and an item's number."""
 
 
 def read_parquet(path: Path, columns: Columns | None = None) -> Interactions:
@@ -35,6 +38,7 @@ def read_parquet(path: Path, columns: Columns | None = None) -> Interactions:
         try:
             parquet = ParquetFile(file)
             names = parquet.schema_arrow.names
+            _check_counts(parquet.metadata, path)
             roles = assign_roles(names, len(names), str(path), columns)
             table: Any = parquet.read(columns=[names[column] for column in roles.values()])
             table.validate(full=True)  # text that is no UTF-8, offsets that lie
@@ -52,3 +56,28 @@ def read_parquet(path: Path, columns: Columns | None = None) -> Interactions:
         return Interactions.from_frame(table, **chosen)
     except (DataError, ArrowException, UnicodeDecodeError) as error:
         raise DataError(f"{path}: {error}") from None
+
+
+def _check_counts(metadata: Any, path: Path) -> None:
+    """Refuses counts that do not agree, or more rows than there is memory for: PyArrow takes memory by them."""
+    total = 0
+    for number in range(metadata.num_row_groups):
+        group = metadata.row_group(number)
+        for column in range(group.num_columns):
+            chunk = group.column(column)
+            is_flat = metadata.schema.column(column).max_repetition_level == 0
+            if is_flat and chunk.num_values != group.num_rows:
+                raise DataError(
+                    f"{path} is not a sound Parquet file: row group {number} has {group.num_rows:,} rows, but "
+                    f"{chunk.num_values:,} values in its column {chunk.path_in_schema!r}"
+                )
+        total += group.num_rows
+    if total != metadata.num_rows:
+        raise DataError(
+            f"{path} is not a sound Parquet file: its row groups have {total:,} rows, but it has {metadata.num_rows:,}"
+        )
+    needed, free = ROW_BYTES * total, available_memory()
+    if free is not None and needed > free:
+        raise DataError(
+            f"{path}: its {total:,} rows take {gibibytes(needed)} at least, and {gibibytes(free)} are free"
+        )
