@@ -44,6 +44,13 @@ def call(data=data): return pyrec.LightGCN(epochs=1, n_layers=3, combine="mean",
 call(synthetic(100, 50, 5.0))
 formula = pyrec.LightGCN(n_layers=3, combine="mean", loss="bpr").training_bytes(data)
 """,
+    "training of users made of their items": """
+data = synthetic(60_000, 40_000, 2.0, seed=1)
+chosen = dict(n_layers=3, combine="mean", loss="bpr", user_from="items", edge_dropout=0.5)
+def call(data=data): return pyrec.LightGCN(epochs=1, **chosen).fit(data)
+call(synthetic(100, 50, 5.0))
+formula = pyrec.LightGCN(**chosen).training_bytes(data)
+""",
 }
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="peaks are read from /proc")

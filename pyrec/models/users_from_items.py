@@ -83,10 +83,11 @@ class UsersFromItems(LightGCNNetwork):
         """See `LightGCNNetwork.all_nodes`."""
         alpha = self.combine.layer_alpha()
         if alpha is None:
-            users = self.combine(self.layers(graph)[1::2], self.nodes(graph))
+            vectors: Tensor = self.combine(self.layers(graph)[1::2], self.nodes(graph))
         else:
-            users = propagate_sum(self.embedding, graph, self._spread(alpha), self.precision)
-        return torch.cat([users[: self.num_users], self.targets])
+            vectors = propagate_sum(self.embedding, graph, self._spread(alpha), self.precision)
+        vectors[self.num_users :] = self.targets
+        return vectors
 
     @torch.no_grad()
     def layer_weights(self, graph: Graph) -> Tensor:
