@@ -47,6 +47,18 @@ def check_real(name: str, value: object, error: type[Exception], *, positive: bo
     return number
 
 
+def check_share(name: str, value: object, of: str, error: type[Exception], *, positive: bool) -> float:
+    """Return ``value`` as `check_real` does if it is below one, too: a share of ``of``, such as ``the edges``.
+
+    Raises:
+        error: If it is not a finite number in that range.
+    """
+    share = check_real(name, value, error, positive=positive)
+    if share >= 1:
+        raise error(f"{name} = {share} is a share of {of}; it must be below 1")
+    return share
+
+
 def _is_finite(value: Real) -> bool:
     try:
         return math.isfinite(value)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from pyrec.arguments import check_count, check_real
+from pyrec.arguments import check_count, check_share
 from pyrec.errors import ConfigError
 from pyrec.graph import Factors, Graph
 from pyrec.ops.propagate import total_weight
@@ -39,9 +39,7 @@ class DroppedGraph(Graph):
         """
         if graph.dropout is not None:
             raise ConfigError(f"the graph has dropout {graph.dropout} already; drop edges of the whole graph")
-        rate = check_real("rate", rate, ConfigError, positive=False)
-        if rate >= 1:
-            raise ConfigError(f"rate = {rate} is a share of the edges; it must be below 1")
+        rate = check_share("rate", rate, "the edges", ConfigError, positive=False)
         check_count("seed", seed, 0, 2**64 - 1, ConfigError)
         self.num_users, self.num_items = graph.num_users, graph.num_items
         self.indptr, self.indices, self.weights = graph.indptr, graph.indices, graph.weights

@@ -17,6 +17,7 @@ from pyrec.data import Interactions, read_folder, read_interactions, read_pair, 
 from pyrec.errors import ConfigError
 
 Pair = tuple[Interactions, Interactions]
+ML_100K_SPLITS = ("u1", "u2", "u3", "u4", "u5")
 TRAIN_FRACTION = 0.8
 MIN_RATING = 4
 MIN_HISTORY = 6
@@ -118,8 +119,8 @@ def _generated(split: str) -> Pair:
 
 
 DATA_SETS: dict[str, DataSet] = {
-    "ml-100k": DataSet(("u1", "u2", "u3", "u4", "u5"), _movielens_100k),
-    "ml-100k-halves": DataSet(("u1", "u2", "u3", "u4", "u5"), _movielens_100k_halves),
+    "ml-100k": DataSet(ML_100K_SPLITS, _movielens_100k),
+    "ml-100k-halves": DataSet(ML_100K_SPLITS, _movielens_100k_halves),
     "gowalla": DataSet(("given",), lambda _: read_folder(_folder("gowalla"))),
     "amazon-electronics": DataSet(("given",), lambda _: read_folder(_folder("amazon-electronics"))),
     "hetrec2011-lastfm": DataSet(None, _lastfm),

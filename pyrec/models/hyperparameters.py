@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pyrec.arguments import check_count, check_real
+from pyrec.arguments import check_count, check_real, check_share
 from pyrec.data import Interactions
 from pyrec.device import DEVICES
 from pyrec.errors import ConfigError
@@ -102,15 +102,11 @@ def check_hyperparameters(model: LightGCN) -> None:
     _check_negatives(model)
     _check_contrast(model)
     _check_user_from(model)
-    dropped = check_real("edge_dropout", model.edge_dropout, ConfigError, positive=False)
-    if dropped >= 1:
-        raise ConfigError(f"edge_dropout = {dropped} is a share of the edges; it must be below 1")
+    check_share("edge_dropout", model.edge_dropout, "the edges", ConfigError, positive=False)
     check_real("attention_kl", model.attention_kl, ConfigError, positive=False)
     check_real("extra_edges", model.extra_edges, ConfigError, positive=False)
     if model.validation is not None:
-        share = check_real("validation", model.validation, ConfigError, positive=True)
-        if share >= 1:
-            raise ConfigError(f"validation = {share} is a share of the interactions; it must be below 1")
+        check_share("validation", model.validation, "the interactions", ConfigError, positive=True)
 
 
 def _check_negatives(model: LightGCN) -> None:
@@ -142,10 +138,8 @@ def _check_contrast(model: LightGCN) -> None:
         raise ConfigError(f"contrast = {model.contrast!r} perturbs layers, but n_layers = 0; give 1 or more")
     for name in ("contrast_weight", "contrast_temperature", "contrast_rate"):
         check_real(name, getattr(model, name), ConfigError, positive=True)
-    if model.contrast == "edges" and model.contrast_rate >= 1:
-        raise ConfigError(
-            f"contrast_rate = {model.contrast_rate} is a share of the edges; it must be below 1"
-        )
+    if model.contrast == "edges":
+        check_share("contrast_rate", model.contrast_rate, "the edges", ConfigError, positive=True)
 
 
 def _check_user_from(model: LightGCN) -> None:

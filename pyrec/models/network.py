@@ -67,8 +67,7 @@ class LightGCNNetwork(nn.Module):
         Returns:
             (num_rows, dim).
         """
-        pooled: Tensor = self.combine(layers, nodes)
-        return pooled
+        return self.new_users(layers, nodes)
 
     def pool(
         self,
@@ -82,7 +81,7 @@ class LightGCNNetwork(nn.Module):
 
     def new_users(self, layers: list[Tensor], nodes: Nodes | None) -> Tensor:
         """The vectors of users whom the graph does not know, (num_rows, dim), from their layers X_0 .. X_K."""
-        pooled: Tensor = self.combine(layers, nodes)
+        pooled: Tensor = self.combine(self._combined(layers), nodes)
         return pooled
 
     @torch.no_grad()
@@ -90,15 +89,16 @@ class LightGCNNetwork(nn.Module):
         """The vectors of all nodes, (num_nodes, dim); in two buffers where the layers' weights are fixed."""
         alpha = self.combine.layer_alpha()
         if alpha is not None:
-            return propagate_sum(self.embedding, graph, alpha, self.precision)
-        vectors: Tensor = self.combine(self.layers(graph), self.nodes(graph))
-        return vectors
+            return propagate_sum(self.embedding, graph, self._of_all_layers(alpha), self.precision)
+        return self.new_users(self.layers(graph), self.nodes(graph))
 
     @torch.no_grad()
     def layer_weights(self, graph: Graph) -> Tensor:
         """The weights of X_0 .. X_K: (n_layers + 1,) where all nodes share them, else (num_nodes, n_layers + 1)."""
         alpha = self.combine.layer_alpha()
-        return self.combine.alpha(self.layers(graph), self.nodes(graph)) if alpha is None else alpha
+        if alpha is None:
+            alpha = self.combine.alpha(self._combined(self.layers(graph)), self.nodes(graph))
+        return self._of_all_layers(alpha)
 
     @torch.no_grad()
     def start(self, first: Tensor) -> None:
@@ -117,3 +117,11 @@ class LightGCNNetwork(nn.Module):
     def layers(self, graph: Graph) -> list[Tensor]:
         """X_0 .. X_K of all nodes."""
         return propagate(self.embedding, graph, self.n_layers, precision=self.precision)
+
+    def _combined(self, layers: list[Tensor]) -> list[Tensor]:
+        """Those of X_0 .. X_K that ``combine`` pools."""
+        return layers
+
+    def _of_all_layers(self, alpha: Tensor) -> Tensor:
+        """The weights of those as weights of X_0 .. X_K, (.., n_layers + 1)."""
+        return alpha

@@ -9,7 +9,6 @@ from pyrec.graph import Graph
 from pyrec.models.combine import Combine, PullBack
 from pyrec.models.network import INITIAL_STD, LightGCNNetwork
 from pyrec.models.nodes import Nodes
-from pyrec.ops.propagate import propagate_sum
 from pyrec.ops.rows import gather
 
 
@@ -56,14 +55,14 @@ class UsersFromItems(LightGCNNetwork):
     def vectors(self, layers: list[Tensor], nodes: Nodes | None, rows: Tensor) -> Tensor:
         """See `LightGCNNetwork.vectors`."""
         is_item = (rows >= self.num_users)[:, None]
-        return torch.where(is_item, self._targets_of(rows), self.combine(layers[1::2], _users_of(nodes)))
+        return torch.where(is_item, self._targets_of(rows), self.new_users(layers, nodes))
 
     def pool(
         self, layers: list[Tensor], nodes: Nodes | None, rows: Tensor, penalised: bool = True
     ) -> tuple[Tensor, PullBack]:
         """See `LightGCNNetwork.pool`."""
         is_item = (rows >= self.num_users)[:, None]
-        users, to_odd_layers = self.combine.pool(layers[1::2], _users_of(nodes), penalised)
+        users, to_odd_layers = self.combine.pool(self._combined(layers), _users_of(nodes), penalised)
         items = self._targets_of(rows)
 
         def pull_back(grad: Tensor) -> list[Tensor]:
@@ -73,29 +72,17 @@ class UsersFromItems(LightGCNNetwork):
 
         return torch.where(is_item, items.detach(), users), pull_back
 
-    def new_users(self, layers: list[Tensor], nodes: Nodes | None) -> Tensor:
-        """See `LightGCNNetwork.new_users`."""
-        pooled: Tensor = self.combine(layers[1::2], nodes)
-        return pooled
-
     @torch.no_grad()
     def all_nodes(self, graph: Graph) -> Tensor:
         """See `LightGCNNetwork.all_nodes`."""
-        alpha = self.combine.layer_alpha()
-        if alpha is None:
-            vectors: Tensor = self.combine(self.layers(graph)[1::2], self.nodes(graph))
-        else:
-            vectors = propagate_sum(self.embedding, graph, self._spread(alpha), self.precision)
+        vectors = super().all_nodes(graph)
         vectors[self.num_users :] = self.targets
         return vectors
 
     @torch.no_grad()
     def layer_weights(self, graph: Graph) -> Tensor:
         """See `LightGCNNetwork.layer_weights`; an item has its own vector, which counts as layer 0, alone."""
-        alpha = self.combine.layer_alpha()
-        if alpha is None:
-            alpha = self.combine.alpha(self.layers(graph)[1::2], self.nodes(graph))
-        weights = self._spread(alpha).expand(graph.num_nodes, -1).clone()
+        weights = super().layer_weights(graph).expand(graph.num_nodes, -1).clone()
         weights[self.num_users :] = torch.eye(1, self.n_layers + 1, device=weights.device)
         return weights
 
@@ -114,8 +101,12 @@ class UsersFromItems(LightGCNNetwork):
         """The items' rows of ``targets``, (num_rows, dim); anything for users."""
         return gather(self.targets, (rows - self.num_users).clamp_min(0))
 
-    def _spread(self, alpha: Tensor) -> Tensor:
-        """The odd layers' weights (.., (K + 1) / 2) as those of all, (.., K + 1)."""
+    def _combined(self, layers: list[Tensor]) -> list[Tensor]:
+        """The odd layers."""
+        return layers[1::2]
+
+    def _of_all_layers(self, alpha: Tensor) -> Tensor:
+        """With 0 for each even layer before an odd one."""
         return torch.stack([torch.zeros_like(alpha), alpha], dim=-1).flatten(-2)
 
 
