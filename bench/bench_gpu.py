@@ -78,6 +78,7 @@ def recorded(make):
             replay()
             return answers["last"]
 
+        run.reads = call  # a recording does not hold what it reads
         return run
 
     return prepare

@@ -103,13 +103,11 @@ void start_add_rows(const add_rows_args<T>& a) {
   addition parts;
   lay_out(a.scratch, a.num_rows, a.num_nodes, parts);
   const named_row row_of{a.rows};
+  const unsigned blocks = blocks_for(a.num_rows, threads);
   start_segments(parts.by_row, a.stream);
-  if (a.num_rows > 0) {
-    const unsigned blocks = blocks_for(a.num_rows, threads);
-    LAUNCH(count_entries, blocks, threads, 0, a.stream, parts.by_row, row_of);
-    place_segments(parts.by_row, row_of, a.stream);
-    LAUNCH(order_entries, blocks, threads, 0, a.stream, parts, row_of);
-  }
+  LAUNCH(count_entries, blocks, threads, 0, a.stream, parts.by_row, row_of);
+  place_segments(parts.by_row, row_of, a.stream);
+  LAUNCH(order_entries, blocks, threads, 0, a.stream, parts, row_of);
   const auto kernel = add_entries<Lanes, V, T>;
   LAUNCH(kernel, blocks_for(a.num_nodes, threads / Lanes), threads, 0, a.stream, a, parts);
 }
@@ -117,6 +115,11 @@ void start_add_rows(const add_rows_args<T>& a) {
 template <class T>
 void add_rows(const add_rows_args<T>& a) {
   if (a.num_nodes == 0) return;
+  if (a.num_rows == 0) {
+    const auto bytes = static_cast<size_t>(a.num_nodes * a.dim) * sizeof(T);
+    const auto stream = static_cast<cudaStream_t>(a.stream);
+    return check(cudaMemsetAsync(a.out, 0, bytes, stream), "cudaMemsetAsync of rows");
+  }
   if constexpr (sizeof(T) == 4) {
     if (a.dim % 4 == 0 && aligned(a.x) && aligned(a.out)) {
       return a.dim <= 64 ? start_add_rows<16, 4>(a) : start_add_rows<32, 4>(a);
