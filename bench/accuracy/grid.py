@@ -25,6 +25,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -88,10 +89,25 @@ class Grid:
 
 
 def key_of(row: Mapping[str, Any]) -> str:
-    """The key of a run, as 16 hexadecimal digits, from a `Run`'s attributes or a row of results."""
+    """The key of a run, as 16 hexadecimal digits, from a `Run`'s attributes or a row of results.
+
+    A parameter at its default does not count, so that a row stays that of its run when the model is given a new
+    parameter whose default is what was done before.
+    """
+    usual = defaults(row["model"])
     params = {name: _as_float(value) for name, value in row["params"].items()}
+    params = {name: value for name, value in params.items() if name not in usual or value != usual[name]}
     parts = [row["data"], row["split"], row["model"], params, row["seed"]]
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
+
+
+@cache
+def defaults(model: str) -> dict[str, Any]:
+    """What a model's parameters are unless given; empty for one that is not known."""
+    if model not in MODELS:
+        return {}
+    parameters = inspect.signature(MODELS[model]).parameters.values()
+    return {one.name: _as_float(one.default) for one in parameters}
 
 
 def _as_float(value: Any) -> Any:
