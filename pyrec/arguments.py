@@ -33,15 +33,24 @@ def check_count(
     return count
 
 
+def check_finite(name: str, value: object, error: type[Exception]) -> float:
+    """Return ``value`` as a finite float.
+
+    Raises:
+        error: If it is not a finite number.
+    """
+    if not isinstance(value, Real) or isinstance(value, bool) or not _is_finite(value):
+        raise error(f"{name} = {value!r} must be a finite number")
+    return float(value)
+
+
 def check_real(name: str, value: object, error: type[Exception], *, positive: bool) -> float:
     """Return ``value`` as a finite float that is above zero (``positive``) or at least zero.
 
     Raises:
         error: If it is not a finite number in that range.
     """
-    if not isinstance(value, Real) or isinstance(value, bool) or not _is_finite(value):
-        raise error(f"{name} = {value!r} must be a finite number")
-    number = float(value)
+    number = check_finite(name, value, error)
     if number < 0 or (positive and number == 0):
         raise error(f"{name} = {number} must be {'above' if positive else 'at least'} 0")
     return number

@@ -71,6 +71,42 @@ class Batch:
         return users, positives, others
 
 
+def most_nodes(settings: Settings, size: int, num_items: int) -> int:
+    """The most distinct nodes that a batch of ``size`` samples can have, where the graph has so many items."""
+    if meets_all_items(settings, num_items):
+        return size + num_items
+    return size * (2 if settings.negatives == "batch" else 2 + settings.drawn)
+
+
+def loss_bytes(settings: Settings, size: int, num_items: int, dim: int) -> int:
+    """Bytes that the loss of a batch takes besides its nodes' vectors and their gradient.
+
+    The softmax has a float32 matrix of users by items, and a bool of each where items are sampled; the choice of
+    hard negatives has every candidate's vector.
+
+    Args:
+        settings: Of training.
+        size: Samples in the batch.
+        num_items: Number of items.
+        dim: Numbers in a vector.
+    """
+    if settings.loss == "bpr":
+        return 4 * size * settings.drawn * dim if settings.negatives == "hard" else 0
+    if meets_all_items(settings, num_items):
+        return 4 * size * num_items
+    return 5 * size * size * (1 if settings.negatives == "batch" else settings.drawn)
+
+
+def meets_all_items(settings: Settings, num_items: int) -> bool:
+    """Whether the softmax is over all items, which are few."""
+    return (
+        settings.loss == "softmax"
+        and settings.num_negatives is None
+        and settings.negatives == "uniform"
+        and num_items <= FULL_SOFTMAX_ITEMS
+    )
+
+
 @dataclass
 class Batches:
     """Draws the batches of each epoch.
@@ -88,12 +124,7 @@ class Batches:
     full_softmax: bool = field(init=False)
 
     def __post_init__(self) -> None:
-        self.full_softmax = (
-            self.settings.loss == "softmax"
-            and self.settings.num_negatives is None
-            and self.settings.negatives == "uniform"
-            and self.graph.num_items <= FULL_SOFTMAX_ITEMS
-        )
+        self.full_softmax = meets_all_items(self.settings, self.graph.num_items)
 
     def log_expected(self, items: Tensor) -> Tensor:
         """The logarithm of how often each of some items (any shape) is expected among as many negatives."""

@@ -40,7 +40,15 @@ from safetensors.numpy import load_file, save_file
 from pyrec.data import Interactions
 from pyrec.data.ids import text_problem
 from pyrec.errors import ConfigError, DataError
-from pyrec.files import check_regular, hash_file, replacing, sync_folder, write_text
+from pyrec.files import (
+    check_regular,
+    hash_file,
+    parse_json,
+    read_text,
+    replacing,
+    sync_folder,
+    write_text,
+)
 from pyrec.state import State
 from pyrec.version import version
 
@@ -161,19 +169,10 @@ def read_config(directory: str | PathLike[str]) -> dict[str, Any]:
         DataError: If it is missing, no JSON, of another format, or lacks an entry.
     """
     path = Path(directory) / CONFIG
-    try:
-        check_regular(path, CONFIG_BYTES)
-        config = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        stopped = (Path(directory) / TRAINING).exists()
-        mend = (
-            f"pyrec train --resume {directory} goes on with the run"
-            if stopped
-            else f"is {directory} a saved model?"
-        )
-        raise DataError(f"cannot read {path}: {error.strerror or error}; {mend}") from None
-    except (ValueError, RecursionError) as error:  # of the decoding, the JSON, or a number of too many digits
-        raise DataError(f"{path} is no JSON: {error}") from None
+    stopped = (Path(directory) / TRAINING).exists()
+    goes_on = f"pyrec train --resume {directory} goes on with the run"
+    mend = goes_on if stopped else f"is {directory} a saved model?"
+    config = parse_json(read_text(path, CONFIG_BYTES, mend), path, mend)
     if not isinstance(config, dict) or config.get("format") != FORMAT:
         raise DataError(f"{path} is not in the format {FORMAT} that this version reads")
     for name, kind in {"model": str, "params": dict, "sha256": str, "run": dict}.items():

@@ -29,6 +29,10 @@ if TYPE_CHECKING:
     from pyrec.models.network import LightGCNNetwork
 
 
+EDGE_VIEWS = 1
+"""Behind the numbers of a view's seed: another seed than that of the edges that a step leaves out."""
+
+
 class Contrast:
     """Adds the contrastive loss to a training step."""
 
@@ -107,7 +111,7 @@ class Contrast:
 
     def _drop_edges(self, epoch: int) -> None:
         if epoch != self._dropped_epoch:
-            seeds = (mixed_seed(self._settings.seed, epoch, view) for view in range(2))
+            seeds = (mixed_seed(self._settings.seed, epoch, view, EDGE_VIEWS) for view in range(2))
             self._dropped = [DroppedGraph(self._graph, self._settings.rate, seed) for seed in seeds]
             self._dropped_epoch = epoch
 

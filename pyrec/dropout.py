@@ -65,5 +65,5 @@ class DroppedGraph(Graph):
 
 
 def mixed_seed(*numbers: int) -> int:
-    """A seed of 64 bits from numbers that are 0 or more; other numbers give another, unrelated one."""
+    """A seed of 64 bits from numbers that are 0 or more; others, but for zeros at their end, give an unrelated one."""
     return int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0])

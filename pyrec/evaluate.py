@@ -38,7 +38,7 @@ from pyrec.arguments import check_count
 from pyrec.data import Interactions
 from pyrec.data.interactions import require_interactions
 from pyrec.errors import ConfigError, DataError
-from pyrec.ops.metrics import METRICS, ranking_metrics
+from pyrec.ops.metrics import METRICS, item_counts, ranking_metrics
 from pyrec.ops.topk import MAX_K
 
 if TYPE_CHECKING:
@@ -106,9 +106,9 @@ def evaluate(
     users = np.flatnonzero(np.diff(test.indptr)).astype(np.int32)
     ranked = _ranked_lists(model, users, max(cutoffs), batch_size)
     per_user = _user_metrics(ranked, users, test, cutoffs, names)
-    lists = ranked.cpu().numpy()
     means = {name: float(values.mean()) for name, values in per_user.items()}
-    means |= _item_metrics(lists, train, cutoffs, names)
+    means |= _item_metrics(ranked, train, cutoffs, names)
+    lists = ranked.cpu().numpy()
     ordered = {f"{name}@{cutoff}": means[f"{name}@{cutoff}"] for cutoff in cutoffs for name in names}
     seconds = time.perf_counter() - started
     return Evaluation(ordered, per_user, train.user_ids[users], lists, len(users), seconds)
@@ -139,7 +139,7 @@ def _user_metrics(
 
 
 def _item_metrics(
-    lists: NDArray[np.int32], train: Interactions, cutoffs: list[int], names: list[str]
+    lists: torch.Tensor, train: Interactions, cutoffs: list[int], names: list[str]
 ) -> dict[str, float]:
     """Return the metrics of what is recommended, from the ranked lists (num_users, k)."""
     wanted = [name for name in names if name in ITEM_METRICS]
@@ -147,8 +147,9 @@ def _item_metrics(
         return {}
     users_of = np.bincount(train.items, minlength=train.num_items)
     means: dict[str, float] = {}
-    for cutoff in cutoffs:
-        counts = exposure.recommendation_counts(lists[:, :cutoff], train.num_items)
+    for cutoff, counts in zip(
+        cutoffs, item_counts(lists, train.num_items, cutoffs).cpu().numpy(), strict=True
+    ):
         values = item_metrics(counts, users_of, train.num_users)
         means |= {f"{name}@{cutoff}": values[name] for name in wanted}
     return means
@@ -187,6 +188,23 @@ def check_test(test: object, train: Interactions, name: str = "test") -> None:
             f"{name} has {have[0]} users x {have[1]} items, the model {expected[0]} x {expected[1]}; "
             "split one Interactions in two, or read both files together (read_pair), so that ids agree"
         )
+    for kind, theirs, ours in (
+        ("user", held_out.user_ids, train.user_ids),
+        ("item", held_out.item_ids, train.item_ids),
+    ):
+        _check_same_ids(name, kind, theirs, ours)
+
+
+def _check_same_ids(name: str, kind: str, theirs: NDArray[Any], ours: NDArray[Any]) -> None:
+    """Raises DataError unless both number the same raw ids alike; as many others would be taken for these."""
+    if theirs is ours or np.array_equal(theirs, ours):
+        return
+    comparable = (theirs.dtype.kind == "U") == (ours.dtype.kind == "U")
+    at = int(np.flatnonzero(theirs != ours)[0]) if comparable else 0
+    raise DataError(
+        f"{name}'s {kind} number {at} is {theirs[at].item()!r}, the model's is {ours[at].item()!r}; "
+        "split one Interactions in two, or read both files together (read_pair), so that ids agree"
+    )
 
 
 def check_cutoffs(k: int | Sequence[int], num_items: int) -> list[int]:
@@ -204,8 +222,9 @@ def _check_metrics(metrics: Sequence[str] | None) -> list[str]:
     known = [*USER_METRICS, *ITEM_METRICS]
     if metrics is None:
         return known
-    if isinstance(metrics, str):
-        raise ConfigError(f"metrics = {metrics!r} must be a list: [{metrics!r}]")
+    if isinstance(metrics, str) or not isinstance(metrics, Iterable):
+        raise ConfigError(f"metrics = {metrics!r} must be a list, such as ['recall', 'ndcg']")
+    metrics = list(metrics)
     unknown = [name for name in metrics if name not in known]
     if unknown or not metrics:
         raise ConfigError(f"metrics = {list(metrics)!r}: known are {', '.join(known)}")

@@ -30,7 +30,7 @@ from pyrec.checkpoint import plain
 from pyrec.errors import ConfigError
 from pyrec.export_card import VECTOR_FILES, export_card
 from pyrec.extras import need
-from pyrec.files import replacing, write_text
+from pyrec.files import replacing, write_text, writing
 from pyrec.models import Recommender
 from pyrec.models.vectors import VectorRecommender
 from pyrec.version import version
@@ -90,8 +90,9 @@ def export(
     names = FORMATS[format](path, users, items)
     write_text(path / CARD, export_card(facts, names, dict(metrics or {})))
     write_text(path / MANIFEST, manifest)
-    for name in earlier - {*names, CARD, MANIFEST}:
-        (path / name).unlink()
+    with writing(path):
+        for name in earlier - {*names, CARD, MANIFEST}:
+            (path / name).unlink()
     return path
 
 
@@ -119,9 +120,10 @@ def vectors_of(model: Recommender) -> tuple[Vectors, Vectors]:
 
 def _earlier_files(folder: Path) -> set[str]:
     """Return the names of an earlier export's files in the folder; any other content is an error."""
-    if folder.exists() and not folder.is_dir():
-        raise ConfigError(f"{folder} is a file; name a folder")
-    present = {path.name for path in folder.iterdir()} if folder.exists() else set()
+    with writing(folder):
+        if folder.exists() and not folder.is_dir():
+            raise ConfigError(f"{folder} is a file; name a folder")
+        present = {path.name for path in folder.iterdir()} if folder.exists() else set()
     if present and MANIFEST not in present:
         raise ConfigError(f"{folder} holds files but no export; name an empty or a new folder")
     return present & FILES

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import platform
 import re
@@ -11,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from secrets import token_hex
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pyrec.errors import DataError
 
@@ -36,6 +37,46 @@ def check_regular(path: Path, most_bytes: int | None = None) -> None:
         raise DataError(f"{path} has {found.st_size} bytes, but at most {most_bytes} are read")
 
 
+def read_text(path: Path, most_bytes: int, mend: str) -> str:
+    """Return the text of a file that is not trusted.
+
+    Raises:
+        DataError: If it cannot be read, is no regular file, longer than ``most_bytes``, or not UTF-8.
+    """
+    try:
+        check_regular(path, most_bytes)
+        return path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise DataError(f"cannot read {path}: {error.strerror or error}; {mend}") from None
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path} is no text in UTF-8: {error}; {mend}") from None
+
+
+def parse_json(text: str, source: object, mend: str) -> Any:
+    """Return what JSON that is not trusted holds.
+
+    Raises:
+        DataError: If it is no JSON, too deep, or has a number of too many digits.
+    """
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"{source} is no JSON that can be read: {error}; {mend}") from None
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Turn the operating system's refusals, as a file or folder is written, into an error of pyrec.
+
+    Raises:
+        DataError: If the block raises an OSError.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise DataError(f"cannot write {path}: {error.strerror or error}") from error
+
+
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """Yield a temporary path, in a folder of its own beside ``path``, that takes its place when the block ends well.
@@ -51,8 +92,7 @@ def replacing(path: Path) -> Iterator[Path]:
     # A folder, for some writers make files beside the one that they are asked for; of a name of its own in each call.
     folder = path.with_name(f".{path.name}.{machine}-{os.getpid()}-{token_hex(8)}.tmp")
     temporary = folder / path.name
-    _in_use.add(folder.name)
-    try:
+    with writing(path), _taken(folder.name):
         path.parent.mkdir(parents=True, exist_ok=True)
         _remove_orphans(path, machine)
         folder.mkdir()
@@ -66,10 +106,6 @@ def replacing(path: Path) -> Iterator[Path]:
         finally:
             shutil.rmtree(folder, ignore_errors=True)
         sync_folder(path.parent)
-    except OSError as error:
-        raise DataError(f"cannot write {path}: {error.strerror or error}") from error
-    finally:
-        _in_use.discard(folder.name)
 
 
 def write_text(path: Path, text: str) -> None:
@@ -105,6 +141,16 @@ def _sync(path: Path, flags: int = os.O_RDWR) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+@contextmanager
+def _taken(name: str) -> Iterator[None]:
+    """Say that this process writes in a temporary folder."""
+    _in_use.add(name)
+    try:
+        yield
+    finally:
+        _in_use.discard(name)
 
 
 def _remove_orphans(path: Path, machine: str) -> None:

@@ -30,7 +30,7 @@ from pyrec.arguments import check_count
 from pyrec.checkpoint import TRAINING, interaction_arrays, plain, save_arrays
 from pyrec.data import Interactions
 from pyrec.errors import ConfigError, DataError
-from pyrec.files import replacing
+from pyrec.files import check_regular, parse_json, replacing
 from pyrec.state import State
 from pyrec.stopping import StopRequest
 from pyrec.version import version
@@ -163,6 +163,7 @@ class Checkpoints:
     @contextmanager
     def _opened(self) -> Iterator[Any]:
         try:
+            check_regular(self.path)
             with safe_open(self.path, framework="numpy") as file:
                 yield file
         except OSError as error:
@@ -214,10 +215,9 @@ def fingerprint(interactions: Interactions | None) -> dict[str, Any]:
 
 
 def _checked(metadata: Mapping[str, str], path: Path) -> dict[str, Any]:
-    try:
-        config = json.loads(metadata["pyrec"])
-    except (KeyError, json.JSONDecodeError, RecursionError):
-        raise DataError(f"{path} is no checkpoint of a training run") from None
+    if "pyrec" not in metadata:
+        raise DataError(f"{path} is no checkpoint of a training run")
+    config = parse_json(metadata["pyrec"], f"what {path} says of itself", "start another run")
     if not isinstance(config, dict) or config.get("format") != FORMAT:
         raise DataError(f"{path} is not in the format {FORMAT} that this version reads")
     for name, kind in ENTRIES.items():

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from numbers import Real
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from pyrec.arguments import check_finite
 from pyrec.data import Interactions
 from pyrec.errors import ConfigError
 from pyrec.models import Recommender
@@ -17,6 +20,8 @@ if TYPE_CHECKING:
 DIGITS = 3
 """Significant digits of a real number that is tried, so that it can be written down as it was."""
 LOG_RATIO = 10
+COMPARED_BY = ("k", "seed", "validation")
+"""Hyperparameters that say what a trial is scored on: not searched, or the best would be the luckiest."""
 
 
 @dataclass(frozen=True)
@@ -25,9 +30,9 @@ class Range:
 
     Attributes:
         name: The constructor's argument.
-        low: Smallest number.
-        high: Largest number.
-        whole: Only whole numbers.
+        low: Smallest number, finite.
+        high: Largest number, finite and above ``low``.
+        whole: Only whole numbers; the bounds are whole as well.
         values: Instead of numbers between bounds, these alone.
     """
 
@@ -38,11 +43,18 @@ class Range:
     values: tuple[Any, ...] = ()
 
     def __post_init__(self) -> None:
-        if not self.values and not self.low < self.high < float("inf"):
+        if self.values:
+            return
+        low, high = (
+            check_finite(f"the range of {self.name}: {bound}", getattr(self, bound), ConfigError)
+            for bound in ("low", "high")
+        )
+        if low >= high:
             raise ConfigError(
-                f"the range of {self.name}, {self.low:g} to {self.high:g}, is none; name two finite numbers, the "
-                "smaller first"
+                f"the range of {self.name}, {low:g} to {high:g}, is none; name two numbers, the smaller first"
             )
+        if self.whole and not (low.is_integer() and high.is_integer()):
+            raise ConfigError(f"the range of {self.name}, {low:g} to {high:g}, needs whole bounds")
 
     @property
     def log(self) -> bool:
@@ -62,7 +74,27 @@ class Range:
     def __contains__(self, value: Any) -> bool:
         if self.values:
             return value in self.values
-        return value is not None and self.low <= value <= self.high
+        return isinstance(value, Real) and self.low <= float(value) <= self.high
+
+
+def check_space(model: Recommender, space: Sequence[Range]) -> None:
+    """Check what is to be searched against the model's hyperparameters.
+
+    Raises:
+        ConfigError: If a range is of none of them, of one in `COMPARED_BY`, or of one that has a range already.
+    """
+    params = model.get_params()
+    names = [one.name for one in space]
+    for at, name in enumerate(names):
+        if name not in params:
+            known = ", ".join(one for one in params if one not in COMPARED_BY) or "none"
+            raise ConfigError(f"{model.model_name} has no {name} to search; it has {known}")
+        if name in COMPARED_BY:
+            raise ConfigError(
+                f"the range of {name}: trials are compared at one {name}; set it instead of searching it"
+            )
+        if name in names[:at]:
+            raise ConfigError(f"{name} has more than one range; give one")
 
 
 def default_space(model: Recommender, train: Interactions) -> list[Range]:

@@ -193,7 +193,7 @@ class Trainer:
         if not settings.edge_dropout:
             return self.graph
         return DroppedGraph(
-            self.graph, settings.edge_dropout, mixed_seed(settings.seed, batch.epoch, batch.first, 0)
+            self.graph, settings.edge_dropout, mixed_seed(settings.seed, batch.epoch, batch.first)
         )
 
     def state(self) -> Arrays:

@@ -15,14 +15,14 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pyrec.arguments import check_count, check_real
+from pyrec.arguments import check_count, check_real, check_share
 from pyrec.checkpoint import plain
 from pyrec.data import Interactions, split_random
 from pyrec.errors import ConfigError, DataError
 from pyrec.evaluate import evaluate
 from pyrec.models import EpochRecommender, Recommender
 from pyrec.resume import fingerprint
-from pyrec.search_space import Range
+from pyrec.search_space import Range, check_space
 
 if TYPE_CHECKING:
     from optuna import Study
@@ -59,7 +59,8 @@ class Search:
     Attributes:
         model: The model with the parameters that are fixed, not fitted. If it trains by epochs, ``validation``
             is its share held out, and ``patience`` should be set.
-        space: What is searched.
+        space: What is searched: hyperparameters of the model, other than those that trials are compared by
+            (``validation``, ``seed`` and ``k``).
         train: All interactions to learn from.
         share: Share of ``train`` held out for a model without epochs.
         seed: Of the search and of that share.
@@ -132,14 +133,16 @@ def tune(
         The trials, the best first.
 
     Raises:
-        ConfigError: If Optuna is missing, an argument is out of range, or ``storage`` holds another search.
+        ConfigError: If Optuna is missing, an argument is out of range, ``search`` names what cannot be searched, or
+            ``storage`` holds another search.
         DataError: If no trial succeeded (it says why the first failed), or ``storage`` cannot be opened.
     """
     check_optuna()
     check_count("trials", trials, 1, None, ConfigError)
     if timeout is not None:
         check_real("timeout", timeout, ConfigError, positive=True)
-    _check_share(search)
+    check_space(search.model, search.space)
+    _check_scoring(search)
     with _quiet():
         study = _study(search, storage)
         left = trials - len(_ended(study))
@@ -162,13 +165,16 @@ def check_optuna() -> None:
         raise ConfigError("tuning needs Optuna: pip install '.[tune]'") from None
 
 
-def _check_share(search: Search) -> None:
+def _check_scoring(search: Search) -> None:
     params = search.model.get_params()
-    share = params["validation"] if isinstance(search.model, EpochRecommender) else search.share
-    if share is None or not 0 < share < 1:
+    by_epochs = isinstance(search.model, EpochRecommender)
+    name, share = ("validation", params["validation"]) if by_epochs else ("share", search.share)
+    if share is None:
         raise ConfigError(
-            f"validation = {share} must be a share between 0 and 1, such as 0.1: it is the score"
+            f"{name} = None leaves nothing to score trials on; give a share of the interactions, such as 0.1"
         )
+    check_share(name, share, "the interactions", ConfigError, positive=True)
+    check_count("seed", search.seed, 0, None, ConfigError)
     if params.get("k", search.k) != search.k:
         raise ConfigError(f"k = {search.k}, but the model's is {params['k']}; give both the same")
 

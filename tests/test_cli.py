@@ -1,11 +1,14 @@
 """The command line: what it prints, what it writes, and how it refuses."""
 
 import csv
+import errno
 import io
 import json
+import os
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import children
@@ -16,11 +19,13 @@ import torch
 from pyrec import _core, checkpoint
 from pyrec.cli import main, run_folder
 from pyrec.cli.doctor import _report
+from pyrec.cli.model_options import _OPTIONS
 from pyrec.cli.run_report import read_names
 from pyrec.cli.self_test import SELF_TESTS, TOLERANCE
 from pyrec.cli.sources import Source
 from pyrec.data.synthetic import synthetic
-from pyrec.models import EASE, MODELS, Recommender
+from pyrec.errors import ConfigError, DataError
+from pyrec.models import EASE, MODELS, LightGCN, Recommender
 from pyrec.ops import propagate
 
 EPOCHS = ("--model", "lightgcn", "--dim", "8", "--epochs", "3", "--batch-size", "256")
@@ -118,6 +123,15 @@ def test_the_program_survives_a_closed_pipe(tmp_path: Path) -> None:
 
 
 # train
+
+
+@pytest.mark.parametrize("argument", [name for name in _OPTIONS if hasattr(_OPTIONS[name][1], "choices")])
+def test_options_offer_what_the_models_take(argument: str) -> None:
+    offered = _OPTIONS[argument][1].choices
+    with pytest.raises(ConfigError, match=f"{argument} = 'x' must be one of") as refused:
+        LightGCN(**{argument: "x"}).fit(synthetic(20, 20))
+    taken = re.findall("'([^']+)'", str(refused.value).partition("must be one of")[2])
+    assert list(offered) == taken
 
 
 @pytest.mark.parametrize("model", [name for name in MODELS if not hasattr(MODELS[name], "history_")])
@@ -312,6 +326,45 @@ def test_evaluate_reads_named_data_as_the_run_did(capsys, rated: Path, tmp_path:
     assert own["recall@5"] == named["recall@5"] != all_ratings["recall@5"]
 
 
+def test_a_split_is_taken_over_as_a_whole(capsys, rated: Path, tmp_path: Path) -> None:
+    words = ("--split-seed", "5", "--model", "popularity", "--k", "5", "--out", tmp_path / "run")
+    run(capsys, "train", rated, *words)
+    timed = tmp_path / "timed.csv"
+    rows = (f"{row},{at}\n" for at, row in enumerate(rated.read_text().splitlines()[1:]))
+    timed.write_text("".join(["user,item,rating,time\n", *rows]))
+    _, err = run(capsys, "evaluate", tmp_path / "run", timed, "--split", "time", "--k", "5")
+    assert "timed: " in err
+    other = Source(data=str(rated), split="time")
+    assert Source(data=str(rated)).or_as(other) == other
+    seeded = Source(data=str(rated), split_seed=3)
+    assert seeded.or_as(other) == seeded
+
+
+def test_what_means_nothing_to_other_data_is_not_taken_over(
+    capsys, rated: Path, data: Path, tmp_path: Path
+) -> None:
+    pa, parquet = (pytest.importorskip(name) for name in ("pyarrow", "pyarrow.parquet"))
+    pairs = [row.split(",")[:2] for row in rated.read_text().splitlines()[1:]]
+    bare, table = tmp_path / "bare.csv", tmp_path / "bare.parquet"
+    bare.write_text("".join(f"{user},{item}\n" for user, item in pairs))
+    ids = {name: [int(pair[at]) for pair in pairs] for at, name in enumerate(("user", "item"))}
+    parquet.write_table(pa.table(ids), table)
+    words = ("--min-rating", "1", "--columns", "user=1,item=2", "--id-type", "int")
+    run(capsys, "train", rated, *words, "--model", "popularity", "--k", "5", "--out", tmp_path / "run")
+    for other in (data, data / "train.txt", bare, table):
+        found, _ = run(capsys, "evaluate", tmp_path / "run", other, "--k", "5", "--json")
+        assert json.loads(found)["num_test_users"] > 0
+    told = Source(min_rating=1, columns={"user": 1, "item": 2}, id_type="int")
+    assert Source(data=str(data)).or_as(told) == Source(data=str(data))
+    assert Source(data=str(bare)).or_as(told) == replace(told, data=str(bare), min_rating=None)
+    assert Source(data=str(table)).or_as(told) == Source(data=str(table), columns=told.columns)
+    assert Source(data=str(rated)).or_as(told) == replace(told, data=str(rated))
+    pair = {"train": str(rated), "test": str(data / "test.txt")}
+    assert Source(**pair).or_as(told) == Source(**pair)
+    assert "no ratings" in refuse(capsys, "evaluate", tmp_path / "run", bare, "--min-rating", "3")
+    assert "does not exist" in refuse(capsys, "evaluate", tmp_path / "run", tmp_path / "none.csv")
+
+
 def test_columns_are_chosen_and_kept_with_the_run(capsys, rated: Path, tmp_path: Path) -> None:
     rows = rated.read_text().splitlines()[1:]
     other = tmp_path / "other.csv"
@@ -484,6 +537,27 @@ def test_names_that_are_none(
     report = ("--report", tmp_path / "r.html", "--item-names", names)
     assert re.search(message, refuse_after_output(capsys, "evaluate", run_dir, "--k", "5", *report))
     assert not (tmp_path / "r.html").exists()
+
+
+def test_quotes_that_swallow_names_are_named_with_their_line(tmp_path: Path) -> None:
+    train = synthetic(30, 20, interactions_per_user=3)
+    names = tmp_path / "names.csv"
+    for content, line in (
+        ('1,"Two\nlines"\n2,"Toy Story\n3,Three\n', 3),
+        ('1,"Toy Story\n2,"Two"\n', 1),
+        (f"1,One\n2,{'x' * 200_000}\n", 2),
+    ):
+        names.write_text(content)
+        with pytest.raises(DataError, match=rf"names\.csv:{line}: .*; mend the line's quotes"):
+            read_names(names, train)
+
+
+def test_names_of_a_spreadsheet(tmp_path: Path) -> None:
+    """It writes a byte order mark, line breaks within quotes, and signs that other programs break lines at."""
+    train = synthetic(30, 20, interactions_per_user=3)
+    content = '1,"Two\nlines"\r\n2,"A ""b"""\r\n3,C\u2028D\r\n'
+    (tmp_path / "names.csv").write_bytes(content.encode("utf-8-sig"))
+    assert read_names(tmp_path / "names.csv", train) == {1: "Two\nlines", 2: 'A "b"', 3: "C\u2028D"}
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "latin-1"])
@@ -749,6 +823,23 @@ def test_a_run_whose_data_are_not_told(capsys, run_dir: Path) -> None:
 def test_a_folder_that_cannot_be_written(capsys, data: Path) -> None:
     line = refuse(capsys, "train", data, "--model", "ease", "--out", data / "train.txt" / "run")
     assert "Not a directory" in line
+    with pytest.raises(DataError, match=r"cannot write .*run: Not a directory"):
+        run_folder.check_folder(data / "train.txt" / "run")
+
+
+def test_a_folder_that_cannot_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(path: Path) -> None:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+
+    monkeypatch.setattr(Path, "iterdir", refuse)
+    with pytest.raises(DataError, match=r"cannot write .*: Permission denied"):
+        run_folder.check_folder(tmp_path)
+
+
+def test_an_earlier_runs_file_that_cannot_be_removed(capsys, data: Path, run_dir: Path) -> None:
+    (run_dir / run_folder.HISTORY).mkdir()
+    line = refuse_after_output(capsys, "train", data, "--model", "popularity", "--k", "5", "--out", run_dir)
+    assert f"cannot write {run_dir}: Is a directory" in line
 
 
 def test_interruption(capsys, monkeypatch) -> None:

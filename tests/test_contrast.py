@@ -8,7 +8,7 @@ from strategies import random_graph
 from test_train import N_LAYERS, REFERENCES, SETTINGS, make_network
 from torch.nn import functional
 
-from pyrec.contrast import add_noise, info_nce, mixed_seed
+from pyrec.contrast import EDGE_VIEWS, add_noise, info_nce, mixed_seed
 from pyrec.data import split_random, synthetic
 from pyrec.dropout import DroppedGraph
 from pyrec.errors import ConfigError
@@ -33,7 +33,9 @@ def view_layers(kind, wide, graph, batch, nodes):
     """Both views' layers at ``nodes``, from the definitions."""
     for view in range(2):
         if kind == "edges":
-            dropped = DroppedGraph(graph, CONTRAST.rate, mixed_seed(CONTRAST.seed, batch.epoch, view))
+            dropped = DroppedGraph(
+                graph, CONTRAST.rate, mixed_seed(CONTRAST.seed, batch.epoch, view, EDGE_VIEWS)
+            )
             adjacency = normalised_adjacency(dropped, torch.float64).to_dense()
         else:
             adjacency = normalised_adjacency(graph, torch.float64).to_dense()

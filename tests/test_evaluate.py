@@ -122,7 +122,12 @@ def test_batches_change_nothing(model: Recommender, parts: tuple[Interactions, I
         ({"k": 41}, DataError, "k = 41 must be at most 40, the number of items"),
         ({"metrics": ["recall", "auc"]}, ConfigError, "auc.*known are precision"),
         ({"metrics": []}, ConfigError, "known are"),
-        ({"metrics": "recall"}, ConfigError, r"metrics = 'recall'.*\['recall'\]"),
+        (
+            {"metrics": "recall"},
+            ConfigError,
+            r"metrics = 'recall' must be a list, such as \['recall', 'ndcg'\]",
+        ),
+        ({"metrics": 5}, ConfigError, "metrics = 5 must be a list"),
         ({"batch_size": 0}, ConfigError, "batch_size = 0"),
     ],
 )
@@ -135,6 +140,21 @@ def test_an_empty_test_set(model: Recommender, parts: tuple[Interactions, Intera
     _, test = parts
     with pytest.raises(DataError, match="test is empty"):
         evaluate(model, test.select(np.zeros(len(test), dtype=bool)))
+
+
+@pytest.mark.parametrize(
+    ("numbered", "message"),
+    [
+        ({"user_ids": np.arange(50) + 1}, "test's user number 0 is 1, the model's is 0; split one"),
+        ({"item_ids": [*range(39), 99]}, "test's item number 39 is 99, the model's is 39"),
+        ({"item_ids": [f"i{n:02}" for n in range(40)]}, "test's item number 0 is 'i00', the model's is 0"),
+    ],
+)
+def test_as_many_others_are_not_taken_for_the_models(model: Recommender, numbered, message: str) -> None:
+    ids = {"user_ids": np.arange(50), "item_ids": np.arange(40)} | numbered
+    users, items = (np.array(ids[name])[:3] for name in ("user_ids", "item_ids"))
+    with pytest.raises(DataError, match=message):
+        evaluate(model, Interactions.from_arrays(users, items, **ids))
 
 
 def test_a_test_set_of_other_users(model: Recommender) -> None:

@@ -1,6 +1,8 @@
 """Vectors written for use elsewhere, read back by what they are written for, against `recommend`."""
 
+import errno
 import json
+import os
 import sys
 import textwrap
 from pathlib import Path
@@ -134,6 +136,21 @@ def test_an_earlier_export_is_replaced_and_nothing_else(model, tmp_path):
     with pytest.raises(pyrec.ConfigError, match="is a file; name a folder"):
         pyrec.export(model, folder / "README.md")
     assert (tmp_path / "mine" / "README.md").read_text() == "mine"
+
+
+def test_a_folder_that_cannot_be_read_or_written(model, tmp_path, monkeypatch):
+    folder = pyrec.export(model, tmp_path / "out")
+    (folder / "users.npz").unlink()
+    (folder / "users.npz").mkdir()
+    with pytest.raises(pyrec.DataError, match=r"cannot write .*out: Is a directory"):
+        pyrec.export(model, folder, "parquet")
+
+    def refuse(path):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+
+    monkeypatch.setattr(Path, "iterdir", refuse)
+    with pytest.raises(pyrec.DataError, match=r"cannot write .*out: Permission denied"):
+        pyrec.export(model, folder)
 
 
 def test_what_cannot_be_exported(model, tmp_path, monkeypatch):

@@ -122,6 +122,16 @@ def test_a_combine_without_such_parameters_is_refused(interactions, combine):
         LightGCN(combine_fit="test").fit(interactions)
 
 
+@pytest.mark.parametrize("shape", [{"n_layers": 0}, {"n_layers": 1, "user_from": "items"}])
+def test_one_layer_has_no_weights_to_learn(interactions, shape):
+    options = SMALL | shape | {"loss": "bpr", "combine": "attention"}
+    assert not LightGCN(**options)._fits_held_out
+    with pytest.raises(
+        ConfigError, match=r"combine_fit = 'held-out' has no weights to learn where n_layers ="
+    ):
+        LightGCN(**options, combine_fit="held-out").fit(interactions)
+
+
 def test_the_same_bits_at_any_number_of_threads(interactions, threads):
     vectors = []
     for number in (1, 2, 3):

@@ -1,4 +1,5 @@
 import json
+from datetime import datetime
 
 import numpy as np
 import pandas as pd
@@ -118,6 +119,39 @@ def test_malformed_ratings_and_times_are_named(ratings, times, message):
         Interactions.from_arrays([1, 2], [1, 2], ratings, times)
 
 
+@pytest.mark.parametrize(
+    ("unit", "step"),
+    [("ns", 1), ("us", 10**3), ("25us", 25_000), ("ms", 10**6), ("s", 10**9), ("D", 86_400 * 10**9)],
+)
+def test_datetimes_to_the_last_that_nanoseconds_hold(unit, step):
+    most = (2**63 - 1) // step
+    times = np.array([most, -most]).astype(f"datetime64[{unit}]")
+    assert Interactions.from_arrays([1, 2], [1, 2], times=times).times.tolist() == [most * step, -most * step]
+    for beyond in (most + 1, -most - 1) if step > 1 else ():
+        times = np.array([0, beyond]).astype(f"datetime64[{unit}]")
+        with pytest.raises(DataError, match=r"times\[1\] = .* is outside 1677-09-21 to 2262-04-11.*; drop"):
+            Interactions.from_arrays([1, 2], [1, 2], times=times)
+
+
+def test_datetimes_in_months_years_and_finer_units():
+    for unit, times, beyond in (("Y", ["1678", "2262"], "1677"), ("M", ["1677-10", "2262-04"], "2262-05")):
+        x = Interactions.from_arrays([1, 2], [1, 2], times=np.array(times, dtype=f"datetime64[{unit}]"))
+        assert x.times.astype("datetime64[ns]").astype(f"datetime64[{unit}]").astype(str).tolist() == times
+        with pytest.raises(DataError, match=rf"times\[0\] = {beyond} is outside"):
+            Interactions.from_arrays([1], [1], times=np.array([beyond], dtype=f"datetime64[{unit}]"))
+    fine = np.array([2**63 - 1, 1500]).astype("datetime64[ps]")
+    assert Interactions.from_arrays([1, 2], [1, 2], times=fine).times.tolist() == [(2**63 - 1) // 1000, 1]
+    assert len(Interactions.from_arrays([], [], times=np.array([], dtype="datetime64"))) == 0
+
+
+def test_the_latest_of_a_frame_is_not_a_time_that_wrapped():
+    frame = pl.DataFrame(
+        {"user": [1, 1], "item": [2, 3], "time": [datetime(9999, 12, 31), datetime(2020, 1, 1)]}
+    )
+    with pytest.raises(DataError, match=r"times\[0\] = 9999-12-31T00:00:00.000000 is outside 1677-09-21 to"):
+        as_interactions(frame)
+
+
 def test_given_id_maps_set_the_numbers():
     x = Interactions.from_arrays([5, 3], ["x", "y"], user_ids=[9, 5, 3], item_ids=["y", "x", "z"])
     assert (x.num_users, x.num_items, len(x)) == (3, 3, 2)
@@ -168,6 +202,19 @@ def test_csr_values_are_ratings_and_stored_zeros_are_dropped():
     assert list(zip(x.users, x.items, x.ratings, strict=True)) == [(0, 2, 5), (1, 0, 3)]
 
 
+def test_csr_values_that_float32_rounds_to_zero_are_interactions():
+    matrix = csr_array(([5.0, 0.0, 1e-50], [2, 1, 0], [0, 2, 3]), shape=(2, 3))
+    x = Interactions.from_csr(matrix)
+    assert list(zip(x.users, x.items, x.ratings, strict=True)) == [(0, 2, 5), (1, 0, 0)]
+
+
+def test_csr_values_are_copied():
+    matrix = csr_array(np.array([[2, 3]], dtype=np.float32))
+    x = Interactions.from_csr(matrix)
+    matrix.data[:] = 9
+    assert x.ratings.tolist() == [2, 3]
+
+
 def broken_csr(**parts):
     matrix = csr_array(np.array([[1.0, 0, 1], [0, 1, 1]]))
     for name, (at, value) in parts.items():
@@ -186,7 +233,8 @@ def broken_csr(**parts):
         (broken_csr(indptr=(1, 5)), r"indptr\[2\] = 4 is less than indptr\[1\] = 5"),
         (broken_csr(indptr=(2, 3)), "indptr ends at 3, but there are 4 indices"),
         (broken_csr(indptr=(0, 1)), "indptr has 3 entries from .1."),
-        (broken_csr(data=(3, np.nan)), r"data\[3\] = nan is not a finite number"),
+        (broken_csr(data=(3, np.nan)), r"user_items.data\[3\] = nan is not a finite number"),
+        (broken_csr(data=(3, 1e39)), r"user_items.data\[3\] = inf is not a finite number"),
         (csr_array(np.eye(2, dtype=complex)), "data has dtype complex128"),
         (np.eye(2), "interactions are ndarray, but a scipy CSR matrix"),
     ],

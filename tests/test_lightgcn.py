@@ -308,6 +308,14 @@ def test_a_spectral_start_has_no_more_vectors_than_the_matrix(split):
         ({"negatives": "hard", "num_negatives": 1}, r"num_negatives = 1 leaves .* nothing to choose from"),
         ({"negatives": "hardest"}, r"negatives = 'hardest' must be one of 'uniform', 'batch', 'hard'"),
         ({"schedule": "cosine"}, r"schedule = 'cosine' must be one of 'constant', 'linear'"),
+        (
+            {"n_layers": 0, "edge_dropout": 0.5},
+            r"edge_dropout = 0.5 changes what is propagated .* n_layers = 0",
+        ),
+        (
+            {"n_layers": 0, "extra_edges": 0.5},
+            r"extra_edges = 0.5 changes what is propagated .* n_layers = 0",
+        ),
         ({"init": "zeros"}, r"init = 'zeros' must be one of 'normal', 'spectral'"),
     ],
 )

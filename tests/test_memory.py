@@ -39,13 +39,34 @@ call(10)
 formula = rows * (len(cutoffs) * 6 * 8 + 8 + 4)  # the table; indptr and indices are made in the call as well
 """,
     "training": """
-data = synthetic(60_000, 40_000, 2.0, seed=1)
+data = synthetic(90_000, 60_000, 2.0, seed=1)  # tables of 38 MB: smaller ones may stay on the heap
 def call(data=data): return pyrec.LightGCN(epochs=1, n_layers=3, combine="mean", loss="bpr").fit(data)
 call(synthetic(100, 50, 5.0))
 formula = pyrec.LightGCN(n_layers=3, combine="mean", loss="bpr").training_bytes(data)
 """,
+    "training with a validation share": """
+data = synthetic(90_000, 60_000, 2.0, seed=1)
+chosen = dict(n_layers=3, combine="mean", loss="bpr", validation=0.2)
+def call(data=data): return pyrec.LightGCN(epochs=2, **chosen).fit(data)
+call(synthetic(100, 50, 5.0))
+formula = pyrec.LightGCN(**chosen).training_bytes(data)
+""",
+    "training by a softmax of many negatives": """
+data = synthetic(20_000, 10_000, 2.0, seed=1)
+chosen = dict(embedding_size=16, n_layers=1, combine="mean", num_negatives=16)
+def call(data=data): return pyrec.LightGCN(epochs=1, **chosen).fit(data)
+call(synthetic(100, 50, 5.0))
+formula = pyrec.LightGCN(**chosen).training_bytes(data)
+""",
+    "training by the hardest of many negatives": """
+data = synthetic(20_000, 10_000, 2.0, seed=1)
+chosen = dict(embedding_size=64, n_layers=1, combine="mean", loss="bpr", negatives="hard", num_negatives=256)
+def call(data=data): return pyrec.LightGCN(epochs=1, **chosen).fit(data)
+call(synthetic(100, 50, 5.0))
+formula = pyrec.LightGCN(**chosen).training_bytes(data)
+""",
     "training of users made of their items": """
-data = synthetic(60_000, 40_000, 2.0, seed=1)
+data = synthetic(90_000, 60_000, 2.0, seed=1)
 chosen = dict(n_layers=3, combine="mean", loss="bpr", user_from="items", edge_dropout=0.5)
 def call(data=data): return pyrec.LightGCN(epochs=1, **chosen).fit(data)
 call(synthetic(100, 50, 5.0))

@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 import torch
-from scipy.sparse import csr_array
+from scipy.sparse import coo_array, csr_array
 from small_models import NUM_ITEMS, NUM_USERS, SMALL, make, numbers, texts
 
+from pyrec.data import Interactions
 from pyrec.data.load import load_data
 from pyrec.errors import ConfigError, DataError, NotFittedError
 from pyrec.evaluate import evaluate
@@ -123,6 +124,26 @@ def test_batches_change_nothing(model: Recommender, monkeypatch: pytest.MonkeyPa
     torch.testing.assert_close(scores, scores_one, rtol=1e-6, atol=1e-6)
 
 
+def test_a_request_reads_the_rows_of_its_users_alone(
+    model: Recommender, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    users = np.array([3, 0, 3], dtype=np.int32)
+    expected = texts().to_csr()[users]
+    monkeypatch.delattr(Interactions, "to_csr")
+    rows = model._histories(users)
+    assert (rows.shape, rows.dtype) == (expected.shape, np.float32)
+    np.testing.assert_array_equal(rows.toarray(), expected.toarray())
+    model.recommend(["u3"])
+    model.recommend_for_items([["i1"]])
+
+
+def test_histories_may_come_one_by_one(model: Recommender) -> None:
+    histories = [["i1", "i4"], ["i7"]]
+    expected = model.recommend_for_items(histories, n=4)
+    for have, wanted in zip(model.recommend_for_items(iter(histories), n=4), expected, strict=True):
+        np.testing.assert_array_equal(have, wanted)
+
+
 def test_new_users_get_unseen_items(model: Recommender) -> None:
     ids, scores = model.recommend_for_items([["i1", "i4", "i1"], ["i7"]], n=4)
     assert ids.shape == (2, 4)
@@ -206,6 +227,23 @@ def test_fitting_again_gives_the_same_bits(name: str) -> None:
         (lambda m: m.topk(np.array([0.5]), 3), DataError, "whole numbers"),
         (lambda m: m.topk(np.array([[1]]), 3), DataError, "one-dimensional"),
         (lambda m: m.topk(np.array([1]), 0), DataError, "k = 0"),
+        (
+            lambda m: m.topk([0, 1], 5, excluded=csr_array((1, 30))),
+            DataError,
+            r"excluded.*\(1, 30\), but \(2, 30\)",
+        ),
+        (
+            lambda m: m.topk([0, 1], 5, excluded=csr_array((3, 30))),
+            DataError,
+            r"excluded.*\(3, 30\), but \(2, 30\)",
+        ),
+        (
+            lambda m: m.topk([0], 5, excluded=csr_array((1, 31))),
+            DataError,
+            r"excluded.*\(1, 31\), but \(1, 30\)",
+        ),
+        (lambda m: m.topk([0], 5, excluded=np.zeros((1, 30))), DataError, "excluded is a ndarray.* CSR"),
+        (lambda m: m.topk([0], 5, excluded=coo_array((1, 30))), DataError, "excluded is a coo_array.* CSR"),
     ],
 )
 def test_bad_requests_are_refused_by_name(use, error, message: str) -> None:
@@ -265,8 +303,10 @@ def test_ease_solves_the_constrained_least_squares() -> None:
 
 
 def test_ease_refuses_what_memory_cannot_hold(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("os.sysconf", lambda _: 100)
-    with pytest.raises(DataError, match=r"30 items.*drop rare items"):
+    monkeypatch.setattr("pyrec.models.ease.available_memory", lambda: 100)
+    with pytest.raises(
+        DataError, match=r"EASE needs 0\.00 GiB for 30 items, but 0\.00 GiB are free; drop rare"
+    ):
         EASE().fit(numbers())
 
 

@@ -367,7 +367,7 @@ def test_load_data_serves_folder_file_pair_and_nothing(write):
         ({"train": "b"}, ConfigError, "train is given without test"),
         ({"test": "b"}, ConfigError, "test is given without train"),
         ({"split": "random"}, ConfigError, "split is 'random'"),
-        ({"split": 1.0}, ConfigError, r"train_fraction is 1\.0"),
+        ({"split": 1.0}, ConfigError, r"train_fraction = 1\.0"),
         ({"split": "time"}, DataError, "no times to split by"),
         ({"min_rating": 4}, DataError, "generated data have no ratings"),
         ({"data": "nowhere"}, DataError, "nowhere does not exist"),

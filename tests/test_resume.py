@@ -1,6 +1,7 @@
 """A fit that goes on ends in the bits of one that was never stopped, and refuses what it cannot go on with."""
 
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -255,6 +256,20 @@ def test_files_that_are_no_checkpoint(train, kept, tmp_path):
     shutil.copy(tmp_path / "model" / "model.safetensors", kept.path)
     with pytest.raises(DataError, match="is no checkpoint of a training run"):
         LightGCN(**SMALL).fit(train, checkpoints=kept, resume=True)
+
+
+@pytest.mark.parametrize("text", ["", "[" * 200_000, '{"format": ' + "9" * 5000 + "}"])
+def test_what_a_checkpoint_says_of_itself_is_no_json(kept, text):
+    save_file({"a": np.zeros(1)}, kept.path, {"pyrec": text})
+    with pytest.raises(DataError, match=r"is no JSON that can be read: .*; start another run"):
+        kept.read_config()
+
+
+def test_a_pipe_is_no_checkpoint(kept):
+    kept.path.unlink()
+    os.mkfifo(kept.path)
+    with pytest.raises(DataError, match="is no regular file"):
+        kept.read_config()
 
 
 def test_what_json_cannot_hold_leaves_the_checkpoint_before(train, tmp_path):

@@ -17,6 +17,7 @@ from safetensors.numpy import load_file, save_file
 
 import pyrec
 from pyrec import checkpoint
+from pyrec.cli.run_folder import HISTORY, METRICS, read_history, read_metrics
 from pyrec.data import Interactions
 from pyrec.errors import DataError
 from pyrec.models import EASE, LightGCN, Recommender
@@ -267,3 +268,26 @@ def test_a_hostile_folder_is_a_typed_error(saved: Path, name: str) -> None:
         assert tracemalloc.get_traced_memory()[1] < MEMORY
     finally:
         tracemalloc.stop()
+
+
+# What stands beside a model ---------------------------------------------------------------------------------
+
+RECORDS: dict[str, Callable[[Path], Any]] = {
+    "no JSON": lambda path: path.write_text("{oops"),
+    "deep": lambda path: path.write_bytes(b"[" * 200_000),
+    "a number of 5,000 digits": lambda path: path.write_bytes(b'{"a": ' + b"9" * 5000 + b"}"),
+    "no UTF-8": lambda path: path.write_bytes(b"\xff" * 100),
+    "a list": lambda path: path.write_text("[]"),
+    "a folder": Path.mkdir,
+    "a pipe": os.mkfifo,
+    "an endless device": lambda path: path.symlink_to("/dev/zero"),
+    "a sparse terabyte": lambda path: os.truncate(_touched(path), 2**40),
+}
+
+
+@pytest.mark.parametrize("make", RECORDS.values(), ids=RECORDS)
+@pytest.mark.parametrize(("read", "name"), [(read_metrics, METRICS), (read_history, HISTORY)])
+def test_hostile_metrics_and_history_are_typed_errors(tmp_path: Path, read, name: str, make) -> None:
+    make(tmp_path / name)
+    with pytest.raises(DataError, match=name):
+        read(tmp_path)

@@ -243,6 +243,40 @@ def test_concurrent_requests_get_their_own_answers(model, client):
             same(response, model.recommend(users, n, filter_seen))
 
 
+async def ask(app, users):
+    transport = httpx.ASGITransport(app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+        return await client.post("/recommend", json={"users": users})
+
+
+async def start_and_ask(app, users):
+    async with app.router.lifespan_context(app):
+        return await ask(app, users)
+
+
+def test_an_application_starts_more_than_once():
+    model = SVD(embedding_size=4).fit(sparse_ids(False))
+    app = create_app(model)
+    for _ in range(2):
+        same(asyncio.run(start_and_ask(app, [100])), model.recommend([100]))
+
+
+def test_an_application_answers_without_a_start():
+    model = SVD(embedding_size=4).fit(sparse_ids(False))
+    same(asyncio.run(ask(create_app(model), [100])), model.recommend([100]))
+
+
+def test_a_start_that_fails_leaves_no_thread(monkeypatch):
+    model = SVD(embedding_size=4).fit(sparse_ids(False))
+    app, before = create_app(model), set(threading.enumerate())
+    with monkeypatch.context() as broken:
+        broken.setattr(model, "recommend", None)
+        with pytest.raises(TypeError):
+            asyncio.run(start_and_ask(app, [100]))
+    assert set(threading.enumerate()) <= before
+    same(asyncio.run(start_and_ask(app, [100])), model.recommend([100]))
+
+
 # The batcher, with a search that waits until it is let go.
 
 

@@ -56,11 +56,16 @@ def test_the_smallest():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"num_users": 0}, "num_users is 0; it is a number from 1"),
-        ({"num_items": 5}, "num_items is 5; it is a number from 20"),
-        ({"num_groups": 0}, "num_groups is 0"),
-        ({"interactions_per_user": float("nan")}, "interactions_per_user is nan"),
-        ({"seed": -1}, "seed is -1"),
+        ({"num_users": 0}, "num_users = 0 must be at least 1"),
+        ({"num_users": True}, "num_users = True must be a whole number"),
+        ({"num_users": 2.5}, r"num_users = 2\.5 must be a whole number"),
+        ({"num_items": 5}, "num_items = 5 must be at least 20"),
+        ({"num_groups": 0}, "num_groups = 0 must be at least 1"),
+        ({"interactions_per_user": 0.5}, r"interactions_per_user = 0\.5 must be at least 1"),
+        ({"interactions_per_user": float("nan")}, "interactions_per_user = nan must be a finite number"),
+        ({"interactions_per_user": 1e9}, r"interactions_per_user = 1e\+09 or num_groups = 20 are more than"),
+        ({"seed": -1}, "seed = -1 must be at least 0"),
+        ({"seed": 2**31}, "seed = 2147483648 must be at most 2147483647"),
     ],
 )
 def test_arguments_out_of_range(arguments, message):

@@ -70,10 +70,22 @@ def test_wide_ranges_are_searched_by_logarithm() -> None:
     assert not Range("reg", 0, 1).log
 
 
-@pytest.mark.parametrize(("low", "high"), [(2, 1), (1, 1), (0, float("inf")), (float("nan"), 1)])
-def test_bad_ranges_are_refused(low, high) -> None:
-    with pytest.raises(ConfigError, match="the range of reg"):
-        Range("reg", low, high)
+@pytest.mark.parametrize(
+    ("bounds", "message"),
+    [
+        ((2, 1), "the range of reg, 2 to 1, is none"),
+        ((1, 1), "the range of reg, 1 to 1, is none"),
+        ((0, float("inf")), "the range of reg: high = inf must be a finite number"),
+        ((float("-inf"), 1), "the range of reg: low = -inf must be a finite number"),
+        ((float("nan"), 1), "the range of reg: low = nan must be a finite number"),
+        (("0", 1), "the range of reg: low = '0' must be a finite number"),
+        ((0.5, 10, True), "the range of reg, 0.5 to 10, needs whole bounds"),
+        ((1, 9.5, True), "the range of reg, 1 to 9.5, needs whole bounds"),
+    ],
+)
+def test_bad_ranges_are_refused(bounds, message) -> None:
+    with pytest.raises(ConfigError, match=message):
+        Range("reg", *bounds)
 
 
 def test_each_model_has_a_space_with_its_default(train) -> None:
@@ -183,13 +195,48 @@ def test_parameters_that_do_not_go_together_are_passed_over(train) -> None:
         (EASE(), {"timeout": 0}, ConfigError, "timeout = 0.0 must be above 0"),
         (EASE(), {"timeout": 1e-9}, DataError, "no trial was started within timeout"),
         (EASE(), {"storage": Path("/no/such/folder/trials.db")}, DataError, "cannot keep trials in"),
-        (MF(), {}, ConfigError, "validation = None must be a share"),
+        (MF(), {}, ConfigError, "validation = None leaves nothing to score trials on"),
+        (MF(validation="0.1"), {}, ConfigError, "validation = '0.1' must be a finite number"),
         (MF(validation=0.2, k=7), {}, ConfigError, "k = 20, but the model's is 7"),
     ],
 )
 def test_bad_searches_are_refused(train, model, arguments, error, message) -> None:
     with pytest.raises(error, match=message):
         tune(Search(model, [Range("reg", 0.5, 50)], train), **arguments)
+
+
+@pytest.mark.parametrize(
+    ("space", "message"),
+    [
+        ([Range("learning_rat", 1, 2)], "lightgcn has no learning_rat to search; it has embedding_size, "),
+        ([Range("validation", 0.05, 0.5)], "the range of validation: trials are compared at one validation"),
+        ([Range("seed", 0, 99, whole=True)], "the range of seed: trials are compared at one seed"),
+        ([Range("k", values=(5, 10))], "the range of k: trials are compared at one k"),
+        ([Range("reg", 0, 1), Range("reg", 1, 2)], "reg has more than one range"),
+    ],
+)
+def test_what_cannot_be_searched_is_refused(train, space, message) -> None:
+    with pytest.raises(ConfigError, match=message):
+        tune(Search(LightGCN(**SMALL), space, train), trials=1)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"share": 1}, r"share = 1.0 is a share of the interactions; it must be below 1"),
+        ({"share": None}, "share = None leaves nothing to score trials on"),
+        ({"seed": -1}, "seed = -1 must be at least 0"),
+    ],
+)
+def test_bad_settings_of_a_search_are_refused(train, given, message) -> None:
+    with pytest.raises(ConfigError, match=message):
+        tune(Search(EASE(), [Range("reg", 0.5, 50)], train, **given), trials=1)
+
+
+def test_numbers_for_a_hyperparameter_of_words_fail_by_trial(train) -> None:
+    search = Search(LightGCN(**SMALL), [Range("combine", 0, 1)], train)
+    with pytest.raises(DataError, match=r"no trial succeeded of 1; the first: combine = 0\."):
+        tune(search, trials=1)
 
 
 # Training data alone
@@ -290,7 +337,10 @@ def test_an_option_given_is_not_searched(capsys, log: Path) -> None:
     ("arguments", "message"),
     [
         (["--range", "speed=1:2"], "'speed' is no hyperparameter; known are combine"),
-        (["--range", "neighbors=1:2"], "lightgcn has no neighbors"),
+        (["--range", "neighbors=1:2"], "lightgcn has no neighbors to search"),
+        (["--range", "validation=0.05:0.5"], "the range of validation: trials are compared at one"),
+        (["--range", "seed=0:99"], "the range of seed: trials are compared at one"),
+        (["--range", "reg=0:1", "--range", "reg=1:2"], "reg has more than one range"),
         (["--range", "lr=1:2", "--lr", "0.1"], "lr is given and has a --range"),
         (["--range", "lr=low:high"], "is neither NAME=LOW:HIGH"),
         (["--range", "lr"], "is neither NAME=LOW:HIGH"),
@@ -306,7 +356,7 @@ def test_an_option_given_is_not_searched(capsys, log: Path) -> None:
         (["--model", "popularity"], "popularity has nothing to tune"),
         (["--trials", "0"], "0 is not in the range"),
         (["--model", "ease", "--layers", "2"], "--layers is not for ease"),
-        (["--validation", "1"], "validation = 1.0 must be a share between 0 and 1"),
+        (["--validation", "1"], "validation = 1.0 is a share of the interactions; it must be below 1"),
     ],
 )
 def test_refusals_are_one_line(capsys, log: Path, arguments, message) -> None:

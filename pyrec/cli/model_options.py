@@ -9,46 +9,41 @@ from typing import Any, TypeVar
 import click
 
 from pyrec.models import MODELS, Recommender
+from pyrec.models.hyperparameters import CHOICES
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
+
+def _choice(argument: str) -> click.Choice[str]:
+    """Return what can be given for a hyperparameter; None is not giving it."""
+    return click.Choice([value for value in CHOICES[argument] if value is not None])
+
+
 _OPTIONS: dict[str, tuple[str, Any, str]] = {
-    "combine": (
-        "--combine",
-        click.Choice(["mean", "weighted", "attention", "self-attention"]),
-        "How the layers' embeddings become one.",
-    ),
+    "combine": ("--combine", _choice("combine"), "How the layers' embeddings become one."),
     "combine_fit": (
         "--combine-fit",
-        click.Choice(["train", "held-out"]),
+        _choice("combine_fit"),
         "What a learned combine is learned on; held-out for bpr, else train.",
     ),
-    "loss": ("--loss", click.Choice(["bpr", "softmax"]), "Training loss."),
+    "loss": ("--loss", _choice("loss"), "Training loss."),
     "n_layers": ("--layers", int, "Propagation layers."),
     "embedding_size": ("--dim", int, "Embedding size; for svd the number of factors."),
     "epochs": ("--epochs", int, "Passes over the training interactions."),
     "batch_size": ("--batch-size", int, "Interactions a training step."),
     "learning_rate": ("--lr", float, "Adam's learning rate."),
-    "schedule": ("--schedule", click.Choice(["constant", "linear"]), "Learning rate over the epochs."),
+    "schedule": ("--schedule", _choice("schedule"), "Learning rate over the epochs."),
     "reg": ("--reg", float, "L2 penalty; for ease its λ."),
-    "init": (
-        "--init",
-        click.Choice(["normal", "spectral"]),
-        "First embeddings: random or singular vectors.",
-    ),
+    "init": ("--init", _choice("init"), "First embeddings: random or singular vectors."),
     "seed": ("--seed", int, "Seed of weights and samples."),
-    "device": ("--device", click.Choice(["cpu", "cuda"]), "Where to train."),
-    "precision": (
-        "--precision",
-        click.Choice(["fp32", "bf16"]),
-        "Storage of what whole layers gather.",
-    ),
-    "score": ("--score", click.Choice(["inner", "cosine"]), "How a user and an item are compared."),
+    "device": ("--device", _choice("device"), "Where to train."),
+    "precision": ("--precision", _choice("precision"), "Storage of what whole layers gather."),
+    "score": ("--score", _choice("score"), "How a user and an item are compared."),
     "temperature": ("--temperature", float, "Temperature of the softmax loss."),
     "num_negatives": ("--negatives", int, "Sampled negatives an interaction."),
     "negatives": (
         "--negatives-from",
-        click.Choice(["uniform", "batch", "hard"]),
+        _choice("negatives"),
         "All items alike, the batch's positives, or the hardest of some uniform ones.",
     ),
     "corrected": ("--corrected", bool, "Weigh sampled negatives so that they stand for all items."),
@@ -61,7 +56,7 @@ _OPTIONS: dict[str, tuple[str, Any, str]] = {
     "n_heads": ("--heads", int, "Heads of the self-attention over layers."),
     "contrast": (
         "--contrast",
-        click.Choice(["edges", "noise"]),
+        _choice("contrast"),
         "Second loss between two views of each node: edges dropped (SGL) or noise on layers (SimGCL).",
     ),
     "contrast_weight": ("--contrast-weight", float, "Weight of the second loss."),
@@ -70,7 +65,7 @@ _OPTIONS: dict[str, tuple[str, Any, str]] = {
     "extra_edges": ("--extra-edges", float, "Random unseen pairs to propagate over, for each interaction."),
     "user_from": (
         "--user-from",
-        click.Choice(["embedding", "items"]),
+        _choice("user_from"),
         "What a user's layers start from: an embedding of its own, or its items alone.",
     ),
     "edge_dropout": ("--edge-dropout", float, "Share of edges that a training step leaves out."),

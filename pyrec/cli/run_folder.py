@@ -18,7 +18,7 @@ from pyrec.cli.sources import Source
 from pyrec.data import Interactions
 from pyrec.errors import ConfigError, DataError
 from pyrec.evaluate import Evaluation
-from pyrec.files import write_text
+from pyrec.files import parse_json, read_text, write_text, writing
 from pyrec.models import EpochRecommender, LightGCN, Recommender
 from pyrec.resume import Checkpoints
 
@@ -29,6 +29,9 @@ LAYER_WEIGHTS = "layer_weights.png"
 CARD = "README.md"
 OPTIONAL = (HISTORY, CURVES, LAYER_WEIGHTS)
 """Files that only some models write; those of an earlier run are removed."""
+MOST_BYTES = 64 * 2**20
+"""Longer metrics and a longer history are not read."""
+MEND = "train again, or delete the file"
 
 
 @dataclass(frozen=True)
@@ -81,17 +84,18 @@ def check_folder(folder: Path) -> None:
 
     Raises:
         ConfigError: If it holds a run that was stopped or anything else, or is no folder.
-        DataError: If it cannot be made.
+        DataError: If it cannot be made or read.
     """
-    if folder.exists() and not folder.is_dir():
-        raise ConfigError(f"--out {folder} is a file; name a folder")
-    folder.mkdir(parents=True, exist_ok=True)
-    if Checkpoints(folder).exists:
-        raise ConfigError(
-            f"--out {folder} holds a run that was stopped; go on with it, --resume {folder}, or name another folder"
-        )
-    if any(folder.iterdir()) and not (folder / checkpoint.CONFIG).exists():
-        raise ConfigError(f"--out {folder} holds files but no run; name an empty or a new folder")
+    with writing(folder):
+        if folder.exists() and not folder.is_dir():
+            raise ConfigError(f"--out {folder} is a file; name a folder")
+        folder.mkdir(parents=True, exist_ok=True)
+        if Checkpoints(folder).exists:
+            raise ConfigError(
+                f"--out {folder} holds a run that was stopped; go on with it, --resume {folder}, or name another folder"
+            )
+        if any(folder.iterdir()) and not (folder / checkpoint.CONFIG).exists():
+            raise ConfigError(f"--out {folder} holds files but no run; name an empty or a new folder")
 
 
 def write_run(run: Run, folder: Path) -> None:
@@ -100,8 +104,9 @@ def write_run(run: Run, folder: Path) -> None:
     Raises:
         DataError: If one cannot be written.
     """
-    for name in OPTIONAL:
-        (folder / name).unlink(missing_ok=True)
+    with writing(folder):
+        for name in OPTIONAL:
+            (folder / name).unlink(missing_ok=True)
     about = {"data": run.source.as_json(), "k": run.k, "torch": torch.__version__}
     run.model.save(folder, run=about)
     write_text(folder / METRICS, json.dumps(run.metrics(), indent=2) + "\n")
@@ -151,10 +156,7 @@ def read_history(folder: Path) -> list[dict[str, Any]]:
 def _read_objects(path: Path, split: Callable[[str], list[str]]) -> list[dict[str, Any]]:
     if not path.exists():
         return []
-    try:
-        records = [json.loads(part) for part in split(path.read_text(encoding="utf-8"))]
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise DataError(f"cannot read {path}: {error}; train again, or delete the file") from None
+    records = [parse_json(part, path, MEND) for part in split(read_text(path, MOST_BYTES, MEND))]
     if not all(isinstance(record, dict) for record in records):
-        raise DataError(f"{path} holds something other than objects; train again, or delete the file")
+        raise DataError(f"{path} holds something other than objects; {MEND}")
     return records

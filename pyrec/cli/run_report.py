@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable
+import io
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -89,23 +90,19 @@ def read_names(path: Path, train: Interactions) -> dict[Any, str]:
     that is not UTF-8 is taken for Latin-1.
 
     Raises:
-        DataError: If the file cannot be read, a line has one column, or no item is known.
+        DataError: If the file cannot be read, a line has one column or quotes that do not close, or no item is known.
     """
     try:
         content = path.read_bytes()
     except OSError as error:
         raise DataError(f"cannot read {path}: {error.strerror or error}") from None
     try:
-        lines = content.decode("utf-8").splitlines()
+        text = content.decode("utf-8-sig")
     except UnicodeDecodeError:
-        lines = content.decode("latin-1").splitlines()
-    first = lines[0] if lines else ""
-    delimiter = next((sign for sign in ("\t", "|", ",") if sign in first), ",")
+        text = content.decode("latin-1")
     known = {str(raw): raw for raw in train.item_ids.tolist()}
     names: dict[Any, str] = {}
-    plain = delimiter != ","  # quotation marks are then part of a name
-    rows = csv.reader(lines, delimiter=delimiter, quoting=csv.QUOTE_NONE if plain else csv.QUOTE_MINIMAL)
-    for number, row in enumerate(rows, start=1):
+    for number, row in _rows(text, path):
         if len(row) == 1:
             raise DataError(f"{path}:{number} has one column, {row[0][:40]!r}; a line is ITEM,NAME")
         if row and row[0] in known:
@@ -113,3 +110,22 @@ def read_names(path: Path, train: Interactions) -> dict[Any, str]:
     if not names:
         raise DataError(f"{path} names none of the model's items; its first column holds their ids")
     return names
+
+
+def _rows(text: str, path: Path) -> Iterator[tuple[int, list[str]]]:
+    """Yield each row with the number of its first line; the first line's sign between columns is that of all."""
+    lines = list(io.StringIO(text, newline=""))
+    delimiter = next((sign for sign in ("\t", "|", ",") if sign in "".join(lines[:1])), ",")
+    plain = delimiter != ","  # quotation marks are then part of a name
+    rows = csv.reader(
+        lines, delimiter=delimiter, quoting=csv.QUOTE_NONE if plain else csv.QUOTE_MINIMAL, strict=True
+    )
+    while True:
+        number = rows.line_num + 1
+        try:
+            row = next(rows, None)
+        except csv.Error as error:
+            raise DataError(f"{path}:{number}: {error}; mend the line's quotes") from None
+        if row is None:
+            return
+        yield number, row

@@ -11,8 +11,13 @@ import click
 import numpy as np
 
 from pyrec.data import Interactions
+from pyrec.data.delimited import find_delimiter, sniff
+from pyrec.data.files import first_line, opened
 from pyrec.data.load import DEFAULT_SEED, DEFAULT_SPLIT, Split, load_data, load_training
-from pyrec.errors import DataError
+from pyrec.data.parquet import MAGIC, read_parquet
+from pyrec.data.readers import FOLDER_FILES
+from pyrec.data.roles import check_columns
+from pyrec.errors import DataError, PyrecError
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -30,6 +35,9 @@ DATA_HELP = data_help()
 
 SPLIT = {"split": DEFAULT_SPLIT, "split_seed": DEFAULT_SEED}
 """What holds for the options of a split that are not given."""
+
+READING = ("min_rating", "id_type", "columns")
+"""Options about reading files."""
 
 
 @dataclass(frozen=True)
@@ -76,11 +84,14 @@ class Source:
         return values | {name: value for name, value in SPLIT.items() if values[name] is None}
 
     def or_as(self, other: Source) -> Source:
-        """Return the source, read and split as ``other`` where it does not say how."""
-        names = ["min_rating", "id_type", "columns"]
-        if self.train is None and not Path(self.data or "").is_dir():  # what is split
-            names += ["split", "split_seed"]
-        left = [name for name in names if getattr(self, name) == getattr(Source, name)]
+        """Return the source, read and split as ``other`` where it does not say how and that means something to it."""
+        left = {name for name in READING if getattr(self, name) == getattr(Source, name)}
+        source = replace(self, **{name: getattr(other, name) for name in left})
+        for path in source._files():
+            left -= source._meaningless(path, left)
+        is_split = self.train is None and not Path(self.data or "").is_dir()
+        if is_split and self.split is self.split_seed is None:
+            left |= {"split", "split_seed"}
         return replace(self, **{name: getattr(other, name) for name in left})
 
     @property
@@ -114,6 +125,30 @@ class Source:
             if field.name != "data" and value != field.default:
                 words += [f"--{field.name.replace('_', '-')}", _word(value)]
         return words
+
+    def _files(self) -> list[Path]:
+        if self.data is not None and Path(self.data).is_dir():
+            return [Path(self.data) / name for name in FOLDER_FILES]
+        return [Path(name) for name in (self.data, self.train, self.test) if name is not None]
+
+    def _meaningless(self, path: Path, names: set[str]) -> set[str]:
+        """Return those of the options about reading that a file has no place for; none if it cannot be read."""
+        try:
+            with opened(path) as file:
+                is_parquet = file.read(len(MAGIC)) == MAGIC
+            if not is_parquet and find_delimiter(first_line(path).decode("utf-8", "replace")) is None:
+                return names
+            asked = "min_rating" in names and self.min_rating is not None
+            unrated = asked and not self._is_rated(path, is_parquet)
+            return ({"id_type"} if is_parquet else set()) | ({"min_rating"} if unrated else set())
+        except PyrecError:  # which loading will say
+            return set()
+
+    def _is_rated(self, path: Path, is_parquet: bool) -> bool:
+        check_columns(self.columns)
+        if is_parquet:
+            return read_parquet(path, self.columns).ratings is not None
+        return "rating" in sniff(path, "str", self.columns).roles
 
     def _where(self) -> dict[str, Any]:
         options = asdict(self)

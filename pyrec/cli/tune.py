@@ -23,7 +23,7 @@ from pyrec.cli.options import json_option, set_threads, threads_option
 from pyrec.cli.output import note, print_json, table
 from pyrec.cli.sources import DATA_HELP, Source, data_options
 from pyrec.models import MODELS, Recommender
-from pyrec.search_space import Range, default_space
+from pyrec.search_space import Range, check_space, default_space
 from pyrec.tune import METRICS, Search, Trial, check_optuna, tune
 
 SHOWN = 10
@@ -80,7 +80,8 @@ def command(
     fixed = given_arguments(options)
     seed, share = _fill(model_name, options)
     model = build_model(model_name, options, k)
-    given_space = [_read_range(text, model, fixed) for text in ranges]
+    given_space = [_read_range(text, fixed) for text in ranges]
+    check_space(model, given_space)
     name, train = source.load_training()
     note(
         f"{name}: {train.num_users:,} users x {train.num_items:,} items, {len(train):,} training interactions"
@@ -118,12 +119,10 @@ def _fill(model_name: str, options: dict[str, Any]) -> tuple[int, float]:
     return seed, share
 
 
-def _read_range(text: str, model: Recommender, fixed: set[str]) -> Range:
+def _read_range(text: str, fixed: set[str]) -> Range:
     """Read ``lr=1e-4:1e-2``, ``layers=1:4`` or ``combine=mean,attention``."""
     name, _, wanted = text.partition("=")
     argument, kind = find_argument(name)
-    if argument not in model.get_params():
-        raise click.UsageError(f"--range {text}: {model.model_name} has no {name}")
     if argument in fixed:
         raise click.UsageError(f"{name} is given and has a --range; give one of the two")
     low, colon, high = wanted.partition(":")

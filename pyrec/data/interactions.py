@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +21,9 @@ from pyrec.errors import DataError
 FloatArray: TypeAlias = npt.NDArray[np.float32]
 TimeArray: TypeAlias = npt.NDArray[np.int64] | npt.NDArray[np.float64]
 Values: TypeAlias = npt.ArrayLike | Sequence[object]
+
+_NANOSECONDS: Final = np.dtype("datetime64[ns]")
+_LATEST: Final = np.datetime64(2**63 - 1, "ns")
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -153,9 +156,17 @@ class Interactions:
         Raises:
             DataError: not a sparse matrix, or its indptr, indices or values are malformed.
         """
-        rows, columns, values, (num_users, num_items) = csr_parts(matrix)
+        rows, columns, data, (num_users, num_items) = csr_parts(matrix)
+        ratings = _check_ratings(data, rows.size, "user_items.data")
+        stored = data != 0  # not of the ratings: what float32 rounds to 0 is an interaction
+        if not stored.all():
+            rows, columns, ratings = rows[stored], columns[stored], ratings[stored]
         return cls.from_codes(
-            rows, columns, np.arange(num_users, dtype=np.int64), np.arange(num_items, dtype=np.int64), values
+            rows,
+            columns,
+            np.arange(num_users, dtype=np.int64),
+            np.arange(num_items, dtype=np.int64),
+            None if bool(np.all(ratings == 1)) else ratings,
         )
 
     @classmethod
@@ -387,20 +398,21 @@ def _check_finite(values: npt.NDArray[Any], name: str) -> None:
     bad = ~np.isfinite(values)
     if bad.any():
         at = int(bad.argmax())
-        raise DataError(f"{name}[{at}] = {values[at]} is not a finite number; drop the row or fill it in")
+        raise DataError(f"{name}[{at}] = {values[at]} is not a finite number; drop it or fill it in")
 
 
-def _check_ratings(ratings: npt.ArrayLike, n: int) -> FloatArray:
-    _refuse_masked(ratings, "ratings")
+def _check_ratings(ratings: npt.ArrayLike, n: int, name: str = "ratings") -> FloatArray:
+    """Returns ratings (n,) as float32, in which each has to be finite."""
+    _refuse_masked(ratings, name)
     if np.iscomplexobj(ratings):
-        raise DataError("ratings are complex, but real numbers are needed")
+        raise DataError(f"{name} are complex, but real numbers are needed")
     try:
         with np.errstate(over="ignore"):
             values = np.asarray(ratings, dtype=np.float32)
     except (TypeError, ValueError) as error:
-        raise DataError(f"ratings are not numbers: {error}") from None
-    _check_length(values, "ratings", n)
-    _check_finite(values, "ratings")
+        raise DataError(f"{name} are not numbers: {error}") from None
+    _check_length(values, name, n)
+    _check_finite(values, name)
     return values
 
 
@@ -412,7 +424,7 @@ def _check_times(times: npt.ArrayLike, n: int) -> TimeArray:
         missing = np.isnat(values)
         if missing.any():
             raise DataError(f"times[{int(missing.argmax())}] is not a time (NaT); drop the row or fill it in")
-        return values.astype("datetime64[ns]").astype(np.int64)
+        return _nanoseconds(values)
     if values.dtype.kind == "i":
         return values.astype(np.int64)
     if values.dtype.kind == "c":
@@ -423,3 +435,17 @@ def _check_times(times: npt.ArrayLike, n: int) -> TimeArray:
         raise DataError(f"times are neither numbers nor datetimes: {error}") from None
     _check_finite(as_float, "times")
     return as_float
+
+
+def _nanoseconds(times: npt.NDArray[np.datetime64]) -> npt.NDArray[np.int64]:
+    """Returns datetimes (n,), none of them NaT, in nanoseconds; NumPy's cast wraps those that int64 cannot hold."""
+    if np.can_cast(times.dtype, _NANOSECONDS):  # to a finer unit
+        most = int(_LATEST.astype(times.dtype).astype(np.int64))
+        outside = np.abs(times.astype(np.int64)) > most
+        if outside.any():
+            at = int(outside.argmax())
+            raise DataError(
+                f"times[{at}] = {times[at]} is outside 1677-09-21 to 2262-04-11, which int64 nanoseconds hold; drop "
+                "the row, or give the times as numbers: .astype('datetime64[s]').astype('int64')"
+            )
+    return times.astype(_NANOSECONDS).astype(np.int64)

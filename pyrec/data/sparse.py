@@ -12,17 +12,15 @@ from pyrec.data.ids import MAX_COUNT, Int32Array
 from pyrec.errors import DataError
 
 
-def csr_parts(
-    user_items: Any,
-) -> tuple[Int32Array, Int32Array, npt.NDArray[np.float32] | None, tuple[int, int]]:
-    """Returns rows, columns, values and shape of a sparse matrix, without its stored zeros.
+def csr_parts(user_items: Any) -> tuple[Int32Array, Int32Array, npt.NDArray[Any], tuple[int, int]]:
+    """Returns rows, columns, values and shape of a sparse matrix.
 
     Args:
         user_items: a SciPy sparse matrix or array, users x items, real or boolean.
 
     Returns:
-        rows int32 (n,), columns int32 (n,), values float32 (n,) or None if all are 1, and the shape
-        (num_users, num_items).
+        rows int32 (n,), columns int32 (n,), a copy of the values (n,), stored zeros and what is not finite among
+        them, and the shape (num_users, num_items).
 
     Raises:
         DataError: it is not sparse, not two-dimensional, too large, or its arrays are malformed.
@@ -40,13 +38,11 @@ def csr_parts(
     if num_users + num_items > MAX_COUNT:
         raise DataError(f"user_items has shape {csr.shape}: more than the {MAX_COUNT} nodes of int32")
     _check_structure(csr.indptr, csr.indices, csr.data, num_users, num_items)
+    if csr.data.dtype.kind not in "biuf":
+        raise DataError(f"user_items.data has dtype {csr.data.dtype}; real numbers are needed")
     rows = np.repeat(np.arange(num_users, dtype=np.int32), np.diff(csr.indptr))
     columns = csr.indices.astype(np.int32)
-    values = _check_values(csr.data)
-    stored = values != 0
-    if not stored.all():
-        rows, columns, values = rows[stored], columns[stored], values[stored]
-    return rows, columns, None if bool(np.all(values == 1)) else values, (num_users, num_items)
+    return rows, columns, csr.data.copy(), (num_users, num_items)
 
 
 def _check_convertible(matrix: Any) -> None:
@@ -100,13 +96,3 @@ def _check_structure(
             f"user_items.indices[{at}] = {indices[at]}, but there are {num_items} items; "
             "did you pass item x user? Try .T"
         )
-
-
-def _check_values(data: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
-    if data.dtype.kind not in "biuf":
-        raise DataError(f"user_items.data has dtype {data.dtype}; real numbers are needed")
-    bad = ~np.isfinite(data)
-    if bad.any():
-        at = int(bad.argmax())
-        raise DataError(f"user_items.data[{at}] = {data[at]} is not a finite number; drop it or fill it in")
-    return data.astype(np.float32)

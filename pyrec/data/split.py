@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from numbers import Integral, Real
-
 import numpy as np
 import numpy.typing as npt
 
+from pyrec.arguments import check_count, check_share
 from pyrec.data.interactions import Interactions, require_interactions
 from pyrec.errors import ConfigError, DataError
 
@@ -33,9 +32,8 @@ def split_random(
         DataError: one of the two parts would be empty.
     """
     require_interactions(interactions, "interactions")
-    _check_fraction(train_fraction)
-    if not isinstance(seed, Integral) or isinstance(seed, bool) or seed < 0:
-        raise ConfigError(f"seed is {seed!r}; it is a whole number, 0 or more")
+    train_fraction = _check_fraction(train_fraction)
+    seed = check_count("seed", seed, 0, None, ConfigError)
     n = len(interactions)
     keys = np.random.default_rng(seed).random(n)
     is_train = np.zeros(n, dtype=bool)
@@ -67,7 +65,7 @@ def split_time(interactions: Interactions, train_fraction: float = 0.8) -> tuple
         DataError: there are no times, or one of the two parts would be empty.
     """
     require_interactions(interactions, "interactions")
-    _check_fraction(train_fraction)
+    train_fraction = _check_fraction(train_fraction)
     if interactions.times is None:
         raise DataError("interactions have no times to split by; read a time column, or split at random")
     is_train = np.zeros(len(interactions), dtype=bool)
@@ -76,9 +74,8 @@ def split_time(interactions: Interactions, train_fraction: float = 0.8) -> tuple
     return _parts(interactions, is_train, train_fraction)
 
 
-def _check_fraction(fraction: float) -> None:
-    if not isinstance(fraction, Real) or not 0 < fraction < 1:
-        raise ConfigError(f"train_fraction is {fraction!r}; it lies between 0 and 1, both excluded, e.g. 0.8")
+def _check_fraction(fraction: object) -> float:
+    return check_share("train_fraction", fraction, "the interactions", ConfigError, positive=True)
 
 
 def _parts(

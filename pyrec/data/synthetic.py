@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from numbers import Integral, Real
-
 import numpy as np
 import numpy.typing as npt
 
+from pyrec.arguments import check_count, check_finite
 from pyrec.data.interactions import Interactions
 from pyrec.errors import ConfigError
 
@@ -46,20 +45,17 @@ def synthetic(
     Raises:
         ConfigError: an argument is out of range.
     """
-    for name, value, least in (
-        ("num_users", num_users, 1),
-        ("num_groups", num_groups, 1),
-        ("num_items", num_items, num_groups),
-        ("interactions_per_user", interactions_per_user, 1),
-        ("seed", seed, 0),
-    ):
-        if not isinstance(value, Real) or not value >= least or value > _MOST:
-            raise ConfigError(f"{name} is {value!r}; it is a number from {least} to {_MOST}")
-        if name != "interactions_per_user" and not isinstance(value, Integral):
-            raise ConfigError(f"{name} is {value!r}; it is a whole number")
+    num_users = check_count("num_users", num_users, 1, _MOST, ConfigError)
+    num_groups = check_count("num_groups", num_groups, 1, _MOST, ConfigError)
+    num_items = check_count("num_items", num_items, num_groups, _MOST, ConfigError)
+    seed = check_count("seed", seed, 0, _MOST, ConfigError)
+    interactions_per_user = check_finite("interactions_per_user", interactions_per_user, ConfigError)
+    if interactions_per_user < 1:
+        raise ConfigError(f"interactions_per_user = {interactions_per_user} must be at least 1")
     if max(num_users, num_items) * max(interactions_per_user, num_groups) > _MOST:
         raise ConfigError(
-            f"{num_users} users and {num_items} items are more than {_MOST} draws or shares of groups"
+            f"{num_users} users or {num_items} items times interactions_per_user = {interactions_per_user:g} or "
+            f"num_groups = {num_groups} are more than {_MOST} draws or shares of groups; ask for fewer"
         )
     rng = np.random.default_rng(seed)
     draws = _activity(rng, num_users, interactions_per_user)

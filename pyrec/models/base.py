@@ -17,7 +17,7 @@ from pyrec.data import Interactions, as_interactions
 from pyrec.errors import ConfigError, DataError, NotFittedError
 from pyrec.models import raw_ids, requests
 from pyrec.models.params import Parameters
-from pyrec.models.rows import one_hot_rows, union
+from pyrec.models.rows import check_rows, one_hot_rows, union, user_rows
 from pyrec.state import State
 
 if TYPE_CHECKING:
@@ -129,11 +129,13 @@ class Recommender(Parameters, ABC):
 
         Raises:
             NotFittedError: Before `fit`.
-            DataError: If a user id or ``k`` is out of range.
+            DataError: If a user id or ``k`` is out of range, or ``excluded`` is no CSR matrix of its shape.
         """
         self._check_fitted()
         k = requests.check_length("k", k, self.train_.num_items)
         users = requests.check_users(user_indices, self.train_.num_users)
+        if excluded is not None:
+            check_rows("excluded", excluded, (len(users), self.train_.num_items))
         if allowed is not None and (not isinstance(allowed, torch.Tensor) or allowed.is_meta):
             raise DataError(
                 f"allowed is a {type(allowed).__name__}, but an int32 tensor of item numbers is needed"
@@ -228,7 +230,7 @@ class Recommender(Parameters, ABC):
         allowed = self._allowed(items, exclude)
         known = raw_ids.encode_histories(self.train_, histories, allow_empty=not self.personal)
         ids, scores = [], []
-        for rows in _batches(np.arange(len(histories), dtype=np.int32), self._query_width()):
+        for rows in _batches(np.arange(known.shape[0], dtype=np.int32), self._query_width()):
             batch = known[rows]
             batch_ids, batch_scores = self._rank(
                 self._query_from_items(batch), n, batch if filter_seen else None, allowed
@@ -331,8 +333,7 @@ class Recommender(Parameters, ABC):
 
     def _histories(self, users: NDArray[np.int32]) -> csr_array:
         """Return the training rows of ``users`` (Q,): float32 ones (Q, num_items)."""
-        rows: csr_array = self.train_.to_csr()[users]
-        return rows
+        return user_rows(self.train_, users)
 
     def _allowed(self, items: Any | None, exclude: Any | None) -> torch.Tensor | None:
         chosen = requests.candidates(self.train_, items, exclude)

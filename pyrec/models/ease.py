@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -12,6 +11,7 @@ from scipy.sparse import csr_array
 
 from pyrec.arguments import check_real
 from pyrec.data import Interactions
+from pyrec.device import available_memory, gibibytes
 from pyrec.errors import ConfigError, DataError
 from pyrec.models.item_item import ItemItemRecommender
 from pyrec.state import State
@@ -84,9 +84,9 @@ def _solve(train: Interactions, reg: float) -> NDArray[np.float32]:
 def _check_memory(num_items: int) -> None:
     """Refuse a system that this machine cannot hold, before the operating system ends the process."""
     needed = 20 * num_items**2  # P in float64, its triangle in float64 and B in float32
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    if needed > memory:
+    free = available_memory()
+    if free is not None and needed > free:
         raise DataError(
-            f"EASE needs {needed / 2**30:.1f} GiB for {num_items} items, "
-            f"this machine has {memory / 2**30:.1f}; drop rare items, or use itemknn or lightgcn"
+            f"EASE needs {gibibytes(needed)} for {num_items} items, but {gibibytes(free)} are free; "
+            "drop rare items, free memory, or use itemknn or lightgcn"
         )

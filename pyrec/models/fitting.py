@@ -65,7 +65,7 @@ def train_model(
         _start(model, model.network_, learned)
     model.network_.to(device)
     model._graph = Graph.from_interactions(model.train_).to(device)
-    graph = model._graph if learned is model.train_ else Graph.from_interactions(learned).to(device)
+    graph = model._graph if learned is model.train_ else _beside(model._graph, learned)
     extended = _with_extra_edges(model, graph, learned)
     trainer = Trainer(model.network_, extended, training_settings(model), graph)
     sampler = trainer.batches.sampler
@@ -118,7 +118,14 @@ def _with_extra_edges(model: LightGCN, graph: Graph, learned: Interactions) -> G
     if model.extra_edges == 0:
         return graph
     more = add_random_pairs(learned, model.extra_edges, model.seed)
-    return Graph.from_interactions(more).to(graph.device)
+    return _beside(graph, more)
+
+
+def _beside(graph: Graph, interactions: Interactions) -> Graph:
+    """The graph of other interactions of the same nodes; the two have buffers in common."""
+    other = Graph.from_interactions(interactions).to(graph.device)
+    other.scratch = graph.scratch
+    return other
 
 
 def _validate(

@@ -11,6 +11,7 @@ from pyrec.data import Interactions
 from pyrec.device import DEVICES
 from pyrec.errors import ConfigError
 from pyrec.evaluate import check_cutoffs, check_test
+from pyrec.models.combine import KINDS
 from pyrec.ops.propagate import PRECISIONS
 from pyrec.settings import CONTRASTS, NEGATIVES, SCHEDULES, SCORES, ContrastSettings, Settings
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from pyrec.models.lightgcn import LightGCN
 
 CHOICES: dict[str, tuple[str | None, ...]] = {
+    "combine": KINDS,
     "loss": ("bpr", "softmax"),
     "schedule": SCHEDULES,
     "negatives": NEGATIVES,
@@ -68,6 +70,11 @@ def score_of(model: LightGCN) -> str:
     return model.score or ("cosine" if model.loss == "softmax" else "inner")
 
 
+def combined_layers(model: LightGCN) -> int:
+    """How many layers are combined: all K + 1, or where users are made of their items the odd ones."""
+    return (model.n_layers + 1) // 2 if model.user_from == "items" else model.n_layers + 1
+
+
 def _contrast_settings(model: LightGCN, kind: str) -> ContrastSettings:
     return ContrastSettings(
         kind, model.contrast_weight, model.contrast_temperature, model.contrast_rate, model.seed
@@ -102,9 +109,13 @@ def check_hyperparameters(model: LightGCN) -> None:
     _check_negatives(model)
     _check_contrast(model)
     _check_user_from(model)
-    check_share("edge_dropout", model.edge_dropout, "the edges", ConfigError, positive=False)
+    if model.combine_fit == "held-out" and combined_layers(model) == 1:
+        raise ConfigError(
+            f"combine_fit = 'held-out' has no weights to learn where n_layers = {model.n_layers} leaves one layer to "
+            "combine; give more, or leave it out"
+        )
     check_real("attention_kl", model.attention_kl, ConfigError, positive=False)
-    check_real("extra_edges", model.extra_edges, ConfigError, positive=False)
+    _check_edges(model)
     if model.validation is not None:
         check_share("validation", model.validation, "the interactions", ConfigError, positive=True)
 
@@ -140,6 +151,16 @@ def _check_contrast(model: LightGCN) -> None:
         check_real(name, getattr(model, name), ConfigError, positive=True)
     if model.contrast == "edges":
         check_share("contrast_rate", model.contrast_rate, "the edges", ConfigError, positive=True)
+
+
+def _check_edges(model: LightGCN) -> None:
+    check_share("edge_dropout", model.edge_dropout, "the edges", ConfigError, positive=False)
+    check_real("extra_edges", model.extra_edges, ConfigError, positive=False)
+    for name in ("edge_dropout", "extra_edges"):
+        if model.n_layers == 0 and getattr(model, name) > 0:
+            raise ConfigError(
+                f"{name} = {getattr(model, name)} changes what is propagated over, but n_layers = 0; give 1 or more"
+            )
 
 
 def _check_user_from(model: LightGCN) -> None:

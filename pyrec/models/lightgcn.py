@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 from torch import Tensor
 
+from pyrec.batch import loss_bytes, most_nodes
 from pyrec.data import Interactions
 from pyrec.device import check_fits, find_device, training_bytes
 from pyrec.graph import Graph
@@ -21,6 +22,7 @@ from pyrec.models.hyperparameters import (
     HELD_OUT_COMBINES,
     check_hyperparameters,
     check_validation,
+    combined_layers,
     score_of,
     training_settings,
 )
@@ -93,8 +95,8 @@ class LightGCN(EpochRecommender):
     ) -> None:
         """Store the hyperparameters; `fit` checks them.
 
-        Softmax with attention did best on two data sets of `bench/accuracy` and is the default, with fewer numbers and epochs
-        than there. LightGCN as published is
+        Softmax with attention did best on two data sets of `bench/accuracy` and is the default, with fewer numbers and
+        epochs than there. LightGCN as published is
         ``LightGCN(n_layers=3, combine="mean", loss="bpr", epochs=1000, learning_rate=1e-3, schedule="constant")``.
 
         Args:
@@ -111,7 +113,7 @@ class LightGCN(EpochRecommender):
             batch_size: Interactions in a training step.
             learning_rate: Adam's.
             schedule: ``constant``, or ``linear`` for a rate that falls to 1 / epochs of it in the last epoch.
-            reg: Weight of the L2 penalty on the embeddings of a batch.
+            reg: Weight of the L2 penalty on the embeddings of a batch, X_0; second vectors of items have none.
             init: The first embeddings: ``normal``, N(0, 0.1²), or ``spectral``, the graph's leading singular
                 vectors (see `pyrec.models.spectral`), with which fewer epochs do.
             seed: Of the first embeddings and of all sampling, 0 to 2**63 - 1.
@@ -206,7 +208,7 @@ class LightGCN(EpochRecommender):
         check_hyperparameters(self)
         train = self._training_set(interactions)
         check_validation(self, train, validation)
-        check_fits(self.training_bytes(train), find_device(self.device))
+        check_fits(self.training_bytes(train, validation is not None), find_device(self.device))
 
         def subject() -> Subject:
             return Subject(self.model_name, self.get_params(), fingerprint(train), fingerprint(validation))
@@ -222,35 +224,44 @@ class LightGCN(EpochRecommender):
     @property
     def _fits_held_out(self) -> bool:
         if self.combine_fit is None:
-            return self.loss == "bpr" and self.combine in HELD_OUT_COMBINES
+            learned = self.combine in HELD_OUT_COMBINES and combined_layers(self) > 1
+            return self.loss == "bpr" and learned
         return self.combine_fit == "held-out"
 
     @property
     def _graphs_at_a_time(self) -> float:
         """How many times the interactions are on the device: once, and once more where training has another graph."""
+        learned = 1 - (self.validation or 0)
+        others = learned if self.validation is not None else 0
         if self.extra_edges > 0:
-            return 2 + self.extra_edges
-        return 2 if self._fits_held_out else 1
+            others += learned * (1 + self.extra_edges)
+        return 1 + max(others, 1 if self._fits_held_out else 0)
 
-    def training_bytes(self, interactions: Interactions) -> int:
+    def training_bytes(self, interactions: Interactions, validated: bool = False) -> int:
         """Memory that `fit` takes at its peak, above the data, in bytes: see `pyrec.device.training_bytes`.
 
         Args:
             interactions: The training set.
+            validated: Whether `fit` is given a validation set.
         """
+        settings, num_items = training_settings(self), interactions.num_items
+        size = min(self.batch_size, len(interactions))
         nodes = interactions.num_users + interactions.num_items
         return training_bytes(
             nodes,
             round(len(interactions) * self._graphs_at_a_time),
             self.embedding_size,
             self.n_layers,
-            self.batch_size * (2 + training_settings(self).drawn),
+            most_nodes(settings, size, num_items),
             precision=self.precision,
             fixed_weights=self.combine in ("mean", "weighted"),
             cosine=score_of(self) == "cosine",
             contrast=self.contrast,
-            num_targets=interactions.num_items if self.user_from == "items" else 0,
+            num_targets=num_items if self.user_from == "items" else 0,
             dropout=self.edge_dropout > 0,
+            loss_bytes=loss_bytes(settings, size, num_items, self.embedding_size),
+            validated=validated or self.validation is not None,
+            recorded=self.device == "cuda",
         )
 
     def _refresh(self) -> None:
@@ -347,7 +358,7 @@ class LightGCN(EpochRecommender):
         from_items = self.user_from == "items"
         combine = make_combine(
             self.combine,
-            (self.n_layers - 1) // 2 if from_items else self.n_layers,
+            combined_layers(self) - 1,
             self.embedding_size,
             hidden=self.attention_size,
             n_heads=self.n_heads,

@@ -7,7 +7,10 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.sparse import csr_array
+from scipy.sparse import csr_array, csr_matrix
+
+from pyrec.data import Interactions
+from pyrec.errors import DataError
 
 
 def stack_rows(rows: Sequence[NDArray[np.int32]], num_items: int) -> csr_array:
@@ -17,6 +20,27 @@ def stack_rows(rows: Sequence[NDArray[np.int32]], num_items: int) -> csr_array:
     indices = np.concatenate([np.empty(0, dtype=np.int32), *rows])
     ones = np.ones(len(indices), dtype=np.float32)
     return csr_array((ones, indices, indptr), shape=(len(rows), num_items))
+
+
+def user_rows(interactions: Interactions, users: NDArray[np.int32]) -> csr_array:
+    """Return the rows of ``users`` (Q,), float32 ones (Q, num_items), in time and memory of these rows alone."""
+    starts, ends = (interactions.indptr[users + shift].tolist() for shift in (0, 1))
+    rows = [interactions.items[start:end] for start, end in zip(starts, ends, strict=True)]
+    return stack_rows(rows, interactions.num_items)
+
+
+def check_rows(name: str, rows: object, shape: tuple[int, int]) -> None:
+    """Check that the argument ``name`` is a CSR matrix of that shape.
+
+    Raises:
+        DataError: If not.
+    """
+    if not isinstance(rows, csr_array | csr_matrix):
+        raise DataError(f"{name} is a {type(rows).__name__}, but a SciPy CSR matrix is needed, a row a user")
+    if rows.shape != shape:
+        raise DataError(
+            f"{name} has shape {rows.shape}, but {shape} is needed: a row for each user, a column for each item"
+        )
 
 
 def union(one: csr_array | None, other: csr_array | None) -> csr_array | None:

@@ -11,6 +11,7 @@ from bisect import bisect_left
 from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -39,19 +40,19 @@ ROUTER = APIRouter()
 @ROUTER.post("/recommend", response_model=Answer, responses=ERRORS)
 async def recommend(asked: RecommendRequest, request: Request) -> JSONResponse:
     """Items for known users, or for new ones by the items they had."""
-    return await _service(request).recommend(asked)
+    return await _service(request.app).recommend(asked)
 
 
 @ROUTER.post("/similar", response_model=Answer, responses=ERRORS)
 async def similar(asked: SimilarRequest, request: Request) -> JSONResponse:
     """Items like each of the given ones."""
-    return await _service(request).similar(asked)
+    return await _service(request.app).similar(asked)
 
 
 @ROUTER.get("/health")
 async def health(request: Request) -> Health:
     """Whether the model is there, and what it is."""
-    model = _service(request).model
+    model = _service(request.app).model
     return Health(
         status="ok",
         model=model.model_name,
@@ -64,16 +65,20 @@ async def health(request: Request) -> Health:
 def make_app(model: Recommender) -> FastAPI:
     """Return the application; see `pyrec.serve.create_app`."""
     model._check_fitted()
-    service = _Service(model)
+    make_service = partial(_Service, model, torch.get_num_threads())
 
     @asynccontextmanager
-    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        await asyncio.get_running_loop().run_in_executor(service.others, service.warm)
-        yield
-        service.close()
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        service = _service(app)
+        try:
+            await asyncio.get_running_loop().run_in_executor(service.others, service.warm)
+            yield
+        finally:
+            service.close()
+            app.state.service = make_service()  # for another start
 
     app = FastAPI(title="pyrec", version=version(), lifespan=lifespan, docs_url=None, redoc_url=None)
-    app.state.service = service
+    app.state.service = make_service()  # a mounted application is asked without having been started
     app.add_middleware(BodyLimit)
     handle_errors(app)
     app.include_router(ROUTER)
@@ -81,11 +86,15 @@ def make_app(model: Recommender) -> FastAPI:
 
 
 class _Service:
-    """A fitted model, asked from an event loop."""
+    """A fitted model, asked from an event loop. Its threads begin with the first search.
 
-    def __init__(self, model: Recommender) -> None:
+    Args:
+        model: What is asked.
+        threads: Of a search's kernels; a new thread would take OpenMP's default.
+    """
+
+    def __init__(self, model: Recommender, threads: int) -> None:
         self.model = model
-        threads = torch.get_num_threads()  # a new thread would take OpenMP's default
         self.known = ThreadPoolExecutor(1, "pyrec-known", torch.set_num_threads, (threads,))
         self.others = ThreadPoolExecutor(1, "pyrec-others", torch.set_num_threads, (threads,))
         self.batcher = Batcher(self._search, self.known)
@@ -161,8 +170,8 @@ class _Service:
         return None if chosen is None else train.item_ids[chosen]
 
 
-def _service(request: Request) -> _Service:
-    service = request.app.state.service
+def _service(app: FastAPI) -> _Service:
+    service = app.state.service
     assert isinstance(service, _Service)
     return service
 
