@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from typing import Final
 
 import torch
 from torch import Tensor
@@ -14,6 +15,11 @@ from pyrec.settings import Settings
 
 FULL_SOFTMAX_ITEMS = 4096
 """With no more items than this, the softmax loss compares a positive with all of them."""
+
+
+GATHERED_BYTES: Final = {"cpu": 2**22, "cuda": 2**28}
+"""Candidates' vectors that are compared with their users' at a time: few enough for a CPU's cache, and enough for a
+CUDA device to have one call."""
 
 
 @dataclass
@@ -60,15 +66,45 @@ class Batch:
         """
         users, positives, negatives = self.positions()
         candidates = negatives.view(self.size, -1)
-        products = torch.bmm(vectors[candidates], vectors[users][:, :, None]).squeeze(2)
+        products = _products(vectors, users, candidates)
         best = candidates.gather(1, products.argmax(1, keepdim=True)).squeeze(1)
         return replace(self, position=torch.cat([users, positives, best]))
+
+    @torch.no_grad()
+    def alone(self, graph: Graph) -> tuple[Batch, Tensor]:
+        """The batch without the nodes that no sample names any more, after `hardest`.
+
+        Args:
+            graph: Whose nodes they are.
+
+        Returns:
+            The batch, and (its num_rows,) int64, where its rows are among those of this one; -1 behind them on a CUDA
+            device (see `pyrec.ops.sample.distinct`).
+        """
+        rows, position = distinct(self.rows[self.position], graph)
+        where = torch.full_like(rows, -1).scatter_(0, position, self.position)
+        return replace(self, rows=rows, position=position), where
 
     def ends(self, vectors: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """The rows of ``vectors`` (num_rows, dim) for users, positives and the others."""
         sizes = [self.size, self.size, len(self.position) - 2 * self.size]
         users, positives, others = torch.split(gather(vectors, self.position), sizes)
         return users, positives, others
+
+
+def _products(vectors: Tensor, users: Tensor, candidates: Tensor) -> Tensor:
+    """Each user's inner products with its candidates, (size, each), from rows (size,) and (size, each) of vectors."""
+    size, each = candidates.shape
+    dim = vectors.shape[1]
+    part = max(1, GATHERED_BYTES[vectors.device.type] // (vectors.element_size() * each * dim))
+    buffer = vectors.new_empty(min(part, size) * each, dim)
+    products = vectors.new_empty(size, each)
+    for first in range(0, size, part):
+        rows = candidates[first : first + part].flatten()
+        gathered = torch.index_select(vectors, 0, rows, out=buffer[: len(rows)]).view(-1, each, dim)
+        own = vectors[users[first : first + part]]
+        torch.bmm(gathered, own[:, :, None], out=products[first : first + part, :, None])
+    return products
 
 
 def most_nodes(settings: Settings, size: int, num_items: int) -> int:
@@ -78,20 +114,23 @@ def most_nodes(settings: Settings, size: int, num_items: int) -> int:
     return size * (2 if settings.negatives == "batch" else 2 + settings.drawn)
 
 
-def loss_bytes(settings: Settings, size: int, num_items: int, dim: int) -> int:
+def loss_bytes(settings: Settings, size: int, num_items: int, dim: int, device: str) -> int:
     """Bytes that the loss of a batch takes besides its nodes' vectors and their gradient.
 
     The softmax has a float32 matrix of users by items, and a bool of each where items are sampled; the choice of
-    hard negatives has every candidate's vector.
+    hard negatives has candidates' vectors, `GATHERED_BYTES` at most, and their products.
 
     Args:
         settings: Of training.
         size: Samples in the batch.
         num_items: Number of items.
         dim: Numbers in a vector.
+        device: ``cpu`` or ``cuda``.
     """
+    if settings.negatives == "hard":
+        return min(4 * size * settings.drawn * dim, GATHERED_BYTES[device]) + 4 * size * settings.drawn
     if settings.loss == "bpr":
-        return 4 * size * settings.drawn * dim if settings.negatives == "hard" else 0
+        return 0
     if meets_all_items(settings, num_items):
         return 4 * size * num_items
     return 5 * size * size * (1 if settings.negatives == "batch" else settings.drawn)

@@ -62,7 +62,8 @@ class HeldOutSteps:
         nodes = None if self._nodes is None else self._nodes.at(batch.rows)
         self._optimizer.zero_grad()
         vectors = self._network.vectors(layers, nodes, batch.rows)
-        batch = self._objective.select(batch, vectors.detach())
+        if self._batches.settings.negatives == "hard":
+            batch = batch.hardest(vectors)
         self._objective(batch, vectors).backward()  # type: ignore[no-untyped-call]
         self._optimizer.step()
 

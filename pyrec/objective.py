@@ -22,10 +22,6 @@ class Objective:
         """
         self._batches = batches
 
-    def select(self, batch: Batch, vectors: Tensor) -> Batch:
-        """The batch with the negatives that count, where ``vectors`` (num_rows, dim) decide: `Batch.hardest`."""
-        return batch.hardest(vectors) if self._batches.settings.negatives == "hard" else batch
-
     def __call__(self, batch: Batch, vectors: Tensor) -> Tensor:
         """The ranking loss, a scalar, differentiable in ``vectors`` (num_rows, dim) of ``batch.rows``."""
         if self._batches.settings.loss == "bpr":

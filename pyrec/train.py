@@ -23,6 +23,7 @@ from pyrec.graph import Graph
 from pyrec.models.nodes import Nodes
 from pyrec.objective import Objective
 from pyrec.ops.propagate import propagate_step
+from pyrec.ops.rows import take
 from pyrec.ops.sample import Sampler
 from pyrec.replay import CudaRecorder, ReplayedEpochs
 from pyrec.settings import Settings
@@ -167,9 +168,10 @@ class Trainer:
             layers: list[Tensor] = self.network(graph, batch.rows)
         if self.optimizer is not None:
             self.optimizer.zero_grad()
-        nodes = None if self.nodes is None else self.nodes.at(batch.rows)
+        if self.settings.negatives == "hard":
+            batch, layers = self._with_hardest(batch, layers)
+        nodes = self._nodes_at(batch.rows)
         vectors, pull_back = self.network.pool(layers, nodes, batch.rows)
-        batch = self.objective.select(batch, vectors)
         ranking = self.objective(batch, vectors.requires_grad_())
         ranking.backward()  # type: ignore[no-untyped-call]
         assert vectors.grad is not None
@@ -186,6 +188,19 @@ class Trainer:
         if self.held_out is not None:
             self.held_out.step()
         return total
+
+    def _nodes_at(self, rows: Tensor) -> Nodes | None:
+        return None if self.nodes is None else self.nodes.at(rows)
+
+    @torch.no_grad()
+    def _with_hardest(self, batch: Batch, layers: list[Tensor]) -> tuple[Batch, list[Tensor]]:
+        """The batch with the negatives that count, of its own nodes alone, and their layers.
+
+        Most candidates get no gradient, and their rows would be most of what goes back.
+        """
+        vectors = self.network.vectors(layers, self._nodes_at(batch.rows), batch.rows)
+        batch, where = batch.hardest(vectors).alone(self.graph)
+        return batch, [take(layer, where, len(layer)) for layer in layers]
 
     def _graph_of(self, batch: Batch) -> Graph:
         """What the batch's step propagates over; the same one again where training is resumed."""

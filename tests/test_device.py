@@ -87,7 +87,7 @@ def test_training_takes_what_the_formula_says(device, options):
     ("options", "nodes", "taken"),
     [
         ({"loss": "bpr"}, 3 * 100, 0),
-        ({"loss": "bpr", "negatives": "hard", "num_negatives": 8}, 10 * 100, 4 * 100 * 8 * 16),
+        ({"loss": "bpr", "negatives": "hard", "num_negatives": 8}, 10 * 100, 4 * 100 * 8 * (16 + 1)),
         ({"num_negatives": None}, 100 + 200, 4 * 100 * 200),
         ({"num_negatives": 3}, 5 * 100, 5 * 100 * 300),
         ({"negatives": "batch"}, 2 * 100, 5 * 100 * 100),
@@ -96,7 +96,7 @@ def test_training_takes_what_the_formula_says(device, options):
 def test_what_a_batch_takes(options, nodes, taken):
     settings = training_settings(LightGCN(batch_size=64, **options))
     assert most_nodes(settings, 100, 200) == nodes
-    assert loss_bytes(settings, 100, 200, 16) == taken
+    assert loss_bytes(settings, 100, 200, 16, "cuda") == taken
 
 
 def test_what_does_not_fit_is_refused_with_the_figures(monkeypatch):

@@ -186,8 +186,10 @@ def test_the_hardest_negative_is_the_one_that_the_user_is_most_like():
     users, candidates = batch.triples.users.long(), batch.triples.negatives.long() + graph.num_users
     products = (vectors[users][:, None] * vectors[candidates]).sum(2)
     expected = candidates[torch.arange(64), products.argmax(1)]
-    chosen = trainer.objective.select(batch, vectors[batch.rows])
+    chosen, where = batch.hardest(vectors[batch.rows]).alone(graph)
     assert torch.equal(chosen.rows[chosen.positions()[2]], expected)
+    assert torch.equal(chosen.rows, batch.rows[where])
+    assert len(chosen.rows) == len(set(chosen.rows.tolist())) < len(batch.rows)
     positives = (vectors[users] * vectors[batch.triples.positives.long() + graph.num_users]).sum(1)
     loss_of_the_hardest = functional.softplus(products.amax(1) - positives).mean()
     penalised = trainer.network.embedding[chosen.rows[chosen.position]]

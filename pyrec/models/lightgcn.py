@@ -259,7 +259,7 @@ class LightGCN(EpochRecommender):
             contrast=self.contrast,
             num_targets=num_items if self.user_from == "items" else 0,
             dropout=self.edge_dropout > 0,
-            loss_bytes=loss_bytes(settings, size, num_items, self.embedding_size),
+            loss_bytes=loss_bytes(settings, size, num_items, self.embedding_size, self.device),
             validated=validated or self.validation is not None,
             recorded=self.device == "cuda",
         )
