@@ -79,7 +79,9 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="peaks are read 
 
 @pytest.mark.parametrize("name", CASES)
 def test_the_peak_is_within_a_fifth_of_the_formula(name, monkeypatch):
-    monkeypatch.setenv("MALLOC_MMAP_THRESHOLD_", "65536")  # what is freed goes back, not on the C library's heap
+    monkeypatch.setenv(
+        "MALLOC_MMAP_THRESHOLD_", "65536"
+    )  # what is freed goes back, not on the C library's heap
     done = children.run("-c", SETUP + CASES[name] + "print(growth(call), formula)")
     assert done.returncode == 0, done.stderr
     peak, formula = map(int, done.stdout.split())

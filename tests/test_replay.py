@@ -22,6 +22,7 @@ STEPS = [
     {"loss": "softmax"},
     {"loss": "softmax", "num_negatives": 2},
     {"num_negatives": 3},
+    {"num_negatives": 3, "negatives": "hard"},
     {"precision": "bf16"},
     {"n_layers": 0},
 ]

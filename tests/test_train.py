@@ -114,17 +114,33 @@ def test_a_step_equals_plain_torch(kind, ours):
         torch.testing.assert_close(mine.grad.double(), theirs.grad, rtol=0, atol=limit, msg=name)
 
 
+@torch.no_grad()
+def with_hardest(triples, wide, kind, adjacency, graph):
+    """Of each sample's negatives the one whose product with its user is largest."""
+    users, positives, candidates = triples
+    layers = [wide.embedding]
+    for _ in range(N_LAYERS):
+        layers.append(adjacency @ layers[-1])
+    vectors = REFERENCES[kind](wide.combine, layers, graph)
+    products = (vectors[users][:, None] * vectors[candidates + graph.num_users]).sum(2)
+    return users, positives, candidates.gather(1, products.argmax(1, keepdim=True)).flatten()
+
+
+@pytest.mark.parametrize("negatives", ["uniform", "hard"])
 @pytest.mark.parametrize("kind", list(REFERENCES))
-def test_steps_equal_plain_torch_on_each_device(device, kind):
+def test_steps_equal_plain_torch_on_each_device(device, kind, negatives):
     """Losses and parameters of some steps, to rounding, against autograd and torch.optim.Adam in float64."""
     graph = random_graph(60, 50, 0.15)
-    trainer = Trainer(make_network(graph, kind).to(device.torch), device.put(graph), SETTINGS)
+    settings = replace(SETTINGS, negatives=negatives, num_negatives=5 if negatives == "hard" else None)
+    trainer = Trainer(make_network(graph, kind).to(device.torch), device.put(graph), settings)
     wide = make_network(graph, kind).double()
     optimizer = torch.optim.Adam(wide.parameters(), lr=SETTINGS.learning_rate)
     adjacency = normalised_adjacency(graph, torch.float64)
     for first in range(0, 5 * 64, 64):
         batch = trainer.batches.at(0, first, 64)
-        triples = tuple(ids.flatten().long().cpu() for ids in batch.triples)
+        triples = tuple(ids.squeeze(-1).long().cpu() for ids in batch.triples)
+        if negatives == "hard":
+            triples = with_hardest(triples, wide, kind, adjacency, graph)
         expected = reference_train.loss(
             wide.embedding,
             adjacency,
