@@ -16,7 +16,6 @@ from pyrec.settings import Settings
 FULL_SOFTMAX_ITEMS = 4096
 """With no more items than this, the softmax loss compares a positive with all of them."""
 
-
 GATHERED_BYTES: Final = {"cpu": 2**22, "cuda": 2**28}
 """Candidates' vectors that are compared with their users' at a time: few enough for a CPU's cache, and enough for a
 CUDA device to have one call."""

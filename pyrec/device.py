@@ -87,8 +87,8 @@ def training_bytes(
       its own the layers, 4 N d K, and what they are combined to.
 
     Of a step, an evaluation and an exchange the largest counts. A recorded step (`pyrec.replay.ReplayedEpochs`) keeps
-    its memory besides; the last, smaller batch of an epoch takes its own. What torch's libraries
-    take for themselves (cuBLAS 64 MiB) comes on top.
+    its memory besides; the last, smaller batch of an epoch takes its own. What torch's libraries take for themselves
+    (cuBLAS 64 MiB) comes on top.
 
     Args:
         num_nodes: N, users and items.

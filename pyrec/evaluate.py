@@ -47,6 +47,8 @@ if TYPE_CHECKING:
 USER_METRICS: tuple[str, ...] = tuple(METRICS)
 ITEM_METRICS = ("coverage", "popularity", "popularity_rank", "novelty", "head", "gini")
 
+_AGREE = "split one Interactions in two, or read both files together (read_pair), so that ids agree"
+
 
 @dataclass(frozen=True)
 class Evaluation:
@@ -147,9 +149,8 @@ def _item_metrics(
         return {}
     users_of = np.bincount(train.items, minlength=train.num_items)
     means: dict[str, float] = {}
-    for cutoff, counts in zip(
-        cutoffs, item_counts(lists, train.num_items, cutoffs).cpu().numpy(), strict=True
-    ):
+    of_items = item_counts(lists, train.num_items, cutoffs).cpu().numpy()
+    for cutoff, counts in zip(cutoffs, of_items, strict=True):
         values = item_metrics(counts, users_of, train.num_users)
         means |= {f"{name}@{cutoff}": values[name] for name in wanted}
     return means
@@ -185,8 +186,7 @@ def check_test(test: object, train: Interactions, name: str = "test") -> None:
     have, expected = (held_out.num_users, held_out.num_items), (train.num_users, train.num_items)
     if have != expected:
         raise DataError(
-            f"{name} has {have[0]} users x {have[1]} items, the model {expected[0]} x {expected[1]}; "
-            "split one Interactions in two, or read both files together (read_pair), so that ids agree"
+            f"{name} has {have[0]} users x {have[1]} items, the model {expected[0]} x {expected[1]}; {_AGREE}"
         )
     for kind, theirs, ours in (
         ("user", held_out.user_ids, train.user_ids),
@@ -202,8 +202,7 @@ def _check_same_ids(name: str, kind: str, theirs: NDArray[Any], ours: NDArray[An
     comparable = (theirs.dtype.kind == "U") == (ours.dtype.kind == "U")
     at = int(np.flatnonzero(theirs != ours)[0]) if comparable else 0
     raise DataError(
-        f"{name}'s {kind} number {at} is {theirs[at].item()!r}, the model's is {ours[at].item()!r}; "
-        "split one Interactions in two, or read both files together (read_pair), so that ids agree"
+        f"{name}'s {kind} number {at} is {theirs[at].item()!r}, the model's is {ours[at].item()!r}; {_AGREE}"
     )
 
 
@@ -227,5 +226,5 @@ def _check_metrics(metrics: Sequence[str] | None) -> list[str]:
     metrics = list(metrics)
     unknown = [name for name in metrics if name not in known]
     if unknown or not metrics:
-        raise ConfigError(f"metrics = {list(metrics)!r}: known are {', '.join(known)}")
+        raise ConfigError(f"metrics = {metrics!r}: known are {', '.join(known)}")
     return list(dict.fromkeys(metrics))

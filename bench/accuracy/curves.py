@@ -13,7 +13,7 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from pyrec.files import replacing
+from .pictures import DPI, finish
 
 PUBLISHED = {
     "recall@20": {"LightGCN": 0.1824, "SimpleX": 0.1872, "BSPM": 0.1920},
@@ -34,7 +34,7 @@ def read(path: Path) -> Points:
 
 def draw(points: Points, path: Path) -> None:
     """Draws a panel a metric; minutes are on a logarithmic axis."""
-    figure = Figure(figsize=(12, 5), dpi=90, layout="constrained")
+    figure = Figure(figsize=(12, 5), dpi=DPI, layout="constrained")
     for axes, (metric, published) in zip(figure.subplots(1, 2), PUBLISHED.items(), strict=True):
         for model, rows in points.items():
             minutes = [float(row["seconds"]) / 60 for row in rows]
@@ -45,11 +45,8 @@ def draw(points: Points, path: Path) -> None:
         axes.set_xscale("log")
         axes.set_xlabel("minutes of training")
         axes.set_ylabel(metric)
-        axes.spines[["top", "right"]].set_visible(False)
-        axes.grid(color="#dddddd", linewidth=0.6)
     figure.axes[0].legend(frameon=False, fontsize=8, loc="lower right")
-    with replacing(path) as temporary:
-        figure.savefig(temporary, format="png")
+    finish(figure, path, "Test metrics of gowalla, LightGCN's split")
 
 
 if __name__ == "__main__":

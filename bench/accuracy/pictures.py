@@ -53,7 +53,7 @@ def draw_curves(runs: Mapping[str, list[Arrays]], cutoff: int, path: Path, title
             _draw_histories(axes, with_curves, f"{name}@{cutoff}", by_time)
         row[0].set_ylabel(f"{name}@{cutoff}; dashed: validation, solid: test")
     grid[0, 0].legend(frameon=False, fontsize=8)
-    _finish(figure, path, title)
+    finish(figure, path, title)
     return True
 
 
@@ -87,7 +87,8 @@ def draw_layer_weights(arrays: Arrays, path: Path, title: str) -> bool:
     return True
 
 
-def _finish(figure: Figure, path: Path, title: str) -> None:
+def finish(figure: Figure, path: Path, title: str) -> None:
+    """Gives a figure its title and the look of all, and writes it as PNG."""
     figure.suptitle(title, fontsize=11)
     for axes in figure.axes:
         axes.spines[["top", "right"]].set_visible(False)

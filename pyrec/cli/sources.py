@@ -11,11 +11,10 @@ import click
 import numpy as np
 
 from pyrec.data import Interactions
-from pyrec.data.delimited import find_delimiter, sniff
-from pyrec.data.files import first_line, opened
+from pyrec.data.delimited import sniff
 from pyrec.data.load import DEFAULT_SEED, DEFAULT_SPLIT, Split, load_data, load_training
-from pyrec.data.parquet import MAGIC, read_parquet
-from pyrec.data.readers import FOLDER_FILES
+from pyrec.data.parquet import read_parquet
+from pyrec.data.readers import FOLDER_FILES, Format, find_format
 from pyrec.data.roles import check_columns
 from pyrec.errors import DataError, PyrecError
 
@@ -134,19 +133,18 @@ class Source:
     def _meaningless(self, path: Path, names: set[str]) -> set[str]:
         """Return those of the options about reading that a file has no place for; none if it cannot be read."""
         try:
-            with opened(path) as file:
-                is_parquet = file.read(len(MAGIC)) == MAGIC
-            if not is_parquet and find_delimiter(first_line(path).decode("utf-8", "replace")) is None:
+            found = find_format(path)
+            if found == "lists":
                 return names
             asked = "min_rating" in names and self.min_rating is not None
-            unrated = asked and not self._is_rated(path, is_parquet)
-            return ({"id_type"} if is_parquet else set()) | ({"min_rating"} if unrated else set())
+            unrated = asked and not self._is_rated(path, found)
+            return ({"id_type"} if found == "parquet" else set()) | ({"min_rating"} if unrated else set())
         except PyrecError:  # which loading will say
             return set()
 
-    def _is_rated(self, path: Path, is_parquet: bool) -> bool:
+    def _is_rated(self, path: Path, found: Format) -> bool:
         check_columns(self.columns)
-        if is_parquet:
+        if found == "parquet":
             return read_parquet(path, self.columns).ratings is not None
         return "rating" in sniff(path, "str", self.columns).roles
 

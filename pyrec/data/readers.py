@@ -22,6 +22,7 @@ from __future__ import annotations
 import math
 import os
 from pathlib import Path
+from typing import Literal, TypeAlias
 
 import numpy as np
 
@@ -34,6 +35,9 @@ from pyrec.data.roles import Columns, check_columns
 from pyrec.errors import ConfigError, DataError
 
 FOLDER_FILES = ("train.txt", "test.txt")
+
+Format: TypeAlias = Literal["parquet", "delimited", "lists"]
+"""Of a file: Parquet, delimited text, or ``user item item ...``."""
 
 
 def read_interactions(
@@ -149,17 +153,29 @@ def _check_options(min_rating: float | None, id_type: str) -> None:
         raise ConfigError(f"min_rating is {min_rating}; a finite number is needed")
 
 
-def _read(path: Path, id_type: IdType, columns: Columns | None) -> Interactions:
+def find_format(path: Path) -> Format:
+    """Returns the format of a file, from its contents: see the module.
+
+    Raises:
+        DataError: the file cannot be read, or is no text that could be one.
+    """
     with opened(path) as file:
-        is_parquet = file.read(len(MAGIC)) == MAGIC
-    if is_parquet:
+        if file.read(len(MAGIC)) == MAGIC:
+            return "parquet"
+    check_text_file(path)
+    is_delimited = find_delimiter(first_line(path).decode("utf-8", "replace")) is not None
+    return "delimited" if is_delimited else "lists"
+
+
+def _read(path: Path, id_type: IdType, columns: Columns | None) -> Interactions:
+    found = find_format(path)
+    if found == "parquet":
         if id_type != "auto":
             raise ConfigError(
                 f"id_type is {id_type!r}, but {path} is a Parquet file, whose columns have types; leave it out"
             )
         return read_parquet(path, columns)
-    check_text_file(path)
-    if find_delimiter(first_line(path).decode("utf-8", "replace")) is None:
+    if found == "lists":
         if id_type == "str":
             raise ConfigError(
                 f"id_type is 'str', but {path} holds lines 'user item item ...', whose ids are integers; leave it out"
