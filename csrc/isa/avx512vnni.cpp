@@ -4,27 +4,9 @@
 #include "isa/kernels.hpp"
 #include "topk/topk_cpu.hpp"
 
-namespace pyrec {
+namespace pyrec::avx512vnni {
 
-namespace avx512 {
-extern const kernel_table table;
-}
+extern const topk_kernels topk_table;
+constinit const topk_kernels topk_table{.search = topk_search, .codes = has_codes};
 
-namespace avx512vnni {
-
-namespace {
-
-kernel_table with_codes(kernel_table kernels) {
-  kernels.isa = "avx512vnni";
-  kernels.topk = {.search = topk_search, .codes = has_codes};
-  return kernels;
-}
-
-}  // namespace
-
-extern const kernel_table table;
-const kernel_table table = with_codes(avx512::table);
-
-}  // namespace avx512vnni
-
-}  // namespace pyrec
+}  // namespace pyrec::avx512vnni

@@ -14,7 +14,7 @@
 namespace pyrec::PYREC_ISA {
 
 extern const kernel_table table;
-const kernel_table table{
+constinit const kernel_table table{
     .isa = PYREC_NAME_OF(PYREC_ISA),
     .propagate = propagate_table,
     .rows = rows_table,

@@ -1,11 +1,27 @@
-# Fails when an object of instruction set LEVEL defines a weak symbol outside namespace pyrec::LEVEL.
-execute_process(COMMAND ${NM} -C --defined-only ${OBJECTS} OUTPUT_VARIABLE symbols RESULT_VARIABLE failed)
-if(failed)
-  message(FATAL_ERROR "nm failed on ${OBJECTS}")
-endif()
-string(REPLACE "\n" ";" symbols "${symbols}")
+# Fails when an object of instruction set LEVEL, one of the wider ones, could run on a processor without it: when it
+# defines a weak symbol outside namespace pyrec::LEVEL, or has anything that runs as the module is loaded or left.
+function(output_of variable)
+  execute_process(COMMAND ${ARGN} OUTPUT_VARIABLE printed RESULT_VARIABLE failed)
+  if(failed)
+    message(FATAL_ERROR "${ARGN} failed")
+  endif()
+  string(REPLACE "\n" ";" printed "${printed}")
+  set(${variable} "${printed}" PARENT_SCOPE)
+endfunction()
+
+output_of(symbols ${NM} --demangle --defined-only ${OBJECTS})
 foreach(symbol IN LISTS symbols)
   if(symbol MATCHES "^[0-9a-f]+ [WVu] " AND NOT symbol MATCHES "pyrec::${LEVEL}::")
     message(FATAL_ERROR "${LEVEL} code would be shared with other instruction sets: ${symbol}")
+  endif()
+  if(symbol MATCHES "^[0-9a-f]+ i " OR symbol MATCHES "_GLOBAL__sub_[ID]_|global constructors|global destructors")
+    message(FATAL_ERROR "${LEVEL} code would run on every processor when the module is loaded: ${symbol}")
+  endif()
+endforeach()
+
+output_of(sections ${OBJDUMP} --section-headers ${OBJECTS})
+foreach(section IN LISTS sections)
+  if(section MATCHES "[ \t]\\.(preinit_array|init_array|fini_array|ctors|dtors|init|fini)[. \t]")
+    message(FATAL_ERROR "${LEVEL} code would run on every processor when the module is loaded: ${section}")
   endif()
 endforeach()

@@ -16,11 +16,24 @@ namespace avx512 {
 extern const kernel_table table;
 }
 namespace avx512vnni {
-extern const kernel_table table;
+extern const topk_kernels topk_table;
 }
 #endif
 
 namespace {
+
+#ifdef PYREC_X86
+// Made here, where no instruction of a wider set can get into what is run.
+const kernel_table& avx512vnni_table() {
+  static const kernel_table table = [] {
+    kernel_table kernels = avx512::table;
+    kernels.isa = "avx512vnni";
+    kernels.topk = avx512vnni::topk_table;
+    return kernels;
+  }();
+  return table;
+}
+#endif
 
 std::vector<const kernel_table*> runnable() {
   std::vector<const kernel_table*> tables{&baseline::table};
@@ -31,7 +44,7 @@ std::vector<const kernel_table*> runnable() {
   if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
       __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl")) {
     tables.push_back(&avx512::table);
-    if (__builtin_cpu_supports("avx512vnni")) tables.push_back(&avx512vnni::table);
+    if (__builtin_cpu_supports("avx512vnni")) tables.push_back(&avx512vnni_table());
   }
 #endif
   return tables;
