@@ -849,3 +849,14 @@ def test_interruption(capsys, monkeypatch) -> None:
     monkeypatch.setattr("pyrec.cli.sources.Source.load", interrupt)
     assert main(["train", "--model", "ease"]) == 130
     assert capsys.readouterr().err.strip() == "pyrec: interrupted"
+
+
+def test_what_reading_decided_is_noted_once(capsys, rated: Path) -> None:
+    rated.write_text(rated.read_text() + rated.read_text().splitlines()[1] + "\n")
+    (told,) = json.loads(run(capsys, "data", "stats", rated, "--json")[0]).values()
+    (merged,) = told["notes"]
+    assert merged.startswith("1 of ")
+    assert f"\nnote: {merged}\n" in run(capsys, "data", "stats", rated)[0]
+    for command in ("train", "tune"):
+        words = ("--model", "itemknn", *(("--trials", "1") if command == "tune" else ()))
+        assert run(capsys, command, rated, *words)[1].splitlines().count(f"note: {merged}") == 1

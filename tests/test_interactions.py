@@ -376,3 +376,16 @@ def test_masked_ids_are_missing():
     assert unmasked.user_ids.tolist() == [3, 4, 5]
     with pytest.raises(DataError, match="user_ids is a masked array"):
         unmasked.with_ids(np.ma.masked_array([3, 4, 5]), unmasked.item_ids)
+
+
+def test_notes_say_what_was_merged_and_are_kept():
+    x = Interactions.from_arrays([1, 1, 2, 1], ["a", "a", "b", "a"], ratings=[1, 2, 3, 4])
+    told = ("2 of 4 rows repeat a user and an item; the last one counts",)
+    assert x.notes == told
+    assert x.select(x.ratings > 3).notes == x.compact().notes == told
+    assert x.with_ids(np.array([0, 1, 2]), np.array(["a", "b"])).notes == told
+    assert x.stats().as_dict()["notes"] == told
+    assert str(x.stats()).endswith(f"\n\nnote: {told[0]}")
+    timed = Interactions.from_arrays([1, 1], [5, 5], times=[4, 3])
+    assert timed.notes == ("1 of 2 rows repeat a user and an item; the latest one counts",)
+    assert Interactions.from_arrays([1, 2], [5, 5]).notes == ()

@@ -428,7 +428,7 @@ def test_movielens_100k_pair(data_dir):
     [
         ("ml-latest-small/ratings.csv", (610, 9_724, 100_836)),
         ("hetrec2011-lastfm/user_artists.dat", (1_892, 17_632, 92_834)),
-        ("yahooR3/user.txt", (15_400, 1_000, 311_704)),
+        ("coat/user.txt", (290, 300, 6_960)),
     ],
 )
 def test_real_files(data_dir, path, shape):

@@ -15,7 +15,7 @@ from pyrec import plots
 from pyrec.cli.options import cutoffs_that_fit
 from pyrec.cli.output import note, print_json, table
 from pyrec.cli.run_data import read_as, source_of, test_set
-from pyrec.cli.sources import Source, describe
+from pyrec.cli.sources import Source, describe, note_reading
 from pyrec.compare import Difference, compare, pair_users
 from pyrec.data import Interactions
 from pyrec.errors import DataError
@@ -53,6 +53,7 @@ def compare_runs(
     own = not source.given
     data = (_common_source(runs) if own else read_as(runs[0], source)).load()
     parts = (data.train, data.test)
+    note_reading(*parts)
     tests = [test_set(run, model, parts, own) for run, model in zip(runs, models, strict=True)]
     k = cutoffs_that_fit(list(k), min(model.train_.num_items for model in models))
     for run, model, test in zip(runs, models, tests, strict=True):

@@ -13,7 +13,7 @@ from pyrec.cli.output import metric_rows, note, print_json, table
 from pyrec.cli.run_data import read_as, source_of, test_set
 from pyrec.cli.run_folder import read_history, read_metrics
 from pyrec.cli.run_report import Report, report_options
-from pyrec.cli.sources import Source, data_help, data_options, describe
+from pyrec.cli.sources import Source, data_help, data_options, describe, note_reading
 from pyrec.evaluate import ITEM_METRICS, USER_METRICS, Evaluation, evaluate
 from pyrec.models import Recommender
 
@@ -102,6 +102,7 @@ def _evaluate(
     own = not source.given
     source = source_of(run_dir) if own else read_as(run_dir, source)
     data = source.load()
+    note_reading(data.train, data.test)
     test = test_set(run_dir, model, (data.train, data.test), own)
     note(describe(data.name, model.train_, test))
     item_names = {} if report is None else report.names(model.train_)

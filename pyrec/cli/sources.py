@@ -10,6 +10,7 @@ from typing import Any, Literal, TypeVar
 import click
 import numpy as np
 
+from pyrec.cli.output import note
 from pyrec.data import Interactions
 from pyrec.data.delimited import sniff
 from pyrec.data.load import DEFAULT_SEED, DEFAULT_SPLIT, Split, load_data, load_training
@@ -232,6 +233,12 @@ def data_options(command: Command) -> Command:
     ):
         command = decorate(command)
     return command
+
+
+def note_reading(*parts: Interactions) -> None:
+    """Print what was decided in reading the parts, each sentence once, on stderr."""
+    for text in dict.fromkeys(text for part in parts for text in part.notes):
+        note(f"note: {text}")
 
 
 def describe(name: str, train: Interactions, test: Interactions) -> str:

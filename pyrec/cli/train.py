@@ -17,7 +17,7 @@ from pyrec.cli.progress import EpochProgress
 from pyrec.cli.run_folder import Run, check_folder, write_run
 from pyrec.cli.run_report import Report, report_options
 from pyrec.cli.setup import Setup, take_up
-from pyrec.cli.sources import DATA_HELP, Source, data_options, describe
+from pyrec.cli.sources import DATA_HELP, Source, data_options, describe, note_reading
 from pyrec.data import Interactions
 from pyrec.device import find_device, gibibytes
 from pyrec.errors import StoppedError
@@ -92,6 +92,7 @@ def _train(setup: Setup, report: Report | None) -> Run:
     trackers = [open_tracker(place, run_id) for place, run_id in zip(setup.track, run_ids, strict=True)]
     name, train, test = setup.source.load()
     note(describe(name, train, test))
+    note_reading(train, test)
     setup.cut_off_at(train.num_items)
     baseline = evaluate(Popularity().fit(train), test, setup.k)  # refuses bad cut-offs before any training
     item_names = {} if report is None else report.names(train)

@@ -21,7 +21,7 @@ from pyrec.cli.model_options import (
 )
 from pyrec.cli.options import json_option, set_threads, threads_option
 from pyrec.cli.output import note, print_json, table
-from pyrec.cli.sources import DATA_HELP, Source, data_options
+from pyrec.cli.sources import DATA_HELP, Source, data_options, note_reading
 from pyrec.models import MODELS, Recommender
 from pyrec.search_space import Range, check_space, default_space
 from pyrec.tune import METRICS, Search, Trial, check_optuna, tune
@@ -83,6 +83,7 @@ def command(
     given_space = [_read_range(text, fixed) for text in ranges]
     check_space(model, given_space)
     name, train = source.load_training()
+    note_reading(train)
     note(
         f"{name}: {train.num_users:,} users x {train.num_items:,} items, {len(train):,} training interactions"
     )

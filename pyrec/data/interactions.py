@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Final, TypeAlias
 
@@ -42,6 +42,7 @@ class Interactions:
         item_ids: (num_items,) likewise.
         ratings: float32 (n,) or None.
         times: int64 or float64 (n,) or None; in the unit given (int64 nanoseconds for datetimes).
+        notes: what was decided or dropped on the way here, a sentence each.
     """
 
     users: Int32Array
@@ -50,6 +51,7 @@ class Interactions:
     item_ids: IdArray
     ratings: FloatArray | None = None
     times: TimeArray | None = None
+    notes: tuple[str, ...] = ()
 
     @classmethod
     def from_arrays(
@@ -97,6 +99,7 @@ class Interactions:
         item_ids: IdArray,
         ratings: FloatArray | None = None,
         times: TimeArray | None = None,
+        notes: tuple[str, ...] = (),
     ) -> Interactions:
         """Sorts and merges interactions whose ids are numbered and checked already.
 
@@ -107,6 +110,7 @@ class Interactions:
             item_ids: (num_items,) unique raw ids.
             ratings: float32 (n,) or None.
             times: int64 or float64 (n,) or None.
+            notes: see the attribute; one on merged duplicates is added where there are any.
 
         Raises:
             DataError: an array is of another kind or length, or a number is out of range; or users and items
@@ -133,7 +137,10 @@ class Interactions:
         _check_codes(items, item_ids.size, "item")
         order = pair_order(users, items, (user_ids.size, item_ids.size), times)
         if order is None:
-            return cls(users, items, user_ids, item_ids, ratings, times)
+            return cls(users, items, user_ids, item_ids, ratings, times, notes)
+        if merged := users.size - order.size:
+            which = "last" if times is None else "latest"
+            notes += (f"{merged:,} of {users.size:,} rows repeat a user and an item; the {which} one counts",)
         return cls(
             users[order],
             items[order],
@@ -141,6 +148,7 @@ class Interactions:
             item_ids,
             None if ratings is None else ratings[order],
             None if times is None else times[order],
+            notes,
         )
 
     @classmethod
@@ -279,6 +287,7 @@ class Interactions:
             self.item_ids,
             None if self.ratings is None else self.ratings[keep],
             None if self.times is None else self.times[keep],
+            self.notes,
         )
 
     def with_ids(self, user_ids: IdArray, item_ids: IdArray) -> Interactions:
@@ -296,20 +305,24 @@ class Interactions:
         users = IdMap(user_ids, "user").encode(self.user_ids, "user_ids")
         items = IdMap(item_ids, "item").encode(self.item_ids, "item_ids")
         return Interactions.from_codes(
-            users[self.users], items[self.items], user_ids, item_ids, self.ratings, self.times
+            users[self.users], items[self.items], user_ids, item_ids, self.ratings, self.times, self.notes
         )
 
     def compact(self) -> Interactions:
         """Returns the same interactions without the users and items that have none."""
         users, user_rows = _used(self.users, self.num_users)
         items, item_rows = _used(self.items, self.num_items)
-        return Interactions(
-            users, items, self.user_ids[user_rows], self.item_ids[item_rows], self.ratings, self.times
+        return replace(
+            self,
+            users=users,
+            items=items,
+            user_ids=self.user_ids[user_rows],
+            item_ids=self.item_ids[item_rows],
         )
 
     def stats(self) -> InteractionStats:
         """Returns counts, density and degree quantiles; ``print`` shows a table."""
-        return describe(self.users, self.items, self.num_users, self.num_items)
+        return describe(self.users, self.items, self.num_users, self.num_items, self.notes)
 
 
 def as_interactions(obj: Any) -> Interactions:

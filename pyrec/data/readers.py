@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import math
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal, TypeAlias
 
@@ -109,6 +110,11 @@ def read_pair(
                 "alike, or read both with id_type='str'"
             )
         maps.append(np.union1d(ids, other))
+    train_notes, test_notes = (
+        tuple(f"{path.name}: {text}" for text in part.notes)
+        for path, part in zip(paths, (first, second), strict=True)
+    )
+    first, second = replace(first, notes=train_notes), replace(second, notes=test_notes)
     return first.with_ids(*maps), second.with_ids(*maps)
 
 

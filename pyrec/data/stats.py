@@ -28,6 +28,7 @@ class InteractionStats:
         item_degrees: interactions an item likewise.
         user_degree_mean: interactions a user.
         item_degree_mean: interactions an item.
+        notes: what was decided or dropped in reading, a sentence each.
     """
 
     num_users: int
@@ -40,6 +41,7 @@ class InteractionStats:
     item_degrees: dict[str, float]
     user_degree_mean: float
     item_degree_mean: float
+    notes: tuple[str, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
         """Returns the fields as a dict that ``json.dumps`` takes."""
@@ -73,10 +75,13 @@ class InteractionStats:
             )
             for row in cells
         )
-        return "\n".join([*lines, "", *table])
+        notes = ["", *(f"note: {text}" for text in self.notes)] if self.notes else []
+        return "\n".join([*lines, "", *table, *notes])
 
 
-def describe(users: Int32Array, items: Int32Array, num_users: int, num_items: int) -> InteractionStats:
+def describe(
+    users: Int32Array, items: Int32Array, num_users: int, num_items: int, notes: tuple[str, ...] = ()
+) -> InteractionStats:
     """Returns the statistics of distinct pairs.
 
     Args:
@@ -84,6 +89,7 @@ def describe(users: Int32Array, items: Int32Array, num_users: int, num_items: in
         items: int32 (n,) in [0, num_items).
         num_users: number of users.
         num_items: number of items.
+        notes: what was decided or dropped in reading.
     """
     user_degrees = np.bincount(users, minlength=num_users)
     item_degrees = np.bincount(items, minlength=num_items)
@@ -99,6 +105,7 @@ def describe(users: Int32Array, items: Int32Array, num_users: int, num_items: in
         item_degrees=_quantiles(item_degrees),
         user_degree_mean=users.size / num_users if num_users else 0.0,
         item_degree_mean=users.size / num_items if num_items else 0.0,
+        notes=notes,
     )
 
 
