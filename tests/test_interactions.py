@@ -110,8 +110,8 @@ def test_malformed_ids_are_named_with_their_position(users, message):
         ([1], None, r"ratings has shape \(1,\)"),
         (["good", "bad"], None, "ratings are not numbers"),
         (None, [0, float("inf")], r"times\[1\] = inf"),
-        (None, ["now", "then"], "times are neither"),
-        (None, np.array(["2020-01-01", "NaT"], dtype="datetime64[D]"), r"times\[1\] is not a time"),
+        (None, ["now", "then"], r"times\[0\] = \'now\' is no time in ISO 8601"),
+        (None, np.array(["2020-01-01", "NaT"], dtype="datetime64[D]"), r"times\[1\] = NaT is missing"),
     ],
 )
 def test_malformed_ratings_and_times_are_named(ratings, times, message):

@@ -46,7 +46,7 @@ def guess_columns(frame: Any) -> dict[str, str]:
 
 def frame_columns(
     frame: Any, user: str, item: str, rating: str | None, time: str | None
-) -> tuple[npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[Any] | None, npt.NDArray[Any] | None]:
+) -> tuple[npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[Any] | None, Any | None]:
     """Returns the columns as arrays (n,); an absent rating or time as None.
 
     Raises:
@@ -63,16 +63,26 @@ def frame_columns(
         _ids(table[user], user),
         _ids(table[item], item),
         None if rating is None else _plain(table[rating], rating),
-        None if time is None else _plain(table[time], time),
+        None if time is None else _times(table[time], time),
     )
 
 
 def _plain(column: nw.Series[Any], name: str) -> npt.NDArray[Any]:
+    _refuse_missing(column, name)
+    return np.asarray(column.to_numpy())
+
+
+def _refuse_missing(column: nw.Series[Any], name: str) -> None:
     missing = column.is_null()
     if missing.any():
         row = int(np.asarray(missing.to_numpy()).argmax())
         raise DataError(f"frame column {name!r} is missing in row {row}; drop the row or fill it in")
-    return np.asarray(column.to_numpy())
+
+
+def _times(column: nw.Series[Any], name: str) -> Any:
+    """The native series of a time column, for `pyrec.data.times.as_times`."""
+    _refuse_missing(column, name)
+    return column.to_native()
 
 
 def _ids(column: nw.Series[Any], name: str) -> npt.NDArray[Any]:

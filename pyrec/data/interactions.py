@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, Final, TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -16,14 +16,11 @@ from pyrec.data.ids import MAX_COUNT, IdArray, IdMap, Int32Array, check_ids, fac
 from pyrec.data.merge import pair_order
 from pyrec.data.sparse import csr_parts
 from pyrec.data.stats import InteractionStats, describe
+from pyrec.data.times import TimeArray, as_times
 from pyrec.errors import DataError
 
 FloatArray: TypeAlias = npt.NDArray[np.float32]
-TimeArray: TypeAlias = npt.NDArray[np.int64] | npt.NDArray[np.float64]
 Values: TypeAlias = npt.ArrayLike | Sequence[object]
-
-_NANOSECONDS: Final = np.dtype("datetime64[ns]")
-_LATEST: Final = np.datetime64(2**63 - 1, "ns")
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -59,9 +56,10 @@ class Interactions:
         users: Values,
         items: Values,
         ratings: npt.ArrayLike | None = None,
-        times: npt.ArrayLike | None = None,
+        times: Any | None = None,
         user_ids: Values | None = None,
         item_ids: Values | None = None,
+        time_format: str | None = None,
     ) -> Interactions:
         """Builds interactions from raw ids.
 
@@ -69,12 +67,16 @@ class Interactions:
             users: (n,) raw user ids: integers (whole floats too) or text.
             items: (n,) raw item ids.
             ratings: (n,) finite numbers, or None.
-            times: (n,) integers, finite floats or datetimes, or None.
+            times: (n,) integers, finite floats, datetimes, dates or ISO 8601 text, or None. What is no number becomes
+                nanoseconds since 1970 UTC; without a zone or offset it is taken as UTC.
             user_ids: (num_users,) every user id, in the order of the numbers wanted; by default the ids that
                 occur, ascending. Users without interactions can be named here.
             item_ids: (num_items,) likewise.
+            time_format: how times as text are written, by the directives of ``datetime.strptime``, such as
+                ``"%d/%m/%Y"``; None for ISO 8601.
 
         Raises:
+            ConfigError: ``time_format`` is no such format.
             DataError: lengths differ, an id, rating or time is missing or malformed, or an id is not in the
                 list given; the message names the position.
         """
@@ -87,7 +89,7 @@ class Interactions:
             all_users,
             all_items,
             None if ratings is None else _check_ratings(ratings, user_codes.size),
-            None if times is None else _check_times(times, user_codes.size),
+            None if times is None else _check_times(times, user_codes.size, time_format),
         )
 
     @classmethod
@@ -185,6 +187,7 @@ class Interactions:
         item: str = "item",
         rating: str | None = None,
         time: str | None = None,
+        time_format: str | None = None,
     ) -> Interactions:
         """Builds interactions from a DataFrame (pandas, Polars, PyArrow, ... through narwhals).
 
@@ -194,12 +197,14 @@ class Interactions:
             item: name of the column with raw item ids.
             rating: name of the rating column, or None.
             time: name of the time column, or None.
+            time_format: see `from_arrays`.
 
         Raises:
+            ConfigError: ``time_format`` is no format that ``strptime`` knows.
             DataError: not a frame, a column is missing, or a value is missing or malformed.
         """
         users, items, ratings, times = frame_columns(frame, user, item, rating, time)
-        return cls.from_arrays(users, items, ratings, times)
+        return cls.from_arrays(users, items, ratings, times, time_format=time_format)
 
     @property
     def num_users(self) -> int:
@@ -321,8 +326,8 @@ class Interactions:
         )
 
     def stats(self) -> InteractionStats:
-        """Returns counts, density and degree quantiles; ``print`` shows a table."""
-        return describe(self.users, self.items, self.num_users, self.num_items, self.notes)
+        """Returns counts, density, degree quantiles and the span of time; ``print`` shows a table."""
+        return describe(self.users, self.items, self.num_users, self.num_items, self.times, self.notes)
 
 
 def as_interactions(obj: Any) -> Interactions:
@@ -429,36 +434,7 @@ def _check_ratings(ratings: npt.ArrayLike, n: int, name: str = "ratings") -> Flo
     return values
 
 
-def _check_times(times: npt.ArrayLike, n: int) -> TimeArray:
-    _refuse_masked(times, "times")
-    values = np.asarray(times)
+def _check_times(times: Any, n: int, time_format: str | None) -> TimeArray:
+    values = as_times(times, "times", time_format)
     _check_length(values, "times", n)
-    if values.dtype.kind == "M":
-        missing = np.isnat(values)
-        if missing.any():
-            raise DataError(f"times[{int(missing.argmax())}] is not a time (NaT); drop the row or fill it in")
-        return _nanoseconds(values)
-    if values.dtype.kind == "i":
-        return values.astype(np.int64)
-    if values.dtype.kind == "c":
-        raise DataError("times are complex, but real numbers or datetimes are needed")
-    try:
-        as_float = values.astype(np.float64)
-    except (TypeError, ValueError) as error:
-        raise DataError(f"times are neither numbers nor datetimes: {error}") from None
-    _check_finite(as_float, "times")
-    return as_float
-
-
-def _nanoseconds(times: npt.NDArray[np.datetime64]) -> npt.NDArray[np.int64]:
-    """Returns datetimes (n,), none of them NaT, in nanoseconds; NumPy's cast wraps those that int64 cannot hold."""
-    if np.can_cast(times.dtype, _NANOSECONDS):  # to a finer unit
-        most = int(_LATEST.astype(times.dtype).astype(np.int64))
-        outside = np.abs(times.astype(np.int64)) > most
-        if outside.any():
-            at = int(outside.argmax())
-            raise DataError(
-                f"times[{at}] = {times[at]} is outside 1677-09-21 to 2262-04-11, which int64 nanoseconds hold; drop "
-                "the row, or give the times as numbers: .astype('datetime64[s]').astype('int64')"
-            )
-    return times.astype(_NANOSECONDS).astype(np.int64)
+    return values

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from pyrec.data.ids import Int32Array
+from pyrec.data.times import TimeArray, TimeSpan, time_span
 
 QUANTILES = (0.0, 0.25, 0.5, 0.75, 0.9, 0.99, 1.0)
 _QUANTILE_NAMES = ("min", "25%", "50%", "75%", "90%", "99%", "max")
@@ -15,7 +16,7 @@ _QUANTILE_NAMES = ("min", "25%", "50%", "75%", "90%", "99%", "max")
 
 @dataclass(frozen=True)
 class InteractionStats:
-    """Counts, density and degrees.
+    """Counts, density, degrees and times.
 
     Attributes:
         num_users: users, with or without interactions.
@@ -29,6 +30,7 @@ class InteractionStats:
         user_degree_mean: interactions a user.
         item_degree_mean: interactions an item.
         notes: what was decided or dropped in reading, a sentence each.
+        times: the first and last time, and their unit as their size tells it; None without times.
     """
 
     num_users: int
@@ -42,10 +44,11 @@ class InteractionStats:
     user_degree_mean: float
     item_degree_mean: float
     notes: tuple[str, ...] = ()
+    times: TimeSpan | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """Returns the fields as a dict that ``json.dumps`` takes."""
-        return asdict(self)
+        return asdict(self) | {"times": None if self.times is None else self.times._asdict()}
 
     def __str__(self) -> str:
         counts = [
@@ -55,6 +58,7 @@ class InteractionStats:
             ("density", f"{self.density:.4%}"),
             ("users without interactions", f"{self.users_without_interactions:,}"),
             ("items without interactions", f"{self.items_without_interactions:,}"),
+            *_time_rows(self.times),
         ]
         name_width = max(len(name) for name, _ in counts)
         value_width = max(len(value) for _, value in counts)
@@ -79,8 +83,20 @@ class InteractionStats:
         return "\n".join([*lines, "", *table, *notes])
 
 
+def _time_rows(times: TimeSpan | None) -> list[tuple[str, str]]:
+    if times is None:
+        return []
+    unit = "not since 1970, by their size" if times.unit is None else f"{times.unit} since 1970"
+    return [("first time", str(times.first)), ("last time", str(times.last)), ("unit of times", unit)]
+
+
 def describe(
-    users: Int32Array, items: Int32Array, num_users: int, num_items: int, notes: tuple[str, ...] = ()
+    users: Int32Array,
+    items: Int32Array,
+    num_users: int,
+    num_items: int,
+    times: TimeArray | None = None,
+    notes: tuple[str, ...] = (),
 ) -> InteractionStats:
     """Returns the statistics of distinct pairs.
 
@@ -90,6 +106,7 @@ def describe(
         num_users: number of users.
         num_items: number of items.
         notes: what was decided or dropped in reading.
+        times: int64 or float64 (n,), or None.
     """
     user_degrees = np.bincount(users, minlength=num_users)
     item_degrees = np.bincount(items, minlength=num_items)
@@ -106,6 +123,7 @@ def describe(
         user_degree_mean=users.size / num_users if num_users else 0.0,
         item_degree_mean=users.size / num_items if num_items else 0.0,
         notes=notes,
+        times=None if times is None else time_span(times),
     )
 
 
