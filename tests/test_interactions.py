@@ -148,7 +148,9 @@ def test_the_latest_of_a_frame_is_not_a_time_that_wrapped():
     frame = pl.DataFrame(
         {"user": [1, 1], "item": [2, 3], "time": [datetime(9999, 12, 31), datetime(2020, 1, 1)]}
     )
-    with pytest.raises(DataError, match=r"times\[0\] = 9999-12-31T00:00:00.000000 is outside 1677-09-21 to"):
+    with pytest.raises(
+        DataError, match=r"column 'time'\[0\] = 9999-12-31T00:00:00.000000 is outside 1677-09-21 to"
+    ):
         as_interactions(frame)
 
 
@@ -327,8 +329,8 @@ def test_malformed_frames(frame, message):
 def test_from_frame_names_the_columns_it_lacks():
     with pytest.raises(DataError, match=r"no column 'stars'.*'user', 'item'"):
         Interactions.from_frame(pl.DataFrame({"user": [1], "item": [1]}), rating="stars")
-    with pytest.raises(DataError, match="frame is dict"):
-        Interactions.from_frame({"user": [1], "item": [1]})
+    with pytest.raises(DataError, match="frame is list"):
+        Interactions.from_frame([1, 1])
 
 
 def test_select_keeps_the_id_maps_and_compact_drops_the_unused():

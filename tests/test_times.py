@@ -209,7 +209,7 @@ def test_numbers_stay_what_they_are():
         ([1.0, float("inf")], r"times\[1\] = inf is not a finite number"),
         ("2024-01-01", "times is str"),
         ({1: 2}, "times is dict"),
-        (5, "times cannot be read from int"),
+        (5, "times is int 5"),
         ([[1], [2]], r"times\[0\] = \[1\] \(list\) is no time"),
         (np.zeros((2, 2)), r"times has shape \(2, 2\)"),
         (np.ma.masked_array([1, 2], [False, True]), "times is a masked array"),

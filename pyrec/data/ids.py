@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from decimal import Decimal
 from functools import cached_property
 from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
+from pyrec.data.foreign import reading
 from pyrec.errors import DataError
 
 Int32Array: TypeAlias = npt.NDArray[np.int32]
@@ -20,6 +22,7 @@ MAX_COUNT = 2**31 - 1
 # A lookup table over the whole span of integer ids is used up to this many cells for each value.
 _DENSE_SPAN = 4
 _EXACT_FLOAT = 2.0**53
+_AS_TEXT = "give such ids as text: .astype(str), or .cast(pl.String) in Polars"
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -46,7 +49,7 @@ def check_ids(values: npt.ArrayLike | Sequence[object], name: str) -> IdArray:
     if kind == "i" or (raw.size == 0 and kind in "fO"):
         return raw if kind == "i" else raw.astype(np.int64)
     if kind == "u":
-        _refuse(raw > np.uint64(2**63 - 1), raw, name, "is beyond int64's 2**63 - 1; use text ids")
+        _refuse(raw > np.uint64(2**63 - 1), raw, name, f"is beyond int64's 2**63 - 1; {_AS_TEXT}")
         return raw.astype(np.int64)
     if kind == "f":
         return _check_floats(raw, name)
@@ -54,21 +57,21 @@ def check_ids(values: npt.ArrayLike | Sequence[object], name: str) -> IdArray:
         return _check_text(raw.astype(object), name)
     if kind == "O":
         return _check_objects(raw, name)
-    raise DataError(
-        f"{name} has dtype {raw.dtype}, but ids are integers or text; convert them, e.g. .astype(str)"
-    )
+    raise DataError(f"{name} has dtype {raw.dtype}, but ids are integers or text; {_AS_TEXT}")
 
 
 def _as_array(values: Any, name: str) -> IdArray:
     if hasattr(values, "__array__"):
-        return np.asarray(values)
+        with reading(name):
+            return np.asarray(values)
     if isinstance(values, str | bytes) or not hasattr(values, "__len__"):
         raise DataError(
             f"{name} is {type(values).__name__} {values!r}, but a sequence of ids is needed: [{values!r}]"
         )
     # Through object, so that NumPy does not turn the integers of a mixed list into text.
     objects = np.empty(len(values), dtype=object)
-    objects[:] = list(values)
+    with reading(name):
+        objects[:] = list(values)
     return objects
 
 
@@ -94,17 +97,35 @@ def _check_objects(raw: IdArray, name: str) -> IdArray:
             return raw.astype(np.int64)
         except OverflowError:
             outside = np.fromiter((not -(2**63) <= value < 2**63 for value in raw), bool, raw.size)
-            _refuse(outside, raw, name, "is beyond int64; use text ids")
+            _refuse(outside, raw, name, f"is beyond int64; {_AS_TEXT}")
+    if all(issubclass(kind, Decimal) for kind in kinds):
+        return _check_decimals(raw, name)
     if all(issubclass(kind, int | float | np.integer | np.floating) and kind is not bool for kind in kinds):
         return _check_floats(raw.astype(np.float64), name)
-    is_text = isinstance(raw[0], str)
-    wanted = str if is_text else (int, np.integer)
+    raise _mixture(raw, name)
+
+
+def _check_decimals(raw: IdArray, name: str) -> IdArray:
+    whole = np.fromiter((value.is_finite() and value == int(value) for value in raw), bool, raw.size)
+    _refuse(~whole, raw, name, "is not a whole number; ids are integers or text")
+    return _check_objects(np.array(list(map(int, raw)), dtype=object), name)
+
+
+def _mixture(raw: IdArray, name: str) -> DataError:
+    """Returns the error for ids of which one, at least, is of another type."""
+    wanted = str if isinstance(raw[0], str) else (int, np.integer)
     odd = np.fromiter(
         (not isinstance(value, wanted) or isinstance(value, bool) for value in raw), bool, raw.size
     )
     at = int(odd.argmax())
-    raise DataError(
-        f"{name}[{at}] = {raw[at]!r} ({type(raw[at]).__name__}) among ids that start with {raw[0]!r}; "
+    found = f"{name}[{at}] = {raw[at]!r} ({type(raw[at]).__name__})"
+    if at == 0 and raw[0] is not None:
+        return DataError(
+            f"{found} is neither an integer nor text; convert the ids: [str(value) for value in ...], or .decode() "
+            "for bytes"
+        )
+    return DataError(
+        f"{found} among ids that start with {raw[0]!r}; "
         "ids are all integers or all text and none is missing: drop the row or convert the column to text"
     )
 

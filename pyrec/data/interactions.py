@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 from scipy.sparse import csr_array, issparse
 
-from pyrec.data.frames import frame_columns, guess_columns, is_frame
+from pyrec.data.foreign import reading
+from pyrec.data.frames import Table, frame_columns, guess_columns, open_table
 from pyrec.data.ids import MAX_COUNT, IdArray, IdMap, Int32Array, check_ids, factorise
 from pyrec.data.merge import pair_order
+from pyrec.data.roles import ROLES
 from pyrec.data.sparse import csr_parts
 from pyrec.data.stats import InteractionStats, describe
 from pyrec.data.times import TimeArray, as_times
@@ -21,6 +23,8 @@ from pyrec.errors import DataError
 
 FloatArray: TypeAlias = npt.NDArray[np.float32]
 Values: TypeAlias = npt.ArrayLike | Sequence[object]
+
+_ARGUMENTS: Final = {"user": "users", "item": "items", "rating": "ratings", "time": "times"}
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -80,16 +84,31 @@ class Interactions:
             DataError: lengths differ, an id, rating or time is missing or malformed, or an id is not in the
                 list given; the message names the position.
         """
-        user_codes, all_users = _number(users, user_ids, "user")
-        item_codes, all_items = _number(items, item_ids, "item")
-        _check_length(item_codes, "items", user_codes.size)
+        return cls._from_raw(users, items, ratings, times, (user_ids, item_ids), time_format)
+
+    @classmethod
+    def _from_raw(
+        cls,
+        users: Any,
+        items: Any,
+        ratings: Any | None,
+        times: Any | None,
+        ids: tuple[Any | None, Any | None] = (None, None),
+        time_format: str | None = None,
+        names: Mapping[str, str] = _ARGUMENTS,
+    ) -> Interactions:
+        """Builds interactions from raw columns, which messages call ``names``."""
+        user_codes, all_users = _number(users, ids[0], "user", names["user"])
+        item_codes, all_items = _number(items, ids[1], "item", names["item"])
+        n = user_codes.size
+        _check_length(item_codes, names["item"], n)
         return cls.from_codes(
             user_codes,
             item_codes,
             all_users,
             all_items,
-            None if ratings is None else _check_ratings(ratings, user_codes.size),
-            None if times is None else _check_times(times, user_codes.size, time_format),
+            None if ratings is None else _check_ratings(ratings, n, names["rating"]),
+            None if times is None else _check_times(times, n, names["time"], time_format),
         )
 
     @classmethod
@@ -158,10 +177,12 @@ class Interactions:
         """Builds interactions from a SciPy sparse matrix or array, users x items.
 
         Raw ids are row and column numbers; empty rows and columns stay, as users and items without
-        interactions. Stored zeros are no interactions. Values become the ratings, unless all are 1.
+        interactions. Values become the ratings, unless all are 1. An entry that is stored more than once is the sum
+        of its values, as SciPy reads it in every format (of booleans: True). Zeros, stored or summed, are no
+        interactions. Negative values are ratings like others.
 
         Args:
-            matrix: CSR; other sparse formats are converted.
+            matrix: CSR; other sparse formats are converted and give the same interactions.
 
         Raises:
             DataError: not a sparse matrix, or its indptr, indices or values are malformed.
@@ -183,16 +204,18 @@ class Interactions:
     def from_frame(
         cls,
         frame: Any,
-        user: str = "user",
-        item: str = "item",
-        rating: str | None = None,
-        time: str | None = None,
+        user: Hashable = "user",
+        item: Hashable = "item",
+        rating: Hashable | None = None,
+        time: Hashable | None = None,
         time_format: str | None = None,
     ) -> Interactions:
-        """Builds interactions from a DataFrame (pandas, Polars, PyArrow, ... through narwhals).
+        """Builds interactions from a table: a row an interaction.
 
         Args:
-            frame: one row an interaction; a lazy frame is collected.
+            frame: a DataFrame of pandas, Polars or another library that narwhals knows (a lazy one is collected), an
+                Arrow table, record batch or stream, a mapping from names to columns, or a structured array. The named
+                index levels of a pandas frame or series count as columns.
             user: name of the column with raw user ids.
             item: name of the column with raw item ids.
             rating: name of the rating column, or None.
@@ -201,10 +224,30 @@ class Interactions:
 
         Raises:
             ConfigError: ``time_format`` is no format that ``strptime`` knows.
-            DataError: not a frame, a column is missing, or a value is missing or malformed.
+            DataError: not a table, a column is missing or there twice, or a value is missing or malformed; the
+                message names the column.
         """
-        users, items, ratings, times = frame_columns(frame, user, item, rating, time)
-        return cls.from_arrays(users, items, ratings, times, time_format=time_format)
+        table = open_table(frame)
+        if table is None:
+            raise DataError(
+                f"frame is {type(frame).__name__}; a DataFrame that narwhals supports (pandas, Polars, ...), an Arrow "
+                "table, a dict of columns or a structured array is needed"
+            )
+        names = {"user": user, "item": item, "rating": rating, "time": time}
+        return cls._from_table(
+            table, {role: name for role, name in names.items() if name is not None}, time_format
+        )
+
+    @classmethod
+    def _from_table(
+        cls, table: Table, names: Mapping[str, Hashable], time_format: str | None = None
+    ) -> Interactions:
+        columns = {"rating": None, "time": None, **frame_columns(table, names)}
+        called = {role: f"column {name!r}" for role, name in names.items()}
+        users, items, ratings, times = (columns[role] for role in ROLES)
+        return cls._from_raw(
+            users, items, ratings, times, (None, None), time_format, {**_ARGUMENTS, **called}
+        )
 
     @property
     def num_users(self) -> int:
@@ -335,8 +378,8 @@ def as_interactions(obj: Any) -> Interactions:
 
     Args:
         obj: `Interactions` (returned as they are), a SciPy sparse matrix or array users x items, or a
-            DataFrame with well-known column names (user_id, item_id, rating, timestamp, ...; see
-            `pyrec.data.roles`).
+            table as `Interactions.from_frame` takes it, with well-known column names (user_id, item_id, rating,
+            timestamp, ...; see `pyrec.data.roles`).
 
     Raises:
         DataError: another type, or malformed contents.
@@ -345,8 +388,9 @@ def as_interactions(obj: Any) -> Interactions:
         return obj
     if issparse(obj):
         return Interactions.from_csr(obj)
-    if is_frame(obj):
-        return Interactions.from_frame(obj, **guess_columns(obj))
+    table = open_table(obj)
+    if table is not None:
+        return Interactions._from_table(table, guess_columns(table))
     raise DataError(
         f"interactions are {type(obj).__name__}, but a scipy CSR matrix, a DataFrame or Interactions is "
         "needed; for arrays of ids use Interactions.from_arrays(users, items)"
@@ -370,9 +414,9 @@ def _used(codes: Int32Array, num_codes: int) -> tuple[Int32Array, npt.NDArray[np
     return (np.cumsum(used, dtype=np.int32) - np.int32(1))[codes], np.flatnonzero(used)
 
 
-def _number(values: Values, ids: Values | None, what: str) -> tuple[Int32Array, IdArray]:
+def _number(values: Values, ids: Values | None, what: str, name: str) -> tuple[Int32Array, IdArray]:
     if ids is None:
-        return factorise(values, f"{what}s")
+        return factorise(values, name)
     known = check_ids(ids, f"{what}_ids")
     known = known.astype(str) if known.dtype.kind == "O" else known.astype(np.int64)
     unique, first, counts = np.unique(known, return_index=True, return_counts=True)
@@ -381,7 +425,7 @@ def _number(values: Values, ids: Values | None, what: str) -> tuple[Int32Array, 
         raise DataError(
             f"{what}_ids[{at}] = {known[at].item()!r} is listed more than once; list each id once"
         )
-    return IdMap(known, what).encode(values, f"{what}s"), known
+    return IdMap(known, what).encode(values, name), known
 
 
 def _check_array(values: Any, name: str, kinds: str) -> None:
@@ -419,22 +463,26 @@ def _check_finite(values: npt.NDArray[Any], name: str) -> None:
         raise DataError(f"{name}[{at}] = {values[at]} is not a finite number; drop it or fill it in")
 
 
-def _check_ratings(ratings: npt.ArrayLike, n: int, name: str = "ratings") -> FloatArray:
+def _check_ratings(ratings: Any, n: int, name: str = "ratings") -> FloatArray:
     """Returns ratings (n,) as float32, in which each has to be finite."""
     _refuse_masked(ratings, name)
-    if np.iscomplexobj(ratings):
-        raise DataError(f"{name} are complex, but real numbers are needed")
-    try:
-        with np.errstate(over="ignore"):
-            values = np.asarray(ratings, dtype=np.float32)
-    except (TypeError, ValueError) as error:
-        raise DataError(f"{name} are not numbers: {error}") from None
+    kind = getattr(getattr(ratings, "dtype", None), "kind", None)
+    if kind in ("M", "m", "S"):
+        raise DataError(f"{name} have dtype {ratings.dtype}, but numbers are needed")
+    with reading(name):
+        if np.iscomplexobj(ratings):
+            raise DataError(f"{name} are complex, but real numbers are needed")
+        try:
+            with np.errstate(over="ignore"):
+                values = np.asarray(ratings, dtype=np.float32)
+        except (TypeError, ValueError) as error:
+            raise DataError(f"{name} are not numbers: {error}") from None
     _check_length(values, name, n)
     _check_finite(values, name)
     return values
 
 
-def _check_times(times: Any, n: int, time_format: str | None) -> TimeArray:
-    values = as_times(times, "times", time_format)
-    _check_length(values, "times", n)
+def _check_times(times: Any, n: int, name: str, time_format: str | None) -> TimeArray:
+    values = as_times(times, name, time_format)
+    _check_length(values, name, n)
     return values

@@ -40,6 +40,7 @@ def read_parquet(path: Path, columns: Columns | None = None) -> Interactions:
             names = parquet.schema_arrow.names
             _check_counts(parquet.metadata, path)
             roles = assign_roles(names, len(names), str(path), columns)
+            _check_unique(names, roles, path)
             table: Any = parquet.read(columns=[names[column] for column in roles.values()])
             table.validate(full=True)  # text that is no UTF-8, offsets that lie
         except DataError:
@@ -54,8 +55,18 @@ def read_parquet(path: Path, columns: Columns | None = None) -> Interactions:
     chosen = {role: names[column] for role, column in roles.items()}
     try:
         return Interactions.from_frame(table, **chosen)
-    except (DataError, ArrowException, UnicodeDecodeError) as error:
+    except DataError as error:
         raise DataError(f"{path}: {error}") from None
+
+
+def _check_unique(names: list[str], roles: dict[str, int], path: Path) -> None:
+    """Refuses a needed column whose name another one has: PyArrow reads columns by name."""
+    for role, column in roles.items():
+        if names.count(names[column]) > 1:
+            raise DataError(
+                f"{path}: {names.count(names[column])} columns are called {names[column]!r}, which is the {role}; "
+                "rename or drop all but one"
+            )
 
 
 def _check_counts(metadata: Any, path: Path) -> None:

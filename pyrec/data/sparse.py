@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.sparse import coo_array, issparse
 
+from pyrec.data.foreign import reading
 from pyrec.data.ids import MAX_COUNT, Int32Array
 from pyrec.errors import DataError
 
@@ -33,16 +34,45 @@ def csr_parts(user_items: Any) -> tuple[Int32Array, Int32Array, npt.NDArray[Any]
     if len(matrix.shape) != 2:
         raise DataError(f"user_items has shape {matrix.shape}; a matrix users x items is needed")
     _check_convertible(matrix)
-    csr = matrix.tocsr()
+    with reading("user_items"):
+        if matrix.dtype.kind not in "biuf":
+            raise DataError(f"user_items.data has dtype {matrix.dtype}; real numbers are needed")
+        # COO sums duplicates on conversion: in float64, for int8 would wrap
+        csr = (
+            matrix if matrix.format != "coo" or matrix.dtype.kind == "b" else matrix.astype(np.float64)
+        ).tocsr()
     num_users, num_items = (int(size) for size in csr.shape)
     if num_users + num_items > MAX_COUNT:
         raise DataError(f"user_items has shape {csr.shape}: more than the {MAX_COUNT} nodes of int32")
     _check_structure(csr.indptr, csr.indices, csr.data, num_users, num_items)
-    if csr.data.dtype.kind not in "biuf":
-        raise DataError(f"user_items.data has dtype {csr.data.dtype}; real numbers are needed")
     rows = np.repeat(np.arange(num_users, dtype=np.int32), np.diff(csr.indptr))
-    columns = csr.indices.astype(np.int32)
-    return rows, columns, csr.data.copy(), (num_users, num_items)
+    columns, data = csr.indices.astype(np.int32), csr.data.copy()
+    if _has_duplicates(rows, columns, num_items):
+        rows, columns, data = _summed(rows, columns, data, (num_users, num_items))
+    return rows, columns, data, (num_users, num_items)
+
+
+def _has_duplicates(rows: Int32Array, columns: Int32Array, num_items: int) -> bool:
+    same_row = rows[1:] == rows[:-1]
+    if bool(np.all(~same_row | (columns[1:] > columns[:-1]))):
+        return False
+    cells = np.sort(rows.astype(np.int64) * num_items + columns)
+    return bool((cells[1:] == cells[:-1]).any())
+
+
+def _summed(
+    rows: Int32Array, columns: Int32Array, data: npt.NDArray[Any], shape: tuple[int, int]
+) -> tuple[Int32Array, Int32Array, npt.NDArray[Any]]:
+    """Sums the values of equal cells, as SciPy's COO does."""
+    bad = ~np.isfinite(data)
+    if bad.any():
+        at = int(bad.argmax())
+        raise DataError(f"user_items.data[{at}] = {data[at]} is not a finite number; drop it or fill it in")
+    wide = data if data.dtype.kind == "b" else data.astype(np.float64)
+    merged = coo_array((wide, (rows, columns)), shape=shape)
+    merged.sum_duplicates()
+    users, items = (at.astype(np.int32) for at in merged.coords)
+    return users, items, merged.data
 
 
 def _check_convertible(matrix: Any) -> None:

@@ -12,6 +12,7 @@ import narwhals as nw
 import numpy as np
 import numpy.typing as npt
 
+from pyrec.data.foreign import reading
 from pyrec.data.time_text import OUTSIDE, Bad, Int64Array, nanoseconds, text_times
 from pyrec.errors import DataError
 
@@ -64,10 +65,18 @@ def _as_array(values: Any, name: str) -> npt.NDArray[Any]:
         raise DataError(
             f"{name} is {type(values).__name__} {values!r:.40}, but a sequence of times is needed"
         )
+    if isinstance(values, str | bytes | Mapping):
+        raise DataError(
+            f"{name} is {type(values).__name__} {values!r:.40}, but a sequence of times is needed"
+        )
     if hasattr(values, "to_series"):  # pandas' DatetimeIndex, whose elements are slow
         values = values.to_series()
-    series = nw.from_native(values, series_only=True, pass_through=True)
-    try:
+    if isinstance(values, str | bytes | Mapping) or not hasattr(values, "__iter__"):
+        raise DataError(
+            f"{name} is {type(values).__name__} {values!r:.40}, but a sequence of times is needed"
+        )
+    with reading(name):
+        series = nw.from_native(values, series_only=True, pass_through=True)
         if isinstance(series, nw.Series):
             return _series_array(series)
         if isinstance(values, np.ndarray) or hasattr(values, "__array__"):
@@ -76,10 +85,6 @@ def _as_array(values: Any, name: str) -> npt.NDArray[Any]:
         array = np.empty(len(listed), dtype=object)
         array[:] = listed
         return array
-    except DataError:
-        raise
-    except Exception as error:  # of whichever library holds them
-        raise DataError(f"{name} cannot be read from {type(values).__name__}: {error}") from None
 
 
 def _series_array(series: nw.Series[Any]) -> npt.NDArray[Any]:
