@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 import torch
 from scipy.sparse import csr_array, diags_array
-from scipy.sparse.linalg import svds
 from torch import Tensor
 
 from pyrec.arguments import check_count
 from pyrec.data import Interactions
 from pyrec.errors import ConfigError
+from pyrec.models.singular import leading_singular_vectors, most_vectors
 
 
 def spectral_embeddings(interactions: Interactions, dim: int, std: float) -> Tensor:
@@ -22,25 +22,30 @@ def spectral_embeddings(interactions: Interactions, dim: int, std: float) -> Ten
 
     Args:
         interactions: What to decompose.
-        dim: Numbers in an embedding; below the number of users and of items.
+        dim: Numbers in an embedding; below the number of users and of items, or 1.
         std: Of the result's numbers.
 
     Returns:
-        (num_users + num_items, dim) float32, users first; zeros for nodes without interactions.
+        (num_users + num_items, dim) float32, users first; zeros for nodes without interactions. Columns beyond the
+        matrix's rank are N(0, std²): a column of zeros would have no gradient.
 
     Raises:
         ConfigError: ``dim`` is out of range.
     """
-    bound = min(interactions.num_users, interactions.num_items) - 1
+    bound = most_vectors(interactions)
     check_count(
         "embedding_size", dim, 1, bound, ConfigError, "one below the users and the items for init='spectral'"
     )
     matrix = _normalised(interactions)
-    start = np.random.default_rng(0).standard_normal(min(matrix.shape)).astype(np.float32)
-    left, values, right = svds(matrix, k=dim, v0=start, tol=1e-3)
-    order = np.argsort(-values)
-    vectors = np.concatenate([left[:, order], right[order].T]) * np.sqrt(values[order])
-    return torch.from_numpy((vectors * (std / vectors.std())).astype(np.float32))
+    numbers = np.random.default_rng(0)
+    start = numbers.standard_normal(min(matrix.shape)).astype(np.float32)
+    left, values, right = leading_singular_vectors(matrix, dim, start, tolerance=1e-6)
+    vectors = np.concatenate([left, right]) * np.sqrt(values)
+    vectors *= std / vectors.std()
+    beyond = np.flatnonzero(values == 0)
+    there = vectors.any(axis=1, keepdims=True)
+    vectors[:, beyond] = std * there * numbers.standard_normal((len(vectors), len(beyond)))
+    return torch.from_numpy(vectors.astype(np.float32, copy=False))
 
 
 def _normalised(interactions: Interactions) -> csr_array:

@@ -8,11 +8,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
-from scipy.sparse.linalg import svds
 
 from pyrec.arguments import check_count
 from pyrec.data import Interactions
 from pyrec.errors import ConfigError
+from pyrec.models.singular import leading_singular_vectors, most_vectors
 from pyrec.models.vectors import VectorRecommender
 from pyrec.state import State
 
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 class SVD(VectorRecommender):
     """Scores ``r_u Q Qᵀ``, where Q holds the leading right singular vectors of the interaction matrix R.
 
-    A user's vector is ``r_u Q``, so a new user needs no training. The same data give the same bits: the
-    iteration starts from a fixed vector, and each singular vector's largest entry is made positive.
+    A user's vector is ``r_u Q``, so a new user needs no training. The same data give the same bits, and each singular
+    vector's largest entry is positive. Columns beyond the rank of R are zeros.
 
     Attributes:
         item_factors_: Q, float32 (num_items, embedding_size), by falling singular value.
@@ -37,7 +37,7 @@ class SVD(VectorRecommender):
         """Store the hyperparameters.
 
         Args:
-            embedding_size: Number of factors; at least 1 and below the number of users and of items.
+            embedding_size: Number of factors; at least 1 and below the number of users and of items, or 1.
         """
         self.embedding_size = embedding_size
 
@@ -49,7 +49,7 @@ class SVD(VectorRecommender):
             DataError: If there is nothing to learn from.
         """
         train = self._training_set(interactions)
-        bound = min(train.num_users, train.num_items) - 1
+        bound = most_vectors(train)
         rank = check_count(
             "embedding_size", self.embedding_size, 1, bound, ConfigError, "one below the users and the items"
         )
@@ -74,7 +74,6 @@ class SVD(VectorRecommender):
 def _right_factors(train: Interactions, rank: int) -> NDArray[np.float32]:
     matrix = train.to_csr().astype(np.float64)
     start = np.random.default_rng(0).uniform(0.5, 1.5, size=min(matrix.shape))
-    _, values, vectors = svds(matrix, k=rank, v0=start)
-    vectors = vectors[np.argsort(-values, kind="stable")]
-    peaks = np.take_along_axis(vectors, np.abs(vectors).argmax(axis=1)[:, None], axis=1)
-    return np.ascontiguousarray((vectors * np.sign(peaks)).T, dtype=np.float32)
+    _, _, vectors = leading_singular_vectors(matrix, rank, start, tolerance=1e-12)
+    peaks = np.take_along_axis(vectors, np.abs(vectors).argmax(axis=0)[None], axis=0)
+    return np.ascontiguousarray(vectors * np.sign(peaks), dtype=np.float32)
