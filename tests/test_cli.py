@@ -1,8 +1,6 @@
 """The command line: what it prints, what it writes, and how it refuses."""
 
-import csv
 import errno
-import io
 import json
 import os
 import re
@@ -15,6 +13,7 @@ import children
 import numpy as np
 import pytest
 import torch
+from command_line import refuse, run
 
 from pyrec import _core, checkpoint
 from pyrec.cli import main, run_folder
@@ -55,26 +54,6 @@ def run_dir(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> P
     assert main(["train", str(data), "--model", "ease", "--reg", "5", "--out", str(tmp_path / "run")]) == 0
     capsys.readouterr()
     return tmp_path / "run"
-
-
-def run(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[str, str]:
-    """Run a command that must succeed; its stdout and stderr."""
-    status = main([str(argument) for argument in arguments])
-    captured = capsys.readouterr()
-    assert status == 0, captured.err
-    return captured.out, captured.err
-
-
-def refuse(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
-    """Run a command that must fail as users expect: status 2, one line on stderr; that line."""
-    assert main([str(argument) for argument in arguments]) == 2
-    captured = capsys.readouterr()
-    assert captured.out == ""
-    line = captured.err.splitlines()[-1]
-    assert line.startswith("pyrec: error: ")
-    assert captured.err.count("pyrec: error") == 1
-    assert "Traceback" not in captured.err
-    return line.removeprefix("pyrec: error: ")
 
 
 # The program
@@ -567,58 +546,6 @@ def test_names_in_either_encoding(encoding: str, tmp_path: Path) -> None:
     assert read_names(tmp_path / "u.item", train) == {1: 'Así "uno"', 2: "Zwei"}
 
 
-# recommend
-
-
-def test_recommend_from_some_items(capsys, run_dir: Path) -> None:
-    model = Recommender.load(run_dir)
-    known = model.train_.item_ids[::5].tolist()
-    items, exclude = (",".join(map(str, ids)) for ids in (known, known[2:]))
-    arguments = ("recommend", run_dir, "--users", "7", "--n", "5", "--format", "json", "--include-seen")
-    text, _ = run(capsys, *arguments, "--items", items, "--exclude", exclude)
-    scores = model.recommend([7], model.train_.num_items, filter_seen=False)[0][0].tolist()
-    assert json.loads(text)[0]["items"] == sorted(known[:2], key=scores.index)
-
-
-def test_recommend_as_table_csv_and_json(capsys, run_dir: Path) -> None:
-    model = Recommender.load(run_dir)
-    items, scores = model.recommend([7, 3], n=4)
-    table, _ = run(capsys, "recommend", run_dir, "--users", "7,3", "--n", "4")
-    assert [line.split()[:3] for line in table.splitlines()] == [
-        ["user", "rank", "item"],
-        *(
-            [str(user), str(rank), str(item)]
-            for user, row in zip((7, 3), items, strict=True)
-            for rank, item in enumerate(row, 1)
-        ),
-    ]
-    text, _ = run(capsys, "recommend", run_dir, "--users", "7, 3", "--n", "4", "--format", "csv")
-    rows = list(csv.DictReader(io.StringIO(text)))
-    assert [int(row["item"]) for row in rows] == items.ravel().tolist()
-    assert [float(row["score"]) for row in rows] == pytest.approx(scores.ravel().tolist(), rel=1e-5)
-    text, _ = run(capsys, "recommend", run_dir, "--users", "7,3", "--n", "4", "--format", "json")
-    assert [entry["user"] for entry in json.loads(text)] == [7, 3]
-    assert [entry["items"] for entry in json.loads(text)] == items.tolist()
-
-
-def test_recommend_leaves_out_empty_places(capsys, run_dir: Path) -> None:
-    model = Recommender.load(run_dir)
-    had, num_items = int(model.train_.indptr[1]), model.train_.num_items
-    arguments = ("recommend", run_dir, "--users", "0", "--n", num_items, "--format", "json")
-    for flags, count in (([], num_items - had), (["--include-seen"], num_items)):
-        text, _ = run(capsys, *arguments, *flags)
-        assert len(json.loads(text)[0]["items"]) == count
-
-
-def test_recommend_with_text_ids(capsys, tmp_path: Path) -> None:
-    rows = ["user,item", *(f"u{n % 5},i{n % 7}" for n in range(35))]
-    (tmp_path / "log.csv").write_text("\n".join(rows) + "\n")
-    run(capsys, "train", tmp_path / "log.csv", "--model", "popularity", "--k", "3", "--out", tmp_path / "run")
-    text, _ = run(capsys, "recommend", tmp_path / "run", "--users", "u2", "--n", "2", "--format", "json")
-    assert all(item.startswith("i") for item in json.loads(text)[0]["items"])
-    assert "u9" in refuse(capsys, "recommend", tmp_path / "run", "--users", "u9", "--n", "2")
-
-
 # data and doctor
 
 
@@ -779,19 +706,25 @@ def test_doctor_fails_if_a_kernel_is_wrong(capsys, monkeypatch) -> None:
         (["evaluate", "--compare", "RUN", "RUN", "a", "b"], "a b is one word too many"),
         (["evaluate", "--compare", "RUN"], "requires 2 arguments"),
         (["evaluate", "--compare", "RUN", "DATA"], "is .* a saved model"),
-        (["recommend", "RUN"], "Missing option '--users'"),
-        (["recommend", "RUN", "--users", "1", "--items", "2,99"], r"items\[1\] = 99"),
-        (["recommend", "RUN", "--users", "1", "--exclude", "x"], "--exclude: 'x' is no id"),
-        (["recommend", "RUN", "--users", "1,99"], r"users\[1\] = 99"),
-        (["recommend", "RUN", "--users", "1,,2"], "'' is no id"),
-        (["recommend", "RUN", "--users", "1,x"], "'x' is no id; the ids of this model are integers"),
-        (["recommend", "RUN", "--users", str(2**70)], "is no id"),
-        (["recommend", "RUN", "--users", str(2**63)], "is no id"),
-        (["recommend", "RUN", "--users", "9" * 5000], "'9999.* is no id"),
-        (["recommend", "RUN", "--users=--5"], "'--5' is no id"),
-        (["recommend", "RUN", "--users", "²"], "'²' is no id"),
-        (["recommend", "RUN", "--users", "1_0"], "'1_0' is no id"),
-        (["recommend", "RUN", "--users=-5"], r"users\[0\] = -5"),
+        (["recommend", "RUN"], "name the users: --users ID,ID, --users-from FILE .* or --all"),
+        (
+            ["recommend", "RUN", "--users", "1", "--items", "2,99"],
+            "--items: 1 of 2 ids unknown: 99; .*--unknown skip",
+        ),
+        (
+            ["recommend", "RUN", "--users", "1", "--exclude", "x"],
+            "--exclude: unknown: 'x'; choose among the 2\\d integer ids of this model's items",
+        ),
+        (["recommend", "RUN", "--users", "1,99"], "--users: 1 of 2 ids unknown: 99"),
+        (["recommend", "RUN", "--users", "1,,2"], "--users: '1,,2' holds an empty id"),
+        (["recommend", "RUN", "--users", "1,x"], "1 of 2 ids unknown: 'x'; choose among the 40 integer ids"),
+        (["recommend", "RUN", "--users", str(2**70)], f"unknown: '{2**70}'"),
+        (["recommend", "RUN", "--users", str(2**63)], f"unknown: '{2**63}'"),
+        (["recommend", "RUN", "--users", "9" * 5000], "unknown: '9999"),
+        (["recommend", "RUN", "--users=--5"], "unknown: '--5'"),
+        (["recommend", "RUN", "--users", "²"], "unknown: '²'"),
+        (["recommend", "RUN", "--users", "1_0"], "unknown: '1_0'"),
+        (["recommend", "RUN", "--users=-5"], "unknown: -5"),
         (["recommend", "RUN", "--users", "1", "--n", "0"], "n = 0 must be at least 1"),
         (["recommend", "RUN", "--users", "1", "--format", "xml"], "'xml' is not one of"),
         (["data", "get", "nosuch"], "no data set is named 'nosuch'"),

@@ -12,10 +12,10 @@ import torch
 
 from pyrec import _core
 from pyrec.cli.options import set_threads, threads_option
-from pyrec.cli.output import table
 from pyrec.cli.self_test import SELF_TESTS, TOLERANCE
 from pyrec.device import find_device
 from pyrec.errors import ConfigError, PyrecError
+from pyrec.tables import table
 from pyrec.version import version
 
 
