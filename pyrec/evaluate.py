@@ -1,7 +1,7 @@
 """Evaluation: every test user's ranking against their test items, and what the rankings do to the items.
 
-Accuracy of one user's list ``i_1 .. i_k`` against their test items T, averaged over the users that have any
-(definitions of LightGCN, He et al., SIGIR 2020):
+Accuracy of one user's list ``i_1 .. i_k`` against their test items T, averaged over the users that have any: each
+user counts once, however many test items they have (definitions of LightGCN, He et al., SIGIR 2020):
 
 - ``precision@k`` = hits / k
 - ``recall@k`` = hits / |T|
@@ -20,6 +20,9 @@ What the lists do to the items, by the formulas of `pyrec.exposure`:
 - ``gini@k``: 0 if all items are recommended equally often, near 1 if a few take all
 
 An empty place of a short list is no hit and no recommendation.
+
+Each metric has two means. One is over all users with test items. The other is over those of them that are warm: they
+have training interactions. A cold user's list follows no history, so a mean over many of them says little of a model.
 """
 
 from __future__ import annotations
@@ -38,8 +41,10 @@ from pyrec.arguments import check_count
 from pyrec.data import Interactions
 from pyrec.data.interactions import require_interactions
 from pyrec.errors import ConfigError, DataError
+from pyrec.evaluation_counts import EvaluationCounts, count_test
 from pyrec.ops.metrics import METRICS, item_counts, ranking_metrics
 from pyrec.ops.topk import MAX_K
+from pyrec.tables import metric_rows, table
 
 if TYPE_CHECKING:
     from pyrec.models.base import Recommender
@@ -50,28 +55,80 @@ ITEM_METRICS = ("coverage", "popularity", "popularity_rank", "novelty", "head", 
 _AGREE = "split one Interactions in two, or read both files together (read_pair), so that ids agree"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Evaluation:
-    """The outcome of `evaluate`.
+    """The outcome of `evaluate`; ``print`` shows its `summary`.
 
     Attributes:
-        metrics: Each metric's value by name and cut-off: ``{"precision@20": 0.17, ...}``.
+        metrics: Each metric's value such as ``{"precision@20": 0.17}``, over all users with test items.
+        warm_metrics: The same over the warm ones of these users alone, who have training interactions; NaN without any.
         per_user: Each accuracy metric's values by user, float64 (num_users,): for significance tests.
         users: The raw ids of those users (num_users,).
+        is_warm: Whether they have training interactions, bool (num_users,).
         lists: Their recommendations, int32 internal ids (num_users, largest cut-off); -1 behind the end of a short one.
-        num_users: Users with test items.
+        counts: How many users and interactions of the test set are cold, and more.
         seconds: Wall time of ranking and measuring.
     """
 
     metrics: dict[str, float]
+    warm_metrics: dict[str, float]
     per_user: dict[str, NDArray[np.float64]]
     users: NDArray[Any]
+    is_warm: NDArray[np.bool_]
     lists: NDArray[np.int32]
-    num_users: int
+    counts: EvaluationCounts
     seconds: float
 
     def __getitem__(self, name: str) -> float:
         return self.metrics[name]
+
+    @property
+    def num_users(self) -> int:
+        """Users with test items."""
+        return self.counts.num_users
+
+    @property
+    def num_cold_users(self) -> int:
+        """Users with test items and no training interaction."""
+        return self.counts.num_cold_users
+
+    @property
+    def num_short_lists(self) -> int:
+        """Users for whom fewer items than the largest cut-off were left to recommend."""
+        return int((self.lists[:, -1] < 0).sum())
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a reader of ``metrics`` may not expect, a sentence each."""
+        return (*self.counts.notes, *self.list_notes)
+
+    @property
+    def list_notes(self) -> tuple[str, ...]:
+        """Those of `notes` that are about the lists; the others are about the test set alone."""
+        if not self.num_short_lists:
+            return ()
+        k = self.lists.shape[1]
+        short = f"{self.num_short_lists:,} of {self.num_users:,} test users have fewer than {k} items left to recommend"
+        return (f"{short}; precision@{k} still divides by {k}",)
+
+    def columns(self, label: str = "value") -> dict[str, dict[str, float]]:
+        """Return the means by column title: over all users and, if some but not all are cold, over the warm ones."""
+        columns = {label: self.metrics}
+        if 0 < self.num_cold_users < self.num_users:
+            columns[f"{label}, warm"] = self.warm_metrics
+        return columns
+
+    def summary(self) -> str:
+        """Return a table of the metrics, and below it who they are over."""
+        columns = self.columns(f"{self.num_users:,} users")
+        return "\n".join([table(metric_rows(columns)), *(f"note: {note}" for note in self.notes)])
+
+    def __str__(self) -> str:
+        return self.summary()
+
+    def __repr__(self) -> str:
+        means = ", ".join(f"{name} {value:.4f}" for name, value in self.metrics.items())
+        return f"Evaluation({self.num_users:,} users, {self.num_cold_users:,} of them cold: {means})"
 
 
 def evaluate(
@@ -91,7 +148,7 @@ def evaluate(
         batch_size: Users ranked at a time.
 
     Returns:
-        The metrics' means and values by user.
+        The metrics' means, over all test users and over the warm ones, their values by user, and what is cold.
 
     Raises:
         NotFittedError: If the model is not fitted.
@@ -108,12 +165,15 @@ def evaluate(
     users = np.flatnonzero(np.diff(test.indptr)).astype(np.int32)
     ranked = _ranked_lists(model, users, max(cutoffs), batch_size)
     per_user = _user_metrics(ranked, users, test, cutoffs, names)
-    means = {name: float(values.mean()) for name, values in per_user.items()}
-    means |= _item_metrics(ranked, train, cutoffs, names)
+    is_warm = np.diff(train.indptr)[users] > 0
+    everybody = np.ones(len(users), dtype=bool)
+    means, warm_means = (
+        _means(per_user, ranked, rows, train, cutoffs, names) for rows in (everybody, is_warm)
+    )
     lists = ranked.cpu().numpy()
-    ordered = {f"{name}@{cutoff}": means[f"{name}@{cutoff}"] for cutoff in cutoffs for name in names}
+    counts = count_test(train, test)
     seconds = time.perf_counter() - started
-    return Evaluation(ordered, per_user, train.user_ids[users], lists, len(users), seconds)
+    return Evaluation(means, warm_means, per_user, train.user_ids[users], is_warm, lists, counts, seconds)
 
 
 def _ranked_lists(model: Recommender, users: NDArray[np.int32], k: int, batch_size: int) -> torch.Tensor:
@@ -138,6 +198,24 @@ def _user_metrics(
         for name in names
         if name in USER_METRICS
     }
+
+
+def _means(
+    per_user: dict[str, NDArray[np.float64]],
+    lists: torch.Tensor,
+    rows: NDArray[np.bool_],
+    train: Interactions,
+    cutoffs: list[int],
+    names: list[str],
+) -> dict[str, float]:
+    """Return each metric over the users of some rows, bool (num_users,), by name and cut-off; NaN without any."""
+    ordered = [f"{name}@{cutoff}" for cutoff in cutoffs for name in names]
+    if not rows.any():
+        return dict.fromkeys(ordered, float("nan"))
+    chosen = lists if rows.all() else lists[torch.from_numpy(rows).to(lists.device)]
+    means = {name: float(values[rows].mean()) for name, values in per_user.items()}
+    means |= _item_metrics(chosen, train, cutoffs, names)
+    return {name: means[name] for name in ordered}
 
 
 def _item_metrics(

@@ -11,7 +11,7 @@ from pyrec.cli.comparison import _cells
 from pyrec.compare import compare
 from pyrec.data import Interactions, split_random
 from pyrec.data.synthetic import synthetic
-from pyrec.errors import DataError
+from pyrec.errors import ConfigError, DataError
 from pyrec.evaluate import Evaluation
 
 
@@ -91,3 +91,62 @@ def test_one_test_user_has_no_interval_and_no_test() -> None:
         assert np.isnan([row.half, row.p_t, row.p_wilcoxon]).all()
         assert _cells(row)[4] == ""
         assert _cells(row)[6:] == ["", ""]
+
+
+# Warm users
+
+
+@pytest.fixture(scope="module")
+def half_cold(measured: tuple[Evaluation, Evaluation]) -> tuple[Evaluation, Evaluation]:
+    """The two evaluations, as if every second user had no training interaction."""
+    is_warm = np.arange(measured[0].num_users) % 2 == 0
+    first, second = (
+        replace(one, is_warm=is_warm, warm_metrics={name: at + len(name) for name in one.metrics})
+        for at, one in enumerate(measured)
+    )
+    return first, second
+
+
+def test_warm_users_alone_are_compared(half_cold: tuple[Evaluation, Evaluation]) -> None:
+    first, second = half_cold
+    rows = {row.metric: row for row in compare(first, second, users="warm")}
+    assert list(rows) == list(first.metrics)
+    ours, theirs = (one.per_user["ndcg@7"][::2] for one in (second, first))
+    test = stats.ttest_rel(ours, theirs)
+    assert rows["ndcg@7"].num_users == len(ours)
+    assert rows["ndcg@7"].first == pytest.approx(theirs.mean())
+    assert rows["ndcg@7"].second == pytest.approx(ours.mean())
+    row = rows["ndcg@7"]
+    low, high = test.confidence_interval()
+    assert (row.difference - row.half, row.difference + row.half) == pytest.approx((low, high))
+    assert rows["gini@7"].first == first.warm_metrics["gini@7"]
+    assert rows["gini@7"].difference == pytest.approx(1)
+    assert {row.num_users for row in compare(first, second)} == {first.num_users}
+
+
+def test_models_that_differ_in_who_is_warm_are_compared_over_the_common_users(
+    half_cold: tuple[Evaluation, Evaluation],
+) -> None:
+    first, second = half_cold
+    third = np.arange(first.num_users) % 3 == 0
+    rows = compare(first, replace(second, is_warm=third), users="warm")
+    assert [row.metric for row in rows] == [
+        "recall@3",
+        "ndcg@3",
+        "recall@7",
+        "ndcg@7",
+    ]  # gini is of other lists
+    both = np.arange(first.num_users) % 6 == 0
+    assert rows[0].num_users == both.sum()
+    assert rows[0].first == pytest.approx(first.per_user["recall@3"][both].mean())
+    assert rows[0].second == pytest.approx(second.per_user["recall@3"][both].mean())
+
+
+def test_nobody_warm_in_both_and_an_unknown_choice_are_refused(
+    half_cold: tuple[Evaluation, Evaluation],
+) -> None:
+    first, second = half_cold
+    with pytest.raises(DataError, match="no test user has training interactions of both models"):
+        compare(first, replace(second, is_warm=~first.is_warm), users="warm")
+    with pytest.raises(ConfigError, match="users = 'cold' is neither 'all' nor 'warm'"):
+        compare(first, second, users="cold")  # type: ignore[arg-type]

@@ -9,7 +9,8 @@ from pyrec.data import Interactions
 from pyrec.data.split import split_random
 from pyrec.data.synthetic import synthetic
 from pyrec.errors import ConfigError, DataError
-from pyrec.evaluate import ITEM_METRICS, USER_METRICS, evaluate
+from pyrec.evaluate import ITEM_METRICS, USER_METRICS, Evaluation, evaluate
+from pyrec.evaluation_counts import EvaluationCounts
 from pyrec.models import EASE, Popularity, Recommender
 
 K = (1, 5, 12)
@@ -160,3 +161,100 @@ def test_as_many_others_are_not_taken_for_the_models(model: Recommender, numbere
 def test_a_test_set_of_other_users(model: Recommender) -> None:
     with pytest.raises(DataError, match=r"test has 2 users x 1 items, the model 50 x 40"):
         evaluate(model, Interactions.from_arrays([0, 1], [0, 0]))
+
+
+# Who the means are over
+
+USERS, ITEMS = ["ann", "bob", "eve", "max", "zoe"], ["p", "q", "r", "s", "t"]
+
+
+def ids_apart(pairs: str) -> Interactions:
+    """Interactions of the users and items above, from words such as ``ann-p``."""
+    users, items = zip(*(pair.split("-") for pair in pairs.split()), strict=True)
+    return Interactions.from_arrays(users, items, user_ids=USERS, item_ids=ITEMS)
+
+
+@pytest.fixture
+def cold() -> Evaluation:
+    """Popularity, measured on two users with a history and two without.
+
+    By users p and q have 2, r has 1, s and t none. The lists of two are ann r s, bob q s, and p q for eve and zoe.
+    """
+    train = ids_apart("ann-p ann-q bob-p bob-r max-q")
+    test = ids_apart("ann-r bob-s bob-t eve-p zoe-t")
+    return evaluate(Popularity().fit(train), test, 2)
+
+
+def test_cold_users_are_counted_and_have_a_mean_of_their_own(cold: Evaluation) -> None:
+    bob = (1 / math.log2(3)) / (1 + 1 / math.log2(3))  # found at the second place, of two to find
+    expected = {
+        "precision@2": ((1 / 2 + 1 / 2 + 1 / 2 + 0) / 4, (1 / 2 + 1 / 2) / 2),
+        "recall@2": ((1 + 1 / 2 + 1 + 0) / 4, (1 + 1 / 2) / 2),
+        "ndcg@2": ((1 + bob + 1 + 0) / 4, (1 + bob) / 2),
+        "mrr@2": ((1 + 1 / 2 + 1 + 0) / 4, (1 + 1 / 2) / 2),
+        "coverage@2": (4 / 5, 3 / 5),
+        "popularity@2": ((1 + 0 + 2 + 0 + 2 + 2 + 2 + 2) / 8, (1 + 0 + 2 + 0) / 4),
+    }
+    for name, (over_all, over_warm) in expected.items():
+        assert cold[name] == pytest.approx(over_all), name
+        assert cold.warm_metrics[name] == pytest.approx(over_warm), name
+    assert list(cold.warm_metrics) == list(cold.metrics)
+    assert dict(zip(cold.users.tolist(), cold.is_warm.tolist(), strict=True)) == {
+        "ann": True,
+        "bob": True,
+        "eve": False,
+        "zoe": False,
+    }
+    assert cold.counts == EvaluationCounts(
+        num_users=4,
+        num_cold_users=2,
+        num_users_without_test=1,
+        num_interactions=5,
+        num_cold_items=2,
+        num_cold_interactions=3,
+        num_seen_interactions=0,
+    )
+
+
+def test_an_evaluation_tells_who_it_is_over(cold: Evaluation) -> None:
+    lines = str(cold).splitlines()
+    assert lines[0].split() == ["metric", "4", "users", "4", "users,", "warm"]
+    assert lines[2].split() == ["recall@2", "0.6250", "0.7500"]
+    assert [line for line in lines if line.startswith("note: ")] == [f"note: {note}" for note in cold.notes]
+    assert cold.notes[0].startswith("2 of 4 test users are cold: they have no training interaction")
+    assert cold.notes[1].startswith("3 of 5 test interactions are with 2 cold items: nobody had them")
+    assert len(cold.notes) == 2
+    assert repr(cold).startswith("Evaluation(4 users, 2 of them cold: precision@2 0.3750, recall@2 0.6250")
+
+
+def test_without_cold_users_there_is_one_mean(
+    model: Recommender, parts: tuple[Interactions, Interactions]
+) -> None:
+    result = evaluate(model, parts[1], 5, metrics=["recall", "gini"])
+    assert result.num_cold_users == 0
+    assert result.warm_metrics == result.metrics
+    assert result.columns("ease") == {"ease": result.metrics}
+    assert "warm" not in result.summary()
+
+
+def test_if_every_user_is_cold_there_is_no_warm_mean() -> None:
+    train, test = ids_apart("ann-p bob-q"), ids_apart("eve-p zoe-q")
+    result = evaluate(Popularity().fit(train), test, 1)
+    assert result["recall@1"] == 0.5  # the list of both is p
+    assert all(math.isnan(value) for value in result.warm_metrics.values())
+    assert result.columns("popularity") == {"popularity": result.metrics}
+    assert result.notes[0].startswith("2 of 2 test users are cold")
+
+
+def test_what_cannot_be_found_and_short_lists_are_told() -> None:
+    train = ids_apart("ann-p ann-q ann-r ann-s bob-p max-t")
+    test = ids_apart("ann-p ann-t bob-q")
+    result = evaluate(Popularity().fit(train), test, 3)
+    assert result["recall@3"] == pytest.approx((1 / 2 + 1) / 2)  # ann-p is left out of ann's list: t alone
+    assert result["precision@3"] == pytest.approx((1 / 3 + 1 / 3) / 2)
+    assert result.counts.num_seen_interactions == 1
+    assert result.num_short_lists == 1
+    assert result.notes == (
+        "1 test interactions are in the training set too and count as never found",
+        "1 of 2 test users have fewer than 3 items left to recommend; precision@3 still divides by 3",
+    )

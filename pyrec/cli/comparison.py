@@ -13,14 +13,15 @@ import numpy as np
 
 from pyrec import plots
 from pyrec.cli.options import cutoffs_that_fit
-from pyrec.cli.output import note, print_json, table
+from pyrec.cli.output import note, print_json
 from pyrec.cli.run_data import read_as, source_of, test_set
 from pyrec.cli.sources import Source, describe, note_reading
-from pyrec.compare import Difference, compare, pair_users
+from pyrec.compare import Difference, compare, pair_users, warm_in_both
 from pyrec.data import Interactions
 from pyrec.errors import DataError
 from pyrec.evaluate import Evaluation, evaluate
 from pyrec.models import Recommender
+from pyrec.tables import table
 
 PICTURED = ("ndcg", "recall", "precision", "map", "mrr", "hit")
 """The metrics of users, the first of which that is compared is drawn."""
@@ -60,19 +61,37 @@ def compare_runs(
         note(f"{run}: {model.label}; {describe(data.name, model.train_, test)}")
     first, second = (evaluate(model, test, k, metrics) for model, test in zip(models, tests, strict=True))
     rows = compare(first, second)
+    num_warm = int(warm_in_both(first, second).sum())
+    warm = compare(first, second, users="warm") if num_warm else []
     if as_json:
         print_json(
-            {"runs": [str(run) for run in runs], "num_users": first.num_users, "metrics": _as_json(rows)}
+            {
+                "runs": [str(run) for run in runs],
+                "num_users": first.num_users,
+                "metrics": _as_json(rows),
+                "num_warm_users": num_warm,
+                "warm": _as_json(warm) if warm else None,
+            }
         )
     else:
-        click.echo(table(_table(rows, [run.name or str(run) for run in runs])))
-        click.echo(
-            f"\n{first.num_users:,} test users; differences are the second run's less the first's, with 95 % "
-            "intervals;\np-values are two-sided, paired over users, corrected by Holm over the metrics of users above"
-        )
+        _print(rows, warm if num_warm < first.num_users else [], [run.name or str(run) for run in runs])
     if picture is not None:
         _draw(runs, models[0].train_, (first, second), picture)
         note(f"drawn in {picture}")
+
+
+def _print(rows: Sequence[Difference], warm: Sequence[Difference], names: Sequence[str]) -> None:
+    click.echo(table(_table(rows, names)))
+    num_users = rows[0].num_users
+    over = f"{num_users:,} test users"
+    if warm:
+        click.echo(f"\nover the {warm[0].num_users:,} users with training interactions of both runs:\n")
+        click.echo(table(_table(warm, names)))
+        over = f"above over all {over}, below over the {warm[0].num_users:,} warm ones"
+    click.echo(
+        f"\n{over}; differences are the second run's less the first's, with 95 % intervals;\np-values are two-sided, "
+        f"paired over users, corrected by Holm over the metrics of users {'of a table' if warm else 'above'}"
+    )
 
 
 def _common_source(runs: tuple[Path, Path]) -> Source:

@@ -8,14 +8,17 @@ from typing import Any
 import click
 
 from pyrec.cli.comparison import compare_runs
+from pyrec.cli.measured import as_json as measured_as_json
+from pyrec.cli.measured import columns, note_lists, users_in_words
 from pyrec.cli.options import cutoffs_option, cutoffs_that_fit, json_option, set_threads, threads_option
-from pyrec.cli.output import metric_rows, note, print_json, table
+from pyrec.cli.output import note, print_json
 from pyrec.cli.run_data import read_as, source_of, test_set
 from pyrec.cli.run_folder import read_history, read_metrics
 from pyrec.cli.run_report import Report, report_options
 from pyrec.cli.sources import Source, data_help, data_options, describe, note_reading
 from pyrec.evaluate import ITEM_METRICS, USER_METRICS, Evaluation, evaluate
 from pyrec.models import Recommender
+from pyrec.tables import metric_rows, table
 
 
 @click.command(
@@ -107,6 +110,7 @@ def _evaluate(
     note(describe(data.name, model.train_, test))
     item_names = {} if report is None else report.names(model.train_)
     evaluation = evaluate(model, test, k, metrics)
+    note_lists(evaluation)
     _print(model, evaluation, as_json)
     if report is not None:
         report.write(
@@ -124,8 +128,7 @@ def _evaluate(
 
 def _print(model: Recommender, evaluation: Evaluation, as_json: bool) -> None:
     if as_json:
-        counts = {"seconds_evaluate": evaluation.seconds, "num_test_users": evaluation.num_users}
-        print_json({**evaluation.metrics, **counts})
+        print_json(measured_as_json(evaluation))
         return
-    click.echo(table(metric_rows({model.label: evaluation.metrics})))
-    click.echo(f"\nevaluation {evaluation.seconds:.2f} s, {evaluation.num_users:,} test users")
+    click.echo(table(metric_rows(columns({model.label: evaluation}))))
+    click.echo(f"\nevaluation {evaluation.seconds:.2f} s, {users_in_words(evaluation)}")

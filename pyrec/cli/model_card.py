@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from pyrec.cli.output import metric_rows
+from pyrec.cli.measured import users_in_words
+from pyrec.tables import metric_rows
 from pyrec.version import version
 
 if TYPE_CHECKING:
@@ -45,8 +46,12 @@ def model_card(run: Run, files: Sequence[str]) -> str:
 
 def _metrics_text(run: Run) -> str:
     table = _markdown(metric_rows(run.columns()), "---:")
-    users = f"{run.evaluation.num_users:,} users with test items"
-    return f"Means over {users}; what a user had in training is never recommended.\n\n{table}"
+    lines = [
+        f"Means over {users_in_words(run.evaluation)}.",
+        "What a user had in training is never recommended.",
+        *(f"{note[0].upper()}{note[1:]}." for note in run.evaluation.notes),
+    ]
+    return "\n".join(lines) + f"\n\n{table}"
 
 
 def _data_text(run: Run) -> str:

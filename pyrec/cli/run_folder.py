@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from pyrec import checkpoint, plots
+from pyrec.cli.measured import as_json, columns, warm_as_json
 from pyrec.cli.model_card import model_card
 from pyrec.cli.output import note
 from pyrec.cli.sources import Source
@@ -60,15 +61,13 @@ class Run:
 
     def columns(self) -> dict[str, dict[str, float]]:
         """Return the metrics of the model and of popularity, by column title."""
-        return {self.label: self.evaluation.metrics, "popularity": self.baseline.metrics}
+        return columns({self.label: self.evaluation, "popularity": self.baseline})
 
     def metrics(self) -> dict[str, Any]:
         """Return what ``metrics.json`` holds."""
         return {
-            **self.evaluation.metrics,
+            **as_json(self.evaluation),
             "seconds_train": self.seconds_train,
-            "seconds_evaluate": self.evaluation.seconds,
-            "num_test_users": self.evaluation.num_users,
             "num_users": self.train.num_users,
             "num_items": self.train.num_items,
             "num_train": len(self.train),
@@ -76,6 +75,7 @@ class Run:
             "num_epochs": len(self.history),
             **({"best_epoch": self.model.best_epoch_} if isinstance(self.model, LightGCN) else {}),
             "baseline_popularity": self.baseline.metrics,
+            "baseline_popularity_warm": warm_as_json(self.baseline),
         }
 
 

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 import click
-import numpy as np
 
 from pyrec.cli.output import note
 from pyrec.data import Interactions
@@ -18,6 +17,7 @@ from pyrec.data.parquet import read_parquet
 from pyrec.data.readers import FOLDER_FILES, Format, find_format
 from pyrec.data.roles import check_columns
 from pyrec.errors import DataError, PyrecError
+from pyrec.evaluation_counts import count_test
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -247,11 +247,4 @@ def describe(name: str, train: Interactions, test: Interactions) -> str:
         f"{name}: {train.num_users:,} users x {train.num_items:,} items, "
         f"{len(train):,} training and {len(test):,} test interactions"
     )
-    if overlap := _count_overlap(train, test):
-        text += f"\nnote: {overlap:,} test interactions are in the training set too and count as never found"
-    return text
-
-
-def _count_overlap(train: Interactions, test: Interactions) -> int:
-    keys = [x.users.astype(np.int64) * x.num_items + x.items for x in (train, test)]
-    return int(np.isin(keys[1], keys[0], assume_unique=True).sum())
+    return "\n".join([text, *(f"note: {found}" for found in count_test(train, test).notes)])

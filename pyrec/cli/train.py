@@ -10,9 +10,10 @@ from typing import Any
 import click
 
 from pyrec import checkpoint
+from pyrec.cli.measured import note_lists, users_in_words
 from pyrec.cli.model_options import build_model, model_options
 from pyrec.cli.options import cutoffs_option, json_option, set_threads, threads_option
-from pyrec.cli.output import metric_rows, note, print_json, table
+from pyrec.cli.output import note, print_json
 from pyrec.cli.progress import EpochProgress
 from pyrec.cli.run_folder import Run, check_folder, write_run
 from pyrec.cli.run_report import Report, report_options
@@ -21,10 +22,11 @@ from pyrec.cli.sources import DATA_HELP, Source, data_options, describe, note_re
 from pyrec.data import Interactions
 from pyrec.device import find_device, gibibytes
 from pyrec.errors import StoppedError
-from pyrec.evaluate import evaluate
+from pyrec.evaluate import Evaluation, evaluate
 from pyrec.models import EpochRecommender, LightGCN, Popularity, Recommender
 from pyrec.resume import Checkpoints, fingerprint
 from pyrec.stopping import Signals, stop_on_signals
+from pyrec.tables import metric_rows, table
 from pyrec.track import Tracking, open_tracker
 
 
@@ -108,7 +110,7 @@ def _train(setup: Setup, report: Report | None) -> Run:
                 setup.run_ids = [tracker.run_id for tracker in trackers]
                 seconds = _fit(setup, train, test, kept, tracking)
                 evaluation = evaluate(model, test, setup.k)
-                tracking.metrics |= evaluation.metrics
+                tracking.metrics |= _tracked(evaluation)
         except StoppedError as stopped:
             _leave(stopped, setup, signals)
         run = Run(name, setup.source, model, train, test, setup.k, seconds, evaluation, baseline)
@@ -122,6 +124,14 @@ def _described(setup: Setup) -> dict[str, Any]:
     """Return what trackers are told of a run at its start."""
     data = {f"data.{name}": value for name, value in setup.source.as_json().items() if value is not None}
     return {"model": setup.model.model_name, **setup.model.get_params(), **data}
+
+
+def _tracked(evaluation: Evaluation) -> dict[str, float]:
+    """Return the means that trackers are told, those over the warm users only if they differ."""
+    if not 0 < evaluation.num_cold_users < evaluation.num_users:
+        return evaluation.metrics
+    warm = {f"warm/{name}": value for name, value in evaluation.warm_metrics.items()}
+    return {**evaluation.metrics, **warm}
 
 
 def _fit(
@@ -202,12 +212,13 @@ def _note_skipped(model: EpochRecommender) -> None:
 
 
 def _print(run: Run, out: Path | None, as_json: bool) -> None:
+    note_lists(run.evaluation)
     if as_json:
         print_json(run.metrics())
         return
     click.echo(table(metric_rows(run.columns())))
     click.echo(
         f"\ntraining {run.seconds_train:.2f} s, evaluation {run.evaluation.seconds:.2f} s, "
-        f"{run.evaluation.num_users:,} test users"
+        f"{users_in_words(run.evaluation)}"
     )
     note("nothing kept; --out RUN_DIR keeps the model" if out is None else f"kept in {out}")

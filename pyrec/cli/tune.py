@@ -20,10 +20,11 @@ from pyrec.cli.model_options import (
     model_options,
 )
 from pyrec.cli.options import json_option, set_threads, threads_option
-from pyrec.cli.output import note, print_json, table
+from pyrec.cli.output import note, print_json
 from pyrec.cli.sources import DATA_HELP, Source, data_options, note_reading
 from pyrec.models import MODELS, Recommender
 from pyrec.search_space import Range, check_space, default_space
+from pyrec.tables import table
 from pyrec.tune import METRICS, Search, Trial, check_optuna, tune
 
 SHOWN = 10
@@ -34,7 +35,8 @@ VALIDATION, EPOCHS, PATIENCE = 0.1, 300, 15
 HELP = f"""Search for a model's hyperparameters and print the command that trains the best.
 
 The score is ndcg on a share (--validation, {VALIDATION} if not given) held out of the training interactions; a test
-file is never opened. Options that are given are fixed, the rest of the search space is the model's, or what --range
+file is never opened. Whoever has held-out interactions has training interactions too, so the score is of no cold users.
+Options that are given are fixed, the rest of the search space is the model's, or what --range
 names. Models that train by epochs stop early (--patience {PATIENCE}, at most --epochs {EPOCHS}, if not given).
 {DATA_HELP}"""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
@@ -39,21 +40,35 @@ class Card:
 
 
 def cards(subject: Subject) -> list[Card]:
-    """Return the figures to show large, at the largest cut-off."""
-    names = [f"{name}@{subject.k}" for name in CARDS]
-    return [
-        Card(name, f"{subject.evaluation[name]:.4f}", f"popularity {subject.baseline[name]:.4f}")
-        for name in names
-    ]
+    """Return the figures to show large, at the largest cut-off; beside them those over warm users, if some are cold."""
+    ours, base = subject.evaluation, subject.baseline
+    shown = []
+    for name in (f"{name}@{subject.k}" for name in CARDS):
+        beside = f"popularity {base[name]:.4f}"
+        if subject.has_both:
+            beside += f"; warm users {ours.warm_metrics[name]:.4f}, popularity {base.warm_metrics[name]:.4f}"
+        shown.append(Card(name, f"{ours[name]:.4f}", beside))
+    return shown
 
 
 def metric_tables(subject: Subject) -> list[tuple[str, list[list[str]]]]:
-    """Return a title and rows (metric, model, popularity, difference, interval, p) for each cut-off."""
+    """Return a title and rows (metric, model, popularity, difference, interval, p) for each cut-off.
+
+    If some test users are cold, the same over the warm ones follows.
+    """
+    if not subject.has_both:
+        return _tables(subject, "all", "")
+    num_warm = subject.evaluation.counts.num_warm_users
+    everybody = f", all {len(subject.users):,} test users"
+    return _tables(subject, "all", everybody) + _tables(subject, "warm", f", the {num_warm:,} warm users")
+
+
+def _tables(subject: Subject, users: Literal["all", "warm"], who: str) -> list[tuple[str, list[list[str]]]]:
     tables: dict[str, list[list[str]]] = {}
-    for row in compare(subject.baseline, subject.evaluation):
+    for row in compare(subject.baseline, subject.evaluation, users):
         name, _, cutoff = row.metric.partition("@")
         tables.setdefault(cutoff, []).append(_cells(name, row))
-    return [(f"{cutoff} items recommended", rows) for cutoff, rows in tables.items()]
+    return [(f"{cutoff} items recommended{who}", rows) for cutoff, rows in tables.items()]
 
 
 def _cells(name: str, row: Difference) -> list[str]:
@@ -91,12 +106,15 @@ def data_rows(subject: Subject) -> list[tuple[str, str]]:
     """Return what there is to say about the data, a name and a value each."""
     train, test = subject.train, subject.test
     cells = train.num_users * train.num_items
+    counts = subject.evaluation.counts
     rows = [
         ("users", f"{train.num_users:,}"),
         ("items", f"{train.num_items:,}"),
         ("training interactions", f"{len(train):,}"),
         ("test interactions", f"{len(test):,}"),
         ("users with test items", f"{len(subject.users):,}"),
+        ("of them cold, without training interactions", f"{counts.num_cold_users:,}"),
+        ("test interactions with cold items", f"{counts.num_cold_interactions:,}"),
         ("density of training", f"{len(train) / cells:.3%}"),
         ("training items of a user, median", f"{np.median(subject.items_of_users):,.0f}"),
         ("training users of an item, median", f"{np.median(subject.users_of_items):,.0f}"),

@@ -62,6 +62,11 @@ class Subject:
         return self.model.label
 
     @property
+    def has_both(self) -> bool:
+        """Whether some test users are cold and some are not, so that there are two means of each metric."""
+        return 0 < self.evaluation.num_cold_users < self.evaluation.num_users
+
+    @property
     def users_of_items(self) -> NDArray[np.int64]:
         """Training users of each item, int64 (num_items,)."""
         return np.bincount(self.train.items, minlength=self.train.num_items)

@@ -1,0 +1,84 @@
+"""What a test set holds beside its training set: users and items without a history, and what can never be found."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from pyrec.data import Interactions
+
+
+@dataclass(frozen=True)
+class EvaluationCounts:
+    """Counts of a test set. *Cold* is who or what has no training interaction, *warm* all others.
+
+    Attributes:
+        num_users: Users with test items, whom metrics are averaged over.
+        num_cold_users: Those of them without a training interaction.
+        num_users_without_test: Users without test items, who take no part.
+        num_interactions: Test interactions.
+        num_cold_items: Items of the test set without a training interaction.
+        num_cold_interactions: Test interactions with such an item.
+        num_seen_interactions: Test interactions that are in the training set too. Lists leave these items out.
+    """
+
+    num_users: int
+    num_cold_users: int
+    num_users_without_test: int
+    num_interactions: int
+    num_cold_items: int
+    num_cold_interactions: int
+    num_seen_interactions: int
+
+    @property
+    def num_warm_users(self) -> int:
+        """Users with test items and training interactions."""
+        return self.num_users - self.num_cold_users
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a reader of a mean over all test users may not expect, a sentence each."""
+        notes = []
+        if self.num_cold_users:
+            notes.append(
+                f"{self.num_cold_users:,} of {self.num_users:,} test users are cold: they have no training "
+                "interaction, so no list of theirs follows a history"
+            )
+        if self.num_cold_interactions:
+            notes.append(
+                f"{self.num_cold_interactions:,} of {self.num_interactions:,} test interactions are with "
+                f"{self.num_cold_items:,} cold items: nobody had "
+                "them in training, so a model of interactions finds them by chance alone"
+            )
+        if self.num_seen_interactions:
+            notes.append(
+                f"{self.num_seen_interactions:,} test interactions are in the training set too and count as never found"
+            )
+        return tuple(notes)
+
+
+def count_test(train: Interactions, test: Interactions) -> EvaluationCounts:
+    """Count what a test set holds beside its training set; both have the same id maps."""
+    tested = np.diff(test.indptr) > 0
+    num_users = int(tested.sum())
+    cold = np.bincount(train.items, minlength=train.num_items) == 0
+    of_cold_items = test.items[cold[test.items]]
+    return EvaluationCounts(
+        num_users=num_users,
+        num_cold_users=int((tested & (np.diff(train.indptr) == 0)).sum()),
+        num_users_without_test=test.num_users - num_users,
+        num_interactions=len(test),
+        num_cold_items=len(np.unique(of_cold_items)),
+        num_cold_interactions=len(of_cold_items),
+        num_seen_interactions=_count_common(train, test),
+    )
+
+
+def _count_common(train: Interactions, test: Interactions) -> int:
+    """Count the pairs in both; each set is sorted by user, then item, and has a pair once."""
+    of_train, of_test = (x.users.astype(np.int64) * x.num_items + x.items for x in (train, test))
+    if not len(of_train):
+        return 0
+    at = np.minimum(np.searchsorted(of_train, of_test), len(of_train) - 1)
+    return int((of_train[at] == of_test).sum())

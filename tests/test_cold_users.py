@@ -1,0 +1,108 @@
+"""Users and items without a training interaction, as the commands and what they write tell of them."""
+
+import json
+from pathlib import Path
+
+import pytest
+from command_line import run
+
+from pyrec.cli.run_folder import read_metrics
+
+ROWS = [  # in the order of time; of ten the first eight are trained on
+    *("a,p", "a,q", "b,p", "b,r", "c,q", "c,p", "d,r", "d,p"),
+    *("a,r", "n,s"),
+]
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Path:
+    """A log whose split by time leaves one test user with a history, and one without who has an item nobody had."""
+    path = tmp_path / "log.csv"
+    lines = [f"{row},{at}" for at, row in enumerate(ROWS)]
+    path.write_text("\n".join(["user,item,time", *lines]) + "\n")
+    return path
+
+
+@pytest.fixture
+def runs(capsys, log: Path, tmp_path: Path) -> list[Path]:
+    """Two runs on the log."""
+    folders = [tmp_path / name for name in ("popularity", "itemknn")]
+    for folder in folders:
+        run(capsys, "train", log, "--split", "time", "--model", folder.name, "--k", "1", "--out", folder)
+    return folders
+
+
+def test_train_tells_of_cold_users_and_gives_both_means(capsys, log: Path, tmp_path: Path) -> None:
+    words = ("train", log, "--split", "time", "--model", "popularity", "--k", "1", "--out", tmp_path / "run")
+    out, err = run(capsys, *words)
+    assert "note: 1 of 2 test users are cold" in err
+    assert "note: 1 of 2 test interactions are with 1 cold items" in err
+    header, _, recall = (line.split() for line in out.splitlines()[:3])
+    assert header == ["metric", "popularity", "popularity,", "warm"]
+    assert recall == ["recall@1", "0.5000", "1.0000"]  # a's list is r, n's is p
+    assert "2 test users, 1 of them cold; warm: over the users with training interactions alone, 1" in out
+    kept = read_metrics(tmp_path / "run")
+    assert (kept["recall@1"], kept["warm"]["recall@1"]) == (0.5, 1.0)
+    assert (kept["num_test_users"], kept["num_cold_users"]) == (2, 1)
+    assert (kept["num_cold_items"], kept["num_cold_interactions"], kept["num_seen_interactions"]) == (1, 1, 0)
+    assert kept["baseline_popularity_warm"]["recall@1"] == 1.0
+    card = (tmp_path / "run" / "README.md").read_text()
+    assert "| recall@1 | 0.5000 | 1.0000 |" in card
+    assert "1 of 2 test users are cold" in card
+    printed = json.loads(run(capsys, "evaluate", tmp_path / "run", "--k", "1", "--json")[0])
+    counts = [name for name in kept if name.startswith("num_") and name in printed]
+    assert {"num_cold_users", "num_short_lists"} <= set(counts)
+    for name in ("recall@1", "warm", *counts):
+        assert printed[name] == kept[name]
+
+
+def test_a_split_that_leaves_nobody_cold_has_one_column(capsys, log: Path) -> None:
+    out, err = run(capsys, "train", log, "--split", "0.5", "--model", "popularity", "--k", "1")
+    assert "warm" not in out
+    assert "test users are cold" not in err
+
+
+def test_if_all_test_users_are_cold_json_has_no_mean_over_none(capsys, log: Path, tmp_path: Path) -> None:
+    log.write_text(log.read_text().replace("a,r,8", "m,r,8"))
+    words = ("train", log, "--split", "time", "--model", "popularity", "--k", "1")
+    found = json.loads(run(capsys, *words, "--json")[0])
+    assert found["warm"] is None
+    assert found["num_cold_users"] == 2
+    out, err = run(capsys, *words)
+    assert "2 of 2 test users are cold" in err
+    assert "warm" not in out
+
+
+def test_two_runs_are_compared_over_all_users_and_over_the_warm_ones(capsys, runs: list[Path]) -> None:
+    words = ("evaluate", "--compare", *runs, "--k", "1", "--metrics", "recall,coverage")
+    out, _ = run(capsys, *words)
+    recalls = [line.split()[1:3] for line in out.splitlines() if line.startswith("recall@1")]
+    assert recalls == [["0.5000", "0.5000"], ["1.0000", "1.0000"]]
+    assert "over the 1 users with training interactions of both runs" in out
+    assert "above over all 2 test users, below over the 1 warm ones" in out
+    found = json.loads(run(capsys, *words, "--json")[0])
+    assert (found["num_users"], found["num_warm_users"]) == (2, 1)
+    assert found["metrics"]["recall@1"]["num_users"] == 2
+    assert found["warm"]["recall@1"]["num_users"] == 1
+    assert found["warm"]["recall@1"]["first"] == 1.0
+
+
+def test_a_report_has_both_means_and_says_who_is_cold(capsys, runs: list[Path], tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    pytest.importorskip("jinja2")
+    run(capsys, "evaluate", runs[1], "--k", "1", "--report", tmp_path / "report.html")
+    page = (tmp_path / "report.html").read_text()
+    assert "1 of 2 test users are cold" in page
+    assert "1 items recommended, all 2 test users" in page
+    assert "1 items recommended, the 1 warm users" in page
+    assert "Nothing: a cold user." in page
+
+
+def test_a_run_folder_from_before_there_were_two_means_is_read(capsys, runs: list[Path]) -> None:
+    path = runs[0] / "metrics.json"
+    old = {name: value for name, value in json.loads(path.read_text()).items() if "cold" not in name}
+    for name in ("warm", "baseline_popularity_warm", "num_short_lists", "num_seen_interactions"):
+        del old[name]
+    path.write_text(json.dumps(old))
+    out, _ = run(capsys, "evaluate", runs[0], "--k", "1")
+    assert "popularity, warm" in out
