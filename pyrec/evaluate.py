@@ -42,6 +42,7 @@ from pyrec.data import Interactions
 from pyrec.data.interactions import require_interactions
 from pyrec.errors import ConfigError, DataError
 from pyrec.evaluation_counts import EvaluationCounts, count_test
+from pyrec.exchange import one_state
 from pyrec.ops.metrics import METRICS, item_counts, ranking_metrics
 from pyrec.ops.topk import MAX_K
 from pyrec.tables import metric_rows, table
@@ -152,9 +153,21 @@ def evaluate(
 
     Raises:
         NotFittedError: If the model is not fitted.
-        DataError: If ``test`` is empty, has other users or items than the model, or ``k`` exceeds the items.
+        DataError: If ``test`` is empty, has other users or items than the model, ``k`` exceeds the items, or
+            ``model`` is none.
         ConfigError: If a metric is unknown, or ``k`` or ``batch_size`` is out of range.
     """
+    with one_state(model) as state:
+        return _evaluate(state, test, k, metrics, batch_size)
+
+
+def _evaluate(
+    model: Recommender,
+    test: Interactions,
+    k: int | Sequence[int],
+    metrics: Sequence[str] | None,
+    batch_size: int,
+) -> Evaluation:
     model._check_fitted()
     train = model.train_
     check_test(test, train)

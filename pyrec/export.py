@@ -28,6 +28,7 @@ from numpy.typing import NDArray
 
 from pyrec.checkpoint import plain
 from pyrec.errors import ConfigError
+from pyrec.exchange import of_one_state
 from pyrec.export_card import VECTOR_FILES, export_card
 from pyrec.extras import need
 from pyrec.files import replacing, write_text, writing
@@ -48,6 +49,7 @@ class Vectors:
     vectors: NDArray[np.float32]
 
 
+@of_one_state
 def export(
     model: Recommender,
     folder: str | PathLike[str],
@@ -96,6 +98,7 @@ def export(
     return path
 
 
+@of_one_state
 def vectors_of(model: Recommender) -> tuple[Vectors, Vectors]:
     """Return the users' and the items' vectors; a score is their inner product.
 

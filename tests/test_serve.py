@@ -285,7 +285,7 @@ class SlowSearch:
         self.go = threading.Event()
         self.calls = []
 
-    def __call__(self, users, k, filter_seen):
+    def __call__(self, _, users, k, filter_seen):
         self.go.wait(10)
         self.calls.append((users.tolist(), k, filter_seen))
         if 13 in users:
@@ -295,14 +295,14 @@ class SlowSearch:
 
 
 def batched(asked, most_users=1024):
-    """Asks for (users, k, filter_seen) while a first search runs; the answers and the searches made."""
-    search = SlowSearch()
+    """Asks one model for (users, k, filter_seen) while a first search runs; the answers and the searches made."""
+    search, model = SlowSearch(), SVD(embedding_size=4).fit(sparse_ids(False))
 
     async def run():
         batcher = Batcher(search, pool, most_users)
-        first = asyncio.create_task(batcher.ask(np.array([0]), 1, True))
+        first = asyncio.create_task(batcher.ask(model, np.array([0]), 1, True))
         await asyncio.sleep(0.01)
-        rest = [asyncio.create_task(batcher.ask(np.array(users), k, seen)) for users, k, seen in asked]
+        rest = [asyncio.create_task(batcher.ask(model, np.array(users), k, seen)) for users, k, seen in asked]
         await asyncio.sleep(0.01)
         search.go.set()
         return await asyncio.gather(first, *rest, return_exceptions=True)

@@ -15,8 +15,8 @@ from scipy.sparse import csr_array
 from pyrec import checkpoint
 from pyrec.data import Interactions, as_interactions
 from pyrec.errors import ConfigError, DataError, NotFittedError
+from pyrec.exchange import Exchanged, keep_params
 from pyrec.models import raw_ids, requests
-from pyrec.models.params import Parameters
 from pyrec.models.rows import check_rows, one_hot_rows, union, user_rows
 from pyrec.state import State
 
@@ -27,7 +27,7 @@ QUERY_BYTES = 64 * 2**20
 """Bound on a batch of query vectors, in bytes; users beyond it go into further batches."""
 
 
-class Recommender(Parameters, ABC):
+class Recommender(Exchanged, ABC):
     """A model that turns users into query vectors and ranks items for them.
 
     The constructor only stores hyperparameters; `fit` checks them, trains and returns self; what it learns
@@ -35,6 +35,11 @@ class Recommender(Parameters, ABC):
     items is written in `VectorRecommender` (item vectors) and `ItemItemRecommender` (item-to-item weights). A
     model names itself (`model_name`) and writes `fit`, `_query_from_items`, `_state` and `_restore`; it
     overrides `_query_vectors` if a known user has a vector of its own.
+
+    `fit` trains apart and exchanges the state at its end, at once (`pyrec.exchange`). Meanwhile other threads see
+    the state before, as they do after a fit that failed. Each call of a method sees one state; ``copy.copy(model)``
+    keeps one for several calls. Of two fits at a time the state of the later to end stays. What readers and `save`
+    go by are the hyperparameters of the fit; `set_params` is for the next one.
 
     Attributes:
         model_name: The model's name in files and on the command line.
@@ -44,6 +49,7 @@ class Recommender(Parameters, ABC):
     model_name: ClassVar[str]
     personal: ClassVar[bool] = True
     """Whether users get different lists. If not, the model needs no history and compares no items."""
+    READERS = ("topk", "recommend", "recommend_for_items", "similar_items", "save")
     train_: Interactions
 
     # What each model writes.
@@ -315,6 +321,7 @@ class Recommender(Parameters, ABC):
         model = saved.build(model_class)
         model.train_ = saved.interactions
         model._restore(saved.state)
+        keep_params(model)
         return model
 
     def _check_fitted(self) -> None:

@@ -214,11 +214,10 @@ class LightGCN(EpochRecommender):
             return Subject(self.model_name, self.get_params(), fingerprint(train), fingerprint(validation))
 
         journal = Journal(checkpoints, subject, resume)
-        with self._as_it_was_on_failure():
-            self.train_ = train
-            self.history_ = []
-            self.network_ = self._make_network(train)
-            train_model(self, validation, callback, journal)
+        self.train_ = train
+        self.history_ = []
+        self.network_ = self._make_network(train)
+        train_model(self, validation, callback, journal)
         return self
 
     @property

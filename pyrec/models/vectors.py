@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -86,23 +85,12 @@ class EpochRecommender(VectorRecommender):
         Args:
             interactions: As for `Recommender.fit`.
             validation: Held-out interactions (the same id maps) for early stopping.
-            callback: Called after each epoch with the model, which can recommend by then, and the epoch's
-                record, to which it may add entries. A fit that goes on repeats the call for an epoch during whose
-                call it was stopped.
+            callback: Called after each epoch with the model under training, which can recommend by then, and the
+                epoch's record, to which it may add entries. What `fit` was called of is as it was until `fit` ends.
+                A fit that goes on repeats the call for an epoch during whose call it was stopped.
             checkpoints: Where and how often to keep the state of training, and the way to stop it.
             resume: Go on from the checkpoint, with the same hyperparameters and data, to the same bits. Without, a
                 checkpoint that is there already is refused, not replaced.
 
         A fit that fails or is stopped leaves the model as it was before.
         """
-
-    @contextmanager
-    def _as_it_was_on_failure(self) -> Iterator[None]:
-        """Puts every attribute back if the block raises, so that old vectors never meet new ids."""
-        before = dict(self.__dict__)
-        try:
-            yield
-        except BaseException:
-            self.__dict__.clear()
-            self.__dict__.update(before)
-            raise

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from pyrec.data import Interactions
 from pyrec.errors import ConfigError, DataError
 from pyrec.evaluate import ITEM_METRICS, USER_METRICS, Evaluation, evaluate
+from pyrec.exchange import view_of
 from pyrec.models import EpochRecommender, Popularity, Recommender
 
 
@@ -100,6 +101,7 @@ def measure(
         DataError: If the test set does not fit the model or an evaluation.
         ConfigError: If a cut-off is out of range, or an evaluation lacks a metric.
     """
+    model = view_of(model)
     evaluation = evaluation or evaluate(model, test, k)
     k = sorted({int(name.rpartition("@")[2]) for name in evaluation.metrics})
     baseline = baseline or evaluate(Popularity().fit(model.train_), test, k)

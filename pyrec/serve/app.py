@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from pyrec.data.ids import IdArray, Int32Array
 from pyrec.errors import DataError
+from pyrec.exchange import one_state, view_of
 from pyrec.models import Recommender, raw_ids
 from pyrec.models.requests import candidates, default_length
 from pyrec.serve.batcher import Batcher, Lists
@@ -52,7 +53,7 @@ async def similar(asked: SimilarRequest, request: Request) -> JSONResponse:
 @ROUTER.get("/health")
 async def health(request: Request) -> Health:
     """Whether the model is there, and what it is."""
-    model = _service(request.app).model
+    model = view_of(_service(request.app).model)
     return Health(
         status="ok",
         model=model.model_name,
@@ -88,6 +89,8 @@ def make_app(model: Recommender) -> FastAPI:
 class _Service:
     """A fitted model, asked from an event loop. Its threads begin with the first search.
 
+    The model may be fitted again meanwhile; each request is answered by one state of it.
+
     Args:
         model: What is asked.
         threads: Of a search's kernels; a new thread would take OpenMP's default.
@@ -97,15 +100,16 @@ class _Service:
         self.model = model
         self.known = ThreadPoolExecutor(1, "pyrec-known", torch.set_num_threads, (threads,))
         self.others = ThreadPoolExecutor(1, "pyrec-others", torch.set_num_threads, (threads,))
-        self.batcher = Batcher(self._search, self.known)
+        self.batcher = Batcher(_search, self.known)
 
     def warm(self) -> None:
         """Make what a first call would make."""
-        train = self.model.train_
-        self.model.recommend(train.user_ids[:1], 1)
-        self.model.recommend_for_items([train.item_ids[:1]], 1, filter_seen=False)
-        if self.model.personal:
-            self.model.similar_items(train.item_ids[:1], 1)
+        with one_state(self.model) as model:
+            train = model.train_
+            model.recommend(train.user_ids[:1], 1)
+            model.recommend_for_items([train.item_ids[:1]], 1, filter_seen=False)
+            if model.personal:
+                model.similar_items(train.item_ids[:1], 1)
 
     def close(self) -> None:
         """End the threads."""
@@ -114,32 +118,33 @@ class _Service:
 
     async def recommend(self, request: RecommendRequest) -> JSONResponse:
         """Answer for known or new users."""
-        n = self._length(request.n)
-        choice = self._choice(request.items, request.exclude)
-        if request.histories is not None:
-            for at, history in enumerate(request.histories):
-                self._encode_items(history, f"histories[{at}]")
-                if not history and self.model.personal:
-                    raise RequestError(f"histories[{at}]", "an empty history says nothing of a user")
-            return await self._in_thread(
-                self.model.recommend_for_items, request.histories, n, request.filter_seen, choice
-            )
-        assert request.users is not None  # one of the two is given
-        users = _encode(self.model.train_.encode_users, request.users, "users", self.model.train_.user_ids)
-        if choice is not None:
-            return await self._in_thread(self.model.recommend, request.users, n, request.filter_seen, choice)
-        ids, scores = await self.batcher.ask(users, n, request.filter_seen)
-        return _answer(raw_ids.decode(self.model.train_.item_ids, ids), scores)
+        with one_state(self.model) as model:
+            return await self._recommend(model, request)
 
     async def similar(self, request: SimilarRequest) -> JSONResponse:
         """Answer with the items nearest to each."""
-        n = self._length(request.n)
-        self._encode_items(request.items, "items")
-        return await self._in_thread(self.model.similar_items, request.items, n)
+        with one_state(self.model) as model:
+            n = _length(model, request.n)
+            _encode_items(model, request.items, "items")
+            return await self._in_thread(model.similar_items, request.items, n)
 
-    def _search(self, users: Int32Array, k: int, filter_seen: bool) -> Lists:
-        ids, scores = self.model.topk(users, k, filter_seen)
-        return ids.cpu().numpy(), scores.cpu().numpy()
+    async def _recommend(self, model: Recommender, request: RecommendRequest) -> JSONResponse:
+        n = _length(model, request.n)
+        choice = _choice(model, request.items, request.exclude)
+        if request.histories is not None:
+            for at, history in enumerate(request.histories):
+                _encode_items(model, history, f"histories[{at}]")
+                if not history and model.personal:
+                    raise RequestError(f"histories[{at}]", "an empty history says nothing of a user")
+            return await self._in_thread(
+                model.recommend_for_items, request.histories, n, request.filter_seen, choice
+            )
+        assert request.users is not None  # one of the two is given
+        users = _encode(model.train_.encode_users, request.users, "users", model.train_.user_ids)
+        if choice is not None:
+            return await self._in_thread(model.recommend, request.users, n, request.filter_seen, choice)
+        ids, scores = await self.batcher.ask(model, users, n, request.filter_seen)
+        return _answer(raw_ids.decode(model.train_.item_ids, ids), scores)
 
     async def _in_thread(
         self, ask: Callable[..., tuple[IdArray, NDArray[np.float32]]], *args: Any
@@ -147,27 +152,35 @@ class _Service:
         items, scores = await asyncio.get_running_loop().run_in_executor(self.others, ask, *args)
         return _answer(items, scores)
 
-    def _length(self, n: int | None) -> int:
-        most = self.model.train_.num_items
-        if n is None:
-            return default_length(most)
-        if n > most:
-            raise RequestError("n", f"there are {most} items; ask for fewer")
-        return n
 
-    def _encode_items(self, items: Sequence[Any], argument: str) -> Int32Array:
-        return _encode(self.model.train_.encode_items, items, argument, self.model.train_.item_ids)
+def _search(model: Recommender, users: Int32Array, k: int, filter_seen: bool) -> Lists:
+    ids, scores = model.topk(users, k, filter_seen)
+    return ids.cpu().numpy(), scores.cpu().numpy()
 
-    def _choice(self, items: Sequence[Any] | None, exclude: Sequence[Any] | None) -> IdArray | None:
-        """Return the raw ids of the only items to choose from; None for all."""
-        train = self.model.train_
-        for ids, argument in ((items, "items"), (exclude, "exclude")):
-            self._encode_items(ids or (), argument)
-        try:
-            chosen = candidates(train, items, exclude or None)
-        except DataError:
-            raise RequestError("exclude", "leaves nothing to choose from; exclude fewer") from None
-        return None if chosen is None else train.item_ids[chosen]
+
+def _length(model: Recommender, n: int | None) -> int:
+    most = model.train_.num_items
+    if n is None:
+        return default_length(most)
+    if n > most:
+        raise RequestError("n", f"there are {most} items; ask for fewer")
+    return n
+
+
+def _encode_items(model: Recommender, items: Sequence[Any], argument: str) -> Int32Array:
+    return _encode(model.train_.encode_items, items, argument, model.train_.item_ids)
+
+
+def _choice(model: Recommender, items: Sequence[Any] | None, exclude: Sequence[Any] | None) -> IdArray | None:
+    """Return the raw ids of the only items to choose from; None for all."""
+    train = model.train_
+    for ids, argument in ((items, "items"), (exclude, "exclude")):
+        _encode_items(model, ids or (), argument)
+    try:
+        chosen = candidates(train, items, exclude or None)
+    except DataError:
+        raise RequestError("exclude", "leaves nothing to choose from; exclude fewer") from None
+    return None if chosen is None else train.item_ids[chosen]
 
 
 def _service(app: FastAPI) -> _Service:

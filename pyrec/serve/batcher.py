@@ -14,29 +14,35 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from pyrec.models import Recommender
+
 Lists = tuple[NDArray[np.int32], NDArray[np.float32]]
-Search = Callable[[NDArray[np.int32], int, bool], Lists]
+Search = Callable[[Recommender, NDArray[np.int32], int, bool], Lists]
 
 
 @dataclass(frozen=True)
 class _Waiting:
+    model: Recommender
     users: NDArray[np.int32]
     k: int
     filter_seen: bool
     answer: asyncio.Future[Lists]
 
     @property
-    def kind(self) -> tuple[bool, int]:
-        """What requests of a batch have in common: nobody's list is made more than twice as long for another's."""
-        return self.filter_seen, self.k.bit_length()
+    def kind(self) -> tuple[int, bool, int]:
+        """What requests of a batch have in common: the training set, which numbers their users, and about ``k``.
+
+        Nobody's list is made more than twice as long for another's.
+        """
+        return id(self.model.train_), self.filter_seen, self.k.bit_length()
 
 
 class Batcher:
     """Answers `ask`, one search at a time; for use from one event loop.
 
     Args:
-        search: ``(users (B,), k, filter_seen) -> ids (B, k), scores (B, k)``, best first: the first j columns of a
-            list of k are the list of j.
+        search: ``(model, users (B,), k, filter_seen) -> ids (B, k), scores (B, k)``, best first: the first j columns of
+            a list of k are the list of j.
         executor: Where searches run.
         most_users: Users of a batch, unless a single request has more.
     """
@@ -48,10 +54,13 @@ class Batcher:
         self._waiting: list[_Waiting] = []
         self._task: asyncio.Task[None] | None = None
 
-    async def ask(self, users: NDArray[np.int32], k: int, filter_seen: bool) -> Lists:
-        """Return the lists of users (B,) by internal id: ids (B, k) and scores (B, k)."""
+    async def ask(self, model: Recommender, users: NDArray[np.int32], k: int, filter_seen: bool) -> Lists:
+        """Return the model's lists of users (B,) by internal id: ids (B, k) and scores (B, k).
+
+        Requests of models with one training set are answered by that of the first.
+        """
         answer: asyncio.Future[Lists] = asyncio.get_running_loop().create_future()
-        self._waiting.append(_Waiting(users, k, filter_seen, answer))
+        self._waiting.append(_Waiting(model, users, k, filter_seen, answer))
         if self._task is None:
             self._task = asyncio.create_task(self._run())
         return await answer
@@ -81,7 +90,7 @@ class Batcher:
         loop = asyncio.get_running_loop()
         try:
             ids, scores = await loop.run_in_executor(
-                self._executor, self._search, users, k, batch[0].filter_seen
+                self._executor, self._search, batch[0].model, users, k, batch[0].filter_seen
             )
         except Exception as error:
             for request in batch:

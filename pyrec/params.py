@@ -25,7 +25,7 @@ class Parameters:
         Args:
             deep: Ignored: no hyperparameter has hyperparameters of its own. scikit-learn passes it.
         """
-        return {name: getattr(self, name) for name in inspect.signature(type(self)).parameters}
+        return {name: getattr(self, name) for name in parameter_names(type(self))}
 
     def set_params(self, **params: Any) -> Self:
         """Change hyperparameters, which the next `fit` checks and uses, and return self.
@@ -36,7 +36,7 @@ class Parameters:
         Raises:
             ConfigError: If a name is not one of the constructor's; then none is changed.
         """
-        known = inspect.signature(type(self)).parameters
+        known = parameter_names(type(self))
         if unknown := [name for name in params if name not in known]:
             raise ConfigError(
                 f"{type(self).__name__} has no hyperparameter {', '.join(map(repr, unknown))}; "
@@ -53,3 +53,8 @@ class Parameters:
     def __repr__(self) -> str:
         params = ", ".join(f"{name}={value!r}" for name, value in self.get_params().items())
         return f"{type(self).__name__}({params})"
+
+
+def parameter_names(kind: type) -> list[str]:
+    """Return the names of the hyperparameters of a class: those that its constructor takes."""
+    return list(inspect.signature(kind).parameters)
