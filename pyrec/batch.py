@@ -167,7 +167,8 @@ class Batches:
     def log_expected(self, items: Tensor) -> Tensor:
         """The logarithm of how often each of some items (any shape) is expected among as many negatives."""
         if self.settings.negatives == "uniform":
-            return torch.full(items.shape, items.numel() / self.graph.num_items, device=items.device).log()
+            share = items.numel() / self.graph.num_items
+            return torch.full(items.shape, share, dtype=torch.float32, device=items.device).log()
         counts = self.sampler.item_counts[items.long()]
         return (counts.float() * (items.numel() / self.sampler.num_samples)).log()
 

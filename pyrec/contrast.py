@@ -62,7 +62,11 @@ class Contrast:
         """
         users = int(batch.position[: batch.size].max()) + 1
         num_nodes = int(batch.position[: 2 * batch.size].max()) + 1
-        compared = None if nodes is None else nodes.at(torch.arange(num_nodes, device=batch.rows.device))
+        compared = (
+            None
+            if nodes is None
+            else nodes.at(torch.arange(num_nodes, dtype=torch.int64, device=batch.rows.device))
+        )
         if self._settings.kind == "edges":
             return self._step_on_edges(batch.epoch, batch.rows[:num_nodes], compared, users)
         ends = [layer.detach()[:num_nodes] for layer in layers]

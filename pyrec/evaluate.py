@@ -37,12 +37,14 @@ import torch
 from numpy.typing import NDArray
 
 from pyrec import exposure
+from pyrec.ambient import defaults
 from pyrec.arguments import check_count
 from pyrec.data import Interactions
 from pyrec.data.interactions import require_interactions
 from pyrec.errors import ConfigError, DataError
 from pyrec.evaluation_counts import EvaluationCounts, count_test
 from pyrec.exchange import one_state
+from pyrec.ops.arrays import tensor_of
 from pyrec.ops.metrics import METRICS, item_counts, ranking_metrics
 from pyrec.ops.topk import MAX_K
 from pyrec.tables import metric_rows, table
@@ -132,6 +134,7 @@ class Evaluation:
         return f"Evaluation({self.num_users:,} users, {self.num_cold_users:,} of them cold: {means})"
 
 
+@defaults()
 def evaluate(
     model: Recommender,
     test: Interactions,
@@ -203,7 +206,7 @@ def _user_metrics(
         users
     ]  # users without test items own no entry, so test.items is already theirs
     indptr = np.concatenate([[0], np.cumsum(counts, dtype=np.int64)])
-    test_indptr, test_items = (torch.from_numpy(array).to(lists.device) for array in (indptr, test.items))
+    test_indptr, test_items = (tensor_of(array).to(lists.device) for array in (indptr, test.items))
     values = ranking_metrics(lists, test_indptr, test_items, cutoffs).cpu().numpy()
     return {
         f"{name}@{cutoff}": np.ascontiguousarray(values[:, at, USER_METRICS.index(name)])
@@ -225,7 +228,7 @@ def _means(
     ordered = [f"{name}@{cutoff}" for cutoff in cutoffs for name in names]
     if not rows.any():
         return dict.fromkeys(ordered, float("nan"))
-    chosen = lists if rows.all() else lists[torch.from_numpy(rows).to(lists.device)]
+    chosen = lists if rows.all() else lists[tensor_of(rows).to(lists.device)]
     means = {name: float(values[rows].mean()) for name, values in per_user.items()}
     means |= _item_metrics(chosen, train, cutoffs, names)
     return {name: means[name] for name in ordered}

@@ -3,7 +3,8 @@
 The state is the model's ``__dict__``. A fit works on another object with a copy of it and then replaces the dictionary
 by one assignment. A reader works on another object too, a view: a copy of the dictionary of one moment, in which
 the hyperparameters are those of the fit. What it computes for later calls goes back into the dictionary that it was
-computed from, which a fit may have replaced meanwhile. Subclasses get this for the methods that they override.
+computed from, which a fit may have replaced meanwhile. Both run in `pyrec.ambient.defaults`. Subclasses get this for
+the methods that they override.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from contextvars import ContextVar
 from functools import cached_property, wraps
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
+from pyrec.ambient import defaults
 from pyrec.errors import DataError
 from pyrec.params import Parameters, parameter_names
 
@@ -96,7 +98,7 @@ def of_one_state(reader: Reader) -> Reader:
 
     @wraps(reader)
     def whole(model: Any, *args: Any, **kwargs: Any) -> Any:
-        with one_state(model) as view:
+        with defaults(), one_state(model) as view:
             return reader(view, *args, **kwargs)
 
     return whole  # type: ignore[return-value]
@@ -118,7 +120,8 @@ def _fit_apart(fit: Reader) -> Reader:
         before = dict(trained.__dict__)
         under_way = _apart.set((*_apart.get(), trained))
         try:
-            result = fit(trained, *args, **kwargs)
+            with defaults():
+                result = fit(trained, *args, **kwargs)
         finally:
             _apart.reset(under_way)
         _put(self, trained.__dict__, before)

@@ -13,6 +13,7 @@ from torch import Tensor
 from pyrec import _core
 from pyrec.arguments import check_count
 from pyrec.errors import ConfigError, DataError
+from pyrec.ops.arrays import tensor_of
 from pyrec.scratch import Scratch
 
 if TYPE_CHECKING:
@@ -106,8 +107,8 @@ class Graph:
             DataError: A weight is not a finite number above 0, or their number is wrong.
         """
         return cls.from_edges(
-            torch.from_numpy(interactions.users),
-            torch.from_numpy(interactions.items),
+            tensor_of(interactions.users),
+            tensor_of(interactions.items),
             interactions.num_users,
             interactions.num_items,
             weights,
@@ -159,7 +160,7 @@ class Graph:
         return self._twin(target)
 
     def _twin(self, device: torch.device) -> Graph:
-        schedule = torch.empty(self.core.schedule_size, dtype=torch.int32)
+        schedule = torch.empty(self.core.schedule_size, dtype=torch.int32, device="cpu")
         self.core.copy_schedule(schedule)
         twin = Graph.__new__(Graph)
         twin.num_users, twin.num_items = self.num_users, self.num_items
@@ -231,22 +232,25 @@ class Graph:
         """(num_nodes,) float64: the sum of the weights of each node's edges."""
         if self.weights is None:
             return self.degree.double()
-        rows = torch.repeat_interleave(torch.arange(self.num_nodes), self.degree)
-        total = torch.zeros(self.num_nodes, dtype=torch.float64)
-        return total.index_add_(0, rows, self.weights.double())
+        weights = self.weights.double()
+        return weights.new_zeros(self.num_nodes).index_add_(0, self._row_of_edges(), weights)
+
+    def _row_of_edges(self) -> Tensor:
+        """(num_edges,) int64: the node that each entry of ``indices`` is a neighbour of."""
+        return torch.repeat_interleave(self.degree)
 
     def _normalised_by(self, degree: Tensor, dtype: torch.dtype) -> Factors:
         scale = torch.where(degree > 0, degree.rsqrt(), 0.0)
         if self.weights is None:
             return Factors(scale.to(dtype), scale.square().to(dtype), degree.sqrt().to(dtype), None)
-        rows = torch.repeat_interleave(torch.arange(self.num_nodes, device=self.device), self.degree)
+        rows = self._row_of_edges()
         weights = self.weights.double() * scale[rows] * scale[self.indices.long()]
         return Factors(None, None, None, weights.to(dtype))
 
 
 def _room(size: int, dtype: type[np.generic]) -> Tensor:
     """An uninitialised array, by NumPy, which raises MemoryError where torch raises RuntimeError."""
-    return torch.from_numpy(np.empty(size, dtype=dtype))
+    return tensor_of(np.empty(size, dtype=dtype))
 
 
 def _with_ordinal(device: torch.device) -> torch.device:

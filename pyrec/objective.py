@@ -44,7 +44,7 @@ class Objective:
         temperature = self._batches.settings.temperature
         if self._batches.padded:
             users, _, items = batch.ends(vectors)
-            each = torch.arange(batch.size, device=vectors.device)
+            each = torch.arange(batch.size, dtype=torch.int64, device=vectors.device)
             item = batch.triples.positives.long()
             return loss.full_softmax(users, items, each, item, temperature)
         num_users = int(own.max()) + 1  # the distinct nodes are users first, then all items

@@ -174,5 +174,9 @@ def _finite_epoch(trainer: Trainer, epoch: int, stop: StopRequest) -> None:
         loss = trainer.epoch(epoch - 1, lambda: stop.made)
     except DataError as error:
         raise DataError(f"{mend} ({error})") from error
+    except RuntimeError as error:
+        if "returned nan values" not in str(error):  # torch's words where its anomaly detection is on
+            raise
+        raise DataError(f"{mend} ({error})") from error
     if not np.isfinite(loss):
         raise DataError(f"{mend} (the loss is {loss})")

@@ -86,7 +86,7 @@ class Trainer:
         if self.held_out is None:
             learned += [p for p in self.network.combine.parameters() if p.requires_grad]
         # A replayed step reads its rate from the device's memory.
-        held = torch.tensor(rate, device=device) if on_cuda else rate
+        held = torch.tensor(rate, dtype=torch.float32, device=device) if on_cuda else rate
         self.optimizer = torch.optim.Adam(learned, held, fused=True, capturable=on_cuda) if learned else None
         contrast = self.settings.contrast
         self.contrast = None if contrast is None else Contrast(self.network, self.graph, contrast)

@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from pyrec.ops.arrays import tensor_of
 from pyrec.state import State
 
 Arrays = dict[str, NDArray[Any]]
@@ -44,7 +45,7 @@ def restore_tensors(tensors: Mapping[str, Tensor], state: State) -> None:
     """
     for name, tensor in tensors.items():
         dtype = tensor.new_empty(0, device="cpu").numpy().dtype
-        tensor.copy_(torch.from_numpy(state.array(name, dtype, tuple(tensor.shape))))
+        tensor.copy_(tensor_of(state.array(name, dtype, tuple(tensor.shape))))
 
 
 def number(state: State, name: str, low: float, high: float) -> float:
@@ -69,7 +70,8 @@ def optimizer_arrays(optimizer: torch.optim.Optimizer) -> Arrays:
     """What the optimizer knows of each parameter that has had a step, by the parameter's position."""
     arrays: Arrays = {}
     for position, values in optimizer.state_dict()["state"].items():
-        arrays |= under(str(position), tensor_arrays(values))
+        # Torch counts steps in the default dtype where it does not fuse them.
+        arrays |= under(str(position), tensor_arrays(values | {"step": values["step"].float()}))
     return arrays
 
 
@@ -84,7 +86,7 @@ def restore_optimizer(optimizer: torch.optim.Optimizer, state: State) -> None:
     for position, parameter in enumerate(parameters):
         if f"{position}.step" in state:
             description["state"][position] = {
-                name: torch.from_numpy(
+                name: tensor_of(
                     state.array(f"{position}.{name}", np.float32, () if name == "step" else parameter.shape)
                 )
                 for name in ("step", "exp_avg", "exp_avg_sq")

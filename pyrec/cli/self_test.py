@@ -11,6 +11,7 @@ from pyrec.data import Interactions
 from pyrec.data.synthetic import synthetic
 from pyrec.graph import Graph
 from pyrec.ops import combine, rows
+from pyrec.ops.arrays import tensor_of
 from pyrec.ops.bpr import bpr
 from pyrec.ops.metrics import item_counts, ranking_metrics
 from pyrec.ops.propagate import propagate
@@ -81,7 +82,7 @@ def _sample() -> float:
     interactions = _interactions()
     triples = Sampler(Graph.from_interactions(interactions)).sample(seed=1, epoch=2, num_negatives=3)
     expected = sample_reference.triples(interactions.indptr, interactions.items, NUM_ITEMS, 1, 2, 3)
-    return _difference(triples, [torch.from_numpy(array) for array in expected])
+    return _difference(triples, [tensor_of(array) for array in expected])
 
 
 def _distinct() -> float:
@@ -192,4 +193,4 @@ def _interactions() -> Interactions:
 def _rows() -> tuple[Tensor, Tensor]:
     """Return the users' items as indptr (NUM_USERS + 1,) and indices."""
     interactions = _interactions()
-    return torch.from_numpy(interactions.indptr), torch.from_numpy(interactions.items)
+    return tensor_of(interactions.indptr), tensor_of(interactions.items)

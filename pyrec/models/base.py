@@ -13,11 +13,13 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from pyrec import checkpoint
+from pyrec.ambient import defaults
 from pyrec.data import Interactions, as_interactions
 from pyrec.errors import ConfigError, DataError, NotFittedError
 from pyrec.exchange import Exchanged, keep_params
 from pyrec.models import raw_ids, requests
 from pyrec.models.rows import check_rows, one_hot_rows, union, user_rows
+from pyrec.ops.arrays import tensor_of
 from pyrec.state import State
 
 if TYPE_CHECKING:
@@ -301,6 +303,7 @@ class Recommender(Exchanged, ABC):
         checkpoint.write(directory, self.model_name, self.get_params(), self._state(), self.train_, run)
 
     @classmethod
+    @defaults()
     def load(cls, directory: str | PathLike[str]) -> Self:
         """Read a saved model back. On `Recommender` any model loads; on a model's own class only that model.
 
@@ -344,7 +347,7 @@ class Recommender(Exchanged, ABC):
 
     def _allowed(self, items: Any | None, exclude: Any | None) -> torch.Tensor | None:
         chosen = requests.candidates(self.train_, items, exclude)
-        return None if chosen is None else torch.from_numpy(chosen)
+        return None if chosen is None else tensor_of(chosen)
 
     def _decode(self, ids: torch.Tensor, scores: torch.Tensor) -> tuple[NDArray[Any], NDArray[np.float32]]:
         return raw_ids.decode(self.train_.item_ids, ids.cpu().numpy()), scores.cpu().numpy()

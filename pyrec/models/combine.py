@@ -112,7 +112,7 @@ class MeanCombine(Combine):
 
     def __init__(self, n_layers: int) -> None:
         super().__init__(n_layers)
-        uniform = torch.full((n_layers + 1,), 1 / (n_layers + 1))
+        uniform = torch.full((n_layers + 1,), 1 / (n_layers + 1), dtype=torch.float32, device="cpu")
         self.register_buffer("uniform", uniform, persistent=False)
 
     def forward(self, layers: Sequence[Tensor], nodes: Nodes | None = None) -> Tensor:
@@ -143,7 +143,7 @@ class WeightedCombine(Combine):
 
     def __init__(self, n_layers: int) -> None:
         super().__init__(n_layers)
-        self.logits = nn.Parameter(torch.zeros(n_layers + 1))
+        self.logits = _zeros(n_layers + 1)
 
     def forward(self, layers: Sequence[Tensor], nodes: Nodes | None = None) -> Tensor:
         """See `Combine.forward`."""
@@ -199,9 +199,9 @@ class AttentionCombine(Combine):
         self.kl = check_real("kl", kl, ConfigError, positive=False)
         self.weight = nn.Parameter(_uniform((hidden, dim), 1.0, generator))
         self.bias = nn.Parameter(_uniform((hidden,), 1.0, generator))
-        self.vector = nn.Parameter(torch.zeros(hidden))
-        self.prior = nn.Parameter(torch.zeros(2, n_layers + 1))
-        self.slope = nn.Parameter(torch.zeros(2, n_layers + 1))
+        self.vector = _zeros(hidden)
+        self.prior = _zeros(2, n_layers + 1)
+        self.slope = _zeros(2, n_layers + 1)
 
     def forward(self, layers: Sequence[Tensor], nodes: Nodes | None = None) -> Tensor:
         """See `Combine.forward`."""
@@ -264,9 +264,9 @@ class SelfAttentionCombine(Combine):
             divisors = [heads for heads in range(1, dim + 1) if dim % heads == 0]
             raise ConfigError(f"n_heads = {n_heads} does not divide dim = {dim}; it can be one of {divisors}")
         self.n_heads = n_heads
-        self.w_query = nn.Parameter(torch.zeros(dim, dim))
+        self.w_query = _zeros(dim, dim)
         self.w_key = nn.Parameter(_uniform((dim, dim), dim**-0.5, generator))
-        self.w_value = nn.Parameter(torch.eye(dim))
+        self.w_value = nn.Parameter(torch.eye(dim, dtype=torch.float32, device="cpu"))
 
     def forward(self, layers: Sequence[Tensor], nodes: Nodes | None = None) -> Tensor:
         """See `Combine.forward`."""
@@ -344,4 +344,9 @@ def _check_size(name: str, value: int) -> None:
 
 
 def _uniform(shape: tuple[int, ...], bound: float, generator: torch.Generator | None) -> Tensor:
-    return (2 * torch.rand(shape, generator=generator) - 1) * bound
+    drawn = torch.rand(shape, generator=generator, dtype=torch.float32, device="cpu")
+    return (2 * drawn - 1) * bound
+
+
+def _zeros(*shape: int) -> nn.Parameter:
+    return nn.Parameter(torch.zeros(shape, dtype=torch.float32, device="cpu"))

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from pyrec.ambient import full_precision
 from pyrec.data import Interactions, split_random
 from pyrec.data.random_pairs import add_random_pairs
 from pyrec.device import find_device
@@ -38,6 +39,7 @@ HELD_OUT_SHARE = 0.1
 """Of the interactions, on which ``combine_fit="held-out"`` learns how layers combine."""
 
 
+@full_precision()
 def train_model(
     model: LightGCN, validation: Interactions | None, callback: Callback | None, journal: Journal
 ) -> None:
@@ -79,7 +81,8 @@ def train_model(
         model.history_.append(record)
         if callback is not None:
             model._refresh()
-            callback(model, record)
+            with torch.enable_grad():  # which gives back what the callback leaves switched off
+                callback(model, record)
 
     def settle(record: dict[str, Any]) -> None:
         if held_out is not None:

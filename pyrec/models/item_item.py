@@ -11,6 +11,7 @@ from scipy.sparse import csr_array
 
 from pyrec.models.base import Recommender
 from pyrec.models.rows import one_hot_rows, row_tensors
+from pyrec.ops.arrays import tensor_of
 from pyrec.ops.topk import topk
 
 ROWS_PER_CALL = 32
@@ -28,7 +29,7 @@ class ItemItemRecommender(Recommender):
         """Return ``histories @ W``, float32 (Q, num_items), dense."""
 
     def _query_from_items(self, histories: csr_array) -> torch.Tensor:
-        return torch.from_numpy(self._scores(histories))
+        return tensor_of(self._scores(histories))
 
     def _query_width(self) -> int:
         return self.train_.num_items
@@ -62,14 +63,14 @@ def rank_rows(
     Returns:
         ids int32 (Q, k) and scores float32 (Q, k).
     """
-    ids = torch.empty(len(scores), k, dtype=torch.int32)
-    best = torch.empty(len(scores), k)
+    ids = scores.new_empty(len(scores), k, dtype=torch.int32)
+    best = scores.new_empty(len(scores), k)
     for start in range(0, len(scores), ROWS_PER_CALL):
         rows = slice(start, start + ROWS_PER_CALL)
         chunk = scores[rows]
         indptr, indices = row_tensors(None if seen is None else seen[rows])
         ids[rows], best[rows] = topk(
-            torch.eye(len(chunk)),
+            torch.eye(len(chunk), dtype=chunk.dtype, device=chunk.device),
             chunk.T.contiguous(),
             k,
             seen_indptr=indptr,

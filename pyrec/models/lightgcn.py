@@ -29,6 +29,7 @@ from pyrec.models.hyperparameters import (
 from pyrec.models.network import LightGCNNetwork
 from pyrec.models.users_from_items import UsersFromItems
 from pyrec.models.vectors import EpochRecommender
+from pyrec.ops.arrays import tensor_of
 from pyrec.resume import Checkpoints, Subject, fingerprint
 from pyrec.stages import Journal
 from pyrec.state import State
@@ -285,7 +286,7 @@ class LightGCN(EpochRecommender):
 
     def _query_vectors(self, users: NDArray[np.int32]) -> Tensor:
         vectors = self.user_vectors_
-        return vectors[torch.from_numpy(users).long().to(vectors.device)]
+        return vectors[tensor_of(users).long().to(vectors.device)]
 
     @torch.no_grad()
     def _query_from_items(self, histories: csr_array) -> Tensor:
@@ -301,16 +302,12 @@ class LightGCN(EpochRecommender):
         degree = np.maximum(np.diff(histories.indptr), 1)[:, None]
         if self.n_layers == 0:
             means = (histories @ self.item_vectors_.cpu().numpy() / degree).astype(np.float32)
-            return torch.from_numpy(means).to(self.item_vectors_.device)
+            return tensor_of(means).to(self.item_vectors_.device)
         layers = [histories @ layer / np.sqrt(degree) for layer in self._scaled_item_layers()]
         device = self.item_vectors_.device
-        rows = [
-            torch.from_numpy(np.ascontiguousarray(layer, dtype=np.float32)).to(device) for layer in layers
-        ]
+        rows = [tensor_of(np.ascontiguousarray(layer, dtype=np.float32)).to(device) for layer in layers]
         known = self.network_.nodes(self._graph)
-        nodes = (
-            None if known is None else known.new_users(torch.from_numpy(np.diff(histories.indptr)).to(device))
-        )
+        nodes = None if known is None else known.new_users(tensor_of(np.diff(histories.indptr)).to(device))
         return self.network_.new_users([torch.zeros_like(rows[0]), *rows], nodes)
 
     def _scaled_item_layers(self) -> list[NDArray[np.float32]]:
@@ -339,7 +336,7 @@ class LightGCN(EpochRecommender):
         self.network_ = self._make_network(self.train_)
         self.network_.load_state_dict(
             {
-                name: torch.from_numpy(state.array(name, np.float32, tuple(value.shape)))
+                name: tensor_of(state.array(name, np.float32, tuple(value.shape)))
                 for name, value in self.network_.state_dict().items()
             }
         )
@@ -352,8 +349,8 @@ class LightGCN(EpochRecommender):
 
     def _make_network(self, train: Interactions) -> LightGCNNetwork:
         # Generators apart, so that every way to combine starts from the same embeddings.
-        generator = torch.Generator().manual_seed(self.seed)
-        combine_generator = torch.Generator().manual_seed(self.seed + 1)
+        generator = torch.Generator("cpu").manual_seed(self.seed)
+        combine_generator = torch.Generator("cpu").manual_seed(self.seed + 1)
         from_items = self.user_from == "items"
         combine = make_combine(
             self.combine,

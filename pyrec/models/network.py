@@ -13,6 +13,12 @@ from pyrec.ops.propagate import propagate, propagate_sum
 INITIAL_STD = 0.1
 
 
+def first_embeddings(count: int, dim: int, generator: torch.Generator) -> Tensor:
+    """N(0, 0.1²), (count, dim) float32."""
+    drawn = torch.randn(count, dim, generator=generator, dtype=torch.float32, device=generator.device)
+    return drawn.mul_(INITIAL_STD)
+
+
 class LightGCNNetwork(nn.Module):
     """Embeddings X_0 of all nodes and what makes one vector of a node's layers X_0 .. X_K.
 
@@ -36,7 +42,7 @@ class LightGCNNetwork(nn.Module):
         super().__init__()
         self.n_layers = n_layers
         self.precision = precision
-        self.embedding = nn.Parameter(torch.randn(num_nodes, dim, generator=generator).mul_(INITIAL_STD))
+        self.embedding = nn.Parameter(first_embeddings(num_nodes, dim, generator))
         self.combine = combine
 
     def forward(self, graph: Graph, rows: Tensor) -> list[Tensor]:

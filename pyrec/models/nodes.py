@@ -35,7 +35,8 @@ class Nodes:
         sides = torch.split(log_degree, [graph.num_users, graph.num_items])
         centre = torch.stack([_mean(side) for side in sides])
         spread = torch.stack([_spread(side) for side in sides])
-        is_item = (torch.arange(graph.num_nodes, device=log_degree.device) >= graph.num_users).long()
+        numbers = torch.arange(graph.num_nodes, dtype=torch.int64, device=log_degree.device)
+        is_item = (numbers >= graph.num_users).long()
         activity = (log_degree - centre[is_item]) / spread[is_item]
         return cls(is_item, activity, torch.ones_like(activity), centre, spread)
 

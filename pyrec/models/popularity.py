@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from pyrec.models.vectors import VectorRecommender
+from pyrec.ops.arrays import tensor_of
 from pyrec.state import State
 
 if TYPE_CHECKING:
@@ -35,10 +36,10 @@ class Popularity(VectorRecommender):
         return self
 
     def _item_vectors(self) -> torch.Tensor:
-        return torch.from_numpy(self.popularity_).unsqueeze(1)
+        return tensor_of(self.popularity_).unsqueeze(1)
 
     def _query_from_items(self, histories: csr_array) -> torch.Tensor:
-        return torch.ones(histories.shape[0], 1)
+        return torch.ones(histories.shape[0], 1, dtype=torch.float32, device="cpu")
 
     def _state(self) -> dict[str, NDArray[Any]]:
         return {"popularity": self.popularity_}

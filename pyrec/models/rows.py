@@ -11,6 +11,7 @@ from scipy.sparse import csr_array, csr_matrix
 
 from pyrec.data import Interactions
 from pyrec.errors import DataError
+from pyrec.ops.arrays import tensor_of
 
 
 def stack_rows(rows: Sequence[NDArray[np.int32]], num_items: int) -> csr_array:
@@ -64,5 +65,5 @@ def row_tensors(
     """Return the indptr int64 (Q + 1,) and indices int32 (n,) of ``rows`` (Q, num_items), on that device."""
     if rows is None:
         return None, None
-    indptr = torch.from_numpy(rows.indptr.astype(np.int64))
-    return indptr.to(device), torch.from_numpy(rows.indices.astype(np.int32)).to(device)
+    indptr = tensor_of(rows.indptr.astype(np.int64))
+    return indptr.to(device), tensor_of(rows.indices.astype(np.int32)).to(device)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-import torch
 from scipy.sparse import csr_array, diags_array
 from torch import Tensor
 
@@ -11,6 +10,7 @@ from pyrec.arguments import check_count
 from pyrec.data import Interactions
 from pyrec.errors import ConfigError
 from pyrec.models.singular import leading_singular_vectors, most_vectors
+from pyrec.ops.arrays import tensor_of
 
 
 def spectral_embeddings(interactions: Interactions, dim: int, std: float) -> Tensor:
@@ -45,7 +45,7 @@ def spectral_embeddings(interactions: Interactions, dim: int, std: float) -> Ten
     beyond = np.flatnonzero(values == 0)
     there = vectors.any(axis=1, keepdims=True)
     vectors[:, beyond] = std * there * numbers.standard_normal((len(vectors), len(beyond)))
-    return torch.from_numpy(vectors.astype(np.float32, copy=False))
+    return tensor_of(vectors.astype(np.float32, copy=False))
 
 
 def _normalised(interactions: Interactions) -> csr_array:

@@ -14,6 +14,7 @@ from pyrec.data import Interactions
 from pyrec.errors import ConfigError
 from pyrec.models.singular import leading_singular_vectors, most_vectors
 from pyrec.models.vectors import VectorRecommender
+from pyrec.ops.arrays import tensor_of
 from pyrec.state import State
 
 if TYPE_CHECKING:
@@ -58,10 +59,10 @@ class SVD(VectorRecommender):
         return self
 
     def _item_vectors(self) -> torch.Tensor:
-        return torch.from_numpy(self.item_factors_)
+        return tensor_of(self.item_factors_)
 
     def _query_from_items(self, histories: csr_array) -> torch.Tensor:
-        return torch.from_numpy(np.ascontiguousarray(histories @ self.item_factors_, dtype=np.float32))
+        return tensor_of(np.ascontiguousarray(histories @ self.item_factors_, dtype=np.float32))
 
     def _state(self) -> dict[str, NDArray[Any]]:
         return {"item_factors": self.item_factors_}

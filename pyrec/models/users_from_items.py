@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from pyrec.graph import Graph
 from pyrec.models.combine import Combine, PullBack
-from pyrec.models.network import INITIAL_STD, LightGCNNetwork
+from pyrec.models.network import LightGCNNetwork, first_embeddings
 from pyrec.models.nodes import Nodes
 from pyrec.ops.rows import gather
 
@@ -50,7 +50,7 @@ class UsersFromItems(LightGCNNetwork):
         super().__init__(num_users + num_items, dim, n_layers, combine, generator, precision)
         self.num_users = num_users
         self.embedding.data[:num_users] = 0
-        self.targets = nn.Parameter(torch.randn(num_items, dim, generator=generator).mul_(INITIAL_STD))
+        self.targets = nn.Parameter(first_embeddings(num_items, dim, generator))
 
     def vectors(self, layers: list[Tensor], nodes: Nodes | None, rows: Tensor) -> Tensor:
         """See `LightGCNNetwork.vectors`."""
@@ -83,7 +83,9 @@ class UsersFromItems(LightGCNNetwork):
     def layer_weights(self, graph: Graph) -> Tensor:
         """See `LightGCNNetwork.layer_weights`; an item has its own vector, which counts as layer 0, alone."""
         weights = super().layer_weights(graph).expand(graph.num_nodes, -1).clone()
-        weights[self.num_users :] = torch.eye(1, self.n_layers + 1, device=weights.device)
+        weights[self.num_users :] = torch.eye(
+            1, self.n_layers + 1, dtype=weights.dtype, device=weights.device
+        )
         return weights
 
     @torch.no_grad()

@@ -14,6 +14,7 @@ from scipy.sparse import csr_array
 from pyrec.data import Interactions
 from pyrec.models.base import Recommender
 from pyrec.models.rows import row_tensors
+from pyrec.ops.arrays import tensor_of
 from pyrec.ops.topk import topk
 from pyrec.resume import Checkpoints
 
@@ -44,7 +45,7 @@ class VectorRecommender(Recommender):
         self, items: NDArray[np.int32], k: int, seen: csr_array
     ) -> tuple[torch.Tensor, torch.Tensor]:
         vectors = self._unit_item_vectors()
-        queries = vectors[torch.from_numpy(items).long().to(vectors.device)]
+        queries = vectors[tensor_of(items).long().to(vectors.device)]
         indptr, indices = row_tensors(seen, vectors.device)
         return topk(queries, vectors, k, seen_indptr=indptr, seen_indices=indices)
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.dlpack import to_dlpack  # type: ignore[attr-defined]
 
@@ -77,6 +79,27 @@ def whole_numbers(name: str, numbers: object) -> list[int]:
         raise ConfigError(f"{name} = {numbers!r}, but a list of whole numbers is needed")
     require_whole(**{f"{name}[{at}]": number for at, number in enumerate(numbers)})
     return list(numbers)
+
+
+class _Writable:
+    """The memory of an array that is flagged read-only, as that of one that is not."""
+
+    def __init__(self, array: NDArray[Any]) -> None:
+        description = array.__array_interface__
+        self.__array_interface__ = description | {"data": (description["data"][0], False)}
+        self._array = array
+
+
+def tensor_of(array: NDArray[Any]) -> Tensor:
+    """The tensor on an array's own memory, which nobody writes to.
+
+    Torch knows no memory that is read-only, such as a file that is mapped, and warns of it; the kernels do not write
+    to what they read.
+
+    Args:
+        array: Of any shape, with strides of at least 0.
+    """
+    return torch.from_numpy(array if array.flags.writeable else np.asarray(_Writable(array)))
 
 
 def capsule(array: Tensor | None) -> Any:

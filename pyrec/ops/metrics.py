@@ -86,8 +86,9 @@ class _Tables(NamedTuple):
 
 @functools.lru_cache(maxsize=64)
 def _tables(cutoffs: tuple[int, ...], list_size: int, device: torch.device) -> _Tables:
-    chosen = torch.tensor(cutoffs, dtype=torch.int64)
-    discount = 1 / torch.log2(torch.arange(2, list_size + 2, dtype=torch.float64))
+    chosen = torch.tensor(cutoffs, dtype=torch.int64, device="cpu")
+    rank = torch.arange(1, list_size + 1, dtype=torch.float64, device="cpu")
+    discount = 1 / torch.log2(rank + 1)
     return _Tables(chosen, chosen.to(device), discount.to(device), discount.cumsum(0).to(device))
 
 

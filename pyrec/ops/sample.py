@@ -144,7 +144,7 @@ def _positions(part: Graph, whole: Graph) -> Tensor:
 
 def _pairs(graph: Graph) -> Tensor:
     """A number for each interaction, ascending: its user times the number of nodes, and its item's node."""
-    users = torch.arange(graph.num_users, device=graph.device)
+    users = torch.arange(graph.num_users, dtype=torch.int64, device=graph.device)
     own = torch.repeat_interleave(users, graph.degree[: graph.num_users])
     return own * graph.num_nodes + graph.indices[: len(own)]
 

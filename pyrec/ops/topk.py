@@ -96,7 +96,7 @@ def _topk(
         panels, (codes, order, bounds) = None, _code_scratch(num_candidates, dim)
     else:
         panels, codes, order, bounds = _panels(len(ids), num_candidates, dim, splits), None, None, None
-    keys = torch.empty(splits, *ids.shape, dtype=torch.int64)
+    keys = ids.new_empty(splits, *ids.shape, dtype=torch.int64)
     _core.topk(
         capsule(queries),
         capsule(items),
@@ -200,15 +200,16 @@ def _panels(num_queries: int, num_candidates: int, dim: int, splits: int) -> Ten
     if not few:
         rows = min(max(rows, _ROWS_WORTH_A_RUN), _MOST_PACKED // dim)
     workers = min(_core.num_threads(), splits * max(-(-num_queries // _USERS_OF_A_TASK), 1))
-    return torch.empty(workers, _whole_panels(rows, -(-num_candidates // splits)), dim, dtype=torch.float32)
+    packed = _whole_panels(rows, -(-num_candidates // splits))
+    return torch.empty(workers, packed, dim, dtype=torch.float32, device="cpu")
 
 
 def _code_scratch(num_candidates: int, dim: int) -> tuple[Tensor, Tensor, Tensor]:
     """Room for codes, their order and bounds: all, or as many as fit the limit."""
     rows = _whole_panels(_MOST_CODED // dim, num_candidates)
-    codes = torch.empty(rows, -(-dim // 4), dtype=torch.int32)
-    bounds = torch.empty(rows // _core.topk_panel_multiple, 3, dtype=torch.float64)
-    return codes, torch.empty(rows, dtype=torch.int32), bounds
+    codes = torch.empty(rows, -(-dim // 4), dtype=torch.int32, device="cpu")
+    bounds = torch.empty(rows // _core.topk_panel_multiple, 3, dtype=torch.float64, device="cpu")
+    return codes, codes.new_empty(rows), bounds
 
 
 def _whole_panels(most: int, needed: int) -> int:
