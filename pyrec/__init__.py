@@ -26,6 +26,7 @@ from pyrec.errors import (  # noqa: E402
     NotFittedError,
     PyrecError,
     StoppedError,
+    UnknownIdError,
 )
 from pyrec.evaluate import Evaluation, evaluate  # noqa: E402
 from pyrec.export import export  # noqa: E402
@@ -50,6 +51,7 @@ __all__ = [
     "PyrecError",
     "Recommender",
     "StoppedError",
+    "UnknownIdError",
     "data",
     "evaluate",
     "export",

@@ -1,5 +1,12 @@
 """The errors that pyrec raises for bad input; each message names what, where, the bound and the mend."""
 
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
 
 class PyrecError(Exception):
     """Base of every error that pyrec raises on purpose."""
@@ -7,6 +14,26 @@ class PyrecError(Exception):
 
 class DataError(PyrecError, ValueError):
     """Arrays, files or ids that do not fit: the message names the argument, position, value and bound."""
+
+
+class UnknownIdError(DataError):
+    """Raw ids that a model or data set does not know; the message names the first few.
+
+    Attributes:
+        kind: "user" or "item".
+        unknown: (m,) the distinct unknown raw ids, in order of appearance.
+        positions: int64 (p,), ascending: where unknown ids are in the argument, or, of ``histories``, which of these
+            have one.
+    """
+
+    def __init__(self, message: str, kind: str, unknown: NDArray[Any], positions: NDArray[np.int64]) -> None:
+        super().__init__(message)
+        self.kind = kind
+        self.unknown = unknown
+        self.positions = positions
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (str(self), self.kind, self.unknown, self.positions)
 
 
 class ConfigError(PyrecError, ValueError):

@@ -257,7 +257,7 @@ def test_other_names_for_n(model: Recommender) -> None:
         (lambda m: m.recommend(["u1"], exclude=[3]), DataError, r"exclude\[0\] = 3: the item ids are text"),
         (lambda m: m.recommend(["u1"], exclude=texts().item_ids), DataError, "exclude leaves none"),
         (lambda m: m.recommend(["u1"], items=["i1"], exclude=["i1", "i2"]), DataError, "exclude leaves none"),
-        (lambda m: m.recommend(["u1"], items=[], exclude=["i1"]), DataError, "items is empty"),
+        (lambda m: m.recommend(["u1"], items=[], exclude=["i1"]), DataError, "items holds no known item"),
         (lambda m: m.recommend(["u1"], exclude={"no": ["i1"]}), DataError, r"exclude\[0\] = 'no'.*user ids"),
         (
             lambda m: m.recommend(["u1"], exclude={"u2": ["i1", "x"]}),
@@ -283,7 +283,7 @@ def test_bad_requests_are_refused_by_name(use: Any, error: type[Exception], mess
         ([[1, 2]], "interactions are list"),
         (np.ones((3, 3)), "interactions are ndarray"),
         (pd.DataFrame({"a": [1], "b": [2]}), "none with a well-known name"),
-        (pd.DataFrame({"user": [1.5], "item": [2]}), r"users\[0\] = 1.5 is not a whole number"),
+        (pd.DataFrame({"user": [1.5], "item": [2]}), r"column 'user'\[0\] = 1.5 is not a whole number"),
         (pl.DataFrame({"user": [1, None], "item": [2, 2]}), "missing in row 1"),
         (csr_array(([np.inf], [0], [0, 1]), shape=(1, 2)), r"user_items.data\[0\] = inf"),
     ],

@@ -6,16 +6,18 @@ import re
 from collections.abc import Sequence
 from decimal import Decimal
 from functools import cached_property
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from pyrec.data.foreign import reading
-from pyrec.errors import DataError
+from pyrec.errors import ConfigError, DataError, UnknownIdError
 
 Int32Array: TypeAlias = npt.NDArray[np.int32]
 IdArray: TypeAlias = npt.NDArray[Any]
+Unknown: TypeAlias = Literal["error", "skip"]
+"""What is done about unknown raw ids."""
 
 MAX_ID_LENGTH = 1024
 MAX_COUNT = 2**31 - 1
@@ -222,19 +224,25 @@ class IdMap:
             return False
         return int(ids[-1]) - int(ids[0]) == ids.size - 1
 
-    def encode(self, values: npt.ArrayLike | Sequence[object], name: str) -> Int32Array:
+    def encode(
+        self, values: npt.ArrayLike | Sequence[object], name: str, unknown: Unknown = "error"
+    ) -> Int32Array:
         """Returns the numbers of raw ids.
 
         Args:
-            values: (n,) raw ids, all of them known.
+            values: (n,) raw ids.
             name: what the message calls them.
+            unknown: "error", or "skip" to give unknown ids the number -1.
 
         Returns:
             int32 (n,).
 
         Raises:
-            DataError: an id is unknown (the first is named with its position) or of the other type.
+            ConfigError: ``unknown`` is neither of the two.
+            UnknownIdError: an id is unknown and ``unknown`` is "error".
+            DataError: an id is malformed, or of the other type.
         """
+        check_unknown(unknown)
         raw = check_ids(values, name)
         if raw.size == 0:
             return np.empty(0, np.int32)
@@ -243,31 +251,45 @@ class IdMap:
             raise DataError(
                 f"{name}[0] = {raw[:1].tolist()[0]!r}: the {self._what} ids are {have}, not {got}; convert {name}"
             )
-        if raw.dtype.kind == "O":
-            raw = raw.astype(str)
+        codes = self._find(raw.astype(str) if raw.dtype.kind == "O" else raw)
+        if unknown == "error" and (codes < 0).any():
+            raise self._unknown(np.flatnonzero(codes < 0), raw, name)
+        return codes
+
+    def _find(self, raw: IdArray) -> Int32Array:
+        """Returns the numbers int32 (n,) of raw ids (n,) of the right type; -1 for an unknown one."""
         if self._is_range:
             low, high = self.ids[0], self.ids[-1]
-            self._refuse_unknown((raw < low) | (raw > high), raw, name)
-            return np.asarray(np.subtract(raw, low, dtype=np.int64), dtype=np.int32)
+            codes = np.full(raw.size, -1, dtype=np.int64)
+            np.subtract(raw, low, out=codes, where=(raw >= low) & (raw <= high))
+            return codes.astype(np.int32)
+        if not self.ids.size:
+            return np.full(raw.size, -1, dtype=np.int32)
         at = np.searchsorted(self.ids, raw, sorter=self._order)
         found = np.minimum(at, self.ids.size - 1)
         if self._order is not None:
             found = self._order[found]
-        self._refuse_unknown(self.ids[found] != raw if self.ids.size else np.ones(raw.size, bool), raw, name)
-        return np.asarray(found, dtype=np.int32)
+        return np.where(self.ids[found] == raw, found, -1).astype(np.int32)
 
-    def _refuse_unknown(self, unknown: npt.NDArray[np.bool_], raw: IdArray, name: str) -> None:
-        if unknown.any():
-            at = int(unknown.argmax())
-            known = _some(self.ids)
-            others = np.unique(raw[unknown & (raw != raw[at])])
-            more = f"; {others.size} more unknown: {_some(others)}" if others.size else ""
-            raise DataError(
-                f"{name}[{at}] = {raw[at].item()!r} is not one of the {self.ids.size} known {self._what} "
-                f"ids ({known}){more}; leave out what is unknown or add its interactions to the data"
-            )
+    def _unknown(self, positions: npt.NDArray[np.int64], raw: IdArray, name: str) -> UnknownIdError:
+        ids = dict.fromkeys(raw[positions].tolist())
+        unknown = np.array(list(ids), dtype=raw.dtype)
+        first, *others = ids
+        more = f"; {len(others)} more unknown: {_some(others)}" if others else ""
+        message = (
+            f"{name}[{positions[0]}] = {first!r} is not one of the {self.ids.size} known {self._what} "
+            f"ids ({_some(self.ids[:4].tolist())}){more}; leave out what is unknown, with unknown='skip' or by this "
+            "error's positions, or add its interactions to the data"
+        )
+        return UnknownIdError(message, self._what, unknown, positions.astype(np.int64))
 
 
-def _some(ids: IdArray) -> str:
+def check_unknown(unknown: object) -> None:
+    """Raises ConfigError for anything but "error" and "skip"."""
+    if unknown not in ("error", "skip"):
+        raise ConfigError(f"unknown is {unknown!r}; it is 'error' or 'skip'")
+
+
+def _some(ids: Sequence[object]) -> str:
     """Returns the first three of the ids, and dots if there are more."""
-    return ", ".join([*map(repr, ids[:3].tolist()), *(["..."] if ids.size > 3 else [])])
+    return ", ".join([*(f"{raw!r:.60}" for raw in ids[:3]), *(["..."] if len(ids) > 3 else [])])

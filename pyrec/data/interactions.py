@@ -13,7 +13,7 @@ from scipy.sparse import csr_array, issparse
 
 from pyrec.data.foreign import reading
 from pyrec.data.frames import Table, frame_columns, guess_columns, open_table
-from pyrec.data.ids import MAX_COUNT, IdArray, IdMap, Int32Array, check_ids, factorise
+from pyrec.data.ids import MAX_COUNT, IdArray, IdMap, Int32Array, Unknown, check_ids, factorise
 from pyrec.data.merge import pair_order
 from pyrec.data.roles import ROLES
 from pyrec.data.sparse import csr_parts
@@ -290,29 +290,35 @@ class Interactions:
     def _item_map(self) -> IdMap:
         return IdMap(self.item_ids, "item")
 
-    def encode_users(self, raw: Values, name: str = "users") -> Int32Array:
+    def encode_users(self, raw: Values, name: str = "users", unknown: Unknown = "error") -> Int32Array:
         """Returns the numbers int32 (n,) of raw user ids (n,).
 
         Args:
-            raw: (n,) raw ids, all of them known.
+            raw: (n,) raw ids.
             name: what the message calls them.
+            unknown: "error", or "skip" to give unknown ids the number -1.
 
         Raises:
-            DataError: an id is unknown; the message names the first ones, and where the first is.
+            ConfigError: ``unknown`` is neither of the two.
+            UnknownIdError: an id is unknown; it holds all that are, and their positions.
+            DataError: an id is malformed, or text where the ids are integers.
         """
-        return self._user_map.encode(raw, name)
+        return self._user_map.encode(raw, name, unknown)
 
-    def encode_items(self, raw: Values, name: str = "items") -> Int32Array:
+    def encode_items(self, raw: Values, name: str = "items", unknown: Unknown = "error") -> Int32Array:
         """Returns the numbers int32 (n,) of raw item ids (n,).
 
         Args:
-            raw: (n,) raw ids, all of them known.
+            raw: (n,) raw ids.
             name: what the message calls them.
+            unknown: "error", or "skip" to give unknown ids the number -1.
 
         Raises:
-            DataError: an id is unknown; the message names the first ones, and where the first is.
+            ConfigError: ``unknown`` is neither of the two.
+            UnknownIdError: an id is unknown; it holds all that are, and their positions.
+            DataError: an id is malformed, or text where the ids are integers.
         """
-        return self._item_map.encode(raw, name)
+        return self._item_map.encode(raw, name, unknown)
 
     def select(self, mask: npt.ArrayLike) -> Interactions:
         """Returns a subset of the interactions that keeps the id maps.

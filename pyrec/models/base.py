@@ -15,6 +15,7 @@ from scipy.sparse import csr_array
 from pyrec import checkpoint
 from pyrec.ambient import defaults
 from pyrec.data import Interactions, as_interactions
+from pyrec.data.ids import Unknown
 from pyrec.errors import ConfigError, DataError, NotFittedError
 from pyrec.exchange import Exchanged, keep_params
 from pyrec.models import raw_ids, requests
@@ -168,6 +169,7 @@ class Recommender(Exchanged, ABC):
         *,
         N: int | None = None,
         k: int | None = None,
+        unknown: Unknown = "error",
     ) -> tuple[NDArray[Any], NDArray[np.float32]]:
         """Recommend items to known users.
 
@@ -182,6 +184,8 @@ class Recommender(Exchanged, ABC):
                 these users is not to get; None for neither.
             N: Another name for ``n``.
             k: Another name for ``n``.
+            unknown: What is done about unknown ids: "error", or "skip". Skipped users get an empty list, so row b is
+                always that of ``users[b]``; skipped items of ``items`` and ``exclude`` are left out.
 
         Returns:
             Raw item ids (B, n) and scores float32 (B, n), best first. A list with fewer than n items ends in
@@ -189,16 +193,17 @@ class Recommender(Exchanged, ABC):
 
         Raises:
             NotFittedError: Before `fit`.
-            DataError: If a user or item is unknown (its position and value are named), ``n`` is out of range, or
-                ``items`` and ``exclude`` leave nothing.
-            ConfigError: If more than one of ``n``, ``N`` and ``k`` is given.
+            UnknownIdError: If a user or item is unknown; it holds all that are, and their positions.
+            DataError: If ``n`` is out of range, or ``items`` and ``exclude`` leave nothing.
+            ConfigError: If more than one of ``n``, ``N`` and ``k`` is given, or ``unknown`` is neither value.
         """
         self._check_fitted()
         n = requests.list_length(self.train_.num_items, n, N, k)
-        indices = self.train_.encode_users(users)
-        excluded = requests.excluded_rows(self.train_, indices, exclude)
-        ids, scores = self.topk(indices, n, filter_seen, self._allowed(items, exclude), excluded)
-        return self._decode(ids, scores)
+        indices = self.train_.encode_users(users, unknown=unknown)
+        known = indices >= 0
+        excluded = requests.excluded_rows(self.train_, indices[known], exclude, unknown)
+        allowed = self._allowed(items, exclude, unknown)
+        return self._decode(*self.topk(indices[known], n, filter_seen, allowed, excluded), known)
 
     def recommend_for_items(
         self,
@@ -210,6 +215,7 @@ class Recommender(Exchanged, ABC):
         *,
         N: int | None = None,
         k: int | None = None,
+        unknown: Unknown = "error",
     ) -> tuple[NDArray[Any], NDArray[np.float32]]:
         """Recommend items to new users, known by what they had, without training again.
 
@@ -221,22 +227,27 @@ class Recommender(Exchanged, ABC):
             exclude: Raw ids of items that nobody is to get; None for none.
             N: Another name for ``n``.
             k: Another name for ``n``.
+            unknown: What is done about unknown ids: "error", or "skip" to leave them out. A history of which nothing
+                is left gets an empty list, so row b is always that of ``histories[b]``.
 
         Returns:
             Raw item ids (B, n) and scores float32 (B, n), as from `recommend`.
 
         Raises:
             NotFittedError: Before `fit`.
-            DataError: If an item is unknown, a history is empty, ``n`` is out of range, ``items`` and ``exclude``
-                leave nothing, or ``exclude`` is a mapping.
-            ConfigError: If more than one of ``n``, ``N`` and ``k`` is given.
+            UnknownIdError: If an item is unknown; it holds all that are, and which histories have one.
+            DataError: If a history is empty, ``n`` is out of range, ``items`` and ``exclude`` leave nothing, or
+                ``exclude`` is a mapping.
+            ConfigError: If more than one of ``n``, ``N`` and ``k`` is given, or ``unknown`` is neither value.
         """
         self._check_fitted()
         n = requests.list_length(self.train_.num_items, n, N, k)
         if isinstance(exclude, Mapping):
             raise DataError("exclude is a mapping, but new users have no ids; give one list of items for all")
-        allowed = self._allowed(items, exclude)
-        known = raw_ids.encode_histories(self.train_, histories, allow_empty=not self.personal)
+        allowed = self._allowed(items, exclude, unknown)
+        known = raw_ids.encode_histories(self.train_, histories, not self.personal, unknown)
+        told = (np.diff(known.indptr) > 0) | (not self.personal)
+        known = known[told]
         ids, scores = [], []
         for rows in _batches(np.arange(known.shape[0], dtype=np.int32), self._query_width()):
             batch = known[rows]
@@ -245,10 +256,16 @@ class Recommender(Exchanged, ABC):
             )
             ids.append(batch_ids)
             scores.append(batch_scores)
-        return self._decode(torch.cat(ids), torch.cat(scores))
+        return self._decode(torch.cat(ids), torch.cat(scores), told)
 
     def similar_items(
-        self, items: Any, n: int | None = None, *, N: int | None = None, k: int | None = None
+        self,
+        items: Any,
+        n: int | None = None,
+        *,
+        N: int | None = None,
+        k: int | None = None,
+        unknown: Unknown = "error",
     ) -> tuple[NDArray[Any], NDArray[np.float32]]:
         """Return the items most like each given item, never itself.
 
@@ -260,15 +277,18 @@ class Recommender(Exchanged, ABC):
             n: Items to return for each, from 1 to the number of items, at most 1,024; 10 if not given.
             N: Another name for ``n``.
             k: Another name for ``n``.
+            unknown: What is done about unknown ids: "error", or "skip". Skipped items get an empty list, so row b is
+                always that of ``items[b]``.
 
         Returns:
             Raw item ids (B, n) and similarities float32 (B, n), as from `recommend`.
 
         Raises:
             NotFittedError: Before `fit`.
-            DataError: If an item is unknown or ``n`` is out of range.
-            ConfigError: If the model compares no items (popularity), or more than one of ``n``, ``N`` and ``k`` is
-                given.
+            UnknownIdError: If an item is unknown; it holds all that are, and their positions.
+            DataError: If ``n`` is out of range.
+            ConfigError: If the model compares no items (popularity), more than one of ``n``, ``N`` and ``k`` is
+                given, or ``unknown`` is neither value.
         """
         self._check_fitted()
         if not self.personal:
@@ -276,14 +296,15 @@ class Recommender(Exchanged, ABC):
                 f"{type(self).__name__} knows no likeness of items; use itemknn, ease, svd or lightgcn"
             )
         n = requests.list_length(self.train_.num_items, n, N, k)
-        indices = self.train_.encode_items(items)
+        indices = self.train_.encode_items(items, unknown=unknown)
+        known = indices >= 0
         ids, scores = [], []
-        for batch in _batches(indices, self._query_width()):
+        for batch in _batches(indices[known], self._query_width()):
             itself = one_hot_rows(batch, self.train_.num_items)
             batch_ids, batch_scores = self._rank_similar(batch, n, itself)
             ids.append(batch_ids)
             scores.append(batch_scores)
-        return self._decode(torch.cat(ids), torch.cat(scores))
+        return self._decode(torch.cat(ids), torch.cat(scores), known)
 
     def save(self, directory: str | PathLike[str], run: Mapping[str, Any] | None = None) -> None:
         """Write ``model.safetensors`` and ``config.json`` into ``directory``, which is made if need be.
@@ -345,11 +366,15 @@ class Recommender(Exchanged, ABC):
         """Return the training rows of ``users`` (Q,): float32 ones (Q, num_items)."""
         return user_rows(self.train_, users)
 
-    def _allowed(self, items: Any | None, exclude: Any | None) -> torch.Tensor | None:
-        chosen = requests.candidates(self.train_, items, exclude)
+    def _allowed(self, items: Any | None, exclude: Any | None, unknown: Unknown) -> torch.Tensor | None:
+        chosen = requests.candidates(self.train_, items, exclude, unknown)
         return None if chosen is None else tensor_of(chosen)
 
-    def _decode(self, ids: torch.Tensor, scores: torch.Tensor) -> tuple[NDArray[Any], NDArray[np.float32]]:
+    def _decode(
+        self, ids: torch.Tensor, scores: torch.Tensor, known: NDArray[np.bool_]
+    ) -> tuple[NDArray[Any], NDArray[np.float32]]:
+        """Return raw ids and scores, (B, k), of the lists of those who are ``known`` (B,)."""
+        ids, scores = raw_ids.spread(ids, scores, known)
         return raw_ids.decode(self.train_.item_ids, ids.cpu().numpy()), scores.cpu().numpy()
 
 

@@ -2,40 +2,78 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from pyrec.data import Interactions
-from pyrec.errors import DataError
+from pyrec.data.ids import Unknown
+from pyrec.errors import DataError, UnknownIdError
 from pyrec.models.rows import stack_rows
 
 
-def encode_histories(interactions: Interactions, histories: Sequence[Any], allow_empty: bool) -> csr_array:
+def encode_histories(
+    interactions: Interactions, histories: Sequence[Any], allow_empty: bool, unknown: Unknown
+) -> csr_array:
     """Return float32 ones (Q, num_items) from each new user's list of raw item ids.
 
     Raises:
-        DataError: If a list is empty though ``allow_empty`` is false, or holds an unknown item.
+        UnknownIdError: If an item is unknown and ``unknown`` is "error".
+        DataError: If a list is empty though ``allow_empty`` is false.
     """
-    rows = [_encode_history(interactions, at, history, allow_empty) for at, history in enumerate(histories)]
+    rows, errors = [], {}
+    for at, history in enumerate(histories):
+        try:
+            rows.append(_encode_history(interactions, at, history, allow_empty, unknown))
+        except UnknownIdError as error:
+            errors[at] = error
+    if errors:
+        raise _all_unknown(errors)
     return stack_rows(rows, interactions.num_items)
 
 
 def _encode_history(
-    interactions: Interactions, position: int, history: Any, allow_empty: bool
+    interactions: Interactions, position: int, history: Any, allow_empty: bool, unknown: Unknown
 ) -> NDArray[np.int32]:
-    try:
-        items = np.unique(interactions.encode_items(history))
-    except DataError as error:
-        raise DataError(f"histories[{position}]: {error}") from None
+    name = f"histories[{position}]"
+    items = interactions.encode_items(history, name, unknown)
     if len(items) == 0 and not allow_empty:
-        raise DataError(
-            f"histories[{position}] is empty; name an item, or use the popularity model for such users"
-        )
-    return items
+        raise DataError(f"{name} is empty; name an item, or use the popularity model for such users")
+    return np.unique(items[items >= 0])
+
+
+def _all_unknown(errors: Mapping[int, UnknownIdError]) -> UnknownIdError:
+    """One error for what is unknown in several histories."""
+    first = next(iter(errors.values()))
+    distinct = dict.fromkeys(raw for error in errors.values() for raw in error.unknown.tolist())
+    others = len(errors) - 1
+    more = f" (and {others} more of the histories have unknown items)" if others else ""
+    unknown = np.array(list(distinct), dtype=first.unknown.dtype)
+    return UnknownIdError(f"{first}{more}", "item", unknown, np.array(list(errors), dtype=np.int64))
+
+
+def spread(
+    ids: torch.Tensor, scores: torch.Tensor, known: NDArray[np.bool_]
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return lists with an empty one, ids -1 and scores -inf, wherever ``known`` (B,) is false.
+
+    Args:
+        ids: int32 (num_known, k).
+        scores: float32 (num_known, k).
+        known: bool (B,), of which num_known are true.
+    """
+    if known.all():
+        return ids, scores
+    rows = torch.from_numpy(np.flatnonzero(known)).to(ids.device)
+    shape = len(known), ids.shape[1]
+    all_ids = torch.full(shape, -1, dtype=ids.dtype, device=ids.device)
+    all_scores = torch.full(shape, -torch.inf, dtype=scores.dtype, device=scores.device)
+    all_ids[rows], all_scores[rows] = ids, scores
+    return all_ids, all_scores
 
 
 def decode(item_ids: NDArray[Any], ids: NDArray[np.int32]) -> NDArray[Any]:

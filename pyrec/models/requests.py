@@ -11,6 +11,7 @@ from scipy.sparse import csr_array
 
 from pyrec.arguments import check_count
 from pyrec.data import Interactions
+from pyrec.data.ids import Unknown
 from pyrec.errors import ConfigError, DataError
 from pyrec.models.rows import stack_rows
 from pyrec.ops.topk import MAX_K
@@ -48,31 +49,41 @@ def check_length(name: str, value: object, num_items: int) -> int:
     return check_count(name, value, 1, min(num_items, MAX_K), DataError, bound)
 
 
-def candidates(train: Interactions, items: Any | None, exclude: Any | None) -> NDArray[np.int32] | None:
+def candidates(
+    train: Interactions, items: Any | None, exclude: Any | None, unknown: Unknown = "error"
+) -> NDArray[np.int32] | None:
     """Return the internal ids of the only items to consider, int32 (A,), ascending; None for all.
 
     Args:
         train: Whose raw ids these are.
         items: Raw ids of the items to choose from; None for all.
         exclude: Raw ids of items to leave out for everybody; None, or a mapping (see `excluded_rows`), for none.
+        unknown: "error", or "skip" to leave out unknown ids.
 
     Raises:
-        DataError: If an id is unknown, or nothing is left to choose from.
+        UnknownIdError: If an id is unknown and ``unknown`` is "error".
+        DataError: If nothing is left to choose from.
     """
     if exclude is None or isinstance(exclude, Mapping):
         if items is None:
             return None
         exclude = ()
-    chosen = np.arange(train.num_items, dtype=np.int32) if items is None else train.encode_items(items)
-    left = np.setdiff1d(chosen, train.encode_items(exclude, "exclude"))
+    every = np.arange(train.num_items, dtype=np.int32)
+    chosen = every if items is None else train.encode_items(items, unknown=unknown)
+    chosen = chosen[chosen >= 0]
+    left = np.setdiff1d(chosen, train.encode_items(exclude, "exclude", unknown))
     if len(chosen) == 0:
-        raise DataError("items is empty, so nothing can be recommended; name an item, or pass None for all")
+        raise DataError(
+            "items holds no known item, so nothing can be recommended; name one, or pass None for all"
+        )
     if len(left) == 0:
         raise DataError("exclude leaves none of the items to choose from; exclude fewer")
     return left
 
 
-def excluded_rows(train: Interactions, users: NDArray[np.int32], exclude: Any | None) -> csr_array | None:
+def excluded_rows(
+    train: Interactions, users: NDArray[np.int32], exclude: Any | None, unknown: Unknown = "error"
+) -> csr_array | None:
     """Return what is left out for single users: float32 ones (len(users), num_items), or None for nothing.
 
     Args:
@@ -80,19 +91,24 @@ def excluded_rows(train: Interactions, users: NDArray[np.int32], exclude: Any | 
         users: Internal ids of the users who are asked for, (B,).
         exclude: Raw item ids by raw user id. Users who are not in it lack nothing; anything but a mapping is not
             about single users.
+        unknown: "error", or "skip" to leave out unknown ids.
 
     Raises:
-        DataError: If a user or an item is unknown.
+        UnknownIdError: If a user or an item is unknown and ``unknown`` is "error".
     """
     if not isinstance(exclude, Mapping):
         return None
-    codes = train.encode_users(list(exclude), "exclude").tolist()
+    codes = train.encode_users(list(exclude), "exclude", unknown).tolist()
     own = {
-        code: np.unique(train.encode_items(items, f"exclude[{user!r}]"))
+        code: _known(train.encode_items(items, f"exclude[{user!r}]", unknown))
         for code, (user, items) in zip(codes, exclude.items(), strict=True)
     }
     nothing = np.empty(0, dtype=np.int32)
     return stack_rows([own.get(user, nothing) for user in users.tolist()], train.num_items)
+
+
+def _known(items: NDArray[np.int32]) -> NDArray[np.int32]:
+    return np.unique(items[items >= 0])
 
 
 def check_users(user_indices: NDArray[np.integer], num_users: int) -> NDArray[np.int32]:
