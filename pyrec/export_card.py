@@ -64,6 +64,9 @@ def export_card(facts: Mapping[str, Any], files: Sequence[str], metrics: Mapping
     ]
     if metrics:
         listed = "\n".join(f"- {name}: {value:.4f}" for name, value in metrics.items())
-        sections.append(f"## Metrics\n\nOn the run's test interactions, seen items left out:\n\n{listed}")
+        told = "On the run's test interactions, seen items left out, means over all test users"
+        if any(name.endswith(", warm") for name in metrics):
+            told += " and, warm, over those with training interactions"
+        sections.append(f"## Metrics\n\n{told}:\n\n{listed}")
     sections.append("## Hyperparameters\n\n" + ("\n".join(params) if params else "None."))
     return "\n\n".join(sections) + "\n"

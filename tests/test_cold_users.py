@@ -1,10 +1,11 @@
 """Users and items without a training interaction, as the commands and what they write tell of them."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
-from command_line import run
+from command_line import refuse, run
 
 from pyrec.cli.run_folder import read_metrics
 
@@ -106,3 +107,78 @@ def test_a_run_folder_from_before_there_were_two_means_is_read(capsys, runs: lis
     path.write_text(json.dumps(old))
     out, _ = run(capsys, "evaluate", runs[0], "--k", "1")
     assert "popularity, warm" in out
+
+
+def test_an_export_tells_both_means(capsys, runs: list[Path], tmp_path: Path) -> None:
+    run(capsys, "export", runs[0], "--to", tmp_path / "vectors")
+    card = (tmp_path / "vectors" / "README.md").read_text()
+    assert "means over all test users and, warm, over those with training interactions" in card
+    assert "- recall@1: 0.5000" in card
+    assert "- recall@1, warm: 1.0000" in card
+
+
+# What is measured on
+
+
+def test_a_test_file_alone_is_measured_on_as_a_whole(
+    capsys, log: Path, runs: list[Path], tmp_path: Path
+) -> None:
+    path = tmp_path / "more.csv"
+    path.write_text("user,item\na,r\nb,q\nc,r\nd,q\n")
+    found = json.loads(run(capsys, "evaluate", runs[0], "--test", path, "--k", "1", "--json")[0])
+    assert found["num_test_users"] == 4
+    assert found["recall@1"] == 1.0  # p, q, r by popularity, and each has had two of them
+    path.write_text("user,item\na,r\na,q\nb,q\nb,p\n")
+    _, err = run(capsys, "evaluate", runs[0], path, "--split", "0.5", "--k", "1")
+    measured = re.search(
+        r"note: more is split, and ([12]) of its 4 interactions are measured on; --test (.*) meas", err
+    )
+    assert measured is not None
+    assert measured[2] == str(path)
+    assert "nothing is split" in refuse(capsys, "evaluate", runs[0], "--test", path, "--split", "0.5")
+    assert "note: log is split" not in run(capsys, "evaluate", runs[0], "--k", "1")[1]
+
+
+def test_what_a_model_does_not_know_is_counted_and_can_be_left_out(
+    capsys, runs: list[Path], tmp_path: Path
+) -> None:
+    path = tmp_path / "more.csv"
+    path.write_text("user,item\na,r\nb,new\nx,p\ny,q\nc,r\n")
+    words = ("evaluate", runs[0], "--test", path, "--k", "1")
+    told = "3 of 5 test interactions are with 2 users ('x', 'y') or 1 items ('new') that"
+    assert f"{told} {runs[0]} does not know; leave them out with --unknown skip" in refuse(capsys, *words)
+    out, err = run(capsys, *words, "--unknown", "skip", "--json")
+    assert json.loads(out)["num_test_users"] == 2
+    assert f"note: {told}" in err
+    path.write_text("user,item\nx,p\n")
+    message = refuse(capsys, *words, "--unknown", "skip")
+    assert (
+        "none is left; its users are 'a', 'b', 'c', ..., its items 'p', 'q', 'r', ...: name data with"
+        in message
+    )
+
+
+def test_two_runs_are_compared_on_what_both_know_and_what_one_has_seen_is_told(
+    capsys, runs: list[Path], tmp_path: Path
+) -> None:
+    (tmp_path / "train.csv").write_text("user,item\na,p\nb,q\nc,r\na,r\n")
+    pair = ("--train", tmp_path / "train.csv", "--test", tmp_path / "train.csv")
+    run(capsys, "train", *pair, "--model", "popularity", "--k", "1", "--out", tmp_path / "other")
+    (tmp_path / "test.csv").write_text("user,item\na,r\nb,r\nc,r\nd,q\n")  # d is unknown to the other run
+    words = (
+        "evaluate",
+        "--compare",
+        runs[0],
+        tmp_path / "other",
+        "--test",
+        tmp_path / "test.csv",
+        "--k",
+        "1",
+    )
+    message = refuse(capsys, *words)
+    assert "1 of 4 test interactions are with 1 users ('d') that" in message
+    out, err = run(capsys, *words, "--unknown", "skip", "--json")
+    assert json.loads(out)["num_users"] == 3
+    assert (
+        f"{runs[0]} had 1 of 3 test interactions in training and {tmp_path / 'other'} 2; these count" in err
+    )

@@ -14,7 +14,7 @@ import numpy as np
 from pyrec import plots
 from pyrec.cli.options import cutoffs_that_fit
 from pyrec.cli.output import note, print_json
-from pyrec.cli.run_data import read_as, source_of, test_set
+from pyrec.cli.run_data import check_same, in_ids_of, known_part, load_parts, read_as, source_of
 from pyrec.cli.sources import Source, describe, note_reading
 from pyrec.compare import Difference, compare, pair_users, warm_in_both
 from pyrec.data import Interactions
@@ -33,6 +33,7 @@ def compare_runs(
     k: Sequence[int],
     metrics: Sequence[str] | None,
     picture: Path | None,
+    skip: bool,
     as_json: bool,
 ) -> None:
     """Measure both runs, print the comparison, and draw the gain by user activity.
@@ -44,6 +45,7 @@ def compare_runs(
         k: Cut-offs.
         metrics: Which; None for all.
         picture: The PNG file to draw, if any.
+        skip: Leave out test interactions with a user or an item that one of the models does not know.
         as_json: Print JSON and nothing else.
 
     Raises:
@@ -52,14 +54,24 @@ def compare_runs(
     """
     models = [Recommender.load(run) for run in runs]
     own = not source.given
-    data = (_common_source(runs) if own else read_as(runs[0], source)).load()
-    parts = (data.train, data.test)
-    note_reading(*parts)
-    tests = [test_set(run, model, parts, own) for run, model in zip(runs, models, strict=True)]
+    source = _common_source(runs) if own else read_as(runs[0], source)
+    name, train, test = load_parts(source, own)
+    note_reading(*([] if train is None else [train]), test)
+    if own:
+        for run, model in zip(runs, models, strict=True):
+            check_same(run, model, train)
+    known = known_part(dict(zip(runs, models, strict=True)), test, skip)
+    tests = [in_ids_of(model, known) for model in models]
     k = cutoffs_that_fit(list(k), min(model.train_.num_items for model in models))
     for run, model, test in zip(runs, models, tests, strict=True):
-        note(f"{run}: {model.label}; {describe(data.name, model.train_, test)}")
+        note(f"{run}: {model.label}; {describe(name, model.train_, test)}")
     first, second = (evaluate(model, test, k, metrics) for model, test in zip(models, tests, strict=True))
+    seen = [one.counts.num_seen_interactions for one in (first, second)]
+    if seen[0] != seen[1]:
+        note(
+            f"note: {runs[0]} had {seen[0]:,} of {len(known):,} test interactions in training and {runs[1]} "
+            f"{seen[1]:,}; these count against a run, so compare runs of the same training data"
+        )
     rows = compare(first, second)
     num_warm = int(warm_in_both(first, second).sum())
     warm = compare(first, second, users="warm") if num_warm else []

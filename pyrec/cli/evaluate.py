@@ -10,9 +10,16 @@ import click
 from pyrec.cli.comparison import compare_runs
 from pyrec.cli.measured import as_json as measured_as_json
 from pyrec.cli.measured import columns, note_lists, users_in_words
-from pyrec.cli.options import cutoffs_option, cutoffs_that_fit, json_option, set_threads, threads_option
+from pyrec.cli.options import (
+    cutoffs_option,
+    cutoffs_that_fit,
+    json_option,
+    set_threads,
+    threads_option,
+    unknown_option,
+)
 from pyrec.cli.output import note, print_json
-from pyrec.cli.run_data import read_as, source_of, test_set
+from pyrec.cli.run_data import check_same, in_ids_of, known_part, load_parts, read_as, source_of
 from pyrec.cli.run_folder import read_history, read_metrics
 from pyrec.cli.run_report import Report, report_options
 from pyrec.cli.sources import Source, data_help, data_options, describe, note_reading
@@ -25,7 +32,10 @@ from pyrec.tables import metric_rows, table
     "evaluate",
     help="Measure the model in RUN_DIR, by default on the data it was trained with; or compare two runs, paired "
     "over the test users: pyrec evaluate --compare RUN_A RUN_B [DATA]."
-    + data_help(without="what the run was trained on is read again and split as it was"),
+    + data_help(without="what the run was trained on is read again and split as it was")
+    + " A file that is named by --test alone is measured on as a whole.\n\n"
+    "Means are over all users with test items; if some of them are cold, without training interactions, also over "
+    "the others.",
 )
 @click.argument("run_dir", required=False)
 @data_options
@@ -48,6 +58,7 @@ from pyrec.tables import metric_rows, table
     metavar="FILE.png",
     help="With --compare: draw the difference by user activity.",
 )
+@unknown_option
 @report_options
 @threads_option
 @json_option
@@ -57,6 +68,7 @@ def command(
     metrics: str | None,
     compare: tuple[Path, Path] | None,
     picture: Path | None,
+    unknown: str,
     threads: int | None,
     as_json: bool,
     **options: Any,
@@ -64,18 +76,19 @@ def command(
     """Load, measure and print."""
     set_threads(threads)
     chosen = None if metrics is None else [name.strip() for name in metrics.split(",")]
+    skip = unknown == "skip"
     report = Report.take(options)
     if compare is not None:
         if report is not None:
             raise click.UsageError("--report is about one run; leave out --compare")
         source = _source({**options, "data": _shifted(run_dir, options["data"])})
-        compare_runs(compare, source, k, chosen, picture, as_json)
+        compare_runs(compare, source, k, chosen, picture, skip, as_json)
         return
     if run_dir is None:
         raise click.UsageError("Missing argument 'RUN_DIR'")
     if picture is not None:
         raise click.UsageError("--picture draws a comparison; name two runs: --compare RUN_A RUN_B")
-    _evaluate(Path(run_dir), _source(options), k, chosen, report, as_json)
+    _evaluate(Path(run_dir), _source(options), k, chosen, report, skip, as_json)
 
 
 def _shifted(run_dir: str | None, data: str | None) -> str | None:
@@ -98,16 +111,19 @@ def _evaluate(
     k: list[int],
     metrics: list[str] | None,
     report: Report | None,
+    skip: bool,
     as_json: bool,
 ) -> None:
     model = Recommender.load(run_dir)
     k = cutoffs_that_fit(k, model.train_.num_items)
     own = not source.given
     source = source_of(run_dir) if own else read_as(run_dir, source)
-    data = source.load()
-    note_reading(data.train, data.test)
-    test = test_set(run_dir, model, (data.train, data.test), own)
-    note(describe(data.name, model.train_, test))
+    name, train, test = load_parts(source, own)
+    note_reading(*([] if train is None else [train]), test)
+    if own:
+        check_same(run_dir, model, train)
+    test = in_ids_of(model, known_part({run_dir: model}, test, skip))
+    note(describe(name, model.train_, test))
     item_names = {} if report is None else report.names(model.train_)
     evaluation = evaluate(model, test, k, metrics)
     note_lists(evaluation)
@@ -117,7 +133,7 @@ def _evaluate(
             model,
             test,
             k=k,
-            data_name=data.name,
+            data_name=name,
             history=read_history(run_dir),
             seconds_train=read_metrics(run_dir).get("seconds_train"),
             settings=source.as_json(),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -33,6 +34,13 @@ def command(run_dir: Path, folder: Path, layout: str) -> None:
 
 
 def _metrics(run_dir: Path) -> dict[str, float]:
-    """Return the metrics of a run folder; none if it has no such file."""
+    """Return the metrics of a run folder, if some test users are cold also over the others; none without its file."""
     values = read_metrics(run_dir)
+    found = _floats(values)
+    if values.get("num_cold_users") and isinstance(values.get("warm"), dict):
+        found |= {f"{name}, warm": value for name, value in _floats(values["warm"]).items()}
+    return found
+
+
+def _floats(values: dict[str, Any]) -> dict[str, float]:
     return {name: value for name, value in values.items() if "@" in name and isinstance(value, float)}

@@ -42,6 +42,13 @@ def cutoffs_that_fit(k: list[int], num_items: int) -> list[int]:
 threads_option = click.option(
     "--threads", type=int, metavar="N", help="Threads to use. [default: torch's choice]"
 )
+unknown_option = click.option(
+    "--unknown",
+    type=click.Choice(["error", "skip"]),
+    default="error",
+    show_default=True,
+    help="What to do about users and items that the model does not know: stop, or leave them out and say so.",
+)
 json_option = click.option("--json", "as_json", is_flag=True, help="Print only JSON on stdout.")
 
 

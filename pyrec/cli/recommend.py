@@ -15,7 +15,7 @@ from tqdm import tqdm  # type: ignore[import-untyped]
 
 from pyrec.cli.id_lists import KnownIds, ids_in_file, ids_in_options
 from pyrec.cli.list_writers import FORMATS, Lists, layout_of, writer
-from pyrec.cli.options import set_threads, threads_option
+from pyrec.cli.options import set_threads, threads_option, unknown_option
 from pyrec.cli.output import note
 from pyrec.cli.run_data import source_of
 from pyrec.errors import DataError
@@ -55,13 +55,7 @@ Examples:
 @click.option("--items", multiple=True, metavar="ID,ID", help=f"Recommend only these items. {IDS}")
 @click.option("--exclude", multiple=True, metavar="ID,ID", help=f"Never recommend these items. {IDS}")
 @click.option("--include-seen", is_flag=True, help="Also items that the user had in training.")
-@click.option(
-    "--unknown",
-    type=click.Choice(["error", "skip"]),
-    default="error",
-    show_default=True,
-    help="What to do about ids that the model does not know: stop, or leave them out and say so.",
-)
+@unknown_option
 @click.option(
     "--out",
     type=click.Path(path_type=Path),
@@ -69,7 +63,10 @@ Examples:
     help="Write to this file: .csv, .json, .jsonl or .parquet. It is replaced when all lists are there.",
 )
 @click.option(
-    "--format", "layout", type=click.Choice(FORMATS), help="[default: by the name of --out, else table]"
+    "--format",
+    "layout",
+    type=click.Choice(FORMATS),
+    help="How to write. [default: by the name of --out, else table]",
 )
 @threads_option
 def command(

@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from pyrec import checkpoint
+from pyrec.cli.id_lists import some
+from pyrec.cli.output import note
 from pyrec.cli.sources import Source
 from pyrec.data import Interactions
 from pyrec.errors import DataError
@@ -30,30 +37,86 @@ def read_as(run: Path, source: Source) -> Source:
     return source.or_as(own)
 
 
-def test_set(
-    run: Path, model: Recommender, parts: tuple[Interactions, Interactions], own: bool
-) -> Interactions:
-    """Return a test set in the model's ids.
+def load_parts(source: Source, own: bool) -> tuple[str, Interactions | None, Interactions]:
+    """Return the name, the training part and the test part to measure on; no training part of a test file alone.
 
     Args:
-        run: The model's folder, for messages.
-        model: The model.
-        parts: A training and a test set.
-        own: Whether they are what the run's own description of its data gives now.
+        source: The data.
+        own: Whether they are the run's own, which nobody named.
 
     Raises:
-        DataError: If they are the run's own and no longer what the model was trained on, or an id is unknown to it.
+        ConfigError: If the options contradict each other.
+        DataError: If a file is missing or malformed, or a part is empty.
     """
-    train, test = parts
-    if own and fingerprint(train) != fingerprint(model.train_):
+    if source.test is not None and source.data is source.train is None:
+        return Path(source.test).stem, None, source.load_test()
+    name, train, test = source.load()
+    if source.data is not None and not own and not Path(source.data).is_dir():
+        note(
+            f"note: {name} is split, and {len(test):,} of its {len(train) + len(test):,} interactions are measured on; "
+            f"--test {source.data} measures on all"
+        )
+    return name, train, test
+
+
+def check_same(run: Path, model: Recommender, train: Interactions | None) -> None:
+    """Raises DataError if a run's own training data are no longer what its model was trained on."""
+    if train is None or fingerprint(train) != fingerprint(model.train_):
         raise DataError(
             f"the data of {run} are not those that it was trained on: {len(model.train_):,} training interactions "
-            f"then, {len(train):,} or others now; put them back, or name what to measure on: DATA, or --train and "
-            "--test"
+            f"then, {0 if train is None else len(train):,} or others now; put them back, or name what to measure on: "
+            "DATA, or --train and --test"
         )
+
+
+def known_part(models: Mapping[Path, Recommender], test: Interactions, skip: bool) -> Interactions:
+    """Return the test interactions whose user and item every model knows.
+
+    Args:
+        models: By their folders.
+        test: In ids of its own.
+        skip: Leave the others out and print how many; else they are refused.
+
+    Raises:
+        DataError: If a user or an item is unknown, unless they are left out and something remains.
+    """
+    trains = [model.train_ for model in models.values()]
+    user_known = _known([train.user_ids for train in trains], test.user_ids)
+    item_known = _known([train.item_ids for train in trains], test.item_ids)
+    known = user_known[test.users] & item_known[test.items]
+    if known.all():
+        return test
+    unknown = [
+        f"{len(ids):,} {what}s ({some(ids.tolist())})"
+        for what, ids in (("user", test.user_ids[~user_known]), ("item", test.item_ids[~item_known]))
+        if len(ids)
+    ]
+    told = (
+        f"{np.count_nonzero(~known):,} of {len(test):,} test interactions are with {' or '.join(unknown)} that "
+        f"{' or '.join(map(str, models))} does not know"
+    )
+    if not known.any():
+        raise DataError(
+            f"{told}, and none is left; its users are {some(trains[0].user_ids[:4].tolist())}, its items "
+            f"{some(trains[0].item_ids[:4].tolist())}: name data with these ids"
+        )
+    if not skip:
+        raise DataError(f"{told}; leave them out with --unknown skip, or train on these data")
+    note(f"note: {told}; left out")
+    return test.select(known)
+
+
+def in_ids_of(model: Recommender, test: Interactions) -> Interactions:
+    """Return test interactions in the ids of a model that knows them all."""
     return Interactions.from_arrays(
         test.user_ids[test.users],
         test.item_ids[test.items],
         user_ids=model.train_.user_ids,
         item_ids=model.train_.item_ids,
     )
+
+
+def _known(of_models: list[NDArray[Any]], asked: NDArray[Any]) -> NDArray[np.bool_]:
+    """Return which of the ids asked for (n,) every model has, bool (n,)."""
+    known = set.intersection(*(set(ids.tolist()) for ids in of_models))
+    return np.fromiter((raw in known for raw in asked.tolist()), bool, len(asked))

@@ -14,9 +14,9 @@ from pyrec.data import Interactions
 from pyrec.data.delimited import sniff
 from pyrec.data.load import DEFAULT_SEED, DEFAULT_SPLIT, Split, load_data, load_training
 from pyrec.data.parquet import read_parquet
-from pyrec.data.readers import FOLDER_FILES, Format, find_format
+from pyrec.data.readers import FOLDER_FILES, Format, find_format, read_interactions
 from pyrec.data.roles import check_columns
-from pyrec.errors import DataError, PyrecError
+from pyrec.errors import ConfigError, DataError, PyrecError
 from pyrec.evaluation_counts import count_test
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -89,7 +89,7 @@ class Source:
         source = replace(self, **{name: getattr(other, name) for name in left})
         for path in source._files():
             left -= source._meaningless(path, left)
-        is_split = self.train is None and not Path(self.data or "").is_dir()
+        is_split = self.train is self.test is None and not Path(self.data or "").is_dir()
         if is_split and self.split is self.split_seed is None:
             left |= {"split", "split_seed"}
         return replace(self, **{name: getattr(other, name) for name in left})
@@ -107,6 +107,19 @@ class Source:
             DataError: If a file is missing or malformed, or a part is empty.
         """
         return load_data(**self._where())
+
+    def load_test(self) -> Interactions:
+        """Return all interactions of the test file.
+
+        Raises:
+            ConfigError: If options of a split are given, for nothing is split.
+            DataError: If there is no such file, or it is malformed.
+        """
+        if self.split is not None or self.split_seed is not None:
+            raise ConfigError(
+                "--test alone is measured on as a whole and nothing is split; leave out the split"
+            )
+        return read_interactions(self.test or "", self.min_rating, self.id_type, self.columns)
 
     def load_training(self) -> tuple[str, Interactions]:
         """Return the name and the training part; a test file is not opened.
