@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from malformed import CLASSES
 
 from pyrec import _core
-from pyrec.errors import PyrecError
+from pyrec.errors import ConfigError, PyrecError
 
 ENTRY_POINTS = entry_points()
 CASES = int(os.environ.get("PYREC_CASES", "0"))
@@ -78,14 +78,26 @@ def test_many_malformed_arguments(name: str) -> None:
 
 # No arguments are sound on a CPU: one takes a graph of the module's own, the other is a device's.
 NEVER_SOUND = {"_core: propagate_pieces", "_core: topk_lengths"}
+# What some instruction sets lack, and what tells it of the one in use.
+LACKED = {"_core: topk_codes": _core.topk_has_codes}
 
 
-@pytest.mark.parametrize("name", sorted(ENTRY_POINTS.keys() - NEVER_SOUND))
+@pytest.mark.parametrize("name", sorted(ENTRY_POINTS.keys() - NEVER_SOUND - LACKED.keys()))
 def test_sound_arguments_are_no_error(name: str) -> None:
     call, sound = ENTRY_POINTS[name]
     if "Popularity.similar_items" in name:
         pytest.skip("popularity compares no items")
     call(**sound())
+
+
+@pytest.mark.parametrize("name", LACKED)
+def test_what_an_instruction_set_lacks_is_an_error_that_names_the_set(name: str, isa: str) -> None:
+    call, sound = ENTRY_POINTS[name]
+    if LACKED[name]():
+        call(**sound())
+        return
+    with pytest.raises(ConfigError, match=f"but {isa} "):
+        call(**sound())
 
 
 def test_every_binding_is_covered() -> None:
