@@ -19,7 +19,8 @@ from functools import cached_property, wraps
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from pyrec.ambient import defaults
-from pyrec.errors import DataError
+from pyrec.data import Interactions
+from pyrec.errors import ConfigError, DataError
 from pyrec.params import Parameters, parameter_names
 
 if TYPE_CHECKING:
@@ -111,6 +112,7 @@ def keep_params(model: Exchanged) -> None:
 
 def _fit_apart(fit: Reader) -> Reader:
     """A `fit` that trains a copy of the model and puts its state in place at the end; the model is returned."""
+    names = list(inspect.signature(fit).parameters)
 
     @wraps(fit)
     def apart(self: Any, *args: Any, **kwargs: Any) -> Any:
@@ -121,13 +123,29 @@ def _fit_apart(fit: Reader) -> Reader:
         under_way = _apart.set((*_apart.get(), trained))
         try:
             with defaults():
-                result = fit(trained, *args, **kwargs)
+                result = fit(trained, *_without_y(names, args, kwargs), **kwargs)
         finally:
             _apart.reset(under_way)
         _put(self, trained.__dict__, before)
         return self if result is trained else result
 
     return apart  # type: ignore[return-value]
+
+
+def _without_y(names: list[str], args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, ...]:
+    """The arguments of a `fit` without scikit-learn's ``y``, where it takes none.
+
+    Raises:
+        ConfigError: Interactions are given in its place.
+    """
+    if "y" in names:
+        if len(args) > 1 and isinstance(args[1], Interactions):
+            raise ConfigError(
+                "y is Interactions, but fit learns from its first argument alone; give others by name: validation=..."
+            )
+        return args
+    kwargs.pop("y", None)
+    return args[:1] if len(args) == 2 and len(names) == 2 else args
 
 
 def _to_be_fitted(model: Any) -> dict[str, Any]:

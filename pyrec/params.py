@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import importlib
 import inspect
 from typing import TYPE_CHECKING, Any
 
@@ -15,8 +16,8 @@ if TYPE_CHECKING:
 class Parameters:
     """A class whose constructor only stores its arguments, each in the attribute of its name.
 
-    That is scikit-learn's protocol, so its ``clone``, its parameter grids and whatever else asks for no more take such
-    objects; scikit-learn itself is not needed.
+    That is scikit-learn's protocol, so its ``clone``, grids, searches and pipelines take such objects; scikit-learn
+    itself is not needed.
     """
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:  # noqa: ARG002
@@ -25,7 +26,10 @@ class Parameters:
         Args:
             deep: Ignored: no hyperparameter has hyperparameters of its own. scikit-learn passes it.
         """
-        return {name: getattr(self, name) for name in parameter_names(type(self))}
+        own = vars(self)
+        return {
+            name: own[name] if name in own else getattr(self, name) for name in parameter_names(type(self))
+        }
 
     def set_params(self, **params: Any) -> Self:
         """Change hyperparameters, which the next `fit` checks and uses, and return self.
@@ -45,6 +49,16 @@ class Parameters:
         for name, value in params.items():
             setattr(self, name, value)
         return self
+
+    def __sklearn_tags__(self) -> Any:
+        """Return what scikit-learn asks of an estimator: one that takes sparse matrices and needs no ``y``."""
+        kinds = importlib.import_module("sklearn.utils")
+        target, taken = kinds.TargetTags(required=False), kinds.InputTags(sparse=True)
+        return kinds.Tags(estimator_type=None, target_tags=target, input_tags=taken)
+
+    def __sklearn_is_fitted__(self) -> bool:
+        """Return whether scikit-learn may ask the model for something."""
+        return hasattr(self, "train_")
 
     def clone(self) -> Self:
         """Return a new, unfitted object with copies of the same hyperparameters."""

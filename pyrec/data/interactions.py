@@ -24,6 +24,9 @@ from pyrec.errors import DataError
 FloatArray: TypeAlias = npt.NDArray[np.float32]
 Values: TypeAlias = npt.ArrayLike | Sequence[object]
 
+_ID_COLUMNS: Final = 4
+"""An array of no more columns may hold users, items, ratings and times instead of a column an item."""
+
 _ARGUMENTS: Final = {"user": "users", "item": "items", "rating": "ratings", "time": "times"}
 
 
@@ -383,9 +386,9 @@ def as_interactions(obj: Any) -> Interactions:
     """Returns interactions from whatever holds them.
 
     Args:
-        obj: `Interactions` (returned as they are), a SciPy sparse matrix or array users x items, or a
-            table as `Interactions.from_frame` takes it, with well-known column names (user_id, item_id, rating,
-            timestamp, ...; see `pyrec.data.roles`).
+        obj: `Interactions` (returned as they are); a SciPy sparse matrix or array users x items, or a NumPy array of
+            more than 4 columns, whose zeros are no interactions; or a table as `Interactions.from_frame` takes it,
+            with well-known column names (user_id, item_id, rating, timestamp, ...; see `pyrec.data.roles`).
 
     Raises:
         DataError: another type, or malformed contents.
@@ -397,10 +400,24 @@ def as_interactions(obj: Any) -> Interactions:
     table = open_table(obj)
     if table is not None:
         return Interactions._from_table(table, guess_columns(table))
+    if isinstance(obj, np.ndarray):
+        return Interactions.from_csr(_sparse(obj))
     raise DataError(
         f"interactions are {type(obj).__name__}, but a scipy CSR matrix, a DataFrame or Interactions is "
         "needed; for arrays of ids use Interactions.from_arrays(users, items)"
     )
+
+
+def _sparse(matrix: npt.NDArray[Any]) -> csr_array:
+    """Returns a dense matrix users x items as a sparse one; refuses what may be columns of ids instead."""
+    _refuse_masked(matrix, "interactions")
+    if matrix.ndim != 2 or matrix.dtype.kind not in "biuf" or matrix.shape[1] <= _ID_COLUMNS:
+        raise DataError(
+            f"interactions are {type(matrix).__name__}, but a scipy CSR matrix, a DataFrame or Interactions is needed, "
+            f"or users x items as numbers in more than {_ID_COLUMNS} columns; this is {matrix.dtype} {matrix.shape}. For "
+            "arrays of ids use Interactions.from_arrays(users, items), for so few items scipy.sparse.csr_array"
+        )
+    return csr_array(matrix)
 
 
 def require_interactions(obj: object, name: str) -> Interactions:

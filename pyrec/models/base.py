@@ -20,6 +20,7 @@ from pyrec.errors import ConfigError, DataError, NotFittedError
 from pyrec.exchange import Exchanged, keep_params
 from pyrec.models import raw_ids, requests
 from pyrec.models.rows import check_rows, one_hot_rows, union, user_rows
+from pyrec.models.score import ndcg
 from pyrec.ops.arrays import tensor_of
 from pyrec.state import State
 
@@ -52,14 +53,19 @@ class Recommender(Exchanged, ABC):
     model_name: ClassVar[str]
     personal: ClassVar[bool] = True
     """Whether users get different lists. If not, the model needs no history and compares no items."""
-    READERS = ("topk", "recommend", "recommend_for_items", "similar_items", "save")
+    READERS = ("topk", "recommend", "recommend_for_items", "similar_items", "score", "save")
     train_: Interactions
 
     # What each model writes.
 
     @abstractmethod
-    def fit(self, interactions: Any) -> Self:
-        """Learn from interactions: an `Interactions`, a scipy CSR (users x items) or a data frame."""
+    def fit(self, interactions: Any, y: Any = None) -> Self:
+        """Learn from interactions.
+
+        Args:
+            interactions: An `Interactions`, a data frame, or a matrix users x items, sparse or a NumPy array.
+            y: Ignored; scikit-learn passes it.
+        """
 
     @abstractmethod
     def _query_from_items(self, histories: csr_array) -> torch.Tensor:
@@ -247,16 +253,7 @@ class Recommender(Exchanged, ABC):
         allowed = self._allowed(items, exclude, unknown)
         known = raw_ids.encode_histories(self.train_, histories, not self.personal, unknown)
         told = (np.diff(known.indptr) > 0) | (not self.personal)
-        known = known[told]
-        ids, scores = [], []
-        for rows in _batches(np.arange(known.shape[0], dtype=np.int32), self._query_width()):
-            batch = known[rows]
-            batch_ids, batch_scores = self._rank(
-                self._query_from_items(batch), n, batch if filter_seen else None, allowed
-            )
-            ids.append(batch_ids)
-            scores.append(batch_scores)
-        return self._decode(torch.cat(ids), torch.cat(scores), told)
+        return self._decode(*self._rank_for_items(known[told], n, filter_seen, allowed), told)
 
     def similar_items(
         self,
@@ -305,6 +302,25 @@ class Recommender(Exchanged, ABC):
             ids.append(batch_ids)
             scores.append(batch_scores)
         return self._decode(torch.cat(ids), torch.cat(scores), known)
+
+    def score(self, interactions: Any, y: Any = None) -> float:  # noqa: ARG002
+        """Return ndcg@20 (at all items if there are fewer) on test interactions, which scikit-learn searches by.
+
+        Interactions and frames have ids: their users are known ones with items to be found, as for `pyrec.evaluate`;
+        users and items that the model does not know are left out. The rows of a matrix, such as a fold of
+        `KFold`, have none: each is a new user, of whose items a fifth, at least one, is hidden and to be found
+        by the others. The same rows hide the same items for every model; rows of fewer than two items are left out.
+
+        Args:
+            interactions: As for `fit`.
+            y: Ignored; scikit-learn passes it.
+
+        Raises:
+            NotFittedError: Before `fit`.
+            DataError: If a matrix has other columns than the model items, or nothing is left to be found.
+        """
+        self._check_fitted()
+        return ndcg(self, interactions)
 
     def save(self, directory: str | PathLike[str], run: Mapping[str, Any] | None = None) -> None:
         """Write ``model.safetensors`` and ``config.json`` into ``directory``, which is made if need be.
@@ -365,6 +381,19 @@ class Recommender(Exchanged, ABC):
     def _histories(self, users: NDArray[np.int32]) -> csr_array:
         """Return the training rows of ``users`` (Q,): float32 ones (Q, num_items)."""
         return user_rows(self.train_, users)
+
+    def _rank_for_items(
+        self, known: csr_array, k: int, filter_seen: bool, allowed: torch.Tensor | None = None
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return the k best items (Q, k), and their scores, of users known by their items, ``known`` (Q, num_items)."""
+        ids, scores = [], []
+        for rows in _batches(np.arange(known.shape[0], dtype=np.int32), self._query_width()):
+            batch = known[rows]
+            queries = self._query_from_items(batch)
+            batch_ids, batch_scores = self._rank(queries, k, batch if filter_seen else None, allowed)
+            ids.append(batch_ids)
+            scores.append(batch_scores)
+        return torch.cat(ids), torch.cat(scores)
 
     def _allowed(self, items: Any | None, exclude: Any | None, unknown: Unknown) -> torch.Tensor | None:
         chosen = requests.candidates(self.train_, items, exclude, unknown)

@@ -41,7 +41,7 @@ class EASE(ItemItemRecommender):
         """
         self.reg = reg
 
-    def fit(self, interactions: Any) -> Self:
+    def fit(self, interactions: Any, y: Any = None) -> Self:  # noqa: ARG002
         """Solve for B: time O(num_items³), memory 20 bytes times num_items². See `Recommender.fit`.
 
         Raises:

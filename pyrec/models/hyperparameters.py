@@ -67,7 +67,7 @@ def training_settings(model: LightGCN) -> Settings:
 
 def score_of(model: LightGCN) -> str:
     """How a user and an item are compared, one of `pyrec.settings.SCORES`: as asked for, else by the loss."""
-    return model.score or ("cosine" if model.loss == "softmax" else "inner")
+    return vars(model)["score"] or ("cosine" if model.loss == "softmax" else "inner")
 
 
 def combined_layers(model: LightGCN) -> int:
@@ -98,9 +98,10 @@ def check_hyperparameters(model: LightGCN) -> None:
     check_real("learning_rate", model.learning_rate, ConfigError, positive=True)
     check_real("reg", model.reg, ConfigError, positive=False)
     check_real("temperature", model.temperature, ConfigError, positive=True)
+    params = model.get_params()
     for name, allowed in CHOICES.items():
-        if getattr(model, name) not in allowed:
-            raise ConfigError(f"{name} = {getattr(model, name)!r} must be one of {_listed(allowed)}")
+        if (value := params.get(name, getattr(model, name))) not in allowed:
+            raise ConfigError(f"{name} = {value!r} must be one of {_listed(allowed)}")
     if model.combine_fit == "held-out" and model.combine not in HELD_OUT_COMBINES:
         raise ConfigError(
             f"combine_fit = 'held-out' has nothing to learn for combine = {model.combine!r}; "

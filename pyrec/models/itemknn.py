@@ -46,7 +46,7 @@ class ItemKNN(ItemItemRecommender):
         self.neighbors = neighbors
         self.shrinkage = shrinkage
 
-    def fit(self, interactions: Any) -> Self:
+    def fit(self, interactions: Any, y: Any = None) -> Self:  # noqa: ARG002
         """Find every item's neighbours, in blocks of items of bounded memory. See `Recommender.fit`.
 
         Raises:

@@ -27,6 +27,7 @@ from pyrec.models.hyperparameters import (
     training_settings,
 )
 from pyrec.models.network import LightGCNNetwork
+from pyrec.models.score import ScoreParameter
 from pyrec.models.users_from_items import UsersFromItems
 from pyrec.models.vectors import EpochRecommender
 from pyrec.ops.arrays import tensor_of
@@ -41,6 +42,9 @@ if TYPE_CHECKING:
 class LightGCN(EpochRecommender):
     """Graph collaborative filtering: embeddings averaged over neighbours, layer by layer.
 
+    Its hyperparameter ``score`` is read by ``get_params()["score"]``; the attribute can also be called, as
+    `Recommender.score`.
+
     Attributes:
         user_vectors_: (num_users, embedding_size) float32, combined over the layers.
         item_vectors_: (num_items, embedding_size) float32. With ``score="cosine"`` both have length 1.
@@ -52,6 +56,7 @@ class LightGCN(EpochRecommender):
     """
 
     model_name: ClassVar[str] = "lightgcn"
+    score: Any = ScoreParameter(Recommender.score)
     network_: LightGCNNetwork
     user_vectors_: Tensor
     item_vectors_: Tensor
@@ -190,6 +195,7 @@ class LightGCN(EpochRecommender):
     def fit(
         self,
         interactions: Any,
+        y: Any = None,  # noqa: ARG002
         validation: Interactions | None = None,
         callback: Callable[[Recommender, dict[str, Any]], None] | None = None,
         checkpoints: Checkpoints | None = None,

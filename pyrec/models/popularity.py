@@ -28,7 +28,7 @@ class Popularity(VectorRecommender):
     personal: ClassVar[bool] = False
     popularity_: NDArray[np.float32]
 
-    def fit(self, interactions: Any) -> Self:
+    def fit(self, interactions: Any, y: Any = None) -> Self:  # noqa: ARG002
         """Count each item's users. See `Recommender.fit`."""
         train = self._training_set(interactions)
         self.popularity_ = np.bincount(train.items, minlength=train.num_items).astype(np.float32)

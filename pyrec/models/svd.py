@@ -42,7 +42,7 @@ class SVD(VectorRecommender):
         """
         self.embedding_size = embedding_size
 
-    def fit(self, interactions: Any) -> Self:
+    def fit(self, interactions: Any, y: Any = None) -> Self:  # noqa: ARG002
         """Compute the factors. See `Recommender.fit`.
 
         Raises:

@@ -76,6 +76,7 @@ class EpochRecommender(VectorRecommender):
     def fit(
         self,
         interactions: Any,
+        y: Any = None,
         validation: Interactions | None = None,
         callback: Callable[[Recommender, dict[str, Any]], None] | None = None,
         checkpoints: Checkpoints | None = None,
@@ -85,6 +86,7 @@ class EpochRecommender(VectorRecommender):
 
         Args:
             interactions: As for `Recommender.fit`.
+            y: Ignored; scikit-learn passes it.
             validation: Held-out interactions (the same id maps) for early stopping.
             callback: Called after each epoch with the model under training, which can recommend by then, and the
                 epoch's record, to which it may add entries. What `fit` was called of is as it was until `fit` ends.

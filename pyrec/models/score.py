@@ -1,0 +1,115 @@
+"""One number for a model on test interactions: what `Recommender.score` gives to scikit-learn."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.sparse import issparse
+
+from pyrec.data import Interactions, as_interactions
+from pyrec.errors import DataError
+from pyrec.evaluate import evaluate
+from pyrec.ops.metrics import METRICS, ranking_metrics
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+    from pyrec.models.base import Recommender
+
+K: Final = 20
+HIDDEN_SHARE: Final = 0.2
+
+
+class ScoreParameter:
+    """A hyperparameter ``score`` of a model, beside the method of that name that scikit-learn calls.
+
+    The attribute can be called whatever the hyperparameter is, and is a ``str`` where that is one.
+    """
+
+    def __init__(self, method: Callable[..., float]) -> None:
+        self._method = method
+
+    def __set__(self, model: Recommender, value: str | None) -> None:
+        vars(model)["score"] = value
+
+    def __get__(self, model: Recommender | None, kind: type[Recommender]) -> Any:
+        method = self._method.__get__(model, kind)
+        value = None if model is None else vars(model).get("score")
+        return _Called(value, method) if isinstance(value, str) else method
+
+
+class _Called(str):
+    """A text that can be called."""
+
+    method: Callable[..., float]
+
+    def __new__(cls, text: str, method: Callable[..., float]) -> Self:
+        called = super().__new__(cls, text)
+        called.method = method
+        return called
+
+    def __call__(self, *args: Any, **kwargs: Any) -> float:
+        return self.method(*args, **kwargs)
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return str, (str(self),)
+
+
+def ndcg(model: Recommender, interactions: Any) -> float:
+    """Return the mean ndcg@20 of `Recommender.score`."""
+    test = as_interactions(interactions)
+    k = min(K, model.train_.num_items)
+    if issparse(interactions) or isinstance(interactions, np.ndarray):
+        return _of_new_users(model, test, k)
+    return evaluate(model, _known(test, model.train_), k, ["ndcg"])[f"ndcg@{k}"]
+
+
+def _known(test: Interactions, train: Interactions) -> Interactions:
+    """Return the test interactions in the training set's numbers, without users and items that it does not know."""
+    keep = (
+        np.isin(test.user_ids, train.user_ids)[test.users]
+        & np.isin(test.item_ids, train.item_ids)[test.items]
+    )
+    if not keep.any():
+        raise DataError(
+            "interactions to score have no user and item that the model knows; score data of its ids"
+        )
+    known = test.select(keep)
+    return Interactions.from_arrays(
+        known.user_ids[known.users],
+        known.item_ids[known.items],
+        user_ids=train.user_ids,
+        item_ids=train.item_ids,
+    )
+
+
+def _of_new_users(model: Recommender, test: Interactions, k: int) -> float:
+    if test.num_items != model.train_.num_items:
+        raise DataError(
+            f"the matrix to score has {test.num_items} columns, but the model has {model.train_.num_items} items; "
+            "give the columns that it was fitted on"
+        )
+    told, hidden = hide_items(test)
+    if len(hidden) == 0:
+        raise DataError("no row to score has two items, one to tell and one to find; give fuller rows")
+    rows = np.flatnonzero(np.diff(hidden.indptr))
+    lists, _ = model._rank_for_items(told.to_csr()[rows], k, filter_seen=True)
+    indptr = np.concatenate([[0], np.cumsum(np.diff(hidden.indptr)[rows])])
+    starts, items = (torch.from_numpy(array).to(lists.device) for array in (indptr, hidden.items))
+    values = ranking_metrics(lists, starts, items, [k])[:, 0, METRICS.index("ndcg")]
+    return float(values.double().mean())
+
+
+def hide_items(test: Interactions) -> tuple[Interactions, Interactions]:
+    """Split each user's items in those that are told and a fifth, at least one, to be found; of one item none is."""
+    counts = np.diff(test.indptr)
+    wanted = np.minimum(np.maximum(np.rint(HIDDEN_SHARE * counts), 1), counts - 1)
+    order = np.lexsort((np.random.default_rng(0).random(len(test)), test.users))
+    place: NDArray[np.int64] = np.empty(len(test), dtype=np.int64)
+    place[order] = np.arange(len(test)) - test.indptr[test.users]
+    is_hidden = place < wanted[test.users]
+    return test.select(~is_hidden), test.select(is_hidden)
