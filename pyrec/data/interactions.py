@@ -414,8 +414,8 @@ def _sparse(matrix: npt.NDArray[Any]) -> csr_array:
     if matrix.ndim != 2 or matrix.dtype.kind not in "biuf" or matrix.shape[1] <= _ID_COLUMNS:
         raise DataError(
             f"interactions are {type(matrix).__name__}, but a scipy CSR matrix, a DataFrame or Interactions is needed, "
-            f"or users x items as numbers in more than {_ID_COLUMNS} columns; this is {matrix.dtype} {matrix.shape}. For "
-            "arrays of ids use Interactions.from_arrays(users, items), for so few items scipy.sparse.csr_array"
+            f"or users x items as numbers in more than {_ID_COLUMNS} columns; this is {matrix.dtype} {matrix.shape}. "
+            "For arrays of ids use Interactions.from_arrays(users, items), for so few items scipy.sparse.csr_array"
         )
     return csr_array(matrix)
 
