@@ -45,6 +45,7 @@ from pyrec.files import (
     hash_file,
     parse_json,
     read_text,
+    replace,
     replacing,
     sync_folder,
     write_text,
@@ -308,7 +309,7 @@ def _end_last_move(folder: Path) -> None:
 def _move(folder: Path) -> None:
     """Put the next arrays in the place of the last ones."""
     try:
-        os.replace(folder / NEXT, folder / ARRAYS)
+        replace(folder / NEXT, folder / ARRAYS)
         sync_folder(folder)
     except OSError as error:
         raise DataError(f"cannot write {folder / ARRAYS}: {error.strerror or error}") from error

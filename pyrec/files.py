@@ -1,23 +1,35 @@
-"""Files that are replaced in one step, so that a reader never meets half of one, even after a power cut."""
+"""Files that are replaced in one step, so that a reader never meets half of one, even after a power cut.
+
+File systems that do not know a call (mounted buckets, shares, FAT) still keep the file. What they lose is permissions,
+the word that the data have reached the disk, or the one step.
+"""
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import platform
 import re
 import shutil
 import stat
+import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from secrets import token_hex
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from pyrec.errors import DataError
 
 if TYPE_CHECKING:
     from hashlib import _Hash as Hash
+
+_UNKNOWN: Final = frozenset({errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP})
+_REFUSED: Final = _UNKNOWN | {errno.EPERM, errno.EACCES, errno.EINVAL, errno.EBADF, errno.EISDIR}
+"""Answers to a call that a file system does not know or leaves to others; a disk that fails has none of them."""
+_NO_RENAME: Final = _UNKNOWN | {errno.EXDEV, errno.EBUSY}
+"""Answers to a rename where files are copied instead: it is unknown, or the target is a mount of its own."""
 
 _in_use: set[str] = set()
 """Names of the temporary folders that this process's threads write in."""
@@ -100,11 +112,16 @@ def replacing(path: Path) -> Iterator[Path]:
             temporary.touch()
             permissions = temporary.stat().st_mode
             yield temporary
-            temporary.chmod(permissions)  # some writers put a private file in the place of the one made above
+            with _unless_refused():
+                temporary.chmod(
+                    permissions
+                )  # some writers put a private file in the place of the one made above
             _sync(temporary)
-            os.replace(temporary, path)
+            replace(temporary, path)
         finally:
             shutil.rmtree(folder, ignore_errors=True)
+            with suppress(OSError):
+                folder.rmdir()  # which needs not open it
         sync_folder(path.parent)
 
 
@@ -130,17 +147,56 @@ def hash_file(path: Path, digest: Hash) -> str:
     return digest.hexdigest()
 
 
+def replace(source: Path, target: Path) -> None:
+    """Put a file in another's place in one step; by a copy, which takes longer, where the file system cannot.
+
+    Raises:
+        OSError: If it cannot be written.
+    """
+    try:
+        os.replace(source, target)
+    except OSError as error:
+        if error.errno not in _NO_RENAME:
+            raise
+        with suppress(OSError):
+            target.unlink()  # who has the old one open keeps it
+        shutil.copyfile(source, target)
+        _sync(target)
+        source.unlink()
+
+
+def check_writable(folder: Path) -> None:
+    """Refuses a folder in which no file can be made.
+
+    Raises:
+        DataError: Says why.
+    """
+    with writing(folder), tempfile.NamedTemporaryFile(prefix=".pyrec-", dir=folder):
+        pass
+
+
 def sync_folder(folder: Path) -> None:
-    """Wait until the folder's entries are on the disk."""
+    """Wait until the folder's entries are on the disk, where the file system can tell."""
     _sync(folder, os.O_RDONLY)
 
 
 def _sync(path: Path, flags: int = os.O_RDWR) -> None:
-    descriptor = os.open(path, flags)
+    with _unless_refused():
+        descriptor = os.open(path, flags)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+@contextmanager
+def _unless_refused() -> Iterator[None]:
+    """Do what a file is whole without, unless the file system refuses."""
     try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        yield
+    except OSError as error:
+        if error.errno not in _REFUSED:
+            raise
 
 
 @contextmanager
@@ -159,7 +215,10 @@ def _remove_orphans(path: Path, machine: str) -> None:
     A folder with this process's number that no thread has in use is of one before it with the same number.
     """
     name = re.compile(rf"{re.escape(f'.{path.name}.{machine}-')}([0-9]+)(-[0-9a-f]+)?\.tmp")
-    for orphan in path.parent.iterdir():
+    present: list[Path] = []
+    with _unless_refused():
+        present += path.parent.iterdir()
+    for orphan in present:
         found = name.fullmatch(orphan.name)
         if found is None or orphan.name in _in_use:
             continue

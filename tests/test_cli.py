@@ -769,6 +769,43 @@ def test_a_folder_that_cannot_be_read(tmp_path: Path, monkeypatch: pytest.Monkey
         run_folder.check_folder(tmp_path)
 
 
+@pytest.mark.parametrize("option", ["--out", "--report"])
+def test_what_cannot_be_written_is_refused_before_training(
+    capsys, monkeypatch, data: Path, tmp_path: Path, option: str
+) -> None:
+    def refuse_file(**_: object) -> None:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    monkeypatch.setattr("tempfile.NamedTemporaryFile", refuse_file)
+    monkeypatch.setattr(EASE, "fit", lambda *_: pytest.fail("it trained"))
+    line = refuse(capsys, "train", data, "--model", "ease", option, tmp_path / "new" / "place")
+    assert "cannot write" in line
+    assert "Read-only file system" in line
+
+
+def test_a_model_without_room_where_it_was_to_be_is_kept_elsewhere(
+    capsys, monkeypatch, data: Path, tmp_path: Path
+) -> None:
+    def full(arrays: object, path: Path, *more: object, save=checkpoint.save_arrays) -> None:
+        if tmp_path / "run" in path.parents or everywhere:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        save(arrays, path, *more)
+
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "elsewhere"))
+    monkeypatch.setattr(checkpoint, "save_arrays", full)
+    words = ("train", data, "--model", "ease", "--reg", "5", "--out", tmp_path / "run")
+    everywhere = False
+    line = refuse_after_output(capsys, *words)
+    assert "next.safetensors: No space left on device; the trained model is in" in line
+    (kept,) = (tmp_path / "elsewhere").iterdir()
+    assert line.endswith(str(kept))
+    assert Recommender.load(kept).reg == 5
+    everywhere = True
+    assert "nor could the model be kept elsewhere: cannot write" in refuse_after_output(capsys, *words)
+    assert list((tmp_path / "elsewhere").iterdir()) == [kept]
+
+
 def test_an_earlier_runs_file_that_cannot_be_removed(capsys, data: Path, run_dir: Path) -> None:
     (run_dir / run_folder.HISTORY).mkdir()
     line = refuse_after_output(capsys, "train", data, "--model", "popularity", "--k", "5", "--out", run_dir)

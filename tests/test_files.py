@@ -226,3 +226,98 @@ def test_the_file_reaches_the_disk_before_its_name(tmp_path, monkeypatch) -> Non
         monkeypatch.setattr(os, name, lambda *a, call=call, name=name: (calls.append(name), call(*a))[1])
     files.write_text(tmp_path / "file", "text")
     assert calls == ["fsync", "replace", "fsync"]
+
+
+# File systems that refuse what a file is whole without: mounted buckets, shares, FAT.
+
+
+def refuse(monkeypatch, call: str, code: int, of_folders: bool = False) -> list[object]:
+    """From now on the system's ``call`` fails like this, for folders alone or for all; its arguments so far."""
+    real, seen = getattr(os, call), []
+
+    def refusing(target, *arguments, **more):
+        is_folder = os.path.isdir(f"/proc/self/fd/{target}" if isinstance(target, int) else target)
+        if of_folders and not is_folder:
+            return real(target, *arguments, **more)
+        seen.append(target)
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(os, call, refusing)
+    return seen
+
+
+REFUSALS = {
+    "permissions": ("chmod", errno.EPERM, False),
+    "permissions are unknown": ("chmod", errno.ENOTSUP, False),
+    "a folder's sync": ("fsync", errno.EINVAL, True),
+    "any sync": ("fsync", errno.ENOTSUP, False),
+    "sync is unknown": ("fsync", errno.ENOSYS, False),
+    "opening a folder": ("open", errno.EACCES, True),
+    "listing a folder": ("listdir", errno.EACCES, True),
+    "renames": ("replace", errno.ENOSYS, False),
+    "renames across mounts": ("replace", errno.EXDEV, False),
+}
+
+
+@pytest.mark.parametrize("refusal", REFUSALS)
+@pytest.mark.parametrize(("write", "read"), [(save, saved), (keep, kept)])
+def test_a_file_system_that_refuses_keeps_the_file(tmp_path, monkeypatch, write, read, refusal) -> None:
+    write(tmp_path / "before", 1)
+    call, code, of_folders = REFUSALS[refusal]
+    seen = refuse(monkeypatch, call, code, of_folders)
+    for folder in ("before", "new"):
+        for number in (2, 3):
+            write(tmp_path / folder, number)
+            assert read(tmp_path / folder) == number
+    assert seen
+    monkeypatch.undo()
+    for folder in ("before", "new"):
+        assert read(tmp_path / folder) == 3
+        assert not list((tmp_path / folder).glob("*.tmp"))
+
+
+@pytest.mark.parametrize(
+    ("call", "code"), [("fsync", errno.EIO), ("replace", errno.EACCES), ("replace", errno.EIO)]
+)
+def test_a_refusal_that_loses_data_is_an_error(tmp_path, monkeypatch, call, code) -> None:
+    (tmp_path / "file").write_text("old")
+    refuse(monkeypatch, call, code)
+    with pytest.raises(DataError, match=f"cannot write .*file: {os.strerror(code)}"):
+        files.write_text(tmp_path / "file", "new")
+    assert (tmp_path / "file").read_text() == "old"
+
+
+def test_who_reads_a_file_that_is_copied_over_keeps_the_old_one(tmp_path, monkeypatch) -> None:
+    (tmp_path / "file").write_text("old" * 5000)
+    refuse(monkeypatch, "replace", errno.EXDEV)
+    with (tmp_path / "file").open() as reader:
+        files.write_text(tmp_path / "file", "new")
+        assert reader.read() == "old" * 5000
+    assert (tmp_path / "file").read_text() == "new"
+
+
+def test_a_copy_over_a_mounted_file_is_made_in_place(tmp_path, monkeypatch) -> None:
+    """A file that is a mount of its own, as containers make them, can be neither replaced nor removed."""
+    mounted, unlink = tmp_path / "file", Path.unlink
+    mounted.write_text("old")
+    before = mounted.stat().st_ino
+
+    def unlink_others(path: Path, **more: bool) -> None:
+        if path == mounted:
+            raise OSError(errno.EBUSY, os.strerror(errno.EBUSY))
+        unlink(path, **more)
+
+    monkeypatch.setattr(Path, "unlink", unlink_others)
+    refuse(monkeypatch, "replace", errno.EBUSY)
+    files.write_text(mounted, "new")
+    assert mounted.read_text() == "new"
+    assert mounted.stat().st_ino == before
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_a_folder_is_checked_for_being_writable(tmp_path, monkeypatch) -> None:
+    files.check_writable(tmp_path)
+    assert not list(tmp_path.iterdir())
+    refuse(monkeypatch, "open", errno.EROFS)
+    with pytest.raises(DataError, match=f"cannot write {tmp_path}: Read-only file system"):
+        files.check_writable(tmp_path)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -102,13 +104,16 @@ def write_run(run: Run, folder: Path) -> None:
     """Write every file of the run.
 
     Raises:
-        DataError: If one cannot be written.
+        DataError: If one cannot be written; if that is the model, the message says where it is instead.
     """
+    about = {"data": run.source.as_json(), "k": run.k, "torch": torch.__version__}
+    try:
+        run.model.save(folder, run=about)
+    except DataError as error:
+        raise DataError(f"{error}; {_kept_elsewhere(run.model, about)}") from error
     with writing(folder):
         for name in OPTIONAL:
             (folder / name).unlink(missing_ok=True)
-    about = {"data": run.source.as_json(), "k": run.k, "torch": torch.__version__}
-    run.model.save(folder, run=about)
     write_text(folder / METRICS, json.dumps(run.metrics(), indent=2) + "\n")
     if run.history:
         write_text(folder / HISTORY, "".join(json.dumps(record) + "\n" for record in run.history))
@@ -117,6 +122,17 @@ def write_run(run: Run, folder: Path) -> None:
     elif run.history:
         note("no plots: they need matplotlib; pip install '.[plots]'")
     write_text(folder / CARD, model_card(run, sorted(path.name for path in folder.iterdir())))
+
+
+def _kept_elsewhere(model: Recommender, about: dict[str, Any]) -> str:
+    """Keep a model for which there is no room where it was to be; say where."""
+    folder = Path(tempfile.mkdtemp(prefix="pyrec-"))
+    try:
+        model.save(folder, run=about)
+    except DataError as error:
+        shutil.rmtree(folder, ignore_errors=True)
+        return f"nor could the model be kept elsewhere: {error}"
+    return f"the trained model is in {folder}"
 
 
 def _draw(run: Run, folder: Path) -> None:

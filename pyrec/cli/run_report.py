@@ -15,6 +15,7 @@ from pyrec.cli.output import note
 from pyrec.data import Interactions
 from pyrec.errors import DataError
 from pyrec.extras import need
+from pyrec.files import check_writable, writing
 from pyrec.models import Recommender
 
 
@@ -53,6 +54,7 @@ class Report:
         Raises:
             UsageError: If there are names without a report.
             ConfigError: If matplotlib or Jinja is missing.
+            DataError: If the file cannot be written: before training, not after it.
         """
         path, item_names = options.pop("report"), options.pop("item_names")
         if path is None:
@@ -61,6 +63,9 @@ class Report:
             return None
         for module in ("matplotlib", "jinja2"):
             need(module, "a report", "report")
+        with writing(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+        check_writable(path.parent)
         return cls(path, item_names)
 
     def names(self, train: Interactions) -> dict[Any, str]:

@@ -23,6 +23,7 @@ from pyrec.data import Interactions
 from pyrec.device import find_device, gibibytes
 from pyrec.errors import StoppedError
 from pyrec.evaluate import Evaluation, evaluate
+from pyrec.files import check_writable
 from pyrec.models import EpochRecommender, LightGCN, Popularity, Recommender
 from pyrec.resume import Checkpoints, fingerprint
 from pyrec.stopping import Signals, stop_on_signals
@@ -90,6 +91,8 @@ def _begin(options: dict[str, Any]) -> Setup:
 
 def _train(setup: Setup, report: Report | None) -> Run:
     """Train, measure and keep a run; Ctrl-C and SIGTERM stop it so that it can go on, where it is kept."""
+    if setup.folder is not None:
+        check_writable(setup.folder)  # before training, not after it
     run_ids = setup.run_ids or [None] * len(setup.track)
     trackers = [open_tracker(place, run_id) for place, run_id in zip(setup.track, run_ids, strict=True)]
     name, train, test = setup.source.load()
