@@ -671,7 +671,7 @@ def test_doctor_fails_if_a_kernel_is_wrong(capsys, monkeypatch) -> None:
             ["train", "DATA/train.txt", "--split", "time", "--split-seed", "0"],
             "a split by time draws nothing",
         ),
-        (["train", "DATA", "--id-type", "str"], "whose ids are integers; leave it out"),
+        (["train", "DATA", "--id-type", "str"], "holds lines .user item item .*; leave it out"),
         (["evaluate", "RUN", "--split", "0.8"], "options about the data need the data"),
         (["train", "DATA", "--k", "5,x"], "not a list of whole numbers"),
         (["train", "DATA", "--k", "0"], "k = 0 must be at least 1"),
@@ -830,3 +830,65 @@ def test_what_reading_decided_is_noted_once(capsys, rated: Path) -> None:
     for command in ("train", "tune"):
         words = ("--model", "itemknn", *(("--trials", "1") if command == "tune" else ()))
         assert run(capsys, command, rated, *words)[1].splitlines().count(f"note: {merged}") == 1
+
+
+def test_how_a_file_is_read_is_chosen_and_kept_with_the_run(capsys, rated: Path, tmp_path: Path) -> None:
+    rows = [row.split(",") for row in rated.read_text().splitlines()[1:]]
+    path = tmp_path / "log.txt"
+    path.write_text("".join(f"{u} {i} {r} {1 + at % 28:02d}/02/2018\n" for at, (u, i, r) in enumerate(rows)))
+    words = ("--sep", " ", "--no-header", "--format", "delimited", "--time-format", "%d/%m/%Y")
+    run(capsys, "train", path, *words, "--split", "time", *EASE_TIMES, "--out", tmp_path / "run")
+    saved = checkpoint.read_config(tmp_path / "run")["run"]["data"]
+    assert {name: saved[name] for name in ("sep", "header", "format", "time_format")} == {
+        "sep": " ",
+        "header": False,
+        "format": "delimited",
+        "time_format": "%d/%m/%Y",
+    }
+    own, named = (
+        json.loads(run(capsys, "evaluate", tmp_path / "run", *words, "--k", "5", "--json")[0])
+        for words in ((), (path,))
+    )
+    assert own["recall@5"] == named["recall@5"]
+    _, err = run(
+        capsys, "evaluate", tmp_path / "run", rated, "--split", "0.5", "--split-seed", "1", "--k", "5"
+    )
+    assert "rated: 40 users" in err
+
+
+EASE_TIMES = ("--model", "ease", "--k", "5")
+
+
+def test_words_of_a_source_are_its_options(capsys, rated: Path) -> None:
+    source = Source(
+        data=str(rated),
+        columns={"user": 1, "item": 2, "rating": None},
+        header=True,
+        sep="\t",
+        time_format="%d",
+    )
+    assert source.arguments() == [
+        str(rated),
+        *("--columns", "user=1,item=2,rating="),
+        "--header",
+        *("--sep", "\t"),
+        *("--time-format", "%d"),
+    ]
+    _, err = run(capsys, "train", rated, "--columns", "rating=", "--header", *EASE_TIMES)
+    assert "rated: 40 users" in err
+    assert "columns['user'] is None" in refuse(capsys, "data", "stats", rated, "--columns", "user=")
+
+
+def test_descriptions_of_older_runs_are_read() -> None:
+    new = {"columns", "header", "sep", "format", "time_format"}
+    told = {
+        name: value for name, value in Source(data="log.csv", split=0.5).as_json().items() if name not in new
+    }
+    assert Source.from_json(told, "here") == Source(data="log.csv", split=0.5)
+    assert Source.from_json(told | {"columns": {"user": 1, "item": 2}}, "here").columns == {
+        "user": 1,
+        "item": 2,
+    }
+    for broken in (told | {"more": 1}, {name: told[name] for name in told if name != "split"}):
+        with pytest.raises(DataError, match="does not say what it was trained on"):
+            Source.from_json(broken, "here")

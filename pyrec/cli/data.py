@@ -12,7 +12,6 @@ from pyrec.cli.output import note, print_json
 from pyrec.cli.sources import Source, data_help, file_options
 from pyrec.data import Interactions
 from pyrec.data.datasets import find_dataset, get_dataset, list_datasets
-from pyrec.data.readers import read_interactions
 
 
 @click.group("data", invoke_without_command=True)
@@ -62,9 +61,7 @@ def get(name: str, cache_dir: Path | None) -> None:
 
 
 def _parts(source: Source) -> dict[str, Interactions]:
-    if source.data is not None and source.train is source.test is None and Path(source.data).is_file():
-        return {
-            source.data: read_interactions(source.data, source.min_rating, source.id_type, source.columns)
-        }
+    if source.data is not None and source.is_one_file:
+        return {source.data: source.read()}
     name, train, test = source.load()
     return {f"{name}, training": train, f"{name}, test": test}

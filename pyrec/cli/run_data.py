@@ -14,24 +14,34 @@ from pyrec.cli.id_lists import some
 from pyrec.cli.output import note
 from pyrec.cli.sources import Source
 from pyrec.data import Interactions
+from pyrec.data.files import STDIN
 from pyrec.errors import DataError
 from pyrec.models import Recommender
 from pyrec.resume import fingerprint
 
 
 def source_of(run: Path) -> Source:
-    """Return what the run in a folder was trained on.
+    """Return what the run in a folder was trained on, to be read again.
 
     Raises:
-        DataError: If the run does not say so.
+        DataError: If the run does not say so, or that was a pipe.
     """
+    source = _saved_source(run)
+    if STDIN in (source.data, source.train, source.test):
+        raise DataError(
+            f"{run} was trained on what came through a pipe; name the data again: DATA, or - for the standard input"
+        )
+    return source
+
+
+def _saved_source(run: Path) -> Source:
     return Source.from_json(checkpoint.read_config(run)["run"].get("data"), str(run))
 
 
 def read_as(run: Path, source: Source) -> Source:
     """Return data named on the command line, read and split as the run's were where it says nothing of that."""
     try:
-        own = source_of(run)
+        own = _saved_source(run)
     except DataError:  # saved from Python, without a word on its data
         return source
     return source.or_as(own)
@@ -51,7 +61,7 @@ def load_parts(source: Source, own: bool) -> tuple[str, Interactions | None, Int
     if source.test is not None and source.data is source.train is None:
         return Path(source.test).stem, None, source.load_test()
     name, train, test = source.load()
-    if source.data is not None and not own and not Path(source.data).is_dir():
+    if source.is_one_file and not own:
         note(
             f"note: {name} is split, and {len(test):,} of its {len(train) + len(test):,} interactions are measured on; "
             f"--test {source.data} measures on all"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -11,11 +11,12 @@ import click
 
 from pyrec.cli.output import note
 from pyrec.data import Interactions
-from pyrec.data.delimited import sniff
-from pyrec.data.load import DEFAULT_SEED, DEFAULT_SPLIT, Split, load_data, load_training
-from pyrec.data.parquet import read_parquet
-from pyrec.data.readers import FOLDER_FILES, Format, find_format, read_interactions
-from pyrec.data.roles import check_columns
+from pyrec.data.files import STDIN, Content, is_pipe, opened
+from pyrec.data.load import DEFAULT_SEED, DEFAULT_SPLIT, Split, holds_pair, load_data, load_training
+from pyrec.data.parquet import MAGIC, find_roles, parts_of
+from pyrec.data.readers import FOLDER_FILES, holds_parts, read_interactions
+from pyrec.data.reading import FORMATS, Format, Reading
+from pyrec.data.shape import Layout, Lists, find_shape
 from pyrec.errors import ConfigError, DataError, PyrecError
 from pyrec.evaluation_counts import count_test
 
@@ -27,8 +28,9 @@ def data_help(one_file: str = "is split", without: str = "a built-in generated d
     return f"""
 
 DATA is a folder with train.txt and test.txt (lines "user item item ..."), or one file of interactions (CSV,
-TSV, Parquet, RecBole .inter, MovieLens u.data, ratings.dat, ratings.csv), which {one_file}; --train and --test
-name two files instead. Without any, {without}."""
+TSV, Parquet or a folder of its parts, RecBole .inter, MovieLens u.data, ratings.dat, ratings.csv), which {one_file};
+--train and --test name two files instead. Files may be packed (gzip, zip, bzip2, xz, zstd); - is the standard input.
+Without any, {without}."""
 
 
 DATA_HELP = data_help()
@@ -36,8 +38,11 @@ DATA_HELP = data_help()
 SPLIT = {"split": DEFAULT_SPLIT, "split_seed": DEFAULT_SEED}
 """What holds for the options of a split that are not given."""
 
-READING = ("min_rating", "id_type", "columns")
+READING = ("min_rating", "id_type", "columns", "header", "sep", "format", "time_format")
 """Options about reading files."""
+
+_LATER = ("columns", "header", "sep", "format", "time_format")
+"""Of these, what the descriptions of older runs lack."""
 
 
 @dataclass(frozen=True)
@@ -54,14 +59,19 @@ class Source:
     split: float | Literal["time"] | None = None
     split_seed: int | None = None
     id_type: Literal["auto", "int", "str"] = "auto"
-    columns: Mapping[str, str | int] | None = None
+    columns: Mapping[str, str | int | None] | None = None
+    header: bool | None = None
+    sep: str | None = None
+    format: Format | None = None
+    time_format: str | None = None
 
     @classmethod
     def take(cls, options: dict[str, Any]) -> Source:
         """Return the source, taking its options out of a command's keyword arguments."""
         values = {field.name: options.pop(field.name, field.default) for field in fields(cls)}
         for name in ("data", "train", "test"):
-            values[name] = None if values[name] is None else str(Path(values[name]).resolve())
+            path = values[name]
+            values[name] = path if path is None or is_pipe(path) else str(Path(path).resolve())
         return cls(**values)
 
     @classmethod
@@ -72,15 +82,21 @@ class Source:
             DataError: If the description is not one.
         """
         names = {field.name for field in fields(cls)}
-        if not isinstance(saved, Mapping) or {*saved, "columns"} != names:  # which came later
+        if not isinstance(saved, Mapping) or {*saved, *_LATER} != names:
             raise DataError(f"{where} does not say what it was trained on; name DATA, or --train and --test")
         values = dict(saved)
         defaults = {name: None for name, value in SPLIT.items() if values[name] == value}
         return cls(**(values | defaults))
 
     def as_json(self) -> dict[str, Any]:
-        """Return the description that a run folder keeps, with the defaults of a split for what was not given."""
+        """Return the description that a run folder keeps, with the defaults of a split for what was not given.
+
+        A pipe, which can be read once, is kept as the standard input.
+        """
         values = asdict(self)
+        values |= {
+            name: STDIN for name in ("data", "train", "test") if values[name] and is_pipe(values[name])
+        }
         return values | {name: value for name, value in SPLIT.items() if values[name] is None}
 
     def or_as(self, other: Source) -> Source:
@@ -89,7 +105,7 @@ class Source:
         source = replace(self, **{name: getattr(other, name) for name in left})
         for path in source._files():
             left -= source._meaningless(path, left)
-        is_split = self.train is self.test is None and not Path(self.data or "").is_dir()
+        is_split = self.train is self.test is None and not holds_pair(self.data or "")
         if is_split and self.split is self.split_seed is None:
             left |= {"split", "split_seed"}
         return replace(self, **{name: getattr(other, name) for name in left})
@@ -119,7 +135,7 @@ class Source:
             raise ConfigError(
                 "--test alone is measured on as a whole and nothing is split; leave out the split"
             )
-        return read_interactions(self.test or "", self.min_rating, self.id_type, self.columns)
+        return self._read(self.test or "")
 
     def load_training(self) -> tuple[str, Interactions]:
         """Return the name and the training part; a test file is not opened.
@@ -130,37 +146,76 @@ class Source:
         """
         return load_training(**self._where())
 
+    def read(self) -> Interactions:
+        """Return the interactions of one file, or of a folder of Parquet files, that is DATA.
+
+        Raises:
+            ConfigError: If the options contradict each other or the file.
+            DataError: If the file is missing or malformed.
+        """
+        return self._read(self.data or "")
+
+    def _read(self, path: str) -> Interactions:
+        return read_interactions(path, **{name: getattr(self, name) for name in READING})
+
+    @property
+    def is_one_file(self) -> bool:
+        """Whether DATA alone is named, and is no folder of a training and a test file."""
+        return self.data is not None and self.train is self.test is None and not holds_pair(self.data)
+
     def arguments(self) -> list[str]:
         """Return the command line's words that mean this source."""
         words = [] if self.data is None else [self.data]
         for field in fields(self):
             value = getattr(self, field.name)
-            if field.name != "data" and value != field.default:
-                words += [f"--{field.name.replace('_', '-')}", _word(value)]
+            if field.name == "data" or value == field.default:
+                continue
+            words += _words(field.name.replace("_", "-"), value)
         return words
 
     def _files(self) -> list[Path]:
-        if self.data is not None and Path(self.data).is_dir():
+        if self.data is not None and holds_pair(self.data):
             return [Path(self.data) / name for name in FOLDER_FILES]
         return [Path(name) for name in (self.data, self.train, self.test) if name is not None]
 
     def _meaningless(self, path: Path, names: set[str]) -> set[str]:
-        """Return those of the options about reading that a file has no place for; none if it cannot be read."""
+        """Return those of the options about reading that a file has no place for; none if it cannot be looked at."""
+        if is_pipe(path):
+            return set()
         try:
-            found = find_format(path)
-            if found == "lists":
-                return names
-            asked = "min_rating" in names and self.min_rating is not None
-            unrated = asked and not self._is_rated(path, found)
-            return ({"id_type"} if found == "parquet" else set()) | ({"min_rating"} if unrated else set())
+            if holds_parts(path):
+                path = parts_of(path)[0]
+            with opened(path) as content:
+                return names & self._unused(content)
         except PyrecError:  # which loading will say
             return set()
 
-    def _is_rated(self, path: Path, found: Format) -> bool:
-        check_columns(self.columns)
-        if found == "parquet":
-            return read_parquet(path, self.columns).ratings is not None
-        return "rating" in sniff(path, "str", self.columns).roles
+    def _unused(self, content: Content) -> set[str]:
+        """Return the options that a file has no place for."""
+        if content.head.startswith(MAGIC):
+            roles: Collection[str] = find_roles(content, Reading(columns=self.columns))
+            unused = {"id_type", "header", "sep", *(["format"] if self.format != "parquet" else [])}
+        else:
+            found = find_shape(content, Reading())
+            says_columns = (self.columns, self.header, self.sep) != (None, None, None)
+            if isinstance(found, Lists) and not (found.is_even and says_columns):
+                return {*READING} - ({"format"} if self.format == "lists" else set())
+            unused = {"format"} if self.format == "parquet" else set()
+            if isinstance(found, Layout):  # what it shows itself counts more than how another file was read
+                unused |= {"sep"} if found.dialect.sep != self.sep else set()
+                unused |= {"header"} if found.header is not None and self.header is False else set()
+            left = {name: getattr(self, name) for name in ("columns", "header", "sep", "time_format")}
+            reading = Reading("str", **{name: value for name, value in left.items() if name not in unused})
+            try:
+                layout = find_shape(content, reading)
+            except ConfigError:  # there is no time
+                layout = find_shape(content, replace(reading, time_format=None))
+            roles = {} if isinstance(layout, Lists) else layout.roles
+        return unused | {
+            option
+            for option, role in (("min_rating", "rating"), ("time_format", "time"))
+            if role not in roles
+        }
 
     def _where(self) -> dict[str, Any]:
         options = asdict(self)
@@ -168,11 +223,13 @@ class Source:
         return options
 
 
-def _word(value: Any) -> str:
-    """Return how an option's value is written; columns as ``ROLE=NAME,...``."""
+def _words(option: str, value: Any) -> list[str]:
+    """Return how an option and its value are written; columns as ``ROLE=NAME,...``."""
+    if isinstance(value, bool):
+        return [f"--{option}" if value else f"--no-{option}"]
     if isinstance(value, Mapping):
-        return ",".join(f"{role}={column}" for role, column in value.items())
-    return str(value)
+        value = ",".join(f"{role}={'' if column is None else column}" for role, column in value.items())
+    return [f"--{option}", str(value)]
 
 
 def _split_value(
@@ -194,15 +251,29 @@ def _columns_value(
     ctx: click.Context,  # noqa: ARG001
     param: click.Parameter,  # noqa: ARG001
     value: str | None,
-) -> dict[str, str | int] | None:
+) -> dict[str, str | int | None] | None:
     if value is None:
         return None
     parts = [part.partition("=") for part in value.split(",")]
     roles = [role.strip() for role, _, _ in parts]
-    if not all(sign and column for _, sign, column in parts) or len(set(roles)) < len(roles):
+    if not all(sign for _, sign, _ in parts) or len(set(roles)) < len(roles):
         raise click.BadParameter(f"{value!r} is no list such as user=customer,item=product or user=2,item=3")
     names = [column.strip() for _, _, column in parts]
-    return {role: int(name) if name.isdecimal() else name for role, name in zip(roles, names, strict=True)}
+    return {role: _column(name) for role, name in zip(roles, names, strict=True)}
+
+
+def _column(name: str) -> str | int | None:
+    if not name:
+        return None
+    return int(name) if name.isdecimal() else name
+
+
+def _sep_value(
+    ctx: click.Context,  # noqa: ARG001
+    param: click.Parameter,  # noqa: ARG001
+    value: str | None,
+) -> str | None:
+    return "\t" if value == "\\t" else value
 
 
 def file_options(command: Command) -> Command:
@@ -219,8 +290,29 @@ def file_options(command: Command) -> Command:
             "--columns",
             callback=_columns_value,
             metavar="ROLE=NAME,...",
-            help="Which columns are the user, item, rating and time, by name or number: user=customer,item=3. "
-            "[default: by well-known names]",
+            help="Which columns are the user, item, rating and time, by name or number: user=customer,item=3; "
+            "time= for none. [default: by well-known names]",
+        ),
+        click.option(
+            "--header/--no-header",
+            default=None,
+            help="Whether the first line is a header. [default: found out]",
+        ),
+        click.option(
+            "--sep",
+            callback=_sep_value,
+            metavar="TEXT",
+            help=r"What is between columns: , or \t or ' ' for any blanks. [default: found out]",
+        ),
+        click.option(
+            "--format",
+            type=click.Choice(FORMATS),
+            help='Whether the file is delimited columns, lists "user item item ..." or Parquet. [default: found out]',
+        ),
+        click.option(
+            "--time-format",
+            metavar="FORMAT",
+            help="How times as text are written: %d/%m/%Y. [default: ISO 8601]",
         ),
         click.option("--min-rating", type=float, metavar="X", help="Keep ratings from X up."),
         click.option("--test", metavar="FILE", help="File of test interactions, with --train."),

@@ -1,35 +1,48 @@
-"""Columns that are read in blocks: raw ids and numbers, gathered with little memory."""
+"""Columns that are read in blocks: raw ids, numbers and times, gathered with little memory."""
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from collections.abc import Collection
+from typing import Any, Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
+from pyrec.data.fields import Fields, integers, numbers, texts
 from pyrec.data.ids import IdArray, Int32Array, factorise, text_problem
+from pyrec.data.time_text import text_times
+
+Int64Array = npt.NDArray[np.int64]
 
 
 class IdColumn(Protocol):
     """Raw ids, block after block."""
 
-    def append(self, block: npt.NDArray[Any]) -> bool:
-        """Adds a block (n,) and tells whether all of it can be ids."""
+    def append(self, fields: Fields) -> bool:
+        """Adds n fields and tells whether all of them can be ids."""
 
     def finish(self) -> tuple[Int32Array, IdArray]:
         """Returns the codes int32 (n,) and the ids (m,), ascending."""
 
 
 class IntegerColumn:
-    """Integer ids."""
+    """Integer ids.
 
-    def __init__(self) -> None:
-        self._blocks: list[npt.NDArray[np.int64]] = []
+    Attributes:
+        padded: how many have leading zeros.
+    """
 
-    def append(self, block: npt.NDArray[np.int64]) -> bool:
-        """Adds int64 (n,)."""
-        self._blocks.append(block.copy())
-        return True
+    def __init__(self, is_strict: bool) -> None:
+        self._blocks: list[Int64Array] = []
+        self._is_strict = is_strict
+        self.padded = 0
+
+    def append(self, fields: Fields) -> bool:
+        """Adds n fields and tells whether all are integers; if strict, plain ones."""
+        values, good, plain = integers(fields)
+        self._blocks.append(values)
+        self.padded += int(np.count_nonzero(good & ~plain))
+        return bool((plain if self._is_strict else good).all())
 
     def finish(self) -> tuple[Int32Array, IdArray]:
         """Returns the codes int32 (n,) and the ids int64 (m,), ascending."""
@@ -39,23 +52,28 @@ class IntegerColumn:
 class TextColumn:
     """Text ids; each distinct text is kept once."""
 
-    def __init__(self) -> None:
-        self._number: dict[str, int] = {}
+    def __init__(self, missing: Collection[str]) -> None:
+        self._missing = frozenset(missing)
+        self._number: dict[bytes, int] = {}
         self._blocks: list[Int32Array] = []
 
-    def append(self, block: npt.NDArray[np.object_]) -> bool:
-        """Adds str (n,) and tells whether all of it can be ids."""
+    def append(self, fields: Fields) -> bool:
+        """Adds n fields and tells whether all of them can be ids: text that does not stand for a missing value."""
         number = self._number
+        block = texts(fields)
         fresh = set(block).difference(number)
-        if any(map(text_problem, fresh)):
+        if any(self._is_bad(text.decode()) for text in fresh):
             return False
         number.update(zip(fresh, range(len(number), len(number) + len(fresh)), strict=True))
-        self._blocks.append(np.fromiter(map(number.__getitem__, block), np.int32, block.size))
+        self._blocks.append(np.fromiter(map(number.__getitem__, block), np.int32, len(block)))
         return True
+
+    def _is_bad(self, text: str) -> bool:
+        return text in self._missing or text_problem(text) is not None
 
     def finish(self) -> tuple[Int32Array, IdArray]:
         """Returns the codes int32 (n,) and the ids (m,) text, ascending."""
-        ids = np.array(list(self._number), dtype=str)
+        ids = np.array([text.decode() for text in self._number], dtype=str)
         order = np.argsort(ids)
         rank = np.empty(order.size, dtype=np.int32)
         rank[order] = np.arange(order.size, dtype=np.int32)
@@ -63,19 +81,47 @@ class TextColumn:
 
 
 class NumberColumn:
-    """Finite numbers."""
+    """Finite numbers in float32."""
 
-    def __init__(self, dtype: type[np.float32] | type[np.float64]) -> None:
-        self._dtype = dtype
+    def __init__(self, point: bytes) -> None:
+        self._point = point
+        self._blocks: list[npt.NDArray[np.float32]] = []
+
+    def append(self, fields: Fields) -> bool:
+        """Adds n fields and tells whether all are finite numbers in float32."""
+        values, good = numbers(fields, self._point)
+        with np.errstate(over="ignore"):
+            rounded = values.astype(np.float32)
+        self._blocks.append(rounded)
+        return bool(good.all() and np.isfinite(rounded).all())
+
+    def finish(self) -> npt.NDArray[np.float32]:
+        """Returns the numbers float32 (n,)."""
+        return np.concatenate(self._blocks)
+
+
+class TimeColumn:
+    """Times: integers as they are, other numbers in float64, text in int64 nanoseconds since 1970."""
+
+    def __init__(self, kind: Literal["number", "text"], time_format: str | None) -> None:
+        self._is_text = kind == "text"
+        self._format = time_format
         self._blocks: list[npt.NDArray[Any]] = []
 
-    def append(self, block: npt.NDArray[np.float64]) -> bool:
-        """Adds float64 (n,) and tells whether all of it is finite in this column's type."""
-        with np.errstate(over="ignore"):
-            values = block.astype(self._dtype)
-        self._blocks.append(values)
-        return bool(np.isfinite(values).all())
+    def append(self, fields: Fields) -> bool:
+        """Adds n fields and tells whether all are times."""
+        if self._is_text:
+            times, bad = text_times([text.decode() for text in texts(fields)], self._format)
+            self._blocks.append(times)
+            return bad is None
+        values, good, _ = integers(fields)
+        if good.all():
+            self._blocks.append(values)
+            return True
+        as_float, good = numbers(fields)
+        self._blocks.append(as_float)
+        return bool(good.all())
 
     def finish(self) -> npt.NDArray[Any]:
-        """Returns the numbers (n,)."""
+        """Returns the times (n,); int64 if all blocks are."""
         return np.concatenate(self._blocks)

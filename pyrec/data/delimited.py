@@ -2,232 +2,193 @@
 
 from __future__ import annotations
 
-import csv
-import re
-from collections.abc import Iterator
-from dataclasses import dataclass
-from itertools import islice
-from pathlib import Path
-from typing import Literal, NoReturn, TypeAlias
+from collections.abc import Callable
+from typing import NoReturn
 
 import numpy as np
 
-from pyrec.data.columns import IdColumn, IntegerColumn, NumberColumn, TextColumn
-from pyrec.data.files import first_line, text_lines
+from pyrec.data.columns import IdColumn, IntegerColumn, NumberColumn, TextColumn, TimeColumn
+from pyrec.data.fields import NUMBER, PADDED_INTEGER, PLAIN_INTEGER, Fields
+from pyrec.data.files import Content, decode
 from pyrec.data.ids import text_problem
 from pyrec.data.interactions import Interactions
-from pyrec.data.roles import Columns, assign_roles, role_of
+from pyrec.data.reading import Reading
+from pyrec.data.records import LONGEST_QUOTE
+from pyrec.data.shape import Layout, header_again, odd_id, wrong_count
+from pyrec.data.time_text import text_times
 from pyrec.errors import DataError
 
-IdType: TypeAlias = Literal["auto", "int", "str"]
+MISSING = frozenset(
+    ["NaN", "nan", "NA", "N/A", "n/a", "#N/A", "#NA", "<NA>", "NULL", "Null", "null", "None", "none", "nil"]
+)
+"""What programs write for a value that is not there."""
 
-_DELIMITERS = ("\t", ",", "::", ";")
-_QUOTED = (",", ";")
-# NumPy's parser wants a single character; this one does not occur in text.
-_UNIT_SEPARATOR = "\x1f"
-_CHUNK_ROWS = 1 << 16
-_SNIFF_ROWS = 1000
-_CANONICAL_INTEGER = re.compile(r"0|-?[1-9][0-9]{0,17}")
-_INTEGER = re.compile(r"[ \t]*[+-]?[0-9]+[ \t]*")
-_NUMBER = re.compile(r"[ \t]*[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?[ \t]*")
+_BLOCK_BYTES = 1 << 20
 
 
-@dataclass(frozen=True)
-class Layout:
-    """How a delimited file is to be read.
-
-    Attributes:
-        path: the file.
-        delimiter: between the columns.
-        num_columns: columns of every line.
-        has_header: whether the first line is a header.
-        roles: column number of "user", "item" and, where there are, "rating" and "time".
-        text_ids: which of "user" and "item" are text; the others are integers.
-    """
-
-    path: Path
-    delimiter: str
-    num_columns: int
-    has_header: bool
-    roles: dict[str, int]
-    text_ids: frozenset[str]
-
-
-def find_delimiter(line: str) -> str | None:
-    """Returns the delimiter of a line, or None if it has none of tab, comma, ``::`` and semicolon."""
-    return next((delimiter for delimiter in _DELIMITERS if delimiter in line), None)
-
-
-def read_delimited(path: Path, id_type: IdType = "auto", columns: Columns | None = None) -> Interactions:
-    """Reads a delimited text file in chunks of lines.
+def read_delimited(content: Content, layout: Layout, reading: Reading) -> Interactions:
+    """Reads a delimited text file in blocks of lines, each line held against the layout.
 
     Args:
-        path: the file, which `pyrec.data.files.check_text_file` has passed.
-        id_type: see `pyrec.data.readers.read_interactions`.
-        columns: likewise.
+        content: the file.
+        layout: how it is to be read.
+        reading: what the caller says.
 
     Raises:
-        DataError: the file is absent or not UTF-8, or a line is malformed; the message names file and line.
+        DataError: a line is malformed or contradicts the layout; the message names file and line.
     """
-    layout = sniff(path, id_type, columns)
-    ids: dict[str, IdColumn] = {
-        role: TextColumn() if role in layout.text_ids else IntegerColumn() for role in ("user", "item")
-    }
-    numbers = {
-        role: NumberColumn(dtype)
-        for role, dtype in (("rating", np.float32), ("time", np.float64))
-        if role in layout.roles
-    }
-    records = islice(_records(path, layout.delimiter), int(layout.has_header), None)
-    while chunk := list(islice(records, _CHUNK_ROWS)):
-        _append_chunk(layout, chunk, {**ids, **numbers})
-    users, user_ids = ids["user"].finish()
-    items, item_ids = ids["item"].finish()
-    ratings, times = (numbers[role].finish() if role in numbers else None for role in ("rating", "time"))
-    return Interactions.from_codes(users, items, user_ids, item_ids, ratings, times)
+    table = _Table(layout, reading)
+    pending, number = b"", 0
+    for line, block in content.blocks(_BLOCK_BYTES, layout.skip):
+        number = number if pending else line
+        block = pending + block
+        if content.ends_open:
+            _check_end(layout, block, number)
+            table.notes.append(_open_end(block))
+        left = layout.dialect.unfinished(block)
+        if left > LONGEST_QUOTE:
+            table.explain(block, number)
+        whole, pending = block[: len(block) - left], block[len(block) - left :]
+        table.append(whole, number)
+        number += whole.count(b"\n")
+    if pending:
+        table.explain(pending, number)
+    return table.finish(tuple(content.notes))
 
 
-def sniff(path: Path, id_type: IdType, columns: Columns | None = None) -> Layout:
-    """Finds out a file's layout from its first lines.
-
-    Raises:
-        DataError: there is no line of data, or the columns or the type of the ids cannot be told.
-    """
-    delimiter = find_delimiter(first_line(path).decode("utf-8", "replace"))
-    if delimiter is None:
+def _check_end(layout: Layout, block: bytes, number: int) -> None:
+    """Refuses a file that ends without a newline in a row that lacks fields."""
+    try:
+        *_, (line, row) = layout.dialect.rows(block, number, layout.path)
+    except DataError as error:
+        raise DataError(f"{error}; the file has no newline at its end and may be cut off") from None
+    if len(row) < layout.num_columns:
         raise DataError(
-            f"{path}, line 1: no tab, comma, '::' or ';' between columns; is this the right file?"
+            f"{layout.path}, line {line}: the last line has no newline and {len(row)} of {layout.num_columns} columns; "
+            "the file is cut off there: get it anew, complete the line or drop it"
         )
-    records = islice(_records(path, delimiter), _SNIFF_ROWS + 1)
-    rows = [(number, _split(line, delimiter, path, number)) for number, line in records]
-    named = any(isinstance(column, str) for column in (columns or {}).values())
-    has_header = named or _is_header([row for _, row in rows[:2]])
-    header, data = (rows[0][1], rows[1:]) if has_header else (None, rows)
-    if not data:
-        raise DataError(f"{path} has a header but no line of data; give a file with one interaction a line")
-    num_columns = len(rows[0][1])
-    roles = assign_roles(header, num_columns, f"{path}, line {rows[0][0]}", columns)
-    text_ids = frozenset(
-        role
-        for role in ("user", "item")
-        if id_type == "str" or (id_type == "auto" and _is_text(data, role, roles[role], path))
-    )
-    return Layout(path, delimiter, num_columns, has_header, roles, text_ids)
 
 
-def _split(line: str, delimiter: str, path: Path, number: int) -> list[str]:
-    line = line.rstrip("\r\n")
-    if delimiter not in _QUOTED:
-        return line.split(delimiter)
-    try:
-        return next(csv.reader([line], delimiter=delimiter))
-    except csv.Error as error:
-        raise DataError(f"{path}, line {number}: {error}; mend the line's quotes") from None
+def _open_end(block: bytes) -> str:
+    last = block.rstrip(b"\r\n").rpartition(b"\n")[2].decode("utf-8", "replace").strip()
+    return f"the last line has no newline and is taken as whole: {last[-40:]!r}"
 
 
-def _is_header(rows: list[list[str]]) -> bool:
-    """Tells whether the first row is a header.
+class _Table:
+    """The columns of a file, filled block after block."""
 
-    It is if it names a user and an item column; or if no field of it is a number, and it has three or more
-    fields or the second row has numbers only.
-    """
-    if {"user", "item"} <= set(map(role_of, rows[0])):
-        return True
-    if any(map(_NUMBER.fullmatch, rows[0])):
-        return False
-    return len(rows[0]) > 2 or (len(rows) > 1 and all(map(_NUMBER.fullmatch, rows[1])))
+    def __init__(self, layout: Layout, reading: Reading) -> None:
+        self._layout = layout
+        self._reading = reading
+        self.notes = list(layout.notes)
+        self._is_auto = reading.id_type == "auto"
+        point = b"," if layout.decimal == "comma" else b"."
+        self._ids: dict[str, IdColumn] = {
+            role: TextColumn(MISSING if self._is_auto else frozenset())
+            if role in layout.text_ids
+            else IntegerColumn(self._is_auto)
+            for role in ("user", "item")
+        }
+        self._rating = NumberColumn(point) if "rating" in layout.roles else None
+        self._time: TimeColumn | None = None
+        if "time" in layout.roles:
+            self._time = TimeColumn(layout.times, reading.time_format)
+        self._header = None if layout.header is None else layout.header
 
+    def append(self, block: bytes, number: int) -> None:
+        """Adds whole rows, of which the first has this line number."""
+        layout = self._layout
+        decode(block, number, layout.path)
+        column = layout.dialect.table(block, layout.num_columns)
+        if column is None or not self._fits(block, column):
+            self.explain(block, number)
 
-def _is_text(rows: list[tuple[int, list[str]]], role: str, column: int, path: Path) -> bool:
-    """Tells whether ids are text: fewer than half of the first rows have an integer there."""
-    ids = [(number, row[column]) for number, row in rows if column < len(row)]
-    odd = [(number, text) for number, text in ids if not _CANONICAL_INTEGER.fullmatch(text)]
-    if odd and 2 * len(odd) < len(ids):
-        raise _odd_id(f"{path}, line {odd[0][0]}", role, odd[0][1], "most")
-    return bool(odd)
+    def _fits(self, block: bytes, column: Callable[[int], Fields]) -> bool:
+        columns = {**self._ids, "rating": self._rating, "time": self._time}
+        if self._repeats_header(block):
+            return False
+        if any((column(at).ends > column(at).starts).any() for at in self._layout.empty):
+            return False
+        return all(
+            one.append(column(self._layout.roles[role])) for role, one in columns.items() if one is not None
+        )
 
+    def _repeats_header(self, block: bytes) -> bool:
+        if self._header is None:
+            return False
+        written = self._layout.dialect.sep.join(self._header).encode()
+        return block.startswith(written) or b"\n" + written in block
 
-def _odd_id(where: str, role: str, text: str, how_many: str) -> DataError:
-    return DataError(
-        f"{where}: the {role} id {text[:40]!r} is not a plain integer, but {how_many} of the first lines' "
-        "are; mend the line, or if the ids are text, read them with id_type='str'"
-    )
+    def explain(self, block: bytes, number: int) -> NoReturn:
+        """Raises the error for the first malformed row of a block that could not be read."""
+        layout = self._layout
+        for line, row in layout.dialect.rows(block, number, layout.path):
+            where = f"{layout.path}, line {line}"
+            if self._header is not None and tuple(row) == self._header:
+                raise header_again(where)
+            if len(row) != layout.num_columns:
+                raise wrong_count(where, len(row), layout.num_columns)
+            for at in layout.empty:
+                if row[at]:
+                    raise DataError(
+                        f"{where}: column {at + 1} was empty so far, and is {row[at][:40]!r} here; choose columns: "
+                        "--columns user=1,item=2 (in Python columns={'user': 1, 'item': 2})"
+                    )
+            for role, at in layout.roles.items():
+                self._check_cell(row[at], role, where)
+        last = number + block.count(b"\n") - 1
+        raise DataError(f"{layout.path}, lines {number} to {last}: a field is malformed; mend these lines")
 
+    def _check_cell(self, text: str, role: str, where: str) -> None:
+        if role == "rating":
+            _check_number(text, role, np.float32, where, self._layout.decimal == "comma")
+        elif role == "time" and self._layout.times == "number":
+            _check_number(text, role, np.float64, where)
+        elif role == "time":
+            if bad := text_times([text], self._reading.time_format)[1]:
+                raise DataError(f"{where}: the time {text[:40]!r} {bad.reason}; {_leave_out('time')}")
+        elif role in self._layout.text_ids:
+            self._check_text(text, role, where)
+        elif (
+            not (PLAIN_INTEGER if self._is_auto else PADDED_INTEGER).fullmatch(text)
+            or abs(int(text)) >= 2**63
+        ):
+            raise odd_id(where, role, text, "all of the first lines'")
 
-def _records(path: Path, delimiter: str) -> Iterator[tuple[int, str]]:
-    """Yields line number and text of each line that is not blank; a quoted line break does not end a line."""
-    lines = text_lines(path)
-    for number, line in lines:
-        if not line.strip("\r\n"):
-            continue
-        if delimiter in _QUOTED and line.count('"') % 2:
-            yield number, line + _until_closed(lines, path, number)
-        else:
-            yield number, line
-
-
-def _until_closed(lines: Iterator[tuple[int, str]], path: Path, number: int) -> str:
-    parts = []
-    for _, line in lines:
-        parts.append(line)
-        if line.count('"') % 2:
-            return "".join(parts)
-    raise DataError(f"{path}, line {number}: a quote opens and never closes; close it, or drop it")
-
-
-def _append_chunk(
-    layout: Layout, chunk: list[tuple[int, str]], columns: dict[str, IdColumn | NumberColumn]
-) -> None:
-    """Parses lines and appends them to the columns of their roles."""
-    role_at = {column: role for role, column in layout.roles.items()}
-    dtype = [_field(layout, role_at.get(k, f"unused {k}")) for k in range(layout.num_columns)]
-    lines = [line for _, line in chunk]
-    delimiter = layout.delimiter
-    if len(delimiter) > 1:
-        lines = [line.replace(delimiter, _UNIT_SEPARATOR) for line in lines]
-        delimiter = _UNIT_SEPARATOR
-    quote = '"' if delimiter in _QUOTED else None
-    try:
-        table = np.loadtxt(lines, dtype, comments=None, delimiter=delimiter, quotechar=quote, ndmin=1)
-    except ValueError as error:
-        _explain(layout, chunk, str(error))
-    if not all(column.append(table[role]) for role, column in columns.items()):
-        _explain(layout, chunk, "an id or number is malformed")
-
-
-def _field(layout: Layout, name: str) -> tuple[str, str]:
-    if name in ("rating", "time"):
-        return name, "f8"
-    if name in ("user", "item"):
-        return name, "O" if name in layout.text_ids else "i8"
-    return name, "U1"
-
-
-def _explain(layout: Layout, chunk: list[tuple[int, str]], otherwise: str) -> NoReturn:
-    """Raises the error for the first malformed line of a chunk that could not be parsed."""
-    for number, line in chunk:
-        where = f"{layout.path}, line {number}"
-        row = _split(line, layout.delimiter, layout.path, number)
-        if len(row) != layout.num_columns:
-            raise DataError(
-                f"{where}: {len(row)} columns, but the first line has {layout.num_columns}; complete "
-                "the line or drop it"
-            )
-        for role, column in layout.roles.items():
-            _check_cell(row[column], role, role in layout.text_ids, where)
-    raise DataError(f"{layout.path}, lines {chunk[0][0]} to {chunk[-1][0]}: {otherwise}; mend these lines")
-
-
-def _check_cell(text: str, role: str, is_text: bool, where: str) -> None:
-    if role in ("rating", "time"):
-        largest = float(np.finfo(np.float32 if role == "rating" else np.float64).max)
-        if not _NUMBER.fullmatch(text) or not abs(float(text)) <= largest:
-            raise DataError(
-                f"{where}: the {role} {text[:40]!r} is not a finite number; mend the line, or rename the "
-                f"column if it is not a {role}"
-            )
-    elif is_text:
+    def _check_text(self, text: str, role: str, where: str) -> None:
         if problem := text_problem(text):
             raise DataError(f"{where}: the {role} id {text[:40]!r} {problem}")
-    elif not _INTEGER.fullmatch(text) or not -(2**63) <= int(text) < 2**63:
-        raise _odd_id(where, role, text, "all")
+        if self._is_auto and text in MISSING:
+            raise DataError(
+                f"{where}: the {role} id {text!r} stands for a missing value; drop the line, or if it is an id say "
+                "that all are text: --id-type str (in Python id_type='str')"
+            )
+
+    def finish(self, notes: tuple[str, ...]) -> Interactions:
+        """Returns the interactions."""
+        users, user_ids = self._ids["user"].finish()
+        items, item_ids = self._ids["item"].finish()
+        rating = None if self._rating is None else self._rating.finish()
+        time = None if self._time is None else self._time.finish()
+        told = notes + tuple(self.notes)
+        for role, column in self._ids.items():
+            if isinstance(column, IntegerColumn) and column.padded:
+                told += (
+                    f"{column.padded:,} {role} ids have leading zeros and are read as the integers they are",
+                )
+        return Interactions.from_codes(users, items, user_ids, item_ids, rating, time, told)
+
+
+def _check_number(
+    text: str, role: str, dtype: type[np.floating], where: str, has_comma: bool = False
+) -> None:
+    written = text.replace(",", ".") if has_comma else text
+    if not NUMBER.fullmatch(written) or not abs(float(written)) <= float(np.finfo(dtype).max):
+        comma = "a decimal comma is to be a point; " if "," in text else ""
+        raise DataError(
+            f"{where}: the {role} {text[:40]!r} is not a finite number; {comma}mend the line, or {_leave_out(role)}"
+        )
+
+
+def _leave_out(role: str) -> str:
+    return f"leave the column out if it is not a {role}: --columns {role}= (in Python columns={{{role!r}: None}})"

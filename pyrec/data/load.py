@@ -6,9 +6,10 @@ import os
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from pyrec.data.delimited import IdType
+from pyrec.data.files import is_pipe
 from pyrec.data.interactions import Interactions
-from pyrec.data.readers import FOLDER_FILES, read_folder, read_interactions, read_pair
+from pyrec.data.readers import FOLDER_FILES, folder_by, holds_parts, pair_by, read_by
+from pyrec.data.reading import Format, IdType, Reading
 from pyrec.data.roles import Columns
 from pyrec.data.split import split_random, split_time
 from pyrec.data.synthetic import synthetic
@@ -41,6 +42,10 @@ def load_data(
     seed: int | None = None,
     id_type: IdType = "auto",
     columns: Columns | None = None,
+    header: bool | None = None,
+    sep: str | None = None,
+    format: Format | None = None,  # noqa: A002
+    time_format: str | None = None,
 ) -> Split:
     """Loads a training and a test part.
 
@@ -54,27 +59,31 @@ def load_data(
         seed: of the random split, with 0 for None.
         id_type: see `pyrec.data.readers.read_interactions`.
         columns: likewise.
+        header: likewise.
+        sep: likewise.
+        format: likewise.
+        time_format: likewise.
 
     Raises:
         ConfigError: the arguments exclude each other, mean nothing to these data, or are out of range.
         DataError: the data are absent, malformed, or one of the parts is empty.
     """
+    reading = Reading(id_type, columns, header, sep, format, time_format, needs_times=split == "time")
     _check_sources(data, train, test)
     _check_split(data, train, split, seed)
     if train is not None and test is not None:
-        return Split(Path(train).stem, *read_pair(train, test, min_rating, id_type, columns))
+        return Split(Path(train).stem, *pair_by(train, test, min_rating, reading))
     if data is None:
         if min_rating is not None:
             raise DataError(
                 f"generated data have no ratings to compare with min_rating = {min_rating:g}; leave it out"
             )
-        if columns is not None:
-            raise ConfigError(f"columns = {dict(columns)}, but generated data are no file; leave it out")
+        reading.refuse(("columns", "header", "sep", "time_format"), "generated data are no file")
         return Split("synthetic", *_split(synthetic(), split, seed))
     path = Path(data)
-    if os.path.isdir(path):
-        return Split(path.resolve().name, *read_folder(path, min_rating, id_type, columns))
-    return Split(path.stem, *_split(read_interactions(path, min_rating, id_type, columns), split, seed))
+    if holds_pair(path):
+        return Split(path.resolve().name, *folder_by(path, min_rating, reading))
+    return Split(_name(path), *_split(read_by(path, min_rating, reading), split, seed))
 
 
 def load_training(
@@ -86,6 +95,10 @@ def load_training(
     seed: int | None = None,
     id_type: IdType = "auto",
     columns: Columns | None = None,
+    header: bool | None = None,
+    sep: str | None = None,
+    format: Format | None = None,  # noqa: A002
+    time_format: str | None = None,
 ) -> tuple[str, Interactions]:
     """Loads the training part alone; a test file is not opened.
 
@@ -98,6 +111,10 @@ def load_training(
         seed: of the random split.
         id_type: see `pyrec.data.readers.read_interactions`.
         columns: likewise.
+        header: likewise.
+        sep: likewise.
+        format: likewise.
+        time_format: likewise.
 
     Returns:
         The name of the data and the training part. Its id maps lack what only a test file has.
@@ -106,15 +123,31 @@ def load_training(
         ConfigError: see `load_data`.
         DataError: see `load_data`.
     """
+    reading = Reading(id_type, columns, header, sep, format, time_format)
     _check_sources(data, train, test)
     _check_split(data, train, split, seed)
     if train is not None:
-        return Path(train).stem, read_interactions(train, min_rating, id_type, columns)
-    if data is not None and os.path.isdir(data):
+        return Path(train).stem, read_by(train, min_rating, reading)
+    if data is not None and holds_pair(data):
         folder = Path(data).resolve()
-        return folder.name, read_interactions(folder / FOLDER_FILES[0], min_rating, id_type, columns)
-    whole = load_data(data, split=split, min_rating=min_rating, seed=seed, id_type=id_type, columns=columns)
+        return folder.name, read_by(folder / FOLDER_FILES[0], min_rating, reading)
+    whole = load_data(
+        data, None, None, split, min_rating, seed, id_type, columns, header, sep, format, time_format
+    )
     return whole.name, whole.train
+
+
+def holds_pair(data: str | Path) -> bool:
+    """Tells whether the data are a folder of a training and a test file; one of Parquet files is like one file."""
+    return os.path.isdir(data) and not holds_parts(data)
+
+
+def _name(path: Path) -> str:
+    """What a file is called: its name without the endings that say what it is."""
+    if is_pipe(path):
+        return "pipe"
+    stem = Path(path.stem) if path.suffix in (".gz", ".bz2", ".xz", ".zst", ".zip") else path
+    return stem.stem
 
 
 def _check_sources(data: str | Path | None, train: str | Path | None, test: str | Path | None) -> None:
@@ -131,7 +164,7 @@ def _check_split(
     data: str | Path | None, train: str | Path | None, split: float | str | None, seed: int | None
 ) -> None:
     """Refuses what is said about a split where there is none, or a seed where nothing is drawn."""
-    whole = f"the folder {data} holds" if data is not None and os.path.isdir(data) else None
+    whole = f"the folder {data} holds" if data is not None and holds_pair(data) else None
     whole = whole if train is None else "train and test are"
     for name, value in (("split", split), ("the split's seed", seed)):
         if whole is not None and value is not None:

@@ -1,13 +1,16 @@
-"""Parquet files, through PyArrow (extra ``io``)."""
+"""Parquet files, and folders of their parts, through PyArrow (extra ``io``)."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from pyrec.data.files import opened
+from pyrec.data.files import Content, opened
 from pyrec.data.interactions import Interactions
-from pyrec.data.roles import Columns, assign_roles
+from pyrec.data.reading import Reading
+from pyrec.data.roles import assign_roles
 from pyrec.device import available_memory, gibibytes
 from pyrec.errors import ConfigError, DataError
 
@@ -16,56 +19,131 @@ ROW_BYTES = 16
 """Of a user's and an item's number."""
 
 
-def read_parquet(path: Path, columns: Columns | None = None) -> Interactions:
+def parts_of(folder: Path) -> list[Path]:
+    """Returns the files ``*.parquet`` of a folder, by name; what starts with a dot or an underscore is none."""
+    return sorted(path for path in folder.glob("[!._]*.parquet") if path.is_file())
+
+
+def read_parquet(content: Content, reading: Reading) -> Interactions:
     """Reads the user, item, rating and time columns of a Parquet file.
 
     Args:
-        path: the file.
-        columns: see `pyrec.data.roles.Columns`.
+        content: the file.
+        reading: what the caller says.
 
     Raises:
         ConfigError: PyArrow is not installed.
         DataError: the file is malformed, or a value is missing.
     """
-    try:
-        from pyarrow import ArrowException  # type: ignore[import-untyped]
+    roles, table = _read_table(content, reading)
+    return _interactions(table, roles, content.path, reading, tuple(content.notes))
+
+
+def read_parts(folder: Path, reading: Reading) -> Interactions:
+    """Reads the Parquet files of a folder as one.
+
+    Raises:
+        ConfigError: PyArrow is not installed.
+        DataError: a part is malformed, or the parts have different columns.
+    """
+    parts = parts_of(folder)
+    tables: list[Any] = []
+    roles: dict[str, str] = {}
+    for path in parts:
+        with opened(path) as content:
+            if not content.head.startswith(MAGIC):
+                raise DataError(f"{path} is no Parquet file, as its name says; leave it out of the folder")
+            roles, table = _read_table(content, reading)
+            tables.append(table)
+    with _arrow_errors(folder, "its parts have different columns") as arrow:
+        whole = arrow.concat_tables(tables)
+    return _interactions(whole, roles, folder, reading, (f"{len(parts)} Parquet files are read as one",))
+
+
+def find_roles(content: Content, reading: Reading) -> dict[str, str]:
+    """Returns the columns' names by role.
+
+    Raises:
+        ConfigError: PyArrow is not installed.
+        DataError: the file is malformed, or its columns cannot be told.
+    """
+    return _open(content, reading)[0]
+
+
+def _open(content: Content, reading: Reading) -> tuple[dict[str, str], Any]:
+    """Returns the columns' names by role, and the opened file."""
+    path = content.path
+    with _arrow_errors(path, "it is not a sound Parquet file"):
         from pyarrow.parquet import ParquetFile  # type: ignore[import-untyped]
+
+        parquet = ParquetFile(content.everything())
+        names = parquet.schema_arrow.names
+        _check_counts(parquet.metadata, path)
+        _check_unique(
+            names, {role: name for role, name in (reading.columns or {}).items() if name in names}, path
+        )
+        roles = assign_roles(names, len(names), str(path), reading.columns)
+        _check_unique(names, {role: names[column] for role, column in roles.items()}, path)
+    return {role: names[column] for role, column in roles.items()}, parquet
+
+
+def _read_table(content: Content, reading: Reading) -> tuple[dict[str, str], Any]:
+    """Returns the columns' names by role, and the table of these columns."""
+    roles, parquet = _open(content, reading)
+    with _arrow_errors(content.path, "it is not a sound Parquet file"):
+        table: Any = parquet.read(columns=list(roles.values()))
+        table.validate(full=True)  # text that is no UTF-8, offsets that lie
+    return roles, table
+
+
+def _interactions(
+    table: Any, roles: dict[str, str], path: Path, reading: Reading, notes: tuple[str, ...]
+) -> Interactions:
+    if reading.time_format is not None and "time" not in roles:
+        raise ConfigError(
+            f"time_format is {reading.time_format!r}, but {path} has no known time column; choose it: "
+            "columns={'time': ...}, or --columns time=..."
+        )
+    with _arrow_errors(path, "a column cannot be read"):
+        try:
+            whole = Interactions.from_frame(table, **roles, time_format=reading.time_format)
+        except DataError as error:
+            raise DataError(f"{path}: {error}") from None
+    return whole.noted(notes)
+
+
+@contextmanager
+def _arrow_errors(path: Path, otherwise: str) -> Iterator[Any]:
+    """Gives PyArrow, and makes DataError of its errors.
+
+    Raises:
+        ConfigError: PyArrow is not installed.
+    """
+    try:
+        import pyarrow  # type: ignore[import-untyped]
     except ImportError:
         raise ConfigError(
-            f"{path} is a Parquet file, and PyArrow, which reads it, is not installed; pip install pyarrow"
+            f"{path} is Parquet, and PyArrow, which reads it, is not installed; pip install pyarrow"
         ) from None
-    with opened(path) as file:
-        try:
-            parquet = ParquetFile(file)
-            names = parquet.schema_arrow.names
-            _check_counts(parquet.metadata, path)
-            roles = assign_roles(names, len(names), str(path), columns)
-            _check_unique(names, roles, path)
-            table: Any = parquet.read(columns=[names[column] for column in roles.values()])
-            table.validate(full=True)  # text that is no UTF-8, offsets that lie
-        except DataError:
-            raise
-        except (
-            ArrowException,
-            OSError,
-            ValueError,
-            OverflowError,
-        ) as error:  # of names that are no text, too
-            raise DataError(f"{path} is not a sound Parquet file: {' '.join(str(error).split())}") from None
-    chosen = {role: names[column] for role, column in roles.items()}
     try:
-        return Interactions.from_frame(table, **chosen)
-    except DataError as error:
-        raise DataError(f"{path}: {error}") from None
+        yield pyarrow
+    except (DataError, ConfigError):
+        raise
+    except (
+        pyarrow.ArrowException,
+        OSError,
+        ValueError,
+        OverflowError,
+    ) as error:  # of names that are no text, too
+        raise DataError(f"{path}: {otherwise}: {' '.join(str(error).split())}") from None
 
 
-def _check_unique(names: list[str], roles: dict[str, int], path: Path) -> None:
+def _check_unique(names: list[str], chosen: Mapping[str, object], path: Path) -> None:
     """Refuses a needed column whose name another one has: PyArrow reads columns by name."""
-    for role, column in roles.items():
-        if names.count(names[column]) > 1:
+    for role, name in chosen.items():
+        if (count := names.count(str(name))) > 1:
             raise DataError(
-                f"{path}: {names.count(names[column])} columns are called {names[column]!r}, which is the {role}; "
-                "rename or drop all but one"
+                f"{path}: {count} columns are called {name!r}, which is the {role}; rename or drop all but one"
             )
 
 

@@ -23,22 +23,20 @@ import math
 import os
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal, TypeAlias
 
 import numpy as np
 
-from pyrec.data.delimited import IdType, find_delimiter, read_delimited
-from pyrec.data.files import check_text_file, first_line, opened
+from pyrec.data.delimited import read_delimited
+from pyrec.data.files import Content, opened
 from pyrec.data.interactions import Interactions
-from pyrec.data.parquet import MAGIC, read_parquet
+from pyrec.data.parquet import MAGIC, parts_of, read_parquet, read_parts
 from pyrec.data.ragged import read_ragged
-from pyrec.data.roles import Columns, check_columns
+from pyrec.data.reading import Format, IdType, Reading
+from pyrec.data.roles import Columns
+from pyrec.data.shape import Lists, find_shape
 from pyrec.errors import ConfigError, DataError
 
 FOLDER_FILES = ("train.txt", "test.txt")
-
-Format: TypeAlias = Literal["parquet", "delimited", "lists"]
-"""Of a file: Parquet, delimited text, or ``user item item ...``."""
 
 
 def read_interactions(
@@ -46,6 +44,10 @@ def read_interactions(
     min_rating: float | None = None,
     id_type: IdType = "auto",
     columns: Columns | None = None,
+    header: bool | None = None,
+    sep: str | None = None,
+    format: Format | None = None,  # noqa: A002
+    time_format: str | None = None,
 ) -> Interactions:
     """Reads one file; see the module for the formats.
 
@@ -56,18 +58,31 @@ def read_interactions(
         id_type: "int" or "str" for ids of delimited text that are all integers or all text; "auto" finds out.
             Parquet says itself, and ``user item item ...`` holds integers.
         columns: which columns are the user, item, rating and time, by name in the header or by number from 1, such
-            as ``{"user": "customer", "item": 3}``; those not given are found by well-known names.
+            as ``{"user": "customer", "item": 3}``; those not given are found by well-known names. None for a rating or
+            a time that no column is: ``{"time": None}``.
+        header: whether the first line of delimited text is a header; None to find out.
+        sep: what is between the columns of delimited text, such as ``","``; ``" "`` for any number of blanks; None to
+            find out.
+        format: "delimited" for columns of text, "lists" for ``user item item ...``, "parquet"; None to find out.
+        time_format: how times as text are written, by the directives of ``datetime.strptime``, such as ``"%d/%m/%Y"``;
+            None for ISO 8601 or numbers.
 
     Raises:
-        ConfigError: `id_type` or `min_rating` is not one of the above or means nothing to this format, or the
+        ConfigError: an option is none of the above, contradicts another one or means nothing to this format, or the
             file needs a library that is not installed.
         DataError: the file is absent or malformed (the message names file and line), has no ratings for
             `min_rating`, or no interaction is left.
     """
-    _check_options(min_rating, id_type)
-    check_columns(columns)
+    reading = Reading(id_type, columns, header, sep, format, time_format)
+    return read_by(path, min_rating, reading)
+
+
+def read_by(path: str | Path, min_rating: float | None, reading: Reading) -> Interactions:
+    """Reads one file; see `read_interactions`."""
+    _check_min_rating(min_rating)
+    reading.check()
     path = Path(path)
-    interactions = _read(path, id_type, columns)
+    interactions = _read(path, reading)
     if len(interactions) == 0:
         raise DataError(f"{path} holds no interaction; give a file with one interaction a row")
     return interactions if min_rating is None else _at_least(interactions, min_rating, path)
@@ -79,6 +94,10 @@ def read_pair(
     min_rating: float | None = None,
     id_type: IdType = "auto",
     columns: Columns | None = None,
+    header: bool | None = None,
+    sep: str | None = None,
+    format: Format | None = None,  # noqa: A002
+    time_format: str | None = None,
 ) -> tuple[Interactions, Interactions]:
     """Reads a training and a test file; their id maps are the same, the union of both files' ids.
 
@@ -88,6 +107,10 @@ def read_pair(
         min_rating: see `read_interactions`.
         id_type: see `read_interactions`.
         columns: of both files; see `read_interactions`.
+        header: likewise.
+        sep: likewise.
+        format: likewise.
+        time_format: likewise.
 
     Returns:
         (train, test).
@@ -96,8 +119,15 @@ def read_pair(
         ConfigError: see `read_interactions`.
         DataError: see `read_interactions`; or one file's ids are integers and the other's text.
     """
+    return pair_by(train, test, min_rating, Reading(id_type, columns, header, sep, format, time_format))
+
+
+def pair_by(
+    train: str | Path, test: str | Path, min_rating: float | None, reading: Reading
+) -> tuple[Interactions, Interactions]:
+    """Reads a training and a test file; see `read_pair`."""
     paths = Path(train), Path(test)
-    first, second = (read_interactions(path, min_rating, id_type, columns) for path in paths)
+    first, second = (read_by(path, min_rating, reading) for path in paths)
     maps = []
     for what, ids, other in (
         ("user", first.user_ids, second.user_ids),
@@ -123,6 +153,10 @@ def read_folder(
     min_rating: float | None = None,
     id_type: IdType = "auto",
     columns: Columns | None = None,
+    header: bool | None = None,
+    sep: str | None = None,
+    format: Format | None = None,  # noqa: A002
+    time_format: str | None = None,
 ) -> tuple[Interactions, Interactions]:
     """Reads a folder's ``train.txt`` and ``test.txt``.
 
@@ -131,6 +165,10 @@ def read_folder(
         min_rating: see `read_interactions`.
         id_type: see `read_interactions`.
         columns: see `read_pair`.
+        header: likewise.
+        sep: likewise.
+        format: likewise.
+        time_format: likewise.
 
     Returns:
         (train, test) with the same id maps.
@@ -139,6 +177,13 @@ def read_folder(
         ConfigError: see `read_interactions`.
         DataError: the folder or one of the files is absent, or see `read_pair`.
     """
+    return folder_by(folder, min_rating, Reading(id_type, columns, header, sep, format, time_format))
+
+
+def folder_by(
+    folder: str | Path, min_rating: float | None, reading: Reading
+) -> tuple[Interactions, Interactions]:
+    """Reads a folder's ``train.txt`` and ``test.txt``; see `read_folder`."""
     folder = Path(folder)
     if not os.path.isdir(folder):
         raise DataError(f"{folder} is not a folder with {' and '.join(FOLDER_FILES)}; check the path")
@@ -149,49 +194,50 @@ def read_folder(
                 "single file, or a training and a test file"
             )
     train, test = (folder / name for name in FOLDER_FILES)
-    return read_pair(train, test, min_rating, id_type, columns)
+    return pair_by(train, test, min_rating, reading)
 
 
-def _check_options(min_rating: float | None, id_type: str) -> None:
-    if id_type not in ("auto", "int", "str"):
-        raise ConfigError(f"id_type is {id_type!r}; it is one of 'auto', 'int', 'str'")
+def _check_min_rating(min_rating: float | None) -> None:
     if min_rating is not None and not math.isfinite(min_rating):
         raise ConfigError(f"min_rating is {min_rating}; a finite number is needed")
 
 
-def find_format(path: Path) -> Format:
-    """Returns the format of a file, from its contents: see the module.
-
-    Raises:
-        DataError: the file cannot be read, or is no text that could be one.
-    """
-    with opened(path) as file:
-        if file.read(len(MAGIC)) == MAGIC:
-            return "parquet"
-    check_text_file(path)
-    is_delimited = find_delimiter(first_line(path).decode("utf-8", "replace")) is not None
-    return "delimited" if is_delimited else "lists"
+def holds_parts(path: str | Path) -> bool:
+    """Tells whether a path is a folder of Parquet files that are read as one, not one of a training and a test file."""
+    folder = Path(path)
+    return (
+        os.path.isdir(folder)
+        and not any(os.path.exists(folder / name) for name in FOLDER_FILES)
+        and bool(parts_of(folder))
+    )
 
 
-def _read(path: Path, id_type: IdType, columns: Columns | None) -> Interactions:
-    found = find_format(path)
-    if found == "parquet":
-        if id_type != "auto":
-            raise ConfigError(
-                f"id_type is {id_type!r}, but {path} is a Parquet file, whose columns have types; leave it out"
-            )
-        return read_parquet(path, columns)
-    if found == "lists":
-        if id_type == "str":
-            raise ConfigError(
-                f"id_type is 'str', but {path} holds lines 'user item item ...', whose ids are integers; leave it out"
-            )
-        if columns is not None:
-            raise ConfigError(
-                f"columns = {dict(columns)}, but {path} holds lines 'user item item ...'; leave it out"
-            )
-        return read_ragged(path)
-    return read_delimited(path, id_type, columns)
+def _read(path: Path, reading: Reading) -> Interactions:
+    if holds_parts(path):
+        _check_parquet(path, reading)
+        return read_parts(path, reading)
+    with opened(path) as content:
+        if content.head.startswith(MAGIC):
+            _check_parquet(path, reading)
+            return read_parquet(content, reading)
+        return _read_text(content, reading)
+
+
+def _read_text(content: Content, reading: Reading) -> Interactions:
+    if reading.format == "parquet":
+        raise DataError(f"{content.path} is no Parquet file; leave format out, or give one that is")
+    shape = find_shape(content, reading)
+    if isinstance(shape, Lists):
+        return read_ragged(content, shape)
+    return read_delimited(content, shape, reading)
+
+
+def _check_parquet(path: Path, reading: Reading) -> None:
+    if reading.format not in (None, "parquet"):
+        raise ConfigError(f"format is {reading.format!r}, but {path} is a Parquet file; leave it out")
+    reading.refuse(
+        ("id_type", "header", "sep"), f"{path} is a Parquet file, whose columns have types and names"
+    )
 
 
 def _at_least(interactions: Interactions, min_rating: float, path: Path) -> Interactions:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Final, TypeAlias
 
 from pyrec.errors import ConfigError, DataError
 
 ROLES = ("user", "item", "rating", "time")
 
-Columns: TypeAlias = Mapping[str, str | int]
-"""The column of a role, of `ROLES`: its name in the header, or its number from 1."""
+Columns: TypeAlias = Mapping[str, str | int | None]
+"""The column of a role, of `ROLES`: its name in the header, its number from 1, or None for no such column."""
 
 _NONE: Final[Mapping[str, int]] = {}
 
@@ -63,13 +63,16 @@ def role_of(name: str) -> str | None:
     return next((role for role, names in _NAMES.items() if plain in names), None)
 
 
-def named_roles(names: Sequence[str], where: str, chosen: Mapping[str, int] = _NONE) -> dict[str, int]:
+def named_roles(
+    names: Sequence[str], where: str, chosen: Mapping[str, int] = _NONE, absent: Collection[str] = ()
+) -> dict[str, int]:
     """Returns the columns whose names are well known, beside those that the caller chose.
 
     Args:
         names: the header.
         where: what the message calls it.
         chosen: column numbers by role, which no name overrules.
+        absent: roles that no column has.
 
     Raises:
         DataError: two columns have the same role, or one of user and item is named and the other is not.
@@ -77,11 +80,12 @@ def named_roles(names: Sequence[str], where: str, chosen: Mapping[str, int] = _N
     found = dict(chosen)
     for column, name in enumerate(names):
         role = None if column in chosen.values() else role_of(name)
-        if role is None or role in chosen:
+        if role is None or role in chosen or role in absent:
             continue
         if role in found:
             raise DataError(
-                f"{where}: columns {names[found[role]]!r} and {name!r} both name the {role}; rename one"
+                f"{where}: columns {names[found[role]]!r} and {name!r} both name the {role}; rename one, or "
+                "choose which it is, by its name or number"
             )
         found[role] = column
     for role, other in (("user", "item"), ("item", "user")):
@@ -94,7 +98,11 @@ def named_roles(names: Sequence[str], where: str, chosen: Mapping[str, int] = _N
 
 
 def assign_roles(
-    names: Sequence[str] | None, num_columns: int, where: str, columns: Columns | None = None
+    names: Sequence[str] | None,
+    num_columns: int,
+    where: str,
+    columns: Columns | None = None,
+    empty: Collection[int] = (),
 ) -> dict[str, int]:
     """Returns the column number of each role that a table has.
 
@@ -106,6 +114,7 @@ def assign_roles(
         num_columns: number of columns.
         where: what the message calls the table, e.g. its file and line.
         columns: see `Columns`.
+        empty: columns without any contents, which get no role by position.
 
     Raises:
         DataError: fewer than two columns, no column that is the user or the item, or names that contradict each
@@ -115,17 +124,22 @@ def assign_roles(
         raise DataError(
             f"{where}: one column found, but a user and an item are needed; is the delimiter right?"
         )
-    if names is None and not columns:
-        return dict(zip(ROLES, range(num_columns), strict=False))
+    given = columns or {}
+    absent = [role for role, column in given.items() if column is None]
     chosen = {
-        role: _find(role, column, names, num_columns, where) for role, column in (columns or {}).items()
+        role: _find(role, column, names, num_columns, where)
+        for role, column in given.items()
+        if column is not None
     }
+    if names is None and not chosen:
+        by_position = dict(zip(ROLES, (at for at in range(num_columns) if at not in empty), strict=False))
+        return {role: at for role, at in by_position.items() if role not in absent}
     if len(set(chosen.values())) < len(chosen):
         raise DataError(
             f"{where}: columns = {dict(columns or {})} takes one column twice; give each role its own"
         )
-    found = chosen if names is None else named_roles(names, where, chosen)
-    if "user" not in found:  # nor the item, of which there is one where there is the other
+    found = chosen if names is None else named_roles(names, where, chosen, absent)
+    if not {"user", "item"} <= set(found):
         known = "there are no names" if names is None else f"none of {_listed(names)} is a known name"
         raise DataError(f"{where}: which columns are the user and the item? {known}; {_mend(names, found)}")
     return found
@@ -142,6 +156,10 @@ def _find(role: str, column: str | int, names: Sequence[str] | None, num_columns
         known = "the file has no header" if names is None else f"the columns are {_listed(names)}"
         raise DataError(
             f"{where}: columns[{role!r}] = {column!r}, but {known}; give a name or a number of these"
+        )
+    if (count := list(names).count(column)) > 1:
+        raise DataError(
+            f"{where}: columns[{role!r}] = {column!r}, but {count} columns have this name; give the number from 1"
         )
     return list(names).index(column)
 
@@ -171,5 +189,9 @@ def check_columns(columns: Columns | None) -> None:
     for role, column in columns.items():
         if role not in ROLES:
             raise ConfigError(f"columns names {role!r}; the roles are {', '.join(ROLES)}")
-        if not isinstance(column, (str, int)) or isinstance(column, bool):
+        if column is None and role in ("user", "item"):
+            raise ConfigError(
+                f"columns[{role!r}] is None, but every interaction has a {role}; name its column"
+            )
+        if column is not None and (not isinstance(column, (str, int)) or isinstance(column, bool)):
             raise ConfigError(f"columns[{role!r}] = {column!r} must be a column's name, or its number from 1")
