@@ -199,6 +199,32 @@ def test_rows_that_lie_apart_give_the_same_bits(device, kind):
             assert torch.equal(a, b)
 
 
+def node_results(kind, layers, parameters, mask, grads):
+    """What belongs to a node: its output, its alpha and the gradient of its layers."""
+    layers = [layer.detach().requires_grad_() for layer in layers]
+    outputs = ours(kind, layers, parameters, mask)
+    total = sum((output * grad).sum() for output, grad in zip(outputs, grads, strict=False))
+    return [*outputs, *torch.autograd.grad(total, layers)]
+
+
+@pytest.mark.parametrize("masked", [False, True])
+@pytest.mark.parametrize("kind", ["weighted", "attention", "self-attention"])
+@pytest.mark.parametrize(("num_layers", "dim"), [(1, 5), (3, 8), (4, 20)])
+def test_a_node_has_the_same_bits_in_any_company(kernels, kind, num_layers, dim, masked):
+    masked = masked and kind != "weighted"
+    where = kernels.torch
+    layers = make_layers(150, num_layers, dim, torch.float32, where)
+    parameters = make_parameters(kind, num_layers, dim, torch.float32, where)
+    mask = make_mask(150, num_layers, where) if masked else None
+    grads = [torch.randn(150, columns, device=where) for columns in (dim, num_layers)]
+    whole = node_results(kind, layers, parameters, mask, grads)
+    for nodes in ([0], [149], [5, 3, 77], list(range(1, 14)), list(range(149, 60, -1))):
+        some = [None if array is None else array[nodes] for array in (*layers, mask, *grads)]
+        alone = node_results(kind, some[:num_layers], parameters, some[num_layers], some[num_layers + 1 :])
+        for mine, of_whole in zip(alone, whole, strict=True):
+            assert torch.equal(mine, of_whole[nodes])
+
+
 @pytest.mark.parametrize("masked", [False, True])
 @pytest.mark.parametrize("kind", ["weighted", "attention", "self-attention"])
 @pytest.mark.parametrize("num_layers", [1, 4])

@@ -21,6 +21,7 @@ FLAGS = [
     "-Wall",
     "-Wextra",
     "-Werror",
+    "-ffp-contract=off",
     "-fno-strict-aliasing",
     "-DPYREC_CUDA_ON_CPU",
     *INCLUDES,

@@ -262,12 +262,15 @@ def test_same_bits_from_run_to_run(device, precision):
         assert all(map(torch.equal, propagate(x, graph, 3, None, precision), first))
 
 
-def test_rows_give_the_same_bits_as_all_rows_of_one_layer(device):
-    graph = device.put(random_graph(600, 40, 0.2))
+@pytest.mark.parametrize("dim", [1, 7, 8, 16, 100])
+def test_rows_give_the_same_bits_as_all_rows_of_one_layer(kernels, dim):
+    graph = kernels.put(random_graph(600, 40, 0.2))
     assert int(graph.degree[601]) == 599  # a long row, in pieces on a device
-    x = torch.randn(graph.num_nodes, 16, device=device.torch)
-    rows = torch.tensor([3, 601, 41], device=device.torch)
-    assert torch.equal(propagate(x, graph, 1)[1][rows], propagate(x, graph, 1, rows)[1])
+    x = torch.randn(graph.num_nodes, dim, device=kernels.torch)
+    layer = propagate(x, graph, 1)[1]
+    for chosen in ([3, 601, 41], [601], [41, 3], list(range(639, 500, -2))):
+        rows = torch.tensor(chosen, device=kernels.torch)
+        assert torch.equal(layer[rows], propagate(x, graph, 1, rows)[1])
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,7 @@ template <class T>
 PYREC_INLINE double margin(const T* user, const T* positive, const T* negative, int64_t dim) {
   vec<T> sum{};
   for_vectors<T>(dim, [&](int64_t c, const auto& read, const auto&) {
-    sum += read(user + c) * (read(negative + c) - read(positive + c));
+    sum = multiply_add(read(user + c), read(negative + c) - read(positive + c), sum);
   });
   double total = 0;
   for (int lane = 0; lane < simd<T>::width; ++lane) total += static_cast<double>(sum[lane]);
@@ -40,7 +40,7 @@ PYREC_INLINE void add_gradients(const bpr_args<T>& a, int64_t user, int64_t posi
   for_vectors<T>(a.dim, [&](int64_t c, const auto& read, const auto& write) {
     const auto add = [&](int64_t row, vec<T> value) {
       T* at = a.grad + row * a.dim + c;
-      write(at, read(at) + factor * value);
+      write(at, multiply_add(broadcast(factor), value, read(at)));
     };
     add(user, read(n + c) - read(p + c));
     add(positive, -read(u + c));

@@ -49,7 +49,8 @@ void score_rows(const attention_layout& at, const T* shared, T* worker) {
     for (int i = 0; i < width; ++i) {
       const T* projected = worker + at.projected + (row + i) * at.hidden;
       for (int64_t h = 0; h < at.hidden; h += width) {
-        sums[i] += load(shared + at.vector + h) * tanh<T>(load(projected + h) + load(shared + at.bias + h));
+        const vec<T> t = tanh<T>(load(projected + h) + load(shared + at.bias + h));
+        sums[i] = multiply_add(load(shared + at.vector + h), t, sums[i]);
       }
     }
     store(worker + at.scores + row, sum_lanes<T>(sums));
@@ -108,8 +109,8 @@ void attention_hidden_grads(const attention_layout& at, const T* shared, T* slot
       T* projected = worker + at.projected + row * at.hidden + h;
       const vec<T> grad = broadcast(worker[at.scores + row]);
       const vec<T> t = tanh<T>(load(projected) + bias);
-      const vec<T> z = grad * vector * (1 - t * t);
-      grad_vector += grad * t;
+      const vec<T> z = grad * vector * multiply_add(-t, t, broadcast(T(1)));
+      grad_vector = multiply_add(grad, t, grad_vector);
       grad_bias += z;
       store(projected, z);
     }

@@ -161,7 +161,7 @@ void pool_rows(const T* x, const T* weights, int64_t num_layers, int64_t nodes, 
       vec<T> sum{};
       for (int64_t l = 0; l < num_layers; ++l) {
         const int64_t row = l * nodes + n;
-        sum += broadcast(weights[row]) * load(x + row * padded_dim + j);
+        sum = multiply_add(broadcast(weights[row]), load(x + row * padded_dim + j), sum);
       }
       store(out + n * padded_dim + j, sum);
     }
@@ -179,7 +179,7 @@ void spread_rows(const T* y, const T* weights, int64_t num_layers, int64_t nodes
       T* to = x + (l * nodes + n) * padded_dim;
       for (int64_t j = 0; j < padded_dim; j += width) {
         const vec<T> before = accumulate ? load(to + j) : vec<T>{};
-        store(to + j, before + weight * load(y + n * padded_dim + j));
+        store(to + j, multiply_add(weight, load(y + n * padded_dim + j), before));
       }
     }
   }
@@ -196,7 +196,8 @@ void dot_rows(const T* x, const T* y, int64_t num_layers, int64_t nodes, int64_t
         sums[i] = vec<T>{};
         const T* left = x + (l * nodes + n + i) * padded_dim;
         const T* right = y + (n + i) * padded_dim;
-        for (int64_t j = 0; j < padded_dim; j += width) sums[i] += load(left + j) * load(right + j);
+        for (int64_t j = 0; j < padded_dim; j += width)
+          sums[i] = multiply_add(load(left + j), load(right + j), sums[i]);
       }
       store(dots + l * nodes + n, sum_lanes<T>(sums));
     }
@@ -210,7 +211,7 @@ void softmax_lanes_backward(const T* weights, T* grads, int64_t num_layers, int6
   for (int64_t n = 0; n < nodes; n += width) {
     vec<T> mean{};
     for (int64_t l = 0; l < num_layers; ++l) {
-      mean += load(weights + l * nodes + n) * load(grads + l * nodes + n);
+      mean = multiply_add(load(weights + l * nodes + n), load(grads + l * nodes + n), mean);
     }
     for (int64_t l = 0; l < num_layers; ++l) {
       store(grads + l * nodes + n, load(weights + l * nodes + n) * (load(grads + l * nodes + n) - mean));
@@ -223,7 +224,8 @@ template <class T>
 void add_lanes(const T* from, int64_t num_layers, const node_block& block, T factor, T* lanes) {
   for (int64_t n = 0; n < block.count; ++n) {
     for (int64_t l = 0; l < num_layers; ++l) {
-      lanes[l * block.nodes + n] += factor * from[(block.first + n) * num_layers + l];
+      T& lane = lanes[l * block.nodes + n];
+      lane = multiply_add(factor, from[(block.first + n) * num_layers + l], lane);
     }
   }
 }

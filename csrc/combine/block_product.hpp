@@ -46,7 +46,7 @@ void product_tile(const product<T>& p, int64_t row, int64_t column) {
     for (int i = 0; i < Rows; ++i) {
       const vec<T> left = broadcast(a[i * p.a_row]);
 #pragma GCC unroll 4
-      for (int v = 0; v < Vectors; ++v) acc[i][v] += left * right[v];
+      for (int v = 0; v < Vectors; ++v) acc[i][v] = multiply_add(left, right[v], acc[i][v]);
     }
   }
 #pragma GCC unroll 8

@@ -13,7 +13,7 @@ PYREC_INLINE vec<T> dot_of_rows(const T* x, const T* y, int64_t padded_dim) {
   vec<T> sums[width] = {};
   for (int i = 0; i < width; ++i) {
     for (int64_t j = 0; j < padded_dim; j += width) {
-      sums[i] += load(x + i * padded_dim + j) * load(y + i * padded_dim + j);
+      sums[i] = multiply_add(load(x + i * padded_dim + j), load(y + i * padded_dim + j), sums[i]);
     }
   }
   return sum_lanes<T>(sums);
@@ -53,7 +53,7 @@ void keep_across_rows(const T* x, const T* inverse, int64_t rows, int64_t padded
     for (int i = 0; i < width; ++i) {
       const vec<T> factor = broadcast<T>(along[i]);
       for (int64_t j = i * padded_dim; j < (i + 1) * padded_dim; j += width) {
-        store(to + j, load(to + j) - factor * load(from + j));
+        store(to + j, multiply_add(-factor, load(from + j), load(to + j)));
       }
     }
   }

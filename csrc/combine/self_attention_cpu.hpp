@@ -69,7 +69,8 @@ PYREC_INLINE void score_keys(const self_attention_layout& at, const head_columns
     vec<T> sums[Keys] = {};
     for (int64_t c = 0; c < columns.count; ++c) {
       const vec<T> left = load(query + c * at.rows + n);
-      for (int i = 0; i < Keys; ++i) sums[i] += left * load(key + c * at.rows + i * at.nodes + n);
+      for (int i = 0; i < Keys; ++i)
+        sums[i] = multiply_add(left, load(key + c * at.rows + i * at.nodes + n), sums[i]);
     }
     for (int i = 0; i < Keys; ++i) {
       store(scores + i * at.nodes + n, sums[i] * broadcast(score_scale<T>(columns)));
@@ -93,7 +94,7 @@ void head_weights(const self_attention_layout& at, int64_t num_layers, const hea
     for (int64_t n = 0; n < at.nodes; n += width) {
       const vec<T> share = load(worker + at.share + n) * load(worker + at.mask + q * at.nodes + n);
       for (int64_t i = n; i < at.rows; i += at.nodes)
-        store(mean + i, load(mean + i) + share * load(weights + i));
+        store(mean + i, multiply_add(share, load(weights + i), load(mean + i)));
     }
   }
 }
@@ -107,7 +108,7 @@ void head_output(const combine_self_attention_args<T>& a, const self_attention_l
     for (int64_t n = 0; n < at.nodes; n += width) {
       vec<T> sum{};
       for (int64_t i = n; i < at.rows; i += at.nodes) {
-        sum += load(worker + at.mean + i) * load(worker + at.x_t + j * at.rows + i);
+        sum = multiply_add(load(worker + at.mean + i), load(worker + at.x_t + j * at.rows + i), sum);
       }
       store(worker + at.pooled_t + j * at.nodes + n, sum);
     }
@@ -205,7 +206,9 @@ void head_score_grads(const self_attention_layout& at, int64_t num_layers, const
     for (int64_t n = 0; n < at.nodes; n += width) {
       const vec<T> factor = load(worker + at.mask + q * at.nodes + n) * broadcast(score_scale<T>(columns));
       vec<T> mean{};
-      for (int64_t i = n; i < at.rows; i += at.nodes) mean += load(weights + i) * load(grad_mean + i);
+      for (int64_t i = n; i < at.rows; i += at.nodes) {
+        mean = multiply_add(load(weights + i), load(grad_mean + i), mean);
+      }
       for (int64_t i = n; i < at.rows; i += at.nodes) {
         store(weights + i, factor * load(weights + i) * (load(grad_mean + i) - mean));
       }
@@ -228,8 +231,9 @@ PYREC_INLINE void column_score_grads(const self_attention_layout& at, int64_t nu
       vec<T> by_key{};
       for (int64_t m = 0; m < num_layers; ++m) {
         const int64_t lane = m * at.nodes + n;
-        by_query += load(worker + at.weights + l * at.rows + lane) * load(key + lane);
-        by_key += load(worker + at.weights + m * at.rows + l * at.nodes + n) * load(query + lane);
+        by_query = multiply_add(load(worker + at.weights + l * at.rows + lane), load(key + lane), by_query);
+        by_key = multiply_add(load(worker + at.weights + m * at.rows + l * at.nodes + n), load(query + lane),
+                              by_key);
       }
       store(grad_query + l * at.nodes + n, by_query);
       store(grad_key + l * at.nodes + n, by_key);

@@ -69,15 +69,15 @@ constexpr T inverse_factorial(int k) {
 template <class T>
 PYREC_INLINE exp_parts<T> split_exp(vec<T> x) {
   using bits = real_bits<T>;
-  const vec<T> shifted = x * broadcast(bits::log2_e) + broadcast(bits::round);
+  const vec<T> shifted = multiply_add(x, broadcast(bits::log2_e), broadcast(bits::round));
   const vec<T> n = shifted - broadcast(bits::round);
-  const vec<T> r = (x - n * broadcast(bits::ln2_high)) - n * broadcast(bits::ln2_low);
+  const vec<T> r = multiply_add(-n, broadcast(bits::ln2_low), multiply_add(-n, broadcast(bits::ln2_high), x));
   const ints<T> exponent = reinterpret_cast<ints<T>>(shifted) + bits::bias;
   constexpr T last = inverse_factorial<T>(bits::terms);
   vec<T> tail = broadcast(last);
 #pragma GCC unroll 16
-  for (int k = bits::terms - 1; k >= 2; --k) tail = tail * r + broadcast(inverse_factorial<T>(k));
-  return {reinterpret_cast<vec<T>>(exponent << bits::mantissa), r + r * r * tail};
+  for (int k = bits::terms - 1; k >= 2; --k) tail = multiply_add(tail, r, broadcast(inverse_factorial<T>(k)));
+  return {reinterpret_cast<vec<T>>(exponent << bits::mantissa), multiply_add(r * r, tail, r)};
 }
 
 // For x <= 0, as a softmax needs it.
@@ -85,7 +85,7 @@ template <class T>
 PYREC_INLINE vec<T> exp_negative(vec<T> x) {
   const vec<T> least = broadcast(real_bits<T>::least_exponent);
   const exp_parts<T> e = split_exp<T>(x < least ? least : x);
-  return e.scale + e.scale * e.series;
+  return multiply_add(e.scale, e.series, e.scale);
 }
 
 // With m = exp(2|x|) - 1, tanh|x| = m / (m + 2): no cancellation near 0.
@@ -96,7 +96,7 @@ PYREC_INLINE vec<T> tanh(vec<T> x) {
   const vec<T> one = broadcast(real_bits<T>::tanh_is_one);
   const vec<T> bounded = magnitude > one ? one : magnitude;
   const exp_parts<T> e = split_exp<T>(bounded + bounded);
-  const vec<T> m = e.scale * e.series + (e.scale - 1);
+  const vec<T> m = multiply_add(e.scale, e.series, e.scale - 1);
   const vec<T> result = m / (m + 2);
   return reinterpret_cast<vec<T>>(reinterpret_cast<ints<T>>(result) | sign);
 }

@@ -12,7 +12,8 @@ PYREC_INLINE void weighted_columns(const combine_weighted_args<T>& a, int64_t ro
   vec<T> sum[Vectors] = {};
   for (int64_t l = 0; l < a.input.num_layers; ++l) {
     const T* x = a.input.layers[l].rows + row * a.input.layers[l].stride + column;
-    for (int v = 0; v < Vectors; ++v) sum[v] += broadcast(a.alpha[l]) * load(x + v * width);
+    for (int v = 0; v < Vectors; ++v)
+      sum[v] = multiply_add(broadcast(a.alpha[l]), load(x + v * width), sum[v]);
   }
   T* out = a.out + row * a.input.dim + column;
   for (int v = 0; v < Vectors; ++v) store(out + v * width, sum[v]);
@@ -27,7 +28,7 @@ PYREC_INLINE void weighted_row(const combine_weighted_args<T>& a, int64_t row) {
   for (; j < a.input.dim; ++j) {
     T sum = 0;
     for (int64_t l = 0; l < a.input.num_layers; ++l) {
-      sum += a.alpha[l] * a.input.layers[l].rows[row * a.input.layers[l].stride + j];
+      sum = multiply_add(a.alpha[l], a.input.layers[l].rows[row * a.input.layers[l].stride + j], sum);
     }
     a.out[row * a.input.dim + j] = sum;
   }
@@ -42,27 +43,35 @@ void combine_weighted(const combine_weighted_args<T>& a) {
   });
 }
 
+// out = factor * x
+template <class T>
+PYREC_INLINE void scale_row(T factor, const T* x, int64_t dim, T* out) {
+  constexpr int width = simd<T>::width;
+  int64_t j = 0;
+  for (; j + width <= dim; j += width) store(out + j, broadcast(factor) * load(x + j));
+  for (; j < dim; ++j) out[j] = factor * x[j];
+}
+
+template <class T>
+PYREC_INLINE T dot_row(const T* x, const T* y, int64_t dim) {
+  constexpr int width = simd<T>::width;
+  vec<T> dots{};
+  int64_t j = 0;
+  for (; j + width <= dim; j += width) dots = multiply_add(load(x + j), load(y + j), dots);
+  T dot = 0;
+  for (; j < dim; ++j) dot = multiply_add(x[j], y[j], dot);
+  for (int i = 0; i < width; ++i) dot += dots[i];
+  return dot;
+}
+
 // dx_l = alpha_l g; returns <g, x_l>.
 template <class T>
 PYREC_INLINE T weighted_grad_row(const combine_weighted_grad_args<T>& a, int64_t l, int64_t row) {
-  constexpr int width = simd<T>::width;
-  const T* g = a.grad + row * a.input.dim;
-  const T* x = a.input.layers[l].rows + row * a.input.layers[l].stride;
-  T* grad_x = a.grad_layers == nullptr ? nullptr : a.grad_layers[l] + row * a.input.dim;
-  const T alpha = a.alpha[l];
-  vec<T> dots{};
-  int64_t j = 0;
-  for (; j + width <= a.input.dim; j += width) {
-    if (grad_x != nullptr) store(grad_x + j, broadcast(alpha) * load(g + j));
-    if (a.grad_alpha != nullptr) dots += load(g + j) * load(x + j);
-  }
-  T dot = 0;
-  for (; j < a.input.dim; ++j) {
-    if (grad_x != nullptr) grad_x[j] = alpha * g[j];
-    if (a.grad_alpha != nullptr) dot += g[j] * x[j];
-  }
-  for (int i = 0; i < width; ++i) dot += dots[i];
-  return dot;
+  const int64_t dim = a.input.dim;
+  const T* g = a.grad + row * dim;
+  if (a.grad_layers != nullptr) scale_row(a.alpha[l], g, dim, a.grad_layers[l] + row * dim);
+  if (a.grad_alpha == nullptr) return 0;
+  return dot_row(g, a.input.layers[l].rows + row * a.input.layers[l].stride, dim);
 }
 
 template <class T>

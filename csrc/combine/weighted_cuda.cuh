@@ -36,7 +36,7 @@ __global__ void __launch_bounds__(weighted_threads)
       T x[V];
       load(table.layers[l].rows + row * table.layers[l].stride + column, x);
 #pragma unroll
-      for (int v = 0; v < V; ++v) sum[v] += a.alpha[l] * x[v];
+      for (int v = 0; v < V; ++v) sum[v] = multiply_add(a.alpha[l], x[v], sum[v]);
     }
     store(a.out + row * a.input.dim + column, sum);
   }

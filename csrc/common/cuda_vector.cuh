@@ -17,6 +17,11 @@ __device__ __forceinline__ pack<S, V> load_pack(const S* from) {
   return load_vector<pack<S, V>>(from);
 }
 
+// a * b + c, rounded once. What a column becomes is computed with it: of two products and a sum nvcc fuses
+// one or the other (-fmad=true), which may differ between the kernels for wide rows and for narrow ones.
+__device__ __forceinline__ float multiply_add(float a, float b, float c) { return __fmaf_rn(a, b, c); }
+__device__ __forceinline__ double multiply_add(double a, double b, double c) { return __fma_rn(a, b, c); }
+
 template <class T>
 __device__ __forceinline__ T widen(T value) {
   return value;

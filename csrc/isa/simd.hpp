@@ -2,6 +2,8 @@
 // Vectors of the instruction set that this file is compiled for (PYREC_ISA, PYREC_VECTOR_BYTES).
 #ifdef __x86_64__
 #include <immintrin.h>
+#elif defined(__aarch64__)
+#include <arm_neon.h>
 #endif
 
 #include <cstdint>
@@ -57,6 +59,53 @@ PYREC_INLINE vec<T> load_partial(const T* from, int count) {
 template <class T>
 PYREC_INLINE void store_partial(T* to, vec<T> value, int count) {
   for (int lane = 0; lane < count; ++lane) to[lane] = value[lane];
+}
+
+// a * b + c: rounded once where the instruction set has it, elsewhere the product and then the sum. The
+// compiler makes neither of the other (-ffp-contract=off), so the bits of a sum do not depend on the loop it
+// stands in.
+PYREC_INLINE float multiply_add(float a, float b, float c) {
+#if defined(__FMA__) || defined(__aarch64__)
+  return __builtin_fmaf(a, b, c);
+#else
+  return a * b + c;
+#endif
+}
+
+PYREC_INLINE double multiply_add(double a, double b, double c) {
+#if defined(__FMA__) || defined(__aarch64__)
+  return __builtin_fma(a, b, c);
+#else
+  return a * b + c;
+#endif
+}
+
+PYREC_INLINE vec<float> multiply_add(vec<float> a, vec<float> b, vec<float> c) {
+#if defined(__FMA__) && PYREC_VECTOR_BYTES == 64
+  return (vec<float>)_mm512_fmadd_ps((__m512)a, (__m512)b, (__m512)c);
+#elif defined(__FMA__) && PYREC_VECTOR_BYTES == 32
+  return (vec<float>)_mm256_fmadd_ps((__m256)a, (__m256)b, (__m256)c);
+#elif defined(__FMA__)
+  return (vec<float>)_mm_fmadd_ps((__m128)a, (__m128)b, (__m128)c);
+#elif defined(__aarch64__)
+  return (vec<float>)vfmaq_f32((float32x4_t)c, (float32x4_t)a, (float32x4_t)b);
+#else
+  return a * b + c;
+#endif
+}
+
+PYREC_INLINE vec<double> multiply_add(vec<double> a, vec<double> b, vec<double> c) {
+#if defined(__FMA__) && PYREC_VECTOR_BYTES == 64
+  return (vec<double>)_mm512_fmadd_pd((__m512d)a, (__m512d)b, (__m512d)c);
+#elif defined(__FMA__) && PYREC_VECTOR_BYTES == 32
+  return (vec<double>)_mm256_fmadd_pd((__m256d)a, (__m256d)b, (__m256d)c);
+#elif defined(__FMA__)
+  return (vec<double>)_mm_fmadd_pd((__m128d)a, (__m128d)b, (__m128d)c);
+#elif defined(__aarch64__)
+  return (vec<double>)vfmaq_f64((float64x2_t)c, (float64x2_t)a, (float64x2_t)b);
+#else
+  return a * b + c;
+#endif
 }
 
 template <class T>

@@ -49,20 +49,20 @@ struct column_block {
     if (Partial && v == Vectors - 1) return store_partial(to, value, tail);
     store(to, value);
   }
-  // Adds weigh(row) to acc. Of bfloat16 pairs of vectors hold even and odd columns until `in_order`.
-  template <class Weigh>
-  PYREC_INLINE void add(const T* row, const Weigh& weigh, vec<T> (&acc)[Vectors]) const {
-    for (int v = 0; v < Vectors; ++v) acc[v] += weigh(read(row, v));
+  // acc = add(acc, row). Of bfloat16 pairs of vectors hold even and odd columns until `in_order`.
+  template <class Add>
+  PYREC_INLINE void accumulate(const T* row, const Add& add, vec<T> (&acc)[Vectors]) const {
+    for (int v = 0; v < Vectors; ++v) acc[v] = add(acc[v], read(row, v));
   }
-  template <class Weigh>
-  PYREC_INLINE void add(const bfloat16* row, const Weigh& weigh, vec<T> (&acc)[Vectors]) const {
+  template <class Add>
+  PYREC_INLINE void accumulate(const bfloat16* row, const Add& add, vec<T> (&acc)[Vectors]) const {
     for (int v = 0; v < paired; v += 2) {
       vec<T> even, odd;
       load_apart(row + column + v * width, even, odd);
-      acc[v] += weigh(even);
-      acc[v + 1] += weigh(odd);
+      acc[v] = add(acc[v], even);
+      acc[v + 1] = add(acc[v + 1], odd);
     }
-    for (int v = paired; v < Vectors; ++v) acc[v] += weigh(read(row, v));
+    for (int v = paired; v < Vectors; ++v) acc[v] = add(acc[v], read(row, v));
   }
   PYREC_INLINE void in_order(vec<T> (&acc)[Vectors]) const {
     for (int v = 0; v < paired; v += 2) interleave(acc[v], acc[v + 1]);
@@ -86,10 +86,13 @@ PYREC_INLINE void accumulate(const propagate_args<T, X, Out>& a, const edge_span
     }
     const X* row = a.x + int64_t{edges.source[e]} * a.dim;
     if constexpr (Factor == edge_factor::one) {
-      block.add(row, [](vec<T> value) { return value; }, acc);
+      block.accumulate(row, [](vec<T> sum, vec<T> value) { return sum + value; }, acc);
     } else {
       const T factor = Factor == edge_factor::source_scale ? a.pre[edges.source[e]] : edges.weight[e];
-      block.add(row, [factor](vec<T> value) { return broadcast(factor) * value; }, acc);
+      const auto add = [factor](vec<T> sum, vec<T> value) {
+        return multiply_add(broadcast(factor), value, sum);
+      };
+      block.accumulate(row, add, acc);
     }
   }
 }
@@ -162,11 +165,11 @@ PYREC_INLINE void take_adam_step(const adam_step<T>& adam, int64_t offset, const
   T* first = adam.first_moment + offset;
   T* second = adam.second_moment + offset;
   T* parameters = adam.parameters + offset;
-  const vec<T> m = adam.beta1 * block.read(first, v) + (1 - adam.beta1) * gradient;
-  const vec<T> s = adam.beta2 * block.read(second, v) + (1 - adam.beta2) * gradient * gradient;
+  const vec<T> m = multiply_add(broadcast(1 - adam.beta1), gradient, adam.beta1 * block.read(first, v));
+  const vec<T> s = multiply_add((1 - adam.beta2) * gradient, gradient, adam.beta2 * block.read(second, v));
   block.write(first, v, m);
   block.write(second, v, s);
-  const vec<T> divisor = square_root<T>(s) * adam.root_scale + adam.epsilon;
+  const vec<T> divisor = multiply_add(square_root<T>(s), broadcast(adam.root_scale), broadcast(adam.epsilon));
   block.write(parameters, v, block.read(parameters, v) - adam.step_size * m / divisor);
 }
 
@@ -179,12 +182,13 @@ PYREC_INLINE void finish_row(const propagate_args<T, X, Out>& a, int64_t node, i
   const T total_factor = a.total_alpha * (a.total_scale != nullptr ? a.total_scale[node] : T(1));
   for (int v = 0; v < Vectors; ++v) {
     vec<T> value = broadcast(post) * acc[v];
-    if (add_row >= 0) value += broadcast(add_scale) * block.read(a.add + add_row * a.dim, v);
+    if (add_row >= 0)
+      value = multiply_add(broadcast(add_scale), block.read(a.add + add_row * a.dim, v), value);
     if (a.out != nullptr) block.write(a.out + out_row * a.dim, v, value);
     if (!a.half_out && a.adam.parameters != nullptr) take_adam_step(a.adam, node * a.dim, block, v, value);
     if (a.total != nullptr) {
       T* total = a.total + node * a.dim;
-      block.write(total, v, block.read(total, v) + broadcast(total_factor) * acc[v]);
+      block.write(total, v, multiply_add(broadcast(total_factor), acc[v], block.read(total, v)));
     }
   }
 }
@@ -217,7 +221,7 @@ void propagate_block(const propagate_args<T, X, Out>& a, int64_t first, int64_t 
     }
     if constexpr (propagate_args<T, X, Out>::half_source) block.in_order(acc);
     finish_row(a, node, i, block, acc);
-    for (int v = 0; v < Vectors; ++v) poison += T(0) * acc[v];
+    for (int v = 0; v < Vectors; ++v) poison = multiply_add(vec<T>{}, acc[v], poison);
   }
   for (int lane = 0; lane < Block::width; ++lane) {
     if (poison[lane] != T(0)) __atomic_store_n(a.not_finite, true, __ATOMIC_RELAXED);

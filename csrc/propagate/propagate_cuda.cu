@@ -92,7 +92,7 @@ __device__ __forceinline__ void add_placed(const pack<X, V>* x, const placed_edg
 #pragma unroll
     for (int v = 0; v < V; ++v) {
       const T value = widen(rows[i].values[v]);
-      acc[v] += Factors ? factor[i] * value : value;
+      acc[v] = Factors ? multiply_add(factor[i], value, acc[v]) : acc[v] + value;
     }
   }
 }
@@ -175,7 +175,7 @@ __device__ __forceinline__ void add_present(const propagate_args<T, X, Out>& a, 
 #pragma unroll
     for (int i = 0; i < in_flight; ++i) {
 #pragma unroll
-      for (int v = 0; v < V; ++v) acc[v] += factor[i] * widen(rows[i].values[v]);
+      for (int v = 0; v < V; ++v) acc[v] = multiply_add(factor[i], widen(rows[i].values[v]), acc[v]);
     }
   }
 }
@@ -206,9 +206,10 @@ __device__ __forceinline__ void take_adam_step(const adam_step<T>& adam, int64_t
   const T step_size = adam.numbers != nullptr ? adam.numbers[0] : adam.step_size;
   const T root_scale = adam.numbers != nullptr ? adam.numbers[1] : adam.root_scale;
   for (int v = 0; v < V; ++v) {
-    m[v] = adam.beta1 * m[v] + (1 - adam.beta1) * gradient[v];
-    s[v] = adam.beta2 * s[v] + (1 - adam.beta2) * gradient[v] * gradient[v];
-    p[v] -= step_size * m[v] / (sqrt(s[v]) * root_scale + adam.epsilon);
+    m[v] = multiply_add(1 - adam.beta1, gradient[v], adam.beta1 * m[v]);
+    s[v] = multiply_add((1 - adam.beta2) * gradient[v], gradient[v], adam.beta2 * s[v]);
+    const T root = sqrt(s[v]);
+    p[v] -= step_size * m[v] / multiply_add(root, root_scale, adam.epsilon);
   }
   store(adam.first_moment + offset, m);
   store(adam.second_moment + offset, s);
@@ -249,7 +250,7 @@ __device__ __forceinline__ void finish_row(const propagate_args<T, X, Out>& a, c
     const T scale = a.add_scale != nullptr ? a.add_scale[node] : T(1);
     T add[V];
     load(a.add + terms.add_row * a.dim + column, add);
-    for (int v = 0; v < V; ++v) value[v] += scale * add[v];
+    for (int v = 0; v < V; ++v) value[v] = multiply_add(scale, add[v], value[v]);
   }
   if (a.out != nullptr) store(a.out + out_row * a.dim + column, value);
   if (a.adam.parameters != nullptr) take_adam_step(a.adam, offset, value);
@@ -257,7 +258,7 @@ __device__ __forceinline__ void finish_row(const propagate_args<T, X, Out>& a, c
     const T factor = a.total_alpha * (a.total_scale != nullptr ? a.total_scale[node] : T(1));
     T total[V];
     load(a.total + offset, total);
-    for (int v = 0; v < V; ++v) total[v] += factor * acc[v];
+    for (int v = 0; v < V; ++v) total[v] = multiply_add(factor, acc[v], total[v]);
     store(a.total + offset, total);
   }
 }

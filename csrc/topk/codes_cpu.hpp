@@ -54,12 +54,12 @@ inline code_lengths encode(const float* row, int64_t dim, double inverse, uint32
   int8_t bytes[code_dim + width];
   for (int64_t j = 0; j < dim; j += width) {
     const vec<double> value = load(x + j);
-    const vec<double> shifted = value * inverse + to_whole;
+    const vec<double> shifted = multiply_add(value, broadcast(inverse), broadcast(to_whole));
     const vec<double> near = (shifted - to_whole) * scale;
     const vec<double> rest = value - near;
-    whole += value * value;
-    coded += near * near;
-    left += rest * rest;
+    whole = multiply_add(value, value, whole);
+    coded = multiply_add(near, near, coded);
+    left = multiply_add(rest, rest, left);
     for (int lane = 0; lane < width; ++lane)
       bytes[j + lane] = static_cast<int8_t>(((vec<int64_t>)shifted)[lane]);
   }
@@ -91,11 +91,11 @@ inline void sort_by_length(const topk_args& a, int64_t segment, int64_t num_rows
       vec<float> squares{};
       int64_t j = 0;
       for (; j + simd<float>::width <= a.dim; j += simd<float>::width) {
-        squares += load(item + j) * load(item + j);
+        squares = multiply_add(load(item + j), load(item + j), squares);
       }
       float sum = 0;
       for (int lane = 0; lane < simd<float>::width; ++lane) sum += squares[lane];
-      for (; j < a.dim; ++j) sum += item[j] * item[j];
+      for (; j < a.dim; ++j) sum = multiply_add(item[j], item[j], sum);
       bucket[row] = static_cast<uint32_t>(num_buckets - 1) - (__builtin_bit_cast(uint32_t, sum) >> drop);
     }
   });

@@ -50,14 +50,13 @@ inline void encode_users(scan_task& t) {
   }
 }
 
-// The scores of `most_waiting` items side by side, each the sum of `multiply`; fused by name, for GCC would
-// make vectors of the products and add them one by one.
+// The scores of `most_waiting` items side by side, each the sum of `multiply`.
 PYREC_INLINE void score_waiting(const topk_args& a, const float* query, const int32_t* id, float* score) {
   const float* item[most_waiting];
   float sum[most_waiting] = {};
   for (int r = 0; r < most_waiting; ++r) item[r] = a.items + id[r] * a.dim;
   for (int64_t j = 0; j < a.dim; ++j) {
-    for (int r = 0; r < most_waiting; ++r) sum[r] = __builtin_fmaf(query[j], item[r][j], sum[r]);
+    for (int r = 0; r < most_waiting; ++r) sum[r] = multiply_add(query[j], item[r][j], sum[r]);
   }
   for (int r = 0; r < most_waiting; ++r) score[r] = sum[r];
 }
@@ -103,7 +102,7 @@ PYREC_INLINE bool find_limits(const scan_task& t, int64_t u, const topk_panel_bo
   int32_t any = 0;
   for (int row = 0; row < Rows; ++row) {
     const double worst = t.worst[u + row] - tiny;
-    const double error = t.coded[u + row] * panel.left + t.rest[u + row] * panel.whole;
+    const double error = multiply_add(t.coded[u + row], panel.left, t.rest[u + row] * panel.whole);
     const double least = (worst - error) * (t.inverse[u + row] * panel.inverse);
     const double low = least > -beyond ? least : -beyond;
     limit[row] = static_cast<int32_t>(low < beyond ? low : beyond) - 2 + t.offset[u + row];

@@ -26,7 +26,7 @@ PYREC_INLINE void multiply(const float* users, const float* panel, int64_t lengt
     for (int v = 0; v < panel_vectors; ++v) item[v] = load(panel + j * panel_width + v * simd<float>::width);
     for (int row = 0; row < Rows; ++row) {
       const vec<float> value = broadcast(users[j * Rows + row]);
-      for (int v = 0; v < panel_vectors; ++v) score[row][v] += value * item[v];
+      for (int v = 0; v < panel_vectors; ++v) score[row][v] = multiply_add(value, item[v], score[row][v]);
     }
   }
 }

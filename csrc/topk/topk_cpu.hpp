@@ -209,8 +209,9 @@ inline void search_panel(topk_task& t, int64_t p) {
   const float* query = a.queries + t.first_user * a.dim;
   const panel_rows rows(a, p * panel_width);
   vec<float> score[1][panel_vectors] = {};
-  for_columns(rows.item, a.dim, rows.next,
-              [&](int64_t j, int v, vec<float> numbers) { score[0][v] += broadcast(query[j]) * numbers; });
+  for_columns(rows.item, a.dim, rows.next, [&](int64_t j, int v, vec<float> numbers) {
+    score[0][v] = multiply_add(broadcast(query[j]), numbers, score[0][v]);
+  });
   float worst = list_of(a, t.split, t.first_user).worst();
   const topk_block block{.a = a,
                          .panels = nullptr,

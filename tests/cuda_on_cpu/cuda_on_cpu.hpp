@@ -1,6 +1,6 @@
 #pragma once
 // CUDA kernels on a CPU, for tests: g++ compiles a .cu file unchanged (-x c++ -std=c++20 -DPYREC_CUDA_ON_CPU
-// -fno-strict-aliasing) and runs it with one fiber for each CUDA thread.
+// -ffp-contract=off -fno-strict-aliasing) and runs it with one fiber for each CUDA thread.
 //
 // What is caught, with a message and an abort:
 // - threads that wait where the others never come: __syncthreads and the warp's operations in other places,
