@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
 import click
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from pyrec.cli.output import note
 from pyrec.data import Interactions
+from pyrec.data.ids import text_problem
 from pyrec.data.roles import role_of
 from pyrec.errors import DataError
 
@@ -36,9 +37,7 @@ class KnownIds:
     def __init__(self, what: str, train: Interactions) -> None:
         self.what = what
         self.ids: NDArray[Any] = train.user_ids if what == "user" else train.item_ids
-        self._encode: Callable[[Sequence[RawId]], object] = (
-            train.encode_users if what == "user" else train.encode_items
-        )
+        self._encode = train.encode_users if what == "user" else train.encode_items
         self._integers = self.ids.dtype.kind == "i"
 
     def value_of(self, text: str) -> RawId:
@@ -51,14 +50,17 @@ class KnownIds:
 
     def unknown(self, values: Sequence[RawId]) -> list[int]:
         """Return the positions of the values that are no known ids."""
-        try:
-            self._encode(values)
-        except DataError:
-            known = set(self.ids.tolist()) if len(values) > 1 else None
-            return [at for at, value in enumerate(values) if known is None or value not in known]
-        return []
+        can_be = [at for at, value in enumerate(values) if self._can_be(value)]
+        codes = self._encode(self.array([values[at] for at in can_be]), unknown="skip")
+        known = {at for at, code in zip(can_be, codes.tolist(), strict=True) if code >= 0}
+        return [at for at in range(len(values)) if at not in known]
 
-    def array(self, values: list[RawId]) -> NDArray[Any]:
+    def _can_be(self, value: RawId) -> bool:
+        if self._integers:
+            return isinstance(value, int)
+        return isinstance(value, str) and text_problem(value) is None
+
+    def array(self, values: Sequence[RawId]) -> NDArray[Any]:
         """Return known ids as an array: int64, or text as objects, so that a long id widens no other."""
         return np.array(values, dtype=np.int64 if self._integers else object)
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pyrec import checkpoint
-from pyrec.cli.id_lists import some
+from pyrec.cli.id_lists import KnownIds, some
 from pyrec.cli.output import note
 from pyrec.cli.sources import Source
 from pyrec.data import Interactions
@@ -91,8 +91,8 @@ def known_part(models: Mapping[Path, Recommender], test: Interactions, skip: boo
         DataError: If a user or an item is unknown, unless they are left out and something remains.
     """
     trains = [model.train_ for model in models.values()]
-    user_known = _known([train.user_ids for train in trains], test.user_ids)
-    item_known = _known([train.item_ids for train in trains], test.item_ids)
+    user_known = np.all([_known(KnownIds("user", train), test.user_ids) for train in trains], axis=0)
+    item_known = np.all([_known(KnownIds("item", train), test.item_ids) for train in trains], axis=0)
     known = user_known[test.users] & item_known[test.items]
     if known.all():
         return test
@@ -126,7 +126,8 @@ def in_ids_of(model: Recommender, test: Interactions) -> Interactions:
     )
 
 
-def _known(of_models: list[NDArray[Any]], asked: NDArray[Any]) -> NDArray[np.bool_]:
-    """Return which of the ids asked for (n,) every model has, bool (n,)."""
-    known = set.intersection(*(set(ids.tolist()) for ids in of_models))
-    return np.fromiter((raw in known for raw in asked.tolist()), bool, len(asked))
+def _known(known: KnownIds, ids: NDArray[Any]) -> NDArray[np.bool_]:
+    """Return which of some ids (n,) are known, bool (n,)."""
+    found = np.ones(len(ids), dtype=bool)
+    found[known.unknown(ids.tolist())] = False
+    return found
