@@ -82,13 +82,13 @@ def curve_metrics(history: Sequence[Mapping[str, Any]]) -> list[str]:
 def draw_metrics(
     axes: Axes, history: Sequence[Mapping[str, Any]], metrics: Sequence[str], theme: Theme
 ) -> None:
-    """Draw metrics by epoch: those of the test set solid, of the validation set dashed."""
+    """Draw metrics by epoch: those of the test set solid, of its warm users dotted, of the validation set dashed."""
     colors = {"recall": theme.blue, "ndcg": theme.orange, "precision": theme.green}
     for name in metrics:
         epochs, values = _series(history, name)
         kind, _, metric = name.rpartition("_")
-        style = "--" if kind == "validation" else "-"
-        label = f"{metric} ({kind or 'test'})"
+        style = {"validation": "--", "test_warm": ":"}.get(kind, "-")
+        label = f"{metric} ({kind.replace('_', ', ') or 'test'})"
         color = colors.get(metric.split("@")[0])
         axes.plot(epochs, values, style, color=color, label=label, **_line(len(epochs)))
     axes.set_ylabel("mean over users (0 to 1)")

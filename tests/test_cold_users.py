@@ -182,3 +182,15 @@ def test_two_runs_are_compared_on_what_both_know_and_what_one_has_seen_is_told(
     assert (
         f"{runs[0]} had 1 of 3 test interactions in training and {tmp_path / 'other'} 2; these count" in err
     )
+
+
+def test_curves_of_a_run_by_epochs_have_both_means(capsys, log: Path, tmp_path: Path) -> None:
+    model = ("--model", "lightgcn", "--dim", "4", "--epochs", "2", "--k", "1")
+    _, err = run(capsys, "train", log, "--split", "time", *model, "--out", tmp_path / "run")
+    history = [json.loads(line) for line in (tmp_path / "run" / "history.jsonl").read_text().splitlines()]
+    metrics = read_metrics(tmp_path / "run")
+    assert history[-1]["test_recall@1"] == metrics["recall@1"]
+    assert history[-1]["test_warm_recall@1"] == metrics["warm"]["recall@1"]
+    assert f"test warm recall@1 {metrics['warm']['recall@1']:.4f}" in err
+    _, err = run(capsys, "train", log, "--split", "0.5", *model, "--out", tmp_path / "other")
+    assert "warm" not in (tmp_path / "other" / "history.jsonl").read_text() + err

@@ -1,6 +1,7 @@
 """``pyrec recommend``: whose lists, of which items, in which form."""
 
 import csv
+import gzip
 import io
 import json
 import subprocess
@@ -229,6 +230,12 @@ def test_a_parquet_file_in_blocks(capsys, odd: Path, run_dir: Path, tmp_path: Pa
     assert len(text["item"]) == 2 * len(ODD)
 
 
+def test_users_from_a_packed_file(capsys, run_dir: Path, tmp_path: Path) -> None:
+    (tmp_path / "ids.gz").write_bytes(gzip.compress(b"7\n3\n"))
+    words = ("recommend", run_dir, "--users-from", tmp_path / "ids.gz", "--n", "1", "--format", "csv")
+    assert users_of(run(capsys, *words)[0]) == ["7", "3"]
+
+
 @pytest.mark.parametrize(
     ("content", "users"),
     [
@@ -312,7 +319,8 @@ def test_the_users_column_that_training_was_told_of(capsys, tmp_path: Path) -> N
             "2 of 3 ids unknown: 99, 1000 (the first is in line 2); choose among the 40 integer ids",
         ),
         ("7,1,5.0\n3,2,1.0\n", "unknown: '7,1,5.0', '3,2,1.0' (the first is in line 1)"),
-        ("", "holds no id; write one a line, or a table with a header"),
+        ("", "ids is empty; give a file that holds lines"),
+        ("\n \n", "holds no id; write one a line, or a table with a header"),
         ("user\n", "holds no id"),
         ("x,user\n1,7\n2\n", "ids:3 has no id in column 2; drop the line"),
         ("7\n\xff\n", "ids:2 is no text in UTF-8"),
@@ -323,7 +331,7 @@ def test_a_file_of_users_that_cannot_be_used(
 ) -> None:
     (tmp_path / "ids").write_bytes(content.encode("latin-1"))
     assert message in refuse(capsys, "recommend", run_dir, "--users-from", tmp_path / "ids")
-    assert "No such file" in refuse(capsys, "recommend", run_dir, "--users-from", tmp_path / "none")
+    assert "does not exist" in refuse(capsys, "recommend", run_dir, "--users-from", tmp_path / "none")
 
 
 def test_a_failed_write_leaves_the_old_file(capsys, run_dir: Path, tmp_path: Path, monkeypatch) -> None:

@@ -6,14 +6,15 @@ import csv
 import io
 import re
 from collections.abc import Collection, Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
-import click
 import numpy as np
 from numpy.typing import NDArray
 
 from pyrec.cli.output import note
 from pyrec.data import Interactions
+from pyrec.data.files import opened
 from pyrec.data.ids import text_problem
 from pyrec.data.roles import role_of
 from pyrec.errors import DataError
@@ -98,8 +99,8 @@ def ids_in_options(option: str, texts: Sequence[str], known: KnownIds, skip: boo
 def ids_in_file(option: str, path: str, known: KnownIds, skip: bool, columns: Collection[str]) -> list[RawId]:
     """Return the ids in a file, each once, in the order of the file.
 
-    The file has an id a line, or it is a table with a header (CSV, or apart by tabs or semicolons) that names the
-    column of the ids.
+    The file, which may be packed, has an id a line, or it is a table with a header that names the column of the ids:
+    CSV, or apart by tabs or semicolons.
 
     Args:
         option: For messages.
@@ -225,11 +226,8 @@ def _other_ways(option: str, texts: Sequence[str]) -> str:
 
 
 def _read(path: str) -> str:
-    try:
-        with click.open_file(path, "rb") as file:
-            content: bytes = file.read()
-    except OSError as error:
-        raise DataError(f"cannot read {path}: {error.strerror or error}") from None
+    with opened(Path(path)) as file:
+        content = file.everything().read()
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:

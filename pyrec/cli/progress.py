@@ -47,8 +47,10 @@ class EpochProgress:
         started = time.perf_counter()
         epoch = record["epoch"]
         if self._every and (epoch % self._every == 0 or epoch == self._epochs):
-            metrics = evaluate(model, self._test, self._k, CURVE_METRICS).metrics
-            record |= {f"test_{name}": value for name, value in metrics.items()}
+            measured = evaluate(model, self._test, self._k, CURVE_METRICS)
+            record |= {f"test_{name}": value for name, value in measured.metrics.items()}
+            if 0 < measured.num_cold_users < measured.num_users:
+                record |= {f"test_warm_{name}": value for name, value in measured.warm_metrics.items()}
         self._show(record)
         self.seconds += time.perf_counter() - started
 
@@ -59,10 +61,11 @@ class EpochProgress:
 
     def _show(self, record: dict[str, Any]) -> None:
         shown = {"loss": f"{record['loss']:.4f}"}
-        for kind, metric in (("validation", "ndcg"), ("test", "recall")):  # the first chooses the epoch
+        # The first chooses the epoch.
+        for kind, metric in (("validation", "ndcg"), ("test", "recall"), ("test_warm", "recall")):
             name = f"{metric}@{max(self._k)}"
             if f"{kind}_{name}" in record:
-                shown[f"{kind} {name}"] = f"{record[f'{kind}_{name}']:.4f}"
+                shown[f"{kind.replace('_', ' ')} {name}"] = f"{record[f'{kind}_{name}']:.4f}"
         if self._bar is not None:
             self._bar.set_postfix(shown, refresh=False)
             self._bar.update()

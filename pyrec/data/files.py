@@ -147,7 +147,7 @@ def opened(path: Path) -> Iterator[Content]:
             raise DataError(f"{path} cannot be read: {_words(error)}") from None
         content = Content(path, file, notes, None if is_plain else available_memory())
         if not content.head:
-            raise DataError(f"{path} is empty; give a file with one interaction a line")
+            raise DataError(f"{path} is empty; give a file that holds lines")
         if packed and (again := packing(content.head[:HEAD_BYTES])):
             raise DataError(f"{path} holds what is packed with {again} in turn; unpack it first")
         if content.head.startswith(_UTF16):
