@@ -3,8 +3,10 @@
 import random
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
-from pyrec.data import load_data, read_folder, read_interactions, read_pair
+from pyrec.data import delimited, files, load_data, read_folder, read_interactions, read_pair
 from pyrec.errors import ConfigError, DataError
 
 
@@ -339,7 +341,7 @@ def test_a_person_decides(write):
         ({"sep": "\n"}, r"sep is '\\n'"),
         ({"header": "yes"}, "header is 'yes'; it is True, False, or None"),
         ({"format": "csv"}, "format is 'csv'; it is one of 'delimited', 'lists', 'parquet'"),
-        ({"format": "lists", "sep": ","}, "sep is ',', but lists have blanks between"),
+        ({"format": "lists", "sep": ","}, "sep is ',', but format is 'lists'"),
         ({"time_format": "%d"}, "has no known time column; choose it"),
     ):
         with pytest.raises(ConfigError, match=message):
@@ -442,3 +444,48 @@ def test_a_pair_is_read_with_the_same_options(write):
     train, test = read_pair(first, second, sep="~")
     assert (pairs(train), pairs(test)) == ([(1, 10), (2, 11)], [(1, 11)])
     assert test.notes == ("b: the last line has no newline and is taken as whole: '1~11'",)
+
+
+# Every way to write a table
+
+
+@st.composite
+def tables(draw):
+    """A table's rows, and one of the many ways to write them."""
+    count = draw(st.integers(2, 12))
+    number = st.integers(-(2**63) + 1, 2**63 - 1) | st.integers(0, 99)
+    word = st.text("ab\u00e9 -_.'", min_size=1, max_size=5).map(lambda text: "x" + text.strip())
+    ids = [
+        draw(st.lists(draw(st.sampled_from((number, word))), min_size=count, max_size=count))
+        for _ in range(2)
+    ]
+    ratings = draw(st.lists(st.integers(-9, 99).map(lambda k: k / 4), min_size=count, max_size=count))
+    sep = draw(st.sampled_from((",", ";", "\t", "::", "|")))
+    quote = draw(st.booleans()) and sep in ",;"
+    pad = draw(st.sampled_from(("", " ", "  ")))
+    end = draw(st.sampled_from(("\n", "\r\n", "\n\n")))
+    header = draw(st.booleans())
+
+    def field(value):
+        text = str(value)
+        return pad + (f'"{text}"' if quote and isinstance(value, str) else text) + pad
+
+    lines = [sep.join(map(field, row)) for row in zip(*ids, ratings, strict=True)]
+    lines = [sep.join(map(field, ("user", "item", "rating"))), *lines] if header else lines
+    return list(zip(*ids, ratings, strict=True)), end.join(lines) + draw(st.sampled_from((end, ""))), header
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(tables(), st.sampled_from((20, 1 << 20)))
+def test_tables_are_read_as_they_were_written(tmp_path, table, block):
+    rows, text, header = table
+    path = tmp_path / "table"
+    path.write_text(text, newline="")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(files, "LOOK_BYTES", max(block, len(text.encode()) // 2 + 40))
+        patch.setattr(delimited, "_BLOCK_BYTES", block)
+        x = read_interactions(path, header=header)
+    latest = {(user, item): rating for user, item, rating in rows}
+    assert sorted(rated(x), key=repr) == sorted(
+        ((*pair, rating) for pair, rating in latest.items()), key=repr
+    )

@@ -10,11 +10,13 @@ import numpy as np
 from pyrec.data.columns import IdColumn, IntegerColumn, NumberColumn, TextColumn, TimeColumn
 from pyrec.data.fields import NUMBER, PADDED_INTEGER, PLAIN_INTEGER, Fields
 from pyrec.data.files import Content, decode
+from pyrec.data.header import header_again
 from pyrec.data.ids import text_problem
 from pyrec.data.interactions import Interactions
+from pyrec.data.kinds import odd_id
+from pyrec.data.layout import Layout, wrong_count
 from pyrec.data.reading import Reading
 from pyrec.data.records import LONGEST_QUOTE
-from pyrec.data.shape import Layout, header_again, odd_id, wrong_count
 from pyrec.data.time_text import text_times
 from pyrec.errors import DataError
 
@@ -59,10 +61,11 @@ def read_delimited(content: Content, layout: Layout, reading: Reading) -> Intera
 def _check_end(layout: Layout, block: bytes, number: int) -> None:
     """Refuses a file that ends without a newline in a row that lacks fields."""
     try:
-        *_, (line, row) = layout.dialect.rows(block, number, layout.path)
+        rows = list(layout.dialect.rows(block, number, layout.path))
     except DataError as error:
         raise DataError(f"{error}; the file has no newline at its end and may be cut off") from None
-    if len(row) < layout.num_columns:
+    line, row = rows[-1] if rows else (number, [])
+    if rows and len(row) < layout.num_columns:
         raise DataError(
             f"{layout.path}, line {line}: the last line has no newline and {len(row)} of {layout.num_columns} columns; "
             "the file is cut off there: get it anew, complete the line or drop it"

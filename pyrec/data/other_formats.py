@@ -27,7 +27,7 @@ _KINDS: Final = {
 }
 
 
-def refuse_foreign(content: Content) -> None:
+def refuse_other(content: Content) -> None:
     """Refuses text of other formats.
 
     Raises:

@@ -10,7 +10,7 @@ from typing import Any
 from pyrec.data.files import Content, opened
 from pyrec.data.interactions import Interactions
 from pyrec.data.reading import Reading
-from pyrec.data.roles import assign_roles
+from pyrec.data.roles import assign_roles, missing_time
 from pyrec.device import available_memory, gibibytes
 from pyrec.errors import ConfigError, DataError
 
@@ -99,11 +99,8 @@ def _read_table(content: Content, reading: Reading) -> tuple[dict[str, str], Any
 def _interactions(
     table: Any, roles: dict[str, str], path: Path, reading: Reading, notes: tuple[str, ...]
 ) -> Interactions:
-    if reading.time_format is not None and "time" not in roles:
-        raise ConfigError(
-            f"time_format is {reading.time_format!r}, but {path} has no known time column; choose it: "
-            "columns={'time': ...}, or --columns time=..."
-        )
+    if "time" not in roles:
+        missing_time(reading.time_format, path)
     with _arrow_errors(path, "a column cannot be read"):
         try:
             whole = Interactions.from_frame(table, **roles, time_format=reading.time_format)

@@ -43,7 +43,7 @@ def read_ragged(content: Content, lists: Lists) -> Interactions:
     users: list[IntArray] = []
     counts: list[IntArray] = []
     items: list[IntArray] = []
-    notes = list(content.notes)
+    notes = [*content.notes, *lists.notes]
     for line, block in content.blocks(_BLOCK_BYTES, lists.skip):
         if content.ends_open:
             notes.append(_open_end(block, path, line))

@@ -19,6 +19,7 @@ Row: TypeAlias = tuple[int, list[str]]
 BLANKS: Final = " "
 """The separator that stands for any number of spaces and tabs."""
 LONGEST_QUOTE: Final = 1 << 20
+_EDGES: Final = b" \t\r\n"
 # Does not occur in text; blocks that hold it are read row by row.
 _UNIT_SEPARATOR: Final = b"\x1f"
 
@@ -90,15 +91,15 @@ class Dialect:
             if match is None:
                 raise MalformedError(0, _quote_problem(block[at:]))
             quoted, plain, ending = match.groups()
-            row.append(plain.strip() if quoted is None else quoted.replace(b'""', b'"'))
+            row.append(plain.strip(_EDGES) if quoted is None else quoted.replace(b'""', b'"'))
             at = match.end()
             if ending.endswith(b"\n"):
                 return row, at
 
     def _split(self, line: bytes) -> list[bytes]:
         if self.sep == BLANKS:
-            return line.split() or [b""]
-        return [field.strip(b" \t\r\n") for field in line.rstrip(b"\r\n").split(self.sep.encode())]
+            return re.split(rb"[ \t]+", line.strip(_EDGES))
+        return [field.strip(_EDGES) for field in line.rstrip(b"\r\n").split(self.sep.encode())]
 
     def row_end(self, block: bytes) -> int:
         """Returns where the first row of a block ends."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
 from typing import Final, TypeAlias
 
 from pyrec.errors import ConfigError, DataError
@@ -12,6 +14,8 @@ ROLES = ("user", "item", "rating", "time")
 Columns: TypeAlias = Mapping[str, str | int | None]
 """The column of a role, of `ROLES`: its name in the header, its number from 1, or None for no such column."""
 
+_PLAIN: Final = re.compile(r"[^\s,=]*[^\s,=0-9][^\s,=]*")
+"""Names that ``--columns`` can take."""
 _NONE: Final[Mapping[str, int]] = {}
 
 # Compared without case, underscores, hyphens and spaces; RecBole's ":token", ":float" are cut off first.
@@ -132,8 +136,10 @@ def assign_roles(
         if column is not None
     }
     if names is None and not chosen:
-        by_position = dict(zip(ROLES, (at for at in range(num_columns) if at not in empty), strict=False))
-        return {role: at for role, at in by_position.items() if role not in absent}
+        filled = [at for at in range(num_columns) if at not in empty]
+        if len(filled) < 2:
+            raise DataError(f"{where}: all columns but one are empty, but a user and an item are needed")
+        return {role: at for role, at in zip(ROLES, filled, strict=False) if role not in absent}
     if len(set(chosen.values())) < len(chosen):
         raise DataError(
             f"{where}: columns = {dict(columns or {})} takes one column twice; give each role its own"
@@ -171,11 +177,30 @@ def _listed(names: Sequence[str]) -> str:
 def _mend(names: Sequence[str] | None, found: Mapping[str, int]) -> str:
     """Says how to choose columns, in Python and on the command line, by two that may be meant."""
     free = (
-        range(1, 3) if names is None else [name for at, name in enumerate(names) if at not in found.values()]
+        range(1, 3)
+        if names is None
+        else [
+            name if _PLAIN.fullmatch(name) else at + 1
+            for at, name in enumerate(names)
+            if at not in found.values()
+        ]
     )
     some = dict(zip(("user", "item"), free, strict=False))
     words = ",".join(f"{role}={column}" for role, column in some.items())
     return f"choose them: columns={some}, or --columns {words}, if these are they"
+
+
+def missing_time(time_format: str | None, path: Path) -> None:
+    """Refuses a format of times where there is no time column.
+
+    Raises:
+        ConfigError: says how to choose one.
+    """
+    if time_format is not None:
+        raise ConfigError(
+            f"time_format is {time_format!r}, but {path} has no known time column; choose it: "
+            "columns={'time': ...}, or --columns time=..."
+        )
 
 
 def check_columns(columns: Columns | None) -> None:

@@ -1,0 +1,116 @@
+"""Tells what the first fields of a column are: integers or text, decimal points or commas, times as numbers or text."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Final, Literal, TypeAlias
+
+from pyrec.data.fields import NUMBER, PLAIN_INTEGER
+from pyrec.data.reading import Reading
+from pyrec.data.time_text import text_times
+from pyrec.errors import DataError
+
+Cells: TypeAlias = list[tuple[int, str]]
+"""Fields of a column: the number of the line, and the text."""
+Decimal: TypeAlias = Literal["point", "comma"]
+TimeKind: TypeAlias = Literal["number", "text"]
+
+DIGITS: Final = re.compile(r"[0-9]+")
+_DECIMAL_COMMA: Final = re.compile(r"[+-]?[0-9]*,[0-9]{1,2}")
+_FIRST_TIME: Final = 10**8
+
+
+def are_times(texts: list[str]) -> bool:
+    """Tells whether all are times in ISO 8601."""
+    return text_times(texts)[1] is None
+
+
+def find_decimal(cells: Cells, sep: str) -> Decimal:
+    """Tells how ratings write a fraction: with a comma if some have one, none has a point, and no comma separates."""
+    commas = [text for _, text in cells if "," in text]
+    is_comma = sep != "," and commas and not any("." in text for _, text in cells)
+    return "comma" if is_comma and all(map(_DECIMAL_COMMA.fullmatch, commas)) else "point"
+
+
+def refuse_times(path: Path, cells: Cells, column: int) -> None:
+    """Refuses ratings by position that are times.
+
+    Raises:
+        DataError: all are like Unix times, or in ISO 8601.
+    """
+    texts = [text for _, text in cells]
+    if all(map(_is_unix_time, texts)) or (not NUMBER.fullmatch(texts[0]) and are_times(texts)):
+        chosen = {"user": 1, "item": 2, "time": column}
+        raise DataError(
+            f"{path}, line {cells[0][0]}: column {column} would be the rating, but {texts[0]!r} is like a time; choose "
+            f"columns: --columns user=1,item=2,time={column} (in Python columns={chosen})"
+        )
+
+
+def _is_unix_time(text: str) -> bool:
+    return bool(PLAIN_INTEGER.fullmatch(text)) and int(text) >= _FIRST_TIME
+
+
+def find_times(path: Path, cells: Cells, reading: Reading, name: str) -> tuple[TimeKind, str | None]:
+    """Tells how times are written.
+
+    Args:
+        path: the file.
+        cells: the first of the column.
+        reading: what the caller says.
+        name: what a note calls the column.
+
+    Returns:
+        "number" or "text"; and, for a column without times that nobody chose or needs, the note that it is left out.
+
+    Raises:
+        DataError: a column that somebody chose or needs holds something else.
+    """
+    odd = [text for _, text in cells if not NUMBER.fullmatch(text)]
+    if reading.time_format is None and 2 * len(odd) <= len(cells):
+        return "number", None
+    bad = text_times([text for _, text in cells], reading.time_format)[1]
+    if bad is None:
+        return "text", None
+    number, text = cells[bad.position]
+    if reading.needs_times or reading.time_format is not None or "time" in (reading.columns or {}):
+        raise DataError(
+            f"{path}, line {number}: the time {text[:40]!r} {bad.reason}; on the command line --time-format"
+        )
+    return "text", (
+        f"{name} is left out: line {number} has {text[:40]!r}, which is no time in ISO 8601 (--time-format says how "
+        "times are written)"
+    )
+
+
+def is_text(path: Path, role: str, cells: Cells, id_type: str) -> bool:
+    """Tells whether ids are text: at most half of the first rows hold a plain integer, or some have leading zeros.
+
+    Raises:
+        DataError: most are plain integers and some are not, or all are numbers and some no plain integers.
+    """
+    if id_type != "auto":
+        return id_type == "str"
+    odd = [(number, text) for number, text in cells if not _is_integer(text)]
+    strange = [(number, text) for number, text in odd if not DIGITS.fullmatch(text)]
+    if odd and not strange:
+        return True  # leading zeros, or more digits than an int64 has
+    if odd and (2 * len(odd) < len(cells) or all(NUMBER.fullmatch(text) for _, text in cells)):
+        raise odd_id(f"{path}, line {strange[0][0]}", role, strange[0][1], "most of the first lines'")
+    return bool(odd)
+
+
+def _is_integer(text: str) -> bool:
+    return bool(PLAIN_INTEGER.fullmatch(text)) and abs(int(text)) < 2**63
+
+
+def odd_id(where: str, role: str, text: str, which: str) -> DataError:
+    """Returns the error for an id that is no plain integer where others are."""
+    what = "is not a plain integer"
+    if NUMBER.fullmatch(text):
+        what = "is a number, but not written as a plain integer within int64"
+    return DataError(
+        f"{where}: the {role} id {text[:40]!r} {what}, but {which} are; mend the line, or if ids are text say so: "
+        "--id-type str (in Python id_type='str')"
+    )
