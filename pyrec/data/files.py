@@ -71,13 +71,17 @@ class Content:
         whole = b"".join(parts)
         return whole.replace(b"\r", b"\n") if self._is_mac else whole
 
-    def lines(self) -> list[tuple[int, str]]:
-        """Returns number and text of the head's lines, line ends included; of the last only if it is whole.
+    def lines(self, most: int) -> list[tuple[int, str]]:
+        """Returns number and text of the head's first lines, line ends included; of the last only if it is whole.
+
+        Args:
+            most: so many.
 
         Raises:
             DataError: a line is not UTF-8 text.
         """
-        cut = len(self.head) if self.is_whole else self.head.rfind(b"\n") + 1
+        rest = self.head.split(b"\n", most)
+        cut = len(self.head) - len(rest[-1]) if len(rest) > most or not self.is_whole else len(self.head)
         text = decode(self.head[:cut] or self.head, 1, self.path, "strict" if cut else "ignore")
         return list(enumerate(io.StringIO(text, newline="\n"), start=1))
 

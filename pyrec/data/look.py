@@ -62,18 +62,15 @@ def look_at(content: Content, reading: Reading) -> Look:
     Raises:
         DataError: a line is not UTF-8 text.
     """
-    lines = [line for line in content.lines()[: 2 * LOOK_ROWS] if line[1].strip()]
-    count = next((at for at, (_, text) in enumerate(lines) if not text.startswith(_COMMENT)), 0)
-    comments, lines = lines[:count], lines[count:]
-    match = _EXCEL_SEP.fullmatch(lines[0][1]) if lines else None
+    lines = content.lines(2 * LOOK_ROWS)
+    filled = [at for at, (_, text) in enumerate(lines) if text.strip()]
+    count = next((k for k, at in enumerate(filled) if not lines[at][1].startswith(_COMMENT)), 0)
+    comments, filled = [lines[at] for at in filled[:count]], filled[count:]
+    match = _EXCEL_SEP.fullmatch(lines[filled[0]][1]) if filled else None
     if match:
-        return Look(content.path, reading, _from(content, lines[1:]), comments, match[1])
-    return Look(content.path, reading, _from(content, lines), comments, None)
-
-
-def _from(content: Content, lines: list[Line]) -> list[Line]:
-    """Returns the first lines from the first of these on, blank ones included, for quotes may hold them."""
-    return content.lines()[lines[0][0] - 1 :][: 2 * LOOK_ROWS] if lines else []
+        filled = filled[1:]
+    body = lines[filled[0] :] if filled else []  # with its blank lines, for quotes may hold them
+    return Look(content.path, reading, body, comments, match[1] if match else None)
 
 
 def as_block(lines: Sequence[Line]) -> bytes:

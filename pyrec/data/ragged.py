@@ -83,18 +83,18 @@ def _check_lists(
     items: IntArray,
 ) -> None:
     """Refuses lines that may be columns such as user, item, rating: as many numbers in most, and users repeat."""
-    num_items, how_often = np.unique(counts, return_counts=True)
-    usual = int(num_items[how_often.argmax()])
-    if usual < 2 or 2 * int(how_often.max()) <= counts.size:
+    how_often = np.bincount(counts)
+    usual, lines = int(how_often.argmax()), int(how_often.max())
+    if usual < 2 or 2 * lines <= counts.size:
         return
     if user_codes.size > num_users:
         why = f"user {users[_second(user_codes)]} has several of them"
-    elif how_often.size == 1 and _is_rated(items.reshape(-1, usual)):
+    elif lines == counts.size and _is_rated(items.reshape(-1, usual)):
         why = f"the {'last' if usual == 2 else 'fourth'} numbers are like {'ratings' if usual == 2 else 'times'}"
     else:
         return
     raise DataError(
-        f"{path}: {how_often.max():,} of {counts.size:,} lines have {usual + 1} numbers apart by blanks, and {why}: "
+        f"{path}: {lines:,} of {counts.size:,} lines have {usual + 1} numbers apart by blanks, and {why}: "
         f"these may be columns such as user, item, rating, or lists 'user item item ...'; {DECIDE}"
     )
 

@@ -19,6 +19,8 @@ from pyrec.errors import ConfigError, DataError
 
 LISTS: Final = "lines 'user item item ...'"
 DECIDE: Final = "say which: --format lists, or --sep ' ' (in Python format='lists', or sep=' ')"
+_BLANK_ROWS: Final = 200
+"""From which lists are told from columns; the rest is held against that."""
 _QUOTED: Final = (",", ";")
 
 
@@ -72,9 +74,15 @@ def find_shape(content: Content, reading: Reading) -> Lists | Layout:
 
 
 def _lists(look: Look, is_sure: bool) -> Lists:
-    counts = {len(text.split()) for _, text in look.lines if text.strip()}
+    counts = set(map(len, _fields(look)))
     notes = (comment_note(look.comments),) if look.comments else ()
     return Lists(look.lines[0][0] - 1, is_sure, len(counts) == 1 and min(counts) > 2, notes)
+
+
+def _fields(look: Look) -> list[list[str]]:
+    """Returns what is between the blanks of the first lines."""
+    texts = [text.strip(" \t\r\n").replace("\t", " ") for _, text in look.lines[:_BLANK_ROWS]]
+    return [[field for field in text.split(" ") if field] for text in texts if text]
 
 
 def _is_apart_by_blanks(look: Look) -> bool:
@@ -88,7 +96,7 @@ def _is_apart_by_blanks(look: Look) -> bool:
 def _of_blanks(look: Look) -> Lists | Layout:
     """Tells lists from columns that blanks are between."""
     reading = look.reading
-    rows = [re.split(r"[ \t]+", text.strip(" \t\r\n")) for _, text in look.lines if text.strip()]
+    rows = _fields(look)
     is_even = len({len(row) for row in rows}) == 1 and len(rows[0]) > 1
     says_columns = bool(reading.given().keys() & {"columns", "header", "time_format"})
     says_columns |= is_even and reading.id_type == "str"
