@@ -8,6 +8,7 @@ from importlib import import_module
 
 import click
 
+from pyrec.cli.output import any_encoding, note
 from pyrec.errors import PyrecError
 from pyrec.version import version
 
@@ -59,10 +60,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         The exit status: 0, 2 after a usage or data error (one line on stderr, no traceback), 130 after
         Ctrl-C, 143 after SIGTERM where it is waited for.
     """
+    with any_encoding():
+        return _run(None if argv is None else list(argv))
+
+
+def _run(args: list[str] | None) -> int:
     try:
-        args = None if argv is None else list(argv)
         status = pyrec.main(args=args, prog_name="pyrec", standalone_mode=False)
-        sys.stdout.flush()
+        if sys.stdout is not None:
+            sys.stdout.flush()
     except click.ClickException as error:
         return _fail(error.format_message())
     except PyrecError as error:
@@ -70,11 +76,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     except OSError as error:
         return _fail(f"{error.filename or 'output'}: {error.strerror or error}")
     except (click.Abort, KeyboardInterrupt):
-        print("pyrec: interrupted", file=sys.stderr)
+        note("pyrec: interrupted")
         return 130
     return status if isinstance(status, int) else 0
 
 
 def _fail(message: str) -> int:
-    print("pyrec: error: " + " ".join(message.split()), file=sys.stderr)
+    note("pyrec: error: " + " ".join(message.split()))
     return 2

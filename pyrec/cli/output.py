@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import codecs
+import io
 import json
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import click
@@ -11,6 +16,53 @@ import click
 def note(text: str) -> None:
     """Print a line that is no result on stderr."""
     click.echo(text, err=True)
+
+
+def is_watched() -> bool:
+    """Whether stderr is a terminal, where a bar can be drawn."""
+    return sys.stderr is not None and sys.stderr.isatty()
+
+
+@contextmanager
+def any_encoding() -> Iterator[None]:
+    r"""A block whose output can be written in any encoding.
+
+    What an encoding lacks is written as ``\uXXXX``, as in JSON, which is told once. ASCII is what Python takes where
+    the locale says nothing, so UTF-8 is written there.
+    """
+    before = []
+    for name, stream in (("standard output", sys.stdout), ("standard error", sys.stderr)):
+        if not isinstance(stream, io.TextIOWrapper):
+            continue
+        before.append((stream, stream.encoding, stream.errors))
+        if codecs.lookup(stream.encoding).name == "ascii":
+            stream.reconfigure(encoding="utf-8", errors="surrogateescape")
+        elif stream.errors == "strict":
+            codecs.register_error(f"pyrec: {name}", _escape(f"{name} is {stream.encoding}"))
+            stream.reconfigure(errors=f"pyrec: {name}")
+    try:
+        yield
+    finally:
+        for stream, encoding, errors in before:
+            if not stream.closed:
+                stream.reconfigure(encoding=encoding, errors=errors)
+
+
+def _escape(which: str) -> Callable[[UnicodeError], tuple[str, int]]:
+    """Return what gives the characters that an encoding lacks as JSON's escapes."""
+    told = False
+
+    def escape(error: UnicodeError) -> tuple[str, int]:
+        nonlocal told
+        if not isinstance(error, UnicodeEncodeError):
+            raise error
+        if not told:
+            told = True
+            note(f"note: {which}; what that lacks is written as \\uXXXX, and PYTHONUTF8=1 writes UTF-8")
+        units = error.object[error.start : error.end].encode("utf-16-be", "surrogatepass")
+        return "".join(f"\\u{units[at : at + 2].hex()}" for at in range(0, len(units), 2)), error.end
+
+    return escape
 
 
 def print_json(value: Any, indent: int | None = 2) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 from tqdm import tqdm  # type: ignore[import-untyped]
 
-from pyrec.cli.output import note
+from pyrec.cli.output import is_watched, note
 from pyrec.data import Interactions
 from pyrec.evaluate import evaluate
 from pyrec.models import Recommender
@@ -38,9 +38,7 @@ class EpochProgress:
         """
         self.seconds = 0.0
         self._epochs, self._test, self._k, self._every = epochs, test, list(k), every
-        self._bar = (
-            tqdm(total=epochs, initial=done, unit="epoch", file=sys.stderr) if sys.stderr.isatty() else None
-        )
+        self._bar = tqdm(total=epochs, initial=done, unit="epoch", file=sys.stderr) if is_watched() else None
 
     def __call__(self, model: Recommender, record: dict[str, Any]) -> None:
         """Take the record of an epoch that has just ended."""

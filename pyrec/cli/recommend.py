@@ -16,7 +16,7 @@ from tqdm import tqdm  # type: ignore[import-untyped]
 from pyrec.cli.id_lists import KnownIds, ids_in_file, ids_in_options
 from pyrec.cli.list_writers import FORMATS, Lists, layout_of, writer
 from pyrec.cli.options import set_threads, threads_option, unknown_option
-from pyrec.cli.output import note
+from pyrec.cli.output import is_watched, note
 from pyrec.cli.run_data import source_of
 from pyrec.errors import DataError
 from pyrec.models import Recommender
@@ -136,15 +136,14 @@ def _user_columns(run_dir: Path) -> tuple[str, ...]:
 def _in_blocks(users: NDArray[Any], size: int) -> Iterator[NDArray[Any]]:
     """Yield users (B,) in blocks, with a bar on a terminal and a line now and then elsewhere, on stderr."""
     starts = range(0, len(users), size)
-    is_terminal = sys.stderr.isatty()
-    bar = tqdm(total=len(users), unit="user", file=sys.stderr, disable=not is_terminal or len(starts) == 1)
+    bar = tqdm(total=len(users), unit="user", file=sys.stderr, disable=not is_watched() or len(starts) == 1)
     noted = time.monotonic()
     with bar:
         for start in starts:
             block = users[start : start + size]
             yield block
             bar.update(len(block))
-            if not is_terminal and time.monotonic() - noted > SECONDS_BETWEEN_NOTES:
+            if not is_watched() and time.monotonic() - noted > SECONDS_BETWEEN_NOTES:
                 noted = time.monotonic()
                 note(f"{start + len(block):,} of {len(users):,} users")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import sys
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from types import ModuleType
@@ -152,7 +153,8 @@ class _Progress:
     def __init__(self, file: RemoteFile) -> None:
         self.file = file
         self.received = 0
-        self.bar = tqdm(desc=file.file_name, unit="B", unit_scale=True, leave=False, disable=None)
+        hidden = True if sys.stderr is None else None  # None: unless stderr is a terminal
+        self.bar = tqdm(desc=file.file_name, unit="B", unit_scale=True, leave=False, disable=hidden)
 
     def update(self, count: int) -> None:
         """Counts so many bytes more."""
