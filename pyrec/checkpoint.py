@@ -38,7 +38,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import load_file, save_file
 
 from pyrec.data import Interactions
-from pyrec.data.ids import text_problem
+from pyrec.data.ids import TEXT, text_problem
 from pyrec.errors import ConfigError, DataError
 from pyrec.files import (
     check_regular,
@@ -221,7 +221,7 @@ def _times(state: State, shape: tuple[int, ...]) -> NDArray[Any] | None:
 
 def _ids(state: State, name: str) -> NDArray[Any]:
     ids = state.array(name, np.int64, (None,)) if name in state else _text_ids(state, name)
-    if len(np.unique(ids)) != len(ids):
+    if not (ids[1:] > ids[:-1]).all() and len(np.unique(ids)) != len(ids):
         raise DataError(f"{state.source}: {name} holds an id twice")
     return ids
 
@@ -233,10 +233,10 @@ def _text_ids(state: State, name: str) -> NDArray[Any]:
         texts = [text[a:b].decode("utf-8") for a, b in pairwise(starts)]
     except UnicodeDecodeError as error:
         raise DataError(f"{state.source}: {name}.text is not UTF-8: {error}") from None
-    for at, raw in enumerate(texts):  # NumPy's array is as wide as the longest
+    for at, raw in enumerate(texts):
         if problem := text_problem(raw):
             raise DataError(f"{state.source}: {name}[{at}] = {raw[:40]!r} {problem}")
-    return np.array(texts, dtype=str)
+    return np.array(texts, dtype=TEXT)
 
 
 def save_arrays(

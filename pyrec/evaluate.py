@@ -40,6 +40,7 @@ from pyrec import exposure
 from pyrec.ambient import defaults
 from pyrec.arguments import check_count
 from pyrec.data import Interactions
+from pyrec.data.ids import is_text
 from pyrec.data.interactions import require_interactions
 from pyrec.errors import ConfigError, DataError
 from pyrec.evaluation_counts import EvaluationCounts, count_test
@@ -293,11 +294,10 @@ def _check_same_ids(name: str, kind: str, theirs: NDArray[Any], ours: NDArray[An
     """Raises DataError unless both number the same raw ids alike; as many others would be taken for these."""
     if theirs is ours or np.array_equal(theirs, ours):
         return
-    comparable = (theirs.dtype.kind == "U") == (ours.dtype.kind == "U")
+    comparable = is_text(theirs) == is_text(ours)
     at = int(np.flatnonzero(theirs != ours)[0]) if comparable else 0
-    raise DataError(
-        f"{name}'s {kind} number {at} is {theirs[at].item()!r}, the model's is {ours[at].item()!r}; {_AGREE}"
-    )
+    their, our = (ids[at : at + 1].tolist()[0] for ids in (theirs, ours))
+    raise DataError(f"{name}'s {kind} number {at} is {their!r}, the model's is {our!r}; {_AGREE}")
 
 
 def check_cutoffs(k: int | Sequence[int], num_items: int) -> list[int]:

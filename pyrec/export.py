@@ -27,6 +27,8 @@ import torch
 from numpy.typing import NDArray
 
 from pyrec.checkpoint import plain
+from pyrec.data.ids import is_text
+from pyrec.device import gibibytes
 from pyrec.errors import ConfigError
 from pyrec.exchange import of_one_state
 from pyrec.export_card import VECTOR_FILES, export_card
@@ -39,6 +41,8 @@ from pyrec.version import version
 MANIFEST = "export.json"
 CARD = "README.md"
 USERS_A_BATCH = 1 << 16
+MOST_PADDED = 2**28
+"""Bytes of ids in a NumPy file, of which most would be padding."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +74,8 @@ def export(
     Raises:
         NotFittedError: Before `fit`.
         ConfigError: If the format is unknown, its library is not installed, the model has no vectors or a
-            hyperparameter that JSON cannot hold, or the folder holds something else.
+            hyperparameter that JSON cannot hold, the folder holds something else, or one text id is so long that
+            NumPy's files, in which all are as wide as the longest, would be mostly padding.
         DataError: If the folder cannot be written.
     """
     if format not in FORMATS:
@@ -133,10 +138,33 @@ def _earlier_files(folder: Path) -> set[str]:
 
 
 def _write_numpy(folder: Path, users: Vectors, items: Vectors) -> list[str]:
-    for name, side in (("users.npz", users), ("items.npz", items)):
+    sides = [
+        (f"{name}.npz", _of_one_width(side.ids, name), side.vectors)
+        for name, side in (("users", users), ("items", items))
+    ]
+    for name, ids, vectors in sides:
         with replacing(folder / name) as temporary, temporary.open("wb") as file:
-            np.savez(file, ids=side.ids, vectors=side.vectors)
+            np.savez(file, ids=ids, vectors=vectors)
     return ["users.npz", "items.npz"]
+
+
+def _of_one_width(ids: NDArray[Any], name: str) -> NDArray[Any]:
+    """Return ids as ``np.load`` reads them without pickle: text as wide as the longest.
+
+    Raises:
+        ConfigError: If that takes over `MOST_PADDED` bytes, and eight times what the ids themselves would take.
+    """
+    if not is_text(ids):
+        return ids
+    lengths = np.strings.str_len(ids)
+    longest = int(lengths.argmax())
+    width = int(lengths[longest])
+    if 4 * width * len(ids) > max(MOST_PADDED, 32 * int(lengths.sum())):
+        raise ConfigError(
+            f"the ids of {name} would take {gibibytes(4 * width * len(ids))} in NumPy's files, where each is as wide "
+            f"as the longest, of {width} characters: {ids[longest][:40]!r}...; use format='parquet', or shorten it"
+        )
+    return ids.astype(f"U{width}")
 
 
 def _write_parquet(folder: Path, users: Vectors, items: Vectors) -> list[str]:
@@ -144,7 +172,8 @@ def _write_parquet(folder: Path, users: Vectors, items: Vectors) -> list[str]:
     parquet = need("pyarrow.parquet", "a Parquet export", "io")
     for name, side in (("users.parquet", users), ("items.parquet", items)):
         flat, dim = arrow.array(side.vectors.reshape(-1)), side.vectors.shape[1]
-        columns = {"id": arrow.array(side.ids), "vector": arrow.FixedSizeListArray.from_arrays(flat, dim)}
+        ids = side.ids.astype(object) if is_text(side.ids) else side.ids
+        columns = {"id": arrow.array(ids), "vector": arrow.FixedSizeListArray.from_arrays(flat, dim)}
         with replacing(folder / name) as temporary:
             parquet.write_table(arrow.table(columns), temporary)
     return ["users.parquet", "items.parquet"]
@@ -154,18 +183,20 @@ def _write_faiss(folder: Path, users: Vectors, items: Vectors) -> list[str]:
     faiss = need("faiss", "a FAISS index", "ann")
     index = faiss.IndexFlatIP(items.vectors.shape[1])
     index.add(np.ascontiguousarray(items.vectors))
+    names = _write_numpy(folder, users, items)
     with replacing(folder / "items.faiss") as temporary:
         faiss.write_index(index, str(temporary))
-    return [*_write_numpy(folder, users, items), "items.faiss"]
+    return [*names, "items.faiss"]
 
 
 def _write_usearch(folder: Path, users: Vectors, items: Vectors) -> list[str]:
     usearch = need("usearch.index", "a usearch index", "ann")
     index = usearch.Index(ndim=items.vectors.shape[1], metric="ip", dtype="f32")
     index.add(np.arange(len(items.ids)), items.vectors, threads=torch.get_num_threads())
+    names = _write_numpy(folder, users, items)
     with replacing(folder / "items.usearch") as temporary:
         index.save(str(temporary))
-    return [*_write_numpy(folder, users, items), "items.usearch"]
+    return [*names, "items.usearch"]
 
 
 FORMATS: dict[str, Callable[[Path, Vectors, Vectors], list[str]]] = {

@@ -117,7 +117,7 @@ def test_health(model, client):
 
 
 def test_unknown_ids_are_named_and_no_others(model, client):
-    known = model.train_.user_ids[0].item()
+    known = model.train_.user_ids[:1].tolist()[0]
     unknown = "niemand ☃" if isinstance(known, str) else 999_999
     response = client.post("/recommend", json={"users": [known, unknown, known, unknown]})
     refused(response, 404, "users[1]", f"{unknown!r} is not known to this model")
@@ -358,7 +358,7 @@ def test_the_command_serves_on_the_loopback(run_dir):
         line = process.stderr.readline()
         url = re.search(r"on (http://127\.0\.0\.1:\d+);", line).group(1)
         model = Recommender.load(run_dir)
-        user = model.train_.user_ids[0].item()
+        user = model.train_.user_ids[:1].tolist()[0]
         same(httpx.post(f"{url}/recommend", json={"users": [user]}, timeout=30), model.recommend([user]))
     finally:
         process.terminate()

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pyrec.data.fields import Fields, integers, numbers, texts
-from pyrec.data.ids import IdArray, Int32Array, factorise, text_problem
+from pyrec.data.ids import TEXT, IdArray, Int32Array, factorise, text_problem
 from pyrec.data.time_text import text_times
 
 Int64Array = npt.NDArray[np.int64]
@@ -73,7 +73,7 @@ class TextColumn:
 
     def finish(self) -> tuple[Int32Array, IdArray]:
         """Returns the codes int32 (n,) and the ids (m,) text, ascending."""
-        ids = np.array([text.decode() for text in self._number], dtype=str)
+        ids = np.array([text.decode() for text in self._number], dtype=TEXT)
         order = np.argsort(ids)
         rank = np.empty(order.size, dtype=np.int32)
         rank[order] = np.arange(order.size, dtype=np.int32)

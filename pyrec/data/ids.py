@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from bisect import bisect_left
+from collections.abc import Iterator, Sequence
 from decimal import Decimal
 from functools import cached_property
-from typing import Any, Literal, TypeAlias
+from typing import Any, Final, Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -19,8 +20,14 @@ IdArray: TypeAlias = npt.NDArray[Any]
 Unknown: TypeAlias = Literal["error", "skip"]
 """What is done about unknown raw ids."""
 
+TEXT: Final = np.dtypes.StringDType()
+"""Of text ids: each takes the memory of its own length, where fixed width would take that of the longest for all."""
+
 MAX_ID_LENGTH = 1024
 MAX_COUNT = 2**31 - 1
+# A dict of the known text ids is made for queries from this share of their number up; fewer are searched for one by
+# one, as NumPy's search would copy all known ids first.
+_DICT_SHARE = 1 / 20
 # A lookup table over the whole span of integer ids is used up to this many cells for each value.
 _DENSE_SPAN = 4
 _EXACT_FLOAT = 2.0**53
@@ -155,6 +162,16 @@ def _check_text(raw: IdArray, name: str) -> IdArray:
     return raw
 
 
+def is_text(ids: IdArray) -> bool:
+    """Tells whether ids are text; otherwise they are integers."""
+    return bool(ids.dtype.kind == TEXT.kind)
+
+
+def as_ids(values: IdArray) -> IdArray:
+    """Returns checked ids (n,) as they are held: int64, or text of dtype `TEXT`."""
+    return values.astype(np.int64 if values.dtype.kind == "i" else TEXT, copy=False)
+
+
 def factorise(values: npt.ArrayLike | Sequence[object], name: str) -> tuple[Int32Array, IdArray]:
     """Numbers raw ids in ascending order.
 
@@ -165,7 +182,7 @@ def factorise(values: npt.ArrayLike | Sequence[object], name: str) -> tuple[Int3
         name: what messages call them.
 
     Returns:
-        codes int32 (n,) and ids (m,) int64 or text, ascending, with ``ids[codes] == values``.
+        codes int32 (n,) and ids (m,) int64 or `TEXT`, ascending, with ``ids[codes] == values``.
 
     Raises:
         DataError: see `check_ids`; or there are more than 2**31 - 1 distinct ids.
@@ -198,14 +215,14 @@ def _factorise_text(raw: IdArray) -> tuple[Int32Array, IdArray]:
     ids = sorted(set(raw))
     number = {text: k for k, text in enumerate(ids)}
     codes = np.fromiter(map(number.__getitem__, raw), np.int32, raw.size)
-    return codes, np.array(ids, dtype=str)
+    return codes, np.array(ids, dtype=TEXT)
 
 
 class IdMap:
     """Looks up the numbers of raw ids.
 
     Attributes:
-        ids: (m,) int64 or text, unique, in the order of their numbers.
+        ids: (m,) int64 or text of dtype `TEXT`, unique, in the order of their numbers.
     """
 
     def __init__(self, ids: IdArray, what: str) -> None:
@@ -246,18 +263,20 @@ class IdMap:
         raw = check_ids(values, name)
         if raw.size == 0:
             return np.empty(0, np.int32)
-        if (raw.dtype.kind == "O") != (self.ids.dtype.kind == "U"):
-            have, got = ("text", "integers") if self.ids.dtype.kind == "U" else ("integers", "text")
+        if (raw.dtype.kind == "O") != is_text(self.ids):
+            have, got = ("text", "integers") if is_text(self.ids) else ("integers", "text")
             raise DataError(
                 f"{name}[0] = {raw[:1].tolist()[0]!r}: the {self._what} ids are {have}, not {got}; convert {name}"
             )
-        codes = self._find(raw.astype(str) if raw.dtype.kind == "O" else raw)
+        codes = self._find(raw)
         if unknown == "error" and (codes < 0).any():
             raise self._unknown(np.flatnonzero(codes < 0), raw, name)
         return codes
 
     def _find(self, raw: IdArray) -> Int32Array:
-        """Returns the numbers int32 (n,) of raw ids (n,) of the right type; -1 for an unknown one."""
+        """Returns the numbers int32 (n,) of raw ids (n,), int64 or str, of the right type; -1 for an unknown one."""
+        if is_text(self.ids):
+            return np.fromiter(self._find_text(raw), np.int32, raw.size)
         if self._is_range:
             low, high = self.ids[0], self.ids[-1]
             codes = np.full(raw.size, -1, dtype=np.int64)
@@ -271,9 +290,21 @@ class IdMap:
             found = self._order[found]
         return np.where(self.ids[found] == raw, found, -1).astype(np.int32)
 
+    def _find_text(self, raw: IdArray) -> Iterator[int]:
+        ids = self.ids
+        if raw.size >= _DICT_SHARE * ids.size:
+            number = {text: at for at, text in enumerate(ids.tolist())}
+            yield from (number.get(text, -1) for text in raw)
+            return
+        order = range(ids.size) if self._order is None else self._order
+        for text in raw:
+            at = bisect_left(order, text, key=ids.__getitem__)
+            found = int(order[at]) if at < ids.size else -1
+            yield found if found >= 0 and ids[found] == text else -1
+
     def _unknown(self, positions: npt.NDArray[np.int64], raw: IdArray, name: str) -> UnknownIdError:
         ids = dict.fromkeys(raw[positions].tolist())
-        unknown = np.array(list(ids), dtype=raw.dtype)
+        unknown = np.array(list(ids), dtype=self.ids.dtype)
         first, *others = ids
         more = f"; {len(others)} more unknown: {_some(others)}" if others else ""
         message = (

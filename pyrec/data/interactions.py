@@ -13,7 +13,7 @@ from scipy.sparse import csr_array, issparse
 
 from pyrec.data.foreign import reading
 from pyrec.data.frames import Table, frame_columns, guess_columns, open_table
-from pyrec.data.ids import MAX_COUNT, IdArray, IdMap, Int32Array, Unknown, check_ids, factorise
+from pyrec.data.ids import MAX_COUNT, IdArray, IdMap, Int32Array, Unknown, as_ids, check_ids, factorise
 from pyrec.data.merge import pair_order
 from pyrec.data.roles import ROLES
 from pyrec.data.sparse import csr_parts
@@ -39,10 +39,15 @@ class Interactions:
     The arrays are shared, not copied, wherever they are handed on: do not write to them. (They are not
     flagged read-only because torch and DLPack consumers warn about or refuse such arrays.)
 
+    Text ids are held in NumPy's ``StringDType``, in which each takes the memory of its own length. Elements are plain
+    ``str``; pandas, Polars, PyArrow, ``tolist``, ``==`` and ``in`` take such arrays as they are. Two things differ from
+    fixed-width text: ``astype`` wants a width, such as ``.astype("U20")``, and ``np.isin`` with thousands of ids is
+    slow; use ``encode_users(ids, unknown="skip") >= 0``, or sets.
+
     Attributes:
         users: int32 (n,), ascending numbers in [0, num_users).
         items: int32 (n,), ascending for each user, in [0, num_items).
-        user_ids: (num_users,) raw ids, int64 or text; ``user_ids[users]`` are the raw users.
+        user_ids: (num_users,) raw ids, int64 or text (see above); ``user_ids[users]`` are the raw users.
         item_ids: (num_items,) likewise.
         ratings: float32 (n,) or None.
         times: int64 or float64 (n,) or None; in the unit given (int64 nanoseconds for datetimes).
@@ -143,11 +148,12 @@ class Interactions:
         for name, values, kinds in (
             ("users", users, "i"),
             ("items", items, "if"),
-            ("user_ids", user_ids, "iU"),
-            ("item_ids", item_ids, "iU"),
+            ("user_ids", user_ids, "iTU"),
+            ("item_ids", item_ids, "iTU"),
         ):
             _check_array(values, name, kinds)
         _check_length(items, "items", users.size)
+        user_ids, item_ids = as_ids(user_ids), as_ids(item_ids)
         for name, column in (("ratings", ratings), ("times", times)):
             if column is not None:
                 _check_array(column, name, "if")
@@ -357,10 +363,10 @@ class Interactions:
         Raises:
             DataError: one of this one's ids is not in the new map.
         """
-        _check_array(user_ids, "user_ids", "iU")
-        _check_array(item_ids, "item_ids", "iU")
-        users = IdMap(user_ids, "user").encode(self.user_ids, "user_ids")
-        items = IdMap(item_ids, "item").encode(self.item_ids, "item_ids")
+        _check_array(user_ids, "user_ids", "iTU")
+        _check_array(item_ids, "item_ids", "iTU")
+        users = IdMap(as_ids(user_ids), "user").encode(self.user_ids, "user_ids")
+        items = IdMap(as_ids(item_ids), "item").encode(self.item_ids, "item_ids")
         return Interactions.from_codes(
             users[self.users], items[self.items], user_ids, item_ids, self.ratings, self.times, self.notes
         )
@@ -445,12 +451,12 @@ def _number(values: Values, ids: Values | None, what: str, name: str) -> tuple[I
     if ids is None:
         return factorise(values, name)
     known = check_ids(ids, f"{what}_ids")
-    known = known.astype(str) if known.dtype.kind == "O" else known.astype(np.int64)
+    known = as_ids(known)
     unique, first, counts = np.unique(known, return_index=True, return_counts=True)
     if unique.size != known.size:
         at = int(first[counts > 1].min())
         raise DataError(
-            f"{what}_ids[{at}] = {known[at].item()!r} is listed more than once; list each id once"
+            f"{what}_ids[{at}] = {known[at : at + 1].tolist()[0]!r} is listed more than once; list each id once"
         )
     return IdMap(known, what).encode(values, name), known
 

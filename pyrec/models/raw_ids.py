@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from pyrec.data import Interactions
-from pyrec.data.ids import Unknown
+from pyrec.data.ids import Unknown, is_text
 from pyrec.errors import DataError, UnknownIdError
 from pyrec.models.rows import stack_rows
 
@@ -79,5 +79,5 @@ def spread(
 def decode(item_ids: NDArray[Any], ids: NDArray[np.int32]) -> NDArray[Any]:
     """Return the raw ids (B, k) of internal ids (B, k), where -1 becomes -1 (integers) or ``""`` (text)."""
     raw = item_ids[np.maximum(ids, 0)]
-    raw[ids < 0] = "" if item_ids.dtype.kind == "U" else -1
+    raw[ids < 0] = "" if is_text(item_ids) else -1
     return raw

@@ -105,6 +105,6 @@ def _items_of(indptr: NDArray[np.int64], items: NDArray[np.int32], user: int) ->
 
 
 def _item(subject: Subject, item: int, hit: bool) -> Item:
-    raw = subject.train.item_ids[item].item()
+    raw = subject.train.item_ids[item : item + 1].tolist()[0]
     label = subject.item_names.get(raw, str(raw))
     return Item(label, str(raw), f"{int(subject.users_of_items[item]):,}", hit)

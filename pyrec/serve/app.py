@@ -20,7 +20,7 @@ from fastapi import APIRouter, FastAPI, Request
 from fastapi.responses import JSONResponse
 from numpy.typing import NDArray
 
-from pyrec.data.ids import IdArray, Int32Array
+from pyrec.data.ids import IdArray, Int32Array, is_text
 from pyrec.errors import DataError
 from pyrec.exchange import one_state, view_of
 from pyrec.models import Recommender, raw_ids
@@ -193,7 +193,7 @@ def _encode(
     encode: Callable[[Sequence[Any]], Int32Array], ids: Sequence[Any], argument: str, known: IdArray
 ) -> Int32Array:
     """Return internal ids; the answer to an unknown one names it and tells of no others."""
-    kind, wanted = (str, "text") if known.dtype.kind == "U" else (int, "whole numbers")
+    kind, wanted = (str, "text") if is_text(known) else (int, "whole numbers")
     for at, raw in enumerate(ids):
         if type(raw) is not kind:
             raise RequestError(f"{argument}[{at}]", f"the ids of this model are {wanted}")
