@@ -715,6 +715,8 @@ def test_doctor_fails_if_a_kernel_is_wrong(capsys, monkeypatch) -> None:
             ["recommend", "RUN", "--users", "1", "--exclude", "x"],
             "--exclude: unknown: 'x'; choose among the 2\\d integer ids of this model's items",
         ),
+        (["recommend", "RUN", "--users", "1 2"], "unknown: '1 2'; write ids apart by commas"),
+        (["recommend", "RUN", "--users", "3;1"], "unknown: '3;1'; write ids apart by commas"),
         (["recommend", "RUN", "--users", "1,99"], "--users: 1 of 2 ids unknown: 99"),
         (["recommend", "RUN", "--users", "1,,2"], "--users: '1,,2' holds an empty id"),
         (["recommend", "RUN", "--users", "1,x"], "1 of 2 ids unknown: 'x'; choose among the 40 integer ids"),

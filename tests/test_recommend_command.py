@@ -318,7 +318,14 @@ def test_the_users_column_that_training_was_told_of(capsys, tmp_path: Path) -> N
             "7\n99\n1000\n",
             "2 of 3 ids unknown: 99, 1000 (the first is in line 2); choose among the 40 integer ids",
         ),
-        ("7,1,5.0\n3,2,1.0\n", "unknown: '7,1,5.0', '3,2,1.0' (the first is in line 1)"),
+        (
+            "7,1,5.0\n3,2,1.0\n",
+            "unknown: '7,1,5.0', '3,2,1.0' (the first is in line 1); a line is one id, unless the first line names",
+        ),
+        (
+            "who\n7\n",
+            "unknown: 'who' (the first is in line 1); a line is one id, unless the first line names",
+        ),
         ("", "ids is empty; give a file that holds lines"),
         ("\n \n", "holds no id; write one a line, or a table with a header"),
         ("user\n", "holds no id"),

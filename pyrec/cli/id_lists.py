@@ -93,7 +93,7 @@ def ids_in_options(option: str, texts: Sequence[str], known: KnownIds, skip: boo
     values = [known.value_of(word) for word in found]
     unknown = known.unknown(values)
     hint = _joined(texts, known) if unknown else ""
-    return only_known(option, values, unknown, known, skip, hint or _other_ways(option, texts))
+    return only_known(option, values, unknown, known, skip, hint or _other_ways(option, texts, known))
 
 
 def ids_in_file(option: str, path: str, known: KnownIds, skip: bool, columns: Collection[str]) -> list[RawId]:
@@ -123,7 +123,12 @@ def ids_in_file(option: str, path: str, known: KnownIds, skip: bool, columns: Co
     if not values:
         raise DataError(f"{option} {path} holds no id; write one a line, or a table with a header")
     unknown = known.unknown(values)
-    hint = f" (the first is in line {where[values[unknown[0]]]})" if unknown else ""
+    hint = ""
+    if unknown:
+        first = where[values[unknown[0]]]
+        hint = f" (the first is in line {first})"
+        if at is None and (first == 1 or any(sign in str(values[unknown[0]]) for sign in "\t,;|")):
+            hint += f"; a line is one id, unless the first line names the columns, one of them {known.what}"
     return only_known(f"{option} {path}", values, unknown, known, skip, hint)
 
 
@@ -218,10 +223,12 @@ def _joined(texts: Sequence[str], known: KnownIds) -> str:
     return ""
 
 
-def _other_ways(option: str, texts: Sequence[str]) -> str:
-    """Return a hint where users are named in a way that other programs have."""
+def _other_ways(option: str, texts: Sequence[str], known: KnownIds) -> str:
+    """Return a hint where ids are named in a way that other programs have."""
     if option == "--users" and any(text in ("all", "*", "-") or text.startswith("@") for text in texts):
         return "; all users are --all, those of a file --users-from FILE, of standard input --users-from -"
+    if any(all(map(known.has, re.split(r"[;\s]+", text.strip()))) and not known.has(text) for text in texts):
+        return "; write ids apart by commas"
     return ""
 
 
