@@ -22,6 +22,7 @@ from pyrec.cli.model_options import _OPTIONS
 from pyrec.cli.run_report import read_names
 from pyrec.cli.self_test import SELF_TESTS, TOLERANCE
 from pyrec.cli.sources import Source
+from pyrec.data import Interactions
 from pyrec.data.synthetic import synthetic
 from pyrec.errors import ConfigError, DataError
 from pyrec.models import EASE, MODELS, LightGCN, Recommender
@@ -537,6 +538,12 @@ def test_names_of_a_spreadsheet(tmp_path: Path) -> None:
     content = '1,"Two\nlines"\r\n2,"A ""b"""\r\n3,C\u2028D\r\n'
     (tmp_path / "names.csv").write_bytes(content.encode("utf-8-sig"))
     assert read_names(tmp_path / "names.csv", train) == {1: "Two\nlines", 2: 'A "b"', 3: "C\u2028D"}
+
+
+def test_names_of_items_whose_ids_have_commas(tmp_path: Path) -> None:
+    train = Interactions.from_arrays(["ann"] * 3, ["Smith, J.", 'a "b"', " x"])
+    (tmp_path / "names.csv").write_text('"Smith, J.","John, ""JS"""\n"a ""b""",B\n" x",X\n')
+    assert read_names(tmp_path / "names.csv", train) == {"Smith, J.": 'John, "JS"', 'a "b"': "B", " x": "X"}
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "latin-1"])

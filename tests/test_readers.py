@@ -1,6 +1,7 @@
 import builtins
 import csv
 import os
+import re
 import time
 from types import SimpleNamespace
 
@@ -289,8 +290,15 @@ def test_paths_that_cannot_be_read(tmp_path, write):
         read_interactions(tmp_path)
     with pytest.raises(DataError, match=r"is not a folder with train\.txt and test\.txt"):
         read_folder(write("0 1\n"))
-    with pytest.raises(DataError, match=r"has no train\.txt"):
+    for name, size in (("a.csv", 3), ("b.csv", 9), ("c.csv", 1), ("d.csv", 5)):
+        (tmp_path / name).write_bytes(b"x" * size)
+    largest = ", ".join(re.escape(str(tmp_path / name)) for name in ("b.csv", "d.csv", "a.csv"))
+    with pytest.raises(
+        DataError, match=rf"has no train\.txt.* a single file of it \({largest}, \.\.\.\), or"
+    ):
         read_folder(tmp_path)
+    with pytest.raises(DataError, match=rf"has no train\.txt.* a single file of it \({largest}"):
+        load_training(tmp_path)
     with pytest.raises(DataError, match="cannot be read"):
         read_interactions(tmp_path / ("x" * 300))
 

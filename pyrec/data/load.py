@@ -8,7 +8,7 @@ from typing import Literal, NamedTuple
 
 from pyrec.data.files import is_pipe
 from pyrec.data.interactions import Interactions
-from pyrec.data.readers import FOLDER_FILES, folder_by, holds_parts, pair_by, read_by
+from pyrec.data.readers import FOLDER_FILES, file_of_folder, folder_by, holds_parts, pair_by, read_by
 from pyrec.data.reading import Format, IdType, Reading
 from pyrec.data.roles import Columns
 from pyrec.data.split import split_random, split_time
@@ -130,7 +130,7 @@ def load_training(
         return Path(train).stem, read_by(train, min_rating, reading)
     if data is not None and holds_pair(data):
         folder = Path(data).resolve()
-        return folder.name, read_by(folder / FOLDER_FILES[0], min_rating, reading)
+        return folder.name, read_by(file_of_folder(folder, FOLDER_FILES[0]), min_rating, reading)
     whole = load_data(
         data, None, None, split, min_rating, seed, id_type, columns, header, sep, format, time_format
     )

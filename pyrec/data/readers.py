@@ -180,6 +180,16 @@ def read_folder(
     return folder_by(folder, min_rating, Reading(id_type, columns, header, sep, format, time_format))
 
 
+def _some_files(folder: Path) -> str:
+    """Returns the names of a folder's first three files, to choose from, the largest first; nothing if it has none."""
+    try:
+        found = [(entry.stat().st_size, entry.path) for entry in os.scandir(folder) if entry.is_file()]
+    except OSError:
+        return ""
+    paths = [path for _, path in sorted(found, key=lambda one: (-one[0], one[1]))[:3]]
+    return f" of it ({', '.join(paths)}{', ...' if len(found) > 3 else ''})" if paths else ""
+
+
 def folder_by(
     folder: str | Path, min_rating: float | None, reading: Reading
 ) -> tuple[Interactions, Interactions]:
@@ -187,14 +197,22 @@ def folder_by(
     folder = Path(folder)
     if not os.path.isdir(folder):
         raise DataError(f"{folder} is not a folder with {' and '.join(FOLDER_FILES)}; check the path")
-    for name in FOLDER_FILES:
-        if not os.path.isfile(folder / name):
-            raise DataError(
-                f"{folder} has no {name}; a folder holds {' and '.join(FOLDER_FILES)}: add it, or give a "
-                "single file, or a training and a test file"
-            )
-    train, test = (folder / name for name in FOLDER_FILES)
+    train, test = (file_of_folder(folder, name) for name in FOLDER_FILES)
     return pair_by(train, test, min_rating, reading)
+
+
+def file_of_folder(folder: Path, name: str) -> Path:
+    """Returns the path of one of `FOLDER_FILES`.
+
+    Raises:
+        DataError: the folder has no such file.
+    """
+    if not os.path.isfile(folder / name):
+        raise DataError(
+            f"{folder} has no {name}; a folder holds {' and '.join(FOLDER_FILES)}: add it, or give a "
+            f"single file{_some_files(folder)}, or a training and a test file"
+        )
+    return folder / name
 
 
 def _check_min_rating(min_rating: float | None) -> None:
