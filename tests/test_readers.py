@@ -290,7 +290,7 @@ def test_paths_that_cannot_be_read(tmp_path, write):
         read_interactions(tmp_path)
     with pytest.raises(DataError, match=r"is not a folder with train\.txt and test\.txt"):
         read_folder(write("0 1\n"))
-    for name, size in (("a.csv", 3), ("b.csv", 9), ("c.csv", 1), ("d.csv", 5)):
+    for name, size in (("a.csv", 6), ("b.csv", 9), ("c.csv", 1), ("d.csv", 7)):
         (tmp_path / name).write_bytes(b"x" * size)
     largest = ", ".join(re.escape(str(tmp_path / name)) for name in ("b.csv", "d.csv", "a.csv"))
     with pytest.raises(
