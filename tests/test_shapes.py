@@ -238,6 +238,18 @@ def test_a_name_that_two_columns_have(write):
         read_interactions(write("user,x,x\n1,2,3\n"), columns={"item": "x"})
 
 
+def test_columns_that_nobody_takes_are_named(write):
+    x = read_interactions(write("user,item,Rating (1-5),review date\n1,2,5,2024-03-01\n"))
+    assert x.notes == (
+        "the column 'Rating (1-5)' is not used; --columns rating=3 takes it as the rating",
+        "the column 'review date' is not used; --columns time=4 takes it as the time",
+    )
+    x = read_interactions(write("1,2,5,3\n2,3,4,1\n"))
+    assert x.notes == (
+        "column 4 is taken as the time, though its numbers count nothing since 1970; --columns time= leaves it out",
+    )
+
+
 # What is between columns
 
 
@@ -258,6 +270,12 @@ def test_a_name_that_two_columns_have(write):
         ("1::10::2\n2::11::4\n", [(1, 10, 2), (2, 11, 4)]),
         ('"user"\t"item"\t"rating"\n"1"\t"10"\t2\n"2"\t"11"\t4\n', [(1, 10, 2), (2, 11, 4)]),
         ('"user" "item" "rating"\n"1" "10" 2\n"2" "11" 4\n', [(1, 10, 2), (2, 11, 4)]),
+        (
+            '"user" "item" "rating"\n"row 1" 1 10 2\n"row 2" 2 11 4\n',
+            [(1, 10, 2), (2, 11, 4)],
+        ),  # R's row names
+        ("  user item rating\n0 1 10 2\n1 2 11 4\n", [(1, 10, 2), (2, 11, 4)]),  # a frame, printed
+        ("ann;x;3,5\nbob;y;4\n", [("ann", "x", 3.5), ("bob", "y", 4)]),
     ],
 )
 def test_separators_are_found(write, content, expected):
@@ -290,10 +308,10 @@ def test_titles_hold_other_separators(write):
         ("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 5\n", "git lfs pull"),
         ("INSERT INTO ratings VALUES (1,2);\n", "this is SQL"),
         ('"1,2,3"\n"4,5,6"\n', "line 1: the whole line is one field in quotes, .1,2,3.; take the quotes off"),
-        ("1,2,3\n4;5;6\n7,8,9\n", "line 2: 1 columns, but the first line has 3"),
+        ("1,2,3\n4;5;6\n7,8,9\n", "line 2: 1 column, but the first line has 3"),
         ("a;b,c\nd;e,f\n", "line 1: every line has as many ',' and ';'; which of them"),
         ("#1,x,5\n2,y,4\n", "line 1: '#1,x,5' may be a comment, a header or data"),
-        ("1,2,3\n# half\n4,5,1\n", "line 2: 1 columns, but the first line has 3"),
+        ("1,2,3\n# half\n4,5,1\n", "line 2: 1 column, but the first line has 3"),
         ("1,10,\n" * 2000 + "3,12,4\n", "line 2001: column 3 was empty so far, and is '4' here"),
         (
             '1,10,"4,5"\n2,11,"3,0"\n',
@@ -311,6 +329,23 @@ def test_titles_hold_other_separators(write):
         ("1,2,3\n,,\n", "line 2: the user id ''"),
         ("user,item,rating\n1,2,3\nTotal,,3\n", "line 3: the item id '' is empty text"),
         ("user,item,rating\nann,x,3\nTotal,,3\n", "line 3: the item id '' is empty"),
+        ("{'user': 1, 'item': 2}\n{'user': 1, 'item': 3}\n", "line 1: this is JSON"),
+        (
+            "1,234;10;5\n2;11;4\n",
+            "line 1: the user id '1,234' is a number, but not written as a plain integer",
+        ),
+        ("'1','10',5\n'2','11',4\n", "line 1: the user ids are in single quotes, '1'; take them off"),
+        ('u\tHeat\nv\t"Heat"\n', "line 2: the item id '\"Heat\"' is in quotes, as no column is in the first"),
+        ("1,\u00a010,5\n2,\u00a011,4\n", "line 1: the item id .* with a character that is not seen"),
+        ("a,b,3\n\ufeffa,c,4\n", "line 2: the user id .* with a character that is not seen"),
+        (
+            "0\t2010-10-19T23:55:27Z\t30.2\t-97.8\n",
+            "line 1: column 2 holds times, but without a header",
+        ),
+        (
+            "1,2268318,2520377,pv,1511544070\n",
+            "line 1: there are 5 columns, but without a header the columns are",
+        ),
         ("bob\nann\n", "line 1: 'bob' is neither lines 'user item item ...' of whole numbers nor"),
         ("Toy Story\nStar Wars\n", "line 1: 'Toy Story' is neither"),
         (b"1,2,3\n4,\x005,6\n", "line 2: a NUL byte"),
@@ -434,6 +469,8 @@ def test_times_that_cannot_be_read(write):
     assert pairs(test) == [(2, 10)]
     with pytest.raises(DataError, match=r"line 2: the time '13/07/2018' is not written as '%m/%d/%Y'"):
         read_interactions(path, time_format="%m/%d/%Y")
+    with pytest.raises(DataError, match="line 1: the time '1530000000' is not written as"):
+        read_interactions(write("1,2,5,1530000000\n"), time_format="%d/%m/%Y")
     rows = "".join(f"1,{k},5,2024-03-01\n" for k in range(2000)) + "1,9999,5,soon\n"
     with pytest.raises(DataError, match=r"line 2002: the time 'soon' is no time .*--columns time= "):
         read_interactions(write("user,item,rating,timestamp\n" + rows))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable
 from typing import Any, Literal, Protocol
 
 import numpy as np
@@ -52,13 +52,13 @@ class IntegerColumn:
 class TextColumn:
     """Text ids; each distinct text is kept once."""
 
-    def __init__(self, missing: Collection[str]) -> None:
-        self._missing = frozenset(missing)
+    def __init__(self, oddity: Callable[[str], str | None]) -> None:
+        self._oddity = oddity
         self._number: dict[bytes, int] = {}
         self._blocks: list[Int32Array] = []
 
     def append(self, fields: Fields) -> bool:
-        """Adds n fields and tells whether all of them can be ids: text that does not stand for a missing value."""
+        """Adds n fields and tells whether all of them can be ids."""
         number = self._number
         block = texts(fields)
         fresh = set(block).difference(number)
@@ -69,7 +69,7 @@ class TextColumn:
         return True
 
     def _is_bad(self, text: str) -> bool:
-        return text in self._missing or text_problem(text) is not None
+        return text_problem(text) is not None or self._oddity(text) is not None
 
     def finish(self) -> tuple[Int32Array, IdArray]:
         """Returns the codes int32 (n,) and the ids (m,) text, ascending."""

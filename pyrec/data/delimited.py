@@ -13,17 +13,12 @@ from pyrec.data.files import Content, decode
 from pyrec.data.header import header_again
 from pyrec.data.ids import text_problem
 from pyrec.data.interactions import Interactions
-from pyrec.data.kinds import odd_id
+from pyrec.data.kinds import odd_id, text_oddity
 from pyrec.data.layout import Layout, wrong_count
 from pyrec.data.reading import Reading
 from pyrec.data.records import LONGEST_QUOTE
 from pyrec.data.time_text import text_times
 from pyrec.errors import DataError
-
-MISSING = frozenset(
-    ["NaN", "nan", "NA", "N/A", "n/a", "#N/A", "#NA", "<NA>", "NULL", "Null", "null", "None", "none", "nil"]
-)
-"""What programs write for a value that is not there."""
 
 _BLOCK_BYTES = 1 << 20
 
@@ -87,9 +82,7 @@ class _Table:
         self._is_auto = reading.id_type == "auto"
         point = b"," if layout.decimal == "comma" else b"."
         self._ids: dict[str, IdColumn] = {
-            role: TextColumn(MISSING if self._is_auto else frozenset())
-            if role in layout.text_ids
-            else IntegerColumn(self._is_auto)
+            role: TextColumn(self._oddity) if role in layout.text_ids else IntegerColumn(self._is_auto)
             for role in ("user", "item")
         }
         self._rating = NumberColumn(point) if "rating" in layout.roles else None
@@ -161,11 +154,14 @@ class _Table:
     def _check_text(self, text: str, role: str, where: str) -> None:
         if problem := text_problem(text):
             raise DataError(f"{where}: the {role} id {text[:40]!r} {problem}")
-        if self._is_auto and text in MISSING:
+        if problem := self._oddity(text):
             raise DataError(
-                f"{where}: the {role} id {text!r} stands for a missing value; drop the line, or if it is an id say "
-                "that all are text: --id-type str (in Python id_type='str')"
+                f"{where}: the {role} id {text[:40]!r} {problem}; mend or drop the line, or if it is an id say that "
+                "all are text: --id-type str (in Python id_type='str')"
             )
+
+    def _oddity(self, text: str) -> str | None:
+        return text_oddity(text, self._layout.dialect.quotes) if self._is_auto else None
 
     def finish(self, notes: tuple[str, ...]) -> Interactions:
         """Returns the interactions."""

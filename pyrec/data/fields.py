@@ -19,6 +19,8 @@ MOST_DIGITS: Final = 19
 """Of an int64."""
 PLAIN_INTEGER: Final = re.compile(r"0|-?[1-9][0-9]{0,18}")
 PADDED_INTEGER: Final = re.compile(r"-?[0-9]{1,19}")
+LIKE_DATA: Final = re.compile(r"[+-]?[0-9.,][0-9.,:/%+TZ-]*([ T][0-9.,:/%+TZ-]+)?")
+"""Numbers, dates, shares: what no header has."""
 NUMBER: Final = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
 _RETURN: Final = 0x0D
 _IS_BLANK: Final = np.isin(np.arange(256), list(b" \t\r"))

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pyrec.data.fields import NUMBER
+from pyrec.data.fields import LIKE_DATA, NUMBER
 from pyrec.data.kinds import Cells, are_times
 from pyrec.data.look import LOOK_ROWS, Line, Look, comment_note
 from pyrec.data.reading import Reading
@@ -55,9 +55,8 @@ def find_top(look: Look, dialect: Dialect) -> Top:
     top = _from_comments(look, dialect, rows)
     if top is None:
         is_first = is_header([row for _, row in rows], look.reading)
-        top = (
-            Top(rows[0], rows[1:], look.comments, True) if is_first else Top(None, rows, look.comments, False)
-        )
+        header, data = (_with_row_names(rows), rows[1:]) if is_first else (None, rows)
+        top = Top(header, data, look.comments, is_first)
     if not top.data:
         raise DataError(
             f"{look.path} has a header but no line of data; give a file with one interaction a line"
@@ -102,7 +101,7 @@ def is_header(rows: list[list[str]], reading: Reading) -> bool:
     if any(isinstance(column, str) for column in (reading.columns or {}).values()) or _is_known(rows[0]):
         return True
     first, data = rows[0], [row for row in rows[1:] if len(row) == len(rows[0])]
-    if any(map(NUMBER.fullmatch, first)) or not data:
+    if any(map(LIKE_DATA.fullmatch, first)) or not data:
         return False
     columns = [[row[at] for row in data if row[at]] for at in range(len(first))]
     return any(_is_above(name, column) for name, column in zip(first, columns, strict=True) if column)
@@ -113,6 +112,13 @@ def _is_above(name: str, column: list[str]) -> bool:
     if all(map(NUMBER.fullmatch, column)):
         return True
     return are_times(column) and not are_times([name])
+
+
+def _with_row_names(rows: list[Row]) -> Row:
+    """Returns the first row as a header; one without a name for the first column, R's row names, gets an empty one."""
+    number, names = rows[0]
+    lacks_one = _is_known(names) and {len(row) for _, row in rows[1:]} == {len(names) + 1}
+    return number, ["", *names] if lacks_one else names
 
 
 def _refuse_again(path: Path, top: Top) -> None:
@@ -140,7 +146,7 @@ def check_unknown_header(where: str, first: list[str], reading: Reading, is_rate
     Raises:
         DataError: nobody says which columns are the user and the item.
     """
-    if reading.header is not None or any(map(NUMBER.fullmatch, first)):
+    if reading.header is not None or any(map(LIKE_DATA.fullmatch, first)):
         return None
     if not reading.columns and is_rated:
         raise DataError(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from pathlib import Path
 from typing import Final, Literal, TypeAlias
 
@@ -17,7 +18,12 @@ Decimal: TypeAlias = Literal["point", "comma"]
 TimeKind: TypeAlias = Literal["number", "text"]
 
 DIGITS: Final = re.compile(r"[0-9]+")
+MISSING: Final = frozenset(
+    ["NaN", "nan", "NA", "N/A", "n/a", "#N/A", "#NA", "<NA>", "NULL", "Null", "null", "None", "none", "nil"]
+)
+"""What programs write for a value that is not there."""
 _DECIMAL_COMMA: Final = re.compile(r"[+-]?[0-9]*,[0-9]{1,2}")
+_THOUSANDS: Final = re.compile(r"-?[0-9]{1,3}(,[0-9]{3})+")
 _FIRST_TIME: Final = 10**8
 
 
@@ -52,7 +58,9 @@ def _is_unix_time(text: str) -> bool:
     return bool(PLAIN_INTEGER.fullmatch(text)) and int(text) >= _FIRST_TIME
 
 
-def find_times(path: Path, cells: Cells, reading: Reading, name: str) -> tuple[TimeKind, str | None]:
+def find_times(
+    path: Path, cells: Cells, reading: Reading, name: str, is_named: bool
+) -> tuple[TimeKind, str | None]:
     """Tells how times are written.
 
     Args:
@@ -60,6 +68,7 @@ def find_times(path: Path, cells: Cells, reading: Reading, name: str) -> tuple[T
         cells: the first of the column.
         reading: what the caller says.
         name: what a note calls the column.
+        is_named: whether it is the time by its name, not by its position.
 
     Returns:
         "number" or "text"; and, for a column without times that nobody chose or needs, the note that it is left out.
@@ -68,12 +77,13 @@ def find_times(path: Path, cells: Cells, reading: Reading, name: str) -> tuple[T
         DataError: a column that somebody chose or needs holds something else.
     """
     odd = [text for _, text in cells if not NUMBER.fullmatch(text)]
-    if reading.time_format is None and 2 * len(odd) <= len(cells):
+    if reading.time_format is None and (not odd or (2 * len(odd) <= len(cells) and not is_named)):
         return "number", None
     bad = text_times([text for _, text in cells], reading.time_format)[1]
     if bad is None:
         return "text", None
-    number, text = cells[bad.position]
+    is_number = reading.time_format is None and 2 * len(odd) <= len(cells)
+    number, text = next(cell for cell in cells if cell[1] == odd[0]) if is_number else cells[bad.position]
     if reading.needs_times or reading.time_format is not None or "time" in (reading.columns or {}):
         raise DataError(
             f"{path}, line {number}: the time {text[:40]!r} {bad.reason}; on the command line --time-format"
@@ -93,12 +103,47 @@ def is_text(path: Path, role: str, cells: Cells, id_type: str) -> bool:
     if id_type != "auto":
         return id_type == "str"
     odd = [(number, text) for number, text in cells if not _is_integer(text)]
+    if cells and all(_is_wrapped(text) for _, text in cells):
+        raise DataError(
+            f"{path}, line {cells[0][0]}: the {role} ids are in single quotes, {cells[0][1][:40]}; take them off, or "
+            "if they are part of the ids say that these are text: --id-type str (in Python id_type='str')"
+        )
     strange = [(number, text) for number, text in odd if not DIGITS.fullmatch(text)]
     if odd and not strange:
         return True  # leading zeros, or more digits than an int64 has
-    if odd and (2 * len(odd) < len(cells) or all(NUMBER.fullmatch(text) for _, text in cells)):
+    if odd and (2 * len(odd) < len(cells) or all(_is_number(text) for _, text in cells)):
         raise odd_id(f"{path}, line {strange[0][0]}", role, strange[0][1], "most of the first lines'")
     return bool(odd)
+
+
+def _is_wrapped(text: str) -> bool:
+    return len(text) > 1 and text[0] == text[-1] == "'"
+
+
+def _is_number(text: str) -> bool:
+    return bool(NUMBER.fullmatch(text) or _THOUSANDS.fullmatch(text))
+
+
+def text_oddity(text: str, has_quotes: bool) -> str | None:
+    """Returns why a text is no id unless somebody says that it is; None for others.
+
+    Args:
+        text: the id.
+        has_quotes: whether fields may be in quotes, so that those that are left are the id's own.
+    """
+    if text in MISSING:
+        return "stands for a missing value"
+    if not has_quotes and len(text) > 1 and text[0] == text[-1] == '"':
+        return "is in quotes, as no column is in the first lines"
+    if any(_is_invisible(edge) for edge in (text[:1], text[-1:])):
+        return "starts or ends with a character that is not seen"
+    return None
+
+
+def _is_invisible(character: str) -> bool:
+    return character not in ("", " ") and (
+        character.isspace() or unicodedata.category(character) in ("Cc", "Cf")
+    )
 
 
 def _is_integer(text: str) -> bool:
@@ -108,7 +153,7 @@ def _is_integer(text: str) -> bool:
 def odd_id(where: str, role: str, text: str, which: str) -> DataError:
     """Returns the error for an id that is no plain integer where others are."""
     what = "is not a plain integer"
-    if NUMBER.fullmatch(text):
+    if _is_number(text):
         what = "is a number, but not written as a plain integer within int64"
     return DataError(
         f"{where}: the {role} id {text[:40]!r} {what}, but {which} are; mend the line, or if ids are text say so: "

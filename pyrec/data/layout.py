@@ -2,15 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
+
+from pyrec.data.fields import NUMBER
 from pyrec.data.header import Top, check_named_header, check_unknown_header, find_top
-from pyrec.data.kinds import Cells, Decimal, TimeKind, find_decimal, find_times, is_text, refuse_times
+from pyrec.data.kinds import (
+    Cells,
+    Decimal,
+    TimeKind,
+    are_times,
+    find_decimal,
+    find_times,
+    is_text,
+    refuse_times,
+)
 from pyrec.data.look import Look, as_block
 from pyrec.data.reading import Reading
-from pyrec.data.records import Dialect
-from pyrec.data.roles import assign_roles, missing_time
+from pyrec.data.records import Dialect, Row
+from pyrec.data.roles import ROLES, assign_roles, missing_time
+from pyrec.data.times import time_unit
 from pyrec.errors import DataError
 
 SEPARATORS = ("\t", ",", "::", ";", "|")
@@ -74,7 +88,13 @@ class _Columns:
             return "number"
         column = self.roles["time"]
         name = f"column {column + 1}" if names is None else f"the column {names[column]!r}"
-        kind, note = find_times(self.path, self.cells["time"], self.reading, name)
+        kind, note = find_times(self.path, self.cells["time"], self.reading, name, names is not None)
+        is_by_position = names is None and not self.reading.columns
+        if note is None and is_by_position and _unit(self.cells["time"]) is None and kind == "number":
+            self.notes.append(
+                f"{name} is taken as the time, though its numbers count nothing since 1970; --columns time= leaves it "
+                "out"
+            )
         if note is not None:
             del self.roles["time"]
             self.notes.append(note)
@@ -112,6 +132,9 @@ def find_layout(look: Look, dialect: Dialect) -> Layout:
     elif note := check_unknown_header(where, first, reading, "rating" in roles):
         columns.notes.append(note)
     is_by_position = top.names is None and not reading.columns
+    if is_by_position:
+        _check_position(look.path, fitting, empty, roles)
+    columns.notes += _unused(top.names or (), roles, reading)
     decimal, times = columns.decimal(dialect.sep, is_by_position), columns.times(top.names)
     return Layout(
         look.path,
@@ -126,6 +149,44 @@ def find_layout(look: Look, dialect: Dialect) -> Layout:
         times,
         tuple(columns.notes),
     )
+
+
+def _unit(cells: Cells) -> str | None:
+    numbers = [float(text) for _, text in cells if NUMBER.fullmatch(text)]
+    return time_unit(np.array(numbers))
+
+
+def _check_position(path: Path, rows: list[Row], empty: frozenset[int], roles: dict[str, int]) -> None:
+    """Refuses rows without a header that are not user, item, rating, time.
+
+    Raises:
+        DataError: there are more columns, or users or items are times.
+    """
+    line, first = rows[0]
+    filled = len(first) - len(empty)
+    timed = [role for role in ("user", "item") if are_times([row[roles[role]] for _, row in rows])]
+    if filled <= len(ROLES) and not timed:
+        return
+    why = f"column {roles[timed[0]] + 1} holds times" if timed else f"there are {filled} columns"
+    raise DataError(
+        f"{path}, line {line}: {why}, but without a header the columns are user, item, rating, time; choose them: "
+        "--columns user=1,item=2 (in Python columns={'user': 1, 'item': 2})"
+    )
+
+
+def _unused(names: Sequence[str], roles: dict[str, int], reading: Reading) -> list[str]:
+    """Says which columns might be the rating and the time, where none is."""
+    notes = []
+    for role, words in (("rating", ("rating", "score", "stars")), ("time", ("time", "date"))):
+        if role in roles or role in (reading.columns or {}):
+            continue
+        for at, name in enumerate(names):
+            if at not in roles.values() and any(word in name.lower() for word in words):
+                notes.append(
+                    f"the column {name!r} is not used; --columns {role}={at + 1} takes it as the {role}"
+                )
+                break
+    return notes
 
 
 def _skip(look: Look, dialect: Dialect, top: Top) -> int:
@@ -148,7 +209,8 @@ def _one_column(line: str) -> str:
 
 def wrong_count(where: str, found: int, num_columns: int) -> DataError:
     """Returns the error for a row with another number of columns than the first line."""
+    columns = "column" if found == 1 else "columns"
     return DataError(
-        f"{where}: {found} columns, but the first line has {num_columns}; complete the line or drop it, or say what is "
-        "between columns: --sep (in Python sep=)"
+        f"{where}: {found} {columns}, but the first line has {num_columns}; complete the line or drop it, or say what "
+        "is between columns: --sep (in Python sep=)"
     )

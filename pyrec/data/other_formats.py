@@ -8,23 +8,17 @@ from typing import Final
 from pyrec.data.files import Content
 from pyrec.errors import DataError
 
-_JSON: Final = "JSON; make a frame of it, which as_interactions takes: pandas.read_json(path, lines=...)"
-_KINDS: Final = {
-    re.compile(
-        rb"\s*<[!?a-zA-Z]"
-    ): "a page of HTML or XML, perhaps a server's message of an error; get the file anew",
-    re.compile(rb'\s*(\{\s*["}]|\[\s*[\[{"\]])'): _JSON,
-    re.compile(
-        rb"%%MatrixMarket "
-    ): "a matrix of Matrix Market; Interactions.from_csr takes scipy.io.mmread(path)",
-    re.compile(rb"version https://git-lfs"): "a pointer of Git LFS, not the file; get it: git lfs pull",
-    re.compile(rb"%PDF-"): "a PDF",
-    re.compile(rb"\{\\rtf"): "rich text; save it as plain text",
-    re.compile(
-        rb"\s*(--[^\n]*\n\s*)*(?i:(create|insert|drop|set)\s+(table|into|names))\b"
-    ): "SQL; export it as CSV",
-    re.compile(rb"@relation\b", re.IGNORECASE): "ARFF; make a frame of it, which as_interactions takes",
-}
+_FRAME: Final = "make a frame of it, which as_interactions takes"
+_KINDS: Final = (
+    (rb"\s*<[!?a-zA-Z]", "a page of HTML or XML, perhaps a server's message of an error; get the file anew"),
+    (rb"""\s*(\{\s*["'}]|\[\s*[\[{"'\]])""", f"JSON; {_FRAME}: pandas.read_json(path, lines=...)"),
+    (rb"%%MatrixMarket ", "a matrix of Matrix Market; Interactions.from_csr takes scipy.io.mmread(path)"),
+    (rb"version https://git-lfs", "a pointer of Git LFS, not the file; get it: git lfs pull"),
+    (rb"%PDF-", "a PDF"),
+    (rb"\{\\rtf", "rich text; save it as plain text"),
+    (rb"(?i)\s*(--[^\n]*\n\s*)*(create|insert|drop|set)\s+(table|into|names)\b", "SQL; export it as CSV"),
+    (rb"(?i)@relation\b", f"ARFF; {_FRAME}: scipy.io.arff.loadarff"),
+)
 
 
 def refuse_other(content: Content) -> None:
@@ -34,6 +28,6 @@ def refuse_other(content: Content) -> None:
         DataError: says which, and what to do.
     """
     start = content.head[:1000]
-    for pattern, what in _KINDS.items():
-        if pattern.match(start):
+    for pattern, what in _KINDS:
+        if re.match(pattern, start):
             raise DataError(f"{content.path}, line 1: this is {what}")

@@ -48,6 +48,7 @@ _NAMES = {
     "rating": {
         "rating",
         "ratings",
+        "bookrating",
         "weight",
         "score",
         "stars",

@@ -81,6 +81,8 @@ def _lists(look: Look, is_sure: bool) -> Lists:
 
 def _fields(look: Look) -> list[list[str]]:
     """Returns what is between the blanks of the first lines."""
+    if any('"' in text for _, text in look.lines[:_BLANK_ROWS]):
+        return [row for _, row in look.rows(Dialect(BLANKS, True))]
     texts = [text.strip(" \t\r\n").replace("\t", " ") for _, text in look.lines[:_BLANK_ROWS]]
     return [[field for field in text.split(" ") if field] for text in texts if text]
 
@@ -97,7 +99,7 @@ def _of_blanks(look: Look) -> Lists | Layout:
     """Tells lists from columns that blanks are between."""
     reading = look.reading
     rows = _fields(look)
-    is_even = len({len(row) for row in rows}) == 1 and len(rows[0]) > 1
+    is_even = _is_even(rows)
     says_columns = bool(reading.given().keys() & {"columns", "header", "time_format"})
     says_columns |= is_even and reading.id_type == "str"
     if reading.format == "delimited" or (says_columns and (is_even or not _are_whole(rows))):
@@ -171,7 +173,16 @@ def _even_rows(look: Look, dialect: Dialect) -> list[Row]:
         rows = look.rows(dialect)
     except DataError:
         return []
-    return rows if len({len(row) for _, row in rows}) == 1 and len(rows[0][1]) > 1 else []
+    return rows if _is_even([row for _, row in rows]) else []
+
+
+def _is_even(rows: list[list[str]]) -> bool:
+    """Tells whether all rows have the same number of fields, two or more; a header may lack that of row names."""
+    counts = {len(row) for row in rows[1:]} or {len(rows[0])}
+    is_header = {"user", "item"} <= set(map(role_of, rows[0]))
+    return (
+        len(counts) == 1 and max(counts) > 1 and max(counts) - len(rows[0]) in ((0, 1) if is_header else (0,))
+    )
 
 
 def _is_within_ids(look: Look, dialect: Dialect, rows: list[Row], separators: list[str]) -> bool:
