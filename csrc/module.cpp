@@ -15,6 +15,7 @@ void bind_combine(py::module_& m);
 void bind_bpr(py::module_& m);
 void bind_topk(py::module_& m);
 void bind_metrics(py::module_& m);
+void bind_neighbors(py::module_& m);
 void bind_sample(py::module_& m);
 
 namespace {
@@ -50,6 +51,7 @@ PYBIND11_MODULE(PYREC_MODULE, m) {
   bind_bpr(m);
   bind_topk(m);
   bind_metrics(m);
+  bind_neighbors(m);
   bind_sample(m);
 }
 

@@ -18,6 +18,7 @@ from pyrec.graph import Graph
 from pyrec.ops.bpr import bpr
 from pyrec.ops.combine import combine_attention, combine_self_attention, combine_weighted
 from pyrec.ops.metrics import item_counts, ranking_metrics
+from pyrec.ops.neighbors import nearest_items
 from pyrec.ops.propagate import propagate, propagate_gradient, propagate_sum
 from pyrec.ops.sample import Sampler, distinct
 from pyrec.ops.topk import topk
@@ -211,6 +212,9 @@ def bindings() -> Iterator[tuple[str, EntryPoint]]:
     added = {"rows": int64(1, 3, -1), "scratch": empty(0, dtype=torch.uint8)}
     yield "add_rows_scratch", (c.add_rows_scratch, lambda: {"rows": int64(1, 3), "num_nodes": NODES})
     yield "add_rows", (c.add_rows, lambda: {**added, "x": numbers(3, DIM), "out": empty(NODES, DIM)})
+    nearest = {"ids": empty(2, 3, dtype=torch.int32), "weights": empty(2, 3), "roots": torch.ones(ITEMS)}
+    counts = {"scratch": empty(1, 2 * ITEMS + 1, dtype=torch.int32), "first": 0, "shrinkage": 0.5}
+    yield "nearest_items", (of_graph(c.nearest_items), lambda: {**nearest, **counts})
     yield "sample_triples", (of_graph(c.sample_triples), sampling)
     yield "distinct_sums", (c.distinct_sums, lambda: {"count": 7})
     yield "distinct_nodes", (of_graph(c.distinct_nodes), distinct_arrays)
@@ -295,6 +299,8 @@ def operators() -> Iterator[tuple[str, EntryPoint]]:
     grads = {"grads": [numbers(3, DIM) for _ in range(LAYERS)], "base": empty(NODES, DIM)}
     of_rows = {"rows": int64(1, 3, 6), "precision": "fp32"}
     yield "propagate_gradient", (propagate_gradient, lambda: {**grads, "graph": GRAPH, **of_rows})
+    near = {"graph": GRAPH, "k": 2, "shrinkage": 0.5, "first": 1, "count": 2}
+    yield "nearest_items", (nearest_items, lambda: dict(near))
     few = {"seed": 3, "epoch": 1, "first": 2, "count": 3, "num_negatives": 2}
     yield "sample", (SAMPLER.sample, lambda: dict(few))
     at = {"seed": 3, "count": 3, "num_negatives": 2}
@@ -430,6 +436,7 @@ def models() -> Iterator[tuple[str, EntryPoint]]:
             lambda: {"interactions": known},
         ),
     )
+    yield "score", (fitted[2].score, lambda: {"interactions": known})
 
 
 def light_hyperparameters() -> Arguments:

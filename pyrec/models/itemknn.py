@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csr_array
+from scipy.sparse import csc_array, csr_array
 
 from pyrec.arguments import check_count, check_real
 from pyrec.data import Interactions
 from pyrec.errors import ConfigError
+from pyrec.graph import Graph
 from pyrec.models.item_item import ItemItemRecommender
+from pyrec.ops.neighbors import nearest_items
 from pyrec.state import State
 
 if TYPE_CHECKING:
@@ -20,7 +21,9 @@ if TYPE_CHECKING:
 
 
 BLOCK_BYTES = 64 * 2**20
-"""Bound on a block of co-occurrence counts, in bytes, if every pair of items occurred together."""
+"""Bound on the neighbours of a block of items, in bytes."""
+BLOCK_ITEMS = 4096
+"""Bound on its items, so that Ctrl-C does not wait long."""
 
 
 class ItemKNN(ItemItemRecommender):
@@ -79,40 +82,20 @@ class ItemKNN(ItemItemRecommender):
 
 def _neighbor_weights(train: Interactions, neighbors: int, shrinkage: float) -> csr_array:
     """Return W (num_items, num_items): column i holds the weights of item i's nearest neighbours."""
-    num_items = train.num_items
-    user_items = train.to_csr()
-    item_users = user_items.T.tocsr()
-    norms = np.sqrt(np.bincount(train.items, minlength=num_items)).astype(np.float32)
-    size = max(1, BLOCK_BYTES // (4 * num_items))
-    blocks = []
-    for start in range(0, num_items, size):
-        together = item_users[start : start + size] @ user_items  # c_ij: the block's items i with all items j
-        together.sort_indices()
-        blocks.append(_nearest(together, norms, start, neighbors, np.float32(shrinkage)))
-    items, others, weights = (np.concatenate(parts) for parts in zip(*blocks, strict=True))
-    return csr_array((weights, (others, items)), shape=(num_items, num_items))
+    graph, num_items = Graph.from_interactions(train), train.num_items
+    k = min(neighbors, max(1, num_items - 1))
+    size = min(BLOCK_ITEMS, max(1, BLOCK_BYTES // (8 * k)))
+    parts = [_block(graph, k, shrinkage, start, size) for start in range(0, num_items, size)]
+    lengths, others, weights = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
+    indptr = np.concatenate([[0], np.cumsum(lengths)])
+    return csc_array((weights, others, indptr), shape=(num_items, num_items)).tocsr()
 
 
-def _nearest(
-    together: csr_array, norms: NDArray[np.float32], start: int, neighbors: int, shrinkage: np.float32
-) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.float32]]:
-    """Return (item, neighbour, weight) of the nearest of each row's item; row 0 is item ``start``."""
-    others, counts = together.indices.astype(np.int32), np.diff(together.indptr)
-    items = np.repeat(np.arange(start, start + len(counts), dtype=np.int32), counts)
-    weights = together.data / (norms[items] * norms[others] + shrinkage)
-    weights[items == others] = 0  # no item is its own neighbour
-    keep = np.concatenate(
-        [begin + _largest(weights[begin:end], neighbors) for begin, end in pairwise(together.indptr)]
-    )
-    keep = keep[weights[keep] > 0]
-    return items[keep], others[keep], weights[keep]
-
-
-def _largest(weights: NDArray[np.float32], count: int) -> NDArray[np.intp]:
-    """Return the positions of the ``count`` largest weights, ascending; of equal ones the first."""
-    if len(weights) <= count:
-        return np.arange(len(weights))
-    least = np.partition(weights, -count)[-count]
-    above = np.flatnonzero(weights > least)
-    ties = np.flatnonzero(weights == least)[: count - len(above)]
-    return np.sort(np.concatenate([above, ties]))
+def _block(
+    graph: Graph, k: int, shrinkage: float, start: int, size: int
+) -> tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.float32]]:
+    """Return how many neighbours each of some items has (size,), and all of theirs with their weights (n,)."""
+    found = nearest_items(graph, k, shrinkage, start, min(size, graph.num_items - start))
+    ids, weights = (array.numpy() for array in found)
+    there = ids >= 0
+    return np.count_nonzero(there, axis=1), ids[there], weights[there]

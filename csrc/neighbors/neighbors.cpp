@@ -1,0 +1,181 @@
+#include "neighbors/neighbors.hpp"
+
+#include <algorithm>
+#include <vector>
+
+#include "common/parallel.hpp"
+
+namespace pyrec {
+
+namespace {
+
+constexpr int64_t rows_at_a_time = 16;  // of one worker
+constexpr int64_t scan_length = 256;    // items weighed at a time
+
+struct neighbor {
+  float weight;
+  int32_t item;
+};
+
+bool is_better(const neighbor& a, const neighbor& b) {
+  return a.weight > b.weight || (a.weight == b.weight && a.item < b.item);
+}
+
+// The k best of those offered, in a heap whose front is the worst of them.
+class best_neighbors {
+ public:
+  explicit best_neighbors(int64_t k) : most_(static_cast<size_t>(k)) {}
+
+  void clear() { kept_.clear(); }
+  float worst() const { return kept_.size() < most_ ? 0.0F : kept_.front().weight; }
+
+  void offer(neighbor one) {
+    if (kept_.size() == most_) {
+      if (!is_better(one, kept_.front())) return;
+      std::pop_heap(kept_.begin(), kept_.end(), is_better);
+      kept_.back() = one;
+    } else {
+      kept_.push_back(one);
+    }
+    std::push_heap(kept_.begin(), kept_.end(), is_better);
+  }
+
+  void write(int32_t* ids, float* weights) {
+    std::sort_heap(kept_.begin(), kept_.end(), is_better);
+    for (size_t at = 0; at < most_; ++at) {
+      const bool there = at < kept_.size();
+      ids[at] = there ? kept_[at].item : -1;
+      weights[at] = there ? kept_[at].weight : 0.0F;
+    }
+  }
+
+ private:
+  size_t most_;
+  std::vector<neighbor> kept_;
+};
+
+struct worker {
+  int32_t* counts;   // (num_items,) zeros between rows
+  int32_t* touched;  // (num_items + 1,) the items with a count; one place for what is not kept
+  best_neighbors best;
+};
+
+struct item_rows {
+  const nearest_items_args& args;
+  const int64_t* indptr;
+  const int32_t* indices;
+  int64_t num_users;
+  int64_t num_items;
+
+  explicit item_rows(const nearest_items_args& of)
+      : args(of),
+        indptr(of.interactions.indptr.data<const int64_t>()),
+        indices(of.interactions.indices.data<const int32_t>()),
+        num_users(of.interactions.num_users),
+        num_items(of.interactions.num_items) {}
+
+  worker make_worker(int64_t which) const {
+    int32_t* counts = args.scratch + which * (2 * num_items + 1);
+    std::fill_n(counts, num_items, 0);
+    return {.counts = counts, .touched = counts + num_items, .best = best_neighbors(args.k)};
+  }
+
+  // Pairs of a user of the item and an item of that user.
+  int64_t pairs(int64_t item) const {
+    int64_t sum = 0;
+    for (int64_t e = indptr[num_users + item]; e < indptr[num_users + item + 1]; ++e)
+      sum += indptr[indices[e] + 1] - indptr[indices[e]];
+    return sum;
+  }
+
+  void find(int64_t row, worker& w) const {
+    const int64_t item = args.first + row;
+    w.best.clear();
+    if (pairs(item) < num_items) {
+      few(item, w);
+    } else {
+      many(item, w);
+    }
+    w.best.write(args.ids + row * args.k, args.weights + row * args.k);
+  }
+
+  // Counts a list of items, each of which is looked at again.
+  void few(int64_t item, worker& w) const {
+    int32_t* counts = w.counts;
+    int64_t length = 0;
+    for_users(item, [&](const int32_t* items, int64_t size) {
+      for (int64_t i = 0; i < size; ++i) {
+        const auto other = static_cast<int32_t>(items[i] - num_users);
+        w.touched[length] = other;
+        length += counts[other]++ == 0 ? 1 : 0;
+      }
+    });
+    counts[item] = 0;
+    const float root = args.roots[item];
+    for (int64_t i = 0; i < length; ++i) {
+      const int32_t other = w.touched[i];
+      const float weight = weigh(counts[other], root, args.roots[other]);
+      counts[other] = 0;
+      if (weight > 0 && weight >= w.best.worst()) w.best.offer({weight, other});
+    }
+  }
+
+  // Counts as many pairs as there are items, so all items are looked at, in order: an equal one is a worse
+  // one.
+  void many(int64_t item, worker& w) const {
+    int32_t* counts = w.counts;
+    for_users(item, [&](const int32_t* items, int64_t size) {
+      for (int64_t i = 0; i < size; ++i) ++counts[items[i] - num_users];
+    });
+    counts[item] = 0;
+    const float root = args.roots[item];
+    float weights[scan_length];
+    for (int64_t start = 0; start < num_items; start += scan_length) {
+      const int64_t length = std::min(scan_length, num_items - start);
+      for (int64_t i = 0; i < length; ++i) weights[i] = weigh(counts[start + i], root, args.roots[start + i]);
+      offer_better(weights, start, length, w.best);
+    }
+    std::fill_n(counts, num_items, 0);
+  }
+
+  static void offer_better(const float* weights, int64_t start, int64_t length, best_neighbors& best) {
+    float worst = best.worst();
+    int better = 0;
+    for (int64_t i = 0; i < length; ++i) better |= weights[i] > worst ? 1 : 0;
+    if (better == 0) return;
+    for (int64_t i = 0; i < length; ++i) {
+      if (!(weights[i] > worst)) continue;
+      best.offer({weights[i], static_cast<int32_t>(start + i)});
+      worst = best.worst();
+    }
+  }
+
+  float weigh(int32_t count, float root, float other_root) const {
+    const float weight = static_cast<float>(count) / (root * other_root + args.shrinkage);
+    return count == 0 ? 0.0F : weight;
+  }
+
+  template <class Body>
+  void for_users(int64_t item, const Body& body) const {
+    for (int64_t e = indptr[num_users + item]; e < indptr[num_users + item + 1]; ++e) {
+      const int64_t begin = indptr[indices[e]];
+      body(indices + begin, indptr[indices[e] + 1] - begin);
+    }
+  }
+};
+
+}  // namespace
+
+void nearest_items(const nearest_items_args& args) {
+  const item_rows rows(args);
+  std::vector<worker> workers;
+  for (int64_t which = 0; which < args.num_workers; ++which) workers.push_back(rows.make_worker(which));
+  const int64_t pieces = (args.count + rows_at_a_time - 1) / rows_at_a_time;
+  parallel_for_workers(pieces, static_cast<int>(args.num_workers), [&](int64_t piece, int which) {
+    const int64_t end = std::min(args.count, (piece + 1) * rows_at_a_time);
+    for (int64_t row = piece * rows_at_a_time; row < end; ++row)
+      rows.find(row, workers[static_cast<size_t>(which)]);
+  });
+}
+
+}  // namespace pyrec

@@ -1,0 +1,64 @@
+"""The items that most users share with each item: cosine neighbours, an item's row at a time.
+
+Source: item-based top-N (Deshpande and Karypis, TOIS 2004). No items x items array is made.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pyrec import _core
+from pyrec.arguments import check_count, check_real
+from pyrec.errors import ConfigError
+from pyrec.graph import Graph, check_graph
+from pyrec.ops.arrays import capsule
+
+SCRATCH_BYTES = 64 * 2**20
+"""Bound on the counts of all threads at work, unless one needs more."""
+
+
+def nearest_items(
+    graph: Graph, k: int, shrinkage: float = 0.0, first: int = 0, count: int | None = None
+) -> tuple[Tensor, Tensor]:
+    """The k items most like each of some items, by how many users have both.
+
+    With c_ij the users of both items and n_i the users of item i, ``w_ij = c_ij / (sqrt(n_i n_j) + shrinkage)``, each
+    operation rounded to float32. The same bits at any number of threads. Time grows with the pairs of a user of the
+    item and an item of that user, memory with the threads times the items, at most 64 MiB or one thread's.
+
+    Args:
+        graph: The interactions, on the CPU; weights of edges are not looked at.
+        k: Items for each, from 1 to the number of items.
+        shrinkage: At least 0.
+        first: The first item.
+        count: How many items from there on; None for all.
+
+    Returns:
+        ids int32 (count, k) and weights float32 (count, k), best first, of equal ones the smaller id; without the item
+        itself. Behind the end of a short list are ids of -1 and weights of 0.
+
+    Raises:
+        DataError: ``graph`` is no graph, or not on the CPU.
+        ConfigError: A number is out of range.
+        MemoryError: There is no room for the answer.
+    """
+    check_graph(graph)
+    k = check_count("k", k, 1, max(1, graph.num_items), ConfigError, "the number of items")
+    shrinkage = check_real("shrinkage", shrinkage, ConfigError, positive=False)
+    first = check_count("first", first, 0, graph.num_items, ConfigError, "the number of items")
+    left = graph.num_items - first
+    count = (
+        left
+        if count is None
+        else check_count("count", count, 0, left, ConfigError, "the items from there on")
+    )
+    ids, weights = (torch.from_numpy(np.empty((count, k), kind)) for kind in (np.int32, np.float32))
+    if count > 0:
+        roots = graph.degree[graph.num_users :].double().sqrt().float()
+        width = 2 * graph.num_items + 1
+        workers = max(1, min(_core.num_threads(), SCRATCH_BYTES // (4 * width)))
+        scratch = torch.empty(workers, width, dtype=torch.int32, device="cpu")
+        _core.nearest_items(graph.core, first, shrinkage, *map(capsule, (roots, scratch, ids, weights)))
+    return ids, weights

@@ -1,0 +1,158 @@
+"""The nearest items against the dense matrix of counts: hubs, ties, threads, and what is refused."""
+
+import resource
+
+import numpy as np
+import pytest
+import torch
+from scipy.sparse import csr_array
+
+from pyrec import ItemKNN, _core
+from pyrec.data import Interactions, synthetic
+from pyrec.errors import ConfigError, DataError
+from pyrec.graph import Graph
+from pyrec.ops import neighbors as ops
+from pyrec.ops.neighbors import nearest_items
+from pyrec.reference import neighbors as reference
+
+
+def graph_of(matrix: np.ndarray) -> Graph:
+    return Graph.from_interactions(Interactions.from_csr(csr_array(matrix)))
+
+
+def hub(num_users: int, num_items: int, seed: int = 0) -> np.ndarray:
+    """Users of a few items each, one of all but the last item, and items without users."""
+    rng = np.random.default_rng(seed)
+    matrix = (rng.random((num_users, num_items)) < 4 / num_items).astype(np.float32)
+    matrix[0] = 1
+    matrix[:, -1] = 0
+    matrix[:, 3] = 0
+    return matrix
+
+
+MATRICES = {
+    "hub": lambda: hub(60, 300),
+    "two hubs": lambda: np.maximum(hub(50, 700, 1), np.eye(50, 1)[::-1] * (np.arange(700) < 650)).astype(
+        np.float32
+    ),
+    "few items a user": lambda: (np.random.default_rng(2).random((90, 500)) < 0.01).astype(np.float32),
+    "dense": lambda: (np.random.default_rng(3).random((40, 30)) < 0.6).astype(np.float32),
+    "all the same": lambda: np.ones((7, 261), dtype=np.float32),
+    "one item": lambda: np.ones((5, 1), dtype=np.float32),
+    "nothing in common": lambda: np.eye(9, dtype=np.float32),
+}
+
+
+@pytest.mark.parametrize("k", [1, 5, 256])
+@pytest.mark.parametrize("shrinkage", [0.0, 7.5])
+@pytest.mark.parametrize("kind", list(MATRICES))
+def test_neighbours_are_those_of_the_dense_counts(kind: str, shrinkage: float, k: int) -> None:
+    matrix = MATRICES[kind]()
+    k = min(k, matrix.shape[1])
+    ids, weights = nearest_items(graph_of(matrix), k, shrinkage)
+    expected_ids, expected = reference.nearest_items(matrix, k, shrinkage)
+    np.testing.assert_array_equal(weights.numpy(), expected)
+    np.testing.assert_array_equal(ids.numpy(), expected_ids)
+
+
+def test_a_weight_worked_out_by_hand() -> None:
+    """Items 0 and 1 share two users of 3 and 2: 2 / (sqrt(6) + 1); item 2 shares one of 3 and 1 with item 0."""
+    matrix = np.array([[1, 1, 0], [1, 1, 0], [1, 0, 1]], dtype=np.float32)
+    ids, weights = nearest_items(graph_of(matrix), 2, 1.0)
+    assert ids.tolist() == [[1, 2], [0, -1], [0, -1]]
+    together, alone = 2 / (6**0.5 + 1), 1 / (3**0.5 + 1)
+    expected = torch.tensor([[together, alone], [together, 0], [alone, 0]])
+    torch.testing.assert_close(weights, expected)
+
+
+def test_rows_may_be_asked_for_in_pieces_and_by_any_number_of_threads() -> None:
+    graph = graph_of(hub(80, 400))
+    ids, weights = nearest_items(graph, 7, 1.0)
+    before = torch.get_num_threads()
+    try:
+        for threads in (1, 2, 3, 7):
+            torch.set_num_threads(threads)
+            parts = [nearest_items(graph, 7, 1.0, first, 93) for first in (0, 93, 186, 279)]
+            parts.append(nearest_items(graph, 7, 1.0, 372))
+            assert torch.equal(ids, torch.cat([part[0] for part in parts]))
+            assert torch.equal(weights, torch.cat([part[1] for part in parts]))
+    finally:
+        torch.set_num_threads(before)
+    assert nearest_items(graph, 7, 1.0, 400)[0].shape == (0, 7)
+
+
+def test_threads_share_a_bound_of_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    graph = graph_of(hub(80, 400))
+    expected = nearest_items(graph, 7)
+    monkeypatch.setattr(ops, "SCRATCH_BYTES", 1)
+    for one, other in zip(nearest_items(graph, 7), expected, strict=True):
+        assert torch.equal(one, other)
+
+
+def test_a_user_of_very_many_items_takes_little_memory() -> None:
+    """6,000 items of one user: 36,000,000 pairs, which would be 288 MB as a sparse matrix."""
+    rng = np.random.default_rng(0)
+    users, items = np.repeat(np.arange(1, 301), 10), rng.integers(0, 6000, 3000)
+    data = Interactions.from_arrays(np.r_[users, np.zeros(6000, int)], np.r_[items, np.arange(6000)])
+    ItemKNN(20).fit(data.select(data.users < 50))  # what a first call loads
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    model = ItemKNN(20, 0.0).fit(data)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 40 * 2**10
+    assert (np.diff(model.weights_.tocsc().indptr) == 20).all()
+
+
+def test_weights_are_those_of_blocks_of_any_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    data = synthetic(200, 150, 8.0, 4)
+    whole = ItemKNN(9, 2.0).fit(data).weights_
+    for name, value in (("BLOCK_BYTES", 1), ("BLOCK_ITEMS", 7)):
+        monkeypatch.setattr(f"pyrec.models.itemknn.{name}", value)
+        again = ItemKNN(9, 2.0).fit(data).weights_
+        for part in ("data", "indices", "indptr"):
+            np.testing.assert_array_equal(getattr(again, part), getattr(whole, part))
+    assert whole.dtype == np.float32
+    assert whole.has_sorted_indices
+
+
+@pytest.mark.parametrize(
+    ("given", "error", "message"),
+    [
+        ({"graph": None}, DataError, "graph is a NoneType"),
+        ({"k": 0}, ConfigError, "k = 0 must be at least 1"),
+        ({"k": 31}, ConfigError, "k = 31 must be at most 30, the number of items"),
+        ({"shrinkage": -1.0}, ConfigError, "shrinkage = -1.0 must be at least 0"),
+        ({"shrinkage": float("nan")}, ConfigError, "shrinkage = nan"),
+        ({"first": 31}, ConfigError, "first = 31 must be at most 30"),
+        ({"first": 10, "count": 21}, ConfigError, "count = 21 must be at most 20"),
+    ],
+)
+def test_bad_arguments(given: dict, error: type, message: str) -> None:
+    good = {"graph": graph_of(MATRICES["dense"]()), "k": 3}
+    with pytest.raises(error, match=message):
+        nearest_items(**{**good, **given})
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"first": 29}, r"first \+ count = 31"),
+        ({"shrinkage": float("inf")}, "shrinkage = inf"),
+        ({"roots": torch.ones(29)}, "roots"),
+        ({"scratch": torch.empty(0, 61, dtype=torch.int32)}, "scratch's rows = 0"),
+        ({"scratch": torch.empty(1, 60, dtype=torch.int32)}, "scratch"),
+        ({"weights": torch.empty(2, 3)}, "weights"),
+        ({"ids": torch.empty(2, 0, dtype=torch.int32), "weights": torch.empty(2, 0)}, "k = 0"),
+    ],
+)
+def test_the_gate_checks_what_it_is_handed(changed: dict, message: str) -> None:
+    good = {
+        "first": 0,
+        "shrinkage": 0.0,
+        "roots": torch.ones(30),
+        "scratch": torch.empty(1, 61, dtype=torch.int32),
+        "ids": torch.empty(2, 4, dtype=torch.int32),
+        "weights": torch.empty(2, 4),
+    }
+    core = graph_of(MATRICES["dense"]()).core
+    _core.nearest_items(core, **good)
+    with pytest.raises((DataError, ConfigError), match=message):
+        _core.nearest_items(core, **{**good, **changed})
