@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
@@ -15,6 +15,9 @@ from pyrec.state import State
 from pyrec.stopping import StopRequest
 from pyrec.train import Trainer
 from pyrec.train_state import Arrays, Resumable, under
+
+_NOT_FINITE: Final = ("must be a finite number", "a number that is not finite", "returned nan values")
+"""What is said of numbers that are not finite: by the kernels on the CPU, on a device, and by torch's anomaly mode."""
 
 
 class Journal:
@@ -168,14 +171,12 @@ class Stage:
 
 
 def _finite_epoch(trainer: Trainer, epoch: int, stop: StopRequest) -> None:
-    """Train for an epoch; numbers that are not finite are an error that says what to change."""
+    """Train for an epoch; what is said of numbers that are not finite says what to change."""
     mend = f"training diverged in epoch {epoch}; lower learning_rate or raise temperature"
     try:
         loss = trainer.epoch(epoch - 1, lambda: stop.made)
-    except DataError as error:
-        raise DataError(f"{mend} ({error})") from error
-    except RuntimeError as error:
-        if "returned nan values" not in str(error):  # torch's words where its anomaly detection is on
+    except (DataError, RuntimeError) as error:
+        if not any(words in str(error) for words in _NOT_FINITE):
             raise
         raise DataError(f"{mend} ({error})") from error
     if not np.isfinite(loss):

@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 from pyrec.arguments import check_count, check_real, check_share
 from pyrec.checkpoint import plain
-from pyrec.data import Interactions, split_random
+from pyrec.data import Interactions
+from pyrec.data.split import hold_out
 from pyrec.errors import ConfigError, DataError
 from pyrec.evaluate import evaluate
 from pyrec.models import EpochRecommender, Recommender
@@ -91,7 +92,9 @@ class Search:
             best = max(records, key=lambda record: record[f"validation_ndcg@{self.k}"])
             names = [f"{name}@{self.k}" for name in METRICS]
             return {name: best[f"validation_{name}"] for name in names}, best["epoch"]
-        learned, held_out = split_random(self.train, 1 - self.share, self.seed)
+        learned, held_out = hold_out(
+            self.train, self.share, self.seed, f"share = {self.share:g}", "give more interactions"
+        )
         return evaluate(model.fit(learned), held_out, self.k, METRICS).metrics, 0
 
     def describe(self) -> str:

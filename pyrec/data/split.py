@@ -47,6 +47,30 @@ def split_random(
     return _parts(interactions, is_train, train_fraction)
 
 
+def hold_out(
+    interactions: Interactions, share: float, seed: int, asked: str, mend: str
+) -> tuple[Interactions, Interactions]:
+    """`split_random` for somebody who asked for something else, in whose terms an error is.
+
+    Args:
+        interactions: n of them.
+        share: Of the interactions, for the second part.
+        seed: As for `split_random`.
+        asked: The argument that needs the split, with its value.
+        mend: What to do where nothing can be held out.
+
+    Raises:
+        DataError: nothing can be held out.
+    """
+    try:
+        return split_random(interactions, 1 - share, seed)
+    except DataError:
+        raise DataError(
+            f"{asked} holds {share:.3g} of the interactions out, but none of {len(interactions):,} can be: each of "
+            f"{np.count_nonzero(np.diff(interactions.indptr)):,} users keeps one to learn from; {mend}"
+        ) from None
+
+
 def split_time(interactions: Interactions, train_fraction: float = 0.8) -> tuple[Interactions, Interactions]:
     """Takes the earliest interactions of all for training and the rest for the test.
 

@@ -13,10 +13,12 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from pyrec.ambient import full_precision
-from pyrec.data import Interactions, split_random
+from pyrec.data import Interactions
 from pyrec.data.random_pairs import add_random_pairs
+from pyrec.data.split import hold_out
 from pyrec.device import find_device
 from pyrec.early_stopping import BestEpoch
+from pyrec.errors import DataError
 from pyrec.evaluate import evaluate
 from pyrec.graph import Graph
 from pyrec.held_out import HeldOutSteps
@@ -57,7 +59,8 @@ def train_model(
     """
     learned, held_out = model.train_, validation
     if model.validation is not None:
-        learned, held_out = split_random(learned, 1 - model.validation, model.seed)
+        asked, mend = f"validation = {model.validation:g}", "give more interactions, or leave it out"
+        learned, held_out = hold_out(learned, model.validation, model.seed, asked, mend)
     device = find_device(model.device)
     if model._fits_held_out:  # before anything else is on the device
         if not journal.goes_on_in(MODEL):
@@ -98,16 +101,33 @@ def _learn_combine(
     model: LightGCN, interactions: Interactions, device: torch.device, journal: Journal
 ) -> None:
     """Give a new network the combine that is learned on held-out interactions."""
-    learned, held_out = split_random(interactions, 1 - HELD_OUT_SHARE, model.seed)
+    asked = "combine_fit = 'held-out'" + (
+        " (what None is with loss = 'bpr')" if model.combine_fit is None else ""
+    )
+    mend = "give more interactions, or combine_fit = 'train' or combine = 'mean'"
+    learned, held_out = hold_out(interactions, HELD_OUT_SHARE, model.seed, asked, mend)
     graph, whole, pairs = (Graph.from_interactions(of).to(device) for of in (learned, interactions, held_out))
+    sampler = _held_out_sampler(whole, pairs, f"{asked} has nothing to learn from", mend)
     teacher = copy.deepcopy(model.network_)
     if not journal.goes_on_in(COMBINE):
         _start(model, teacher, learned)
     teacher.to(device)
     settings = training_settings(model)
-    steps = HeldOutSteps(teacher, graph, Sampler(whole, pairs), settings)
+    steps = HeldOutSteps(teacher, graph, sampler, settings)
     Stage(COMBINE, Trainer(teacher, graph, settings, held_out=steps), journal).run(model.epochs)
     model.network_.combine.load_state_dict(teacher.combine.state_dict())
+
+
+def _held_out_sampler(whole: Graph, pairs: Graph, asked: str, mend: str) -> Sampler:
+    """Draws held-out pairs; an error is in terms of what asked for them, unless it is of all interactions."""
+    Sampler(whole)
+    try:
+        return Sampler(whole, pairs)
+    except DataError:
+        raise DataError(
+            f"{asked}: who has one of the {pairs.num_edges // 2:,} interactions held out has all "
+            f"{whole.num_items:,} items; {mend}"
+        ) from None
 
 
 def _start(model: LightGCN, network: LightGCNNetwork, interactions: Interactions) -> None:
