@@ -36,8 +36,8 @@ class Interactions:
 
     Build one with `from_arrays`, `from_csr`, `from_frame` or `as_interactions`. Of several interactions with
     the same user and item the latest by time is kept; without times, or at equal times, the last one given.
-    The arrays are shared, not copied, wherever they are handed on: do not write to them. (They are not
-    flagged read-only because torch and DLPack consumers warn about or refuse such arrays.)
+    The arrays are shared, not copied, wherever they are handed on: do not write to them. They may be read-only, as a
+    file's memory is that joblib maps; they are not made so here, for other consumers of DLPack refuse such arrays.
 
     Text ids are held in NumPy's ``StringDType``, in which each takes the memory of its own length. Elements are plain
     ``str``; pandas, Polars, PyArrow, ``tolist``, ``==`` and ``in`` take such arrays as they are. Two things differ from

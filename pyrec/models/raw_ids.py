@@ -14,6 +14,7 @@ from pyrec.data import Interactions
 from pyrec.data.ids import Unknown, is_text
 from pyrec.errors import DataError, UnknownIdError
 from pyrec.models.rows import stack_rows
+from pyrec.ops.arrays import tensor_of
 
 
 def encode_histories(
@@ -68,7 +69,7 @@ def spread(
     """
     if known.all():
         return ids, scores
-    rows = torch.from_numpy(np.flatnonzero(known)).to(ids.device)
+    rows = tensor_of(np.flatnonzero(known)).to(ids.device)
     shape = len(known), ids.shape[1]
     all_ids = torch.full(shape, -1, dtype=ids.dtype, device=ids.device)
     all_scores = torch.full(shape, -torch.inf, dtype=scores.dtype, device=scores.device)

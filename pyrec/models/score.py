@@ -6,13 +6,13 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from scipy.sparse import issparse
 
 from pyrec.data import Interactions, as_interactions
 from pyrec.errors import DataError
 from pyrec.evaluate import evaluate
+from pyrec.ops.arrays import tensor_of
 from pyrec.ops.metrics import METRICS, ranking_metrics
 
 if TYPE_CHECKING:
@@ -99,7 +99,7 @@ def _of_new_users(model: Recommender, test: Interactions, k: int) -> float:
     rows = np.flatnonzero(np.diff(hidden.indptr))
     lists, _ = model._rank_for_items(told.to_csr()[rows], k, filter_seen=True)
     indptr = np.concatenate([[0], np.cumsum(np.diff(hidden.indptr)[rows])])
-    starts, items = (torch.from_numpy(array).to(lists.device) for array in (indptr, hidden.items))
+    starts, items = (tensor_of(array).to(lists.device) for array in (indptr, hidden.items))
     values = ranking_metrics(lists, starts, items, [k])[:, 0, METRICS.index("ndcg")]
     return float(values.double().mean())
 

@@ -13,7 +13,7 @@ from pyrec import _core
 from pyrec.arguments import check_count, check_real
 from pyrec.errors import ConfigError
 from pyrec.graph import Graph, check_graph
-from pyrec.ops.arrays import capsule
+from pyrec.ops.arrays import capsule, tensor_of
 
 SCRATCH_BYTES = 64 * 2**20
 """Bound on the counts of all threads at work, unless one needs more."""
@@ -54,7 +54,7 @@ def nearest_items(
         if count is None
         else check_count("count", count, 0, left, ConfigError, "the items from there on")
     )
-    ids, weights = (torch.from_numpy(np.empty((count, k), kind)) for kind in (np.int32, np.float32))
+    ids, weights = (tensor_of(np.empty((count, k), kind)) for kind in (np.int32, np.float32))
     if count > 0:
         roots = graph.degree[graph.num_users :].double().sqrt().float()
         width = 2 * graph.num_items + 1
