@@ -1,9 +1,12 @@
 """A slice of columns has the bits of the whole: what a process computes that holds all edges and some columns."""
 
+import platform
+
 import pytest
 import torch
 from strategies import random_graph
 
+from pyrec import _core
 from pyrec.adam import AdamState
 from pyrec.dropout import DroppedGraph
 from pyrec.graph import Graph
@@ -12,6 +15,7 @@ from pyrec.ops.arrays import stream_of
 from pyrec.ops.combine import combine_weighted
 from pyrec.ops.propagate import PRECISIONS, propagate, propagate_gradient, propagate_step, propagate_sum
 from pyrec.ops.rows import _add_rows, take
+from pyrec.ops.topk import topk
 
 WIDE = 250
 WIDTHS = [*range(1, 41), 63, 64, 65, 96, 127, 128, 129, 200]
@@ -179,6 +183,34 @@ def test_each_form_at_any_number_of_threads(kernels, form, threads):
         for first, last in ((0, 8), (3, 20), (40, 64)) if kernels.name == "cpu" else ((0, 32), (32, 64)):
             for mine, of_whole in zip(layer(first, last), whole, strict=True):
                 assert torch.equal(mine, of_whole[:, first:last])
+
+
+def fuses(where):
+    """Whether a product and a sum are rounded once: docs/kernels/index.md, "Rounding"."""
+    return where.name != "cpu" or _core.isa() != "baseline" or platform.machine() in ("aarch64", "arm64")
+
+
+@pytest.mark.parametrize("dim", [1, 4, 7, 8, 9, 16, 33, 64])
+def test_each_set_rounds_as_documented(kernels, dim):
+    """With a = 1 + 2^-12 the square is 1 + 2^-11 + 2^-24, of which float32 has no room for the last term."""
+    a, low = 1 + 2**-12, -(1 + 2**-11)
+    expected = 2**-24 if fuses(kernels) else 0.0
+    there = kernels.torch
+    layers = [torch.full((5, dim), value, device=there) for value in (low, a)]
+    pooled = combine_weighted(layers, torch.tensor([1.0, a], device=there))
+    assert pooled.unique().tolist() == [expected]
+    items = torch.tensor([[low, a]] * dim, device=there)
+    for users in (1, 2, 40):
+        _, scores = topk(torch.tensor([[1.0, a]] * users, device=there), items, 1)
+        assert scores.unique().tolist() == [expected]
+    graph = Graph.from_edges(torch.tensor([0, 0]).int(), torch.tensor([0, 1]).int(), 1, 2)
+    x = torch.tensor([0.0, low, a], device=there)[:, None].repeat(1, dim)
+    out = torch.empty_like(x)
+    weights = torch.tensor([1.0, a, 1.0, 1.0], device=there)
+    more = {"not_finite": torch.zeros(1, dtype=torch.bool, device=there), "stream": stream_of(there)}
+    on_device = {} if kernels.name == "cpu" else more
+    kernels.core.propagate_layer(kernels.put(graph).core, x, out, weights=weights, **on_device)
+    assert out[0].unique().tolist() == [expected]
 
 
 # What layers are composed of ------------------------------------------------------------------------------
