@@ -365,8 +365,8 @@ def data() -> Iterator[tuple[str, EntryPoint]]:
     frame = {"user": torch.arange(4), "item": torch.arange(4), "rating": numbers(4), "time": torch.arange(4)}
     yield "Interactions.from_frame", (as_numpy(_frame_of), lambda: dict(frame))
     yield "as_interactions", (as_interactions, lambda: {"obj": matrix()})
-    yield "encode_users", (as_numpy(known.encode_users), lambda: {"raw": int64(0, 3)})
-    yield "encode_items", (as_numpy(known.encode_items), lambda: {"raw": int64(0, 5)})
+    yield "encode_users", (as_numpy(known.encode_users), lambda: {"raw": int64(0, 3), "unknown": "error"})
+    yield "encode_items", (as_numpy(known.encode_items), lambda: {"raw": int64(0, 5), "unknown": "error"})
     mask = torch.ones(len(PAIRS), dtype=torch.bool)
     yield "select", (as_numpy(known.select), lambda: {"mask": mask.clone()})
     ids = {"user_ids": torch.arange(USERS), "item_ids": torch.arange(ITEMS)}
@@ -416,14 +416,21 @@ def models() -> Iterator[tuple[str, EntryPoint]]:
     for model in fitted:
         model.fit(known)
         name = type(model).__name__
-        asked = {"users": int64(0, 3), "n": 3, "filter_seen": True, "items": int64(0, 1, 5)}
+        asked = {
+            "users": int64(0, 3),
+            "n": 3,
+            "filter_seen": True,
+            "items": int64(0, 1, 5),
+            "unknown": "error",
+        }
         yield f"{name}.recommend", (as_numpy(model.recommend), lambda asked=asked: dict(asked))
-        history = {"histories": [int64(0, 1), int64(5)], "n": 3, "items": int64(0, 1, 5)}
+        history = {"histories": [int64(0, 1), int64(5)], "n": 3, "items": int64(0, 1, 5), "unknown": "skip"}
         yield (
             f"{name}.recommend_for_items",
             (model.recommend_for_items, lambda history=history: dict(history)),
         )
-        yield f"{name}.similar_items", (as_numpy(model.similar_items), lambda: {"items": int64(0, 5), "n": 3})
+        alike = {"items": int64(0, 5), "n": 3, "unknown": "skip"}
+        yield f"{name}.similar_items", (as_numpy(model.similar_items), lambda alike=alike: dict(alike))
         internal = {"user_indices": int64(0, 3), "k": 3, "allowed": int32(0, 2)}
         yield f"{name}.topk", (model.topk, lambda internal=internal: dict(internal))
     asked = {"k": [1, 3], "metrics": ["recall", "gini"], "batch_size": 2}

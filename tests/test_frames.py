@@ -9,8 +9,10 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
+import torch
 from scipy import sparse
 
 from pyrec.data import Interactions, as_interactions, read_interactions
@@ -30,6 +32,16 @@ def twice(frame, name):
     return pd.concat([frame, frame[[name]]], axis=1)
 
 
+class RaisingArray:
+    """Of a library that fails while it is asked."""
+
+    def __array__(self, *_, **__):
+        raise RuntimeError("no")
+
+    def __len__(self):
+        return 2
+
+
 SAME = {
     "another column twice": twice(twice(LOG.assign(note=0), "note"), "note"),
     "Arrow, another column twice": ARROW.append_column("x", [[0] * 3]).append_column("x", [[0] * 3]),
@@ -41,6 +53,9 @@ SAME = {
     "a column and a level of the same role": LOG.set_index(pd.Index(["x", "y", "z"], name="user")),
     "a column that is the index as well": LOG.set_index("customer", drop=False),
     "a Series over users and items": LOG.set_index(["customer", "product"])["stars"],
+    "counted values": LOG.loc[LOG.index.repeat([1, 2, 4])].drop(columns="stars").value_counts(),
+    "run-end encoded": ARROW.set_column(0, "customer", pc.run_end_encode(ARROW["customer"])),
+    "a subclass of a frame": type("Frame", (pd.DataFrame,), {})(LOG),
     "a Series without a name": LOG.set_index(["customer", "product"])["stars"].rename(None),
     "a sum by user and item": LOG.groupby(["customer", "product"])["stars"].sum(),
     "rows in another order, with their labels": LOG.sort_values("stars", ascending=False),
@@ -185,6 +200,33 @@ REFUSED = {
     "a lazy frame of a column that is not": (
         pl.LazyFrame({"user": ["a"], "item": [1]}).select("x"),
         "frame cannot be read: ",
+    ),
+    "a mapping as a column": ({"user": {1: 2}, "item": [1]}, "column 'user' is dict"),
+    "an array that raises": (
+        {"user": RaisingArray(), "item": [1, 2]},
+        "column 'user' cannot be read: RuntimeError: no",
+    ),
+    "a tensor with a gradient": (
+        {"user": [1], "item": [1], "rating": torch.ones(1, requires_grad=True)},
+        "column 'rating' cannot be read: RuntimeError",
+    ),
+    "intervals": (LOG.assign(customer=pd.interval_range(0, 3)), r"column 'customer'\[0\] = .* \(Interval\)"),
+    "a pivot table": (
+        LOG.pivot_table(index="customer", columns="product", values="stars"),
+        "none of '10', '20', 'customer' is a known name for the item",
+    ),
+    "a grouping": (LOG.groupby("customer"), "interactions are DataFrameGroupBy"),
+    "seconds beyond the nanoseconds": (
+        ARROW.append_column("time", pa.array([1, 2**62, 3], pa.timestamp("s"))),
+        r"column 'time'\[1\] = .* is outside 1677-09-21",
+    ),
+    "text that is not UTF-8": (
+        pa.table({"user": pa.array([b"\xff", b"b"]).view(pa.string()), "item": [1, 2]}),
+        "frame column 'user' cannot be read",
+    ),
+    "a masked structured array": (
+        np.ma.masked_array(np.zeros(2, [("user", "i8"), ("item", "i8")]), [(True, False), (False, False)]),
+        r"column 'user'\[0\] = 0 is masked",
     ),
     "an array without names": (LOG.to_numpy(), "interactions are ndarray"),
     "a Polars series": (pl.Series([1, 2]), "interactions are Series"),

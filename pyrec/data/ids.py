@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_left
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
 from functools import cached_property
 from typing import Any, Final, Literal, TypeAlias
@@ -73,7 +73,7 @@ def _as_array(values: Any, name: str) -> IdArray:
     if hasattr(values, "__array__"):
         with reading(name):
             return np.asarray(values)
-    if isinstance(values, str | bytes) or not hasattr(values, "__len__"):
+    if isinstance(values, str | bytes | Mapping) or not hasattr(values, "__len__"):
         raise DataError(
             f"{name} is {type(values).__name__} {values!r}, but a sequence of ids is needed: [{values!r}]"
         )
@@ -317,7 +317,7 @@ class IdMap:
 
 def check_unknown(unknown: object) -> None:
     """Raises ConfigError for anything but "error" and "skip"."""
-    if unknown not in ("error", "skip"):
+    if not isinstance(unknown, str) or unknown not in ("error", "skip"):
         raise ConfigError(f"unknown is {unknown!r}; it is 'error' or 'skip'")
 
 
