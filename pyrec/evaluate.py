@@ -115,16 +115,16 @@ class Evaluation:
         short = f"{self.num_short_lists:,} of {self.num_users:,} test users have fewer than {k} items left to recommend"
         return (f"{short}; precision@{k} still divides by {k}",)
 
-    def columns(self, label: str = "value") -> dict[str, dict[str, float]]:
+    def columns(self, label: str, warm_label: str | None = None) -> dict[str, dict[str, float]]:
         """Return the means by column title: over all users and, if some but not all are cold, over the warm ones."""
         columns = {label: self.metrics}
         if 0 < self.num_cold_users < self.num_users:
-            columns[f"{label}, warm"] = self.warm_metrics
+            columns[warm_label or f"{label}, warm"] = self.warm_metrics
         return columns
 
     def summary(self) -> str:
         """Return a table of the metrics, and below it who they are over."""
-        columns = self.columns(f"{self.num_users:,} users")
+        columns = self.columns(f"{self.num_users:,} users", f"{self.counts.num_warm_users:,} warm ones")
         return "\n".join([table(metric_rows(columns)), *(f"note: {note}" for note in self.notes)])
 
     def __str__(self) -> str:

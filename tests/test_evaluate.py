@@ -218,7 +218,7 @@ def test_cold_users_are_counted_and_have_a_mean_of_their_own(cold: Evaluation) -
 
 def test_an_evaluation_tells_who_it_is_over(cold: Evaluation) -> None:
     lines = str(cold).splitlines()
-    assert lines[0].split() == ["metric", "4", "users", "4", "users,", "warm"]
+    assert lines[0].split() == ["metric", "4", "users", "2", "warm", "ones"]
     assert lines[2].split() == ["recall@2", "0.6250", "0.7500"]
     assert [line for line in lines if line.startswith("note: ")] == [f"note: {note}" for note in cold.notes]
     assert cold.notes[0].startswith("2 of 4 test users are cold: they have no training interaction")
