@@ -868,6 +868,22 @@ def test_how_a_file_is_read_is_chosen_and_kept_with_the_run(capsys, rated: Path,
 EASE_TIMES = ("--model", "ease", "--k", "5")
 
 
+def test_how_lists_and_pipes_are_read_is_taken_over(rated: Path, data: Path, tmp_path: Path) -> None:
+    even = tmp_path / "even.txt"
+    even.write_text("".join(f"{row.replace(',', ' ')}\n" for row in rated.read_text().splitlines()[1:]))
+    lists = Source(format="lists")
+    assert Source(data=str(even)).or_as(lists) == replace(lists, data=str(even))
+    told = Source(sep=" ", columns={"user": 1, "item": 2})
+    assert Source(data=str(even)).or_as(told) == replace(told, data=str(even))
+    assert Source(data=str(data / "train.txt")).or_as(told) == Source(data=str(data / "train.txt"))
+    assert Source(data=str(rated)).or_as(Source(sep=" ", header=False, time_format="%d")) == Source(
+        data=str(rated)
+    )
+    os.mkfifo(tmp_path / "pipe")  # which nobody opens to look at it
+    assert Source(data=str(tmp_path / "pipe")).or_as(told) == replace(told, data=str(tmp_path / "pipe"))
+    assert Source(data=str(tmp_path / "pipe")).as_json()["data"] == "-"
+
+
 def test_words_of_a_source_are_its_options(capsys, rated: Path) -> None:
     source = Source(
         data=str(rated),

@@ -150,13 +150,16 @@ def check_unknown_header(where: str, first: list[str], reading: Reading, is_rate
         return None
     if not reading.columns and is_rated:
         raise DataError(
-            f"{where}: which columns are the user and the item? {', '.join(map(repr, first))} are no known names and "
-            "may be a header or data; say which, --header or --no-header, and choose columns: --columns user=1,item=2 "
+            f"{where}: which columns are the user and the item? {_shown(first)} are no known names and may "
+            "be a header or data; say which, --header or --no-header, and choose columns: --columns user=1,item=2 "
             "(in Python header=True or False, columns={'user': 1, 'item': 2})"
         )
-    return (
-        f"line {where.rpartition(' ')[2]} is read as data, not as a header: {', '.join(map(repr, first[:4]))}"
-    )
+    return f"line {where.rpartition(' ')[2]} is read as data, not as a header: {_shown(first)}"
+
+
+def _shown(row: list[str]) -> str:
+    """Returns the first four fields of a row, cut to forty characters."""
+    return ", ".join([*(repr(text[:40]) for text in row[:4]), *(["..."] if len(row) > 4 else [])])
 
 
 def check_named_header(

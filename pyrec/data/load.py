@@ -72,7 +72,7 @@ def load_data(
     _check_sources(data, train, test)
     _check_split(data, train, split, seed)
     if train is not None and test is not None:
-        return Split(Path(train).stem, *pair_by(train, test, min_rating, reading))
+        return Split(_name(Path(train)), *pair_by(train, test, min_rating, reading))
     if data is None:
         if min_rating is not None:
             raise DataError(
@@ -127,7 +127,7 @@ def load_training(
     _check_sources(data, train, test)
     _check_split(data, train, split, seed)
     if train is not None:
-        return Path(train).stem, read_by(train, min_rating, reading)
+        return _name(Path(train)), read_by(train, min_rating, reading)
     if data is not None and holds_pair(data):
         folder = Path(data).resolve()
         return folder.name, read_by(file_of_folder(folder, FOLDER_FILES[0]), min_rating, reading)

@@ -172,7 +172,7 @@ def _find(role: str, column: str | int, names: Sequence[str] | None, num_columns
 
 
 def _listed(names: Sequence[str]) -> str:
-    return ", ".join(map(repr, names))
+    return ", ".join([*(repr(name[:40]) for name in names[:20]), *(["..."] if len(names) > 20 else [])])
 
 
 def _mend(names: Sequence[str] | None, found: Mapping[str, int]) -> str:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, Final, cast
 from zipfile import BadZipFile, ZipFile
 
+from pyrec.device import available_memory, gibibytes
 from pyrec.errors import ConfigError, DataError
 
 HEAD_BYTES: Final = 262
@@ -79,13 +80,24 @@ def _zstd(file: BinaryIO, path: Path) -> BinaryIO:
 
 def _of_zip(file: BinaryIO, path: Path, member: str | None) -> tuple[BinaryIO, str]:
     try:
-        archive = ZipFile(file if file.seekable() else io.BytesIO(file.read()))
+        archive = ZipFile(file if file.seekable() else io.BytesIO(_whole(file, path)))
         names = [info.filename for info in archive.infolist() if not info.is_dir()]
         names = [name for name in names if not re.search(r"(^|/)(__MACOSX/|\.)", name)]
         name = _member(names, path, member)
         return cast("BinaryIO", archive.open(name)), f"packed with zip, as {name}"
     except (BadZipFile, NotImplementedError, RuntimeError, EOFError) as error:  # a password is a RuntimeError
         raise DataError(f"{path} cannot be unpacked: {error}; unpack it first, or get it anew") from None
+
+
+def _whole(file: BinaryIO, path: Path) -> bytes:
+    """Reads an archive that comes through a pipe; its directory is at its end."""
+    most = available_memory()
+    content = file.read() if most is None else file.read(most // 2)
+    if file.read(1):
+        raise DataError(
+            f"{path} is an archive of more than {gibibytes(len(content))}; save it to a disk first"
+        )
+    return content
 
 
 def _member(names: list[str], path: Path, member: str | None) -> str:

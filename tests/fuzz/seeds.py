@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import bz2
+import gzip
 import io
 import json
+import lzma
+import zipfile
 from pathlib import Path
 
 import pyarrow as pa
@@ -34,6 +38,23 @@ def parquet() -> bytes:
 
 
 def seeds(name: str) -> list[bytes]:
+    if name == "chosen":
+        dated = b"ann 13/07/2018 x\nbob 02/07/2018 y"
+        return [bytes(7) + text for text in TEXTS] + [
+            bytes([3, 2, 4, 0, 1, 1, block]) + dated for block in (0, 1)
+        ]
+    if name == "packed":
+        with zipfile.ZipFile(archive := io.BytesIO(), "w") as opened:
+            opened.writestr("log.csv", ROWS)
+        zstd = pa.compress(ROWS, "zstd", asbytes=True)
+        kinds = (
+            gzip.compress(ROWS, mtime=0),
+            bz2.compress(ROWS),
+            lzma.compress(ROWS),
+            zstd,
+            archive.getvalue(),
+        )
+        return [b"\0" + content for content in (*kinds, *(content[:-7] for content in kinds))]
     if name == "parquet":
         return [parquet(), b"", b"PAR1"]
     if name == "model_arrays":

@@ -9,12 +9,14 @@ import tempfile
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from pyrec import checkpoint
 from pyrec.cli.sources import Source
-from pyrec.data import Interactions, read_folder, read_interactions, read_pair
+from pyrec.data import Interactions, files, read_folder, read_interactions, read_pair
+from pyrec.data import delimited as delimited_file
 from pyrec.errors import PyrecError
 from pyrec.models import EASE, LightGCN, Recommender
 
@@ -72,6 +74,45 @@ def pair(data: bytes) -> None:
     middle = len(data) // 2
     with suppress(PyrecError):
         read_pair(_file(data[:middle] + b"\n", "train"), _file(data[middle:] + b"\n", "test"))
+
+
+CHOICES: dict[str, tuple[Any, ...]] = {
+    "sep": (None, ",", "\t", " ", ";", "::", "|", "\x1f", "e"),
+    "header": (None, True, False),
+    "columns": (
+        None,
+        {"user": 1, "item": 2},
+        {"user": 2, "item": "item"},
+        {"time": None},
+        {"user": 1, "item": 3, "time": 2},
+    ),
+    "id_type": ("auto", "int", "str"),
+    "format": (None, "delimited", "lists", "parquet"),
+    "time_format": (None, "%d/%m/%Y"),
+}
+
+
+def chosen(data: bytes) -> None:
+    """Text read as a person says: a byte chooses each option, and whether it is read in small blocks."""
+    options = {
+        name: values[byte % len(values)] for (name, values), byte in zip(CHOICES.items(), data, strict=False)
+    }
+    rest = data[len(CHOICES) + 1 :]
+    sizes = (files.LOOK_BYTES, delimited_file._BLOCK_BYTES)
+    if len(data) > len(CHOICES) and data[len(CHOICES)] % 2:
+        files.LOOK_BYTES, delimited_file._BLOCK_BYTES = 16, 16
+    try:
+        with suppress(PyrecError):
+            read_interactions(_file(rest), **options)
+    finally:
+        files.LOOK_BYTES, delimited_file._BLOCK_BYTES = sizes
+
+
+def packed(data: bytes) -> None:
+    """What begins as a packed file does; a byte chooses how."""
+    starts = (b"", b"\x1f\x8b\x08", b"BZh91AY&SY", b"\xfd7zXZ\x00", b"\x28\xb5\x2f\xfd", b"PK\x03\x04")
+    with suppress(PyrecError):
+        read_interactions(_file(starts[data[0] % len(starts)] + data[1:] if data else data))
 
 
 def parquet(data: bytes) -> None:
@@ -153,6 +194,8 @@ TARGETS: dict[str, Target] = {
         quoted,
         lists,
         pair,
+        chosen,
+        packed,
         parquet,
         model_arrays,
         model_config,
