@@ -13,7 +13,6 @@ import platform
 import re
 import shutil
 import stat
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -162,7 +161,8 @@ def replace(source: Path, target: Path) -> None:
             target.unlink()  # who has the old one open keeps it
         shutil.copyfile(source, target)
         _sync(target)
-        source.unlink()
+        with _unless_refused():
+            source.unlink()
 
 
 def check_writable(folder: Path) -> None:
@@ -171,8 +171,11 @@ def check_writable(folder: Path) -> None:
     Raises:
         DataError: Says why.
     """
-    with writing(folder), tempfile.NamedTemporaryFile(prefix=".pyrec-", dir=folder):
-        pass
+    path = folder / f".pyrec-{token_hex(8)}"
+    with writing(folder):
+        path.touch()
+        with _unless_refused():
+            path.unlink()
 
 
 def sync_folder(folder: Path) -> None:

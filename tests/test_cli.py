@@ -782,10 +782,10 @@ def test_a_folder_that_cannot_be_read(tmp_path: Path, monkeypatch: pytest.Monkey
 def test_what_cannot_be_written_is_refused_before_training(
     capsys, monkeypatch, data: Path, tmp_path: Path, option: str
 ) -> None:
-    def refuse_file(**_: object) -> None:
+    def refuse_file(_: Path) -> None:
         raise OSError(errno.EROFS, os.strerror(errno.EROFS))
 
-    monkeypatch.setattr("tempfile.NamedTemporaryFile", refuse_file)
+    monkeypatch.setattr(Path, "touch", refuse_file)
     monkeypatch.setattr(EASE, "fit", lambda *_: pytest.fail("it trained"))
     line = refuse(capsys, "train", data, "--model", "ease", option, tmp_path / "new" / "place")
     assert "cannot write" in line

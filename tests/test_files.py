@@ -321,3 +321,14 @@ def test_a_folder_is_checked_for_being_writable(tmp_path, monkeypatch) -> None:
     refuse(monkeypatch, "open", errno.EROFS)
     with pytest.raises(DataError, match=f"cannot write {tmp_path}: Read-only file system"):
         files.check_writable(tmp_path)
+
+
+def test_where_nothing_can_be_removed_files_are_kept_all_the_same(tmp_path, monkeypatch) -> None:
+    """Buckets that are mounted to be added to: no rename, no removal."""
+    refuse(monkeypatch, "unlink", errno.EPERM)
+    files.check_writable(tmp_path)
+    refuse(monkeypatch, "replace", errno.ENOSYS)
+    save(tmp_path / "run", 1)
+    assert saved(tmp_path / "run") == 1
+    save(tmp_path / "run", 2)
+    assert saved(tmp_path / "run") == 2
