@@ -152,10 +152,10 @@ def _is_integer(text: str) -> bool:
 
 def odd_id(where: str, role: str, text: str, which: str) -> DataError:
     """Returns the error for an id that is no plain integer where others are."""
-    what = "is not a plain integer"
+    what = f"is not a plain integer, but {which} are"
     if _is_number(text):
-        what = "is a number, but not written as a plain integer within int64"
+        what = f"is a number, but not written as a plain integer within int64, as {which} are"
     return DataError(
-        f"{where}: the {role} id {text[:40]!r} {what}, but {which} are; mend the line, or if ids are text say so: "
-        "--id-type str (in Python id_type='str')"
+        f"{where}: the {role} id {text[:40]!r} {what}; mend the line, or if ids are text say so: --id-type str (in "
+        "Python id_type='str')"
     )
