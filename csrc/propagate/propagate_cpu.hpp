@@ -180,7 +180,6 @@ PYREC_INLINE void finish_row(const propagate_args<T, X, Out>& a, int64_t node, i
   const int64_t add_row = a.add == nullptr ? -1 : a.add_slot != nullptr ? a.add_slot[node] : node;
   const T add_scale = a.add_scale != nullptr ? a.add_scale[node] : T(1);
   const T total_factor = a.total_alpha * (a.total_scale != nullptr ? a.total_scale[node] : T(1));
-#pragma GCC unroll 1
   for (int v = 0; v < Vectors; ++v) {
     vec<T> value = broadcast(post) * acc[v];
     if (add_row >= 0)
