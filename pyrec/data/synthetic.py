@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import numpy.typing as npt
 
@@ -62,9 +64,10 @@ def synthetic(
     users = np.repeat(np.arange(num_users), draws)
     groups = _draw_groups(rng, users, num_users, num_groups)
     items = _draw_items(rng, groups, num_items, num_groups)
-    return Interactions.from_codes(
+    drawn = Interactions.from_codes(
         users.astype(np.int32), items.astype(np.int32), np.arange(num_users), np.arange(num_items)
     )
+    return replace(drawn, notes=())  # a pair that is drawn again is no fault of anybody's data
 
 
 def _activity(rng: np.random.Generator, num_users: int, mean: float) -> npt.NDArray[np.int64]:

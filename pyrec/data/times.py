@@ -61,20 +61,12 @@ def as_times(values: Any, name: str = "times", time_format: str | None = None) -
 def _as_array(values: Any, name: str) -> npt.NDArray[Any]:
     if isinstance(values, np.ma.MaskedArray):
         raise DataError(f"{name} is a masked array; drop what is masked and pass its .data")
-    if isinstance(values, str | bytes | Mapping):
-        raise DataError(
-            f"{name} is {type(values).__name__} {values!r:.40}, but a sequence of times is needed"
-        )
-    if isinstance(values, str | bytes | Mapping):
+    if isinstance(values, str | bytes | Mapping) or not hasattr(values, "__iter__"):
         raise DataError(
             f"{name} is {type(values).__name__} {values!r:.40}, but a sequence of times is needed"
         )
     if hasattr(values, "to_series"):  # pandas' DatetimeIndex, whose elements are slow
         values = values.to_series()
-    if isinstance(values, str | bytes | Mapping) or not hasattr(values, "__iter__"):
-        raise DataError(
-            f"{name} is {type(values).__name__} {values!r:.40}, but a sequence of times is needed"
-        )
     with reading(name):
         series = nw.from_native(values, series_only=True, pass_through=True)
         if isinstance(series, nw.Series):

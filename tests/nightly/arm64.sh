@@ -15,7 +15,8 @@ mkdir -p "$folder"
 if [ ! -d "$folder/system" ]; then # a package system of its own: the machine's knows no arm64 afterwards either
   apt=$folder/apt
   mkdir -p "$apt"/{lists,cache/archives}/partial
-  echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] http://deb.debian.org/debian bookworm main" >"$apt/sources"
+  mirror=$(apt-get indextargets --format '$(REPO_URI)' 'Origin: Debian' 'Codename: bookworm' 'Component: main' | head -n 1)
+  echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $mirror bookworm main" >"$apt/sources"
   options=(-qq -o APT::Architecture=arm64 -o APT::Architectures::=arm64 -o APT::Sandbox::User=root
     -o Dir::State::lists="$apt/lists" -o Dir::State::status=/dev/null -o Dir::Cache="$apt/cache"
     -o Dir::Etc::sourceparts=- -o Dir::Etc::sourcelist="$apt/sources")
