@@ -81,7 +81,6 @@ def test_columns_that_are_no_lists_are_read(write, content):
 @pytest.mark.parametrize(
     ("content", "expected"),
     [
-        ("0 1 2\n1 2 3\n2 0 4\n", 6),  # as many items each, no user twice
         ("0 1 2\n1 3\n0 4\n", 4),  # a user in two lines
         ("0 7\n1 7\n0 8\n", 3),  # an item each: pairs either way
         ("0\t1 2 3\n1\t4\n", 4),  # a tab behind the user
@@ -92,6 +91,12 @@ def test_columns_that_are_no_lists_are_read(write, content):
 )
 def test_lists_are_read_without_a_word(write, content, expected):
     assert len(read_interactions(write(content))) == expected
+
+
+def test_lists_that_may_be_columns_are_told(write):
+    x = read_interactions(write("0 1 2\n1 2 3\n2 0 4\n"))  # as many items each, no user twice
+    assert pairs(x) == [(0, 1), (0, 2), (1, 2), (1, 3), (2, 0), (2, 4)]
+    assert [note for note in x.notes if "each line has 3 numbers" in note and "--sep" in note]
 
 
 def test_real_lists_need_no_option(data_dir):

@@ -56,6 +56,11 @@ def read_ragged(content: Content, lists: Lists) -> Interactions:
     item_codes, item_ids = factorise(all_items, "items")
     if not lists.is_sure:
         _check_lists(path, user_codes, user_ids.size, all_counts, all_users, all_items)
+        if all_counts.min() == all_counts.max() > 1:
+            notes.append(
+                f"each line has {all_counts[0] + 1} numbers and is read as 'user item item ...'; if these are "
+                "columns say so: --sep ' ' (in Python sep=' ')"
+            )
     return Interactions.from_codes(
         np.repeat(user_codes, all_counts), item_codes, user_ids, item_ids, notes=tuple(notes)
     )
