@@ -69,13 +69,12 @@ def candidates(
             return None
         exclude = ()
     every = np.arange(train.num_items, dtype=np.int32)
-    chosen = every if items is None else train.encode_items(items, unknown=unknown)
-    chosen = chosen[chosen >= 0]
+    encoded = every if items is None else train.encode_items(items, unknown=unknown)
+    chosen = encoded[encoded >= 0]
     left = np.setdiff1d(chosen, train.encode_items(exclude, "exclude", unknown))
     if len(chosen) == 0:
-        raise DataError(
-            "items holds no known item, so nothing can be recommended; name one, or pass None for all"
-        )
+        why = "holds no known item" if len(encoded) else "is empty"
+        raise DataError(f"items {why}, so nothing can be recommended; name one, or pass None for all")
     if len(left) == 0:
         raise DataError("exclude leaves none of the items to choose from; exclude fewer")
     return left
