@@ -3,6 +3,7 @@
 import math
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -138,7 +139,24 @@ def test_what_cannot_be_scored() -> None:
     with pytest.raises(DataError, match="no row to score has two items"):
         model.score(np.eye(30))
     with pytest.raises(DataError, match="no user and item that the model knows"):
+        model.score(Interactions.from_arrays([10**6], [10**6]))
+    with pytest.raises(DataError, match="user ids are integers, not text"):
         model.score(Interactions.from_arrays(["a"], ["b"]))
+
+
+def test_what_is_scored_costs_time_by_its_length() -> None:
+    users = [f"user {k}" for k in range(20_000)]
+    train = Interactions.from_arrays(2 * users, [f"item {k // 20_000}" for k in range(40_000)])
+    test = Interactions.from_arrays(
+        [*users, "nobody"], 20_001 * ["item 2"], item_ids=["item 0", "item 1", "item 2"]
+    )
+    model = Popularity().fit(train)
+    with pytest.raises(DataError, match="no user and item"):
+        model.score(test)
+    started = time.process_time()
+    some = Interactions.from_arrays([*users, "nobody"], ["item 0", *20_000 * ["item 2"]])
+    model.score(some)
+    assert time.process_time() - started < 1.5  # of pairs of ids: 2.4 s
 
 
 @pytest.mark.parametrize("mode", [None, "r"])

@@ -70,10 +70,9 @@ def ndcg(model: Recommender, interactions: Any) -> float:
 
 def _known(test: Interactions, train: Interactions) -> Interactions:
     """Return the test interactions in the training set's numbers, without users and items that it does not know."""
-    keep = (
-        np.isin(test.user_ids, train.user_ids)[test.users]
-        & np.isin(test.item_ids, train.item_ids)[test.items]
-    )
+    users = train.encode_users(test.user_ids, unknown="skip")
+    items = train.encode_items(test.item_ids, unknown="skip")
+    keep = (users[test.users] >= 0) & (items[test.items] >= 0)
     if not keep.any():
         raise DataError(
             "interactions to score have no user and item that the model knows; score data of its ids"
