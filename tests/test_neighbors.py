@@ -1,8 +1,6 @@
 """The nearest items against the dense matrix of counts: hubs, ties, threads, and what is refused."""
 
-import subprocess
-import sys
-
+import children
 import numpy as np
 import pytest
 import torch
@@ -107,7 +105,8 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
 
 def test_a_user_of_very_many_items_takes_little_memory() -> None:
     """6,000 items of one user: 36,000,000 pairs, which are 288 MB as a sparse matrix, whole."""
-    done = subprocess.run([sys.executable, "-c", HUB], capture_output=True, text=True, check=True)
+    done = children.run("-c", HUB)
+    assert done.returncode == 0, done.stderr
     assert int(done.stdout) < 48 * 2**10
 
 

@@ -4,10 +4,9 @@ import csv
 import gzip
 import io
 import json
-import subprocess
-import sys
 from pathlib import Path
 
+import children
 import numpy as np
 import pytest
 from command_line import refuse, run
@@ -265,20 +264,9 @@ def test_text_users_from_a_file_are_whole_lines_or_cells(capsys, odd: Path, tmp_
 
 
 def test_users_from_standard_input_in_a_process(run_dir: Path) -> None:
-    words = [
-        sys.executable,
-        "-m",
-        "pyrec.cli",
-        "recommend",
-        run_dir,
-        "--users-from",
-        "-",
-        "--n",
-        "1",
-        "--format",
-        "csv",
-    ]
-    done = subprocess.run(words, input="5\n4\n", capture_output=True, text=True, check=True)
+    words = ["-m", "pyrec.cli", "recommend", run_dir, "--users-from", "-", "--n", "1", "--format", "csv"]
+    done = children.run(*words, input="5\n4\n")
+    assert done.returncode == 0, done.stderr
     assert users_of(done.stdout) == ["5", "4"]
 
 

@@ -1,13 +1,12 @@
 """scikit-learn's tools take the models: searches, cross-validation, pipelines, copies in joblib's files."""
 
 import math
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import children
 import numpy as np
 import pandas as pd
 import pytest
@@ -230,4 +229,4 @@ def test_a_dense_matrix_of_what_is_no_number_is_refused() -> None:
 
 def test_scikit_learn_is_not_imported() -> None:
     code = "import sys, pyrec; pyrec.EASE().fit(pyrec.data.synthetic(9, 8, 3.0, 2)); sys.exit('sklearn' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+    assert children.run("-c", code).returncode == 0
