@@ -257,7 +257,7 @@ def test_other_names_for_n(model: Recommender) -> None:
         (lambda m: m.recommend(["u1"], exclude=[3]), DataError, r"exclude\[0\] = 3: the item ids are text"),
         (lambda m: m.recommend(["u1"], exclude=texts().item_ids), DataError, "exclude leaves none"),
         (lambda m: m.recommend(["u1"], items=["i1"], exclude=["i1", "i2"]), DataError, "exclude leaves none"),
-        (lambda m: m.recommend(["u1"], items=[], exclude=["i1"]), DataError, "items holds no known item"),
+        (lambda m: m.recommend(["u1"], items=[], exclude=["i1"]), DataError, "items is empty"),
         (lambda m: m.recommend(["u1"], exclude={"no": ["i1"]}), DataError, r"exclude\[0\] = 'no'.*user ids"),
         (
             lambda m: m.recommend(["u1"], exclude={"u2": ["i1", "x"]}),

@@ -1,10 +1,9 @@
 """Tables as joins, groupings, databases and other libraries leave them."""
 
-import subprocess
-import sys
 import uuid
 from decimal import Decimal
 
+import children
 import numpy as np
 import pandas as pd
 import polars as pl
@@ -282,12 +281,7 @@ def test_parquet_files_have_the_same_kinds(tmp_path):
 def test_a_column_twice_is_one_line_on_the_command_line(tmp_path, columns):
     path = tmp_path / "twice.parquet"
     pq.write_table(pa.table([[1, 1], [5, 6], [8, 9]], names=["u", "i", "i"]), path)
-    out = subprocess.run(
-        [sys.executable, "-m", "pyrec.cli", "data", "stats", str(path), "--columns", columns],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    out = children.run("-m", "pyrec.cli", "data", "stats", path, "--columns", columns)
     assert out.returncode == 2
     assert "2 columns are called 'i', which is the item; rename or drop all but one" in out.stderr
     assert "Traceback" not in out.stderr
