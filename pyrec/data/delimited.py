@@ -89,7 +89,7 @@ class _Table:
         self._time: TimeColumn | None = None
         if "time" in layout.roles:
             self._time = TimeColumn(layout.times, reading.time_format)
-        self._header = None if layout.header is None else layout.header
+        self._header = layout.header
 
     def append(self, block: bytes, number: int) -> None:
         """Adds whole rows, of which the first has this line number."""

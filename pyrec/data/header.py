@@ -12,7 +12,7 @@ from pyrec.data.kinds import Cells, are_times
 from pyrec.data.look import LOOK_ROWS, Line, Look, comment_note
 from pyrec.data.reading import Reading
 from pyrec.data.records import Dialect, Row
-from pyrec.data.roles import role_of
+from pyrec.data.roles import names_both, role_of
 from pyrec.errors import DataError
 
 
@@ -73,7 +73,7 @@ def _from_comments(look: Look, dialect: Dialect, rows: list[Row]) -> Top | None:
     number, text = comments[-1]
     row = look.comment_row(comments[-1], dialect)
     fits = len(row[1]) == len(rows[0][1]) > 1
-    if is_header_told is not False and (_is_known(row[1]) or (is_header_told and fits)):
+    if is_header_told is not False and (names_both(row[1]) or (is_header_told and fits)):
         return Top(row, rows, comments[:-1], False)
     if is_header_told is False and fits:
         taken = [look.comment_row(line, dialect) for line in comments]
@@ -86,10 +86,6 @@ def _from_comments(look: Look, dialect: Dialect, rows: list[Row]) -> Top | None:
     return None
 
 
-def _is_known(names: Sequence[str]) -> bool:
-    return {"user", "item"} <= set(map(role_of, names))
-
-
 def is_header(rows: list[list[str]], reading: Reading) -> bool:
     """Tells whether the first row is a header.
 
@@ -98,7 +94,7 @@ def is_header(rows: list[list[str]], reading: Reading) -> bool:
     """
     if reading.header is not None:
         return reading.header
-    if any(isinstance(column, str) for column in (reading.columns or {}).values()) or _is_known(rows[0]):
+    if any(isinstance(column, str) for column in (reading.columns or {}).values()) or names_both(rows[0]):
         return True
     first, data = rows[0], [row for row in rows[1:] if len(row) == len(rows[0])]
     if any(map(LIKE_DATA.fullmatch, first)) or not data:
@@ -117,7 +113,7 @@ def _is_above(name: str, column: list[str]) -> bool:
 def _with_row_names(rows: list[Row]) -> Row:
     """Returns the first row as a header; one without a name for the first column, R's row names, gets an empty one."""
     number, names = rows[0]
-    lacks_one = _is_known(names) and {len(row) for _, row in rows[1:]} == {len(names) + 1}
+    lacks_one = names_both(names) and {len(row) for _, row in rows[1:]} == {len(names) + 1}
     return number, ["", *names] if lacks_one else names
 
 

@@ -3,18 +3,13 @@
 The format is found from the contents, not the name:
 
 * Parquet, by its first bytes (needs PyArrow).
-* Delimited text: columns apart by tabs, commas, ``::`` or semicolons, whichever of these the first line has,
-  in this order: CSV, TSV, RecBole's ``.inter``, MovieLens' ``u.data``, ``ratings.dat``, ``ratings.csv``.
-  Between commas and semicolons, fields may be in double quotes.
-* Otherwise LightGCN's ``user item item ...``.
+* Delimited text: columns apart by tabs, commas, ``::``, semicolons, bars or blanks: CSV, TSV, RecBole's ``.inter``,
+  MovieLens' ``u.data``, ``ratings.dat``, ``ratings.csv``.
+* LightGCN's ``user item item ...``.
 
-The first line of delimited text is a header if it names a user and an item column, or if none of its fields
-is a number and it has three fields or more or the second line has numbers only. With well-known names
-(`pyrec.data.roles`), or as the caller says, columns are found by name; without a header by position: user, item,
-rating, time.
-
-Ids are integers if all of the first 1,000 lines' are written plainly (no leading zeros or signs), text if at
-most half are, and an error between. A text file ends in a newline, or it is taken as cut off.
+A shape is found from the first lines, and every line is held against it: what contradicts it is an error that names the
+line and a way on. A caller may say what the shape is (`pyrec.data.reading.Reading`). ``docs/how-to/files.md`` says what is
+accepted, and what is refused.
 """
 
 from __future__ import annotations

@@ -68,6 +68,11 @@ def role_of(name: str) -> str | None:
     return next((role for role, names in _NAMES.items() if plain in names), None)
 
 
+def names_both(names: Sequence[str]) -> bool:
+    """Tells whether names have well-known ones of a user and of an item column."""
+    return {"user", "item"} <= set(map(role_of, names))
+
+
 def named_roles(
     names: Sequence[str], where: str, chosen: Mapping[str, int] = _NONE, absent: Collection[str] = ()
 ) -> dict[str, int]:

@@ -14,7 +14,7 @@ from pyrec.data.look import Look, comment_note, look_at
 from pyrec.data.other_formats import refuse_other
 from pyrec.data.reading import Reading
 from pyrec.data.records import BLANKS, Dialect, Row
-from pyrec.data.roles import role_of
+from pyrec.data.roles import names_both
 from pyrec.errors import ConfigError, DataError
 
 LISTS: Final = "lines 'user item item ...'"
@@ -119,7 +119,7 @@ def _are_whole(rows: list[list[str]]) -> bool:
 
 def _are_columns(rows: list[list[str]]) -> bool:
     """Tells rows of one length for columns that no list could be: a header with names, or ratings beside other ids."""
-    if {"user", "item"} <= set(map(role_of, rows[0])):
+    if names_both(rows[0]):
         return True
     data = rows[1:] if len(rows) > 1 and not any(map(NUMBER.fullmatch, rows[0])) else rows
     if len(rows[0]) < 3 or not all(NUMBER.fullmatch(row[2]) for row in data):
@@ -179,7 +179,7 @@ def _even_rows(look: Look, dialect: Dialect) -> list[Row]:
 def _is_even(rows: list[list[str]]) -> bool:
     """Tells whether all rows have the same number of fields, two or more; a header may lack that of row names."""
     counts = {len(row) for row in rows[1:]} or {len(rows[0])}
-    is_header = {"user", "item"} <= set(map(role_of, rows[0]))
+    is_header = names_both(rows[0])
     return (
         len(counts) == 1 and max(counts) > 1 and max(counts) - len(rows[0]) in ((0, 1) if is_header else (0,))
     )
