@@ -7,9 +7,9 @@ The format is found from the contents, not the name:
   MovieLens' ``u.data``, ``ratings.dat``, ``ratings.csv``.
 * LightGCN's ``user item item ...``.
 
-A shape is found from the first lines, and every line is held against it: what contradicts it is an error that names the
-line and a way on. A caller may say what the shape is (`pyrec.data.reading.Reading`). ``docs/how-to/files.md`` says what is
-accepted, and what is refused.
+A shape is found from the first lines, and every line is held against it: what contradicts it is an error that names
+the line and a way on. A caller may say what the shape is (`pyrec.data.reading.Reading`). ``docs/how-to/files.md`` says
+what is accepted, and what is refused.
 """
 
 from __future__ import annotations
