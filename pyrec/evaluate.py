@@ -183,10 +183,8 @@ def _evaluate(
     ranked = _ranked_lists(model, users, max(cutoffs), batch_size)
     per_user = _user_metrics(ranked, users, test, cutoffs, names)
     is_warm = np.diff(train.indptr)[users] > 0
-    everybody = np.ones(len(users), dtype=bool)
-    means, warm_means = (
-        _means(per_user, ranked, rows, train, cutoffs, names) for rows in (everybody, is_warm)
-    )
+    means = _means(per_user, ranked, np.ones(len(users), dtype=bool), train, cutoffs, names)
+    warm_means = dict(means) if is_warm.all() else _means(per_user, ranked, is_warm, train, cutoffs, names)
     lists = ranked.cpu().numpy()
     counts = count_test(train, test)
     seconds = time.perf_counter() - started

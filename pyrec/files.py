@@ -111,10 +111,8 @@ def replacing(path: Path) -> Iterator[Path]:
             temporary.touch()
             permissions = temporary.stat().st_mode
             yield temporary
-            with _unless_refused():
-                temporary.chmod(
-                    permissions
-                )  # some writers put a private file in the place of the one made above
+            with _unless_refused():  # some writers put a private file in the place of the one made above
+                temporary.chmod(permissions)
             _sync(temporary)
             replace(temporary, path)
         finally:

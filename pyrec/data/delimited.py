@@ -103,7 +103,7 @@ class _Table:
         columns = {**self._ids, "rating": self._rating, "time": self._time}
         if self._repeats_header(block):
             return False
-        if any((column(at).ends > column(at).starts).any() for at in self._layout.empty):
+        if any((cells.ends > cells.starts).any() for cells in map(column, self._layout.empty)):
             return False
         return all(
             one.append(column(self._layout.roles[role])) for role, one in columns.items() if one is not None
