@@ -1,7 +1,7 @@
-"""``python -m bench.report results.json ...``: the README's table, a dated result, and the scale curve.
+"""``python -m bench.report results.json ...``: the table of docs/figures.md, a dated result, and the scale curve.
 
 Reads what ``pytest bench/ --benchmark-json=results.json`` wrote, one file or more (say, one for each instruction
-set; the README shows the first one's). Needs neither pyrec nor pytest; matplotlib only for the picture.
+set; the page shows the first one's). Needs neither pyrec nor pytest; matplotlib only for the picture.
 """
 
 from __future__ import annotations
@@ -119,7 +119,7 @@ def table(results: list[Result]) -> str:
 
 
 def section(runs: list[Run], picture: str | None) -> str:
-    """What goes between the README's markers."""
+    """What goes between the page's markers."""
     first = runs[0]
     text = [
         "Both sides in one run on the same arrays, answers compared first, rounds taken in turn: `pytest bench/`. "
@@ -165,19 +165,19 @@ def keep(runs: list[Run], folder: Path) -> Path:
     return path
 
 
-def rewrite(readme: Path, text: str) -> None:
-    """Puts the text between the markers of the README."""
-    old = readme.read_text()
+def rewrite(page: Path, text: str) -> None:
+    """Puts the text between the markers of the page."""
+    old = page.read_text()
     if START not in old or END not in old:
-        raise SystemExit(f"{readme} has no {START} ... {END}; put both where the figures belong")
+        raise SystemExit(f"{page} has no {START} ... {END}; put both where the figures belong")
     before, rest = old.split(START, 1)
-    readme.write_text(f"{before}{START}\n{text}\n{END}{rest.split(END, 1)[1]}")
+    page.write_text(f"{before}{START}\n{text}\n{END}{rest.split(END, 1)[1]}")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench.report", description=__doc__)
     parser.add_argument("results", type=Path, nargs="+", help="files of pytest's --benchmark-json")
-    parser.add_argument("--readme", type=Path, default=ROOT / "README.md", help="file to rewrite")
+    parser.add_argument("--page", type=Path, default=ROOT / "docs" / "figures.md", help="file to rewrite")
     parser.add_argument(
         "--folder", type=Path, default=ROOT / "bench" / "results", help="where results are kept"
     )
@@ -193,12 +193,12 @@ def main() -> None:
         return
     kept = keep(runs, options.folder)
     picture = _draw(runs[0], options.folder / "scale.png")
-    rewrite(options.readme, section(runs, picture))
-    print(f"wrote {kept}, {options.readme}" + (f", {picture}" if picture else ""))
+    rewrite(options.page, section(runs, picture and f"../{picture}"))
+    print(f"wrote {kept}, {options.page}" + (f", {picture}" if picture else ""))
 
 
 def _draw(run: Run, path: Path) -> str | None:
-    """The picture's path from the README, or None if there is nothing to draw it of or with."""
+    """The picture's path from the source folder, or None if there is nothing to draw it of or with."""
     curve = [result for result in run.results if result.info.get("work") == "scale"]
     if len(curve) < 2:
         return path.relative_to(ROOT).as_posix() if path.exists() and path.is_relative_to(ROOT) else None

@@ -1,4 +1,4 @@
-"""What MkDocs does to pages besides its plugins: figures from the README, and formulas as MathML."""
+"""What MkDocs does to pages besides its plugins: figures from their page, and formulas as MathML."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 
 ROOT = Path(__file__).parents[1]
-README = ROOT / "README.md"
-PICTURES = re.compile(r"\((?:\.\./)+(bench/results/\w+\.png)\)")
+PAGE = ROOT / "docs" / "figures.md"
+PICTURES = re.compile(r"\(\.\./((?:\.\./)*)bench/results/(\w+\.png)\)")
 FIGURES = re.compile(r"<!-- figures: (.+?) -->")
 FORMULA = re.compile(r'(<(span|div) class="arithmatex">)\\[(\[](.*?)\\[)\]](</\2>)', re.DOTALL)
 
@@ -25,8 +25,8 @@ def on_files(files: Files, config: MkDocsConfig) -> None:
 
 
 def on_page_markdown(markdown: str, **_: Any) -> str:
-    """Put the README's rows of a kernel's figures where a page asks for them, and find the benchmarks' pictures."""
-    pictures = PICTURES.sub(lambda found: f"(../pictures/{Path(found[1]).name})", markdown)
+    """Put the figures' rows of a kernel's figures where a page asks for them, and find the benchmarks' pictures."""
+    pictures = PICTURES.sub(lambda found: f"({found[1]}pictures/{found[2]})", markdown)
     return FIGURES.sub(lambda found: figures(found[1]), pictures)
 
 
@@ -36,16 +36,16 @@ def on_page_content(content: str, **_: Any) -> str:
 
 
 def figures(work: str) -> str:
-    """The README's table, those rows whose work starts so, and the line that names machine and versions.
+    """The page's table, those rows whose work starts so, and the line that names machine and versions.
 
     Raises:
         ValueError: There is no such row.
     """
-    part = README.read_text().split("<!-- figures -->")[1].split("<!-- /figures -->")[0]
+    part = PAGE.read_text().split("<!-- figures -->")[1].split("<!-- /figures -->")[0]
     table = [line for line in part.splitlines() if line.startswith("|")]
     rows = [line for line in table[2:] if line.split("|")[2].strip().startswith(work)]
     if not rows:
-        raise ValueError(f"no row of the README's figures starts with {work!r}")
+        raise ValueError(f"no row of the figures starts with {work!r}")
     machine = next(line for line in part.splitlines() if ", commit " in line)
     return "\n".join([*table[:2], *rows, "", machine])
 
