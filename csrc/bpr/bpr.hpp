@@ -1,8 +1,10 @@
 #pragma once
 // The BPR loss of a batch, with its gradient, on the vectors of the batch's distinct nodes:
 //
-//   x_{s,j} = u_s . (n_{s,j} - p_s)            loss = the mean over samples s and negatives j of log(1 +
-//   exp(x)) w_{s,j} = sigmoid(x_{s,j}) / (S J)         du += w (n - p)      dp -= w u      dn += w u
+//   x_{s,j} = u_s . (n_{s,j} - p_s)
+//   loss    = the mean over samples s and negatives j of log(1 + exp(x_{s,j}))
+//   w_{s,j} = sigmoid(x_{s,j}) / (S J)
+//   du_s += w_{s,j} (n_{s,j} - p_s)     dp_s -= w_{s,j} u_s     dn_{s,j} += w_{s,j} u_s
 //
 // Samples are taken one after the other by one thread: a batch of some thousands is done before others have
 // been woken, and the order of the sums is fixed.

@@ -4,8 +4,8 @@
 //   weighted         E_n = sum_l alpha_l x_{l,n}
 //   attention        E_n = sum_l alpha_{n,l} x_{l,n},   alpha_n = softmax_l(v . tanh(r W x_{l,n} + b) + o_n)
 //                    with r = 1, or 1 / ||x_{l,n}|| where rows are normalised, and o = 0 unless given
-//   self-attention   E_n = the mean over the queries q of concat_h(A_h X V_h),   A_h = softmax_k(Q_h K_h^T /
-//   sqrt(d_h))
+//   self-attention   E_n = the mean over the queries q of concat_h(A_h X V_h)
+//                    A_h = softmax_k(Q_h K_h^T / sqrt(d_h))
 //                    with Q = X W_q, K = X W_k, V = X W_v, X = the L rows of n, d_h = dim / heads
 //
 // The mean moves inside: with a_h = the mean of A_h's rows, E_n's columns of head h are (a_h X) W_v's columns

@@ -1,6 +1,10 @@
 #pragma once
-// Multi-head self-attention, averaged over its queries. Per head h, with A = softmax_k(S), S_qk = Q_q . K_k /
-// sqrt(d_h), a_k = the mean over the queries of A_qk, y = sum_k a_k x_k and E = y W_v (columns of h):
+// Multi-head self-attention, averaged over its queries. Per head h:
+//
+//   S_qk = Q_q . K_k / sqrt(d_h)     A = softmax_k(S)     a_k = the mean over the queries of A_qk
+//   y = sum_k a_k x_k                E = y W_v (columns of h)
+//
+// and backward
 //
 //   dW_v += y^T g        dy = g W_v^T        da_k = <dy, x_k>
 //   dA_qk = da_k / number of queries         dS_qk = A_qk (dA_qk - sum_m A_qm dA_qm)

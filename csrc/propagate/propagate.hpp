@@ -9,8 +9,9 @@
 // and, where parameters are given, one step of Adam on row i with out[i] as its gradient, which is then not
 // stored:
 //
-//   m = beta1 m + (1 - beta1) g     v = beta2 v + (1 - beta2) g^2     p -= step_size m / (sqrt(v) root_scale
-//   + epsilon)
+//   m = beta1 m + (1 - beta1) g
+//   v = beta2 v + (1 - beta2) g^2
+//   p -= step_size m / (sqrt(v) root_scale + epsilon)
 //
 // Forward, backward and every restriction to rows are choices among these terms; pyrec/ops/propagate.py
 // composes layers from them. A null pointer leaves its factor or term out.

@@ -16,8 +16,8 @@ namespace pyrec {
 constexpr int64_t topk_max_k = 1024;
 constexpr int64_t topk_max_splits = 64;
 constexpr int64_t topk_longest_coded = 512;  // dim that codes are made of
-constexpr int64_t topk_panel_multiple =
-    32;  // a multiple of the items in a panel, whatever the instruction set
+// A multiple of the items in a panel, whatever the instruction set.
+constexpr int64_t topk_panel_multiple = 32;
 
 struct topk_panel_bounds {
   double inverse, left, whole;  // 1/s, the largest |f| and the largest |x| of codes_cpu.hpp

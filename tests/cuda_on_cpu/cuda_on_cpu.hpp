@@ -4,13 +4,11 @@
 //
 // What is caught, with a message and an abort:
 // - threads that wait where the others never come: __syncthreads and the warp's operations in other places,
-// with
-//   other masks, or by a thread outside its mask (threads that have returned are not waited for);
+//   with other masks, or by a thread outside its mask (threads that have returned are not waited for);
 // - a vector load that is not aligned, through load_vector, store_vector, __ldg and its kin;
-// -fsanitize=alignment
-//   catches the rest;
-// - a write past the dynamic shared memory; under -fsanitize=address every access past it, or past a heap
-// array;
+//   -fsanitize=alignment catches the rest;
+// - a write past the dynamic shared memory;
+//   under -fsanitize=address every access past it, or past a heap array;
 // - a launch that a GPU would refuse comes back as a cudaError_t, as there.
 // What shows as a result that differs from the right one, or between two seeds:
 // - a race: threads run in an order drawn from PYREC_EMULATION_SEED, drawn anew at each barrier;
