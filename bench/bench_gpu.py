@@ -21,8 +21,8 @@ from race import Race, row
 from searches import Problem
 from workloads import embeddings, gowalla, gowalla_graph, power_law_graph
 
-from pyrec.models.combine import make_combine
-from pyrec.models.network import LightGCNNetwork
+from pyrec.nn.combine import make_combine
+from pyrec.nn.network import LightGCNNetwork
 from pyrec.ops import combine
 from pyrec.ops.metrics import ranking_metrics
 from pyrec.ops.propagate import propagate
@@ -30,8 +30,8 @@ from pyrec.ops.topk import topk
 from pyrec.reference import combine as reference_combine
 from pyrec.reference import train as reference
 from pyrec.reference.propagate import normalised_adjacency
-from pyrec.replay import CudaRecorder
-from pyrec.train import Trainer
+from pyrec.train.recorded import CudaRecorder
+from pyrec.train.trainer import Trainer
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="torch finds no CUDA device")
 

@@ -17,14 +17,14 @@ from expert import Sampler as NumpySampler
 from race import Race, row
 from workloads import gowalla, gowalla_graph, movielens_graph
 
-from pyrec.models.combine import make_combine
-from pyrec.models.network import LightGCNNetwork
+from pyrec.nn.combine import make_combine
+from pyrec.nn.network import LightGCNNetwork
 from pyrec.reference import combine as reference_combine
 from pyrec.reference import train as reference
 from pyrec.reference.propagate import normalised_adjacency
 from pyrec.reference.sample import uniform_users
-from pyrec.settings import Settings
-from pyrec.train import Trainer
+from pyrec.train.settings import Settings
+from pyrec.train.trainer import Trainer
 
 DIM, N_LAYERS, BATCH, REG, RATE = 64, 3, 2048, 1e-4, 1e-3
 PART, SLOW_PART = 20, 4  # steps of an epoch that are timed

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import textwrap
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from matplotlib.figure import Figure
 
-if TYPE_CHECKING:
-    from bench.report import Entry, Result
+from bench.measured import Entry, Result
 
 INK, GREY = "#c2410c", "#64748b"
 

@@ -28,11 +28,11 @@ from pyrec.errors import (  # noqa: E402
     StoppedError,
     UnknownIdError,
 )
-from pyrec.evaluate import Evaluation, evaluate  # noqa: E402
-from pyrec.export import export  # noqa: E402
-from pyrec.graph import Graph  # noqa: E402
+from pyrec.evaluate.ranking import Evaluation, evaluate  # noqa: E402
+from pyrec.export.files import export  # noqa: E402
+from pyrec.graph.graph import Graph  # noqa: E402
 from pyrec.models import EASE, MF, SVD, ItemKNN, LightGCN, Popularity, Recommender  # noqa: E402
-from pyrec.resume import Checkpoints  # noqa: E402
+from pyrec.store.training_checkpoint import Checkpoints  # noqa: E402
 
 __all__ = [
     "EASE",

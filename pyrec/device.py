@@ -86,23 +86,23 @@ def training_bytes(
     - in an evaluation the vectors, 4 N d, again where they are brought to length 1, and where each node has weights of
       its own the layers, 4 N d K, and what they are combined to.
 
-    Of a step, an evaluation and an exchange the largest counts. A recorded step (`pyrec.replay.ReplayedEpochs`) keeps
-    its memory besides; the last, smaller batch of an epoch takes its own. What torch's libraries take for themselves
-    (cuBLAS 64 MiB) comes on top.
+    Of a step, an evaluation and an exchange the largest counts. A recorded step
+    (`pyrec.train.recorded.ReplayedEpochs`) keeps its memory besides; the last, smaller batch of an epoch takes its own.
+    What torch's libraries take for themselves (cuBLAS 64 MiB) comes on top.
 
     Args:
         num_nodes: N, users and items.
         num_interactions: n.
         dim: d.
         n_layers: K.
-        batch_nodes: R, at most `pyrec.batch.most_nodes` and N.
+        batch_nodes: R, at most `pyrec.train.batch.most_nodes` and N.
         precision: ``fp32`` or ``bf16``.
         fixed_weights: Whether all nodes share the weights of the layers.
         cosine: Whether vectors are brought to length 1.
         contrast: ``edges``, ``noise`` or None.
         num_targets: M, the items where users are made of theirs, else 0.
         dropout: Whether edges are left out.
-        loss_bytes: What the loss takes besides its gradient: `pyrec.batch.loss_bytes`.
+        loss_bytes: What the loss takes besides its gradient: `pyrec.train.batch.loss_bytes`.
         validated: Whether a validation set chooses the epoch.
         recorded: Whether steps are recorded, as on a CUDA device.
     """

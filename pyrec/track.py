@@ -16,8 +16,8 @@ from contextlib import contextmanager
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol
 
+from pyrec._optional import need
 from pyrec.errors import ConfigError, DataError, StoppedError
-from pyrec.extras import need
 
 if TYPE_CHECKING:
     from typing_extensions import Self

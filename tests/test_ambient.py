@@ -12,11 +12,11 @@ import torch
 
 import pyrec
 from pyrec import EASE, MF, SVD, ItemKNN, LightGCN, Popularity, Recommender, evaluate, export
-from pyrec.ambient import defaults, full_precision
+from pyrec._ambient import defaults, full_precision
+from pyrec._arrays import tensor_of
 from pyrec.data import split_random, synthetic
 from pyrec.errors import DataError
 from pyrec.graph import Graph
-from pyrec.ops.arrays import tensor_of
 from pyrec.ops.bpr import bpr
 from pyrec.ops.propagate import propagate
 

@@ -8,9 +8,9 @@ from small_models import numbers
 from strategies import random_graph
 
 from pyrec.errors import ConfigError
+from pyrec.graph.nodes import Nodes
 from pyrec.models import LightGCN
-from pyrec.models.combine import AttentionCombine, make_combine, mean_divergence
-from pyrec.models.nodes import Nodes
+from pyrec.nn.combine import AttentionCombine, make_combine, mean_divergence
 from pyrec.reference.combine import combine_attention
 
 NUM_LAYERS, DIM, KL = 3, 12, 0.7

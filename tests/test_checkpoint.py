@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
-from pyrec import checkpoint, files
+from pyrec import _atomic
 from pyrec.data import Interactions
 from pyrec.errors import ConfigError, DataError
 from pyrec.models import EASE, SVD, ItemKNN, Popularity, Recommender
+from pyrec.store import saved_model
 
 
 def interactions(text_ids: bool = False) -> Interactions:
@@ -29,7 +30,7 @@ def saved(tmp_path: Path) -> Path:
 
 def rewrite(folder: Path, **changes: object) -> None:
     """Change arrays of a saved model (None removes one) and make the hash fit again."""
-    path = folder / checkpoint.ARRAYS
+    path = folder / saved_model.ARRAYS
     arrays = {name: array.copy() for name, array in load_file(path).items()}
     for key, value in changes.items():
         name = key.replace("__", ".")
@@ -38,14 +39,14 @@ def rewrite(folder: Path, **changes: object) -> None:
         else:
             arrays[name] = np.asarray(value)
     save_file(arrays, path)
-    config = json.loads((folder / checkpoint.CONFIG).read_text())
-    config["sha256"] = checkpoint._sha256(path)
-    (folder / checkpoint.CONFIG).write_text(json.dumps(config))
+    config = json.loads((folder / saved_model.CONFIG).read_text())
+    config["sha256"] = saved_model._sha256(path)
+    (folder / saved_model.CONFIG).write_text(json.dumps(config))
 
 
 def edit_config(folder: Path, **changes: object) -> None:
-    config = json.loads((folder / checkpoint.CONFIG).read_text())
-    (folder / checkpoint.CONFIG).write_text(json.dumps(config | changes))
+    config = json.loads((folder / saved_model.CONFIG).read_text())
+    (folder / saved_model.CONFIG).write_text(json.dumps(config | changes))
 
 
 def test_the_layout(saved: Path) -> None:
@@ -172,7 +173,7 @@ def test_a_config_with_wrong_entries(saved: Path, changes: dict[str, object], me
 def test_arrays_that_are_no_safetensors(saved: Path) -> None:
     path = saved / "model.safetensors"
     path.write_bytes(b"\xff" * 64)
-    edit_config(saved, sha256=checkpoint._sha256(path))
+    edit_config(saved, sha256=saved_model._sha256(path))
     with pytest.raises(DataError, match="no safetensors file"):
         Recommender.load(saved)
 
@@ -232,7 +233,7 @@ def test_text_ids_that_do_not_fit(changes: dict[str, object], message: str, tmp_
 )
 def test_sparse_arrays_that_do_not_fit(changes, message: str, tmp_path: Path) -> None:
     ItemKNN().fit(interactions()).save(tmp_path)
-    arrays = load_file(tmp_path / checkpoint.ARRAYS)
+    arrays = load_file(tmp_path / saved_model.ARRAYS)
     rewrite(tmp_path, **{name: change(arrays[name.replace("__", ".")]) for name, change in changes.items()})
     with pytest.raises(DataError, match=message):
         Recommender.load(tmp_path)
@@ -240,10 +241,10 @@ def test_sparse_arrays_that_do_not_fit(changes, message: str, tmp_path: Path) ->
 
 def test_a_write_that_fails_leaves_the_old_file(tmp_path: Path) -> None:
     path = tmp_path / "file"
-    files.write_text(path, "old")
+    _atomic.write_text(path, "old")
 
     def fail() -> None:
-        with files.replacing(path) as temporary:
+        with _atomic.replacing(path) as temporary:
             temporary.write_text("half")
             raise RuntimeError
 

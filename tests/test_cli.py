@@ -15,7 +15,7 @@ import pytest
 import torch
 from command_line import refuse, run
 
-from pyrec import _core, checkpoint
+from pyrec import _core
 from pyrec.cli import main, run_folder
 from pyrec.cli.doctor import _report
 from pyrec.cli.model_options import _OPTIONS
@@ -27,6 +27,7 @@ from pyrec.data.synthetic import synthetic
 from pyrec.errors import ConfigError, DataError
 from pyrec.models import EASE, MODELS, LightGCN, Recommender
 from pyrec.ops import propagate
+from pyrec.store import saved_model
 
 EPOCHS = ("--model", "lightgcn", "--dim", "8", "--epochs", "3", "--batch-size", "256")
 
@@ -188,7 +189,7 @@ def test_train_by_epochs_keeps_a_whole_run(capsys, data: Path, tmp_path: Path) -
     assert header.split(maxsplit=1) == ["metric", "lightgcn (attention)"]
     for text in ("`embedding_size`", "recall@5", "layer_weights.png", "LightGCN.load"):
         assert text in card
-    config = checkpoint.read_config(folder)
+    config = saved_model.read_config(folder)
     assert config["run"]["data"]["data"] == str(data)
     assert config["params"]["combine"] == "attention"
     assert config["params"]["k"] == 5
@@ -392,7 +393,7 @@ def test_a_new_run_says_what_it_replaces_and_which_epoch_it_kept(capsys, data: P
 
 
 def test_a_run_that_was_stopped_is_told_from_none(capsys, data: Path, tmp_path: Path) -> None:
-    (tmp_path / "checkpoint.safetensors").touch()
+    (tmp_path / "saved_model.safetensors").touch()
     message = refuse(capsys, "evaluate", tmp_path)
     assert f"pyrec train --resume {tmp_path} goes on with the run" in message
 
@@ -795,14 +796,14 @@ def test_what_cannot_be_written_is_refused_before_training(
 def test_a_model_without_room_where_it_was_to_be_is_kept_elsewhere(
     capsys, monkeypatch, data: Path, tmp_path: Path
 ) -> None:
-    def full(arrays: object, path: Path, *more: object, save=checkpoint.save_arrays) -> None:
+    def full(arrays: object, path: Path, *more: object, save=saved_model.save_arrays) -> None:
         if tmp_path / "run" in path.parents or everywhere:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         save(arrays, path, *more)
 
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "elsewhere"))
-    monkeypatch.setattr(checkpoint, "save_arrays", full)
+    monkeypatch.setattr(saved_model, "save_arrays", full)
     words = ("train", data, "--model", "ease", "--reg", "5", "--out", tmp_path / "run")
     everywhere = False
     line = refuse_after_output(capsys, *words)
@@ -847,7 +848,7 @@ def test_how_a_file_is_read_is_chosen_and_kept_with_the_run(capsys, rated: Path,
     path.write_text("".join(f"{u} {i} {r} {1 + at % 28:02d}/02/2018\n" for at, (u, i, r) in enumerate(rows)))
     words = ("--sep", " ", "--no-header", "--format", "delimited", "--time-format", "%d/%m/%Y")
     run(capsys, "train", path, *words, "--split", "time", *EASE_TIMES, "--out", tmp_path / "run")
-    saved = checkpoint.read_config(tmp_path / "run")["run"]["data"]
+    saved = saved_model.read_config(tmp_path / "run")["run"]["data"]
     assert {name: saved[name] for name in ("sep", "header", "format", "time_format")} == {
         "sep": " ",
         "header": False,

@@ -5,7 +5,7 @@ import torch
 
 from pyrec import _core
 from pyrec.errors import ConfigError, DataError
-from pyrec.models.combine import KINDS, make_combine
+from pyrec.nn.combine import KINDS, make_combine
 from pyrec.ops.combine import combine_attention, combine_self_attention, combine_weighted
 from pyrec.reference import combine as reference
 

@@ -8,11 +8,11 @@ from scipy import stats
 
 from pyrec import EASE, Popularity, evaluate
 from pyrec.cli.comparison import _cells
-from pyrec.compare import compare
 from pyrec.data import Interactions, split_random
 from pyrec.data.synthetic import synthetic
 from pyrec.errors import ConfigError, DataError
 from pyrec.evaluate import Evaluation
+from pyrec.evaluate.compare import compare
 
 
 @pytest.fixture(scope="module")

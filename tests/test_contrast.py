@@ -8,17 +8,17 @@ from strategies import random_graph
 from test_train import N_LAYERS, REFERENCES, SETTINGS, make_network
 from torch.nn import functional
 
-from pyrec.contrast import EDGE_VIEWS, add_noise, info_nce, mixed_seed
 from pyrec.data import split_random, synthetic
-from pyrec.dropout import DroppedGraph
 from pyrec.errors import ConfigError
 from pyrec.evaluate import evaluate
 from pyrec.models import MF, LightGCN, Popularity
+from pyrec.ops.dropout import DroppedGraph
 from pyrec.ops.propagate import propagate_gradient
 from pyrec.reference import train as reference_train
 from pyrec.reference.propagate import normalised_adjacency
-from pyrec.settings import CONTRASTS, ContrastSettings
-from pyrec.train import Trainer
+from pyrec.train.contrast import EDGE_VIEWS, add_noise, info_nce, mixed_seed
+from pyrec.train.settings import CONTRASTS, ContrastSettings
+from pyrec.train.trainer import Trainer
 
 CONTRAST = ContrastSettings(kind="noise", weight=0.7, temperature=0.3, rate=0.2, seed=11)
 SMALL = {"embedding_size": 16, "epochs": 2, "batch_size": 256, "learning_rate": 1e-2}

@@ -14,11 +14,11 @@ from threading import Thread
 import children
 import pytest
 
-import pyrec.data.fetch
+import pyrec.data.named.fetch
 from pyrec.data import Dataset, get_dataset, list_datasets, load_data
-from pyrec.data.datasets import fetch
-from pyrec.data.fetch import RemoteFile, cache_folder, matches
-from pyrec.data.unzip import MOST_MEMBERS
+from pyrec.data.named.fetch import RemoteFile, cache_folder, matches
+from pyrec.data.named.sets import fetch
+from pyrec.data.named.unzip import MOST_MEMBERS
 from pyrec.errors import ConfigError, DataError
 
 
@@ -239,7 +239,7 @@ def test_endless_downloads_are_cut_off(served, tmp_path, packed):
 
 
 def test_a_silent_server(served, tmp_path, monkeypatch):
-    monkeypatch.setattr(pyrec.data.fetch, "TIMEOUT_SECONDS", 0.2)
+    monkeypatch.setattr(pyrec.data.named.fetch, "TIMEOUT_SECONDS", 0.2)
     with socket.socket() as silent:
         silent.bind(("127.0.0.1", 0))
         silent.listen()

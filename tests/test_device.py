@@ -4,11 +4,11 @@ import pytest
 import torch
 
 from pyrec import LightGCN, _core
-from pyrec.batch import loss_bytes, most_nodes
 from pyrec.data import synthetic
 from pyrec.device import _left_in_group, check_fits, find_device, training_bytes
 from pyrec.errors import ConfigError
 from pyrec.models.hyperparameters import training_settings
+from pyrec.train.batch import loss_bytes, most_nodes
 
 
 def test_the_cpu_is_always_there():

@@ -10,10 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from strategies import graphs, random_graph
 
-from pyrec.adam import AdamState
-from pyrec.dropout import DroppedGraph
 from pyrec.errors import ConfigError
 from pyrec.graph import Graph
+from pyrec.ops.dropout import DroppedGraph
 from pyrec.ops.propagate import (
     PRECISIONS,
     propagate,
@@ -23,6 +22,7 @@ from pyrec.ops.propagate import (
     total_weight,
 )
 from pyrec.reference import propagate as reference
+from pyrec.train.adam import AdamState
 
 WIDTHS = [1, 3, 16, 33, 64, 100, 200, 257, 512]
 LARGEST_SEED = 2**64 - 1

@@ -10,7 +10,7 @@ from pyrec.data.split import split_random
 from pyrec.data.synthetic import synthetic
 from pyrec.errors import ConfigError, DataError
 from pyrec.evaluate import ITEM_METRICS, USER_METRICS, Evaluation, evaluate
-from pyrec.evaluation_counts import EvaluationCounts
+from pyrec.evaluate.counts import EvaluationCounts
 from pyrec.models import EASE, Popularity, Recommender
 
 K = (1, 5, 12)

@@ -19,10 +19,10 @@ from scipy.sparse import csr_array
 from pyrec import EASE, MF, SVD, ItemKNN, LightGCN, Popularity, Recommender, evaluate
 from pyrec.data import Interactions, synthetic
 from pyrec.errors import DataError, NotFittedError, StoppedError
-from pyrec.export import vectors_of
+from pyrec.export.files import vectors_of
 from pyrec.models import ease, itemknn, svd
 from pyrec.models.item_item import ItemItemRecommender
-from pyrec.resume import Checkpoints
+from pyrec.store.training_checkpoint import Checkpoints
 
 USERS, ITEMS = 40, 30
 

@@ -9,12 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pyrec import checkpoint, files
+from pyrec import _atomic
 from pyrec.data import Interactions
 from pyrec.errors import DataError
 from pyrec.models import SVD
-from pyrec.resume import Checkpoints, Progress, Subject
-from pyrec.state import State
+from pyrec.store import saved_model
+from pyrec.store.arrays import State
+from pyrec.store.training_checkpoint import Checkpoints, Progress, Subject
 
 INTERACTIONS = Interactions.from_arrays([0, 0, 1, 2], [5, 7, 5, 6])
 
@@ -40,11 +41,11 @@ def test_kills_in_a_save_loop(tmp_path) -> None:
 
 def save(folder: Path, number: int) -> None:
     state = {"a": np.full(3, number, np.float32)}
-    checkpoint.write(folder, "svd", {"number": number}, state, INTERACTIONS, None)
+    saved_model.write(folder, "svd", {"number": number}, state, INTERACTIONS, None)
 
 
 def saved(folder: Path) -> int:
-    model = checkpoint.read(folder)
+    model = saved_model.read(folder)
     assert set(model.state.arrays["a"]) == {model.params["number"]}
     return model.params["number"]
 
@@ -79,7 +80,7 @@ class Faults:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.count, self.fail_at, self.code = 0, -1, 0
-        places = {"os": os, "Path": Path, "save_file": checkpoint}
+        places = {"os": os, "Path": Path, "save_file": saved_model}
         for call in CALLS:
             owner, _, name = call.rpartition(".")
             monkeypatch.setattr(places[owner or name], name, self.wrap(getattr(places[owner or name], name)))
@@ -134,7 +135,7 @@ def test_a_disk_that_is_full(tmp_path) -> None:
             resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
             big = {"a": np.zeros(10**5, np.float32)}
             try:
-                checkpoint.write(tmp_path, "svd", {}, big, INTERACTIONS, None)
+                saved_model.write(tmp_path, "svd", {}, big, INTERACTIONS, None)
             except DataError as error:
                 status = 0 if "cannot write" in str(error) else 2
         finally:
@@ -155,7 +156,7 @@ def test_a_save_that_was_cut_short_and_the_next_one(tmp_path, monkeypatch, call)
 
     save(tmp_path, 1)
     with monkeypatch.context() as patch:
-        patch.setattr(checkpoint, "_move", cut)
+        patch.setattr(saved_model, "_move", cut)
         with pytest.raises(Cut):
             save(tmp_path, 2)
     assert {path.name for path in tmp_path.iterdir()} == {
@@ -165,7 +166,7 @@ def test_a_save_that_was_cut_short_and_the_next_one(tmp_path, monkeypatch, call)
     }
     assert saved(tmp_path) == 2
     with monkeypatch.context() as patch:
-        patch.setattr(checkpoint, ("save_arrays", "write_text", "_move")[call], cut)
+        patch.setattr(saved_model, ("save_arrays", "write_text", "_move")[call], cut)
         with pytest.raises(Cut):
             save(tmp_path, 3)
     assert saved(tmp_path) == 2
@@ -179,7 +180,7 @@ def test_only_what_dead_processes_left_is_removed(tmp_path) -> None:
     if child == 0:
         os._exit(0)
     os.waitpid(child, 0)
-    with files.replacing(tmp_path / "file") as temporary:
+    with _atomic.replacing(tmp_path / "file") as temporary:
         mine = temporary.parent.name
     before, after = mine.split(f"-{os.getpid()}-")
     dead, others = (tmp_path / f"{before}-{pid}-{after}" for pid in (child, os.getppid()))
@@ -191,7 +192,7 @@ def test_only_what_dead_processes_left_is_removed(tmp_path) -> None:
     for path in (dead, others, same, older, unrelated):
         path.mkdir()
         (path / "half").touch()
-    files.write_text(tmp_path / "file", "new")
+    _atomic.write_text(tmp_path / "file", "new")
     assert {path.name for path in tmp_path.iterdir()} == {"file", others.name, unrelated.name}
 
 
@@ -209,12 +210,12 @@ def test_threads_that_save_in_one_place(tmp_path, write, read) -> None:
         list(pool.map(work, range(4)))
     assert len(found) == 40
     assert read(tmp_path) in (10, 20, 30, 40)
-    assert not [path for path in tmp_path.iterdir() if path.suffix == ".tmp" or path.name == checkpoint.NEXT]
+    assert not [path for path in tmp_path.iterdir() if path.suffix == ".tmp" or path.name == saved_model.NEXT]
 
 
 def test_a_temporary_folder_is_left_to_the_thread_that_has_it(tmp_path) -> None:
-    with files.replacing(tmp_path / "file") as mine:
-        files.write_text(tmp_path / "file", "the other")
+    with _atomic.replacing(tmp_path / "file") as mine:
+        _atomic.write_text(tmp_path / "file", "the other")
         mine.write_text("mine")
     assert (tmp_path / "file").read_text() == "mine"
 
@@ -224,7 +225,7 @@ def test_the_file_reaches_the_disk_before_its_name(tmp_path, monkeypatch) -> Non
     for name in ("fsync", "replace"):
         call = getattr(os, name)
         monkeypatch.setattr(os, name, lambda *a, call=call, name=name: (calls.append(name), call(*a))[1])
-    files.write_text(tmp_path / "file", "text")
+    _atomic.write_text(tmp_path / "file", "text")
     assert calls == ["fsync", "replace", "fsync"]
 
 
@@ -283,7 +284,7 @@ def test_a_refusal_that_loses_data_is_an_error(tmp_path, monkeypatch, call, code
     (tmp_path / "file").write_text("old")
     refuse(monkeypatch, call, code)
     with pytest.raises(DataError, match=f"cannot write .*file: {os.strerror(code)}"):
-        files.write_text(tmp_path / "file", "new")
+        _atomic.write_text(tmp_path / "file", "new")
     assert (tmp_path / "file").read_text() == "old"
 
 
@@ -291,7 +292,7 @@ def test_who_reads_a_file_that_is_copied_over_keeps_the_old_one(tmp_path, monkey
     (tmp_path / "file").write_text("old" * 5000)
     refuse(monkeypatch, "replace", errno.EXDEV)
     with (tmp_path / "file").open() as reader:
-        files.write_text(tmp_path / "file", "new")
+        _atomic.write_text(tmp_path / "file", "new")
         assert reader.read() == "old" * 5000
     assert (tmp_path / "file").read_text() == "new"
 
@@ -309,24 +310,24 @@ def test_a_copy_over_a_mounted_file_is_made_in_place(tmp_path, monkeypatch) -> N
 
     monkeypatch.setattr(Path, "unlink", unlink_others)
     refuse(monkeypatch, "replace", errno.EBUSY)
-    files.write_text(mounted, "new")
+    _atomic.write_text(mounted, "new")
     assert mounted.read_text() == "new"
     assert mounted.stat().st_ino == before
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
 def test_a_folder_is_checked_for_being_writable(tmp_path, monkeypatch) -> None:
-    files.check_writable(tmp_path)
+    _atomic.check_writable(tmp_path)
     assert not list(tmp_path.iterdir())
     refuse(monkeypatch, "open", errno.EROFS)
     with pytest.raises(DataError, match=f"cannot write {tmp_path}: Read-only file system"):
-        files.check_writable(tmp_path)
+        _atomic.check_writable(tmp_path)
 
 
 def test_where_nothing_can_be_removed_files_are_kept_all_the_same(tmp_path, monkeypatch) -> None:
     """Buckets that are mounted to be added to: no rename, no removal."""
     refuse(monkeypatch, "unlink", errno.EPERM)
-    files.check_writable(tmp_path)
+    _atomic.check_writable(tmp_path)
     refuse(monkeypatch, "replace", errno.ENOSYS)
     save(tmp_path / "run", 1)
     assert saved(tmp_path / "run") == 1

@@ -5,10 +5,11 @@ import pytest
 import torch
 from scipy.sparse import csr_array, eye_array
 
-from pyrec import LightGCN, stages
+from pyrec import LightGCN
 from pyrec.data import Interactions, synthetic
 from pyrec.errors import DataError
-from pyrec.train import Trainer
+from pyrec.train import epochs
+from pyrec.train.trainer import Trainer
 from pyrec.tune import Range, Search
 
 SMALL = {"embedding_size": 4, "epochs": 1}
@@ -73,7 +74,7 @@ def test_only_numbers_that_are_not_finite_are_a_divergence(error, monkeypatch):
 
 
 @pytest.mark.parametrize("loss", ["bpr", "softmax"])
-@pytest.mark.parametrize("words", stages._NOT_FINITE)
+@pytest.mark.parametrize("words", epochs._NOT_FINITE)
 def test_whoever_finds_numbers_that_are_not_finite_it_is_a_divergence(words, loss, monkeypatch):
     def fail(*_):
         raise (RuntimeError if words.startswith("returned") else DataError)(f"x {words}")

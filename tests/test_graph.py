@@ -10,7 +10,7 @@ from strategies import graphs, make_graph, pairs, random_graph
 from pyrec import _core
 from pyrec.data import read_folder
 from pyrec.errors import DataError
-from pyrec.graph import Graph, graph_of
+from pyrec.graph.graph import Graph, graph_of
 from pyrec.ops.propagate import propagate
 
 

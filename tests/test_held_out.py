@@ -9,9 +9,9 @@ from torch.nn import functional
 
 from pyrec.data import split_random, synthetic
 from pyrec.errors import ConfigError
-from pyrec.held_out import RATE, HeldOutSteps
 from pyrec.models import LightGCN
 from pyrec.ops.sample import Sampler
+from pyrec.train.bilevel import RATE, HeldOutSteps
 
 SMALL = {"embedding_size": 16, "epochs": 10, "batch_size": 256, "learning_rate": 1e-2, "loss": "bpr"}
 

@@ -12,7 +12,7 @@ from numpy.testing import assert_array_equal
 from scipy.sparse import coo_array, csr_array, csr_matrix
 
 from pyrec.data import Interactions, as_interactions
-from pyrec.data.merge import stable_order
+from pyrec.data.sort import stable_order
 from pyrec.errors import DataError
 
 INT_IDS = st.integers(-(2**63), 2**63 - 1) | st.integers(0, 20)

@@ -6,7 +6,7 @@ from pyrec.data import Interactions, read_pair, split_random, synthetic
 from pyrec.errors import ConfigError, DataError, NotFittedError
 from pyrec.evaluate import evaluate
 from pyrec.models import MF, LightGCN, Popularity
-from pyrec.models.spectral import spectral_embeddings
+from pyrec.nn.spectral import spectral_embeddings
 
 PUBLISHED = {"n_layers": 3, "combine": "mean", "loss": "bpr", "schedule": "constant"}
 SMALL = PUBLISHED | {"embedding_size": 16, "epochs": 3, "batch_size": 256, "learning_rate": 1e-2}

@@ -17,9 +17,9 @@ from pyrec import track
 from pyrec.cli import main
 from pyrec.data import synthetic
 from pyrec.errors import ConfigError, DataError, StoppedError
+from pyrec.interrupt import StopRequest, stop_on_signals
 from pyrec.models import LightGCN
-from pyrec.resume import Checkpoints
-from pyrec.stopping import StopRequest, stop_on_signals
+from pyrec.store.training_checkpoint import Checkpoints
 from pyrec.track import Tracking
 
 EPOCHS = 6
@@ -59,7 +59,7 @@ def whole(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def stop_in_step(monkeypatch: pytest.MonkeyPatch, number: int, step: int) -> None:
     """Sends this process a signal in the given training step, counted from 1 over both stages."""
-    from pyrec.train import Trainer
+    from pyrec.train.trainer import Trainer
 
     take, left = Trainer.step, iter(range(step - 1, -1, -1))
 
@@ -188,7 +188,7 @@ def test_a_run_that_was_killed_goes_on_to_the_same_bits(capsys, data, whole, tmp
 def test_a_second_signal_ends_the_process() -> None:
     text = """
 import os, signal, time
-from pyrec.stopping import StopRequest, stop_on_signals
+from pyrec.interrupt import StopRequest, stop_on_signals
 from pyrec.track import Tracking
 request = StopRequest()
 with stop_on_signals(request) as signals:

@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from pyrec.graph import Graph
-from pyrec.models.nodes import Nodes
+from pyrec.graph.nodes import Nodes
 
 EDGES = np.array(
     [[0, 0], [0, 1], [0, 2], [1, 0], [3, 0], [3, 3]], dtype=np.int32

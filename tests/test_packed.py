@@ -18,8 +18,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from pyrec.cli import main
-from pyrec.data import files, load_data, load_training, read_interactions
-from pyrec.data import unpack as unpacking
+from pyrec.data import load_data, load_training, read_interactions
+from pyrec.data.read import files
+from pyrec.data.read import unpack as unpacking
 from pyrec.errors import ConfigError, DataError
 
 ROWS = b"user,item,rating\n1,10,5\n1,11,4\n2,10,3\n3,12,5\n"

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pyrec import plots
 from pyrec.errors import ConfigError, DataError
+from pyrec.look import plots
 
 pytest.importorskip("matplotlib")
 

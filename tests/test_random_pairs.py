@@ -13,7 +13,7 @@ from pyrec.data.random_pairs import add_random_pairs
 from pyrec.errors import ConfigError, DataError
 from pyrec.graph import Graph
 from pyrec.models import LightGCN
-from pyrec.train import Trainer
+from pyrec.train.trainer import Trainer
 
 
 def as_set(interactions):

@@ -12,18 +12,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pyrec.data import (
-    Interactions,
-    delimited,
-    files,
-    load_data,
-    load_training,
-    parquet,
-    ragged,
-    read_folder,
-    read_interactions,
-    read_pair,
-)
+from pyrec.data import Interactions, load_data, load_training, read_folder, read_interactions, read_pair
+from pyrec.data.read import delimited, files, lists, parquet
 from pyrec.errors import ConfigError, DataError
 
 
@@ -171,7 +161,7 @@ def test_chunks_do_not_show(write, monkeypatch):
 @pytest.mark.parametrize("block", [1, 7, 1 << 24])
 def test_ragged_lines(write, monkeypatch, block):
     monkeypatch.setattr(files, "LOOK_BYTES", 3)
-    monkeypatch.setattr(ragged, "_BLOCK_BYTES", block)
+    monkeypatch.setattr(lists, "_BLOCK_BYTES", block)
     x = read_interactions(write("3 9 4\r\n\n0 4 \n7\n 3 5 9\n"))
     assert triples(x) == [(0, 4), (3, 4), (3, 5), (3, 9)]
     assert x.user_ids.tolist() == [0, 3, 7]
@@ -277,7 +267,7 @@ def test_a_late_line_is_found_across_chunks_and_blocks(write, monkeypatch):
     rows = [f"{k},{k}" for k in range(5000)]
     with pytest.raises(DataError, match="line 4001: the user id 'abc' is not a plain integer, but all"):
         read_interactions(write("\n".join([*rows[:4000], "abc,1", *rows[4000:]]) + "\n"))
-    monkeypatch.setattr(ragged, "_BLOCK_BYTES", 100)
+    monkeypatch.setattr(lists, "_BLOCK_BYTES", 100)
     rows = [f"{k} {k}" for k in range(1000)]
     with pytest.raises(DataError, match="line 901: 'abc' is not"):
         read_interactions(write("\n".join([*rows[:900], "abc 1", *rows[900:]]) + "\n"))

@@ -10,12 +10,12 @@ from tape import Operators, Tape
 from test_train import REFERENCES, SETTINGS, make_network
 
 from pyrec import LightGCN
-from pyrec.adam import AdamState, _DeviceCount
 from pyrec.data import synthetic
 from pyrec.errors import CudaError, DataError, StoppedError
-from pyrec.replay import WARM_UP, CudaRecorder, ReplayedEpochs
-from pyrec.state import State
-from pyrec.train import Trainer
+from pyrec.store.arrays import State
+from pyrec.train.adam import AdamState, _DeviceCount
+from pyrec.train.recorded import WARM_UP, CudaRecorder, ReplayedEpochs
+from pyrec.train.trainer import Trainer
 
 STEPS = [
     *({"kind": kind} for kind in REFERENCES),

@@ -14,8 +14,8 @@ from safetensors.numpy import save_file
 from pyrec.data import Interactions, split_random, synthetic
 from pyrec.errors import ConfigError, DataError, StoppedError
 from pyrec.models import MF, LightGCN
-from pyrec.resume import Checkpoints, fingerprint
-from pyrec.train import Trainer
+from pyrec.store.training_checkpoint import Checkpoints, fingerprint
+from pyrec.train.trainer import Trainer
 
 SMALL = {"embedding_size": 8, "epochs": 4, "batch_size": 64, "learning_rate": 1e-2, "seed": 5}
 """Six steps an epoch, five where a fifth is held out."""
@@ -202,7 +202,7 @@ def test_neither_a_new_fit_over_a_checkpoint_nor_going_on_without_one(train, kep
 
 def rewrite(kept: Checkpoints, config: dict[str, object], **changes: object) -> None:
     """Change entries and arrays of a checkpoint (None removes an array), and make the hash fit again."""
-    from pyrec.resume import _digest
+    from pyrec.store.training_checkpoint import _digest
 
     with safe_open(kept.path, framework="numpy") as file:
         arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118

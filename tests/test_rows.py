@@ -6,9 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pyrec import _core
+from pyrec._arrays import capsule
 from pyrec.errors import DataError
 from pyrec.ops import rows as ops
-from pyrec.ops.arrays import capsule
 from pyrec.reference import rows as reference
 
 WIDTHS = [1, 3, 4, 7, 8, 9, 15, 16, 17, 33, 64, 65, 100, 128, 200]

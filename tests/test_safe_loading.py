@@ -16,11 +16,11 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 import pyrec
-from pyrec import checkpoint
 from pyrec.cli.run_folder import HISTORY, METRICS, read_history, read_metrics
 from pyrec.data import Interactions
 from pyrec.errors import DataError
 from pyrec.models import EASE, LightGCN, Recommender
+from pyrec.store import saved_model
 
 PACKAGE = Path(pyrec.__file__).parent
 UNSAFE = {"pickle", "cPickle", "dill", "cloudpickle", "joblib", "marshal", "shelve"}
@@ -62,16 +62,16 @@ Damage = Callable[[Path], None]
 
 def sign(folder: Path) -> None:
     """Makes the hash fit again: whoever writes a hostile folder would, too."""
-    path = folder / checkpoint.CONFIG
+    path = folder / saved_model.CONFIG
     config = json.loads(path.read_text())
-    config["sha256"] = checkpoint._sha256(folder / checkpoint.ARRAYS)
+    config["sha256"] = saved_model._sha256(folder / saved_model.ARRAYS)
     path.write_text(json.dumps(config))
 
 
 def raw_arrays(folder: Path, header: bytes, body: bytes = b"", size: int | None = None) -> None:
     """Writes a safetensors file of that header, with a length that may be a lie."""
     content = struct.pack("<Q", len(header) if size is None else size) + header + body
-    (folder / checkpoint.ARRAYS).write_bytes(content)
+    (folder / saved_model.ARRAYS).write_bytes(content)
     sign(folder)
 
 
@@ -87,14 +87,14 @@ def with_arrays(**changes: Any) -> Damage:
     """Replaces arrays of the saved model; None removes one."""
 
     def damage(folder: Path) -> None:
-        arrays = {name: array.copy() for name, array in load_file(folder / checkpoint.ARRAYS).items()}
+        arrays = {name: array.copy() for name, array in load_file(folder / saved_model.ARRAYS).items()}
         for key, value in changes.items():
             name = key.replace("__", ".")
             if value is None:
                 del arrays[name]
             else:
                 arrays[name] = value
-        save_file(arrays, folder / checkpoint.ARRAYS)
+        save_file(arrays, folder / saved_model.ARRAYS)
         sign(folder)
 
     return damage
@@ -102,14 +102,14 @@ def with_arrays(**changes: Any) -> Damage:
 
 def with_config(**changes: Any) -> Damage:
     def damage(folder: Path) -> None:
-        path = folder / checkpoint.CONFIG
+        path = folder / saved_model.CONFIG
         path.write_text(json.dumps(json.loads(path.read_text()) | changes))
 
     return damage
 
 
 def with_text(text: bytes) -> Damage:
-    return lambda folder: (folder / checkpoint.CONFIG).write_bytes(text) and None
+    return lambda folder: (folder / saved_model.CONFIG).write_bytes(text) and None
 
 
 def headers() -> Iterator[tuple[str, Damage]]:
@@ -229,7 +229,7 @@ def folders() -> Iterator[tuple[str, Damage]]:
 
         return damage
 
-    for name in (checkpoint.CONFIG, checkpoint.ARRAYS):
+    for name in (saved_model.CONFIG, saved_model.ARRAYS):
         yield f"{name} is a folder", replace(name, Path.mkdir)
         yield f"{name} is a pipe", replace(name, os.mkfifo)
         yield f"{name} links to nothing", replace(name, lambda path: path.symlink_to("nowhere"))

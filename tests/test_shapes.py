@@ -6,7 +6,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pyrec.data import delimited, files, load_data, read_folder, read_interactions, read_pair
+from pyrec.data import load_data, read_folder, read_interactions, read_pair
+from pyrec.data.read import delimited, files
 from pyrec.errors import ConfigError, DataError
 
 

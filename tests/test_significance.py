@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from pyrec.activity import activity_groups, by_activity
-from pyrec.significance import holm, mean_and_half, paired_t, relative_gain, wilcoxon
+from pyrec.evaluate.by_degree import activity_groups, by_activity
+from pyrec.evaluate.significance import holm, mean_and_half, paired_t, relative_gain, wilcoxon
 
 
 def test_holm_by_hand() -> None:

@@ -8,8 +8,8 @@ import pytest
 from scipy.sparse import block_diag, csr_array, eye_array
 
 from pyrec import SVD, DataError, LightGCN
-from pyrec.models import singular
-from pyrec.models.singular import leading_singular_vectors
+from pyrec.nn import singular
+from pyrec.nn.singular import leading_singular_vectors
 
 BLOCKS = [(3, 3), (4, 1), (2, 2)]
 """Of ones: an a x b block has one singular value, sqrt(a b), with the item vector 1 / sqrt(b)."""

@@ -18,7 +18,7 @@ import pyrec
 from pyrec.data import Interactions
 from pyrec.data.ids import TEXT, IdMap
 from pyrec.errors import ConfigError, DataError
-from pyrec.tables import table
+from pyrec.evaluate.tables import table
 
 PEAK = """
 import sys
@@ -143,7 +143,7 @@ def test_an_export_of_text_ids_is_read_without_pickle(lists, tmp_path):
 
 
 def test_an_export_that_would_be_padding_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr(sys.modules["pyrec.export"], "MOST_PADDED", 100_000)
+    monkeypatch.setattr(sys.modules["pyrec.export.files"], "MOST_PADDED", 100_000)
     users = [*(f"u{k}" for k in range(100)), "x" * 1000]
     model = pyrec.Popularity().fit(Interactions.from_arrays(users, ["i"] * 101))
     with pytest.raises(ConfigError, match=r"of 1000 characters: 'x+'\.\.\.; use format='parquet'"):

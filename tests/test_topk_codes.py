@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from pyrec import _core
+from pyrec._arrays import capsule
 from pyrec.errors import ConfigError, DataError
 from pyrec.ops import topk as topk_op
-from pyrec.ops.arrays import capsule
 from pyrec.ops.topk import topk
 
 LEVEL = "avx512vnni"

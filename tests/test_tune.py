@@ -19,8 +19,8 @@ from pyrec.data import Interactions, load_training, split_random
 from pyrec.data.synthetic import synthetic
 from pyrec.errors import ConfigError, DataError
 from pyrec.models import EASE, MF, SVD, ItemKNN, LightGCN, Popularity
-from pyrec.search_space import Range, default_space
 from pyrec.tune import Search, tune
+from pyrec.tune.space import Range, default_space
 
 SMALL = {"embedding_size": 8, "epochs": 3, "batch_size": 128, "validation": 0.2}
 OPTIONS = ("--dim", "8", "--epochs", "3", "--batch-size", "128")

@@ -10,16 +10,16 @@ from test_train import DIM, REFERENCES, SETTINGS
 from torch.nn import functional
 
 from pyrec.data import split_random, synthetic
-from pyrec.dropout import DroppedGraph, mixed_seed
 from pyrec.errors import ConfigError
 from pyrec.evaluate import evaluate
 from pyrec.models import LightGCN, Popularity
-from pyrec.models.combine import make_combine
-from pyrec.models.network import LightGCNNetwork
-from pyrec.models.users_from_items import UsersFromItems
+from pyrec.nn.combine import make_combine
+from pyrec.nn.network import LightGCNNetwork
+from pyrec.nn.users_from_items import UsersFromItems
+from pyrec.ops.dropout import DroppedGraph, mixed_seed
 from pyrec.reference.propagate import normalised_adjacency
-from pyrec.settings import Settings
-from pyrec.train import Trainer
+from pyrec.train.settings import Settings
+from pyrec.train.trainer import Trainer
 
 SOFTMAX = Settings(
     loss="softmax", batch_size=64, learning_rate=1e-2, reg=0.0, temperature=0.2, num_negatives=None, seed=3

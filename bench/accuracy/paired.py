@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from pyrec.significance import Values, holm, paired_t, relative_gain, wilcoxon
+from pyrec.evaluate.significance import Values, holm, paired_t, relative_gain, wilcoxon
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from pyrec.significance import Values
+from pyrec.evaluate.significance import Values
 
 from .grid import Grid
 from .results import Arrays, Row

@@ -11,8 +11,8 @@ import numpy as np
 from matplotlib import colormaps
 from matplotlib.figure import Figure
 
-from pyrec.files import replacing
-from pyrec.plots import plot_layer_weights
+from pyrec._atomic import replacing
+from pyrec.look.plots import plot_layer_weights
 
 from .results import Arrays
 

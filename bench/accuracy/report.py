@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from pyrec.errors import PyrecError
-from pyrec.plots import plot_gain
+from pyrec.look.plots import plot_gain
 
 from . import grid as grids
 from .grid import Grid, key_of

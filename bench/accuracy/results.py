@@ -21,8 +21,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pyrec._atomic import replacing
 from pyrec.errors import DataError
-from pyrec.files import replacing
 
 from .grid import key_of
 

@@ -11,17 +11,17 @@ from typing import Any
 import click
 import numpy as np
 
-from pyrec import plots
 from pyrec.cli.options import cutoffs_that_fit
 from pyrec.cli.output import note, print_json
 from pyrec.cli.run_data import check_same, in_ids_of, known_part, load_parts, read_as, source_of
 from pyrec.cli.sources import Source, describe, note_reading
-from pyrec.compare import Difference, compare, pair_users, warm_in_both
 from pyrec.data import Interactions
 from pyrec.errors import DataError
-from pyrec.evaluate import Evaluation, evaluate
+from pyrec.evaluate.compare import Difference, compare, pair_users, warm_in_both
+from pyrec.evaluate.ranking import Evaluation, evaluate
+from pyrec.evaluate.tables import table
+from pyrec.look import plots
 from pyrec.models import Recommender
-from pyrec.tables import table
 
 PICTURED = ("ndcg", "recall", "precision", "map", "mrr", "hit")
 """The metrics of users, the first of which that is compared is drawn."""

@@ -11,7 +11,7 @@ from pyrec.cli.options import json_option
 from pyrec.cli.output import note, print_json
 from pyrec.cli.sources import Source, data_help, file_options
 from pyrec.data import Interactions
-from pyrec.data.datasets import find_dataset, get_dataset, list_datasets
+from pyrec.data.named.sets import find_dataset, get_dataset, list_datasets
 
 
 @click.group("data", invoke_without_command=True)

@@ -15,7 +15,7 @@ from pyrec.cli.options import set_threads, threads_option
 from pyrec.cli.self_test import SELF_TESTS, TOLERANCE
 from pyrec.device import find_device
 from pyrec.errors import ConfigError, PyrecError
-from pyrec.tables import table
+from pyrec.evaluate.tables import table
 from pyrec.version import version
 
 

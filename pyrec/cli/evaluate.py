@@ -23,9 +23,10 @@ from pyrec.cli.run_data import check_same, in_ids_of, known_part, load_parts, re
 from pyrec.cli.run_folder import read_history, read_metrics
 from pyrec.cli.run_report import Report, report_options
 from pyrec.cli.sources import Source, data_help, data_options, describe, note_reading
-from pyrec.evaluate import ITEM_METRICS, USER_METRICS, Evaluation, evaluate
+from pyrec.evaluate.item_metrics import ITEM_METRICS
+from pyrec.evaluate.ranking import USER_METRICS, Evaluation, evaluate
+from pyrec.evaluate.tables import metric_rows, table
 from pyrec.models import Recommender
-from pyrec.tables import metric_rows, table
 
 
 @click.command(

@@ -9,7 +9,7 @@ import click
 
 from pyrec.cli.output import note
 from pyrec.cli.run_folder import read_metrics
-from pyrec.export import FORMATS, MANIFEST, export
+from pyrec.export.files import FORMATS, MANIFEST, export
 from pyrec.models import Recommender
 
 

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from pyrec.cli.output import note
 from pyrec.data import Interactions
-from pyrec.data.files import opened
 from pyrec.data.ids import text_problem
+from pyrec.data.read.files import opened
 from pyrec.data.roles import role_of
 from pyrec.errors import DataError
 

@@ -13,11 +13,11 @@ import click
 import numpy as np
 from numpy.typing import NDArray
 
+from pyrec._atomic import replacing
+from pyrec._optional import need
 from pyrec.cli.id_lists import quoted
 from pyrec.errors import ConfigError
-from pyrec.extras import need
-from pyrec.files import replacing
-from pyrec.tables import table
+from pyrec.evaluate.tables import table
 
 HEADER = ["user", "rank", "item", "score"]
 FORMATS = ("table", "csv", "json", "jsonl", "parquet")

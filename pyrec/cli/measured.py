@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from pyrec.cli.output import note
-from pyrec.evaluate import Evaluation
+from pyrec.evaluate.ranking import Evaluation
 
 WARM = "warm: over the users with training interactions alone"
 

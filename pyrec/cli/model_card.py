@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
+from pyrec.cli.finished_run import Run
 from pyrec.cli.measured import users_in_words
-from pyrec.tables import metric_rows
+from pyrec.evaluate.tables import metric_rows
 from pyrec.version import version
-
-if TYPE_CHECKING:
-    from pyrec.cli.run_folder import Run
 
 FILES = {
     "model.safetensors": "what the model learned, its training interactions and the raw ids",

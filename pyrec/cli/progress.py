@@ -11,7 +11,7 @@ from tqdm import tqdm  # type: ignore[import-untyped]
 
 from pyrec.cli.output import is_watched, note
 from pyrec.data import Interactions
-from pyrec.evaluate import evaluate
+from pyrec.evaluate.ranking import evaluate
 from pyrec.models import Recommender
 
 CURVE_METRICS = ("precision", "recall", "ndcg")

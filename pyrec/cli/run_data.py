@@ -9,15 +9,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pyrec import checkpoint
 from pyrec.cli.id_lists import KnownIds, some
 from pyrec.cli.output import note
 from pyrec.cli.sources import Source
 from pyrec.data import Interactions
-from pyrec.data.files import STDIN
+from pyrec.data.read.files import STDIN
 from pyrec.errors import DataError
 from pyrec.models import Recommender
-from pyrec.resume import fingerprint
+from pyrec.store import saved_model
+from pyrec.store.training_checkpoint import fingerprint
 
 
 def source_of(run: Path) -> Source:
@@ -35,7 +35,7 @@ def source_of(run: Path) -> Source:
 
 
 def _saved_source(run: Path) -> Source:
-    return Source.from_json(checkpoint.read_config(run)["run"].get("data"), str(run))
+    return Source.from_json(saved_model.read_config(run)["run"].get("data"), str(run))
 
 
 def read_as(run: Path, source: Source) -> Source:

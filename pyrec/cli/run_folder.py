@@ -6,24 +6,21 @@ import json
 import shutil
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
-from pyrec import checkpoint, plots
-from pyrec.cli.measured import as_json, columns, warm_as_json
+from pyrec._atomic import parse_json, read_text, write_text, writing
+from pyrec.cli.finished_run import Run
 from pyrec.cli.model_card import model_card
 from pyrec.cli.output import note
-from pyrec.cli.sources import Source
-from pyrec.data import Interactions
 from pyrec.errors import ConfigError, DataError
-from pyrec.evaluate import Evaluation
-from pyrec.files import parse_json, read_text, write_text, writing
-from pyrec.models import EpochRecommender, LightGCN, Recommender
-from pyrec.resume import Checkpoints
+from pyrec.look import plots
+from pyrec.models import Recommender
+from pyrec.store import saved_model
+from pyrec.store.training_checkpoint import Checkpoints
 
 METRICS = "metrics.json"
 HISTORY = "history.jsonl"
@@ -35,50 +32,6 @@ OPTIONAL = (HISTORY, CURVES, LAYER_WEIGHTS)
 MOST_BYTES = 64 * 2**20
 """Longer metrics and a longer history are not read."""
 MEND = "train again, or delete the file"
-
-
-@dataclass(frozen=True)
-class Run:
-    """A finished training run."""
-
-    data_name: str
-    source: Source
-    model: Recommender
-    train: Interactions
-    test: Interactions
-    k: list[int]
-    seconds_train: float
-    evaluation: Evaluation
-    baseline: Evaluation
-
-    @property
-    def label(self) -> str:
-        """The model's name, with how it combines its layers if it has any."""
-        return self.model.label
-
-    @property
-    def history(self) -> list[dict[str, Any]]:
-        """A record an epoch; empty for a model without epochs."""
-        return self.model.history_ if isinstance(self.model, EpochRecommender) else []
-
-    def columns(self) -> dict[str, dict[str, float]]:
-        """Return the metrics of the model and of popularity, by column title."""
-        return columns({self.label: self.evaluation, "popularity": self.baseline})
-
-    def metrics(self) -> dict[str, Any]:
-        """Return what ``metrics.json`` holds."""
-        return {
-            **as_json(self.evaluation),
-            "seconds_train": self.seconds_train,
-            "num_users": self.train.num_users,
-            "num_items": self.train.num_items,
-            "num_train": len(self.train),
-            "num_test": len(self.test),
-            "num_epochs": len(self.history),
-            **({"best_epoch": self.model.best_epoch_} if isinstance(self.model, LightGCN) else {}),
-            "baseline_popularity": self.baseline.metrics,
-            "baseline_popularity_warm": warm_as_json(self.baseline),
-        }
 
 
 def check_folder(folder: Path) -> None:
@@ -96,7 +49,7 @@ def check_folder(folder: Path) -> None:
             raise ConfigError(
                 f"--out {folder} holds a run that was stopped; go on with it, --resume {folder}, or name another folder"
             )
-        if any(folder.iterdir()) and not (folder / checkpoint.CONFIG).exists():
+        if any(folder.iterdir()) and not (folder / saved_model.CONFIG).exists():
             raise ConfigError(f"--out {folder} holds files but no run; name an empty or a new folder")
 
 

@@ -11,11 +11,11 @@ from typing import Any
 
 import click
 
+from pyrec._atomic import check_writable, writing
+from pyrec._optional import need
 from pyrec.cli.output import note
 from pyrec.data import Interactions
 from pyrec.errors import DataError
-from pyrec.extras import need
-from pyrec.files import check_writable, writing
 from pyrec.models import Recommender
 
 
@@ -77,12 +77,12 @@ class Report:
         return {} if self.item_names is None else read_names(self.item_names, train)
 
     def write(self, model: Recommender, test: Interactions, **about: Any) -> None:
-        """Write the page; ``about`` are the keyword arguments of `pyrec.report.write_report`.
+        """Write the page; ``about`` are the keyword arguments of `pyrec.look.report.write_report`.
 
         Raises:
             DataError: If it cannot be written.
         """
-        from pyrec.report import write_report
+        from pyrec.look.report import write_report
 
         write_report(self.path, model, test, **about)
         note(f"report in {self.path}")

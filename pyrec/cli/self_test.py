@@ -7,11 +7,11 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
+from pyrec._arrays import tensor_of
 from pyrec.data import Interactions
 from pyrec.data.synthetic import synthetic
-from pyrec.graph import Graph
+from pyrec.graph.graph import Graph
 from pyrec.ops import combine, rows
-from pyrec.ops.arrays import tensor_of
 from pyrec.ops.bpr import bpr
 from pyrec.ops.metrics import item_counts, ranking_metrics
 from pyrec.ops.propagate import propagate

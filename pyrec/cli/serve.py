@@ -7,9 +7,9 @@ from pathlib import Path
 
 import click
 
+from pyrec._optional import need
 from pyrec.cli.options import set_threads, threads_option
 from pyrec.cli.output import note
-from pyrec.extras import need
 from pyrec.models import Recommender
 from pyrec.serve import create_app, listen
 

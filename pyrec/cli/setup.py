@@ -10,12 +10,12 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
-from pyrec import checkpoint
 from pyrec.cli.options import cutoffs_that_fit
 from pyrec.cli.sources import Source
 from pyrec.errors import ConfigError, DataError
 from pyrec.models import MODELS, Recommender
-from pyrec.resume import MODEL, Checkpoints
+from pyrec.store import saved_model
+from pyrec.store.training_checkpoint import MODEL, Checkpoints
 
 FREE = {"resume", "out", "threads", "as_json", "every", "report", "item_names"}
 """Options that a run may go on with whatever they were; data may be named anew, for they are compared themselves."""
@@ -35,7 +35,7 @@ class Setup:
         folder: Where the run is kept, if it is.
         run_ids: What the trackers call a run that goes on.
         seconds: That it was trained for before.
-        test: `pyrec.resume.fingerprint` of its test set; empty where not known.
+        test: `pyrec.store.training_checkpoint.fingerprint` of its test set; empty where not known.
         epoch: The epoch to begin with, from 1.
         resumed: Whether the run was stopped and goes on.
     """
@@ -102,7 +102,7 @@ def take_up(ctx: click.Context, folder: Path, options: Mapping[str, Any]) -> Set
     """
     kept = Checkpoints(folder)
     if not kept.exists:
-        ended = (folder / checkpoint.CONFIG).exists()
+        ended = (folder / saved_model.CONFIG).exists()
         raise DataError(
             f"{folder} holds {'a run that has ended' if ended else 'no run'}: nothing to go on with"
         )
@@ -157,7 +157,7 @@ def _check_unchanged(setup: Setup, given: Mapping[str, str], options: Mapping[st
 def _model(config: Mapping[str, Any], path: Path) -> Recommender:
     if config["model"] not in MODELS:
         raise DataError(f"{path} is of model {config['model']!r}; known are {', '.join(MODELS)}")
-    return checkpoint.build(MODELS[config["model"]], config["params"], path)
+    return saved_model.build(MODELS[config["model"]], config["params"], path)
 
 
 def _words(value: Any) -> str:

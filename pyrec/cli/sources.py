@@ -11,15 +11,15 @@ import click
 
 from pyrec.cli.output import note
 from pyrec.data import Interactions
-from pyrec.data.files import STDIN, Content, is_pipe, opened
-from pyrec.data.layout import Layout
 from pyrec.data.load import DEFAULT_SEED, DEFAULT_SPLIT, Split, holds_pair, load_data, load_training
-from pyrec.data.parquet import MAGIC, find_roles, parts_of
-from pyrec.data.readers import FOLDER_FILES, holds_parts, read_interactions
-from pyrec.data.reading import FORMATS, Format, Reading
-from pyrec.data.shape import Lists, find_shape
+from pyrec.data.read.files import STDIN, Content, is_pipe, opened
+from pyrec.data.read.layout import Layout
+from pyrec.data.read.parquet import MAGIC, find_roles, parts_of
+from pyrec.data.read.readers import FOLDER_FILES, holds_parts, read_interactions
+from pyrec.data.read.reading import FORMATS, Format, Reading
+from pyrec.data.read.shape import Lists, find_shape
 from pyrec.errors import ConfigError, DataError, PyrecError
-from pyrec.evaluation_counts import count_test
+from pyrec.evaluate.counts import count_test
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 

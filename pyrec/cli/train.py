@@ -9,25 +9,26 @@ from typing import Any
 
 import click
 
-from pyrec import checkpoint
+from pyrec._atomic import check_writable
+from pyrec.cli.finished_run import Run
 from pyrec.cli.measured import note_lists, users_in_words
 from pyrec.cli.model_options import build_model, model_options
 from pyrec.cli.options import cutoffs_option, json_option, set_threads, threads_option
 from pyrec.cli.output import note, print_json
 from pyrec.cli.progress import EpochProgress
-from pyrec.cli.run_folder import Run, check_folder, write_run
+from pyrec.cli.run_folder import check_folder, write_run
 from pyrec.cli.run_report import Report, report_options
 from pyrec.cli.setup import Setup, take_up
 from pyrec.cli.sources import DATA_HELP, Source, data_options, describe, note_reading
 from pyrec.data import Interactions
 from pyrec.device import find_device, gibibytes
 from pyrec.errors import StoppedError
-from pyrec.evaluate import Evaluation, evaluate
-from pyrec.files import check_writable
+from pyrec.evaluate.ranking import Evaluation, evaluate
+from pyrec.evaluate.tables import metric_rows, table
+from pyrec.interrupt import Signals, stop_on_signals
 from pyrec.models import EpochRecommender, LightGCN, Popularity, Recommender
-from pyrec.resume import Checkpoints, fingerprint
-from pyrec.stopping import Signals, stop_on_signals
-from pyrec.tables import metric_rows, table
+from pyrec.store import saved_model
+from pyrec.store.training_checkpoint import Checkpoints, fingerprint
 from pyrec.track import Tracking, open_tracker
 
 
@@ -84,7 +85,7 @@ def _begin(options: dict[str, Any]) -> Setup:
         raise click.UsageError("--checkpoint-every needs --out RUN_DIR and a model that trains by epochs")
     if folder is not None:
         check_folder(folder)
-        if (folder / checkpoint.CONFIG).exists():
+        if (folder / saved_model.CONFIG).exists():
             note(f"--out {folder} holds a run, which this one will replace when it ends")
     return Setup(source, model, k, options["eval_every"], every, list(options["track"]), folder)
 

@@ -22,10 +22,10 @@ from pyrec.cli.model_options import (
 from pyrec.cli.options import json_option, set_threads, threads_option
 from pyrec.cli.output import note, print_json
 from pyrec.cli.sources import DATA_HELP, Source, data_options, note_reading
+from pyrec.evaluate.tables import table
 from pyrec.models import MODELS, Recommender
-from pyrec.search_space import Range, check_space, default_space
-from pyrec.tables import table
-from pyrec.tune import METRICS, Search, Trial, check_optuna, tune
+from pyrec.tune.search import METRICS, Search, Trial, check_optuna, tune
+from pyrec.tune.space import Range, check_space, default_space
 
 SHOWN = 10
 TRAIN_K = 20

@@ -14,8 +14,8 @@ from scipy.sparse import csr_array, issparse
 from pyrec.data.foreign import reading
 from pyrec.data.frames import Table, frame_columns, guess_columns, open_table
 from pyrec.data.ids import MAX_COUNT, IdArray, IdMap, Int32Array, Unknown, as_ids, check_ids, factorise
-from pyrec.data.merge import pair_order
 from pyrec.data.roles import ROLES
+from pyrec.data.sort import pair_order
 from pyrec.data.sparse import csr_parts
 from pyrec.data.stats import InteractionStats, describe
 from pyrec.data.times import TimeArray, as_times

@@ -6,10 +6,10 @@ import os
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from pyrec.data.files import is_pipe
 from pyrec.data.interactions import Interactions
-from pyrec.data.readers import FOLDER_FILES, file_of_folder, folder_by, holds_parts, pair_by, read_by
-from pyrec.data.reading import Format, IdType, Reading
+from pyrec.data.read.files import is_pipe
+from pyrec.data.read.readers import FOLDER_FILES, file_of_folder, folder_by, holds_parts, pair_by, read_by
+from pyrec.data.read.reading import Format, IdType, Reading
 from pyrec.data.roles import Columns
 from pyrec.data.split import split_random, split_time
 from pyrec.data.synthetic import synthetic
@@ -57,7 +57,7 @@ def load_data(
             file and generated data alone, with 0.8 for None.
         min_rating: keep the ratings from this up.
         seed: of the random split, with 0 for None.
-        id_type: see `pyrec.data.readers.read_interactions`.
+        id_type: see `pyrec.data.read.readers.read_interactions`.
         columns: likewise.
         header: likewise.
         sep: likewise.
@@ -109,7 +109,7 @@ def load_training(
         split: of a single file, whose training part is returned.
         min_rating: keep the ratings from this up.
         seed: of the random split.
-        id_type: see `pyrec.data.readers.read_interactions`.
+        id_type: see `pyrec.data.read.readers.read_interactions`.
         columns: likewise.
         header: likewise.
         sep: likewise.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from pyrec.arguments import check_real
+from pyrec._checks import check_real
 from pyrec.data.interactions import Interactions
 from pyrec.errors import ConfigError, DataError
 

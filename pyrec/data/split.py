@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from pyrec.arguments import check_count, check_share
+from pyrec._checks import check_count, check_share
 from pyrec.data.interactions import Interactions, require_interactions
 from pyrec.errors import ConfigError, DataError
 

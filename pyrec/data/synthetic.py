@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
-from pyrec.arguments import check_count, check_finite
+from pyrec._checks import check_count, check_finite
 from pyrec.data.interactions import Interactions
 from pyrec.errors import ConfigError
 

@@ -12,17 +12,17 @@ import torch
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-from pyrec import checkpoint
-from pyrec.ambient import defaults
+from pyrec._ambient import defaults
+from pyrec._arrays import tensor_of
+from pyrec._exchange import Exchanged, keep_params
 from pyrec.data import Interactions, as_interactions
 from pyrec.data.ids import Unknown
 from pyrec.errors import ConfigError, DataError, NotFittedError
-from pyrec.exchange import Exchanged, keep_params
 from pyrec.models import raw_ids, requests
-from pyrec.models.rows import check_rows, one_hot_rows, union, user_rows
+from pyrec.models.item_sets import check_rows, one_hot_rows, union, user_rows
 from pyrec.models.score import ndcg
-from pyrec.ops.arrays import tensor_of
-from pyrec.state import State
+from pyrec.store import saved_model
+from pyrec.store.arrays import State
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -40,7 +40,7 @@ class Recommender(Exchanged, ABC):
     model names itself (`model_name`) and writes `fit`, `_query_from_items`, `_state` and `_restore`; it
     overrides `_query_vectors` if a known user has a vector of its own.
 
-    `fit` trains apart and exchanges the state at its end, at once (`pyrec.exchange`). Meanwhile other threads see
+    `fit` trains apart and exchanges the state at its end, at once (`pyrec._exchange`). Meanwhile other threads see
     the state before, as they do after a fit that failed. Each call of a method sees one state; ``copy.copy(model)``
     keeps one for several calls. Of two fits at a time the state of the later to end stays. What readers and `save`
     go by are the hyperparameters of the fit; `set_params` is for the next one.
@@ -326,7 +326,7 @@ class Recommender(Exchanged, ABC):
         """Write ``model.safetensors`` and ``config.json`` into ``directory``, which is made if need be.
 
         A save that is cut short at any point leaves the model that was there before, or this one, for `load`:
-        see `pyrec.checkpoint`.
+        see `pyrec.store.saved_model`.
 
         Args:
             directory: Where to write.
@@ -337,7 +337,7 @@ class Recommender(Exchanged, ABC):
             DataError: If the folder cannot be written.
         """
         self._check_fitted()
-        checkpoint.write(directory, self.model_name, self.get_params(), self._state(), self.train_, run)
+        saved_model.write(directory, self.model_name, self.get_params(), self._state(), self.train_, run)
 
     @classmethod
     @defaults()
@@ -349,7 +349,7 @@ class Recommender(Exchanged, ABC):
         """
         from pyrec.models import MODELS  # the table names every subclass of this class
 
-        saved = checkpoint.read(directory)
+        saved = saved_model.read(directory)
         model_class = MODELS.get(saved.model_name)
         if model_class is None:
             raise DataError(f"{directory} holds model {saved.model_name!r}; known are {', '.join(MODELS)}")
@@ -363,6 +363,21 @@ class Recommender(Exchanged, ABC):
         model._restore(saved.state)
         keep_params(model)
         return model
+
+    def training_set(self) -> Interactions:
+        """Return the interactions that the model was fitted on, as `pyrec.evaluate` asks for them.
+
+        Raises:
+            NotFittedError: Before `fit`.
+        """
+        self._check_fitted()
+        return self.train_
+
+    def _check_target(self, y: object) -> None:
+        if isinstance(y, Interactions):
+            raise ConfigError(
+                "y is Interactions, but fit learns from its first argument alone; give others by name: validation=..."
+            )
 
     def _check_fitted(self) -> None:
         if not hasattr(self, "train_"):

@@ -9,12 +9,12 @@ from numpy.typing import NDArray
 from scipy.linalg import lapack
 from scipy.sparse import csr_array
 
-from pyrec.arguments import check_real
+from pyrec._checks import check_real
 from pyrec.data import Interactions
 from pyrec.device import available_memory, gibibytes
 from pyrec.errors import ConfigError, DataError
 from pyrec.models.item_item import ItemItemRecommender
-from pyrec.state import State
+from pyrec.store.arrays import State
 
 if TYPE_CHECKING:
     from typing_extensions import Self

@@ -12,23 +12,23 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from pyrec.ambient import full_precision
+from pyrec._ambient import full_precision
 from pyrec.data import Interactions
 from pyrec.data.random_pairs import add_random_pairs
 from pyrec.data.split import hold_out
 from pyrec.device import find_device
-from pyrec.early_stopping import BestEpoch
 from pyrec.errors import DataError
-from pyrec.evaluate import evaluate
-from pyrec.graph import Graph
-from pyrec.held_out import HeldOutSteps
+from pyrec.evaluate.ranking import evaluate
+from pyrec.graph.graph import Graph
 from pyrec.models.hyperparameters import training_settings
-from pyrec.models.network import INITIAL_STD, LightGCNNetwork
-from pyrec.models.spectral import spectral_embeddings
+from pyrec.nn.network import INITIAL_STD, LightGCNNetwork
+from pyrec.nn.spectral import spectral_embeddings
 from pyrec.ops.sample import Sampler
-from pyrec.resume import COMBINE, MODEL
-from pyrec.stages import Journal, Stage
-from pyrec.train import Trainer
+from pyrec.store.training_checkpoint import COMBINE, MODEL
+from pyrec.train.best_epoch import BestEpoch
+from pyrec.train.bilevel import HeldOutSteps
+from pyrec.train.epochs import Journal, Stage
+from pyrec.train.trainer import Trainer
 
 if TYPE_CHECKING:
     from pyrec.models.base import Recommender

@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pyrec.arguments import check_count, check_real, check_share
+from pyrec._checks import check_count, check_real, check_share
 from pyrec.data import Interactions
 from pyrec.device import DEVICES
 from pyrec.errors import ConfigError
-from pyrec.evaluate import check_cutoffs, check_test
-from pyrec.models.combine import KINDS
+from pyrec.evaluate.ranking import check_cutoffs, check_test
+from pyrec.nn.combine import KINDS
 from pyrec.ops.propagate import PRECISIONS
-from pyrec.settings import CONTRASTS, NEGATIVES, SCHEDULES, SCORES, ContrastSettings, Settings
+from pyrec.train.settings import CONTRASTS, NEGATIVES, SCHEDULES, SCORES, ContrastSettings, Settings
 
 if TYPE_CHECKING:
     from pyrec.models.lightgcn import LightGCN
@@ -66,7 +66,7 @@ def training_settings(model: LightGCN) -> Settings:
 
 
 def score_of(model: LightGCN) -> str:
-    """How a user and an item are compared, one of `pyrec.settings.SCORES`: as asked for, else by the loss."""
+    """How a user and an item are compared, one of `pyrec.train.settings.SCORES`: as asked for, else by the loss."""
     return vars(model)["score"] or ("cosine" if model.loss == "softmax" else "inner")
 
 

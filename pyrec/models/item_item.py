@@ -9,9 +9,9 @@ import torch
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
+from pyrec._arrays import tensor_of
 from pyrec.models.base import Recommender
-from pyrec.models.rows import one_hot_rows, row_tensors
-from pyrec.ops.arrays import tensor_of
+from pyrec.models.item_sets import one_hot_rows, row_tensors
 from pyrec.ops.topk import topk
 
 ROWS_PER_CALL = 32

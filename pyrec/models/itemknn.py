@@ -8,13 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csc_array, csr_array
 
-from pyrec.arguments import check_count, check_real
+from pyrec._checks import check_count, check_real
 from pyrec.data import Interactions
 from pyrec.errors import ConfigError
-from pyrec.graph import Graph
+from pyrec.graph.graph import Graph
 from pyrec.models.item_item import ItemItemRecommender
 from pyrec.ops.neighbors import nearest_items
-from pyrec.state import State
+from pyrec.store.arrays import State
 
 if TYPE_CHECKING:
     from typing_extensions import Self

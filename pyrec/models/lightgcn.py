@@ -11,12 +11,11 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 from torch import Tensor
 
-from pyrec.batch import loss_bytes, most_nodes
+from pyrec._arrays import tensor_of
 from pyrec.data import Interactions
 from pyrec.device import check_fits, find_device, training_bytes
-from pyrec.graph import Graph
+from pyrec.graph.graph import Graph
 from pyrec.models.base import Recommender
-from pyrec.models.combine import make_combine
 from pyrec.models.fitting import train_model
 from pyrec.models.hyperparameters import (
     HELD_OUT_COMBINES,
@@ -26,14 +25,15 @@ from pyrec.models.hyperparameters import (
     score_of,
     training_settings,
 )
-from pyrec.models.network import LightGCNNetwork
 from pyrec.models.score import ScoreParameter
-from pyrec.models.users_from_items import UsersFromItems
 from pyrec.models.vectors import EpochRecommender
-from pyrec.ops.arrays import tensor_of
-from pyrec.resume import Checkpoints, Subject, fingerprint
-from pyrec.stages import Journal
-from pyrec.state import State
+from pyrec.nn.combine import make_combine
+from pyrec.nn.network import LightGCNNetwork
+from pyrec.nn.users_from_items import UsersFromItems
+from pyrec.store.arrays import State
+from pyrec.store.training_checkpoint import Checkpoints, Subject, fingerprint
+from pyrec.train.batch import loss_bytes, most_nodes
+from pyrec.train.epochs import Journal
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -112,7 +112,7 @@ class LightGCN(EpochRecommender):
             combine_fit: What the combine's parameters are learned on. ``train``: the training data, with the
                 embeddings. ``held-out``: a tenth of them that graph and embeddings do without at first; then all is
                 learned anew with these weights, in twice the time (``weighted`` and ``attention``, of which the
-                sides' priors alone; see `pyrec.held_out`). None: held-out where there is such with BPR,
+                sides' priors alone; see `pyrec.train.bilevel`). None: held-out where there is such with BPR,
                 whose weights run to layer 0 on the training data; else train.
             loss: ``bpr``, or ``softmax`` over sampled or all items.
             epochs: Passes over the interactions.
@@ -121,7 +121,7 @@ class LightGCN(EpochRecommender):
             schedule: ``constant``, or ``linear`` for a rate that falls to 1 / epochs of it in the last epoch.
             reg: Weight of the L2 penalty on the embeddings of a batch, X_0; second vectors of items have none.
             init: The first embeddings: ``normal``, N(0, 0.1²), or ``spectral``, the graph's leading singular
-                vectors (see `pyrec.models.spectral`), with which fewer epochs do.
+                vectors (see `pyrec.nn.spectral`), with which fewer epochs do.
             seed: Of the first embeddings and of all sampling, 0 to 2**63 - 1.
             device: ``cpu`` or ``cuda``: where to train and rank. A loaded model ranks on the CPU.
             precision: ``fp32``, or ``bf16`` to store what whole layers gather as bfloat16, forward and
@@ -135,14 +135,15 @@ class LightGCN(EpochRecommender):
                 negatives.
             negatives: ``uniform``; for the softmax loss ``batch``, the batch's other positives, so that popular items
                 are negatives as often as they are positives; for BPR ``hard``, of the uniform ones the one that
-                the user's vector is most like (see `pyrec.batch.Batch.hardest`), with which a third of the epochs do.
+                the user's vector is most like (see `pyrec.train.batch.Batch.hardest`), with which a third of the
+                epochs do.
             corrected: Weigh sampled negatives by one over how often they were to be expected, so that the softmax
                 loss estimates that over all items.
             attention_size: Width of the additive attention, 1 to 512.
             attention_kl: Pull of a node's weights towards those of its side and activity: weight of their divergence in
-                the loss (see `pyrec.models.combine.AttentionCombine`). 0 for none, which over-fits small data.
+                the loss (see `pyrec.nn.combine.AttentionCombine`). 0 for none, which over-fits small data.
             n_heads: Heads of the self-attention; divides embedding_size.
-            contrast: A second loss that keeps two perturbed views of a node together (see `pyrec.contrast`):
+            contrast: A second loss that keeps two perturbed views of a node together (see `pyrec.train.contrast`):
                 ``edges`` with random edges left out (SGL), ``noise`` with noise on the layers (SimGCL), or None.
                 Both need a layer to perturb.
             contrast_weight: Of that loss beside the ranking loss; above 0.
@@ -152,7 +153,7 @@ class LightGCN(EpochRecommender):
                 they were interactions; they are no positives, and the final vectors do without them.
             user_from: What a user's layers start from: an ``embedding`` of its own, as in LightGCN, or its ``items``
                 alone, which then have a second vector to be recommended by
-                (`pyrec.models.users_from_items.UsersFromItems`); that needs an odd n_layers.
+                (`pyrec.nn.users_from_items.UsersFromItems`); that needs an odd n_layers.
             edge_dropout: The share of edges that a training step's propagation leaves out, others each step, so that
                 users are not told from the very items that they are to be told; below 1.
             validation: Share of the interactions held out of training to choose the epoch, in (0, 1).

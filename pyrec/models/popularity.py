@@ -9,9 +9,9 @@ import torch
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
+from pyrec._arrays import tensor_of
 from pyrec.models.vectors import VectorRecommender
-from pyrec.ops.arrays import tensor_of
-from pyrec.state import State
+from pyrec.store.arrays import State
 
 if TYPE_CHECKING:
     from typing_extensions import Self

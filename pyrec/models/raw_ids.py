@@ -10,11 +10,11 @@ import torch
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
+from pyrec._arrays import tensor_of
 from pyrec.data import Interactions
 from pyrec.data.ids import Unknown, is_text
 from pyrec.errors import DataError, UnknownIdError
-from pyrec.models.rows import stack_rows
-from pyrec.ops.arrays import tensor_of
+from pyrec.models.item_sets import stack_rows
 
 
 def encode_histories(

@@ -9,11 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-from pyrec.arguments import check_count
+from pyrec._checks import check_count
 from pyrec.data import Interactions
 from pyrec.data.ids import Unknown
 from pyrec.errors import ConfigError, DataError
-from pyrec.models.rows import stack_rows
+from pyrec.models.item_sets import stack_rows
 from pyrec.ops.topk import MAX_K
 
 DEFAULT_LENGTH = 10

@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import issparse
 
+from pyrec._arrays import tensor_of
 from pyrec.data import Interactions, as_interactions
 from pyrec.errors import DataError
-from pyrec.evaluate import evaluate
-from pyrec.ops.arrays import tensor_of
+from pyrec.evaluate.ranking import evaluate
 from pyrec.ops.metrics import METRICS, ranking_metrics
 
 if TYPE_CHECKING:

@@ -9,13 +9,13 @@ import torch
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-from pyrec.arguments import check_count
+from pyrec._arrays import tensor_of
+from pyrec._checks import check_count
 from pyrec.data import Interactions
 from pyrec.errors import ConfigError
-from pyrec.models.singular import leading_singular_vectors, most_vectors
 from pyrec.models.vectors import VectorRecommender
-from pyrec.ops.arrays import tensor_of
-from pyrec.state import State
+from pyrec.nn.singular import leading_singular_vectors, most_vectors
+from pyrec.store.arrays import State
 
 if TYPE_CHECKING:
     from typing_extensions import Self

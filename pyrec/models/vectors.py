@@ -11,12 +11,12 @@ import torch
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
+from pyrec._arrays import tensor_of
 from pyrec.data import Interactions
 from pyrec.models.base import Recommender
-from pyrec.models.rows import row_tensors
-from pyrec.ops.arrays import tensor_of
+from pyrec.models.item_sets import row_tensors
 from pyrec.ops.topk import topk
-from pyrec.resume import Checkpoints
+from pyrec.store.training_checkpoint import Checkpoints
 
 if TYPE_CHECKING:
     from typing_extensions import Self

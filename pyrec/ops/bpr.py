@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from pyrec import _core
-from pyrec.ops.arrays import capsule, require_contiguous, require_tensors, stream_of
+from pyrec._arrays import capsule, require_contiguous, require_tensors, stream_of
 from pyrec.ops.operator import Operator
 
 

@@ -18,8 +18,8 @@ import torch
 from torch import Tensor
 
 from pyrec import _core
+from pyrec._arrays import capsule, optional_tensors, require_tensors, require_whole, stream_of
 from pyrec.errors import ConfigError, DataError
-from pyrec.ops.arrays import capsule, optional_tensors, require_tensors, require_whole, stream_of
 from pyrec.ops.operator import Operator
 
 MAX_LAYERS = 64

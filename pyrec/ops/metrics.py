@@ -14,8 +14,8 @@ import torch
 from torch import Tensor
 
 from pyrec import _core
+from pyrec._arrays import capsule, noted, require_contiguous, require_whole, stream_of, whole_numbers
 from pyrec.errors import ConfigError
-from pyrec.ops.arrays import capsule, noted, require_contiguous, require_whole, stream_of, whole_numbers
 from pyrec.ops.operator import Operator
 
 METRICS = ("precision", "recall", "ndcg", "hit", "mrr", "map")

@@ -10,10 +10,10 @@ import torch
 from torch import Tensor
 
 from pyrec import _core
-from pyrec.arguments import check_count, check_real
+from pyrec._arrays import capsule, tensor_of
+from pyrec._checks import check_count, check_real
 from pyrec.errors import ConfigError
-from pyrec.graph import Graph, check_graph
-from pyrec.ops.arrays import capsule, tensor_of
+from pyrec.graph.graph import Graph, check_graph
 
 SCRATCH_BYTES = 64 * 2**20
 """Bound on the counts of all threads at work, unless one needs more."""

@@ -26,10 +26,7 @@ import torch
 from torch import Tensor
 
 from pyrec import _core
-from pyrec.adam import AdamStep
-from pyrec.errors import ConfigError, DataError
-from pyrec.graph import Factors, Graph, check_graph, graph_of
-from pyrec.ops.arrays import (
+from pyrec._arrays import (
     capsule,
     optional_tensors,
     require_contiguous,
@@ -37,6 +34,9 @@ from pyrec.ops.arrays import (
     require_whole,
     stream_of,
 )
+from pyrec.errors import ConfigError, DataError
+from pyrec.graph.graph import Factors, Graph, check_graph, graph_of
+from pyrec.ops.adam_step import AdamStep
 from pyrec.ops.operator import Operator
 from pyrec.ops.rows import take
 

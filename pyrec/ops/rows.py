@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from pyrec import _core
+from pyrec._arrays import capsule, require_contiguous, require_tensors, stream_of
 from pyrec.errors import DataError
-from pyrec.ops.arrays import capsule, require_contiguous, require_tensors, stream_of
 from pyrec.ops.operator import Operator
 
 

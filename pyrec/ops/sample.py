@@ -15,9 +15,9 @@ import torch
 from torch import Tensor
 
 from pyrec import _core
+from pyrec._arrays import capsule, require_tensors, require_whole, stream_of
 from pyrec.errors import ConfigError, DataError
-from pyrec.graph import Graph, check_graph, graph_of
-from pyrec.ops.arrays import capsule, require_tensors, require_whole, stream_of
+from pyrec.graph.graph import Graph, check_graph, graph_of
 from pyrec.ops.operator import Operator
 
 _MOST_NODES = 2**30 - 1

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from pyrec.graph import Graph
+from pyrec.graph.graph import Graph
 from pyrec.reference.sample import philox
 
 LOW = 0xFFFFFFFF
@@ -23,7 +23,7 @@ def normalised_adjacency(
 ) -> Tensor:
     """D^-1/2 A D^-1/2 as a sparse (num_nodes, num_nodes) tensor, with one stored value an edge.
 
-    Of a `pyrec.dropout.DroppedGraph` A and D have the edges that are kept.
+    Of a `pyrec.ops.dropout.DroppedGraph` A and D have the edges that are kept.
     """
     rows = torch.repeat_interleave(torch.arange(graph.num_nodes), graph.degree)
     columns = graph.indices.long()

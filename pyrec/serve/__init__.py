@@ -5,8 +5,8 @@ from __future__ import annotations
 import socket
 from typing import TYPE_CHECKING
 
+from pyrec._optional import need
 from pyrec.errors import DataError
-from pyrec.extras import need
 
 if TYPE_CHECKING:
     from fastapi import FastAPI

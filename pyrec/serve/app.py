@@ -20,9 +20,9 @@ from fastapi import APIRouter, FastAPI, Request
 from fastapi.responses import JSONResponse
 from numpy.typing import NDArray
 
+from pyrec._exchange import one_state, view_of
 from pyrec.data.ids import IdArray, Int32Array, is_text
 from pyrec.errors import DataError
-from pyrec.exchange import one_state, view_of
 from pyrec.models import Recommender, raw_ids
 from pyrec.models.requests import candidates, default_length
 from pyrec.serve.batcher import Batcher, Lists

@@ -13,12 +13,13 @@ from typing import Any
 
 import numpy as np
 
-from pyrec import checkpoint
 from pyrec.cli.sources import Source
-from pyrec.data import Interactions, files, read_folder, read_interactions, read_pair
-from pyrec.data import delimited as delimited_file
+from pyrec.data import Interactions, read_folder, read_interactions, read_pair
+from pyrec.data.read import delimited as delimited_file
+from pyrec.data.read import files
 from pyrec.errors import PyrecError
 from pyrec.models import EASE, LightGCN, Recommender
+from pyrec.store import saved_model
 
 Target = Callable[[bytes], None]
 
@@ -131,18 +132,18 @@ def _models() -> dict[str, Path]:
 
 
 MODELS = _models()
-CONFIGS = {name: (folder / checkpoint.CONFIG).read_bytes() for name, folder in MODELS.items()}
-ARRAYS = {name: (folder / checkpoint.ARRAYS).read_bytes() for name, folder in MODELS.items()}
+CONFIGS = {name: (folder / saved_model.CONFIG).read_bytes() for name, folder in MODELS.items()}
+ARRAYS = {name: (folder / saved_model.ARRAYS).read_bytes() for name, folder in MODELS.items()}
 
 
 def model_arrays(data: bytes) -> None:
     """``model.safetensors``, signed anew: a byte chooses the model, two how much of a sound file goes before."""
     name = sorted(MODELS)[data[0] % len(MODELS)] if data else "ease"
     kept = int.from_bytes(data[1:3], "little")
-    arrays = MODELS[name] / checkpoint.ARRAYS
+    arrays = MODELS[name] / saved_model.ARRAYS
     arrays.write_bytes(ARRAYS[name][:kept] + data[3:])
-    config = json.loads(CONFIGS[name]) | {"sha256": checkpoint._sha256(arrays)}
-    (MODELS[name] / checkpoint.CONFIG).write_text(json.dumps(config))
+    config = json.loads(CONFIGS[name]) | {"sha256": saved_model._sha256(arrays)}
+    (MODELS[name] / saved_model.CONFIG).write_text(json.dumps(config))
     with suppress(PyrecError):
         Recommender.load(MODELS[name])
 
@@ -150,8 +151,8 @@ def model_arrays(data: bytes) -> None:
 def model_config(data: bytes) -> None:
     """``config.json``."""
     folder = MODELS["ease"]
-    (folder / checkpoint.ARRAYS).write_bytes(ARRAYS["ease"])
-    (folder / checkpoint.CONFIG).write_bytes(data)
+    (folder / saved_model.ARRAYS).write_bytes(ARRAYS["ease"])
+    (folder / saved_model.CONFIG).write_bytes(data)
     with suppress(PyrecError):
         Recommender.load(folder)
 
@@ -161,10 +162,10 @@ def model_parameters(data: bytes) -> None:
     with suppress(ValueError, RecursionError):
         params = json.loads(data)
         folder = MODELS["lightgcn"]
-        (folder / checkpoint.ARRAYS).write_bytes(ARRAYS["lightgcn"])
+        (folder / saved_model.ARRAYS).write_bytes(ARRAYS["lightgcn"])
         sound = json.loads(CONFIGS["lightgcn"])
         sound["params"] = sound["params"] | params if isinstance(params, dict) else params
-        (folder / checkpoint.CONFIG).write_text(json.dumps(sound))
+        (folder / saved_model.CONFIG).write_text(json.dumps(sound))
         with suppress(PyrecError):
             Recommender.load(folder)
 

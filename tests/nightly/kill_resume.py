@@ -19,7 +19,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from pyrec.resume import Checkpoints
+from pyrec.store.training_checkpoint import Checkpoints
 
 OPTIONS = ["--loss", "bpr", "--combine", "attention", "--dim", "16", "--epochs", "12", "--validation", "0.1"]
 

@@ -20,8 +20,8 @@ from pathlib import Path
 
 import numpy as np
 
-from pyrec import checkpoint
 from pyrec.data import Interactions
+from pyrec.store import saved_model
 
 USERS, DIM = 20_000, 16
 INTERACTIONS = Interactions.from_arrays(np.arange(USERS), np.arange(USERS))
@@ -31,7 +31,7 @@ def save_forever(folder: Path, first: int, told: int) -> None:
     """The child: each save's arrays and parameters hold its number, which then goes down the pipe ``told``."""
     for number in itertools.count(first):
         state = {"a": np.full((USERS, DIM), number, np.float32), "b": np.full(7, number, np.int64)}
-        checkpoint.write(folder, "svd", {"number": number}, state, INTERACTIONS, None)
+        saved_model.write(folder, "svd", {"number": number}, state, INTERACTIONS, None)
         os.write(told, f"{number}\n".encode())
 
 
@@ -42,7 +42,7 @@ def loaded(folder: Path) -> int:
         AssertionError: Its parts are of several saves.
         DataError: It does not load.
     """
-    saved = checkpoint.read(folder)
+    saved = saved_model.read(folder)
     numbers = {int(saved.params["number"])}
     for array in saved.state.arrays.values():
         numbers |= set(np.unique(array).astype(int).tolist())

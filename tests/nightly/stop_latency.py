@@ -18,7 +18,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from pyrec.resume import Checkpoints
+from pyrec.store.training_checkpoint import Checkpoints
 
 BOUND = 0.2
 

@@ -1,0 +1,1 @@
+"""Named data sets: what they are, and their download."""

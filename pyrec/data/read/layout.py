@@ -1,0 +1,216 @@
+"""How a delimited file is to be read, from its first rows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from pyrec.data.read.fields import NUMBER
+from pyrec.data.read.header import Top, check_named_header, check_unknown_header, find_top
+from pyrec.data.read.kinds import (
+    Cells,
+    Decimal,
+    TimeKind,
+    are_times,
+    find_decimal,
+    find_times,
+    is_text,
+    refuse_times,
+)
+from pyrec.data.read.look import Look, as_block
+from pyrec.data.read.reading import Reading
+from pyrec.data.read.records import Dialect, Row
+from pyrec.data.roles import ROLES, assign_roles, missing_time
+from pyrec.data.times import time_unit
+from pyrec.errors import DataError
+
+SEPARATORS = ("\t", ",", "::", ";", "|")
+"""That are looked for, besides blanks."""
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How a delimited file is to be read.
+
+    Attributes:
+        path: the file.
+        dialect: how its fields are apart.
+        num_columns: columns of every line.
+        header: the names of the columns, or None.
+        skip: lines before the first row of data.
+        roles: column number of "user", "item" and, where there are, "rating" and "time".
+        text_ids: which of "user" and "item" are text; the others are integers.
+        empty: columns that would have a role by their position, but hold nothing in the first lines.
+        decimal: how ratings write a fraction.
+        times: whether times are numbers or text.
+        notes: what was decided, a sentence each.
+    """
+
+    path: Path
+    dialect: Dialect
+    num_columns: int
+    header: tuple[str, ...] | None
+    skip: int
+    roles: dict[str, int]
+    text_ids: frozenset[str]
+    empty: frozenset[int]
+    decimal: Decimal
+    times: TimeKind
+    notes: tuple[str, ...]
+
+
+@dataclass
+class _Columns:
+    """The first fields of the columns that have a role, and what is decided on them."""
+
+    path: Path
+    reading: Reading
+    roles: dict[str, int]
+    cells: dict[str, Cells]
+    notes: list[str] = field(default_factory=list)
+
+    def decimal(self, sep: str, is_by_position: bool) -> Decimal:
+        if "rating" not in self.roles:
+            return "point"
+        if is_by_position and "time" not in self.roles:
+            refuse_times(self.path, self.cells["rating"], self.roles["rating"] + 1)
+        decimal = find_decimal(self.cells["rating"], sep)
+        if decimal == "comma":
+            self.notes.append("ratings have a decimal comma")
+        return decimal
+
+    def times(self, names: tuple[str, ...] | None) -> TimeKind:
+        if "time" not in self.roles:
+            missing_time(self.reading.time_format, self.path)
+            return "number"
+        column = self.roles["time"]
+        name = f"column {column + 1}" if names is None else f"the column {names[column]!r}"
+        kind, note = find_times(self.path, self.cells["time"], self.reading, name, names is not None)
+        is_by_position = names is None and not self.reading.columns
+        if note is None and is_by_position and _unit(self.cells["time"]) is None and kind == "number":
+            self.notes.append(
+                f"{name} is taken as the time, though its numbers count nothing since 1970; --columns time= leaves it "
+                "out"
+            )
+        if note is not None:
+            del self.roles["time"]
+            self.notes.append(note)
+        return kind
+
+    def text_ids(self) -> frozenset[str]:
+        return frozenset(
+            role
+            for role in ("user", "item")
+            if is_text(self.path, role, self.cells[role], self.reading.id_type)
+        )
+
+
+def find_layout(look: Look, dialect: Dialect) -> Layout:
+    """Finds header, columns and types from the first rows.
+
+    Raises:
+        ConfigError: a format of times is given, but there is no time.
+        DataError: what was found contradicts itself, or cannot be told; the message says how to decide.
+    """
+    top, reading = find_top(look, dialect), look.reading
+    line, first = top.header or top.data[0]
+    where = f"{look.path}, line {line}"
+    if len(first) < 2:
+        raise DataError(f"{where}: {_one_column(look.lines[0][1])}")
+    fitting = [(number, row) for number, row in top.data if len(row) == len(first)]
+    if not fitting:
+        raise wrong_count(f"{look.path}, line {top.data[0][0]}", len(top.data[0][1]), len(first))
+    empty = frozenset(at for at in range(len(first)) if all(row[at] == "" for _, row in fitting))
+    roles = assign_roles(top.names, len(first), where, reading.columns, empty)
+    cells = {role: [(number, row[at]) for number, row in fitting] for role, at in roles.items()}
+    columns = _Columns(look.path, reading, roles, cells, top.notes)
+    if top.names is not None:
+        check_named_header(look.path, top.names, roles, cells, reading)
+    elif note := check_unknown_header(where, first, reading, "rating" in roles):
+        columns.notes.append(note)
+    is_by_position = top.names is None and not reading.columns
+    if is_by_position:
+        _check_position(look.path, fitting, empty, roles)
+    columns.notes += _unused(top.names or (), roles, reading)
+    decimal, times = columns.decimal(dialect.sep, is_by_position), columns.times(top.names)
+    return Layout(
+        look.path,
+        dialect,
+        len(first),
+        top.names,
+        _skip(look, dialect, top),
+        roles,
+        columns.text_ids(),
+        empty if is_by_position else frozenset(),
+        decimal,
+        times,
+        tuple(columns.notes),
+    )
+
+
+def _unit(cells: Cells) -> str | None:
+    numbers = [float(text) for _, text in cells if NUMBER.fullmatch(text)]
+    return time_unit(np.array(numbers))
+
+
+def _check_position(path: Path, rows: list[Row], empty: frozenset[int], roles: dict[str, int]) -> None:
+    """Refuses rows without a header that are not user, item, rating, time.
+
+    Raises:
+        DataError: there are more columns, or users or items are times.
+    """
+    line, first = rows[0]
+    filled = len(first) - len(empty)
+    timed = [role for role in ("user", "item") if are_times([row[roles[role]] for _, row in rows])]
+    if filled <= len(ROLES) and not timed:
+        return
+    why = f"column {roles[timed[0]] + 1} holds times" if timed else f"there are {filled} columns"
+    raise DataError(
+        f"{path}, line {line}: {why}, but without a header the columns are user, item, rating, time; choose them: "
+        "--columns user=1,item=2 (in Python columns={'user': 1, 'item': 2})"
+    )
+
+
+def _unused(names: Sequence[str], roles: dict[str, int], reading: Reading) -> list[str]:
+    """Says which columns might be the rating and the time, where none is."""
+    notes = []
+    for role, words in (("rating", ("rating", "score", "stars")), ("time", ("time", "date"))):
+        if role in roles or role in (reading.columns or {}):
+            continue
+        for at, name in enumerate(names):
+            if at not in roles.values() and any(word in name.lower() for word in words):
+                notes.append(
+                    f"the column {name!r} is not used; --columns {role}={at + 1} takes it as the {role}"
+                )
+                break
+    return notes
+
+
+def _skip(look: Look, dialect: Dialect, top: Top) -> int:
+    """Returns how many lines are before the data; a quoted line end does not end the header's row."""
+    if not top.is_first or top.header is None:
+        return top.data[0][0] - 1
+    first = top.header[0]
+    block = as_block([line for line in look.lines if line[0] >= first])
+    return first - 1 + block.count(b"\n", 0, dialect.row_end(block))
+
+
+def _one_column(line: str) -> str:
+    found = [sep for sep in SEPARATORS if sep in line]
+    if line.lstrip().startswith('"') and found:
+        return f"the whole line is one field in quotes, {line.strip()[:40]}; take the quotes off"
+    way = f"is {found[0]!r} the separator? Say it" if found else "say what is between columns"
+    option = f"--sep {found[0] if found else ' '!r} (in Python sep=)"
+    return f"one column found, but a user and an item are needed; {way}: {option}"
+
+
+def wrong_count(where: str, found: int, num_columns: int) -> DataError:
+    """Returns the error for a row with another number of columns than the first line."""
+    columns = "column" if found == 1 else "columns"
+    return DataError(
+        f"{where}: {found} {columns}, but the first line has {num_columns}; complete the line or drop it, or say what "
+        "is between columns: --sep (in Python sep=)"
+    )

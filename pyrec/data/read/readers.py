@@ -1,0 +1,265 @@
+"""Reads interactions from files, whatever their format.
+
+The format is found from the contents, not the name:
+
+* Parquet, by its first bytes (needs PyArrow).
+* Delimited text: columns apart by tabs, commas, ``::``, semicolons, bars or blanks: CSV, TSV, RecBole's ``.inter``,
+  MovieLens' ``u.data``, ``ratings.dat``, ``ratings.csv``.
+* LightGCN's ``user item item ...``.
+
+A shape is found from the first lines, and every line is held against it: what contradicts it is an error that names
+the line and a way on. A caller may say what the shape is (`pyrec.data.read.reading.Reading`).
+``docs/how-to/files.md`` says what is accepted, and what is refused.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from pyrec.data.interactions import Interactions
+from pyrec.data.read.delimited import read_delimited
+from pyrec.data.read.files import Content, opened
+from pyrec.data.read.lists import read_ragged
+from pyrec.data.read.parquet import MAGIC, parts_of, read_parquet, read_parts
+from pyrec.data.read.reading import Format, IdType, Reading
+from pyrec.data.read.shape import Lists, find_shape
+from pyrec.data.roles import Columns
+from pyrec.errors import ConfigError, DataError
+
+FOLDER_FILES = ("train.txt", "test.txt")
+
+
+def read_interactions(
+    path: str | Path,
+    min_rating: float | None = None,
+    id_type: IdType = "auto",
+    columns: Columns | None = None,
+    header: bool | None = None,
+    sep: str | None = None,
+    format: Format | None = None,  # noqa: A002
+    time_format: str | None = None,
+) -> Interactions:
+    """Reads one file; see the module for the formats.
+
+    Args:
+        path: the file.
+        min_rating: keep the interactions with this rating or more, and the users and items that are left with
+            any. Duplicates are merged before.
+        id_type: "int" or "str" for ids of delimited text that are all integers or all text; "auto" finds out.
+            Parquet says itself, and ``user item item ...`` holds integers.
+        columns: which columns are the user, item, rating and time, by name in the header or by number from 1, such
+            as ``{"user": "customer", "item": 3}``; those not given are found by well-known names. None for a rating or
+            a time that no column is: ``{"time": None}``.
+        header: whether the first line of delimited text is a header; None to find out.
+        sep: what is between the columns of delimited text, such as ``","``; ``" "`` for any number of blanks; None to
+            find out.
+        format: "delimited" for columns of text, "lists" for ``user item item ...``, "parquet"; None to find out.
+        time_format: how times as text are written, by the directives of ``datetime.strptime``, such as ``"%d/%m/%Y"``;
+            None for ISO 8601 or numbers.
+
+    Raises:
+        ConfigError: an option is none of the above, contradicts another one or means nothing to this format, or the
+            file needs a library that is not installed.
+        DataError: the file is absent or malformed (the message names file and line), has no ratings for
+            `min_rating`, or no interaction is left.
+    """
+    reading = Reading(id_type, columns, header, sep, format, time_format)
+    return read_by(path, min_rating, reading)
+
+
+def read_by(path: str | Path, min_rating: float | None, reading: Reading) -> Interactions:
+    """Reads one file; see `read_interactions`."""
+    _check_min_rating(min_rating)
+    reading.check()
+    path = Path(path)
+    interactions = _read(path, reading)
+    if len(interactions) == 0:
+        raise DataError(f"{path} holds no interaction; give a file with one interaction a row")
+    return interactions if min_rating is None else _at_least(interactions, min_rating, path)
+
+
+def read_pair(
+    train: str | Path,
+    test: str | Path,
+    min_rating: float | None = None,
+    id_type: IdType = "auto",
+    columns: Columns | None = None,
+    header: bool | None = None,
+    sep: str | None = None,
+    format: Format | None = None,  # noqa: A002
+    time_format: str | None = None,
+) -> tuple[Interactions, Interactions]:
+    """Reads a training and a test file; their id maps are the same, the union of both files' ids.
+
+    Args:
+        train: the training file.
+        test: the test file.
+        min_rating: see `read_interactions`.
+        id_type: see `read_interactions`.
+        columns: of both files; see `read_interactions`.
+        header: likewise.
+        sep: likewise.
+        format: likewise.
+        time_format: likewise.
+
+    Returns:
+        (train, test).
+
+    Raises:
+        ConfigError: see `read_interactions`.
+        DataError: see `read_interactions`; or one file's ids are integers and the other's text.
+    """
+    return pair_by(train, test, min_rating, Reading(id_type, columns, header, sep, format, time_format))
+
+
+def pair_by(
+    train: str | Path, test: str | Path, min_rating: float | None, reading: Reading
+) -> tuple[Interactions, Interactions]:
+    """Reads a training and a test file; see `read_pair`."""
+    paths = Path(train), Path(test)
+    first, second = (read_by(path, min_rating, reading) for path in paths)
+    maps = []
+    for what, ids, other in (
+        ("user", first.user_ids, second.user_ids),
+        ("item", first.item_ids, second.item_ids),
+    ):
+        if ids.dtype.kind != other.dtype.kind:
+            kinds = ["integers" if side.dtype.kind == "i" else "text" for side in (ids, other)]
+            raise DataError(
+                f"the {what} ids of {paths[0]} are {kinds[0]}, those of {paths[1]} are {kinds[1]}; make them "
+                "alike, or read both with id_type='str'"
+            )
+        maps.append(np.union1d(ids, other))
+    train_notes, test_notes = (
+        tuple(f"{path.name}: {text}" for text in part.notes)
+        for path, part in zip(paths, (first, second), strict=True)
+    )
+    first, second = replace(first, notes=train_notes), replace(second, notes=test_notes)
+    return first.with_ids(*maps), second.with_ids(*maps)
+
+
+def read_folder(
+    folder: str | Path,
+    min_rating: float | None = None,
+    id_type: IdType = "auto",
+    columns: Columns | None = None,
+    header: bool | None = None,
+    sep: str | None = None,
+    format: Format | None = None,  # noqa: A002
+    time_format: str | None = None,
+) -> tuple[Interactions, Interactions]:
+    """Reads a folder's ``train.txt`` and ``test.txt``.
+
+    Args:
+        folder: the folder.
+        min_rating: see `read_interactions`.
+        id_type: see `read_interactions`.
+        columns: see `read_pair`.
+        header: likewise.
+        sep: likewise.
+        format: likewise.
+        time_format: likewise.
+
+    Returns:
+        (train, test) with the same id maps.
+
+    Raises:
+        ConfigError: see `read_interactions`.
+        DataError: the folder or one of the files is absent, or see `read_pair`.
+    """
+    return folder_by(folder, min_rating, Reading(id_type, columns, header, sep, format, time_format))
+
+
+def _some_files(folder: Path) -> str:
+    """Returns the names of a folder's first three files, to choose from, the largest first; nothing if it has none."""
+    try:
+        found = [(entry.stat().st_size, entry.path) for entry in os.scandir(folder) if entry.is_file()]
+    except OSError:
+        return ""
+    paths = [path for _, path in sorted(found, key=lambda one: (-one[0], one[1]))[:3]]
+    return f" of it ({', '.join(paths)}{', ...' if len(found) > 3 else ''})" if paths else ""
+
+
+def folder_by(
+    folder: str | Path, min_rating: float | None, reading: Reading
+) -> tuple[Interactions, Interactions]:
+    """Reads a folder's ``train.txt`` and ``test.txt``; see `read_folder`."""
+    folder = Path(folder)
+    if not os.path.isdir(folder):
+        raise DataError(f"{folder} is not a folder with {' and '.join(FOLDER_FILES)}; check the path")
+    train, test = (file_of_folder(folder, name) for name in FOLDER_FILES)
+    return pair_by(train, test, min_rating, reading)
+
+
+def file_of_folder(folder: Path, name: str) -> Path:
+    """Returns the path of one of `FOLDER_FILES`.
+
+    Raises:
+        DataError: the folder has no such file.
+    """
+    if not os.path.isfile(folder / name):
+        raise DataError(
+            f"{folder} has no {name}; a folder holds {' and '.join(FOLDER_FILES)}: add it, or give a "
+            f"single file{_some_files(folder)}, or a training and a test file"
+        )
+    return folder / name
+
+
+def _check_min_rating(min_rating: float | None) -> None:
+    if min_rating is not None and not math.isfinite(min_rating):
+        raise ConfigError(f"min_rating is {min_rating}; a finite number is needed")
+
+
+def holds_parts(path: str | Path) -> bool:
+    """Tells whether a path is a folder of Parquet files that are read as one, not one of a training and a test file."""
+    folder = Path(path)
+    return (
+        os.path.isdir(folder)
+        and not any(os.path.exists(folder / name) for name in FOLDER_FILES)
+        and bool(parts_of(folder))
+    )
+
+
+def _read(path: Path, reading: Reading) -> Interactions:
+    if holds_parts(path):
+        _check_parquet(path, reading)
+        return read_parts(path, reading)
+    with opened(path) as content:
+        if content.head.startswith(MAGIC):
+            _check_parquet(path, reading)
+            return read_parquet(content, reading)
+        return _read_text(content, reading)
+
+
+def _read_text(content: Content, reading: Reading) -> Interactions:
+    if reading.format == "parquet":
+        raise DataError(f"{content.path} is no Parquet file; leave format out, or give one that is")
+    shape = find_shape(content, reading)
+    if isinstance(shape, Lists):
+        return read_ragged(content, shape)
+    return read_delimited(content, shape, reading)
+
+
+def _check_parquet(path: Path, reading: Reading) -> None:
+    if reading.format not in (None, "parquet"):
+        raise ConfigError(f"format is {reading.format!r}, but {path} is a Parquet file; leave it out")
+    reading.refuse(
+        ("id_type", "header", "sep"), f"{path} is a Parquet file, whose columns have types and names"
+    )
+
+
+def _at_least(interactions: Interactions, min_rating: float, path: Path) -> Interactions:
+    ratings = interactions.ratings
+    if ratings is None:
+        raise DataError(f"{path} has no ratings to compare with min_rating = {min_rating:g}; leave it out")
+    keep = ratings >= np.float32(min_rating)
+    if not keep.any():
+        raise DataError(
+            f"{path}: no rating reaches min_rating = {min_rating:g}; the largest is {ratings.max():g}"
+        )
+    return interactions.select(keep).compact()

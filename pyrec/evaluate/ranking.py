@@ -1,0 +1,326 @@
+"""Evaluation: every test user's ranking against their test items, and what the rankings do to the items.
+
+Accuracy of one user's list ``i_1 .. i_k`` against their test items T, averaged over the users that have any: each
+user counts once, however many test items they have (definitions of LightGCN, He et al., SIGIR 2020):
+
+- ``precision@k`` = hits / k
+- ``recall@k`` = hits / |T|
+- ``ndcg@k`` = Σ_j [i_j ∈ T] / log2(j + 1)  /  Σ_{j ≤ min(k, |T|)} 1 / log2(j + 1)
+- ``hit@k`` = 1 if there is any hit, else 0
+- ``mrr@k`` = 1 / position of the first hit, 0 without one
+- ``map@k`` = Σ_j [i_j ∈ T] precision@j / min(k, |T|)
+
+What the lists do to the items, by the formulas of `pyrec.evaluate.item_metrics`:
+
+- ``coverage@k``: the share of the items that are in any list
+- ``popularity@k``: the mean number of training users of a recommended item
+- ``popularity_rank@k``: the mean place of a recommended item by popularity, over the number of items
+- ``novelty@k``: the mean self-information of a recommended item, in bits
+- ``head@k``: the share of the recommendations that go to the fifth of the items with most training users
+- ``gini@k``: 0 if all items are recommended equally often, near 1 if a few take all
+
+An empty place of a short list is no hit and no recommendation.
+
+Each metric has two means. One is over all users with test items. The other is over those of them that are warm: they
+have training interactions. A cold user's list follows no history, so a mean over many of them says little of a model.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from pyrec._ambient import defaults
+from pyrec._arrays import tensor_of
+from pyrec._checks import check_count
+from pyrec._exchange import Exchanged, kind_of, one_state
+from pyrec.data import Interactions
+from pyrec.data.ids import is_text
+from pyrec.data.interactions import require_interactions
+from pyrec.errors import ConfigError, DataError
+from pyrec.evaluate.counts import EvaluationCounts, count_test
+from pyrec.evaluate.item_metrics import ITEM_METRICS, item_metrics
+from pyrec.evaluate.tables import metric_rows, table
+from pyrec.ops.metrics import METRICS, item_counts, ranking_metrics
+from pyrec.ops.topk import MAX_K
+
+USER_METRICS: tuple[str, ...] = tuple(METRICS)
+
+_AGREE = "split one Interactions in two, or read both files together (read_pair), so that ids agree"
+
+
+@runtime_checkable
+class Ranker(Protocol):
+    """What `evaluate` asks of a model."""
+
+    def training_set(self) -> Interactions:
+        """Return what the model was fitted on, whose ids the test set shares."""
+
+    def topk(self, user_indices: NDArray[np.integer], k: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """Rank items for users (B,): ids int32 (B, k), without what they had in training, and scores (B, k)."""
+
+
+@dataclass(frozen=True, repr=False)
+class Evaluation:
+    """The outcome of `evaluate`; ``print`` shows its `summary`.
+
+    Attributes:
+        metrics: Each metric's value such as ``{"precision@20": 0.17}``, over all users with test items.
+        warm_metrics: The same over the warm ones of these users alone, who have training interactions; NaN without any.
+        per_user: Each accuracy metric's values by user, float64 (num_users,): for significance tests.
+        users: The raw ids of those users (num_users,).
+        is_warm: Whether they have training interactions, bool (num_users,).
+        lists: Their recommendations, int32 internal ids (num_users, largest cut-off); -1 behind the end of a short one.
+        counts: How many users and interactions of the test set are cold, and more.
+        seconds: Wall time of ranking and measuring.
+    """
+
+    metrics: dict[str, float]
+    warm_metrics: dict[str, float]
+    per_user: dict[str, NDArray[np.float64]]
+    users: NDArray[Any]
+    is_warm: NDArray[np.bool_]
+    lists: NDArray[np.int32]
+    counts: EvaluationCounts
+    seconds: float
+
+    def __getitem__(self, name: str) -> float:
+        return self.metrics[name]
+
+    @property
+    def num_users(self) -> int:
+        """Users with test items."""
+        return self.counts.num_users
+
+    @property
+    def num_cold_users(self) -> int:
+        """Users with test items and no training interaction."""
+        return self.counts.num_cold_users
+
+    @property
+    def num_short_lists(self) -> int:
+        """Users for whom fewer items than the largest cut-off were left to recommend."""
+        return int((self.lists[:, -1] < 0).sum())
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a reader of ``metrics`` may not expect, a sentence each."""
+        return (*self.counts.notes, *self.list_notes)
+
+    @property
+    def list_notes(self) -> tuple[str, ...]:
+        """Those of `notes` that are about the lists; the others are about the test set alone."""
+        if not self.num_short_lists:
+            return ()
+        k = self.lists.shape[1]
+        short = f"{self.num_short_lists:,} of {self.num_users:,} test users have fewer than {k} items left to recommend"
+        return (f"{short}; precision@{k} still divides by {k}",)
+
+    def columns(self, label: str, warm_label: str | None = None) -> dict[str, dict[str, float]]:
+        """Return the means by column title: over all users and, if some but not all are cold, over the warm ones."""
+        columns = {label: self.metrics}
+        if 0 < self.num_cold_users < self.num_users:
+            columns[warm_label or f"{label}, warm"] = self.warm_metrics
+        return columns
+
+    def summary(self) -> str:
+        """Return a table of the metrics, and below it who they are over."""
+        columns = self.columns(f"{self.num_users:,} users", f"{self.counts.num_warm_users:,} warm ones")
+        return "\n".join([table(metric_rows(columns)), *(f"note: {note}" for note in self.notes)])
+
+    def __str__(self) -> str:
+        return self.summary()
+
+    def __repr__(self) -> str:
+        means = ", ".join(f"{name} {value:.4f}" for name, value in self.metrics.items())
+        return f"Evaluation({self.num_users:,} users, {self.num_cold_users:,} of them cold: {means})"
+
+
+@defaults()
+def evaluate(
+    model: Ranker,
+    test: Interactions,
+    k: int | Sequence[int] = (10, 20),
+    metrics: Sequence[str] | None = None,
+    batch_size: int = 16_384,
+) -> Evaluation:
+    """Rank all items for every user with test items, leaving out their training items, and measure the lists.
+
+    Args:
+        model: A fitted model, or anything with the methods of `Ranker`.
+        test: Held-out interactions, with the id maps of the model's training set.
+        k: Cut-off or cut-offs, each from 1 to the number of items and to 1,024.
+        metrics: Which of `USER_METRICS` and `ITEM_METRICS`; None for all.
+        batch_size: Users ranked at a time.
+
+    Returns:
+        The metrics' means, over all test users and over the warm ones, their values by user, and what is cold.
+
+    Raises:
+        NotFittedError: If the model is not fitted.
+        DataError: If ``test`` is empty, has other users or items than the model, ``k`` exceeds the items, or
+            ``model`` is none.
+        ConfigError: If a metric is unknown, or ``k`` or ``batch_size`` is out of range.
+    """
+    with _one_state(model) as state:
+        return _evaluate(state, test, k, metrics, batch_size)
+
+
+def _one_state(model: Ranker) -> AbstractContextManager[Ranker]:
+    if isinstance(model, Exchanged):
+        return one_state(model)
+    if isinstance(model, type) or not isinstance(model, Ranker):
+        raise DataError(
+            f"model is {kind_of(model)}, but a fitted model is needed, such as EASE().fit(train), "
+            "or an object with the methods training_set and topk"
+        )
+    return nullcontext(model)
+
+
+def _evaluate(
+    model: Ranker,
+    test: Interactions,
+    k: int | Sequence[int],
+    metrics: Sequence[str] | None,
+    batch_size: int,
+) -> Evaluation:
+    train = model.training_set()
+    check_test(test, train)
+    cutoffs = check_cutoffs(k, train.num_items)
+    names = _check_metrics(metrics)
+    batch_size = check_count("batch_size", batch_size, 1, None, ConfigError)
+    started = time.perf_counter()
+    users = np.flatnonzero(np.diff(test.indptr)).astype(np.int32)
+    ranked = _ranked_lists(model, users, max(cutoffs), batch_size)
+    per_user = _user_metrics(ranked, users, test, cutoffs, names)
+    is_warm = np.diff(train.indptr)[users] > 0
+    means = _means(per_user, ranked, np.ones(len(users), dtype=bool), train, cutoffs, names)
+    warm_means = dict(means) if is_warm.all() else _means(per_user, ranked, is_warm, train, cutoffs, names)
+    lists = ranked.cpu().numpy()
+    counts = count_test(train, test)
+    seconds = time.perf_counter() - started
+    return Evaluation(means, warm_means, per_user, train.user_ids[users], is_warm, lists, counts, seconds)
+
+
+def _ranked_lists(model: Ranker, users: NDArray[np.int32], k: int, batch_size: int) -> torch.Tensor:
+    """Return the k best items (len(users), k) of each user, int32 internal ids, without their training items."""
+    batches = [users[start : start + batch_size] for start in range(0, len(users), batch_size)]
+    return torch.cat([model.topk(batch, k)[0] for batch in batches])
+
+
+def _user_metrics(
+    lists: torch.Tensor, users: NDArray[np.int32], test: Interactions, cutoffs: list[int], names: list[str]
+) -> dict[str, NDArray[np.float64]]:
+    """Return each accuracy metric's values (num_users,) from the ranked lists (num_users, k)."""
+    counts = np.diff(test.indptr)[
+        users
+    ]  # users without test items own no entry, so test.items is already theirs
+    indptr = np.concatenate([[0], np.cumsum(counts, dtype=np.int64)])
+    test_indptr, test_items = (tensor_of(array).to(lists.device) for array in (indptr, test.items))
+    values = ranking_metrics(lists, test_indptr, test_items, cutoffs).cpu().numpy()
+    return {
+        f"{name}@{cutoff}": np.ascontiguousarray(values[:, at, USER_METRICS.index(name)])
+        for at, cutoff in enumerate(cutoffs)
+        for name in names
+        if name in USER_METRICS
+    }
+
+
+def _means(
+    per_user: dict[str, NDArray[np.float64]],
+    lists: torch.Tensor,
+    rows: NDArray[np.bool_],
+    train: Interactions,
+    cutoffs: list[int],
+    names: list[str],
+) -> dict[str, float]:
+    """Return each metric over the users of some rows, bool (num_users,), by name and cut-off; NaN without any."""
+    ordered = [f"{name}@{cutoff}" for cutoff in cutoffs for name in names]
+    if not rows.any():
+        return dict.fromkeys(ordered, float("nan"))
+    chosen = lists if rows.all() else lists[tensor_of(rows).to(lists.device)]
+    means = {name: float(values[rows].mean()) for name, values in per_user.items()}
+    means |= _item_metrics(chosen, train, cutoffs, names)
+    return {name: means[name] for name in ordered}
+
+
+def _item_metrics(
+    lists: torch.Tensor, train: Interactions, cutoffs: list[int], names: list[str]
+) -> dict[str, float]:
+    """Return the metrics of what is recommended, from the ranked lists (num_users, k)."""
+    wanted = [name for name in names if name in ITEM_METRICS]
+    if not wanted:
+        return {}
+    users_of = np.bincount(train.items, minlength=train.num_items)
+    means: dict[str, float] = {}
+    of_items = item_counts(lists, train.num_items, cutoffs).cpu().numpy()
+    for cutoff, counts in zip(cutoffs, of_items, strict=True):
+        values = item_metrics(counts, users_of, train.num_users)
+        means |= {f"{name}@{cutoff}": values[name] for name in wanted}
+    return means
+
+
+def check_test(test: object, train: Interactions, name: str = "test") -> None:
+    """Raises DataError where held-out interactions are empty, or not of the training set's users and items.
+
+    Args:
+        test: Of the argument ``name``.
+        train: The training set.
+        name: For messages.
+    """
+    held_out = require_interactions(test, name)
+    if len(held_out) == 0:
+        raise DataError(
+            f"{name} is empty: no user has an item to find; check the file, the split or the rating filter"
+        )
+    have, expected = (held_out.num_users, held_out.num_items), (train.num_users, train.num_items)
+    if have != expected:
+        raise DataError(
+            f"{name} has {have[0]} users x {have[1]} items, the model {expected[0]} x {expected[1]}; {_AGREE}"
+        )
+    for kind, theirs, ours in (
+        ("user", held_out.user_ids, train.user_ids),
+        ("item", held_out.item_ids, train.item_ids),
+    ):
+        _check_same_ids(name, kind, theirs, ours)
+
+
+def _check_same_ids(name: str, kind: str, theirs: NDArray[Any], ours: NDArray[Any]) -> None:
+    """Raises DataError unless both number the same raw ids alike; as many others would be taken for these."""
+    if theirs is ours or np.array_equal(theirs, ours):
+        return
+    comparable = is_text(theirs) == is_text(ours)
+    at = int(np.flatnonzero(theirs != ours)[0]) if comparable else 0
+    their, our = (ids[at : at + 1].tolist()[0] for ids in (theirs, ours))
+    raise DataError(f"{name}'s {kind} number {at} is {their!r}, the model's is {our!r}; {_AGREE}")
+
+
+def check_cutoffs(k: int | Sequence[int], num_items: int) -> list[int]:
+    """The cut-offs, ascending, each once; raises ConfigError or DataError as `evaluate` does."""
+    cutoffs = list(k) if isinstance(k, Iterable) else [k]
+    if not cutoffs:
+        raise ConfigError("k is empty; name a cut-off, such as 20")
+    checked = [check_count("k", cutoff, 1, MAX_K, ConfigError) for cutoff in cutoffs]
+    return sorted(
+        {check_count("k", cutoff, 1, num_items, DataError, "the number of items") for cutoff in checked}
+    )
+
+
+def _check_metrics(metrics: Sequence[str] | None) -> list[str]:
+    known = [*USER_METRICS, *ITEM_METRICS]
+    if metrics is None:
+        return known
+    if isinstance(metrics, str) or not isinstance(metrics, Iterable):
+        raise ConfigError(f"metrics = {metrics!r} must be a list, such as ['recall', 'ndcg']")
+    metrics = list(metrics)
+    unknown = [name for name in metrics if name not in known]
+    if unknown or not metrics:
+        raise ConfigError(f"metrics = {metrics!r}: known are {', '.join(known)}")
+    return list(dict.fromkeys(metrics))

@@ -1,0 +1,240 @@
+"""What plots are made of: each function draws one thing on axes that it is given, in the colours of a theme."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pyrec.evaluate.by_degree import ActivityGroups, range_label
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+DEGREE_GROUPS = 4
+TITLE_SIZE, LEGEND_SIZE, TICK_SIZE = 10, 8, 8
+
+
+@dataclass(frozen=True)
+class Theme:
+    """Colours that go together on one background.
+
+    Attributes:
+        ink: Of text.
+        muted: Of axes, reference lines and what is compared with.
+        grid: Of grid lines.
+        blue: Of the first series; ``orange`` and ``green`` of the next.
+        pale: Of wide bars.
+        ramp: The part of the colour map viridis for ordered groups.
+    """
+
+    ink: str
+    muted: str
+    grid: str
+    blue: str
+    orange: str
+    green: str
+    pale: str
+    ramp: tuple[float, float]
+
+
+LIGHT = Theme("#1f2328", "#777777", "#dddddd", "#1f5fa8", "#d9730d", "#2e8b57", "#8fb8de", (0.1, 0.85))
+DARK = Theme("#e6e9ed", "#9aa3ad", "#3a4149", "#74b0f4", "#f0a35e", "#6fcf97", "#3f6c9e", (0.4, 1.0))
+
+
+def finish_axes(figure: Figure, theme: Theme) -> None:
+    """Give every axes of the figure the house look: two spines, a light grid, the theme's ink."""
+    for axes in figure.axes:
+        axes.set_facecolor("none")
+        axes.spines[["top", "right"]].set_visible(False)
+        for spine in axes.spines.values():
+            spine.set_color(theme.muted)
+        axes.grid(axis="y", color=theme.grid, linewidth=0.7)
+        axes.set_axisbelow(True)
+        axes.tick_params(colors=theme.ink)
+        for text in (axes.title, axes.xaxis.label, axes.yaxis.label):
+            text.set_color(theme.ink)
+        axes.set_title(axes.get_title(loc="left"), loc="left", fontsize=TITLE_SIZE, color=theme.ink)
+        if (legend := axes.get_legend()) is not None:
+            for text in (*legend.get_texts(), legend.get_title()):
+                text.set_color(theme.ink)
+
+
+def draw_loss(axes: Axes, history: Sequence[Mapping[str, Any]], theme: Theme) -> None:
+    """Draw the training loss by epoch."""
+    epochs, losses = _series(history, "loss")
+    axes.plot(epochs, losses, color=theme.muted, **_line(len(epochs)))
+    axes.set_ylabel("training loss (mean of an epoch)")
+    _epoch_axis(axes, "Loss")
+
+
+def curve_metrics(history: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return the names of the metrics in the records, those of the test set first."""
+    names = {name for record in history for name in record if "@" in name}
+    return sorted(names, key=lambda name: (name.startswith("validation"), name))
+
+
+def draw_metrics(
+    axes: Axes, history: Sequence[Mapping[str, Any]], metrics: Sequence[str], theme: Theme
+) -> None:
+    """Draw metrics by epoch: those of the test set solid, of its warm users dotted, of the validation set dashed."""
+    colors = {"recall": theme.blue, "ndcg": theme.orange, "precision": theme.green}
+    for name in metrics:
+        epochs, values = _series(history, name)
+        kind, _, metric = name.rpartition("_")
+        style = {"validation": "--", "test_warm": ":"}.get(kind, "-")
+        label = f"{metric} ({kind.replace('_', ', ') or 'test'})"
+        color = colors.get(metric.split("@")[0])
+        axes.plot(epochs, values, style, color=color, label=label, **_line(len(epochs)))
+    axes.set_ylabel("mean over users (0 to 1)")
+    axes.set_ylim(bottom=0)
+    _epoch_axis(axes, "Accuracy")
+    axes.legend(frameon=False, fontsize=LEGEND_SIZE)
+
+
+def draw_weight_bars(axes: Axes, weights: NDArray[np.float32], title: str, theme: Theme) -> None:
+    """Draw each layer's mean weight, with lines from the 5th to the 95th percentile of the nodes.
+
+    Args:
+        axes: Where to draw.
+        weights: (nodes, layers); one row if all nodes have the same weights.
+        title: Of the panel.
+        theme: Its colours.
+    """
+    layers = np.arange(weights.shape[1])
+    means = weights.mean(axis=0)
+    axes.bar(layers, means, color=theme.pale, width=0.6)
+    if len(weights) > 1:
+        low, high = np.quantile(weights, [0.05, 0.95], axis=0)
+        axes.vlines(layers, low, high, color=theme.ink, linewidth=1.4)
+        axes.plot(layers, low, "_", layers, high, "_", color=theme.ink, markersize=10)
+    axes.axhline(
+        1 / len(layers), color=theme.muted, linestyle="--", linewidth=1, label="uniform (mean of layers)"
+    )
+    axes.set_xticks(layers, [f"{layer}\n{mean:.3f}" for layer, mean in zip(layers, means, strict=True)])
+    axes.set_xlabel("layer (0: the embedding itself) and its mean weight")
+    axes.set_ylabel("weight of the layer (all sum to 1)")
+    axes.set_title(title, loc="left")
+    axes.margins(y=0.15)  # room for the legend
+    axes.set_ylim(bottom=0)
+    axes.legend(frameon=False, fontsize=LEGEND_SIZE, loc="upper right")
+
+
+def draw_by_degree(
+    axes: Axes, weights: NDArray[np.float32], degrees: NDArray[np.integer], name: str, theme: Theme
+) -> None:
+    """Draw a line of mean weights by layer for each quarter of the nodes, from few interactions to many.
+
+    Args:
+        axes: Where to draw.
+        weights: (nodes, layers).
+        degrees: Training interactions of each node, (nodes,).
+        name: What the nodes are, for the title.
+        theme: Its colours.
+    """
+    from matplotlib import colormaps
+
+    layers = np.arange(weights.shape[1])
+    quarters = np.array_split(np.argsort(degrees, kind="stable"), DEGREE_GROUPS)
+    groups = [group for group in quarters if len(group)]
+    colors = colormaps["viridis"](np.linspace(*theme.ramp, len(groups)))
+    for group, color in zip(groups, colors, strict=True):
+        label = range_label(degrees[group])
+        axes.plot(layers, weights[group].mean(axis=0), "o-", color=color, label=label, markersize=4)
+    axes.axhline(1 / len(layers), color=theme.muted, linestyle="--", linewidth=1)
+    axes.set_xticks(layers)
+    axes.set_xlabel("layer (0: the embedding itself)")
+    axes.set_ylabel("mean weight of the layer")
+    axes.set_title(f"{name}, by quarters of their degree", loc="left")
+    axes.legend(title="interactions", frameon=False, fontsize=LEGEND_SIZE, title_fontsize=LEGEND_SIZE)
+
+
+def draw_gain(axes: Axes, groups: ActivityGroups, metric: str, theme: Theme) -> None:
+    """Draw the mean difference of a metric in each group of users, with its 95 % confidence interval."""
+    axes.axhline(0, color=theme.muted, linewidth=1)
+    axes.errorbar(
+        range(len(groups.labels)), groups.means, groups.halves, fmt="o", capsize=3, color=theme.blue
+    )
+    _activity_axis(axes, groups)
+    axes.set_ylabel(f"difference in {metric}, 95 % interval")
+
+
+def draw_activity(axes: Axes, series: Mapping[str, ActivityGroups], metric: str, theme: Theme) -> None:
+    """Draw the mean of a metric in each group of users under several models, the one that matters first.
+
+    Args:
+        axes: Where to draw.
+        series: The same groups under each model, by the model's label.
+        metric: What the means are of.
+        theme: Its colours.
+    """
+    styles = ((theme.blue, "o", "-"), (theme.muted, "s", "--"), (theme.orange, "^", "-"))
+    for at, ((label, groups), (color, marker, line)) in enumerate(zip(series.items(), styles, strict=False)):
+        places = np.arange(len(groups.labels)) + 0.12 * (at - (len(series) - 1) / 2)
+        axes.errorbar(
+            places,
+            groups.means,
+            groups.halves,
+            fmt=marker + line,
+            color=color,
+            label=label,
+            capsize=2.5,
+            markersize=4.5,
+            linewidth=1.2,
+        )
+        _activity_axis(axes, groups)
+    axes.set_ylabel(f"mean {metric}")
+    axes.set_ylim(bottom=0)
+    axes.legend(frameon=False, fontsize=LEGEND_SIZE)
+
+
+def draw_popularity_shares(axes: Axes, series: Mapping[str, NDArray[np.float64]], theme: Theme) -> None:
+    """Draw what share each part of the items has, the most popular part first.
+
+    Args:
+        axes: Where to draw.
+        series: Shares (groups,) by what they are of; see `pyrec.evaluate.item_metrics.shares_by_popularity`.
+        theme: Its colours.
+    """
+    colors = (theme.muted, theme.blue, theme.orange)
+    width = 0.8 / len(series)
+    for at, ((label, shares), color) in enumerate(zip(series.items(), colors, strict=False)):
+        places = np.arange(len(shares)) + width * (at - (len(series) - 1) / 2)
+        axes.bar(places, 100 * shares, width, label=label, color=color)
+    parts = len(next(iter(series.values())))
+    edges = [round(100 * at / parts) for at in range(parts + 1)]
+    axes.set_xticks(
+        range(parts),
+        [f"{low} to\n{high}" for low, high in pairwise(edges)],
+        fontsize=TICK_SIZE,
+    )
+    axes.set_xlabel("items by popularity, in % of all (left: most popular)")
+    axes.set_ylabel("share (%)")
+    axes.legend(frameon=False, fontsize=LEGEND_SIZE)
+
+
+def _activity_axis(axes: Axes, groups: ActivityGroups) -> None:
+    labels = [label.replace(" to ", " to\n") for label in groups.labels]
+    axes.set_xticks(range(len(labels)), labels, fontsize=TICK_SIZE)
+    axes.set_xlabel("training interactions of the user")
+
+
+def _epoch_axis(axes: Axes, title: str) -> None:
+    axes.set_xlabel("epoch")
+    axes.locator_params(axis="x", integer=True)
+    axes.set_title(title, loc="left")
+
+
+def _series(history: Sequence[Mapping[str, Any]], name: str) -> tuple[list[int], list[float]]:
+    found = [(record["epoch"], record[name]) for record in history if record.get(name) is not None]
+    return [epoch for epoch, _ in found], [value for _, value in found]
+
+
+def _line(points: int) -> dict[str, Any]:
+    """Return the line's looks: single epochs are marked while there are few."""
+    return {"linewidth": 1.8, "marker": "o" if points <= 20 else "", "markersize": 4}

@@ -1,0 +1,133 @@
+"""Plots of a training run, written as PNG files; needs matplotlib (``pip install '.[plots]'``)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pyrec._atomic import replacing
+from pyrec.errors import ConfigError
+from pyrec.evaluate.by_degree import by_activity
+from pyrec.evaluate.significance import Values
+from pyrec.look.panels import (
+    LIGHT,
+    curve_metrics,
+    draw_by_degree,
+    draw_gain,
+    draw_loss,
+    draw_metrics,
+    draw_weight_bars,
+    finish_axes,
+)
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+DPI = 150
+
+
+def available() -> bool:
+    """Return whether matplotlib is installed."""
+    return find_spec("matplotlib") is not None
+
+
+def plot_curves(history: Sequence[Mapping[str, Any]], path: Path, title: str = "") -> None:
+    """Draw the loss and the metrics by epoch.
+
+    Args:
+        history: A record an epoch with ``epoch``, ``loss`` and, in some or all, metrics such as
+            ``test_recall@20`` and ``validation_recall@20``.
+        path: The PNG file to write.
+        title: Shown on top.
+
+    Raises:
+        ConfigError: If matplotlib is missing or ``history`` is empty.
+        DataError: If the file cannot be written.
+    """
+    if not history:
+        raise ConfigError("history is empty: a model that does not train by epochs has no curves")
+    metrics = curve_metrics(history)
+    figure = _figure(width=10 if metrics else 5.4, height=4.2)
+    panels = figure.subplots(1, 2 if metrics else 1, squeeze=False)[0]
+    draw_loss(panels[0], history, LIGHT)
+    if metrics:
+        draw_metrics(panels[1], history, metrics, LIGHT)
+    _finish(figure, path, title)
+
+
+def plot_layer_weights(
+    weights: NDArray[np.float32], degrees: NDArray[np.integer], num_users: int, path: Path, title: str = ""
+) -> None:
+    """Draw how much each layer weighs: over all nodes, and if weights differ by node, by the node's degree.
+
+    Args:
+        weights: Weights that sum to 1, (layers,), or (nodes, layers) with users first.
+        degrees: Training interactions of each node, (nodes,).
+        num_users: How many of the nodes are users.
+        path: The PNG file to write.
+        title: Shown on top.
+
+    Raises:
+        ConfigError: If matplotlib is missing.
+        DataError: If the file cannot be written.
+    """
+    if weights.ndim == 1:
+        figure = _figure(width=5.4, height=4.2)
+        draw_weight_bars(figure.subplots(), weights[None, :], "all nodes", LIGHT)
+    else:
+        figure = _figure(width=13, height=4.2)
+        panels = figure.subplots(1, 3, sharey=True)
+        for axes, name, part in (
+            (panels[1], "users", slice(0, num_users)),
+            (panels[2], "items", slice(num_users, None)),
+        ):
+            draw_by_degree(axes, weights[part], degrees[part], name, LIGHT)
+        # Last, as it fixes the limits that all share.
+        draw_weight_bars(panels[0], weights, "all nodes: mean, and 5 % to 95 % of them", LIGHT)
+        for axes in panels[1:]:
+            axes.set_ylabel("")
+    _finish(figure, path, title)
+
+
+def plot_gain(
+    degrees: NDArray[np.integer], ours: Values, base: Values, path: Path, title: str, metric: str
+) -> None:
+    """Draw the users' mean difference by their training interactions, with 95 % confidence intervals.
+
+    Args:
+        degrees: (U,) training interactions of the users.
+        ours: (U,) their values.
+        base: (U,) their values under what it is compared with.
+        path: The PNG file to write.
+        title: Shown on top.
+        metric: What the values are.
+
+    Raises:
+        ConfigError: If matplotlib is missing.
+        DataError: If the file cannot be written.
+    """
+    figure = _figure(width=6.4, height=4)
+    draw_gain(figure.subplots(), by_activity(degrees, ours - base), metric, LIGHT)
+    _finish(figure, path, title)
+
+
+def _figure(width: float, height: float) -> Figure:
+    """Return a figure of its own, drawn without a display and outside pyplot's global state."""
+    try:
+        from matplotlib.figure import Figure
+    except ModuleNotFoundError:
+        raise ConfigError("plots need matplotlib: pip install '.[plots]'") from None
+    return Figure(figsize=(width, height), dpi=DPI, layout="constrained")
+
+
+def _finish(figure: Figure, path: Path, title: str) -> None:
+    if title:
+        figure.suptitle(title, fontsize=11)
+    finish_axes(figure, LIGHT)
+    with replacing(path) as temporary:
+        figure.savefig(temporary, format="png")

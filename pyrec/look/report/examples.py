@@ -1,0 +1,110 @@
+"""Users to look at: what they had, what they are recommended, and what of it is in their test set."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pyrec.look.report.subject import Subject
+
+QUANTILES = (0.1, 0.3, 0.5, 0.7, 0.9)
+SHOWN_HISTORY = 15
+SHOWN_LIST = 10
+
+
+@dataclass(frozen=True)
+class Item:
+    """An item as the page shows it.
+
+    Attributes:
+        label: Its name, or its raw id.
+        id: Its raw id.
+        num_users: Its training users.
+        hit: Whether it is in the user's test set.
+    """
+
+    label: str
+    id: str
+    num_users: str
+    hit: bool
+
+
+@dataclass(frozen=True)
+class Example:
+    """A user.
+
+    Attributes:
+        user: The raw id.
+        place: The share of the users with a smaller value, in words.
+        score: The user's own value.
+        history: Some of what the user had in training.
+        history_order: How these were chosen.
+        hidden: Training items that are not shown.
+        recommended: The list, best first.
+        hits: How many of the list are in the test set.
+        num_test: Items in the user's test set.
+    """
+
+    user: str
+    place: str
+    score: str
+    history: list[Item]
+    history_order: str
+    hidden: int
+    recommended: list[Item]
+    hits: int
+    num_test: int
+
+
+def examples(subject: Subject) -> list[Example]:
+    """Return the users at the quantiles .1, .3, .5, .7 and .9 by ndcg; equal ones in the order of their ids."""
+    name = f"ndcg@{subject.k}"
+    values = subject.evaluation.per_user[name]
+    order = np.argsort(values, kind="stable")
+    chosen = dict.fromkeys(int(order[round(q * (len(order) - 1))]) for q in QUANTILES)
+    less = {at: float((values < values[at]).mean()) for at in chosen}
+    return [
+        _example(subject, at, f"{less[at]:.0%} of the users have less", f"{name} = {values[at]:.3f}")
+        for at in chosen
+    ]
+
+
+def _example(subject: Subject, at: int, place: str, score: str) -> Example:
+    user = int(subject.users[at])
+    tested = _items_of(subject.test.indptr, subject.test.items, user)
+    listed = subject.evaluation.lists[at][: min(SHOWN_LIST, subject.k)]
+    listed = listed[listed >= 0]
+    history, order = _history(subject, user)
+    return Example(
+        user=str(subject.train.user_ids[user]),
+        place=place,
+        score=score,
+        history=[_item(subject, item, False) for item in history[:SHOWN_HISTORY].tolist()],
+        history_order=order,
+        hidden=max(len(history) - SHOWN_HISTORY, 0),
+        recommended=[_item(subject, item, bool(np.isin(item, tested))) for item in listed.tolist()],
+        hits=int(np.isin(listed, tested).sum()),
+        num_test=len(tested),
+    )
+
+
+def _history(subject: Subject, user: int) -> tuple[NDArray[np.int32], str]:
+    """The user's training items: the latest first where times are known, else the most popular."""
+    train = subject.train
+    items = _items_of(train.indptr, train.items, user)
+    if train.times is not None:
+        own = train.times[train.indptr[user] : train.indptr[user + 1]]
+        return items[np.argsort(-own, kind="stable")], "latest first"
+    return items[np.argsort(-subject.users_of_items[items], kind="stable")], "most popular first"
+
+
+def _items_of(indptr: NDArray[np.int64], items: NDArray[np.int32], user: int) -> NDArray[np.int32]:
+    return items[indptr[user] : indptr[user + 1]]
+
+
+def _item(subject: Subject, item: int, hit: bool) -> Item:
+    raw = subject.train.item_ids[item : item + 1].tolist()[0]
+    label = subject.item_names.get(raw, str(raw))
+    return Item(label, str(raw), f"{int(subject.users_of_items[item]):,}", hit)

@@ -1,0 +1,140 @@
+"""The tables of a report: data, hyperparameters, and metrics beside popularity."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from pyrec.evaluate.compare import Difference, compare
+from pyrec.evaluate.item_metrics import ITEM_METRICS, item_metrics
+from pyrec.look.report.subject import Subject
+
+CARDS = ("recall", "ndcg", "precision", "coverage")
+MEANING = {
+    "precision": "hits among the k recommended items, over k",
+    "recall": "hits over the user's test items",
+    "ndcg": "hits weighed by 1 / log2(place + 1), over the best possible",
+    "hit": "users with any hit",
+    "mrr": "1 / place of the first hit",
+    "map": "precision at each hit, over min(k, test items)",
+    "coverage": "share of all items that anybody is recommended",
+    "popularity": "mean number of training users of a recommended item",
+    "popularity_rank": "mean place of a recommended item by popularity, from 1, over the number of items",
+    "novelty": "mean of -log2(share of users who had the item, one user at least), in bits",
+    "head": "share of the recommendations that go to the most popular fifth of the items",
+    "gini": "0 if all items are recommended equally often, near 1 if a few take all",
+}
+"""What each metric is, in a line."""
+
+
+@dataclass(frozen=True)
+class Card:
+    """A figure shown large."""
+
+    name: str
+    value: str
+    beside: str
+
+
+def cards(subject: Subject) -> list[Card]:
+    """Return the figures to show large, at the largest cut-off; beside them those over warm users, if some are cold."""
+    ours, base = subject.evaluation, subject.baseline
+    shown = []
+    for name in (f"{name}@{subject.k}" for name in CARDS):
+        beside = f"popularity {base[name]:.4f}"
+        if subject.has_both:
+            beside += f"; warm users {ours.warm_metrics[name]:.4f}, popularity {base.warm_metrics[name]:.4f}"
+        shown.append(Card(name, f"{ours[name]:.4f}", beside))
+    return shown
+
+
+def metric_tables(subject: Subject) -> list[tuple[str, list[list[str]]]]:
+    """Return a title and rows (metric, model, popularity, difference, interval, p) for each cut-off.
+
+    If some test users are cold, the same over the warm ones follows.
+    """
+    if not subject.has_both:
+        return _tables(subject, "all", "")
+    num_warm = subject.evaluation.counts.num_warm_users
+    everybody = f", all {len(subject.users):,} test users"
+    return _tables(subject, "all", everybody) + _tables(subject, "warm", f", the {num_warm:,} warm users")
+
+
+def _tables(subject: Subject, users: Literal["all", "warm"], who: str) -> list[tuple[str, list[list[str]]]]:
+    tables: dict[str, list[list[str]]] = {}
+    for row in compare(subject.baseline, subject.evaluation, users):
+        name, _, cutoff = row.metric.partition("@")
+        tables.setdefault(cutoff, []).append(_cells(name, row))
+    return [(f"{cutoff} items recommended{who}", rows) for cutoff, rows in tables.items()]
+
+
+def _cells(name: str, row: Difference) -> list[str]:
+    tested = not math.isnan(row.half)
+    digits = _digits(name)
+    return [
+        name.replace("_", " "),
+        f"{row.second:,.{digits}f}",
+        f"{row.first:,.{digits}f}",
+        f"{row.difference:+,.{digits}f}",
+        f"± {row.half:.4f}" if tested else "",
+        "" if math.isnan(row.p_t) else ("< 1e-4" if row.p_t < 1e-4 else f"{row.p_t:.4f}"),
+    ]
+
+
+def exposure_rows(subject: Subject) -> list[list[str]]:
+    """Return rows (metric, model, popularity, training) of what the lists do to the items, at the largest cut-off."""
+    users_of = subject.users_of_items
+    training = item_metrics(users_of, users_of, subject.train.num_users)
+    rows = []
+    for name in ITEM_METRICS:
+        values = (
+            *(one[f"{name}@{subject.k}"] for one in (subject.evaluation, subject.baseline)),
+            training[name],
+        )
+        rows.append([name.replace("_", " "), *(f"{value:,.{_digits(name)}f}" for value in values)])
+    return rows
+
+
+def _digits(name: str) -> int:
+    return 1 if name == "popularity" else 4
+
+
+def data_rows(subject: Subject) -> list[tuple[str, str]]:
+    """Return what there is to say about the data, a name and a value each."""
+    train, test = subject.train, subject.test
+    cells = train.num_users * train.num_items
+    counts = subject.evaluation.counts
+    rows = [
+        ("users", f"{train.num_users:,}"),
+        ("items", f"{train.num_items:,}"),
+        ("training interactions", f"{len(train):,}"),
+        ("test interactions", f"{len(test):,}"),
+        ("users with test items", f"{len(subject.users):,}"),
+        ("of them cold, without training interactions", f"{counts.num_cold_users:,}"),
+        ("test interactions with cold items", f"{counts.num_cold_interactions:,}"),
+        ("density of training", f"{len(train) / cells:.3%}"),
+        ("training items of a user, median", f"{np.median(subject.items_of_users):,.0f}"),
+        ("training users of an item, median", f"{np.median(subject.users_of_items):,.0f}"),
+    ]
+    return rows + [
+        (name.replace("_", " "), str(value)) for name, value in subject.settings.items() if value is not None
+    ]
+
+
+def parameter_rows(subject: Subject) -> list[tuple[str, str]]:
+    """Return the hyperparameters, a name and a value each."""
+    return [(name, repr(value)) for name, value in subject.model.get_params().items()]
+
+
+def summary(subject: Subject) -> str:
+    """Return the report's first sentence."""
+    recall, base = (one[f"recall@{subject.k}"] for one in (subject.evaluation, subject.baseline))
+    against = f", {recall / base:.2f} times what popularity finds" if base > 0 else ""
+    trained = "" if subject.seconds_train is None else f" It was trained in {subject.seconds_train:,.1f} s."
+    return (
+        f"In the {subject.k} items that {subject.label} recommends to each of {len(subject.users):,} users of "
+        f"{subject.data_name} are {recall:.1%} of their test items (mean over users){against}.{trained}"
+    )

@@ -1,0 +1,104 @@
+"""The page itself: its parts put into the template, and written in one step."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from importlib.resources import files
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+from pyrec._atomic import write_text
+from pyrec._optional import need
+from pyrec.data import Interactions
+from pyrec.evaluate.ranking import Evaluation
+from pyrec.look.report import examples, facts, pictures
+from pyrec.look.report.subject import Subject, measure
+from pyrec.models import Recommender
+from pyrec.version import version
+
+
+def write_report(
+    path: str | PathLike[str],
+    model: Recommender,
+    test: Interactions,
+    *,
+    k: int | Sequence[int] = (10, 20),
+    data_name: str = "the data",
+    history: Sequence[Mapping[str, Any]] | None = None,
+    seconds_train: float | None = None,
+    settings: Mapping[str, Any] | None = None,
+    item_names: Mapping[Any, str] | None = None,
+    evaluation: Evaluation | None = None,
+    baseline: Evaluation | None = None,
+) -> None:
+    """Write a report on a fitted model as one HTML file.
+
+    It shows the metrics beside popularity's, learning curves, the layers' weights, accuracy by user activity, which
+    items are recommended, and a few users with their lists. It loads nothing, runs no script, and whatever ids and
+    names hold is text. The same model gives the same bytes, if it is given the same ``seconds_train``.
+
+    Args:
+        path: The file to write.
+        model: A fitted model.
+        test: Test interactions, with the model's id maps.
+        k: Cut-off or cut-offs of the metrics.
+        data_name: What the data are called.
+        history: A record an epoch, as in ``history.jsonl``; None for the model's own.
+        seconds_train: Seconds that training took, to be mentioned.
+        settings: What else to say about the data, by name.
+        item_names: What items are called, by raw id; ids are shown for others.
+        evaluation: What `pyrec.evaluate` gave for this model, test set and all metrics, to spare measuring it again;
+            its cut-offs then take the place of ``k``.
+        baseline: The same of `pyrec.Popularity`, at the same cut-offs.
+
+    Raises:
+        NotFittedError: If the model is not fitted.
+        DataError: If the test set does not fit the model or an evaluation, or the file cannot be written.
+        ConfigError: If matplotlib or Jinja is missing, a cut-off out of range, or a metric not in an evaluation.
+    """
+    template = _template()
+    subject = measure(
+        model,
+        test,
+        k,
+        evaluation,
+        baseline,
+        data_name=data_name,
+        history=history,
+        seconds_train=seconds_train,
+        settings=settings or {},
+        item_names=item_names or {},
+    )
+    write_text(Path(path), template.render(**_parts(subject)))
+
+
+def _parts(subject: Subject) -> dict[str, Any]:
+    return {
+        "version": version(),
+        "subject": subject,
+        "summary": facts.summary(subject),
+        "cards": facts.cards(subject),
+        "metric_tables": facts.metric_tables(subject),
+        "meaning": facts.MEANING,
+        "data_rows": facts.data_rows(subject),
+        "parameter_rows": facts.parameter_rows(subject),
+        "curves": pictures.curves(subject),
+        "layer_weights": pictures.layer_weights(subject),
+        "activity": pictures.activity(subject),
+        "exposure_rows": facts.exposure_rows(subject),
+        "exposure": pictures.exposure(subject),
+        "examples": examples.examples(subject),
+    }
+
+
+def _template() -> Any:
+    jinja2 = need("jinja2", "a report", "report")
+    from markupsafe import Markup  # which Jinja stands on
+
+    folder = files("pyrec.look.report")
+    environment = jinja2.Environment(
+        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.globals["style"] = Markup((folder / "page.css").read_text(encoding="utf-8"))
+    return environment.from_string((folder / "page.html").read_text(encoding="utf-8"))

@@ -1,0 +1,1 @@
+"""Parts of networks, most of them with parameters."""

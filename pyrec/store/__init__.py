@@ -1,0 +1,1 @@
+"""Saved models, training checkpoints, and the arrays in both."""

@@ -1,0 +1,262 @@
+"""Search for hyperparameters on held-out training interactions; needs Optuna (``pip install '.[tune]'``).
+
+A test set has no place here. A model that trains by epochs holds out its share ``validation`` and counts with its
+best epoch; another model is trained on what `pyrec.data.split_random` leaves and measured on the rest, the same for
+every trial. The score is ndcg.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pyrec._checks import check_count, check_real, check_share
+from pyrec.data import Interactions
+from pyrec.data.split import hold_out
+from pyrec.errors import ConfigError, DataError
+from pyrec.evaluate.ranking import evaluate
+from pyrec.models import EpochRecommender, Recommender
+from pyrec.store.saved_model import plain
+from pyrec.store.training_checkpoint import fingerprint
+from pyrec.tune.space import Range, check_space
+
+if TYPE_CHECKING:
+    from optuna import Study
+    from optuna import Trial as OptunaTrial
+    from optuna.trial import FrozenTrial
+
+METRICS = ("ndcg", "recall", "precision")
+STUDY, SEARCH, OUTCOME, FAILURE = "pyrec", "search", "outcome", "failure"
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A model that was tried.
+
+    Attributes:
+        number: Of the trial, from 0.
+        params: The searched parameters.
+        metrics: On the held-out interactions, ndcg, recall and precision by name: ``{"ndcg@20": ...}``.
+        best_epoch: The epoch they are of; 0 for a model without epochs.
+        seconds: Wall time of training and measuring.
+    """
+
+    number: int
+    params: dict[str, Any]
+    metrics: dict[str, float]
+    best_epoch: int
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Search:
+    """What is searched, on what.
+
+    Attributes:
+        model: The model with the parameters that are fixed, not fitted. If it trains by epochs, ``validation``
+            is its share held out, and ``patience`` should be set.
+        space: What is searched: hyperparameters of the model, other than those that trials are compared by
+            (``validation``, ``seed`` and ``k``).
+        train: All interactions to learn from.
+        share: Share of ``train`` held out for a model without epochs.
+        seed: Of the search and of that share.
+        k: Cut-off of the metrics.
+    """
+
+    model: Recommender
+    space: Sequence[Range]
+    train: Interactions
+    share: float = 0.1
+    seed: int = 0
+    k: int = 20
+
+    def with_params(self, params: Mapping[str, Any]) -> Recommender:
+        """Return the model with other values of some parameters, not fitted."""
+        return type(self.model)(**{**self.model.get_params(), **params})
+
+    def run(self, params: Mapping[str, Any]) -> tuple[dict[str, float], int]:
+        """Train with these parameters; return the held-out metrics and the best epoch.
+
+        Raises:
+            ConfigError: If a parameter is out of its range.
+            DataError: If training diverges, or a part of the interactions is empty.
+        """
+        model = self.with_params(params)
+        if isinstance(model, EpochRecommender):
+            records = model.fit(self.train).history_
+            best = max(records, key=lambda record: record[f"validation_ndcg@{self.k}"])
+            names = [f"{name}@{self.k}" for name in METRICS]
+            return {name: best[f"validation_{name}"] for name in names}, best["epoch"]
+        learned, held_out = hold_out(
+            self.train, self.share, self.seed, f"share = {self.share:g}", "give more interactions"
+        )
+        return evaluate(model.fit(learned), held_out, self.k, METRICS).metrics, 0
+
+    def describe(self) -> str:
+        """Return what tells searches apart, as JSON."""
+        about = {
+            "model": self.model.model_name,
+            "params": self.model.get_params(),
+            "space": [asdict(one) for one in self.space],
+            "train": fingerprint(self.train),
+            "share": self.share,
+            "seed": self.seed,
+            "k": self.k,
+        }
+        return json.dumps(about, sort_keys=True, default=plain)
+
+
+def tune(
+    search: Search,
+    trials: int = 30,
+    timeout: float | None = None,
+    storage: Path | None = None,
+    report: Callable[[Trial], None] | None = None,
+    report_failure: Callable[[int, str], None] | None = None,
+) -> list[Trial]:
+    """Search by Optuna's TPE (Bergstra et al., NeurIPS 2011), from the model's own parameters on if in range.
+
+    A trial whose training diverges, or whose parameters do not go together, counts as tried and has no place in the
+    result.
+
+    Args:
+        search: What is searched.
+        trials: Trials in all, those that ``storage`` holds included.
+        timeout: Seconds after which no further trial starts; None for no limit.
+        storage: An SQLite file that keeps the trials, so that a search goes on where it was interrupted.
+        report: Called after each trial that succeeded.
+        report_failure: Called after each other one, with its number and why it failed.
+
+    Returns:
+        The trials, the best first.
+
+    Raises:
+        ConfigError: If Optuna is missing, an argument is out of range, ``search`` names what cannot be searched, or
+            ``storage`` holds another search.
+        DataError: If no trial succeeded (it says why the first failed), or ``storage`` cannot be opened.
+    """
+    check_optuna()
+    check_count("trials", trials, 1, None, ConfigError)
+    if timeout is not None:
+        check_real("timeout", timeout, ConfigError, positive=True)
+    check_space(search.model, search.space)
+    _check_scoring(search)
+    with _quiet():
+        study = _study(search, storage)
+        left = trials - len(_ended(study))
+        if left > 0:
+            study.optimize(
+                lambda trial: _objective(trial, search),
+                n_trials=left,
+                timeout=timeout,
+                catch=(ConfigError, DataError),
+                callbacks=[lambda _, ended: _report(ended, report, report_failure)],
+            )
+    return _ranked(study, search.k)
+
+
+def check_optuna() -> None:
+    """Raise ConfigError if Optuna is not installed."""
+    try:
+        import optuna  # noqa: F401
+    except ModuleNotFoundError:
+        raise ConfigError("tuning needs Optuna: pip install '.[tune]'") from None
+
+
+def _check_scoring(search: Search) -> None:
+    params = search.model.get_params()
+    by_epochs = isinstance(search.model, EpochRecommender)
+    name, share = ("validation", params["validation"]) if by_epochs else ("share", search.share)
+    if share is None:
+        raise ConfigError(
+            f"{name} = None leaves nothing to score trials on; give a share of the interactions, such as 0.1"
+        )
+    check_share(name, share, "the interactions", ConfigError, positive=True)
+    check_count("seed", search.seed, 0, None, ConfigError)
+    if params.get("k", search.k) != search.k:
+        raise ConfigError(f"k = {search.k}, but the model's is {params['k']}; give both the same")
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep Optuna's log, which repeats what is reported here, from stderr."""
+    from optuna import logging
+
+    before = logging.get_verbosity()
+    logging.set_verbosity(logging.ERROR)
+    try:
+        yield
+    finally:
+        logging.set_verbosity(before)
+
+
+def _study(search: Search, storage: Path | None) -> Study:
+    """Return a new study, or the storage's, which must be of the same search."""
+    import optuna
+
+    try:
+        study = optuna.create_study(
+            storage=None if storage is None else f"sqlite:///{storage}",
+            study_name=STUDY,
+            direction="maximize",
+            load_if_exists=True,
+        )
+    except Exception as error:  # of the database's driver, whichever that is
+        raise DataError(f"cannot keep trials in {storage}: {str(error).splitlines()[0]}") from error
+    described, kept = search.describe(), study.user_attrs.get(SEARCH)
+    if kept not in (None, described):
+        raise ConfigError(
+            f"{storage} holds another search: model, data, ranges or seed differ; name another file"
+        )
+    study.set_user_attr(SEARCH, described)
+    # Another seed for what is left, or the first random trials would be repeated.
+    study.sampler = optuna.samplers.TPESampler(seed=(search.seed + len(study.trials)) % 2**32)
+    own = json.loads(json.dumps(search.model.get_params(), default=plain))
+    if not study.trials and all(own[one.name] in one for one in search.space):
+        study.enqueue_trial({one.name: own[one.name] for one in search.space})
+    return study
+
+
+def _objective(trial: OptunaTrial, search: Search) -> float:
+    started = time.perf_counter()
+    params = {one.name: one.suggest(trial) for one in search.space}
+    try:
+        metrics, epoch = search.run(params)
+    except (ConfigError, DataError) as error:
+        trial.set_user_attr(FAILURE, str(error))
+        raise
+    outcome = Trial(trial.number, params, metrics, epoch, time.perf_counter() - started)
+    trial.set_user_attr(OUTCOME, asdict(outcome))
+    return metrics[f"ndcg@{search.k}"]
+
+
+def _report(
+    ended: FrozenTrial,
+    report: Callable[[Trial], None] | None,
+    report_failure: Callable[[int, str], None] | None,
+) -> None:
+    if report is not None and OUTCOME in ended.user_attrs:
+        report(Trial(**ended.user_attrs[OUTCOME]))
+    if report_failure is not None and FAILURE in ended.user_attrs:
+        report_failure(ended.number, ended.user_attrs[FAILURE])
+
+
+def _ended(study: Study) -> list[FrozenTrial]:
+    return [trial for trial in study.trials if trial.state.name in ("COMPLETE", "FAIL")]
+
+
+def _ranked(study: Study, k: int) -> list[Trial]:
+    done = [trial for trial in study.trials if trial.state.name == "COMPLETE"]
+    if not done and not study.trials:
+        raise DataError("no trial was started within timeout; raise it")
+    if not done:
+        reasons = [trial.user_attrs[FAILURE] for trial in study.trials if FAILURE in trial.user_attrs]
+        first = f"; the first: {reasons[0]}" if reasons else ""
+        raise DataError(f"no trial succeeded of {len(study.trials)}{first}")
+    found = [Trial(**trial.user_attrs[OUTCOME]) for trial in done]
+    return sorted(found, key=lambda trial: (-trial.metrics[f"ndcg@{k}"], trial.number))
