@@ -15,7 +15,7 @@ import children
 import pytest
 
 import pyrec.data.named.fetch
-from pyrec.data import Dataset, get_dataset, list_datasets, load_data
+from pyrec.data import NamedDataset, get_dataset, list_datasets, load_data
 from pyrec.data.named.fetch import RemoteFile, cache_folder, matches
 from pyrec.data.named.sets import fetch
 from pyrec.data.named.unzip import MOST_MEMBERS
@@ -58,7 +58,7 @@ class Served:
             self.files[path] = content
             pin = f"sha256:{hashlib.sha256(content).hexdigest()}"
             files.append(RemoteFile(self.url(path), pin, is_zip=path.endswith(".zip"), most_bytes=most_bytes))
-        return Dataset(name, "a test", "none", tuple(files), entry)
+        return NamedDataset(name, "a test", "none", tuple(files), entry)
 
 
 @pytest.fixture
@@ -208,7 +208,7 @@ def test_git_object_ids(served, tmp_path):
     served.files["/x"] = b"0 1\n"
     told = subprocess.run(["git", "hash-object", "--stdin"], input=b"0 1\n", capture_output=True, check=True)
     file = RemoteFile(served.url("/x"), f"git:{told.stdout.decode().strip()}", name="train.txt")
-    dataset = Dataset("git", "", "", (file,))
+    dataset = NamedDataset("git", "", "", (file,))
     assert (fetch(dataset, tmp_path) / "train.txt").read_bytes() == b"0 1\n"
     assert dataset.checked_by == "git's object id (SHA-1)"
     served.files["/x"] = b"0 2\n"
@@ -245,7 +245,7 @@ def test_a_silent_server(served, tmp_path, monkeypatch):
         silent.listen()
         url = f"http://127.0.0.1:{silent.getsockname()[1]}/x"
         with pytest.raises(DataError, match=r"cannot be fetched \(ReadTimeout\)"):
-            fetch(Dataset("silent", "", "", (RemoteFile(url, "sha256:0"),)), tmp_path)
+            fetch(NamedDataset("silent", "", "", (RemoteFile(url, "sha256:0"),)), tmp_path)
 
 
 def test_a_missing_file_and_a_refused_connection(served, tmp_path):
@@ -256,7 +256,7 @@ def test_a_missing_file_and_a_refused_connection(served, tmp_path):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{free.getsockname()[1]}/x"
-    offline = Dataset("offline", "", "", (RemoteFile(url, f"sha256:{hashlib.sha256(b'').hexdigest()}"),))
+    offline = NamedDataset("offline", "", "", (RemoteFile(url, f"sha256:{hashlib.sha256(b'').hexdigest()}"),))
     with pytest.raises(DataError, match=r"cannot be fetched \(ConnectionError\); check the network"):
         fetch(offline, tmp_path)
     (tmp_path / "offline" / "x").write_bytes(b"")  # put there by hand, as the message says

@@ -6,7 +6,7 @@ import torch
 from scipy.sparse import coo_array, csr_array
 from small_models import NUM_ITEMS, NUM_USERS, SMALL, make, numbers, texts
 
-from pyrec.data import Interactions
+from pyrec.data import Dataset, Interactions
 from pyrec.data.load import load_data
 from pyrec.errors import ConfigError, DataError, NotFittedError
 from pyrec.evaluate import evaluate
@@ -68,6 +68,15 @@ def test_fit_returns_the_model_and_takes_a_csr_matrix(name: str) -> None:
     matrix = numbers().to_csr()
     assert model.fit(matrix) is model
     assert len(model.train_) == matrix.nnz
+
+
+def test_fit_takes_a_dataset(name: str) -> None:
+    train = texts()
+    of_dataset, alone = (
+        make(name).fit(data).topk(np.arange(NUM_USERS), 5) for data in (Dataset(train), train)
+    )
+    for have, expected in zip(of_dataset, alone, strict=True):
+        assert torch.equal(have, expected)
 
 
 def test_fit_refuses_an_empty_set(name: str) -> None:

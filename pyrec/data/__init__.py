@@ -1,8 +1,13 @@
-"""Interactions from files, frames, arrays, a generator or named data sets."""
+"""Data sets from files, frames, arrays, a generator or the named ones: interactions, events, features, impressions."""
 
+from pyrec.data.dataset import Dataset, as_dataset
+from pyrec.data.events import Events
+from pyrec.data.features import Features
+from pyrec.data.impressions import Impressions
 from pyrec.data.interactions import Interactions, as_interactions
 from pyrec.data.load import Split, load_data, load_training
-from pyrec.data.named.sets import Dataset, get_dataset, list_datasets
+from pyrec.data.named.sets import NamedDataset, get_dataset, list_datasets
+from pyrec.data.ragged import Ragged
 from pyrec.data.read.readers import read_folder, read_interactions, read_pair
 from pyrec.data.split import split_random, split_time
 from pyrec.data.stats import InteractionStats
@@ -10,9 +15,15 @@ from pyrec.data.synthetic import synthetic
 
 __all__ = [
     "Dataset",
+    "Events",
+    "Features",
+    "Impressions",
     "InteractionStats",
     "Interactions",
+    "NamedDataset",
+    "Ragged",
     "Split",
+    "as_dataset",
     "as_interactions",
     "get_dataset",
     "list_datasets",

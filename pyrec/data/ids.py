@@ -218,6 +218,22 @@ def _factorise_text(raw: IdArray) -> tuple[Int32Array, IdArray]:
     return codes, np.array(ids, dtype=TEXT)
 
 
+def first_difference(one: IdArray, other: IdArray) -> int | None:
+    """Returns the first number that two id maps give to different ids; None if they are the same.
+
+    Args:
+        one: (m,) int64 or text.
+        other: (n,) likewise.
+    """
+    if one is other or np.array_equal(one, other):
+        return None
+    if is_text(one) != is_text(other):
+        return 0
+    n = min(one.size, other.size)
+    differs = np.flatnonzero(one[:n] != other[:n])
+    return int(differs[0]) if differs.size else n
+
+
 class IdMap:
     """Looks up the numbers of raw ids.
 

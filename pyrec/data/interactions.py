@@ -2,36 +2,46 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, Final, TypeAlias
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 from scipy.sparse import csr_array, issparse
 
-from pyrec.data.foreign import reading
-from pyrec.data.frames import Table, frame_columns, guess_columns, open_table
-from pyrec.data.ids import MAX_COUNT, IdArray, IdMap, Int32Array, Unknown, as_ids, check_ids, factorise
-from pyrec.data.roles import ROLES
+from pyrec.data.frames import guess_columns, open_table
+from pyrec.data.ids import MAX_COUNT, IdArray, IdMap, Int32Array, as_ids
+from pyrec.data.rows import (
+    FloatArray,
+    Numbered,
+    Values,
+    check_array,
+    check_codes,
+    check_length,
+    check_numbers,
+    check_weights,
+    code_rows,
+    code_table,
+    refuse_masked,
+    require_table,
+)
 from pyrec.data.sort import pair_order
 from pyrec.data.sparse import csr_parts
 from pyrec.data.stats import InteractionStats, describe
-from pyrec.data.times import TimeArray, as_times
+from pyrec.data.times import TimeArray
 from pyrec.errors import DataError
-
-FloatArray: TypeAlias = npt.NDArray[np.float32]
-Values: TypeAlias = npt.ArrayLike | Sequence[object]
 
 _ID_COLUMNS: Final = 4
 """An array of no more columns may hold users, items, ratings and times instead of a column an item."""
 
-_ARGUMENTS: Final = {"user": "users", "item": "items", "rating": "ratings", "time": "times"}
+_OPTIONAL: Final = ("ratings", "times", "labels", "weights")
+"""Arrays of a value an interaction."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Interactions:
+class Interactions(Numbered):
     """Who interacted with what; sorted by (user, item), each pair once.
 
     Build one with `from_arrays`, `from_csr`, `from_frame` or `as_interactions`. Of several interactions with
@@ -52,6 +62,8 @@ class Interactions:
         ratings: float32 (n,) or None.
         times: int64 or float64 (n,) or None; in the unit given (int64 nanoseconds for datetimes).
         notes: what was decided or dropped on the way here, a sentence each.
+        labels: float32 (n,) or None; what a pointwise loss is to predict.
+        weights: float32 (n,), at least 0, or None; how much each interaction counts in a loss.
     """
 
     users: Int32Array
@@ -61,6 +73,8 @@ class Interactions:
     ratings: FloatArray | None = None
     times: TimeArray | None = None
     notes: tuple[str, ...] = ()
+    labels: FloatArray | None = None
+    weights: FloatArray | None = None
 
     @classmethod
     def from_arrays(
@@ -72,6 +86,8 @@ class Interactions:
         user_ids: Values | None = None,
         item_ids: Values | None = None,
         time_format: str | None = None,
+        labels: npt.ArrayLike | None = None,
+        weights: npt.ArrayLike | None = None,
     ) -> Interactions:
         """Builds interactions from raw ids.
 
@@ -86,37 +102,19 @@ class Interactions:
             item_ids: (num_items,) likewise.
             time_format: how times as text are written, by the directives of ``datetime.strptime``, such as
                 ``"%d/%m/%Y"``; None for ISO 8601.
+            labels: (n,) finite numbers, such as 1 and -1, or None.
+            weights: (n,) finite numbers of at least 0, or None.
 
         Raises:
             ConfigError: ``time_format`` is no such format.
-            DataError: lengths differ, an id, rating or time is missing or malformed, or an id is not in the
-                list given; the message names the position.
+            DataError: lengths differ, an id, rating, time, label or weight is missing or malformed, or an id is not
+                in the list given; the message names the position.
         """
-        return cls._from_raw(users, items, ratings, times, (user_ids, item_ids), time_format)
-
-    @classmethod
-    def _from_raw(
-        cls,
-        users: Any,
-        items: Any,
-        ratings: Any | None,
-        times: Any | None,
-        ids: tuple[Any | None, Any | None] = (None, None),
-        time_format: str | None = None,
-        names: Mapping[str, str] = _ARGUMENTS,
-    ) -> Interactions:
-        """Builds interactions from raw columns, which messages call ``names``."""
-        user_codes, all_users = _number(users, ids[0], "user", names["user"])
-        item_codes, all_items = _number(items, ids[1], "item", names["item"])
-        n = user_codes.size
-        _check_length(item_codes, names["item"], n)
+        rows = code_rows(users, items, ratings, times, (user_ids, item_ids), time_format)
         return cls.from_codes(
-            user_codes,
-            item_codes,
-            all_users,
-            all_items,
-            None if ratings is None else _check_ratings(ratings, n, names["rating"]),
-            None if times is None else _check_times(times, n, names["time"], time_format),
+            *rows,
+            labels=None if labels is None else check_numbers(labels, rows.users.size, "labels"),
+            weights=None if weights is None else check_weights(weights, rows.users.size),
         )
 
     @classmethod
@@ -129,6 +127,8 @@ class Interactions:
         ratings: FloatArray | None = None,
         times: TimeArray | None = None,
         notes: tuple[str, ...] = (),
+        labels: FloatArray | None = None,
+        weights: FloatArray | None = None,
     ) -> Interactions:
         """Sorts and merges interactions whose ids are numbered and checked already.
 
@@ -140,6 +140,8 @@ class Interactions:
             ratings: float32 (n,) or None.
             times: int64 or float64 (n,) or None.
             notes: see the attribute; one on merged duplicates is added where there are any.
+            labels: float32 (n,) or None.
+            weights: float32 (n,) or None.
 
         Raises:
             DataError: an array is of another kind or length, or a number is out of range; or users and items
@@ -151,35 +153,29 @@ class Interactions:
             ("user_ids", user_ids, "iTU"),
             ("item_ids", item_ids, "iTU"),
         ):
-            _check_array(values, name, kinds)
-        _check_length(items, "items", users.size)
+            check_array(values, name, kinds)
+        check_length(items, "items", users.size)
         user_ids, item_ids = as_ids(user_ids), as_ids(item_ids)
-        for name, column in (("ratings", ratings), ("times", times)):
+        optional: dict[str, Any] = dict(zip(_OPTIONAL, (ratings, times, labels, weights), strict=True))
+        for name, column in optional.items():
             if column is not None:
-                _check_array(column, name, "if")
-                _check_length(column, name, users.size)
+                check_array(column, name, "if")
+                check_length(column, name, users.size)
         if user_ids.size + item_ids.size > MAX_COUNT:
             raise DataError(
                 f"{user_ids.size} users and {item_ids.size} items are more than the {MAX_COUNT} nodes of "
                 "int32; drop the rarest"
             )
-        _check_codes(users, user_ids.size, "user")
-        _check_codes(items, item_ids.size, "item")
+        check_codes(users, user_ids.size, "user")
+        check_codes(items, item_ids.size, "item")
         order = pair_order(users, items, (user_ids.size, item_ids.size), times)
         if order is None:
-            return cls(users, items, user_ids, item_ids, ratings, times, notes)
+            return cls(users, items, user_ids, item_ids, notes=notes, **optional)
         if merged := users.size - order.size:
             which = "last" if times is None else "latest"
             notes += (f"{merged:,} of {users.size:,} rows repeat a user and an item; the {which} one counts",)
-        return cls(
-            users[order],
-            items[order],
-            user_ids,
-            item_ids,
-            None if ratings is None else ratings[order],
-            None if times is None else times[order],
-            notes,
-        )
+        kept = _taken(optional, order)
+        return cls(users[order], items[order], user_ids, item_ids, notes=notes, **kept)
 
     @classmethod
     def from_csr(cls, matrix: Any) -> Interactions:
@@ -197,7 +193,7 @@ class Interactions:
             DataError: not a sparse matrix, or its indptr, indices or values are malformed.
         """
         rows, columns, data, (num_users, num_items) = csr_parts(matrix)
-        ratings = _check_ratings(data, rows.size, "user_items.data")
+        ratings = check_numbers(data, rows.size, "user_items.data")
         stored = data != 0  # not of the ratings: what float32 rounds to 0 is an interaction
         if not stored.all():
             rows, columns, ratings = rows[stored], columns[stored], ratings[stored]
@@ -236,43 +232,15 @@ class Interactions:
             DataError: not a table, a column is missing or there twice, or a value is missing or malformed; the
                 message names the column.
         """
-        table = open_table(frame)
-        if table is None:
-            raise DataError(
-                f"frame is {type(frame).__name__}; a DataFrame that narwhals supports (pandas, Polars, ...), an Arrow "
-                "table, a dict of columns or a structured array is needed"
-            )
         names = {"user": user, "item": item, "rating": rating, "time": time}
-        return cls._from_table(
-            table, {role: name for role, name in names.items() if name is not None}, time_format
-        )
-
-    @classmethod
-    def _from_table(
-        cls, table: Table, names: Mapping[str, Hashable], time_format: str | None = None
-    ) -> Interactions:
-        columns = {"rating": None, "time": None, **frame_columns(table, names)}
-        called = {role: f"column {name!r}" for role, name in names.items()}
-        users, items, ratings, times = (columns[role] for role in ROLES)
-        return cls._from_raw(
-            users, items, ratings, times, (None, None), time_format, {**_ARGUMENTS, **called}
-        )
-
-    @property
-    def num_users(self) -> int:
-        """Number of users, with or without interactions."""
-        return int(self.user_ids.size)
-
-    @property
-    def num_items(self) -> int:
-        """Number of items, with or without interactions."""
-        return int(self.item_ids.size)
+        chosen = {role: name for role, name in names.items() if name is not None}
+        return cls.from_codes(*code_table(require_table(frame), chosen, time_format))
 
     def __len__(self) -> int:
         return int(self.users.size)
 
     def __repr__(self) -> str:
-        extra = "".join(f", {name}" for name in ("ratings", "times") if getattr(self, name) is not None)
+        extra = "".join(f", {name}" for name in _OPTIONAL if getattr(self, name) is not None)
         return (
             f"Interactions({self.num_users} users, {self.num_items} items, {len(self)} interactions{extra})"
         )
@@ -291,44 +259,6 @@ class Interactions:
         matrix.has_sorted_indices = True
         return matrix
 
-    @cached_property
-    def _user_map(self) -> IdMap:
-        return IdMap(self.user_ids, "user")
-
-    @cached_property
-    def _item_map(self) -> IdMap:
-        return IdMap(self.item_ids, "item")
-
-    def encode_users(self, raw: Values, name: str = "users", unknown: Unknown = "error") -> Int32Array:
-        """Returns the numbers int32 (n,) of raw user ids (n,).
-
-        Args:
-            raw: (n,) raw ids.
-            name: what the message calls them.
-            unknown: "error", or "skip" to give unknown ids the number -1.
-
-        Raises:
-            ConfigError: ``unknown`` is neither of the two.
-            UnknownIdError: an id is unknown; it holds all that are, and their positions.
-            DataError: an id is malformed, or text where the ids are integers.
-        """
-        return self._user_map.encode(raw, name, unknown)
-
-    def encode_items(self, raw: Values, name: str = "items", unknown: Unknown = "error") -> Int32Array:
-        """Returns the numbers int32 (n,) of raw item ids (n,).
-
-        Args:
-            raw: (n,) raw ids.
-            name: what the message calls them.
-            unknown: "error", or "skip" to give unknown ids the number -1.
-
-        Raises:
-            ConfigError: ``unknown`` is neither of the two.
-            UnknownIdError: an id is unknown; it holds all that are, and their positions.
-            DataError: an id is malformed, or text where the ids are integers.
-        """
-        return self._item_map.encode(raw, name, unknown)
-
     def select(self, mask: npt.ArrayLike) -> Interactions:
         """Returns a subset of the interactions that keeps the id maps.
 
@@ -343,15 +273,8 @@ class Interactions:
             raise DataError(
                 f"mask has dtype {keep.dtype} and shape {keep.shape}; bool {self.users.shape} is needed"
             )
-        return Interactions(
-            self.users[keep],
-            self.items[keep],
-            self.user_ids,
-            self.item_ids,
-            None if self.ratings is None else self.ratings[keep],
-            None if self.times is None else self.times[keep],
-            self.notes,
-        )
+        kept = _taken({name: getattr(self, name) for name in _OPTIONAL}, keep)
+        return replace(self, users=self.users[keep], items=self.items[keep], **kept)
 
     def with_ids(self, user_ids: IdArray, item_ids: IdArray) -> Interactions:
         """Returns the same interactions numbered by other id maps.
@@ -363,12 +286,13 @@ class Interactions:
         Raises:
             DataError: one of this one's ids is not in the new map.
         """
-        _check_array(user_ids, "user_ids", "iTU")
-        _check_array(item_ids, "item_ids", "iTU")
+        check_array(user_ids, "user_ids", "iTU")
+        check_array(item_ids, "item_ids", "iTU")
         users = IdMap(as_ids(user_ids), "user").encode(self.user_ids, "user_ids")
         items = IdMap(as_ids(item_ids), "item").encode(self.item_ids, "item_ids")
+        optional = {name: getattr(self, name) for name in _OPTIONAL}
         return Interactions.from_codes(
-            users[self.users], items[self.items], user_ids, item_ids, self.ratings, self.times, self.notes
+            users[self.users], items[self.items], user_ids, item_ids, notes=self.notes, **optional
         )
 
     def compact(self) -> Interactions:
@@ -409,7 +333,7 @@ def as_interactions(obj: Any) -> Interactions:
         return Interactions.from_csr(obj)
     table = open_table(obj)
     if table is not None:
-        return Interactions._from_table(table, guess_columns(table))
+        return Interactions.from_codes(*code_table(table, guess_columns(table)))
     if isinstance(obj, np.ndarray):
         return Interactions.from_csr(_sparse(obj))
     raise DataError(
@@ -420,7 +344,7 @@ def as_interactions(obj: Any) -> Interactions:
 
 def _sparse(matrix: npt.NDArray[Any]) -> csr_array:
     """Returns a dense matrix users x items as a sparse one; refuses what may be columns of ids instead."""
-    _refuse_masked(matrix, "interactions")
+    refuse_masked(matrix, "interactions")
     if matrix.ndim != 2 or matrix.dtype.kind not in "biuf" or matrix.shape[1] <= _ID_COLUMNS:
         raise DataError(
             f"interactions are {type(matrix).__name__}, but a scipy CSR matrix, a DataFrame or Interactions is needed, "
@@ -441,81 +365,12 @@ def require_interactions(obj: object, name: str) -> Interactions:
     return obj
 
 
+def _taken(arrays: Mapping[str, npt.NDArray[Any] | None], at: npt.NDArray[Any]) -> dict[str, Any]:
+    """Returns the arrays (n,) at some positions, or where a mask is true; None stays None."""
+    return {name: None if array is None else array[at] for name, array in arrays.items()}
+
+
 def _used(codes: Int32Array, num_codes: int) -> tuple[Int32Array, npt.NDArray[np.intp]]:
     """Returns the codes renumbered without gaps, and the old code of each new one."""
     used = np.bincount(codes, minlength=num_codes) > 0
     return (np.cumsum(used, dtype=np.int32) - np.int32(1))[codes], np.flatnonzero(used)
-
-
-def _number(values: Values, ids: Values | None, what: str, name: str) -> tuple[Int32Array, IdArray]:
-    if ids is None:
-        return factorise(values, name)
-    known = check_ids(ids, f"{what}_ids")
-    known = as_ids(known)
-    unique, first, counts = np.unique(known, return_index=True, return_counts=True)
-    if unique.size != known.size:
-        at = int(first[counts > 1].min())
-        raise DataError(
-            f"{what}_ids[{at}] = {known[at : at + 1].tolist()[0]!r} is listed more than once; list each id once"
-        )
-    return IdMap(known, what).encode(values, name), known
-
-
-def _check_array(values: Any, name: str, kinds: str) -> None:
-    if not isinstance(values, np.ndarray) or values.ndim != 1 or values.dtype.kind not in kinds:
-        found = f"{values.dtype} {values.shape}" if isinstance(values, np.ndarray) else type(values).__name__
-        raise DataError(f"{name} is {found}, but a one-dimensional array of numbers or ids is needed")
-    _refuse_masked(values, name)
-
-
-def _refuse_masked(values: Any, name: str) -> None:
-    if isinstance(values, np.ma.MaskedArray):
-        raise DataError(f"{name} is a masked array; drop what is masked and pass its .data")
-
-
-def _check_codes(codes: npt.NDArray[Any], count: int, what: str) -> None:
-    """Refuses numbers (n,) that are not int32 within [0, count): SciPy would follow them anywhere."""
-    if codes.dtype != np.int32:
-        raise DataError(f"{what}s has dtype {codes.dtype}, but int32 is needed; convert it with .astype")
-    if codes.size and (codes.min() < 0 or codes.max() >= count):
-        at = int(((codes < 0) | (codes >= count)).argmax())
-        raise DataError(f"{what}s[{at}] = {codes[at]}, but there are {count} {what}_ids")
-
-
-def _check_length(values: Any, name: str, n: int) -> None:
-    if values.shape != (n,):
-        raise DataError(
-            f"{name} has shape {values.shape}, but there are {n} users; give one value an interaction"
-        )
-
-
-def _check_finite(values: npt.NDArray[Any], name: str) -> None:
-    bad = ~np.isfinite(values)
-    if bad.any():
-        at = int(bad.argmax())
-        raise DataError(f"{name}[{at}] = {values[at]} is not a finite number; drop it or fill it in")
-
-
-def _check_ratings(ratings: Any, n: int, name: str = "ratings") -> FloatArray:
-    """Returns ratings (n,) as float32, in which each has to be finite."""
-    _refuse_masked(ratings, name)
-    kind = getattr(getattr(ratings, "dtype", None), "kind", None)
-    if kind in ("M", "m", "S"):
-        raise DataError(f"{name} have dtype {ratings.dtype}, but numbers are needed")
-    with reading(name):
-        if np.iscomplexobj(ratings):
-            raise DataError(f"{name} are complex, but real numbers are needed")
-        try:
-            with np.errstate(over="ignore"):
-                values = np.asarray(ratings, dtype=np.float32)
-        except (TypeError, ValueError) as error:
-            raise DataError(f"{name} are not numbers: {error}") from None
-    _check_length(values, name, n)
-    _check_finite(values, name)
-    return values
-
-
-def _check_times(times: Any, n: int, name: str, time_format: str | None) -> TimeArray:
-    values = as_times(times, name, time_format)
-    _check_length(values, name, n)
-    return values

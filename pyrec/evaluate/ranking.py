@@ -42,7 +42,7 @@ from pyrec._arrays import tensor_of
 from pyrec._checks import check_count
 from pyrec._exchange import Exchanged, kind_of, one_state
 from pyrec.data import Interactions
-from pyrec.data.ids import is_text
+from pyrec.data.ids import first_difference
 from pyrec.data.interactions import require_interactions
 from pyrec.errors import ConfigError, DataError
 from pyrec.evaluate.counts import EvaluationCounts, count_test
@@ -294,10 +294,9 @@ def check_test(test: object, train: Interactions, name: str = "test") -> None:
 
 def _check_same_ids(name: str, kind: str, theirs: NDArray[Any], ours: NDArray[Any]) -> None:
     """Raises DataError unless both number the same raw ids alike; as many others would be taken for these."""
-    if theirs is ours or np.array_equal(theirs, ours):
+    at = first_difference(theirs, ours)
+    if at is None:
         return
-    comparable = is_text(theirs) == is_text(ours)
-    at = int(np.flatnonzero(theirs != ours)[0]) if comparable else 0
     their, our = (ids[at : at + 1].tolist()[0] for ids in (theirs, ours))
     raise DataError(f"{name}'s {kind} number {at} is {their!r}, the model's is {our!r}; {_AGREE}")
 

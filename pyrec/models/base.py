@@ -15,7 +15,7 @@ from scipy.sparse import csr_array
 from pyrec._ambient import defaults
 from pyrec._arrays import tensor_of
 from pyrec._exchange import Exchanged, keep_params
-from pyrec.data import Interactions, as_interactions
+from pyrec.data import Interactions, as_dataset
 from pyrec.data.ids import Unknown
 from pyrec.errors import ConfigError, DataError, NotFittedError
 from pyrec.models import raw_ids, requests
@@ -63,7 +63,8 @@ class Recommender(Exchanged, ABC):
         """Learn from interactions.
 
         Args:
-            interactions: An `Interactions`, a data frame, or a matrix users x items, sparse or a NumPy array.
+            interactions: An `Interactions`, a data frame, or a matrix users x items, sparse or a NumPy array; or a
+                `pyrec.data.Dataset`, of which a model takes what it learns from.
             y: Ignored; scikit-learn passes it.
         """
 
@@ -386,7 +387,7 @@ class Recommender(Exchanged, ABC):
     @staticmethod
     def _training_set(interactions: Any) -> Interactions:
         """Return what `fit` was given as `Interactions`; an empty set is a `DataError`."""
-        train = as_interactions(interactions)
+        train = as_dataset(interactions).interactions
         if len(train) == 0:
             raise DataError(
                 "interactions is empty: there is nothing to learn from; check the file or the filter"

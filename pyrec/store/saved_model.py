@@ -4,7 +4,7 @@
 
 - ``model.*``: what the model learned, in arrays of the model's own naming;
 - ``train.users``, ``train.items``: the training interactions in internal ids, int32 (n,), sorted by user,
-  then item; ``train.ratings`` and ``train.times`` (n,) if there were any;
+  then item; ``train.ratings``, ``train.times``, ``train.labels`` and ``train.weights`` (n,) if there were any;
 - ``user_ids``, ``item_ids``: the raw id of each internal id, int64 (count,). Text ids instead as their UTF-8
   bytes end to end (``user_ids.text``, uint8) and where each starts (``user_ids.starts``, int64 (count + 1,)).
 
@@ -185,10 +185,9 @@ def read_config(directory: str | PathLike[str]) -> dict[str, Any]:
 def interaction_arrays(interactions: Interactions) -> dict[str, NDArray[Any]]:
     """Return the interactions and their ids under the names that a saved model has for them."""
     arrays: dict[str, NDArray[Any]] = {"train.users": interactions.users, "train.items": interactions.items}
-    if interactions.ratings is not None:
-        arrays["train.ratings"] = interactions.ratings
-    if interactions.times is not None:
-        arrays["train.times"] = interactions.times
+    for name in ("ratings", "times", "labels", "weights"):
+        if (values := getattr(interactions, name)) is not None:
+            arrays[f"train.{name}"] = values
     arrays |= _id_arrays("user_ids", interactions.user_ids)
     return arrays | _id_arrays("item_ids", interactions.item_ids)
 
@@ -208,8 +207,11 @@ def _interactions(state: State) -> Interactions:
     items = state.indices("train.items", len(item_ids))
     if len(users) != len(items):
         raise DataError(f"{state.source}: train.users has {len(users)} entries, train.items {len(items)}")
-    ratings = state.array("train.ratings", np.float32, users.shape) if "train.ratings" in state else None
-    return Interactions.from_codes(users, items, user_ids, item_ids, ratings, _times(state, users.shape))
+    told: dict[str, Any] = {
+        name: state.array(f"train.{name}", np.float32, users.shape) if f"train.{name}" in state else None
+        for name in ("ratings", "labels", "weights")
+    }
+    return Interactions.from_codes(users, items, user_ids, item_ids, times=_times(state, users.shape), **told)
 
 
 def _times(state: State, shape: tuple[int, ...]) -> NDArray[Any] | None:

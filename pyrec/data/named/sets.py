@@ -10,7 +10,7 @@ from pyrec.errors import ConfigError
 
 
 @dataclass(frozen=True)
-class Dataset:
+class NamedDataset:
     """A named data set.
 
     Attributes:
@@ -67,7 +67,7 @@ def _lightgcn(name: str, train: str, test: str) -> tuple[RemoteFile, ...]:
 
 
 _DATASETS = (
-    Dataset(
+    NamedDataset(
         name="ml-100k",
         description="MovieLens 100K: 943 users, 1,682 films, 100,000 ratings; splits u1 to u5 beside u.data",
         terms=_NOT_SOLD,
@@ -76,28 +76,28 @@ _DATASETS = (
         ),
         entry="ml-100k/u.data",
     ),
-    Dataset(
+    NamedDataset(
         name="ml-1m",
         description="MovieLens 1M: 6,040 users, 3,706 rated films, 1,000,209 ratings",
         terms=_NOT_SOLD,
         files=_movielens("ml-1m", "a6898adb50b9ca05aa231689da44c217cb524e7ebd39d264c56e2832f2c54e20", 2**26),
         entry="ml-1m/ratings.dat",
     ),
-    Dataset(
+    NamedDataset(
         name="ml-20m",
         description="MovieLens 20M: 138,493 users, 26,744 rated films, 20,000,263 ratings; a download of 190 MB",
         terms=_SHARED_ALIKE,
         files=_movielens("ml-20m", "96f243c338a8665f6bcc89c53edf6ee39162a846940de6b7c8c48aeada765ff3", 2**31),
         entry="ml-20m/ratings.csv",
     ),
-    Dataset(
+    NamedDataset(
         name="ml-25m",
         description="MovieLens 25M: 162,541 users, 59,047 rated films, 25,000,095 ratings; a download of 250 MB",
         terms=_SHARED_ALIKE,
         files=_movielens("ml-25m", "8b21cfb7eb1706b4ec0aac894368d90acf26ebdfb6aced3ebd4ad5bd1eb9c6aa", 2**31),
         entry="ml-25m/ratings.csv",
     ),
-    Dataset(
+    NamedDataset(
         name="ml-latest-small",
         description="MovieLens, a small selection of 2018: 610 users, 9,724 rated films, 100,836 ratings",
         terms=_SHARED_ALIKE,
@@ -106,7 +106,7 @@ _DATASETS = (
         ),
         entry="ml-latest-small/ratings.csv",
     ),
-    Dataset(
+    NamedDataset(
         name="hetrec2011-lastfm",
         description="Last.fm, HetRec 2011: 1,892 users, 17,632 artists, 92,834 listening counts",
         terms=(
@@ -123,7 +123,7 @@ _DATASETS = (
         ),
         entry="user_artists.dat",
     ),
-    Dataset(
+    NamedDataset(
         name="gowalla",
         description="Gowalla check-ins, split for LightGCN: 29,858 users, 40,981 places, 1,027,370 pairs",
         terms=(
@@ -135,7 +135,7 @@ _DATASETS = (
             "sha256:099a2a73924e4b754dc6efd730d764f492321b53c38eb93298850c83acf57be3",
         ),
     ),
-    Dataset(
+    NamedDataset(
         name="yelp2018",
         description="Yelp, split for LightGCN: 31,668 users, 38,048 businesses, 1,561,406 pairs",
         terms=f"{_LIGHTGCN_TERMS}; Yelp's own terms allow academic use.",
@@ -145,7 +145,7 @@ _DATASETS = (
             "sha256:9cd9b37926cd1447a06625ffa7914527573fb097c10cb0bbdb1d1b8ded3742fe",
         ),
     ),
-    Dataset(
+    NamedDataset(
         name="amazon-book",
         description="Amazon books, split for LightGCN: 52,643 users, 91,599 books, 2,984,108 pairs",
         terms=f"{_LIGHTGCN_TERMS}, and for the reviews He and McAuley, Ups and Downs, WWW 2016.",
@@ -155,7 +155,7 @@ _DATASETS = (
             "sha256:6250754994dd953b91b48dccdd77a73f318e0634b4757c2abfcc9d33a54ab0f5",
         ),
     ),
-    Dataset(
+    NamedDataset(
         name="lastfm",
         description="Last.fm, split for LightGCN: 1,880 users, 4,489 artists, 42,135 + 10,533 listening counts",
         terms=f"{_LIGHTGCN_TERMS}.",
@@ -175,12 +175,12 @@ _DATASETS = (
 )
 
 
-def list_datasets() -> tuple[Dataset, ...]:
+def list_datasets() -> tuple[NamedDataset, ...]:
     """Returns the data sets that `get_dataset` knows."""
     return _DATASETS
 
 
-def find_dataset(name: str) -> Dataset:
+def find_dataset(name: str) -> NamedDataset:
     """Returns the data set of that name.
 
     Raises:
@@ -210,7 +210,7 @@ def get_dataset(name: str, cache_dir: str | Path | None = None) -> Path:
     return fetch(find_dataset(name), cache_dir)
 
 
-def fetch(dataset: Dataset, cache_dir: str | Path | None = None) -> Path:
+def fetch(dataset: NamedDataset, cache_dir: str | Path | None = None) -> Path:
     """Fetches a data set, or finds it in the cache.
 
     Args:

@@ -1,0 +1,103 @@
+"""All that a model may learn from, checked against each other: interactions, events, features, impressions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+from pyrec.data.events import Events
+from pyrec.data.features import Features
+from pyrec.data.ids import IdArray, first_difference
+from pyrec.data.impressions import Impressions
+from pyrec.data.interactions import Interactions, as_interactions
+from pyrec.errors import DataError
+
+_KINDS: Final[dict[str, type]] = {
+    "interactions": Interactions,
+    "events": Events,
+    "users": Features,
+    "items": Features,
+    "impressions": Impressions,
+}
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Dataset:
+    """What a model is fitted on. Everything numbers the same users and items.
+
+    Attributes:
+        interactions: each user and item once, with ratings, times, labels and weights where there are any; graphs are
+            made of them.
+        events: every time that a user met an item, in order; sequences are made of them.
+        users: features of the users, a row for each of ``interactions.user_ids``.
+        items: features of the items, a row for each of ``interactions.item_ids``.
+        impressions: what was shown to whom, and what was clicked.
+
+    Raises:
+        DataError: one is of another type, or its users or items are others, or in another order, than those of the
+            interactions; the message names the first.
+    """
+
+    interactions: Interactions
+    events: Events | None = None
+    users: Features | None = None
+    items: Features | None = None
+    impressions: Impressions | None = None
+
+    def __post_init__(self) -> None:
+        for name, kind in _KINDS.items():
+            part = getattr(self, name)
+            if not isinstance(part, kind) and (part is not None or name == "interactions"):
+                raise DataError(f"{name} is a {type(part).__name__}, but {kind.__name__} is needed")
+        ours = self.interactions
+        for name, part in (("events", self.events), ("impressions", self.impressions)):
+            if part is not None:
+                mend = "give both the same ids: Interactions.with_ids, or user_ids= and item_ids="
+                _check_ids(f"{name}.user_ids", part.user_ids, ours.user_ids, "user", mend)
+                _check_ids(f"{name}.item_ids", part.item_ids, ours.item_ids, "item", mend)
+        for name, rows, ids in (("user", self.users, ours.user_ids), ("item", self.items, ours.item_ids)):
+            if rows is not None:
+                mend = f"{name}s.align(interactions.{name}_ids) puts the rows in that order"
+                _check_ids(f"{name}s.ids", rows.ids, ids, name, mend)
+
+    def __repr__(self) -> str:
+        parts = [getattr(self, name) for name in _KINDS]
+        return f"Dataset({', '.join(repr(part) for part in parts if part is not None)})"
+
+    @property
+    def num_users(self) -> int:
+        """Number of users."""
+        return self.interactions.num_users
+
+    @property
+    def num_items(self) -> int:
+        """Number of items."""
+        return self.interactions.num_items
+
+
+def as_dataset(obj: Any) -> Dataset:
+    """Returns a data set of whatever ``fit`` takes.
+
+    Args:
+        obj: `Dataset` (returned as it is), `Events` (whose interactions are made), or what
+            `pyrec.data.as_interactions` takes.
+
+    Raises:
+        DataError: another type, or malformed contents.
+    """
+    if isinstance(obj, Dataset):
+        return obj
+    if isinstance(obj, Events):
+        return Dataset(obj.to_interactions(), obj)
+    return Dataset(as_interactions(obj))
+
+
+def _check_ids(name: str, theirs: IdArray, ours: IdArray, kind: str, mend: str) -> None:
+    """Refuses ids that are not those of the interactions, in their order."""
+    at = first_difference(theirs, ours)
+    if at is None:
+        return
+    if theirs.size != ours.size:
+        raise DataError(f"{name} has {theirs.size} {kind}s, the interactions have {ours.size}; {mend}")
+    their, our = (ids[at : at + 1].tolist()[0] for ids in (theirs, ours))
+    raise DataError(f"{name}[{at}] is {their!r}, the interactions have {our!r} there; {mend}")
