@@ -240,8 +240,10 @@ def bpr(
     positives: Any,
     negatives: Any,
     *,
+    weight: Any | None = None,
     loss: Any,
     grad: Any,
+    grad_weight: Any | None = None,
     scratch: Any,
     stream: int = 0,
 ) -> None: ...

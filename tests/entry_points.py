@@ -81,6 +81,10 @@ def batch() -> Arguments:
     return {"users": int64(0, 1, 3), "positives": int64(4, 5, 9), "negatives": negatives}
 
 
+def sample_weights() -> Arguments:
+    return {"weight": torch.tensor([0.5, 0.0, 2.0])}
+
+
 def attention() -> Arguments:
     given = {"weight": numbers(HIDDEN, DIM), "bias": numbers(HIDDEN), "vector": numbers(HIDDEN)}
     return {"layers": layers(), **given, "mask": torch.ones(NODES, LAYERS, dtype=torch.bool)}
@@ -234,10 +238,10 @@ def bindings() -> Iterator[tuple[str, EntryPoint]]:
     yield "check_ids", (c.check_ids, lambda: {"ids": lists()["ids"], "num_items": ITEMS})
     yield from combine_bindings()
     rows = {"vectors": numbers(NODES, DIM), **batch()}
-    scratch = c.bpr_scratch(**rows)
-    bpr_out = {"loss": empty(), "grad": empty(NODES, DIM), "scratch": empty(scratch, dtype=torch.uint8)}
+    scratch = empty(c.bpr_scratch(**rows), dtype=torch.uint8)
+    bpr_out = {"loss": empty(), "grad": empty(NODES, DIM), "grad_weight": empty(3), "scratch": scratch}
     yield "bpr_scratch", (c.bpr_scratch, lambda: {"vectors": numbers(NODES, DIM), **batch()})
-    yield "bpr", (c.bpr, lambda: {"vectors": numbers(NODES, DIM), **batch(), **bpr_out})
+    yield "bpr", (c.bpr, lambda: {"vectors": numbers(NODES, DIM), **batch(), **sample_weights(), **bpr_out})
     yield "use_isa", (c.use_isa, lambda: {"name": c.isa()})
 
 
@@ -288,7 +292,7 @@ def operators() -> Iterator[tuple[str, EntryPoint]]:
     yield "ranking_metrics", (ranking_metrics, lambda: {**lists(), "cutoffs": [1, 3]})
     counts = {"num_items": ITEMS, "cutoffs": [1, 3]}
     yield "item_counts", (item_counts, lambda: {"ids": lists()["ids"], **counts})
-    yield "bpr", (bpr, lambda: {"vectors": numbers(NODES, DIM), **batch()})
+    yield "bpr", (bpr, lambda: {"vectors": numbers(NODES, DIM), **batch(), **sample_weights()})
     yield "combine_weighted", (combine_weighted, lambda: {"layers": layers(), "alpha": numbers(LAYERS)})
     yield "combine_attention", (combine_attention, lambda: {**attention(), "offset": numbers(NODES, LAYERS)})
     yield "combine_self_attention", (combine_self_attention, self_attention)

@@ -1,3 +1,4 @@
+#include "common/check_weights.hpp"
 #include "common/dispatch.hpp"
 #include "cuda/cuda.hpp"
 
@@ -37,8 +38,10 @@ struct batch {
             .negatives = negatives.data<const int64_t>(),
             .num_samples = users.size(0),
             .num_negatives = negatives.size(1),
+            .weight = nullptr,
             .loss = nullptr,
             .grad = nullptr,
+            .grad_weight = nullptr,
             .scratch = nullptr,
             .stream = nullptr};
   }
@@ -60,19 +63,28 @@ int64_t bpr_scratch(const py::object& vectors, const py::object& users, const py
 }
 
 void bpr(const py::object& vectors, const py::object& users, const py::object& positives,
-         const py::object& negatives, const py::object& loss_source, const py::object& grad_source,
+         const py::object& negatives, const py::object& weight_source, const py::object& loss_source,
+         const py::object& grad_source, const py::object& grad_weight_source,
          const py::object& scratch_source, int64_t stream) {
   const batch samples(vectors, users, positives, negatives);
   const place at = place_of(samples.vectors);
   dispatch_real(samples.vectors, [&]<class T>() {
     bpr_args<T> args = samples.args<T>();
+    const auto weight = optional_input(weight_source, "weight", dtype_of<T>::value, {args.num_samples}, at);
     const kernels_on kernels(at.where);
-    if (!kernels->bpr.checks_rows) samples.check_rows();
+    if (!kernels->bpr.checks_input) {
+      samples.check_rows();
+      check_weights<T>(weight);
+    }
     const tensor loss = output(loss_source, "loss", dtype_of<T>::value, {}, at);
     const tensor grad = output(grad_source, "grad", dtype_of<T>::value, {args.num_rows, args.dim}, at);
+    const auto grad_weight =
+        optional_output(grad_weight_source, "grad_weight", dtype_of<T>::value, {args.num_samples}, at);
     const tensor scratch = output(scratch_source, "scratch", dtype::uint8, {kernels->bpr.scratch(args)}, at);
+    args.weight = pointer<T>(weight);
     args.loss = loss.data<T>();
     args.grad = grad.data<T>();
+    args.grad_weight = mutable_pointer<T>(grad_weight);
     args.scratch = scratch.data<void>();
     args.stream = stream_of(stream);
     const py::gil_scoped_release unlocked;
@@ -86,7 +98,8 @@ void bind_bpr(py::module_& m) {
   m.def("bpr_scratch", &bpr_scratch, py::arg("vectors"), py::arg("users"), py::arg("positives"),
         py::arg("negatives"));
   m.def("bpr", &bpr, py::arg("vectors"), py::arg("users"), py::arg("positives"), py::arg("negatives"),
-        py::kw_only(), py::arg("loss"), py::arg("grad"), py::arg("scratch"), py::arg("stream") = 0);
+        py::kw_only(), py::arg("weight") = py::none(), py::arg("loss"), py::arg("grad"),
+        py::arg("grad_weight") = py::none(), py::arg("scratch"), py::arg("stream") = 0);
 }
 
 }  // namespace pyrec

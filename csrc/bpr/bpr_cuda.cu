@@ -1,15 +1,16 @@
 // An entry is a place where a batch names a row: users first, then positives, then negatives. Entry e adds
 // one term, factor * source, to the gradient of its row:
 //
-//   user of s      1 * du_s,  du_s = sum_j w_{s,j} (n_{s,j} - p_s)
-//   positive of s  (-sum_j w_{s,j}) * u_s
-//   negative s,j   w_{s,j} * u_s
+//   user of s      1 * du_s,  du_s = sum_j r_{s,j} (n_{s,j} - p_s)
+//   positive of s  (-sum_j r_{s,j}) * u_s
+//   negative s,j   r_{s,j} * u_s
 //
-// A group of lanes takes a sample for the loss, du and the weights, and counts its entries; later one takes a
+// A group of lanes takes a sample for the loss, du and the rates r, and counts its entries; later one takes a
 // row for its terms, in the order of their entries, which cuda_segments.cuh makes.
 #include <type_traits>
 
 #include "bpr/bpr.hpp"
+#include "common/cuda_sample_mean.cuh"
 #include "common/cuda_segments.cuh"
 #include "common/cuda_vector.cuh"
 
@@ -23,10 +24,10 @@ constexpr int in_flight = 4;
 // Parts of one buffer, the widest first.
 template <class T>
 struct scratch {
-  double* loss;     // (num_samples,) of each sample
+  sample_mean<T> mean;
   T* user_grad;     // (num_samples, dim) du
-  T* weight;        // (num_samples, num_negatives) w
-  T* weight_sum;    // (num_samples,) of a sample's negatives
+  T* rate;          // (num_samples, num_negatives) r
+  T* rate_sum;      // (num_samples,) of a sample's negatives
   T* factor;        // (num_entries,) of the terms, by rows
   int32_t* source;  // (num_entries,) of the terms: a row of vectors, or ~s for du_s
   segments by_row;  // without the entries of a sample with a bad row
@@ -38,10 +39,10 @@ int64_t lay_out(const bpr_args<T>& a, scratch<T>& s) {
   const auto buffer = reinterpret_cast<uintptr_t>(a.scratch);
   uintptr_t at = buffer;
   const int64_t num_entries = a.num_samples * (2 + a.num_negatives);
-  s.loss = take_part<double>(at, a.num_samples);
+  s.mean = take_sample_mean(at, a.num_samples, a.num_negatives, a.weight, a.loss, a.grad_weight);
   s.user_grad = take_part<T>(at, a.num_samples * a.dim);
-  s.weight = take_part<T>(at, a.num_samples * a.num_negatives);
-  s.weight_sum = take_part<T>(at, a.num_samples);
+  s.rate = take_part<T>(at, a.num_samples * a.num_negatives);
+  s.rate_sum = take_part<T>(at, a.num_samples);
   s.factor = take_part<T>(at, num_entries);
   s.source = take_part<int32_t>(at, num_entries);
   s.by_row = take_segments(at, num_entries, a.num_rows);
@@ -101,14 +102,14 @@ template <int Lanes, int V, class T>
 __device__ __forceinline__ void write_user_grad(const bpr_args<T>& a, const scratch<T>& s, int64_t sample,
                                                 const T* positive) {
   const int64_t* negatives = a.negatives + sample * a.num_negatives;
-  const T* weight = s.weight + sample * a.num_negatives;
+  const T* rate = s.rate + sample * a.num_negatives;
   for (int64_t c = static_cast<int>(threadIdx.x) % Lanes * V; c < a.dim; c += Lanes * V) {
     T p[V], sum[V] = {};
     load(positive + c, p);
     for (int64_t j = 0; j < a.num_negatives; ++j) {
       T n[V];
       load(a.vectors + negatives[j] * a.dim + c, n);
-      for (int v = 0; v < V; ++v) sum[v] += weight[j] * (n[v] - p[v]);
+      for (int v = 0; v < V; ++v) sum[v] += rate[j] * (n[v] - p[v]);
     }
     store(s.user_grad + sample * a.dim + c, sum);
   }
@@ -116,15 +117,15 @@ __device__ __forceinline__ void write_user_grad(const bpr_args<T>& a, const scra
 
 // A group takes a sample. All lanes of a warp go through its steps, those of no sample or a bad one idly.
 template <int Lanes, int V, class T>
-__global__ void __launch_bounds__(threads)
-    take_samples(const bpr_args<T> a, const scratch<T> s, double share) {
+__global__ void __launch_bounds__(threads) take_samples(const bpr_args<T> a, const scratch<T> s) {
   const int64_t sample = thread_index() / Lanes;
   const int lane = static_cast<int>(threadIdx.x) % Lanes;
   const bool good = count_entries<Lanes>(a, s, sample) && sample < a.num_samples;
   const T* user = good ? a.vectors + a.users[sample] * a.dim : nullptr;
   const T* positive = good ? a.vectors + a.positives[sample] * a.dim : nullptr;
+  const double share = good ? share_of(s.mean, sample) : 0.0;
   double loss = 0;
-  double weight_sum = 0;
+  double rate_sum = 0;
   for (int64_t j = 0; j < a.num_negatives; ++j) {
     double x = 0;
     if (good) {
@@ -134,30 +135,15 @@ __global__ void __launch_bounds__(threads)
     x = group_sum<Lanes>(x);
     const double decay = exp(-fabs(x));
     loss += (x > 0 ? x : 0.0) + log1p(decay);
-    const double weight = (x > 0 ? 1.0 : decay) / (1 + decay) * share;
-    weight_sum += weight;
-    if (good && lane == 0) s.weight[sample * a.num_negatives + j] = static_cast<T>(weight);
+    const double rate = (x > 0 ? 1.0 : decay) / (1 + decay) * share;
+    rate_sum += rate;
+    if (good && lane == 0) s.rate[sample * a.num_negatives + j] = static_cast<T>(rate);
   }
   __syncwarp();
   if (good) write_user_grad<Lanes, V>(a, s, sample, positive);
   if (sample >= a.num_samples || lane != 0) return;
-  s.weight_sum[sample] = static_cast<T>(weight_sum);
-  s.loss[sample] = good ? loss : __longlong_as_double(0x7FF8000000000000);  // NaN
-}
-
-// Adds the samples' losses: each thread some of them, then all threads.
-template <class T>
-__global__ void __launch_bounds__(threads) sum_loss(const bpr_args<T> a, const scratch<T> s, double share) {
-  __shared__ double warp_sum[threads / warp];
-  double sum = 0;
-  for (int64_t i = threadIdx.x; i < a.num_samples; i += threads) sum += s.loss[i];
-  sum = group_sum<warp>(sum);
-  if (threadIdx.x % warp == 0) warp_sum[threadIdx.x / warp] = sum;
-  __syncthreads();
-  if (threadIdx.x != 0) return;
-  double total = 0;
-  for (int i = 0; i < threads / warp; ++i) total += warp_sum[i];
-  *a.loss = static_cast<T>(total * share);
+  s.rate_sum[sample] = static_cast<T>(rate_sum);
+  s.mean.losses[sample] = good ? loss : not_a_number();
 }
 
 template <class T>
@@ -173,7 +159,7 @@ __global__ void __launch_bounds__(threads) order_terms(const bpr_args<T> a, cons
   const bool positive = entry < 2 * a.num_samples;
   const int64_t i = entry - (positive ? a.num_samples : 2 * a.num_samples);
   s.source[at] = static_cast<int32_t>(a.users[positive ? i : i / a.num_negatives]);
-  s.factor[at] = positive ? -s.weight_sum[i] : s.weight[i];
+  s.factor[at] = positive ? -s.rate_sum[i] : s.rate[i];
 }
 
 // A group takes a row.
@@ -210,11 +196,11 @@ template <int Lanes, int V, class T>
 void launch(const bpr_args<T>& a) {
   scratch<T> s;
   lay_out(a, s);
-  const double share = 1.0 / static_cast<double>(a.num_samples * a.num_negatives);
   start_segments(s.by_row, a.stream);
+  start_sample_mean(s.mean, a.stream);
   const auto samples = take_samples<Lanes, V, T>;
-  LAUNCH(samples, blocks_for(a.num_samples, threads / Lanes), threads, 0, a.stream, a, s, share);
-  LAUNCH(sum_loss<T>, 1, threads, 0, a.stream, a, s, share);
+  LAUNCH(samples, blocks_for(a.num_samples, threads / Lanes), threads, 0, a.stream, a, s);
+  finish_sample_mean(s.mean, a.stream);
   if (a.num_rows == 0) return;
   place_segments(s.by_row, named_row<T>{a}, a.stream);
   LAUNCH(order_terms<T>, blocks_for(s.by_row.num_entries, threads), threads, 0, a.stream, a, s);
@@ -242,7 +228,7 @@ int64_t scratch_bytes(const bpr_args<T>& a) {
 }  // namespace
 
 bpr_kernels bpr() {
-  return {.checks_rows = true,
+  return {.checks_input = true,
           .f32 = bpr_on_device<float>,
           .f64 = bpr_on_device<double>,
           .scratch_f32 = scratch_bytes<float>,
