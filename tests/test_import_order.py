@@ -8,10 +8,13 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 BELOW_ALL = "errors version device interrupt _atomic _ambient _arrays _checks _exchange _optional _params"
-ONE_BY_ONE = "data graph ops reference nn store train evaluate models look"
+ABOVE_THE_KERNELS = "nn store train evaluate models look"
 ROOMS = (
     BELOW_ALL.split(),
-    *([room] for room in ONE_BY_ONE.split()),
+    ["data"],
+    ["graph"],
+    ["ops", "reference"],
+    *([room] for room in ABOVE_THE_KERNELS.split()),
     ["tune", "export", "serve", "track"],
     ["cli"],
 )

@@ -51,7 +51,7 @@ def take(
 
 
 def gather(x: Tensor, index: Tensor) -> Tensor:
-    """x[index], differentiable once; the gradient adds what falls on a row in the order of ``index``.
+    """x[index], differentiable at will; the gradient adds what falls on a row in the order of ``index``.
 
     That of torch's own index or embedding is added in another order at each call on a CUDA device.
 
@@ -116,4 +116,14 @@ def _backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
     return _add_rows(grad, index, ctx.num_rows), None
 
 
+def _setup_add(ctx: Any, inputs: tuple[Tensor, Tensor, int], output: Tensor) -> None:
+    ctx.save_for_backward(inputs[1])
+
+
+def _backward_add(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
+    (rows,) = ctx.saved_tensors
+    return _gather(grad, rows), None, None
+
+
 _gather.register_autograd(_backward, setup_context=_setup)
+_add_rows.register_autograd(_backward_add, setup_context=_setup_add)

@@ -26,6 +26,4 @@ def differentiable_gradients(
     """
     wanted = [one for one in arguments if isinstance(one, Tensor) and one.requires_grad]
     gradients = iter(torch.autograd.grad(reference(*arguments), wanted, grad, create_graph=True))
-    return [
-        next(gradients) if isinstance(one, Tensor) and one.requires_grad else None for one in arguments
-    ]
+    return [next(gradients) if isinstance(one, Tensor) and one.requires_grad else None for one in arguments]

@@ -6,16 +6,18 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
+from pyrec._arrays import require_tensors
+from pyrec.errors import DataError
 from pyrec.ops.rows import gather
+from pyrec.ops.second_derivatives import differentiable_gradients
 
 
 class LogTotal(torch.autograd.Function):
     """log sum_j exp(u . x_j) of each user u over a pool of items x, without a row's own positives.
 
-    One matrix of users by items, which becomes its exponentials in place. It has no second derivative.
+    One matrix of users by items, which becomes its exponentials in place. Second derivatives are those of `log_total`.
     """
 
     @staticmethod
@@ -31,17 +33,69 @@ class LogTotal(torch.autograd.Function):
         largest = logits.amax(dim=1, keepdim=True).clamp_min_(torch.finfo(logits.dtype).min)
         exponentials = logits.sub_(largest).exp_()
         total = exponentials.sum(dim=1, keepdim=True)
-        ctx.save_for_backward(users, pool, exponentials, total)
+        ctx.save_for_backward(users, pool, is_positive, log_expected, exponentials, total)
         return (total.log() + largest).squeeze(1)
 
     @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, None, None]:
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         """The exponentials over their total are the softmax, the derivative of the logarithm of the sum."""
-        users, pool, exponentials, total = ctx.saved_tensors
+        *arguments, exponentials, total = ctx.saved_tensors
+        if torch.is_grad_enabled():
+            return tuple(differentiable_gradients(log_total, arguments, grad))
+        users, pool, *_ = arguments
         tiny = torch.finfo(total.dtype).tiny
         rates = grad[:, None] / total.clamp_min(tiny)
         return rates * (exponentials @ pool), exponentials.T @ (rates * users), None, None
+
+
+def log_total(users: Tensor, pool: Tensor, is_positive: Tensor | None, log_expected: Tensor | None) -> Tensor:
+    """What `LogTotal` computes, by operators that can be differentiated twice; the least total is the least number."""
+    logits = users @ pool.T
+    if log_expected is not None:
+        logits = logits - log_expected
+    if is_positive is not None:
+        logits = logits.masked_fill(is_positive, -torch.inf)
+    limits = torch.finfo(logits.dtype)
+    largest = logits.detach().amax(dim=1, keepdim=True).clamp_min(limits.min)
+    total = (logits - largest).exp().sum(dim=1, keepdim=True).clamp_min(limits.tiny)
+    return (total.log() + largest).squeeze(1)
+
+
+def weighted_mean(losses: Tensor, weight: Tensor | None) -> Tensor:
+    """The samples' mean loss sum_s w_s l_s / sum_s w_s, differentiable in both.
+
+    Args:
+        losses: (batch,) l.
+        weight: (batch,) w, finite, at least 0, with a sum above 0; None for equal weights. Only the CPU's numbers
+            are looked at: a CUDA device would have to be waited for. There a sum of 0 gives NaN.
+
+    Raises:
+        DataError: Wrong shape, dtype or device, or numbers that are no weights.
+    """
+    if weight is None:
+        return losses.mean()
+    _check_weight(weight, losses)
+    return (weight * losses).sum() / weight.sum()
+
+
+def _check_weight(weight: Tensor, losses: Tensor) -> None:
+    """The checks of `weighted_mean`, and their errors."""
+    require_tensors(weight=weight)
+    for have, needed in zip(_described(weight), _described(losses), strict=True):
+        if have != needed:
+            raise DataError(f"weight has {have}, but {needed} is needed, as the losses have")
+    if weight.device.type != "cpu":
+        return
+    unsound = (~(weight >= 0) | weight.isinf()).nonzero()
+    if len(unsound) > 0:
+        at = int(unsound[0])
+        raise DataError(f"weight[{at}] = {weight[at].item()}, but a weight is a finite number of at least 0")
+    if not weight.any():
+        raise DataError("weight has the sum 0, but a weighted mean divides by it; one must be above 0")
+
+
+def _described(array: Tensor) -> tuple[str, str, str]:
+    return f"shape {tuple(array.shape)}", f"dtype {array.dtype}", f"device {array.device}"
 
 
 def sampled_softmax(
@@ -51,6 +105,7 @@ def sampled_softmax(
     is_positive: Tensor,
     temperature: float,
     log_expected: Tensor | None = None,
+    weight: Tensor | None = None,
 ) -> Tensor:
     """Cross-entropy of each user's positive among a pool of items that the batch shares, by inner product.
 
@@ -66,18 +121,29 @@ def sampled_softmax(
         log_expected: (num_pool,), the logarithm of how often each was to be expected in the pool. It is subtracted,
             so that the pool's sum estimates that over all items (Bengio and Senécal, 2008; Yi et al., "Sampling-
             bias-corrected neural modeling for large corpus item recommendations", RecSys 2019). None: not so.
+        weight: (batch,), as for `weighted_mean`.
 
     Returns:
-        A scalar: the mean over the batch of -log softmax(product / temperature) at the positive.
+        A scalar: the weighted mean over the batch of -log softmax(product / temperature) at the positive.
+
+    Raises:
+        DataError: As `weighted_mean`.
     """
     users = users / temperature
     positive = (users * positives).sum(-1)
     negative = LogTotal.apply(users, pool, is_positive, log_expected)  # type: ignore[no-untyped-call]
     # log(1 + exp(n - p)) and not logaddexp(p, n) - p, whose gradient is nan for an empty pool's n of -inf.
-    return functional.softplus(negative - positive).mean()
+    return weighted_mean(functional.softplus(negative - positive), weight)
 
 
-def full_softmax(users: Tensor, items: Tensor, user: Tensor, item: Tensor, temperature: float) -> Tensor:
+def full_softmax(
+    users: Tensor,
+    items: Tensor,
+    user: Tensor,
+    item: Tensor,
+    temperature: float,
+    weight: Tensor | None = None,
+) -> Tensor:
     """Cross-entropy of each sample's item among all items, by inner product; each user meets them once.
 
     Source: as for `sampled_softmax`, whose value it has with every item in the pool.
@@ -88,14 +154,18 @@ def full_softmax(users: Tensor, items: Tensor, user: Tensor, item: Tensor, tempe
         user: (batch,) int64 into ``users``.
         item: (batch,) int64 into ``items``.
         temperature: Divides the products; above 0.
+        weight: (batch,), as for `weighted_mean`.
 
     Returns:
-        A scalar: the mean over the batch of -log softmax(product / temperature) at the sample's item.
+        A scalar: the weighted mean over the batch of -log softmax(product / temperature) at the sample's item.
+
+    Raises:
+        DataError: As `weighted_mean`.
     """
     users = users / temperature
     total = LogTotal.apply(users, items, None, None)[:, None]  # type: ignore[no-untyped-call]
     positive = (gather(users, user) * gather(items, item)).sum(-1)
-    return (gather(total, user).squeeze(1) - positive).mean()
+    return weighted_mean(gather(total, user).squeeze(1) - positive, weight)
 
 
 def l2_penalty(ego: Tensor, counts: Tensor, batch_size: int) -> tuple[Tensor, Tensor]:

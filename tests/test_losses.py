@@ -1,0 +1,125 @@
+"""The softmax losses with weights of samples, and their second derivatives."""
+
+import pytest
+import torch
+from torch.nn import functional
+
+from pyrec.errors import DataError
+from pyrec.train import losses
+
+BATCH, NUM_ITEMS, DIM, TEMPERATURE = 6, 9, 4, 0.5
+
+
+def make(*shape, seed):
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randn(*shape, dtype=torch.float64, generator=generator).requires_grad_()
+
+
+def weights():
+    return torch.tensor([0.5, 3, 0, 1, 0.25, 2], dtype=torch.float64).requires_grad_()
+
+
+def sampled(users, items, weight=None):
+    """Every second item is the pool, without each user's own."""
+    is_positive = torch.zeros(BATCH, 5, dtype=torch.bool)
+    is_positive[0, 0] = is_positive[3, 2] = True
+    log_expected = torch.linspace(-1, 1, 5, dtype=users.dtype)
+    pool = items[::2]
+    return losses.sampled_softmax(users, items[:BATCH], pool, is_positive, TEMPERATURE, log_expected, weight)
+
+
+def full(users, items, weight=None):
+    """Of the three first users, each of whom has two samples."""
+    user, item = torch.arange(BATCH) % 3, torch.arange(BATCH) + 2
+    return losses.full_softmax(users[:3], items, user, item, TEMPERATURE, weight)
+
+
+def each_sampled(users, items):
+    """(BATCH,) from the formula: the positive among itself and the pool."""
+    positive = (users * items[:BATCH]).sum(1) / TEMPERATURE
+    negative = users @ items[::2].T / TEMPERATURE - torch.linspace(-1, 1, 5, dtype=users.dtype)
+    left_out = torch.zeros(BATCH, 5, dtype=users.dtype)
+    left_out[0, 0] = left_out[3, 2] = 1
+    total = positive.exp() + (negative.exp() * (1 - left_out)).sum(1)
+    return total.log() - positive
+
+
+def each_full(users, items):
+    """(BATCH,) cross-entropies."""
+    logits = users[torch.arange(BATCH) % 3] @ items.T / TEMPERATURE
+    return functional.cross_entropy(logits, torch.arange(BATCH) + 2, reduction="none")
+
+
+PAIRS = pytest.mark.parametrize(("loss", "each"), [(sampled, each_sampled), (full, each_full)])
+
+
+def inputs():
+    return make(BATCH, DIM, seed=1), make(NUM_ITEMS, DIM, seed=2)
+
+
+@PAIRS
+def test_a_weighted_loss_is_the_weighted_mean_of_the_formula(loss, each):
+    tensors = (*inputs(), weights())
+    have = loss(*tensors)
+    expected = (tensors[2] * each(*tensors[:2])).sum() / tensors[2].sum()
+    torch.testing.assert_close(have, expected)
+    for ours, right in zip(
+        torch.autograd.grad(have, tensors), torch.autograd.grad(expected, tensors), strict=True
+    ):
+        torch.testing.assert_close(ours, right)
+
+
+@PAIRS
+def test_the_gradient_in_a_weight_is_what_its_loss_is_above_the_mean(loss, each):
+    users, items = inputs()
+    weight = weights()
+    value = loss(users, items, weight)
+    (grad,) = torch.autograd.grad(value, [weight])
+    torch.testing.assert_close(grad, (each(users, items) - value) / weight.sum())
+
+
+@PAIRS
+def test_equal_weights_have_the_value_of_none(loss, each):
+    users, items = inputs()
+    plain, weighted = loss(users, items), loss(users, items, torch.full((BATCH,), 3.0, dtype=torch.float64))
+    torch.testing.assert_close(plain, weighted)
+    torch.testing.assert_close(plain, each(users, items).mean())
+
+
+@PAIRS
+def test_first_and_second_derivatives(loss, each):
+    tensors = (*inputs(), (weights() + 0.5).detach().requires_grad_())
+    assert torch.autograd.gradcheck(loss, tensors)
+    assert torch.autograd.gradgradcheck(loss, tensors)
+    assert torch.autograd.gradgradcheck(loss, tensors[:2])
+
+
+def test_an_empty_pool_has_no_second_derivative_either():
+    users, items = (make(2, DIM, seed=seed) for seed in (1, 2))
+    value = losses.sampled_softmax(users, items, items, torch.ones(2, 2, dtype=torch.bool), TEMPERATURE)
+    (grad,) = torch.autograd.grad(value, [users], create_graph=True)
+    assert not grad.any()
+    (second,) = torch.autograd.grad(grad.sum(), [users])
+    assert not second.any()
+
+
+@pytest.mark.parametrize("loss", [sampled, full])
+@pytest.mark.parametrize(
+    ("weight", "message"),
+    [
+        (torch.ones(BATCH, 1), r"weight has shape \(6, 1\), but shape \(6,\) is needed"),
+        (torch.ones(BATCH - 1), r"weight has shape"),
+        (torch.ones(BATCH), "weight has dtype torch.float32, but dtype torch.float64 is needed"),
+        (
+            torch.tensor([1, 1, -0.5, 1, 1, 1]).double(),
+            r"weight\[2\] = -0.5, but a weight is a finite number",
+        ),
+        (torch.tensor([1, 1, 1, 1, 1, torch.nan]).double(), r"weight\[5\] = nan"),
+        (torch.tensor([torch.inf, 1, 1, 1, 1, 1]).double(), r"weight\[0\] = inf"),
+        (torch.zeros(BATCH).double(), "weight has the sum 0"),
+        ([1.0] * BATCH, "weight is a list"),
+    ],
+)
+def test_bad_weights_are_named(loss, weight, message):
+    with pytest.raises(DataError, match=message):
+        loss(*inputs(), weight)
