@@ -9,15 +9,16 @@ from pyrec.data.synthetic import synthetic
 from pyrec.models import MODELS, Recommender
 
 NUM_USERS, NUM_ITEMS = 40, 30
-SMALL: dict[str, dict[str, Any]] = {
-    "svd": {"embedding_size": 6},
-    "lightgcn": {"embedding_size": 8, "epochs": 2, "batch_size": 64},
-    "mf": {"embedding_size": 8, "epochs": 2, "batch_size": 64},
-}
+SMALL: dict[str, Any] = {"embedding_size": 8, "epochs": 2, "batch_size": 64}
+"""Of a model that is trained in no time, whatever it learns."""
+LEARNING: dict[str, Any] = {"embedding_size": 16, "epochs": 2, "batch_size": 256, "learning_rate": 1e-2}
+"""Of a model that learns something in a few epochs."""
+OPTIONS: dict[str, dict[str, Any]] = {"svd": {"embedding_size": 6}, "lightgcn": SMALL, "mf": SMALL}
+"""By the name of a model; those of the other models are the defaults."""
 
 
 def make(name: str) -> Recommender:
-    return MODELS[name](**SMALL.get(name, {}))
+    return MODELS[name](**OPTIONS.get(name, {}))
 
 
 def numbers() -> Interactions:

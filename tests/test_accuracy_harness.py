@@ -18,7 +18,7 @@ from pyrec.data import synthetic
 from pyrec.errors import ConfigError, DataError
 from pyrec.models import EASE, LightGCN
 
-SMALL = {
+MEAN = {
     "model": "lightgcn",
     "combine": "mean",
     "loss": "bpr",
@@ -33,8 +33,8 @@ GRID: dict[str, Any] = {
     "cutoffs": [5, 10],
     "data": {"synthetic": [0, 1]},
     "models": {
-        "mean": SMALL,
-        "attention": {**SMALL, "combine": "attention"},
+        "mean": MEAN,
+        "attention": {**MEAN, "combine": "attention"},
         "ease": {"model": "ease", "reg": 10, "for": {"synthetic": {"reg": 20}, "synthetic/1": {"reg": 30}}},
     },
     "compare": [["attention", "mean"]],
@@ -58,7 +58,7 @@ def test_a_grid_is_every_model_on_every_split_with_every_seed() -> None:
     ]
     assert [run.params["reg"] for run in runs if run.label == "ease"] == [20, 30]
     assert runs[0].params == {
-        name: value for name, value in LightGCN(**_given(SMALL)).get_params().items() if name != "seed"
+        name: value for name, value in LightGCN(**_given(MEAN)).get_params().items() if name != "seed"
     }
     assert len({run.key for run in runs}) == len(runs)
     assert runs[1].build().seed == 1
@@ -70,9 +70,9 @@ def _given(entry: dict[str, Any]) -> dict[str, Any]:
 
 def test_the_key_is_the_run_and_not_its_name() -> None:
     first = small_grid().runs[0]
-    renamed = small_grid(models={"renamed": SMALL}, compare=[]).runs[0]
+    renamed = small_grid(models={"renamed": MEAN}, compare=[]).runs[0]
     assert renamed.key == first.key == grid.key_of(json.loads(json.dumps(vars(first))))
-    changed = small_grid(models={"mean": {**SMALL, "reg": 0.5}}, compare=[]).runs[0]
+    changed = small_grid(models={"mean": {**MEAN, "reg": 0.5}}, compare=[]).runs[0]
     assert changed.key != first.key
     whole, real = (small_grid(models={"ease": {"model": "ease", "reg": reg}}, compare=[]) for reg in (7, 7.0))
     assert whole.runs[0].key == real.runs[0].key
@@ -129,10 +129,10 @@ def test_the_grid_that_is_shipped_is_one() -> None:
             {"models": {"a": {"model": "ease", "lambda": 3}}},
             "ease has no parameter 'lambda' to set; it takes reg",
         ),
-        ({"models": {"a": {**SMALL, "seed": 3}}}, "no parameter 'seed' to set"),
-        ({"models": {"a": {**SMALL, "for": {"gowala": {}}}}}, "no data set is named 'gowala'"),
-        ({"models": {"a": {**SMALL, "for": {"gowalla": 1}}}}, "must map data sets to parameters"),
-        ({"models": {"a": {**SMALL, "skip": "gowalla"}}}, "must be a list of data sets"),
+        ({"models": {"a": {**MEAN, "seed": 3}}}, "no parameter 'seed' to set"),
+        ({"models": {"a": {**MEAN, "for": {"gowala": {}}}}}, "no data set is named 'gowala'"),
+        ({"models": {"a": {**MEAN, "for": {"gowalla": 1}}}}, "must map data sets to parameters"),
+        ({"models": {"a": {**MEAN, "skip": "gowalla"}}}, "must be a list of data sets"),
         ({"compare": [["mean", "medium"]]}, "must be two of the models"),
         ({"compare": "mean"}, "must be a list of pairs"),
     ],
@@ -346,7 +346,7 @@ def test_a_report_without_arrays_says_so(made) -> None:
 
 def test_rows_of_other_parameters_do_not_count(made) -> None:
     told, _ = made
-    other = small_grid(models={"mean": {**SMALL, "reg": 0.5}, "again": SMALL}, compare=[])
+    other = small_grid(models={"mean": {**MEAN, "reg": 0.5}, "again": MEAN}, compare=[])
     selected = pairs.select(other, Store(told.folder / "made.jsonl").rows())
     assert list(selected["synthetic"]) == ["again"]
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from small_models import SMALL
 
 import pyrec
 from pyrec import EASE, MF, SVD, ItemKNN, LightGCN, Popularity, Recommender, evaluate, export
@@ -20,7 +21,6 @@ from pyrec.graph import Graph
 from pyrec.ops.bpr import bpr
 from pyrec.ops.propagate import propagate
 
-SMALL = {"embedding_size": 8, "epochs": 2, "batch_size": 256}
 MODELS = {
     "softmax": lambda: LightGCN(**SMALL),
     "bpr, held-out weights": lambda: LightGCN(**SMALL, loss="bpr"),

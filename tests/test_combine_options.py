@@ -4,7 +4,7 @@ import math
 
 import pytest
 import torch
-from test_combine import DIMS, DTYPES, make_layers, make_mask, make_parameters
+from layers import DIMS, DTYPES, make_layers, make_mask, make_parameters
 
 from pyrec.errors import DataError
 from pyrec.ops.combine import combine_attention

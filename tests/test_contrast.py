@@ -4,8 +4,9 @@ from dataclasses import replace
 
 import pytest
 import torch
+from networks import N_LAYERS, REFERENCES, SETTINGS, make_network
+from small_models import LEARNING
 from strategies import random_graph
-from test_train import N_LAYERS, REFERENCES, SETTINGS, make_network
 from torch.nn import functional
 
 from pyrec.data import split_random, synthetic
@@ -21,7 +22,6 @@ from pyrec.train.settings import CONTRASTS, ContrastSettings
 from pyrec.train.trainer import Trainer
 
 CONTRAST = ContrastSettings(kind="noise", weight=0.7, temperature=0.3, rate=0.2, seed=11)
-SMALL = {"embedding_size": 16, "epochs": 2, "batch_size": 256, "learning_rate": 1e-2}
 
 
 def make_trainer(device, graph, combine, kind):
@@ -56,7 +56,7 @@ def with_noise(views, batch):
         yield layers
 
 
-def expected_loss(kind, combine, wide, graph, batch):
+def contrastive_loss(kind, combine, wide, graph, batch):
     users = torch.unique(batch.triples.users).long().cpu()
     items = torch.unique(batch.triples.positives).long().cpu() + graph.num_users
     # In the order of the batch's rows, for the noise is drawn row by row.
@@ -88,7 +88,7 @@ def test_loss_and_gradients(device, combine, kind):
     trainer.graph.check()
 
     wide = make_network(graph, combine).double()
-    expected = expected_loss(kind, combine, wide, graph, batch)
+    expected = contrastive_loss(kind, combine, wide, graph, batch)
     expected.backward()
     assert loss.item() == pytest.approx(expected.item(), rel=1e-5)
     mine = [ours, *(parameter.grad for parameter in trainer.network.combine.parameters())]
@@ -109,7 +109,7 @@ def test_steps_equal_plain_torch(device, kind):
     for epoch in range(3):
         batch = trainer.batches.at(epoch, 0, 64)
         triples = tuple(ids.flatten().long().cpu() for ids in batch.triples)
-        expected = expected_loss(kind, "attention", wide, graph, batch) + reference_train.loss(
+        expected = contrastive_loss(kind, "attention", wide, graph, batch) + reference_train.loss(
             wide.embedding,
             adjacency,
             N_LAYERS,
@@ -170,7 +170,7 @@ def test_dropped_edges_stay_for_an_epoch():
 @pytest.mark.parametrize("loss", ["bpr", "softmax"])
 def test_it_learns(kind, loss, precision):
     train, test = split_random(synthetic(300, 200, interactions_per_user=12, num_groups=5))
-    arguments = SMALL | {"epochs": 25, "loss": loss, "precision": precision}
+    arguments = LEARNING | {"epochs": 25, "loss": loss, "precision": precision}
     model = LightGCN(**arguments, contrast=kind, contrast_weight=0.01).fit(train)
     losses = [record["loss"] for record in model.history_]
     assert losses[-1] < losses[0]
@@ -191,5 +191,5 @@ def test_it_learns(kind, loss, precision):
 )
 def test_bad_hyperparameters(arguments, message):
     with pytest.raises(ConfigError, match=message):
-        LightGCN(**SMALL, **arguments).fit(synthetic(30, 20))
+        LightGCN(**LEARNING, **arguments).fit(synthetic(30, 20))
     assert "contrast" not in MF().get_params()

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 import torch
 from scipy.sparse import csr_array
+from small_models import SMALL
 
 from pyrec import EASE, MF, SVD, ItemKNN, LightGCN, Popularity, Recommender, evaluate
 from pyrec.data import Interactions, synthetic
@@ -104,7 +105,6 @@ class Own(ItemItemRecommender):
         self.weights_ = state.array("weights", np.float32, (self.train_.num_items,) * 2)
 
 
-SMALL = {"embedding_size": 8, "epochs": 2, "batch_size": 64}
 MODELS: dict[str, Callable[[], Recommender]] = {
     "LightGCN": lambda: LightGCN(**SMALL),
     "users from items": lambda: LightGCN(**SMALL, user_from="items", n_layers=1, combine="mean"),

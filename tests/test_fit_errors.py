@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from scipy.sparse import csr_array, eye_array
+from small_models import SMALL
 
 from pyrec import LightGCN
 from pyrec.data import Interactions, synthetic
@@ -11,8 +12,6 @@ from pyrec.errors import DataError
 from pyrec.train import epochs
 from pyrec.train.trainer import Trainer
 from pyrec.tune import Range, Search
-
-SMALL = {"embedding_size": 4, "epochs": 1}
 
 
 @pytest.mark.parametrize("matrix", [csr_array([[1, 1, 0]]), eye_array(30, format="csr")])

@@ -4,7 +4,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from test_train import SETTINGS, make_network, random_graph
+from networks import SETTINGS, make_network
+from small_models import LEARNING
+from strategies import random_graph
 from torch.nn import functional
 
 from pyrec.data import split_random, synthetic
@@ -13,7 +15,7 @@ from pyrec.models import LightGCN
 from pyrec.ops.sample import Sampler
 from pyrec.train.bilevel import RATE, HeldOutSteps
 
-SMALL = {"embedding_size": 16, "epochs": 10, "batch_size": 256, "learning_rate": 1e-2, "loss": "bpr"}
+OPTIONS = LEARNING | {"epochs": 10, "loss": "bpr"}
 
 
 @pytest.fixture(scope="module")
@@ -67,12 +69,12 @@ def test_the_held_out_pairs_are_gone_through_epoch_by_epoch():
 
 @pytest.mark.parametrize("combine", ["weighted", "attention"])
 def test_bpr_learns_weights_on_held_out_pairs_and_keeps_them(interactions, combine):
-    model = LightGCN(**SMALL, combine=combine).fit(interactions)
+    model = LightGCN(**OPTIONS, combine=combine).fit(interactions)
     (learned,) = model.network_.combine.transferable()
     assert not learned.requires_grad
     assert learned.abs().max() > 0
-    assert len(model.history_) == SMALL["epochs"]
-    on_training_data = LightGCN(**SMALL, combine=combine, combine_fit="train").fit(interactions)
+    assert len(model.history_) == OPTIONS["epochs"]
+    on_training_data = LightGCN(**OPTIONS, combine=combine, combine_fit="train").fit(interactions)
     weights = [np.atleast_2d(fitted.layer_weights_)[:, 0].mean() for fitted in (model, on_training_data)]
     assert weights[0] < weights[1]
 
@@ -87,7 +89,7 @@ def test_a_users_training_items_are_no_negatives_of_the_held_out_pairs(interacti
         step(steps)
 
     monkeypatch.setattr(HeldOutSteps, "step", watched)
-    LightGCN(**SMALL, combine="weighted").fit(interactions)
+    LightGCN(**OPTIONS, combine="weighted").fit(interactions)
     known = set(zip(interactions.users.tolist(), interactions.items.tolist(), strict=True))
     assert len(drawn) > 50
     assert not known & set(drawn)
@@ -95,12 +97,12 @@ def test_a_users_training_items_are_no_negatives_of_the_held_out_pairs(interacti
 
 def test_the_softmax_loss_learns_weights_with_the_embeddings(interactions):
     default, train = (
-        LightGCN(**SMALL | {"loss": "softmax"}, combine="attention", combine_fit=fit).fit(interactions)
+        LightGCN(**OPTIONS | {"loss": "softmax"}, combine="attention", combine_fit=fit).fit(interactions)
         for fit in (None, "train")
     )
     assert torch.equal(default.user_vectors_, train.user_vectors_)
     assert default.network_.combine.vector.abs().max() > 0
-    held_out = LightGCN(**SMALL | {"loss": "softmax"}, combine="attention", combine_fit="held-out").fit(
+    held_out = LightGCN(**OPTIONS | {"loss": "softmax"}, combine="attention", combine_fit="held-out").fit(
         interactions
     )
     assert held_out.network_.combine.vector.abs().max() == 0
@@ -108,9 +110,9 @@ def test_the_softmax_loss_learns_weights_with_the_embeddings(interactions):
 
 def test_validation_pairs_are_neither_learned_nor_weighed_on(interactions):
     train, validation = split_random(interactions, 0.8)
-    model = LightGCN(**SMALL, combine="attention")
+    model = LightGCN(**OPTIONS, combine="attention")
     with_validation = model.fit(train, validation=validation)
-    without = LightGCN(**SMALL, combine="attention").fit(train)
+    without = LightGCN(**OPTIONS, combine="attention").fit(train)
     assert torch.equal(with_validation.network_.combine.prior, without.network_.combine.prior)
 
 
@@ -124,7 +126,7 @@ def test_a_combine_without_such_parameters_is_refused(interactions, combine):
 
 @pytest.mark.parametrize("shape", [{"n_layers": 0}, {"n_layers": 1, "user_from": "items"}])
 def test_one_layer_has_no_weights_to_learn(interactions, shape):
-    options = SMALL | shape | {"loss": "bpr", "combine": "attention"}
+    options = OPTIONS | shape | {"loss": "bpr", "combine": "attention"}
     assert not LightGCN(**options)._fits_held_out
     with pytest.raises(
         ConfigError, match=r"combine_fit = 'held-out' has no weights to learn where n_layers ="
@@ -136,6 +138,8 @@ def test_the_same_bits_at_any_number_of_threads(interactions, threads):
     vectors = []
     for number in (1, 2, 3):
         threads(number)
-        vectors.append(LightGCN(**SMALL | {"epochs": 3}, combine="attention").fit(interactions).user_vectors_)
+        vectors.append(
+            LightGCN(**OPTIONS | {"epochs": 3}, combine="attention").fit(interactions).user_vectors_
+        )
     assert torch.equal(vectors[0], vectors[1])
     assert torch.equal(vectors[0], vectors[2])

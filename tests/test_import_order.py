@@ -60,3 +60,17 @@ def test_rooms_are_in_the_table() -> None:
     there = {path.stem for path in (ROOT / "pyrec").glob("*.py")}
     there |= {path.parent.name for path in (ROOT / "pyrec").glob("*/__init__.py")}
     assert there - {"__init__"} == {room for rooms in ROOMS for room in rooms}
+
+
+def test_no_test_module_imports_another() -> None:
+    """What tests share is in modules beside them, so that a test module can be read, moved and run alone."""
+    tests = {path.stem: path for path in Path(__file__).parent.glob("test_*.py")}
+    found = [
+        f"{name} imports {other}"
+        for name, path in tests.items()
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, (ast.Import, ast.ImportFrom))
+        for other in (getattr(node, "module", None) or "", *(alias.name for alias in node.names))
+        if set(other.split(".")) & tests.keys()
+    ]
+    assert not found, "\n".join(found)

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 import torch
+from small_models import LEARNING
 
 from pyrec.data import Interactions, read_pair, split_random, synthetic
 from pyrec.errors import ConfigError, DataError, NotFittedError
@@ -9,12 +10,12 @@ from pyrec.models import MF, LightGCN, Popularity
 from pyrec.nn.spectral import spectral_embeddings
 
 PUBLISHED = {"n_layers": 3, "combine": "mean", "loss": "bpr", "schedule": "constant"}
-SMALL = PUBLISHED | {"embedding_size": 16, "epochs": 3, "batch_size": 256, "learning_rate": 1e-2}
+OPTIONS = PUBLISHED | LEARNING | {"epochs": 3}
 COMBINES = ["mean", "weighted", "attention", "self-attention"]
 
 
 def small(**options):
-    return LightGCN(**SMALL | options)
+    return LightGCN(**OPTIONS | options)
 
 
 @pytest.fixture(scope="module")
@@ -116,7 +117,7 @@ def adjacency_of(interactions, degrees_of):
 
 
 def test_mf_is_lightgcn_without_layers(split):
-    arguments = {name: value for name, value in SMALL.items() if name not in ("n_layers", "combine")}
+    arguments = {name: value for name, value in OPTIONS.items() if name not in ("n_layers", "combine")}
     mf = MF(**arguments, seed=5).fit(split[0])
     lightgcn = LightGCN(**arguments, seed=5, n_layers=0, combine="mean").fit(split[0])
     assert torch.equal(mf.user_vectors_, lightgcn.user_vectors_)

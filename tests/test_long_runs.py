@@ -11,7 +11,7 @@ from pathlib import Path
 import children
 import numpy as np
 import pytest
-from test_cli import refuse, run
+from command_line import refuse, run
 
 from pyrec import track
 from pyrec.cli import main

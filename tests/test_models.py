@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 from scipy.sparse import coo_array, csr_array
-from small_models import NUM_ITEMS, NUM_USERS, SMALL, make, numbers, texts
+from small_models import NUM_ITEMS, NUM_USERS, OPTIONS, make, numbers, texts
 
 from pyrec.data import Dataset, Interactions
 from pyrec.data.load import load_data
@@ -45,7 +45,7 @@ def test_the_constructor_stores_the_parameters_and_nothing_else(name: str) -> No
     model = make(name)
     assert vars(model) == model.get_params()
     assert type(model)(**model.get_params()).get_params() == model.get_params()
-    assert model.get_params().items() >= SMALL.get(name, {}).items()
+    assert model.get_params().items() >= OPTIONS.get(name, {}).items()
     assert repr(model).startswith(type(model).__name__ + "(")
 
 

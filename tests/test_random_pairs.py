@@ -5,8 +5,8 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from networks import SETTINGS, make_network
 from strategies import pairs
-from test_train import SETTINGS, make_network
 
 from pyrec.data import Interactions, synthetic
 from pyrec.data.random_pairs import add_random_pairs

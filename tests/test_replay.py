@@ -5,9 +5,9 @@ from dataclasses import replace
 
 import pytest
 import torch
+from networks import REFERENCES, SETTINGS, make_network
 from strategies import random_graph
 from tape import Operators, Tape
-from test_train import REFERENCES, SETTINGS, make_network
 
 from pyrec import LightGCN
 from pyrec.data import synthetic

@@ -10,6 +10,7 @@ import pytest
 import torch
 from safetensors import safe_open
 from safetensors.numpy import save_file
+from small_models import SMALL
 
 from pyrec.data import Interactions, split_random, synthetic
 from pyrec.errors import ConfigError, DataError, StoppedError
@@ -17,7 +18,7 @@ from pyrec.models import MF, LightGCN
 from pyrec.store.training_checkpoint import Checkpoints, fingerprint
 from pyrec.train.trainer import Trainer
 
-SMALL = {"embedding_size": 8, "epochs": 4, "batch_size": 64, "learning_rate": 1e-2, "seed": 5}
+OPTIONS = SMALL | {"epochs": 4, "learning_rate": 1e-2, "seed": 5}
 """Six steps an epoch, five where a fifth is held out."""
 
 
@@ -76,7 +77,7 @@ ARGUMENTS = [
 @pytest.mark.parametrize("arguments", ARGUMENTS, ids=str)
 def test_going_on_gives_the_bits_of_a_fit_that_was_never_stopped(train, tmp_path, stop_after, arguments):
     """Stopped in the middle of an epoch, at an epoch's end, and once more after going on."""
-    whole = LightGCN(**SMALL | arguments).fit(train)
+    whole = LightGCN(**OPTIONS | arguments).fit(train)
     for number, steps in enumerate((1, 6, 10)):
         kept = Checkpoints(tmp_path / str(number), every=0)
         model, stopped = None, 0
@@ -84,7 +85,7 @@ def test_going_on_gives_the_bits_of_a_fit_that_was_never_stopped(train, tmp_path
             stop_after(kept, steps if stopped < 2 else 10**9)
             kept.stop.made = False
             try:
-                model = LightGCN(**SMALL | arguments).fit(train, checkpoints=kept, resume=kept.exists)
+                model = LightGCN(**OPTIONS | arguments).fit(train, checkpoints=kept, resume=kept.exists)
             except StoppedError:
                 stopped += 1
         assert_same(model, whole)
@@ -92,7 +93,7 @@ def test_going_on_gives_the_bits_of_a_fit_that_was_never_stopped(train, tmp_path
 
 
 def test_the_last_checkpoint_is_gone_on_from_after_a_crash(train, tmp_path):
-    whole = LightGCN(**SMALL, validation=0.2).fit(train)
+    whole = LightGCN(**OPTIONS, validation=0.2).fit(train)
     kept = Checkpoints(tmp_path, every=2)
 
     def crash(model, record):
@@ -100,10 +101,10 @@ def test_the_last_checkpoint_is_gone_on_from_after_a_crash(train, tmp_path):
             raise RuntimeError("power cut")
 
     with pytest.raises(RuntimeError, match="power cut"):
-        LightGCN(**SMALL, validation=0.2).fit(train, callback=crash, checkpoints=kept)
+        LightGCN(**OPTIONS, validation=0.2).fit(train, callback=crash, checkpoints=kept)
     assert (kept.read_config()["epoch"], len(kept.read_config()["history"])) == (3, 2)
     seen = []
-    model = LightGCN(**SMALL, validation=0.2).fit(
+    model = LightGCN(**OPTIONS, validation=0.2).fit(
         train, callback=lambda _, record: seen.append(record["epoch"]), checkpoints=kept, resume=True
     )
     assert seen == [3, 4]
@@ -112,7 +113,7 @@ def test_the_last_checkpoint_is_gone_on_from_after_a_crash(train, tmp_path):
 
 def test_a_stop_during_an_evaluation_repeats_it(train, tmp_path):
     """A request from a signal leaves a callback at once; the epoch's training is not repeated."""
-    whole = LightGCN(**SMALL, validation=0.2).fit(train)
+    whole = LightGCN(**OPTIONS, validation=0.2).fit(train)
     kept = Checkpoints(tmp_path, every=0)
 
     def stop(model, record):
@@ -121,13 +122,13 @@ def test_a_stop_during_an_evaluation_repeats_it(train, tmp_path):
             raise AssertionError("not left")
 
     with pytest.raises(StoppedError):
-        LightGCN(**SMALL, validation=0.2).fit(train, callback=stop, checkpoints=kept)
+        LightGCN(**OPTIONS, validation=0.2).fit(train, callback=stop, checkpoints=kept)
     config = kept.read_config()
     assert (config["epoch"], len(config["history"])) == (2, 1)
     assert config["seconds"] > 0
     kept.stop.made = False
     seen = []
-    model = LightGCN(**SMALL, validation=0.2).fit(
+    model = LightGCN(**OPTIONS, validation=0.2).fit(
         train, callback=lambda _, record: seen.append(record["epoch"]), checkpoints=kept, resume=True
     )
     assert seen == [2, 3, 4]
@@ -137,8 +138,8 @@ def test_a_stop_during_an_evaluation_repeats_it(train, tmp_path):
 
 def test_a_trained_models_checkpoint_gives_it_again(train, tmp_path):
     kept = Checkpoints(tmp_path, every=1)
-    whole = MF(**SMALL).fit(train, checkpoints=kept)
-    again = MF(**SMALL).fit(train, checkpoints=kept, resume=True)
+    whole = MF(**OPTIONS).fit(train, checkpoints=kept)
+    again = MF(**OPTIONS).fit(train, checkpoints=kept, resume=True)
     assert_same(again, whole)
     kept.remove()
     kept.remove()
@@ -147,14 +148,15 @@ def test_a_trained_models_checkpoint_gives_it_again(train, tmp_path):
 
 def test_checkpoints_change_no_bit(train, tmp_path):
     assert_same(
-        LightGCN(**SMALL).fit(train, checkpoints=Checkpoints(tmp_path, every=1)), LightGCN(**SMALL).fit(train)
+        LightGCN(**OPTIONS).fit(train, checkpoints=Checkpoints(tmp_path, every=1)),
+        LightGCN(**OPTIONS).fit(train),
     )
 
 
 @pytest.fixture
 def kept(train, tmp_path: Path) -> Checkpoints:
     kept = Checkpoints(tmp_path, every=3)
-    LightGCN(**SMALL).fit(train, checkpoints=kept)
+    LightGCN(**OPTIONS).fit(train, checkpoints=kept)
     return kept
 
 
@@ -162,21 +164,21 @@ def test_other_hyperparameters_are_named(train, kept):
     with pytest.raises(
         ConfigError, match=r"n_layers = 1, 2 in the checkpoint; reg = 0\.5, 0\.0001 in"
     ) as error:
-        LightGCN(**SMALL, reg=0.5, n_layers=1).fit(train, checkpoints=kept, resume=True)
+        LightGCN(**OPTIONS, reg=0.5, n_layers=1).fit(train, checkpoints=kept, resume=True)
     assert "embedding_size" not in str(error.value)
     with pytest.raises(ConfigError, match="of model 'lightgcn', not of 'mf'"):
-        MF(**SMALL).fit(train, checkpoints=kept, resume=True)
+        MF(**OPTIONS).fit(train, checkpoints=kept, resume=True)
 
 
 def test_other_data_are_named(train, kept):
     fewer, rest = split_random(train, 0.9)
     with pytest.raises(DataError, match=rf"the train set has {len(fewer)} interactions, {len(train)} in the"):
-        LightGCN(**SMALL).fit(fewer, checkpoints=kept, resume=True)
+        LightGCN(**OPTIONS).fit(fewer, checkpoints=kept, resume=True)
     others = Interactions.from_codes(train.users, train.items, train.user_ids + 1, train.item_ids)
     with pytest.raises(DataError, match="as many, but other interactions, ratings or ids"):
-        LightGCN(**SMALL).fit(others, checkpoints=kept, resume=True)
+        LightGCN(**OPTIONS).fit(others, checkpoints=kept, resume=True)
     with pytest.raises(DataError, match="it was not given a validation set, and this fit is"):
-        LightGCN(**SMALL).fit(train, validation=rest, checkpoints=kept, resume=True)
+        LightGCN(**OPTIONS).fit(train, validation=rest, checkpoints=kept, resume=True)
 
 
 def test_fingerprints_tell_what_differs():
@@ -191,11 +193,11 @@ def test_neither_a_new_fit_over_a_checkpoint_nor_going_on_without_one(train, kep
     with pytest.raises(
         ConfigError, match="is a checkpoint of another fit: go on with it by resume = True, or remove it"
     ):
-        LightGCN(**SMALL).fit(train, checkpoints=kept)
+        LightGCN(**OPTIONS).fit(train, checkpoints=kept)
     with pytest.raises(ConfigError, match="needs checkpoints"):
-        LightGCN(**SMALL).fit(train, resume=True)
+        LightGCN(**OPTIONS).fit(train, resume=True)
     with pytest.raises(DataError, match=r"cannot read .*: No such file"):
-        LightGCN(**SMALL).fit(train, checkpoints=Checkpoints(tmp_path / "none"), resume=True)
+        LightGCN(**OPTIONS).fit(train, checkpoints=Checkpoints(tmp_path / "none"), resume=True)
     with pytest.raises(ConfigError, match="every = -1"):
         Checkpoints(tmp_path, every=-1)
 
@@ -238,7 +240,7 @@ def rewrite(kept: Checkpoints, config: dict[str, object], **changes: object) -> 
 def test_checkpoints_that_do_not_fit(train, kept, config, changes, message):
     rewrite(kept, config, **changes)
     with pytest.raises(DataError, match=message):
-        LightGCN(**SMALL).fit(train, checkpoints=kept, resume=True)
+        LightGCN(**OPTIONS).fit(train, checkpoints=kept, resume=True)
 
 
 def test_files_that_are_no_checkpoint(train, kept, tmp_path):
@@ -251,11 +253,11 @@ def test_files_that_are_no_checkpoint(train, kept, tmp_path):
     ):
         kept.path.write_bytes(wrong)
         with pytest.raises(DataError, match=message):
-            LightGCN(**SMALL).fit(train, checkpoints=kept, resume=True)
-    MF(**SMALL).fit(train).save(tmp_path / "model")
+            LightGCN(**OPTIONS).fit(train, checkpoints=kept, resume=True)
+    MF(**OPTIONS).fit(train).save(tmp_path / "model")
     shutil.copy(tmp_path / "model" / "model.safetensors", kept.path)
     with pytest.raises(DataError, match="is no checkpoint of a training run"):
-        LightGCN(**SMALL).fit(train, checkpoints=kept, resume=True)
+        LightGCN(**OPTIONS).fit(train, checkpoints=kept, resume=True)
 
 
 @pytest.mark.parametrize("text", ["", "[" * 200_000, '{"format": ' + "9" * 5000 + "}"])
@@ -279,7 +281,7 @@ def test_what_json_cannot_hold_leaves_the_checkpoint_before(train, tmp_path):
         record["picture"] = object() if record["epoch"] == 2 else 1
 
     with pytest.raises(ConfigError, match="cannot be written as JSON"):
-        LightGCN(**SMALL).fit(train, callback=spoil, checkpoints=kept)
+        LightGCN(**OPTIONS).fit(train, callback=spoil, checkpoints=kept)
     assert kept.read_config()["epoch"] == 2
-    model = LightGCN(**SMALL).fit(train, checkpoints=kept, resume=True)
-    assert torch.equal(model.user_vectors_, LightGCN(**SMALL).fit(train).user_vectors_)
+    model = LightGCN(**OPTIONS).fit(train, checkpoints=kept, resume=True)
+    assert torch.equal(model.user_vectors_, LightGCN(**OPTIONS).fit(train).user_vectors_)

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy.sparse import csr_array, csr_matrix
+from small_models import SMALL
 
 from pyrec import EASE, MF, SVD, ItemKNN, LightGCN, Popularity, Recommender, evaluate
 from pyrec.data import Interactions, as_interactions, split_random, synthetic
@@ -23,7 +24,6 @@ from sklearn.pipeline import Pipeline, make_pipeline  # noqa: E402
 from sklearn.preprocessing import FunctionTransformer  # noqa: E402
 from sklearn.utils.validation import check_is_fitted  # noqa: E402
 
-SMALL = {"embedding_size": 8, "epochs": 1, "batch_size": 128}
 MODELS: dict[str, Callable[[], Recommender]] = {
     "LightGCN": lambda: LightGCN(**SMALL),
     "LightGCN by inner products": lambda: LightGCN(**SMALL, score="inner"),

@@ -6,59 +6,18 @@ from dataclasses import replace
 
 import pytest
 import torch
+from networks import N_LAYERS, REFERENCES, REG, SETTINGS, make_network
 from strategies import random_graph
 from torch.nn import functional
 
 from pyrec.data import synthetic
-from pyrec.graph import Graph
 from pyrec.models import LightGCN
-from pyrec.nn.combine import make_combine
-from pyrec.nn.network import LightGCNNetwork
 from pyrec.ops.propagate import propagate
 from pyrec.reference import bpr as reference_bpr
-from pyrec.reference import combine as reference_combine
 from pyrec.reference import train as reference_train
 from pyrec.reference.propagate import normalised_adjacency
 from pyrec.train import losses
-from pyrec.train.settings import Settings
 from pyrec.train.trainer import Trainer
-
-DIM, N_LAYERS, REG = 16, 3, 1e-2
-
-
-def attention(module, layers, graph, rows=slice(None)):
-    sides = graph.degree.double().log1p().split([graph.num_users, graph.num_items])
-    activity = torch.cat([(side - side.mean()) / side.std(correction=0) for side in sides])
-    is_item = (torch.arange(graph.num_nodes) >= graph.num_users).long()
-    offset = module.prior[is_item] + module.slope[is_item] * activity[:, None]
-    return reference_combine.combine_attention(
-        layers, module.weight, module.bias, module.vector, normalise=True, offset=offset[rows]
-    )[0]
-
-
-# From a combine, the layers, the graph and the rows they are of, all unless given.
-REFERENCES = {
-    "mean": lambda _, layers, *__: reference_train.mean(layers),
-    "weighted": lambda module, layers, *_: reference_combine.combine_weighted(layers, module.layer_alpha()),
-    "attention": attention,
-    "self-attention": lambda module, layers, *_: reference_combine.combine_self_attention(
-        layers, module.w_query, module.w_key, module.w_value, module.n_heads
-    )[0],
-}
-SETTINGS = Settings(
-    loss="bpr", batch_size=64, learning_rate=1e-2, reg=REG, temperature=0.2, num_negatives=None, seed=3
-)
-
-
-def make_network(graph: Graph, kind: str, n_layers: int = N_LAYERS) -> LightGCNNetwork:
-    generator = torch.Generator().manual_seed(0)
-    combine = make_combine(kind, n_layers, DIM, hidden=8, n_heads=2, generator=generator)
-    network = LightGCNNetwork(graph.num_nodes, DIM, n_layers, combine, generator)
-    with torch.no_grad():  # away from the uniform start, where some gradients are zero
-        for parameter in combine.parameters():
-            parameter += 0.3 * torch.randn(parameter.shape, generator=generator)
-        network.embedding *= 10
-    return network
 
 
 def restricted_loss(trainer, batch):

@@ -12,6 +12,8 @@ import pytest
 
 pytest.importorskip("optuna")
 import optuna
+from command_line import run
+from small_models import SMALL
 
 from pyrec import evaluate
 from pyrec.cli import main
@@ -22,7 +24,7 @@ from pyrec.models import EASE, MF, SVD, ItemKNN, LightGCN, Popularity
 from pyrec.tune import Search, tune
 from pyrec.tune.space import Range, default_space
 
-SMALL = {"embedding_size": 8, "epochs": 3, "batch_size": 128, "validation": 0.2}
+VALIDATED = SMALL | {"epochs": 3, "batch_size": 128, "validation": 0.2}
 OPTIONS = ("--dim", "8", "--epochs", "3", "--batch-size", "128")
 
 
@@ -37,13 +39,6 @@ def log(tmp_path: Path, train: Interactions) -> Path:
     path = tmp_path / "log.tsv"
     path.write_text("".join(f"{u}\t{i}\n" for u, i in zip(train.users, train.items, strict=True)))
     return path
-
-
-def run(capsys, *arguments: object) -> tuple[str, str]:
-    status = main([str(argument) for argument in arguments])
-    captured = capsys.readouterr()
-    assert status == 0, captured.err
-    return captured.out, captured.err
 
 
 # Ranges
@@ -114,7 +109,7 @@ def test_trials_are_measured_on_what_is_held_out(train) -> None:
 
 
 def test_a_model_with_epochs_counts_with_its_best(train) -> None:
-    model = LightGCN(**SMALL, patience=2, k=5)
+    model = LightGCN(**VALIDATED, patience=2, k=5)
     found = tune(Search(model, [Range("learning_rate", 0.01, 0.1)], train, k=5), trials=2)
     for trial in found:
         history = LightGCN(**{**model.get_params(), **trial.params}).fit(train).history_
@@ -160,23 +155,23 @@ def test_trials_on_another_held_out_share_are_another_search(train, tmp_path: Pa
 
 
 def test_hyperparameters_of_numpy(train, tmp_path: Path) -> None:
-    model = LightGCN(**{**SMALL, "embedding_size": np.int64(8), "n_layers": np.int64(2), "epochs": 1})
+    model = LightGCN(**{**VALIDATED, "embedding_size": np.int64(8), "n_layers": np.int64(2), "epochs": 1})
     space = [Range("n_layers", values=(np.int64(1), np.int64(2)))]
     (found,) = tune(Search(model, space, train), 1, storage=tmp_path / "trials.db")
     assert found.params == {"n_layers": 2}
 
 
 def test_trials_that_diverge_are_passed_over(train) -> None:
-    search = Search(LightGCN(**SMALL), [Range("learning_rate", values=(1e-2, 1e30))], train)
+    search = Search(LightGCN(**VALIDATED), [Range("learning_rate", values=(1e-2, 1e30))], train)
     found = tune(search, trials=8)
     assert {trial.params["learning_rate"] for trial in found} == {1e-2}
     assert len(found) < 8
     with pytest.raises(DataError, match=r"no trial succeeded of 2; the first: .*learning_rate"):
-        tune(Search(LightGCN(**SMALL), [Range("learning_rate", values=(1e30,))], train), trials=2)
+        tune(Search(LightGCN(**VALIDATED), [Range("learning_rate", values=(1e30,))], train), trials=2)
 
 
 def test_parameters_that_do_not_go_together_are_passed_over(train) -> None:
-    model, failed = LightGCN(**SMALL, combine="self-attention"), []
+    model, failed = LightGCN(**VALIDATED, combine="self-attention"), []
     search = Search(model, [Range("n_heads", values=(1, 3))], train)
     found = tune(search, trials=8, report_failure=lambda *why: failed.append(why))
     assert {trial.params["n_heads"] for trial in found} == {1}
@@ -217,7 +212,7 @@ def test_bad_searches_are_refused(train, model, arguments, error, message) -> No
 )
 def test_what_cannot_be_searched_is_refused(train, space, message) -> None:
     with pytest.raises(ConfigError, match=message):
-        tune(Search(LightGCN(**SMALL), space, train), trials=1)
+        tune(Search(LightGCN(**VALIDATED), space, train), trials=1)
 
 
 @pytest.mark.parametrize(
@@ -234,7 +229,7 @@ def test_bad_settings_of_a_search_are_refused(train, given, message) -> None:
 
 
 def test_numbers_for_a_hyperparameter_of_words_fail_by_trial(train) -> None:
-    search = Search(LightGCN(**SMALL), [Range("combine", 0, 1)], train)
+    search = Search(LightGCN(**VALIDATED), [Range("combine", 0, 1)], train)
     with pytest.raises(DataError, match=r"no trial succeeded of 1; the first: combine = 0\."):
         tune(search, trials=1)
 

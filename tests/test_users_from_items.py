@@ -5,8 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from networks import DIM, REFERENCES, SETTINGS, make_users_from_items
+from small_models import LEARNING
 from strategies import random_graph
-from test_train import DIM, REFERENCES, SETTINGS
 from torch.nn import functional
 
 from pyrec.data import split_random, synthetic
@@ -15,7 +16,6 @@ from pyrec.evaluate import evaluate
 from pyrec.models import LightGCN, Popularity
 from pyrec.nn.combine import make_combine
 from pyrec.nn.network import LightGCNNetwork
-from pyrec.nn.users_from_items import UsersFromItems
 from pyrec.ops.dropout import DroppedGraph, mixed_seed
 from pyrec.reference.propagate import normalised_adjacency
 from pyrec.train.settings import Settings
@@ -24,20 +24,10 @@ from pyrec.train.trainer import Trainer
 SOFTMAX = Settings(
     loss="softmax", batch_size=64, learning_rate=1e-2, reg=0.0, temperature=0.2, num_negatives=None, seed=3
 )
-SMALL = {"embedding_size": 16, "epochs": 2, "n_layers": 3, "user_from": "items", "learning_rate": 1e-2}
+OPTIONS = LEARNING | {"n_layers": 3, "user_from": "items"}
 
 
-def make_network(graph, kind, n_layers):
-    generator = torch.Generator().manual_seed(0)
-    combine = make_combine(kind, (n_layers - 1) // 2, DIM, hidden=8, n_heads=2, generator=generator)
-    network = UsersFromItems(graph.num_users, graph.num_items, DIM, n_layers, combine, generator)
-    with torch.no_grad():  # away from the uniform start, where some gradients are zero
-        for parameter in combine.parameters():
-            parameter += 0.3 * torch.randn(parameter.shape, generator=generator)
-    return network
-
-
-def expected_loss(network, kind, graph, triples):
+def cross_entropy(network, kind, graph, triples):
     """Cross-entropy over all items, in float64, from the formula."""
     adjacency = normalised_adjacency(graph, torch.float64)
     layers = [torch.cat([torch.zeros(graph.num_users, DIM), network.embedding[graph.num_users :]])]
@@ -54,12 +44,14 @@ def expected_loss(network, kind, graph, triples):
 def test_steps_equal_plain_torch_on_each_device(device, kind, n_layers):
     """Losses and parameters of some steps, to rounding, against autograd and torch.optim.Adam in float64."""
     graph = random_graph(60, 50, 0.15)
-    trainer = Trainer(make_network(graph, kind, n_layers).to(device.torch), device.put(graph), SOFTMAX)
-    wide = make_network(graph, kind, n_layers).double()
+    trainer = Trainer(
+        make_users_from_items(graph, kind, n_layers).to(device.torch), device.put(graph), SOFTMAX
+    )
+    wide = make_users_from_items(graph, kind, n_layers).double()
     optimizer = torch.optim.Adam(wide.parameters(), lr=SOFTMAX.learning_rate)
     for first in range(0, 5 * 64, 64):
         batch = trainer.batches.at(0, first, 64)
-        expected = expected_loss(wide, kind, graph, batch.triples)
+        expected = cross_entropy(wide, kind, graph, batch.triples)
         optimizer.zero_grad()
         expected.backward()
         optimizer.step()
@@ -73,7 +65,7 @@ def test_steps_equal_plain_torch_on_each_device(device, kind, n_layers):
 @pytest.mark.parametrize("kind", list(REFERENCES))
 def test_the_vectors_with_a_gradient_and_those_of_all_nodes_are_the_pooled_ones(kind):
     graph = random_graph(60, 50, 0.15)
-    network = make_network(graph, kind, 3)
+    network = make_users_from_items(graph, kind, 3)
     rows = torch.tensor([3, 59, 60, 109])
     nodes = network.nodes(graph)
     nodes = nodes and nodes.at(rows)
@@ -86,14 +78,14 @@ def test_the_vectors_with_a_gradient_and_those_of_all_nodes_are_the_pooled_ones(
 @pytest.mark.parametrize("combine", ["mean", "attention"])
 def test_a_new_user_with_a_known_users_items_has_its_vector(combine):
     train = synthetic(100, 80, interactions_per_user=10)
-    model = LightGCN(**SMALL, combine=combine).fit(train)
+    model = LightGCN(**OPTIONS, combine=combine).fit(train)
     again = model._query_from_items(train.to_csr()[:20])
     torch.testing.assert_close(again, model.user_vectors_[:20], rtol=1e-4, atol=1e-5)
 
 
 def test_users_weigh_odd_layers_and_items_have_vectors_of_their_own():
     train = synthetic(100, 80, interactions_per_user=10)
-    model = LightGCN(**SMALL).fit(train)
+    model = LightGCN(**OPTIONS).fit(train)
     expected = functional.normalize(model.network_.targets.detach(), dim=1)
     torch.testing.assert_close(model.item_vectors_, expected)
     weights = model.layer_weights_
@@ -105,7 +97,7 @@ def test_users_weigh_odd_layers_and_items_have_vectors_of_their_own():
 
 def test_the_first_vectors_can_be_spectral():
     train = synthetic(100, 80, interactions_per_user=10)
-    normal, spectral = (LightGCN(**SMALL, init=init, seed=1).fit(train) for init in ("normal", "spectral"))
+    normal, spectral = (LightGCN(**OPTIONS, init=init, seed=1).fit(train) for init in ("normal", "spectral"))
     assert spectral.history_[0]["loss"] < normal.history_[0]["loss"]
     assert not spectral.network_.embedding[:100].any()
 
@@ -113,7 +105,7 @@ def test_the_first_vectors_can_be_spectral():
 @pytest.mark.parametrize("combine", ["mean", "weighted", "attention", "self-attention"])
 def test_a_saved_model_recommends_the_same(tmp_path, combine):
     train = synthetic(100, 80, interactions_per_user=10)
-    model = LightGCN(**SMALL, combine=combine, edge_dropout=0.3).fit(train)
+    model = LightGCN(**OPTIONS, combine=combine, edge_dropout=0.3).fit(train)
     model.save(tmp_path / "model")
     again = LightGCN.load(tmp_path / "model")
     for mine, theirs in zip(
@@ -158,7 +150,7 @@ def test_what_does_not_go_together_is_an_error(arguments, message):
 
 def test_users_are_found_by_their_items():
     train, test = split_random(synthetic(200, 150, interactions_per_user=20), 0.8, 0)
-    model = LightGCN(**{**SMALL, "epochs": 30}, edge_dropout=0.5).fit(train)
+    model = LightGCN(**{**OPTIONS, "epochs": 30}, edge_dropout=0.5).fit(train)
     recall, of_popular = (
         evaluate(of, test, 10, ["recall"]).metrics["recall@10"] for of in (model, Popularity().fit(train))
     )
