@@ -8,7 +8,7 @@ from pyrec.data.interactions import Interactions, as_interactions
 from pyrec.data.load import Split, load_data, load_training
 from pyrec.data.named.sets import NamedDataset, get_dataset, list_datasets
 from pyrec.data.ragged import Ragged
-from pyrec.data.read.readers import read_folder, read_interactions, read_pair
+from pyrec.data.read.readers import read_events, read_folder, read_interactions, read_pair
 from pyrec.data.split import split_random, split_time
 from pyrec.data.stats import InteractionStats
 from pyrec.data.synthetic import synthetic
@@ -29,6 +29,7 @@ __all__ = [
     "list_datasets",
     "load_data",
     "load_training",
+    "read_events",
     "read_folder",
     "read_interactions",
     "read_pair",

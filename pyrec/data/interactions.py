@@ -307,10 +307,6 @@ class Interactions(Numbered):
             item_ids=self.item_ids[item_rows],
         )
 
-    def noted(self, notes: tuple[str, ...]) -> Interactions:
-        """Returns the same interactions with notes before those that are there."""
-        return replace(self, notes=(*notes, *self.notes))
-
     def stats(self) -> InteractionStats:
         """Returns counts, density, degree quantiles and the span of time; ``print`` shows a table."""
         return describe(self.users, self.items, self.num_users, self.num_items, self.times, self.notes)

@@ -8,7 +8,6 @@ from typing import NoReturn
 import numpy as np
 
 from pyrec.data.ids import text_problem
-from pyrec.data.interactions import Interactions
 from pyrec.data.read.blocks import IdColumn, IntegerColumn, NumberColumn, TextColumn, TimeColumn
 from pyrec.data.read.fields import NUMBER, PADDED_INTEGER, PLAIN_INTEGER, Fields
 from pyrec.data.read.files import Content, decode
@@ -17,13 +16,14 @@ from pyrec.data.read.kinds import odd_id, text_oddity
 from pyrec.data.read.layout import Layout, wrong_count
 from pyrec.data.read.reading import Reading
 from pyrec.data.read.records import LONGEST_QUOTE
+from pyrec.data.rows import Rows
 from pyrec.data.time_text import text_times
 from pyrec.errors import DataError
 
 _BLOCK_BYTES = 1 << 20
 
 
-def read_delimited(content: Content, layout: Layout, reading: Reading) -> Interactions:
+def read_delimited(content: Content, layout: Layout, reading: Reading) -> Rows:
     """Reads a delimited text file in blocks of lines, each line held against the layout.
 
     Args:
@@ -163,8 +163,8 @@ class _Table:
     def _oddity(self, text: str) -> str | None:
         return text_oddity(text, self._layout.dialect.quotes) if self._is_auto else None
 
-    def finish(self, notes: tuple[str, ...]) -> Interactions:
-        """Returns the interactions."""
+    def finish(self, notes: tuple[str, ...]) -> Rows:
+        """Returns the rows."""
         users, user_ids = self._ids["user"].finish()
         items, item_ids = self._ids["item"].finish()
         rating = None if self._rating is None else self._rating.finish()
@@ -175,7 +175,7 @@ class _Table:
                 told += (
                     f"{column.padded:,} {role} ids have leading zeros and are read as the integers they are",
                 )
-        return Interactions.from_codes(users, items, user_ids, item_ids, rating, time, told)
+        return Rows(users, items, user_ids, item_ids, rating, time, told)
 
 
 def _check_number(

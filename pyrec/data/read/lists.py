@@ -10,9 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from pyrec.data.ids import Int32Array, factorise
-from pyrec.data.interactions import Interactions
 from pyrec.data.read.files import Content
 from pyrec.data.read.shape import DECIDE, LISTS, Lists
+from pyrec.data.rows import Rows
 from pyrec.errors import DataError
 
 _BLOCK_BYTES = 1 << 24
@@ -25,7 +25,7 @@ _ALLOWED[list(b"0123456789 \t\r\n")] = True
 IntArray: TypeAlias = npt.NDArray[np.int64]
 
 
-def read_ragged(content: Content, lists: Lists) -> Interactions:
+def read_ragged(content: Content, lists: Lists) -> Rows:
     """Reads a file of lines ``user item item ...``.
 
     Ids are whole numbers from 0. A user alone on a line is a user without interactions; blank lines are
@@ -61,9 +61,8 @@ def read_ragged(content: Content, lists: Lists) -> Interactions:
                 f"each line has {all_counts[0] + 1} numbers and is read as 'user item item ...'; if these are "
                 "columns say so: --sep ' ' (in Python sep=' ')"
             )
-    return Interactions.from_codes(
-        np.repeat(user_codes, all_counts), item_codes, user_ids, item_ids, notes=tuple(notes)
-    )
+    users_of = np.repeat(user_codes, all_counts)
+    return Rows(users_of, item_codes, user_ids, item_ids, notes=tuple(notes))
 
 
 def _open_end(block: bytes, path: Path, line: int) -> str:

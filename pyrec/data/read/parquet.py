@@ -7,10 +7,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from pyrec.data.interactions import Interactions
 from pyrec.data.read.files import Content, opened
 from pyrec.data.read.reading import Reading
 from pyrec.data.roles import assign_roles, missing_time
+from pyrec.data.rows import Rows, code_table, require_table
 from pyrec.device import available_memory, gibibytes
 from pyrec.errors import ConfigError, DataError
 
@@ -24,7 +24,7 @@ def parts_of(folder: Path) -> list[Path]:
     return sorted(path for path in folder.glob("[!._]*.parquet") if path.is_file())
 
 
-def read_parquet(content: Content, reading: Reading) -> Interactions:
+def read_parquet(content: Content, reading: Reading) -> Rows:
     """Reads the user, item, rating and time columns of a Parquet file.
 
     Args:
@@ -36,10 +36,10 @@ def read_parquet(content: Content, reading: Reading) -> Interactions:
         DataError: the file is malformed, or a value is missing.
     """
     roles, table = _read_table(content, reading)
-    return _interactions(table, roles, content.path, reading, tuple(content.notes))
+    return _rows(table, roles, content.path, reading, tuple(content.notes))
 
 
-def read_parts(folder: Path, reading: Reading) -> Interactions:
+def read_parts(folder: Path, reading: Reading) -> Rows:
     """Reads the Parquet files of a folder as one.
 
     Raises:
@@ -57,7 +57,7 @@ def read_parts(folder: Path, reading: Reading) -> Interactions:
             tables.append(table)
     with _arrow_errors(folder, "its parts have different columns") as arrow:
         whole = arrow.concat_tables(tables)
-    return _interactions(whole, roles, folder, reading, (f"{len(parts)} Parquet files are read as one",))
+    return _rows(whole, roles, folder, reading, (f"{len(parts)} Parquet files are read as one",))
 
 
 def find_roles(content: Content, reading: Reading) -> dict[str, str]:
@@ -96,17 +96,15 @@ def _read_table(content: Content, reading: Reading) -> tuple[dict[str, str], Any
     return roles, table
 
 
-def _interactions(
-    table: Any, roles: dict[str, str], path: Path, reading: Reading, notes: tuple[str, ...]
-) -> Interactions:
+def _rows(table: Any, roles: dict[str, str], path: Path, reading: Reading, notes: tuple[str, ...]) -> Rows:
     if "time" not in roles:
         missing_time(reading.time_format, path)
     with _arrow_errors(path, "a column cannot be read"):
         try:
-            whole = Interactions.from_frame(table, **roles, time_format=reading.time_format)
+            whole = code_table(require_table(table), roles, reading.time_format)
         except DataError as error:
             raise DataError(f"{path}: {error}") from None
-    return whole.noted(notes)
+    return whole._replace(notes=notes)
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""Reads interactions from files, whatever their format.
+"""Reads interactions and events from files, whatever their format.
 
 The format is found from the contents, not the name:
 
@@ -18,9 +18,12 @@ import math
 import os
 from dataclasses import replace
 from pathlib import Path
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
+from pyrec.data.events import Events
+from pyrec.data.frames import guess_columns
 from pyrec.data.interactions import Interactions
 from pyrec.data.read.delimited import read_delimited
 from pyrec.data.read.files import Content, opened
@@ -28,10 +31,14 @@ from pyrec.data.read.lists import read_ragged
 from pyrec.data.read.parquet import MAGIC, parts_of, read_parquet, read_parts
 from pyrec.data.read.reading import Format, IdType, Reading
 from pyrec.data.read.shape import Lists, find_shape
-from pyrec.data.roles import Columns
+from pyrec.data.roles import Columns, assign_roles, missing_time
+from pyrec.data.rows import Rows, code_table, require_table
 from pyrec.errors import ConfigError, DataError
 
 FOLDER_FILES = ("train.txt", "test.txt")
+
+Order: TypeAlias = Literal["time", "file"]
+"""What puts a user's events in order."""
 
 
 def read_interactions(
@@ -75,12 +82,72 @@ def read_interactions(
 def read_by(path: str | Path, min_rating: float | None, reading: Reading) -> Interactions:
     """Reads one file; see `read_interactions`."""
     _check_min_rating(min_rating)
-    reading.check()
     path = Path(path)
-    interactions = _read(path, reading)
-    if len(interactions) == 0:
-        raise DataError(f"{path} holds no interaction; give a file with one interaction a row")
+    interactions = Interactions.from_codes(*_read(path, reading))
     return interactions if min_rating is None else _at_least(interactions, min_rating, path)
+
+
+def read_events(
+    source: str | Path | Any,
+    order: Order = "time",
+    id_type: IdType = "auto",
+    columns: Columns | None = None,
+    header: bool | None = None,
+    sep: str | None = None,
+    format: Format | None = None,  # noqa: A002
+    time_format: str | None = None,
+) -> Events:
+    """Reads events from a file of any of the formats, or from a table; repeats are kept, and ratings are the values.
+
+    Args:
+        source: the file, or a table as `pyrec.data.Interactions.from_frame` takes it.
+        order: what puts a user's events in order: "time", which needs a time column; or "file" for the order of the
+            rows, or of the items in ``user item item ...``, whatever times there are.
+        id_type: see `read_interactions`; of a file alone.
+        columns: see `read_interactions`; of a table by name or number too.
+        header: see `read_interactions`; of a file alone.
+        sep: likewise.
+        format: likewise.
+        time_format: see `read_interactions`.
+
+    Raises:
+        ConfigError: an option is none of the above, contradicts another one or means nothing to the source, or the
+            file needs a library that is not installed.
+        DataError: the source is absent, malformed or empty, or has no times to order events by.
+    """
+    if order not in ("time", "file"):
+        raise ConfigError(f"order is {order!r}; it is 'time' or 'file'")
+    reading = Reading(id_type, columns, header, sep, format, time_format, needs_times=order == "time")
+    is_file = isinstance(source, str | os.PathLike)
+    rows = _read(Path(source), reading) if is_file else _read_frame(source, reading)
+    name = str(source) if is_file else "frame"
+    if order == "file":
+        return Events.from_rows(rows._replace(times=None))
+    if rows.times is None:
+        raise DataError(
+            f"{name} has no known time column to order events by; choose it: columns={{'time': ...}}; if each user's "
+            "rows are in order say so: order='file'"
+        )
+    return Events.from_rows(rows)
+
+
+def _read_frame(frame: Any, reading: Reading) -> Rows:
+    reading.check()
+    reading.refuse(("id_type", "header", "sep"), "frame is a table, whose columns have types and names")
+    if reading.format is not None:
+        raise ConfigError(f"format is {reading.format!r}, but frame is a table, no file; leave it out")
+    table = require_table(frame)
+    if reading.columns is None:
+        roles = guess_columns(table)
+    else:
+        found = assign_roles(list(map(str, table.names)), len(table.names), "frame", reading.columns)
+        roles = {role: table.names[at] for role, at in found.items()}
+    if "time" not in roles:
+        missing_time(reading.time_format, Path("frame"))
+    rows = code_table(table, roles, reading.time_format)
+    if rows.users.size == 0:
+        raise DataError("frame holds no row; give one event a row")
+    return rows
 
 
 def read_pair(
@@ -225,7 +292,15 @@ def holds_parts(path: str | Path) -> bool:
     )
 
 
-def _read(path: Path, reading: Reading) -> Interactions:
+def _read(path: Path, reading: Reading) -> Rows:
+    reading.check()
+    rows = _read_rows(path, reading)
+    if rows.users.size == 0:
+        raise DataError(f"{path} holds no interaction; give a file with one interaction a row")
+    return rows
+
+
+def _read_rows(path: Path, reading: Reading) -> Rows:
     if holds_parts(path):
         _check_parquet(path, reading)
         return read_parts(path, reading)
@@ -236,7 +311,7 @@ def _read(path: Path, reading: Reading) -> Interactions:
         return _read_text(content, reading)
 
 
-def _read_text(content: Content, reading: Reading) -> Interactions:
+def _read_text(content: Content, reading: Reading) -> Rows:
     if reading.format == "parquet":
         raise DataError(f"{content.path} is no Parquet file; leave format out, or give one that is")
     shape = find_shape(content, reading)
