@@ -10,6 +10,7 @@ the methods that they override.
 from __future__ import annotations
 
 import copy
+import importlib
 import inspect
 import threading
 from collections.abc import Callable, Iterator
@@ -56,6 +57,16 @@ class Exchanged(Parameters):
         """See `Parameters.set_params`; a fit that is under way goes on with the values that it began with."""
         with _putting:
             return super().set_params(**params)
+
+    def __sklearn_tags__(self) -> Any:
+        """Return what scikit-learn asks of an estimator: one that takes sparse matrices and needs no ``y``."""
+        kinds = importlib.import_module("sklearn.utils")
+        target, taken = kinds.TargetTags(required=False), kinds.InputTags(sparse=True)
+        return kinds.Tags(estimator_type=None, target_tags=target, input_tags=taken)
+
+    def __sklearn_is_fitted__(self) -> bool:
+        """Return whether scikit-learn may ask the model for something."""
+        return hasattr(self, "train_")
 
     def _check_target(self, y: object) -> None:
         """Refuse what can be no ``y`` of `fit`; here nothing is."""

@@ -1,16 +1,25 @@
-"""Hyperparameters as scikit-learn handles them: stored by the constructor, read, changed and copied by name."""
+"""Hyperparameters as scikit-learn handles them: stored by the constructor, read, changed and copied by name.
+
+Those of a component, an object that is itself a hyperparameter, are named by its own name and theirs:
+``loss__temperature``, and among several ``augment__contrast__weight``.
+"""
 
 from __future__ import annotations
 
 import copy
-import importlib
 import inspect
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from pyrec.errors import ConfigError
+from pyrec._options import Option, Options, listed
+from pyrec.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
     from typing_extensions import Self
+
+KIND = "is"
+"""The entry of a component in JSON that holds its name."""
 
 
 class Parameters:
@@ -18,57 +27,266 @@ class Parameters:
 
     That is scikit-learn's protocol, so its ``clone``, grids, searches and pipelines take such objects; scikit-learn
     itself is not needed.
+
+    Attributes:
+        options: What each hyperparameter may be, by its name.
     """
 
-    def get_params(self, deep: bool = True) -> dict[str, Any]:  # noqa: ARG002
+    options: ClassVar[Options] = {}
+
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
         """Return the hyperparameters, by the names that the constructor takes.
 
         Args:
-            deep: Ignored: no hyperparameter has hyperparameters of its own. scikit-learn passes it.
+            deep: Those of components as well, ``loss__temperature``; a component that is given by its name counts
+                with its defaults.
         """
         own = vars(self)
-        return {
+        params = {
             name: own[name] if name in own else getattr(self, name) for name in parameter_names(type(self))
         }
+        if deep:
+            for name, component in self._components(params):
+                params |= {f"{name}__{inner}": value for inner, value in component.get_params().items()}
+        return params
 
     def set_params(self, **params: Any) -> Self:
         """Change hyperparameters, which the next `fit` checks and uses, and return self.
 
         Args:
-            params: New values by the names that the constructor takes.
+            params: New values by the names that `get_params` gives. A component is replaced by a changed copy.
 
         Raises:
-            ConfigError: If a name is not one of the constructor's; then none is changed.
+            ConfigError: If a name is not known; then none is changed.
         """
-        known = parameter_names(type(self))
-        if unknown := [name for name in params if name not in known]:
-            raise ConfigError(
-                f"{type(self).__name__} has no hyperparameter {', '.join(map(repr, unknown))}; "
-                f"it takes {', '.join(known) or 'none'}"
-            )
-        for name, value in params.items():
+        changed = self._changed(params)
+        for name, value in changed.items():
             setattr(self, name, value)
         return self
 
-    def __sklearn_tags__(self) -> Any:
-        """Return what scikit-learn asks of an estimator: one that takes sparse matrices and needs no ``y``."""
-        kinds = importlib.import_module("sklearn.utils")
-        target, taken = kinds.TargetTags(required=False), kinds.InputTags(sparse=True)
-        return kinds.Tags(estimator_type=None, target_tags=target, input_tags=taken)
+    def check_params(self, prefix: str = "") -> None:
+        """Raise ConfigError for a hyperparameter that is none of its option's values, components' included.
 
-    def __sklearn_is_fitted__(self) -> bool:
-        """Return whether scikit-learn may ask the model for something."""
-        return hasattr(self, "train_")
+        Args:
+            prefix: Before the names in messages.
+        """
+        params = self.get_params(deep=False)
+        for name, option in self.options.items():
+            if name in params:
+                option.check(f"{prefix}{name}", params[name])
 
     def clone(self) -> Self:
         """Return a new, unfitted object with copies of the same hyperparameters."""
-        return type(self)(**copy.deepcopy(self.get_params()))
+        return type(self)(**copy.deepcopy(self.get_params(deep=False)))
 
     def __repr__(self) -> str:
-        params = ", ".join(f"{name}={value!r}" for name, value in self.get_params().items())
+        params = ", ".join(f"{name}={value!r}" for name, value in self.get_params(deep=False).items())
         return f"{type(self).__name__}({params})"
 
+    def _components(self, params: Mapping[str, Any]) -> Iterator[tuple[str, Component]]:
+        """The components among some hyperparameters, by the names that theirs begin with.
 
-def parameter_names(kind: type) -> list[str]:
+        What stands for none, as it is no value of its option, is left out: it is an error for `check_params`.
+        """
+        for name, option in self.options.items():
+            try:
+                if isinstance(option, Part):
+                    one = option.component(params.get(name))
+                    if one is not None:
+                        yield name, one
+                elif isinstance(option, Parts):
+                    for one in option.components(params.get(name)):
+                        yield f"{name}__{one.key}", one
+            except ConfigError:
+                continue
+
+    def _changed(self, params: Mapping[str, Any]) -> dict[str, Any]:
+        """The constructor's arguments that some changes change; whole components first, then what is in them."""
+        known = self.get_params(deep=False)
+        changed = {name: value for name, value in params.items() if name in known}
+        inner: dict[str, dict[str, Any]] = {}
+        for name in params.keys() - changed.keys():
+            outer, _, rest = name.partition("__")
+            if not rest or outer not in known:
+                raise self._unknown(params)
+            inner.setdefault(outer, {})[rest] = params[name]
+        for name, changes in inner.items():
+            changed[name] = self._with_inner(name, changed.get(name, known[name]), changes, params)
+        return changed
+
+    def _with_inner(self, name: str, value: Any, changes: dict[str, Any], params: Mapping[str, Any]) -> Any:
+        option = self.options.get(name)
+        if isinstance(option, Part) and (one := option.component(value)) is not None:
+            return one.replaced(**changes)
+        if isinstance(option, Parts):
+            several = {one.key: one for one in option.components(value)}
+            for path, new in changes.items():
+                key, _, rest = path.partition("__")
+                if key not in several or not rest:
+                    raise self._unknown(params)
+                several[key] = several[key].replaced(**{rest: new})
+            return tuple(several.values())
+        raise self._unknown(params)
+
+    def _unknown(self, params: Mapping[str, Any]) -> ConfigError:
+        known = self.get_params()
+        unknown = [name for name in params if name not in known]
+        return ConfigError(
+            f"{type(self).__name__} has no hyperparameter {listed(unknown)}; it takes {', '.join(known) or 'none'}"
+        )
+
+
+class Component(Parameters):
+    """An object that is a hyperparameter of another, such as a loss: it has a name, and parameters of its own.
+
+    Its class is a frozen dataclass. A family's base class names the family; each class below it that has a ``name``
+    is one of its ``kinds``, wherever it is written.
+
+    Attributes:
+        name: What it is called in files, on the command line and as shorthand.
+        family: What its family is called in messages.
+        kinds: The classes of its family by name.
+    """
+
+    name: ClassVar[str]
+    family: ClassVar[str]
+    kinds: ClassVar[dict[str, type[Component]]]
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        if "family" in vars(cls):
+            cls.kinds = {}
+        if "name" in vars(cls):
+            cls.kinds[cls.name] = cls
+
+    @property
+    def key(self) -> str:
+        """The name as it stands among others in the name of a hyperparameter."""
+        return self.name.replace("-", "_")
+
+    @classmethod
+    def of(cls, value: Any) -> Any:
+        """Return a component of this family: the value itself, or the one with its defaults that it names.
+
+        Raises:
+            ConfigError: If it is neither.
+        """
+        if isinstance(value, cls):
+            return value
+        if isinstance(value, str) and value in cls.kinds:
+            return cls.kinds[value]()
+        raise ConfigError(f"{cls.family} = {value!r} must be one of {listed(list(cls.kinds))}")
+
+    def replaced(self, **changes: Any) -> Self:
+        """Return a copy with some hyperparameters changed; see `Parameters.set_params`."""
+        return type(self)(**{**self.get_params(deep=False), **self._changed(changes)})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Part(Option):
+    """A component of a ``family``, or the name of one, which stands for it with its defaults.
+
+    Attributes:
+        family: The components' base class.
+        auto: A further value that leaves the choice to whoever has the component.
+    """
+
+    family: type[Component]
+    auto: str | None = None
+
+    @property
+    def names(self) -> list[str]:
+        """What is known of the family, ``auto`` first."""
+        return [*([] if self.auto is None else [self.auto]), *self.family.kinds]
+
+    def component(self, value: Any) -> Component | None:
+        """Return the component that a value stands for; None where it stands for none."""
+        return None if value is None or value == self.auto else self.family.of(value)
+
+    def _check(self, name: str, value: Any) -> None:
+        if self.auto is not None and value == self.auto:
+            return
+        if not isinstance(value, self.family) and (not isinstance(value, str) or value not in self.names):
+            example = next(iter(self.family.kinds.values()))()
+            given = value.__name__ if isinstance(value, type) else repr(value)
+            raise ConfigError(
+                f"{name} = {given} must be one of {listed(self.names)}, or an object such as {example!r}"
+            )
+        component = self.component(value)
+        if component is not None:
+            component.check_params(f"{name}__")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Parts(Option):
+    """Components of a ``family``, no two of a kind; one alone, or its name, need not be in a tuple."""
+
+    family: type[Component]
+
+    def components(self, value: Any) -> tuple[Component, ...]:
+        """Return the components that a value stands for."""
+        if value is None:
+            return ()
+        several = value if isinstance(value, (tuple, list)) else (value,)
+        return tuple(self.family.of(one) for one in several)
+
+    def _check(self, name: str, value: Any) -> None:
+        each = Part(family=self.family)
+        several = value if isinstance(value, (tuple, list)) else (value,)
+        for at, one in enumerate(several):
+            each.check(f"{name}[{at}]" if len(several) > 1 else name, one)
+        names = [one.name for one in self.components(value)]
+        for kind in names:
+            if names.count(kind) > 1:
+                raise ConfigError(f"{name} has {kind!r} {names.count(kind)} times; give it once")
+
+
+def parameter_names(kind: type) -> tuple[str, ...]:
     """Return the names of the hyperparameters of a class: those that its constructor takes."""
-    return list(inspect.signature(kind).parameters)
+    return tuple(inspect.signature(kind).parameters)
+
+
+def to_json(value: Any) -> Any:
+    """Return a hyperparameter as JSON holds it: a component as an object with its name under ``is``."""
+    if isinstance(value, Component):
+        return {
+            KIND: value.name,
+            **{name: to_json(one) for name, one in value.get_params(deep=False).items()},
+        }
+    if isinstance(value, (tuple, list)):
+        return [to_json(one) for one in value]
+    return value
+
+
+def from_json(kind: type[Parameters], params: Mapping[str, Any], source: str) -> dict[str, Any]:
+    """Return the hyperparameters of a class from what `to_json` made of them.
+
+    Raises:
+        DataError: If a component is of a kind that is not known, or takes other hyperparameters.
+    """
+    return {name: _from_json(kind.options.get(name), value, source) for name, value in params.items()}
+
+
+def _from_json(option: Option | None, value: Any, source: str) -> Any:
+    if isinstance(option, Parts) and isinstance(value, list):
+        return tuple(_component(option.family, one, source) for one in value)
+    if isinstance(option, (Part, Parts)) and isinstance(value, Mapping):
+        return _component(option.family, value, source)
+    return value
+
+
+def _component(family: type[Component], value: Any, source: str) -> Any:
+    if not isinstance(value, Mapping):
+        return value
+    name = value.get(KIND)
+    if not isinstance(name, str) or name not in family.kinds:
+        raise DataError(
+            f"{source} has {family.family} {name!r}, but known are {listed(list(family.kinds))}; "
+            "import the module that defines it first"
+        )
+    kind = family.kinds[name]
+    params = {inner: one for inner, one in value.items() if inner != KIND}
+    try:
+        return kind(**from_json(kind, params, source))
+    except TypeError as error:
+        raise DataError(f"{source}: params do not fit {kind.__name__}: {error}") from None

@@ -51,82 +51,11 @@ def _check_architecture(device: torch.device, built: str) -> None:
         )
 
 
-def training_bytes(
-    num_nodes: int,
-    num_interactions: int,
-    dim: int,
-    n_layers: int,
-    batch_nodes: int,
-    *,
-    precision: str = "fp32",
-    fixed_weights: bool = True,
-    cosine: bool = False,
-    contrast: str | None = None,
-    num_targets: int = 0,
-    dropout: bool = False,
-    loss_bytes: int = 0,
-    validated: bool = False,
-    recorded: bool = False,
-) -> int:
-    """Bytes of a device's memory that training LightGCN takes at its peak.
-
-    With N nodes, n interactions, d columns, K layers, R nodes in a batch and s bytes of a stored number (2 for
-    bf16, else 4):
-
-    - the table and two moments, 12 N d;
-    - the graph, 8 N + 8 n, its three factors 12 N, the tasks of its rows 16 N, the users of its interactions 4 n;
-    - two layer buffers, 2 s N d;
-    - in a step a map of rows 4 N, and for a batch's rows the layers, their gradients, the vectors and their gradient,
-      4 R d (2 (K + 1) + 2), and what the loss makes of them;
-    - with a contrastive loss the last again for each of two views, and with ``edges`` two gradients of the table,
-      8 N d, and the factors of two graphs, 24 N;
-    - with a second vector of M items these, their gradient and two moments, 16 M d;
-    - with dropout of edges the factors of what is left, 12 N;
-    - with a validation set the best epoch's parameters, 4 N d + 4 M d, twice while they are exchanged;
-    - in an evaluation the vectors, 4 N d, again where they are brought to length 1, and where each node has weights of
-      its own the layers, 4 N d K, and what they are combined to.
-
-    Of a step, an evaluation and an exchange the largest counts. A recorded step
-    (`pyrec.train.recorded.ReplayedEpochs`) keeps its memory besides; the last, smaller batch of an epoch takes its own.
-    What torch's libraries take for themselves (cuBLAS 64 MiB) comes on top.
-
-    Args:
-        num_nodes: N, users and items.
-        num_interactions: n.
-        dim: d.
-        n_layers: K.
-        batch_nodes: R, at most `pyrec.train.batch.most_nodes` and N.
-        precision: ``fp32`` or ``bf16``.
-        fixed_weights: Whether all nodes share the weights of the layers.
-        cosine: Whether vectors are brought to length 1.
-        contrast: ``edges``, ``noise`` or None.
-        num_targets: M, the items where users are made of theirs, else 0.
-        dropout: Whether edges are left out.
-        loss_bytes: What the loss takes besides its gradient: `pyrec.train.batch.loss_bytes`.
-        validated: Whether a validation set chooses the epoch.
-        recorded: Whether steps are recorded, as on a CUDA device.
-    """
-    table = 4 * num_nodes * dim
-    parameters = table + 4 * num_targets * dim
-    buffers = min(n_layers, 2) * table // (2 if precision == "bf16" else 1)
-    kept = 3 * table + 36 * num_nodes + 12 * num_interactions + buffers + 16 * num_targets * dim
-    batch = 4 * min(batch_nodes, num_nodes) * dim * (2 * (n_layers + 1) + 2)
-    own = 4 * num_nodes + batch + loss_bytes
-    step = own + (0 if contrast is None else 2 * batch)
-    if contrast == "edges":
-        step += 2 * table + 24 * num_nodes
-    if dropout:
-        step += 12 * num_nodes
-    evaluation = table * ((2 if cosine else 1) if fixed_weights else n_layers + 2)
-    exchange = parameters if validated else 0
-    return kept + exchange + (own if recorded else 0) + max(step, evaluation, exchange)
-
-
 def check_fits(needed: int, device: torch.device) -> None:
     """Refuses a training that the device cannot hold.
 
     Args:
-        needed: From `training_bytes`.
+        needed: Bytes, such as `pyrec.LightGCN.training_bytes` gives.
         device: Where to train; on a CPU whose system does not tell (it is not Linux) anything fits.
 
     Raises:

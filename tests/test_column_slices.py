@@ -15,7 +15,7 @@ from pyrec.ops.dropout import DroppedGraph
 from pyrec.ops.propagate import PRECISIONS, propagate, propagate_gradient, propagate_step, propagate_sum
 from pyrec.ops.rows import _add_rows, take
 from pyrec.ops.topk import topk
-from pyrec.train.adam import AdamState
+from pyrec.nn.adam import AdamState
 
 WIDE = 250
 WIDTHS = [*range(1, 41), 63, 64, 65, 96, 127, 128, 129, 200]

@@ -22,7 +22,7 @@ from pyrec.ops.propagate import (
     total_weight,
 )
 from pyrec.reference import propagate as reference
-from pyrec.train.adam import AdamState
+from pyrec.nn.adam import AdamState
 
 WIDTHS = [1, 3, 16, 33, 64, 100, 200, 257, 512]
 LARGEST_SEED = 2**64 - 1

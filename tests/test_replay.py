@@ -13,7 +13,7 @@ from pyrec import LightGCN
 from pyrec.data import synthetic
 from pyrec.errors import CudaError, DataError, StoppedError
 from pyrec.store.arrays import State
-from pyrec.train.adam import AdamState, _DeviceCount
+from pyrec.nn.adam import AdamState, _DeviceCount
 from pyrec.train.recorded import WARM_UP, CudaRecorder, ReplayedEpochs
 from pyrec.train.trainer import Trainer
 

@@ -114,6 +114,12 @@ class Graph:
             weights,
         )
 
+    def beside(self, interactions: Interactions) -> Graph:
+        """The graph of other interactions of the same nodes, on the same device; the two have buffers in common."""
+        other = Graph.from_interactions(interactions).to(self.device)
+        other.scratch = self.scratch
+        return other
+
     @classmethod
     def from_edges(
         cls, users: Tensor, items: Tensor, num_users: int, num_items: int, weights: Tensor | None = None

@@ -27,6 +27,9 @@ from pyrec.store.arrays import State
 if TYPE_CHECKING:
     from typing_extensions import Self
 
+_KNOWN: dict[str, type[Recommender]] = {}
+"""Every class with a ``model_name`` of its own, by it."""
+
 QUERY_BYTES = 64 * 2**20
 """Bound on a batch of query vectors, in bytes; users beyond it go into further batches."""
 
@@ -55,6 +58,11 @@ class Recommender(Exchanged, ABC):
     """Whether users get different lists. If not, the model needs no history and compares no items."""
     READERS = ("topk", "recommend", "recommend_for_items", "similar_items", "score", "save")
     train_: Interactions
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        if "model_name" in vars(cls):
+            _KNOWN[cls.model_name] = cls
 
     # What each model writes.
 
@@ -118,8 +126,9 @@ class Recommender(Exchanged, ABC):
     @property
     def label(self) -> str:
         """The model's name, with how it combines its layers if it has any."""
-        combine = self.get_params().get("combine")
-        return self.model_name if combine is None else f"{self.model_name} ({combine})"
+        combine = self.get_params(deep=False).get("combine")
+        name = getattr(combine, "name", combine)
+        return self.model_name if name is None else f"{self.model_name} ({name})"
 
     def topk(
         self,
@@ -338,32 +347,52 @@ class Recommender(Exchanged, ABC):
             DataError: If the folder cannot be written.
         """
         self._check_fitted()
-        saved_model.write(directory, self.model_name, self.get_params(), self._state(), self.train_, run)
+        saved_model.write(
+            directory, self.model_name, self.get_params(deep=False), self._state(), self.train_, run
+        )
 
     @classmethod
     @defaults()
     def load(cls, directory: str | PathLike[str]) -> Self:
-        """Read a saved model back. On `Recommender` any model loads; on a model's own class only that model.
+        """Read a saved model back.
+
+        On `Recommender` any model loads; on a model's own class only that model. A class of a user's own loads by
+        itself, and on `Recommender` if its module has been imported and it has a ``model_name`` of its own.
 
         Raises:
             DataError: If a file is missing, torn, altered, or holds another model.
         """
-        from pyrec.models import MODELS  # the table names every subclass of this class
-
         saved = saved_model.read(directory)
-        model_class = MODELS.get(saved.model_name)
-        if model_class is None:
-            raise DataError(f"{directory} holds model {saved.model_name!r}; known are {', '.join(MODELS)}")
-        if not issubclass(model_class, cls):
-            raise DataError(
-                f"{directory} holds a {model_class.__name__}, not a {cls.__name__}; "
-                f"use {model_class.__name__}.load"
-            )
+        model_class = cls._of_name(saved.model_name, str(directory))
+        if saved.format == 1:
+            saved = model_class._from_format_1(saved)
         model = saved.build(model_class)
         model.train_ = saved.interactions
         model._restore(saved.state)
         keep_params(model)
         return model
+
+    @classmethod
+    def _from_format_1(cls, saved: saved_model.Saved) -> saved_model.Saved:
+        """What was saved in format 1, as format 2 has it; the same for most models."""
+        return saved
+
+    @classmethod
+    def _of_name(cls, name: str, directory: str) -> type[Self]:
+        """The class that a saved model of that name loads as."""
+        if name == getattr(cls, "model_name", None):
+            return cls
+        found = _KNOWN.get(name)
+        if found is None:
+            raise DataError(
+                f"{directory} holds model {name!r}; known are {', '.join(_KNOWN)}; "
+                "import the module that defines it first"
+            )
+        if not issubclass(found, cls):
+            raise DataError(
+                f"{directory} holds a {found.__name__}, not a {cls.__name__}; use {found.__name__}.load"
+            )
+        return found
 
     def training_set(self) -> Interactions:
         """Return the interactions that the model was fitted on, as `pyrec.evaluate` asks for them.

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import issparse
+from scipy.sparse import csr_array, issparse
+from torch import Tensor
 
 from pyrec._arrays import tensor_of
 from pyrec.data import Interactions, as_interactions
@@ -15,51 +15,25 @@ from pyrec.errors import DataError
 from pyrec.evaluate.ranking import evaluate
 from pyrec.ops.metrics import METRICS, ranking_metrics
 
-if TYPE_CHECKING:
-    from typing_extensions import Self
-
-    from pyrec.models.base import Recommender
-
 K: Final = 20
 HIDDEN_SHARE: Final = 0.2
 
 
-class ScoreParameter:
-    """A hyperparameter ``score`` of a model, beside the method of that name that scikit-learn calls.
+class Scored(Protocol):
+    """What `ndcg` asks of a model."""
 
-    The attribute can be called whatever the hyperparameter is, and is a ``str`` where that is one.
-    """
+    train_: Interactions
 
-    def __init__(self, method: Callable[..., float]) -> None:
-        self._method = method
+    def training_set(self) -> Interactions:
+        """See `Recommender.training_set`."""
 
-    def __set__(self, model: Recommender, value: str | None) -> None:
-        vars(model)["score"] = value
+    def topk(self, user_indices: NDArray[np.integer], k: int) -> tuple[Tensor, Tensor]:
+        """See `Recommender.topk`."""
 
-    def __get__(self, model: Recommender | None, kind: type[Recommender]) -> Any:
-        method = self._method.__get__(model, kind)
-        value = None if model is None else vars(model).get("score")
-        return _Called(value, method) if isinstance(value, str) else method
+    def _rank_for_items(self, known: csr_array, k: int, filter_seen: bool) -> tuple[Tensor, Tensor]: ...
 
 
-class _Called(str):
-    """A text that can be called."""
-
-    method: Callable[..., float]
-
-    def __new__(cls, text: str, method: Callable[..., float]) -> Self:
-        called = super().__new__(cls, text)
-        called.method = method
-        return called
-
-    def __call__(self, *args: Any, **kwargs: Any) -> float:
-        return self.method(*args, **kwargs)
-
-    def __reduce__(self) -> tuple[object, ...]:
-        return str, (str(self),)
-
-
-def ndcg(model: Recommender, interactions: Any) -> float:
+def ndcg(model: Scored, interactions: Any) -> float:
     """Return the mean ndcg@20 of `Recommender.score`."""
     test = as_interactions(interactions)
     k = min(K, model.train_.num_items)
@@ -86,7 +60,7 @@ def _known(test: Interactions, train: Interactions) -> Interactions:
     )
 
 
-def _of_new_users(model: Recommender, test: Interactions, k: int) -> float:
+def _of_new_users(model: Scored, test: Interactions, k: int) -> float:
     if test.num_items != model.train_.num_items:
         raise DataError(
             f"the matrix to score has {test.num_items} columns, but the model has {model.train_.num_items} items; "

@@ -67,10 +67,17 @@ class EpochRecommender(VectorRecommender):
         history_: One record an epoch: ``epoch``, ``loss``, ``seconds`` and what callbacks added.
         layer_weights_: Learned weights of the layers, float32 (layers,), or (num_users + num_items, layers)
             with users first; None where none are learned.
+        best_epoch_: The epoch whose parameters were kept: the last one, or the best on the validation set. This and
+            the next two are of `fit`; a loaded model does not have them.
+        full_users_: Number of users who own every item; they have no negative and were not trained on.
+        empty_users_: Number of users without an interaction to train on.
     """
 
     history_: list[dict[str, Any]]
     layer_weights_: NDArray[np.float32] | None
+    best_epoch_: int
+    full_users_: int
+    empty_users_: int
 
     @abstractmethod
     def fit(

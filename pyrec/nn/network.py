@@ -1,4 +1,4 @@
-"""The trainable part of LightGCN: a table of embeddings, propagated and combined over the layers."""
+"""The network that is trained: first embeddings, propagated and combined over the layers."""
 
 from __future__ import annotations
 
@@ -7,61 +7,41 @@ from torch import Tensor, nn
 
 from pyrec.graph.graph import Graph
 from pyrec.graph.nodes import Nodes
-from pyrec.nn.combine import Combine, PullBack
+from pyrec.nn.combine import CombineModule, PullBack
+from pyrec.nn.first_layer import FirstLayer
 from pyrec.ops.propagate import propagate, propagate_sum
 
-INITIAL_STD = 0.1
 
-
-def first_embeddings(count: int, dim: int, generator: torch.Generator) -> Tensor:
-    """N(0, 0.1²), (count, dim) float32."""
-    drawn = torch.randn(count, dim, generator=generator, dtype=torch.float32, device=generator.device)
-    return drawn.mul_(INITIAL_STD)
-
-
-class LightGCNNetwork(nn.Module):
+class Network(nn.Module):
     """Embeddings X_0 of all nodes and what makes one vector of a node's layers X_0 .. X_K.
 
     Source: LightGCN (He et al., SIGIR 2020).
 
     Attributes:
-        embedding: (num_nodes, dim) float32; rows are users, then items. Starts as N(0, 0.1²).
+        first: Gives X_0; rows are users, then items.
         combine: From a node's n_layers + 1 rows to one.
-        precision: How `propagate` stores what whole layers gather: ``fp32`` or ``bf16``.
+        n_layers: K.
+        precision: How `propagate` stores whole layers: ``fp32`` or ``bf16``.
     """
 
     def __init__(
-        self,
-        num_nodes: int,
-        dim: int,
-        n_layers: int,
-        combine: Combine,
-        generator: torch.Generator,
-        precision: str = "fp32",
+        self, first: FirstLayer, combine: CombineModule, n_layers: int, precision: str = "fp32"
     ) -> None:
         super().__init__()
         self.n_layers = n_layers
         self.precision = precision
-        self.embedding = nn.Parameter(first_embeddings(num_nodes, dim, generator))
+        self.first = first
         self.combine = combine
 
     def forward(self, graph: Graph, rows: Tensor) -> list[Tensor]:
-        """X_0 .. X_K of some nodes, differentiable; ``combine`` makes vectors of them.
-
-        Args:
-            graph: The graph to propagate over.
-            rows: (num_rows,) int64, distinct nodes.
-
-        Returns:
-            n_layers + 1 tensors, each (num_rows, dim).
-        """
-        return propagate(self.embedding, graph, self.n_layers, rows, self.precision)
+        """X_0 .. X_K of some nodes, without a gradient: `FirstLayer.layers`."""
+        return self.first.layers(graph, self.n_layers, rows, self.precision)
 
     def vectors(
         self,
         layers: list[Tensor],
         nodes: Nodes | None,
-        rows: Tensor,  # noqa: ARG002
+        rows: Tensor,
     ) -> Tensor:
         """One vector of each row's layers, differentiable.
 
@@ -79,10 +59,10 @@ class LightGCNNetwork(nn.Module):
         self,
         layers: list[Tensor],
         nodes: Nodes | None,
-        rows: Tensor,  # noqa: ARG002
+        rows: Tensor,
         penalised: bool = True,
     ) -> tuple[Tensor, PullBack]:
-        """`vectors` as `Combine.pool` has them: without a gradient, and with what takes theirs back."""
+        """`vectors` as `CombineModule.pool` has them: without a gradient, and with what takes theirs back."""
         return self.combine.pool(layers, nodes, penalised)
 
     def new_users(self, layers: list[Tensor], nodes: Nodes | None) -> Tensor:
@@ -95,7 +75,7 @@ class LightGCNNetwork(nn.Module):
         """The vectors of all nodes, (num_nodes, dim); in two buffers where the layers' weights are fixed."""
         alpha = self.combine.layer_alpha()
         if alpha is not None:
-            return propagate_sum(self.embedding, graph, self._of_all_layers(alpha), self.precision)
+            return propagate_sum(self.first(), graph, self._of_all_layers(alpha), self.precision)
         return self.new_users(self.layers(graph), self.nodes(graph))
 
     @torch.no_grad()
@@ -106,13 +86,8 @@ class LightGCNNetwork(nn.Module):
             alpha = self.combine.alpha(self._combined(self.layers(graph)), self.nodes(graph))
         return self._of_all_layers(alpha)
 
-    @torch.no_grad()
-    def start(self, first: Tensor) -> None:
-        """Sets the first embeddings, (num_nodes, dim)."""
-        self.embedding.copy_(first)
-
     def others(self) -> list[nn.Parameter]:
-        """Parameters besides ``embedding`` and those of ``combine``."""
+        """Parameters besides those of ``first`` and of ``combine``."""
         return []
 
     def nodes(self, graph: Graph) -> Nodes | None:
@@ -122,7 +97,7 @@ class LightGCNNetwork(nn.Module):
     @torch.no_grad()
     def layers(self, graph: Graph) -> list[Tensor]:
         """X_0 .. X_K of all nodes."""
-        return propagate(self.embedding, graph, self.n_layers, precision=self.precision)
+        return propagate(self.first(), graph, self.n_layers, precision=self.precision)
 
     def _combined(self, layers: list[Tensor]) -> list[Tensor]:
         """Those of X_0 .. X_K that ``combine`` pools."""

@@ -7,12 +7,13 @@ from torch import Tensor, nn
 
 from pyrec.graph.graph import Graph
 from pyrec.graph.nodes import Nodes
-from pyrec.nn.combine import Combine, PullBack
-from pyrec.nn.network import LightGCNNetwork, first_embeddings
+from pyrec.nn.combine import CombineModule, PullBack
+from pyrec.nn.embedding_table import EmbeddingTable, first_embeddings
+from pyrec.nn.network import Network
 from pyrec.ops.rows import gather
 
 
-class UsersFromItems(LightGCNNetwork):
+class ItemNetwork(Network):
     """Users by the odd layers of their items' embeddings; items by a second table, of what they are recommended by.
 
     X_0 is 0 for users, so X_1, X_3, .. hold users alone and X_2, X_4, .. items alone: a user's layer 1 is
@@ -32,7 +33,7 @@ class UsersFromItems(LightGCNNetwork):
         num_items: int,
         dim: int,
         n_layers: int,
-        combine: Combine,
+        combine: CombineModule,
         generator: torch.Generator,
         precision: str = "fp32",
     ) -> None:
@@ -45,22 +46,23 @@ class UsersFromItems(LightGCNNetwork):
             n_layers: K, an odd number.
             combine: Of the (K + 1) / 2 odd layers.
             generator: Of the first embeddings.
-            precision: As for `LightGCNNetwork`.
+            precision: As for `Network`.
         """
-        super().__init__(num_users + num_items, dim, n_layers, combine, generator, precision)
+        table = first_embeddings(num_users + num_items, dim, generator)
+        table[:num_users] = 0
+        super().__init__(EmbeddingTable(table), combine, n_layers, precision)
         self.num_users = num_users
-        self.embedding.data[:num_users] = 0
         self.targets = nn.Parameter(first_embeddings(num_items, dim, generator))
 
     def vectors(self, layers: list[Tensor], nodes: Nodes | None, rows: Tensor) -> Tensor:
-        """See `LightGCNNetwork.vectors`."""
+        """See `Network.vectors`."""
         is_item = (rows >= self.num_users)[:, None]
         return torch.where(is_item, self._targets_of(rows), self.new_users(layers, nodes))
 
     def pool(
         self, layers: list[Tensor], nodes: Nodes | None, rows: Tensor, penalised: bool = True
     ) -> tuple[Tensor, PullBack]:
-        """See `LightGCNNetwork.pool`."""
+        """See `Network.pool`."""
         is_item = (rows >= self.num_users)[:, None]
         users, to_odd_layers = self.combine.pool(self._combined(layers), _users_of(nodes), penalised)
         items = self._targets_of(rows)
@@ -74,29 +76,22 @@ class UsersFromItems(LightGCNNetwork):
 
     @torch.no_grad()
     def all_nodes(self, graph: Graph) -> Tensor:
-        """See `LightGCNNetwork.all_nodes`."""
+        """See `Network.all_nodes`."""
         vectors = super().all_nodes(graph)
         vectors[self.num_users :] = self.targets
         return vectors
 
     @torch.no_grad()
     def layer_weights(self, graph: Graph) -> Tensor:
-        """See `LightGCNNetwork.layer_weights`; an item has its own vector, which counts as layer 0, alone."""
+        """See `Network.layer_weights`; an item has its own vector, which counts as layer 0, alone."""
         weights = super().layer_weights(graph).expand(graph.num_nodes, -1).clone()
         weights[self.num_users :] = torch.eye(
             1, self.n_layers + 1, dtype=weights.dtype, device=weights.device
         )
         return weights
 
-    @torch.no_grad()
-    def start(self, first: Tensor) -> None:
-        """See `LightGCNNetwork.start`; both of an item's vectors start at its embedding."""
-        items = first[self.num_users :]
-        self.embedding[self.num_users :] = items
-        self.targets.copy_(items)
-
     def others(self) -> list[nn.Parameter]:
-        """See `LightGCNNetwork.others`."""
+        """See `Network.others`."""
         return [self.targets]
 
     def _targets_of(self, rows: Tensor) -> Tensor:

@@ -9,8 +9,9 @@
   bytes end to end (``user_ids.text``, uint8) and where each starts (``user_ids.starts``, int64 (count + 1,)).
 
 ``config.json`` holds ``format`` (the number of this layout), ``pyrec`` (the version that wrote it), ``model``
-(its name), ``params`` (the constructor's arguments), ``sha256`` of ``model.safetensors``, and ``run``,
-whatever the caller adds.
+(its name), ``params`` (the constructor's arguments; a component, such as a loss, is an object whose entry ``is``
+holds its name), ``sha256`` of ``model.safetensors``, and ``run``, whatever the caller adds. Format 1 had flat
+``params``: `pyrec.models.format_1`.
 
 A save writes the arrays to ``next.safetensors``, then ``config.json``, and only then moves the arrays to
 ``model.safetensors``. Replacing ``config.json`` is the step from the old model to the new one: whenever a save is cut
@@ -47,13 +48,16 @@ from pyrec._atomic import (
     sync_folder,
     write_text,
 )
+from pyrec._params import Parameters, from_json, to_json
 from pyrec.data import Interactions
 from pyrec.data.ids import TEXT, text_problem
 from pyrec.errors import ConfigError, DataError
 from pyrec.store.arrays import State
 from pyrec.version import version
 
-FORMAT = 1
+FORMAT = 2
+READ = (1, 2)
+"""Formats that are read."""
 ARRAYS = "model.safetensors"
 NEXT = "next.safetensors"
 CONFIG = "config.json"
@@ -62,7 +66,7 @@ TRAINING = "checkpoint.safetensors"
 CONFIG_BYTES = 16 * 2**20
 """A longer ``config.json`` is not read."""
 
-Model = TypeVar("Model")
+Model = TypeVar("Model", bound=Parameters)
 
 _saving = threading.Lock()
 """Held by a save: the steps of two into one folder must not mix."""
@@ -73,6 +77,7 @@ class Saved:
     """What a checkpoint holds."""
 
     source: str
+    format: int
     model_name: str
     params: dict[str, Any]
     state: State
@@ -91,10 +96,10 @@ def build(model_class: type[Model], params: Mapping[str, Any], source: object) -
     """Return an unfitted model with hyperparameters that were read from ``source``.
 
     Raises:
-        DataError: If the class takes other hyperparameters.
+        DataError: If the class takes other hyperparameters, or a component is not known.
     """
     try:
-        return model_class(**params)
+        return model_class(**from_json(model_class, params, str(source)))
     except TypeError as error:
         raise DataError(f"{source}: params do not fit {model_class.__name__}: {error}") from None
 
@@ -116,7 +121,7 @@ def write(
     folder = Path(directory)
     about = {"format": FORMAT, "pyrec": version(), "model": model_name}
     config = about | {
-        "params": _as_json("params", params),
+        "params": _as_json("params", {name: to_json(value) for name, value in params.items()}),
         "run": _as_json("run", {} if run is None else run),
     }
     arrays = {f"model.{name}": array for name, array in state.items()} | interaction_arrays(interactions)
@@ -160,7 +165,8 @@ def read(directory: str | PathLike[str]) -> Saved:
             path = folder / ARRAYS
             raise DataError(f"{path} is not the file that {CONFIG} was written for; save the model again")
     state = State(str(folder / ARRAYS), arrays)
-    return Saved(str(folder), config["model"], config["params"], state.under("model."), _interactions(state))
+    about = (config["format"], config["model"], config["params"])
+    return Saved(str(folder), *about, state.under("model."), _interactions(state))
 
 
 def read_config(directory: str | PathLike[str]) -> dict[str, Any]:
@@ -174,8 +180,8 @@ def read_config(directory: str | PathLike[str]) -> dict[str, Any]:
     goes_on = f"pyrec train --resume {directory} goes on with the run"
     mend = goes_on if stopped else f"is {directory} a saved model?"
     config = parse_json(read_text(path, CONFIG_BYTES, mend), path, mend)
-    if not isinstance(config, dict) or config.get("format") != FORMAT:
-        raise DataError(f"{path} is not in the format {FORMAT} that this version reads")
+    if not isinstance(config, dict) or config.get("format") not in READ:
+        raise DataError(f"{path} is not in a format that this version reads, {READ[0]} to {READ[-1]}")
     for name, kind in {"model": str, "params": dict, "sha256": str, "run": dict}.items():
         if not isinstance(config.get(name), kind):
             raise DataError(f"{path}: {name!r} is missing or not a {kind.__name__}")

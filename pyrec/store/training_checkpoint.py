@@ -28,6 +28,7 @@ from safetensors import SafetensorError, safe_open
 
 from pyrec._atomic import check_regular, parse_json, replacing
 from pyrec._checks import check_count
+from pyrec._params import to_json
 from pyrec.data import Interactions
 from pyrec.errors import ConfigError, DataError
 from pyrec.interrupt import StopRequest
@@ -35,7 +36,7 @@ from pyrec.store.arrays import State
 from pyrec.store.saved_model import TRAINING, interaction_arrays, plain, save_arrays
 from pyrec.version import version
 
-FORMAT: Final = 1
+FORMAT: Final = 2
 COMBINE: Final = "combine"
 MODEL: Final = "model"
 STAGES: Final = (COMBINE, MODEL)
@@ -183,7 +184,7 @@ class Checkpoints:
             "format": FORMAT,
             "pyrec": version(),
             "model": subject.model,
-            "params": dict(subject.params),
+            "params": {name: to_json(value) for name, value in subject.params.items()},
             "train": dict(subject.train),
             "validation": dict(subject.validation),
             "stage": progress.stage,
@@ -233,7 +234,8 @@ def _checked(metadata: Mapping[str, str], path: Path) -> dict[str, Any]:
 def _check_same(config: Mapping[str, Any], subject: Subject, path: Path) -> None:
     if config["model"] != subject.model:
         raise ConfigError(f"{path} is of model {config['model']!r}, not of {subject.model!r}")
-    current = json.loads(json.dumps(dict(subject.params), default=plain))
+    given = {name: to_json(value) for name, value in subject.params.items()}
+    current = json.loads(json.dumps(given, default=plain))
     changed = [
         f"{name} = {current.get(name)!r}, {config['params'].get(name)!r} in the checkpoint"
         for name in {**config["params"], **current}

@@ -166,20 +166,3 @@ def full_softmax(
     total = LogTotal.apply(users, items, None, None)[:, None]  # type: ignore[no-untyped-call]
     positive = (gather(users, user) * gather(items, item)).sum(-1)
     return weighted_mean(gather(total, user).squeeze(1) - positive, weight)
-
-
-def l2_penalty(ego: Tensor, counts: Tensor, batch_size: int) -> tuple[Tensor, Tensor]:
-    """Half the squared length of the batch's own embeddings (layer 0), each as often as it occurs, a sample.
-
-    This is LightGCN-PyTorch's: ½ (‖u‖² + ‖p‖² + ‖n‖²) summed over the batch and divided by its size.
-
-    Args:
-        ego: (num_rows, dim), distinct rows of the embedding table.
-        counts: (num_rows,), how often each occurs in the batch.
-        batch_size: Number of samples.
-
-    Returns:
-        The penalty, a scalar, and its gradient with respect to ``ego``, (num_rows, dim).
-    """
-    gradient = ego * (counts / batch_size)[:, None]
-    return 0.5 * torch.dot(ego.flatten(), gradient.flatten()), gradient

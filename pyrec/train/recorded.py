@@ -11,7 +11,7 @@ be restored, and the numbers are the bits of as many steps taken one by one.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Final, Protocol
 
@@ -20,6 +20,7 @@ from torch import Tensor
 
 from pyrec.errors import CudaError
 from pyrec.interrupt import never
+from pyrec.train.augment import Augment
 
 Work = Callable[[], None]
 
@@ -157,3 +158,14 @@ class ReplayedEpochs:
         if self._replay is None:
             self._replay = self._recorder.record(work)
         self._replay()
+
+
+def recordable(device: str, augment: Sequence[Augment], bilevel: bool) -> bool:
+    """Whether the steps of a training can be recorded: on a CUDA device, where nothing in a step waits for it.
+
+    Args:
+        device: ``cpu`` or ``cuda``.
+        augment: What changes the steps.
+        bilevel: Whether something is learned on a second data set between them.
+    """
+    return device == "cuda" and not bilevel and all(one.recordable for one in augment)

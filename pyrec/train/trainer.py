@@ -6,22 +6,18 @@ for nothing and finds in memory whatever changes from one to the next.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from pyrec.errors import DataError, StoppedError
-from pyrec.graph.graph import Graph
 from pyrec.graph.nodes import Nodes
 from pyrec.interrupt import never
-from pyrec.ops.dropout import DroppedGraph, mixed_seed
-from pyrec.ops.propagate import propagate_step
+from pyrec.nn.network import Network
 from pyrec.ops.rows import take
-from pyrec.ops.sample import Sampler
 from pyrec.store.arrays import State
 from pyrec.store.resumable import (
     Arrays,
@@ -33,16 +29,13 @@ from pyrec.store.resumable import (
     tensor_arrays,
     under,
 )
-from pyrec.train.adam import AdamState
-from pyrec.train.batch import Batch, Batches
-from pyrec.train.contrast import Contrast
-from pyrec.train.objective import Objective
-from pyrec.train.recorded import CudaRecorder, ReplayedEpochs
-from pyrec.train.settings import Settings
-
-if TYPE_CHECKING:
-    from pyrec.nn.network import LightGCNNetwork
-    from pyrec.train.bilevel import HeldOutSteps
+from pyrec.train.augment import Augment, Auxiliary
+from pyrec.train.batch import Batch
+from pyrec.train.batches import Batches
+from pyrec.train.bilevel import Bilevel
+from pyrec.train.loss import Loss
+from pyrec.train.optimisation import Optimisation, penalty
+from pyrec.train.recorded import CudaRecorder, ReplayedEpochs, recordable
 
 
 @dataclass
@@ -51,54 +44,54 @@ class Trainer:
 
     Attributes:
         network: What is trained.
-        graph: What it propagates over.
-        settings: Hyperparameters.
-        sampled: The graph of the same nodes whose edges are the positives; None for ``graph``.
-        held_out: Learns how layers combine in the training data's stead: after each step one of its own.
+        batches: The samples, and the graph that is propagated over.
+        loss: Of a batch.
+        optimisation: Learning rates and penalty.
+        augment: Changes of the graph, and losses beside the ranking loss.
+        bilevel: What is learned on a second data set, if anything is.
         taken: Samples of the epoch under way that have been trained on.
         total: The sum of their losses.
     """
 
-    network: LightGCNNetwork
-    graph: Graph
-    settings: Settings
-    sampled: Graph | None = None
-    held_out: HeldOutSteps | None = None
-    batches: Batches = field(init=False)
-    objective: Objective = field(init=False)
+    network: Network
+    batches: Batches
+    loss: Loss
+    optimisation: Optimisation
+    augment: Sequence[Augment] = ()
+    bilevel: Bilevel = field(default_factory=Bilevel)
     nodes: Nodes | None = field(init=False)
-    adam: AdamState = field(init=False)
     optimizer: torch.optim.Optimizer | None = field(init=False)
-    contrast: Contrast | None = field(init=False)
+    auxiliaries: list[Auxiliary] = field(init=False)
     replayed: ReplayedEpochs | None = field(init=False)
     taken: int = field(init=False, default=0)
     total: float = field(init=False, default=0.0)
 
     def __post_init__(self) -> None:
-        self.batches = Batches(self.graph, self.settings, Sampler(self.sampled or self.graph))
-        self.objective = Objective(self.batches)
-        self.nodes = self.network.nodes(self.graph)
-        device, rate = self.graph.device, self.settings.learning_rate
+        graph, rate = self.batches.graph, self.optimisation.learning_rate
+        self.nodes = self.network.nodes(graph)
+        self.network.first.begin(rate, count_on_device=self.batches.padded)
+        self.optimizer = self._optimizer(graph.device, rate)
+        seed = self.batches.seed
+        found = (one.auxiliary(self.network, graph, seed) for one in self.augment)
+        self.auxiliaries = [one for one in found if one is not None]
+        device = graph.device
+        recorded = recordable(device.type, self.augment, type(self.bilevel) is not Bilevel)
+        self.replayed = ReplayedEpochs(device, CudaRecorder(device)) if recorded else None
+
+    def _optimizer(self, device: torch.device, rate: float) -> torch.optim.Optimizer | None:
+        """Adam of what steps by autograd: all but the first layer's own steps and what `bilevel` learns."""
+        left = {id(parameter) for parameter in self.bilevel.learns()}
+        several = (self.network.first.by_autograd(), self.network.others(), self.network.combine.parameters())
+        learned = [one for part in several for one in part if one.requires_grad and id(one) not in left]
         on_cuda = device.type == "cuda"
-        table = self.network.embedding.detach()
-        self.adam = AdamState(table, rate, count_on_device=self.batches.padded)
-        learned = self.network.others()
-        if self.held_out is None:
-            learned += [p for p in self.network.combine.parameters() if p.requires_grad]
         # A replayed step reads its rate from the device's memory.
         held = torch.tensor(rate, dtype=torch.float32, device=device) if on_cuda else rate
-        self.optimizer = torch.optim.Adam(learned, held, fused=True, capturable=on_cuda) if learned else None
-        contrast = self.settings.contrast
-        self.contrast = None if contrast is None else Contrast(self.network, self.graph, contrast)
-        recordable = (
-            on_cuda and self.contrast is None and self.held_out is None and not self.settings.edge_dropout
-        )
-        self.replayed = ReplayedEpochs(device, CudaRecorder(device)) if recordable else None
+        return torch.optim.Adam(learned, held, fused=True, capturable=on_cuda) if learned else None
 
     @property
     def finished(self) -> bool:
         """Whether the epoch under way has been trained on to its end."""
-        return self.taken == self.batches.sampler.num_samples
+        return self.taken == self.batches.num_samples
 
     @property
     def mean_loss(self) -> float:
@@ -122,31 +115,31 @@ class Trainer:
         """
         if self.finished:
             self.rewind()
-        self._set_rate(self.settings.rate(epoch))
+        self._set_rate(self.optimisation.rate(epoch))
         if self.replayed is not None:
-            samples, batch_size = self.batches.sampler.num_samples, self.settings.batch_size
+            samples, batch_size = self.batches.num_samples, self.batches.batch_size
             where = (self.taken, self.total, stop)
             total = self.replayed.run(epoch, samples, batch_size, self.step_at, *where)
             self.taken = self.replayed.taken
         else:
             total = self._steps(epoch, stop)
-        self.graph.check()
+        self.batches.graph.check()
         self.total = float(total)
         if not self.finished:
             raise StoppedError(f"training was stopped in epoch {epoch + 1}, after {self.taken:,} samples")
         return self.mean_loss
 
     def _steps(self, epoch: int, stop: Callable[[], bool]) -> Tensor:
-        samples, batch_size = self.batches.sampler.num_samples, self.settings.batch_size
-        total = torch.tensor(self.total, dtype=torch.float64, device=self.graph.device)
+        samples = self.batches.num_samples
+        total = torch.tensor(self.total, dtype=torch.float64, device=self.batches.graph.device)
         while self.taken < samples and not stop():
-            batch = self.batches.at(epoch, self.taken, min(batch_size, samples - self.taken))
+            batch = self.batches.at(epoch, self.taken)
             total += self.step(batch) * batch.size
             self.taken += batch.size
         return total
 
     def _set_rate(self, rate: float) -> None:
-        self.adam.set_rate(rate)
+        self.network.first.set_rate(rate)
         for group in self.optimizer.param_groups if self.optimizer else []:
             if isinstance(group["lr"], Tensor):
                 group["lr"].fill_(rate)
@@ -160,65 +153,57 @@ class Trainer:
     def step(self, batch: Batch) -> Tensor:
         """One step of Adam; returns the batch's mean loss, the penalty included, as a number on the device.
 
-        Autograd sees the vectors of the batch's rows alone; from their gradients on, the embeddings' gradient
+        Autograd sees the vectors of the batch's rows alone; from their gradients on, the first layer's gradient
         and step are one backward propagation.
         """
-        with torch.no_grad():
-            graph = self._graph_of(batch)
-            layers: list[Tensor] = self.network(graph, batch.rows)
+        batch = self.bilevel.before(batch)
+        graph = self.batches.graph
+        for one in self.augment:
+            graph = one.step_graph(graph, batch, self.batches.seed)
+        layers: list[Tensor] = self.network(graph, batch.rows)
         if self.optimizer is not None:
             self.optimizer.zero_grad()
-        if self.settings.negatives == "hard":
-            batch, layers = self._with_hardest(batch, layers)
+        batch, layers = self._refined(batch, layers)
         nodes = self._nodes_at(batch.rows)
         vectors, pull_back = self.network.pool(layers, nodes, batch.rows)
-        ranking = self.objective(batch, vectors.requires_grad_())
+        ranking = self.loss(batch, vectors.requires_grad_())
         ranking.backward()  # type: ignore[no-untyped-call]
         assert vectors.grad is not None
         grads = pull_back(vectors.grad)
-        penalty, penalty_grad = self.objective.penalty(batch, layers[0].detach())
-        grads[0] = torch.add(grads[0], penalty_grad, alpha=self.settings.reg)
-        total, base = ranking.detach() + self.settings.reg * penalty, None
-        if self.contrast is not None:
-            contrast, base = self.contrast.step(batch, layers, nodes, grads)
-            total += contrast
-        propagate_step(grads, graph, batch.rows, self.adam.next_step(), self.network.precision, base)
+        reg = self.optimisation.reg
+        size, size_grad = penalty(batch, layers[0].detach())
+        grads[0] = torch.add(grads[0], size_grad, alpha=reg)
+        total, base = ranking.detach() + reg * size, None
+        for term in self.auxiliaries:
+            value, base = term.step(batch, layers, nodes, grads, base)
+            total += value
+        self.network.first.learn(grads, graph, batch.rows, self.network.precision, base)
         if self.optimizer is not None:
             self.optimizer.step()
-        if self.held_out is not None:
-            self.held_out.step()
+        self.bilevel.after(batch)
         return total
 
     def _nodes_at(self, rows: Tensor) -> Nodes | None:
         return None if self.nodes is None else self.nodes.at(rows)
 
     @torch.no_grad()
-    def _with_hardest(self, batch: Batch, layers: list[Tensor]) -> tuple[Batch, list[Tensor]]:
-        """The batch with the negatives that count, of its own nodes alone, and their layers.
+    def _refined(self, batch: Batch, layers: list[Tensor]) -> tuple[Batch, list[Tensor]]:
+        """The batch with the negatives that count, and the layers of its rows."""
 
-        Most candidates get no gradient, and their rows would be most of what goes back.
-        """
-        vectors = self.network.vectors(layers, self._nodes_at(batch.rows), batch.rows)
-        batch, where = batch.hardest(vectors).alone(self.graph)
-        return batch, [take(layer, where, len(layer)) for layer in layers]
+        def vectors() -> Tensor:
+            return self.network.vectors(layers, self._nodes_at(batch.rows), batch.rows)
 
-    def _graph_of(self, batch: Batch) -> Graph:
-        """What the batch's step propagates over; the same one again where training is resumed."""
-        settings = self.settings
-        if not settings.edge_dropout:
-            return self.graph
-        return DroppedGraph(
-            self.graph, settings.edge_dropout, mixed_seed(settings.seed, batch.epoch, batch.first)
-        )
+        chosen, where = self.batches.negatives.refine(batch, vectors, self.batches.graph)
+        return chosen, layers if where is None else [take(layer, where, len(layer)) for layer in layers]
 
     def state(self) -> Arrays:
         """See `Resumable.state`: parameters, moments, and how far the epoch under way is."""
         arrays = {"taken": np.array(self.taken), "total": np.array(self.total)}
         arrays |= under("network", tensor_arrays(self.network.state_dict()))
-        arrays |= under("adam", self.adam.state())
+        arrays |= under("first", self.network.first.state())
         if self.optimizer is not None:
             arrays |= under("optimizer", optimizer_arrays(self.optimizer))
-        return arrays if self.held_out is None else arrays | under("held_out", self.held_out.state())
+        return arrays | under("bilevel", self.bilevel.state())
 
     def restore(self, state: State) -> None:
         """See `Resumable.restore`.
@@ -226,16 +211,13 @@ class Trainer:
         Raises:
             DataError: Something is missing, or of another network or data set.
         """
-        samples = self.batches.sampler.num_samples
+        samples, batch_size = self.batches.num_samples, self.batches.batch_size
         taken = count(state, "taken", samples)
-        if taken % self.settings.batch_size and taken != samples:
-            raise DataError(
-                f"{state.source}: taken = {taken} is inside a batch of {self.settings.batch_size}"
-            )
+        if taken % batch_size and taken != samples:
+            raise DataError(f"{state.source}: taken = {taken} is inside a batch of {batch_size}")
         self.taken, self.total = taken, number(state, "total", -np.inf, np.inf)
         restore_tensors(self.network.state_dict(), state.under("network."))
-        self.adam.restore(state.under("adam."))
+        self.network.first.restore(state.under("first."))
         if self.optimizer is not None:
             restore_optimizer(self.optimizer, state.under("optimizer."))
-        if self.held_out is not None:
-            self.held_out.restore(state.under("held_out."))
+        self.bilevel.restore(state.under("bilevel."))

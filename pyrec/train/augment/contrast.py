@@ -12,54 +12,108 @@ Yu et al., SIGIR 2022), at the batch's rows: noise of one layer does not reach t
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import ClassVar, Final
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
+from pyrec._checks import check_share
+from pyrec._options import Choice, Number, Options
+from pyrec.errors import ConfigError
 from pyrec.graph.graph import Graph
 from pyrec.graph.nodes import Nodes
+from pyrec.nn.encoder import Encoder
+from pyrec.nn.network import Network
 from pyrec.ops.dropout import DroppedGraph, mixed_seed
 from pyrec.ops.propagate import propagate_gradient
+from pyrec.train.augment.base import Augment
 from pyrec.train.batch import Batch
-from pyrec.train.settings import ContrastSettings
+from pyrec.train.memory import Memory, Sizes
 
-if TYPE_CHECKING:
-    from pyrec.nn.network import LightGCNNetwork
-
-
-EDGE_VIEWS = 1
-"""Behind the numbers of a view's seed: another seed than that of the edges that a step leaves out."""
+VIEWS: Final = ("edges", "noise")
+EDGE_VIEWS: Final = 1
+"""Appended to a view's seed so that it differs from the edge-dropout seed of the same step."""
 
 
-class Contrast:
-    """Adds the contrastive loss to a training step."""
+@dataclass(frozen=True, repr=False)
+class Contrast(Augment):
+    """A second loss that keeps two perturbed views of a node together, and apart from those of others.
 
-    def __init__(self, network: LightGCNNetwork, graph: Graph, settings: ContrastSettings) -> None:
+    Args:
+        views: What perturbs them: ``edges``, random edges left out (SGL), or ``noise``, noise on the layers (SimGCL).
+        weight: Of this loss beside the ranking loss; above 0.
+        temperature: Of its cosines; above 0.
+        rate: The share of edges left out, below 1, or the length of the noise.
+    """
+
+    name: ClassVar[str] = "contrast"
+    options: ClassVar[Options] = {
+        "views": Choice(
+            values=VIEWS,
+            flag="--contrast",
+            help="Second loss between two views of each node: edges dropped (SGL) or noise on layers (SimGCL).",
+        ),
+        "weight": Number(flag="--contrast-weight", help="Weight of the second loss."),
+        "temperature": Number(flag="--contrast-temperature", help="Temperature of the second loss."),
+        "rate": Number(flag="--contrast-rate", help="Share of edges dropped, or length of the noise."),
+    }
+
+    views: str = "edges"
+    weight: float = 0.1
+    temperature: float = 0.2
+    rate: float = 0.1
+
+    def check_params(self, prefix: str = "") -> None:
+        """See `Parameters.check_params`."""
+        super().check_params(prefix)
+        if self.views == "edges":
+            check_share(f"{prefix}rate", self.rate, "the edges", ConfigError, positive=True)
+
+    def check_for(self, n_layers: int, encoder: Encoder) -> None:
+        """See `Augment.check_for`."""
+        super().check_for(n_layers, encoder)
+        if not encoder.contrastable:
+            raise ConfigError(
+                f"augment = {self!r} compares views of items, which have but one with encoder = {encoder.name!r}; "
+                "leave one of them out"
+            )
+
+    def auxiliary(self, network: Network, graph: Graph, seed: int) -> ContrastStep:
+        """See `Augment.auxiliary`."""
+        return ContrastStep(network, graph, self, seed)
+
+    def memory(self, sizes: Sizes) -> Memory:
+        """See `Augment.memory`.
+
+        The batch's rows again for each of two views; with ``edges`` two gradients of X_0, 8 N d, and the factors of two
+        graphs, 24 N.
+        """
+        graphs = 8 * sizes.num_nodes * sizes.dim + 24 * sizes.num_nodes
+        return Memory(step=2 * sizes.batch_bytes + (graphs if self.views == "edges" else 0))
+
+
+class ContrastStep:
+    """The loss of `Contrast` beside a training step's."""
+
+    def __init__(self, network: Network, graph: Graph, settings: Contrast, seed: int) -> None:
         self._network = network
         self._graph = graph
         self._settings = settings
+        self._seed = seed
         self._dropped: list[DroppedGraph] = []
         self._dropped_epoch = -1
 
     def step(
-        self, batch: Batch, layers: list[Tensor], nodes: Nodes | None, grads: list[Tensor]
+        self,
+        batch: Batch,
+        layers: list[Tensor],
+        nodes: Nodes | None,
+        grads: list[Tensor],
+        base: Tensor | None,
     ) -> tuple[Tensor, Tensor | None]:
-        """The loss of a batch and its gradients; those of the combine's parameters are added to theirs.
-
-        Waits for a CUDA device, which alone knows how many distinct users and positives there are.
-
-        Args:
-            batch: The batch; its users stand first among ``batch.rows``, then its positives.
-            layers: X_0 .. X_K at ``batch.rows``, (num_rows, dim) each.
-            nodes: What the combine has to know of these rows.
-            grads: The gradients of ``layers`` so far; replaced by their sums with this loss's.
-
-        Returns:
-            The weighted loss, a number on the device, and a gradient of X_0 (num_nodes, dim) to be added by
-            `propagate_step`, or None.
-        """
+        """See `Auxiliary.step`; it waits for a CUDA device, which alone knows how many distinct nodes there are."""
         users = int(batch.position[: batch.size].max()) + 1
         num_nodes = int(batch.position[: 2 * batch.size].max()) + 1
         compared = (
@@ -67,16 +121,16 @@ class Contrast:
             if nodes is None
             else nodes.at(torch.arange(num_nodes, dtype=torch.int64, device=batch.rows.device))
         )
-        if self._settings.kind == "edges":
-            return self._step_on_edges(batch.epoch, batch.rows[:num_nodes], compared, users)
+        if self._settings.views == "edges":
+            return self._step_on_edges(batch.epoch, batch.rows[:num_nodes], compared, users, base)
         ends = [layer.detach()[:num_nodes] for layer in layers]
-        return self._step_on_noise(batch, ends, compared, grads, users), None
+        return self._step_on_noise(batch, ends, compared, grads, users), base
 
     def _step_on_noise(
         self, batch: Batch, layers: list[Tensor], nodes: Nodes | None, grads: list[Tensor], users: int
     ) -> Tensor:
         settings = self._settings
-        seed = mixed_seed(settings.seed, batch.epoch, batch.first)
+        seed = mixed_seed(self._seed, batch.epoch, batch.first)
         generator = torch.Generator(layers[0].device).manual_seed(seed)
         views = [
             [layers[0].clone(), *(add_noise(layer, settings.rate, generator) for layer in layers[1:])]
@@ -89,13 +143,12 @@ class Contrast:
         return loss
 
     def _step_on_edges(
-        self, epoch: int, rows: Tensor, nodes: Nodes | None, users: int
+        self, epoch: int, rows: Tensor, nodes: Nodes | None, users: int, base: Tensor | None
     ) -> tuple[Tensor, Tensor | None]:
         self._drop_edges(epoch)
-        with torch.no_grad():
-            views = [self._network(graph, rows) for graph in self._dropped]
+        views = [self._network(graph, rows) for graph in self._dropped]
         loss, view_grads = self._compare(views, nodes, users)
-        total: Tensor | None = None
+        total = base
         for graph, grads in zip(self._dropped, view_grads, strict=True):
             total = propagate_gradient(grads, graph, rows, self._network.precision, total)
         return loss, total
@@ -115,7 +168,7 @@ class Contrast:
 
     def _drop_edges(self, epoch: int) -> None:
         if epoch != self._dropped_epoch:
-            seeds = (mixed_seed(self._settings.seed, epoch, view, EDGE_VIEWS) for view in range(2))
+            seeds = (mixed_seed(self._seed, epoch, view, EDGE_VIEWS) for view in range(2))
             self._dropped = [DroppedGraph(self._graph, self._settings.rate, seed) for seed in seeds]
             self._dropped_epoch = epoch
 

@@ -1,0 +1,97 @@
+"""What a hyperparameter may be: its range, its help and its place on the command line, declared once by its class."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from pyrec._checks import check_count, check_real, check_share
+from pyrec.errors import ConfigError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Option:
+    """A hyperparameter; a subclass says which values it takes.
+
+    Attributes:
+        help: What it is, in one sentence.
+        flag: Its option on the command line, with dashes; None for its own name.
+        search: Smallest and largest number worth trying, where the class says so.
+        optional: Whether None is a value too.
+    """
+
+    help: str = ""
+    flag: str | None = None
+    search: tuple[float, float] | None = None
+    optional: bool = False
+
+    def check(self, name: str, value: Any) -> None:
+        """Raise ConfigError, which names the hyperparameter, its value and its bound, for another value."""
+        if value is not None or not self.optional:
+            self._check(name, value)
+
+    def _check(self, name: str, value: Any) -> None:
+        raise NotImplementedError
+
+
+Options = Mapping[str, Option]
+"""The options of a class, by the name of the hyperparameter."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Count(Option):
+    """A whole number of at least ``low`` and, if there is a ``high``, at most that."""
+
+    low: int = 1
+    high: int | None = None
+
+    def _check(self, name: str, value: Any) -> None:
+        check_count(name, value, self.low, self.high, ConfigError)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Number(Option):
+    """A finite number above 0 or, where it need not be ``positive``, of at least 0."""
+
+    positive: bool = True
+
+    def _check(self, name: str, value: Any) -> None:
+        check_real(name, value, ConfigError, positive=self.positive)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Share(Option):
+    """A number above 0 and below 1: a share ``of`` something."""
+
+    of: str
+
+    def _check(self, name: str, value: Any) -> None:
+        check_share(name, value, self.of, ConfigError, positive=True)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Choice(Option):
+    """One of some ``values``."""
+
+    values: tuple[str, ...]
+
+    def _check(self, name: str, value: Any) -> None:
+        if not isinstance(value, str) or value not in self.values:
+            raise ConfigError(f"{name} = {value!r} must be one of {listed(self.values)}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Switch(Option):
+    """True or False."""
+
+    def _check(self, name: str, value: Any) -> None:
+        if not isinstance(value, (bool, np.bool_)):
+            raise ConfigError(f"{name} = {value!r} must be True or False")
+
+
+def listed(values: Sequence[Any]) -> str:
+    """Return values as messages list them."""
+    return ", ".join(repr(value) for value in values)

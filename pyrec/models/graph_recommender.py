@@ -1,0 +1,396 @@
+"""What LightGCN and matrix factorisation share: embeddings of users and items, propagated and combined."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.sparse import csr_array
+from torch import Tensor
+
+from pyrec._arrays import tensor_of
+from pyrec._options import Choice, Count, Number, Options
+from pyrec._params import Part, Parts
+from pyrec.data import Dataset, Interactions, as_dataset
+from pyrec.device import DEVICES, check_fits, find_device
+from pyrec.errors import ConfigError
+from pyrec.evaluate.ranking import check_cutoffs, check_test, evaluate
+from pyrec.graph.graph import Graph
+from pyrec.models.base import Recommender
+from pyrec.models.format_1 import from_format_1
+from pyrec.models.vectors import EpochRecommender
+from pyrec.nn.combine import Combine
+from pyrec.nn.encoder import Encoder
+from pyrec.nn.fit import LayerFit
+from pyrec.nn.network import Network
+from pyrec.ops.propagate import PRECISIONS
+from pyrec.store.arrays import State
+from pyrec.store.saved_model import Saved
+from pyrec.store.training_checkpoint import Checkpoints, Subject, fingerprint
+from pyrec.train.augment import Augment
+from pyrec.train.early_stopping import EarlyStopping, Stopping
+from pyrec.train.epochs import Journal
+from pyrec.train.fit import Fit, Plan, Validation
+from pyrec.train.loss import Loss
+from pyrec.train.memory import Memory, Sizes, graph_memory, layers_memory, total
+from pyrec.train.optimisation import SCHEDULES, Optimisation
+from pyrec.train.recorded import recordable
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+VALIDATION_METRICS = ("precision", "recall", "ndcg")
+
+
+class GraphRecommender(EpochRecommender):
+    """A model whose users and items have embeddings that are propagated over the graph and combined.
+
+    A subclass has a constructor; what that does not take is a class attribute.
+
+    Attributes:
+        user_vectors_: (num_users, embedding_size) float32, combined over the layers.
+        item_vectors_: (num_items, embedding_size) float32. Where scores are cosines both have length 1.
+        network_: The trained parameters.
+        loss_: The loss, with the negatives that it had.
+    """
+
+    options: ClassVar[Options] = {
+        "embedding_size": Count(low=1, high=512, flag="--dim", help="Dimension of an embedding."),
+        "n_layers": Count(low=0, high=16, flag="--layers", help="Propagation layers.", search=(1, 4)),
+        "combine": Part(family=Combine, help="How a node's layers become one vector."),
+        "loss": Part(family=Loss, help="Training loss."),
+        "encoder": Part(
+            family=Encoder, help="Where embeddings come from: a table of all nodes, or of items alone."
+        ),
+        "augment": Parts(
+            family=Augment, help="Changes of the graph in training, and losses beside the ranking loss."
+        ),
+        "stopping": Part(
+            family=Stopping, optional=True, help="Which epoch is kept, and when training stops."
+        ),
+        "epochs": Count(low=1, help="Passes over the training interactions."),
+        "batch_size": Count(low=1, help="Interactions in a training step."),
+        "learning_rate": Number(flag="--lr", help="Adam's learning rate.", search=(5e-4, 2e-2)),
+        "schedule": Choice(values=SCHEDULES, help="Learning rate over the epochs."),
+        "reg": Number(positive=False, help="Weight of the L2 penalty.", search=(1e-6, 1e-2)),
+        "seed": Count(low=0, high=2**63 - 1, help="Seed of the first embeddings and of all sampling."),
+        "device": Choice(values=DEVICES, help="Where to train."),
+        "precision": Choice(values=PRECISIONS, help="Storage of what whole layers gather."),
+    }
+
+    embedding_size: int
+    n_layers: int = 0
+    combine: Combine | str = "mean"
+    loss: Loss | str
+    encoder: Encoder | str = "table"
+    augment: Any = ()
+    stopping: EarlyStopping | str | None
+    epochs: int
+    batch_size: int
+    learning_rate: float
+    schedule: str
+    reg: float
+    seed: int
+    device: str
+    precision: str = "fp32"
+
+    network_: Network
+    user_vectors_: Tensor
+    item_vectors_: Tensor
+    loss_: Loss
+
+    def fit(
+        self,
+        interactions: Any,
+        y: Any = None,  # noqa: ARG002
+        validation: Interactions | None = None,
+        callback: Callable[[Recommender, dict[str, Any]], None] | None = None,
+        checkpoints: Checkpoints | None = None,
+        resume: bool = False,
+    ) -> Self:
+        """Train. See `EpochRecommender.fit`.
+
+        Raises:
+            ConfigError: If a hyperparameter is out of its range or acts on nothing, or is not that of the checkpoint to
+                go on from.
+            DataError: If there is nothing to learn from, the validation set does not fit, or the data or the
+                checkpoint to go on from are not those they were.
+            StoppedError: If ``checkpoints.stop`` was made; the checkpoint has been written.
+        """
+        self.check_params()
+        dataset = as_dataset(interactions)
+        train = self._training_set(dataset.interactions)
+        stopping = self._stopping(train, validation)
+        plan = self._plan(train)
+        check_fits(self._training_bytes(plan, train, stopping is not None), find_device(self.device))
+
+        def subject() -> Subject:
+            return Subject(
+                self.model_name, self.get_params(deep=False), fingerprint(train), fingerprint(validation)
+            )
+
+        journal = Journal(checkpoints, subject, resume)
+        self.train_ = train
+        self.history_ = []
+        self.loss_ = plan.loss
+        self.network_ = self._make_network(dataset)
+        fit = Fit(plan, train, self.network_, find_device(self.device), journal, self.history_)
+        told = None if stopping is None else self._validation(fit, stopping, validation)
+        if callback is not None:
+            callback = partial(self._call, fit, callback)
+        self.best_epoch_ = fit.run(told, callback)
+        self.full_users_, self.empty_users_ = fit.full_users, fit.empty_users
+        self._graph = fit.graph
+        self._refresh()
+        self.layer_weights_ = self._layer_weights()
+        return self
+
+    def check_params(self, prefix: str = "") -> None:
+        """See `Parameters.check_params`; what does not go together, or acts on nothing, is refused, too."""
+        super().check_params(prefix)
+        combine, encoder = Combine.of(self.combine), Encoder.of(self.encoder)
+        encoder.check_for(self.n_layers)
+        combine.check_for(self.embedding_size)
+        combine.fits(Loss.of(self.loss).memorises)
+        if combine.learned and encoder.combined(self.n_layers) == 1:
+            raise ConfigError(
+                f"combine = {combine.name!r} has no weights to learn where n_layers = {self.n_layers} leaves one "
+                "layer to combine; give more layers, or combine = 'mean'"
+            )
+        if self.n_layers == 0 and self.precision != "fp32":
+            raise ConfigError(
+                f"precision = {self.precision!r} is of layers that are stored, but n_layers = 0; leave it out"
+            )
+        for one in self._augment():
+            one.check_for(self.n_layers, encoder)
+
+    def training_bytes(self, interactions: Interactions, validated: bool = False) -> int:
+        """Memory that `fit` takes at its peak, above the data, in bytes: the sum of what its parts take.
+
+        What torch's libraries take for themselves (cuBLAS 64 MiB) comes on top.
+
+        Args:
+            interactions: The training set.
+            validated: Whether `fit` is given a validation set.
+        """
+        return self._training_bytes(
+            self._plan(interactions), interactions, validated or self.stopping is not None
+        )
+
+    def _training_bytes(self, plan: Plan, train: Interactions, validated: bool) -> int:
+        loss, encoder, size = plan.loss, plan.encoder, min(self.batch_size, len(train))
+        num_nodes = train.num_users + train.num_items
+        negatives = loss.source(train.num_items)
+        sizes = Sizes(
+            num_nodes=num_nodes,
+            num_items=train.num_items,
+            num_interactions=round(len(train) * plan.graphs_at_a_time),
+            dim=self.embedding_size,
+            n_layers=self.n_layers,
+            batch_size=size,
+            batch_nodes=min(negatives.most_nodes(size, train.num_items), num_nodes),
+            stored_bytes=2 if self.precision == "bf16" else 4,
+            device=self.device,
+        )
+        parts = [graph_memory(sizes), layers_memory(sizes), *(one.memory(sizes) for one in plan.augment)]
+        of_parameters = (num_nodes, train.num_items, self.embedding_size)
+        parts.append(Memory(kept=encoder.training_bytes(*of_parameters)))
+        step = Memory(
+            step=sizes.batch_bytes + loss.bytes(size, train.num_items, self.embedding_size, self.device)
+        )
+        parts += [step, Memory(evaluation=self._ranking_bytes(sizes))]
+        if validated:
+            best = encoder.parameter_bytes(*of_parameters)
+            parts.append(Memory(kept=best, exchange=best))
+        if recordable(self.device, plan.augment, plan.fits_held_out):
+            parts.append(Memory(kept=step.step + graph_memory(sizes).step))
+        return total(parts).peak
+
+    def _ranking_bytes(self, sizes: Sizes) -> int:
+        """Of an evaluation: the vectors, 4 N d, twice for cosines; or all layers and what they are combined to."""
+        if Combine.of(self.combine).shared:
+            return sizes.table_bytes * (2 if self._by_cosine else 1)
+        return sizes.table_bytes * (self.n_layers + 2)
+
+    def _plan(self, train: Interactions) -> Plan:
+        """What `fit` does, by its objects."""
+        loss = Loss.of(self.loss)
+        loss = loss.replaced(negatives=loss.source(train.num_items))
+        stopping = None if self.stopping is None else Stopping.of(self.stopping)
+        return Plan(
+            loss=loss,
+            encoder=Encoder.of(self.encoder),
+            augment=self._augment(),
+            layer_fit=self._layer_fit(),
+            optimisation=Optimisation(float(self.learning_rate), self.epochs, self.schedule, float(self.reg)),
+            batch_size=self.batch_size,
+            seed=self.seed,
+            validation_share=stopping.share if stopping else None,
+        )
+
+    def _augment(self) -> tuple[Augment, ...]:
+        several = self.augment if isinstance(self.augment, (tuple, list)) else (self.augment,)
+        return tuple(Augment.of(one) for one in several if one is not None)
+
+    def _layer_fit(self) -> LayerFit | None:
+        if Encoder.of(self.encoder).combined(self.n_layers) == 1:
+            return None
+        fit: LayerFit | None = Combine.of(self.combine).fits(Loss.of(self.loss).memorises)
+        return fit
+
+    def _make_network(self, dataset: Dataset) -> Network:
+        # Generators apart, so that every way to combine starts from the same embeddings.
+        generator = torch.Generator("cpu").manual_seed(self.seed)
+        combine_generator = torch.Generator("cpu").manual_seed(self.seed + 1)
+        encoder, fit = Encoder.of(self.encoder), self._layer_fit()
+        layers = encoder.combined(self.n_layers) - 1
+        held_out = fit is not None and fit.held_out
+        combine = Combine.of(self.combine).make(layers, self.embedding_size, combine_generator, held_out)
+        network: Network = encoder.make(
+            dataset, self.embedding_size, self.n_layers, combine, generator, self.precision
+        )
+        return network
+
+    # Validation.
+
+    def _stopping(self, train: Interactions, validation: Interactions | None) -> EarlyStopping | None:
+        """How `fit` chooses an epoch, if it does.
+
+        Raises:
+            ConfigError: There is no validation set, or more than one.
+            DataError: It is not one of the training set's users and items, or ``k`` exceeds the items.
+        """
+        stopping: EarlyStopping | None = None if self.stopping is None else Stopping.of(self.stopping)
+        if stopping is None and validation is None:
+            return None
+        stopping = stopping or EarlyStopping(share=None)
+        if stopping.share is None and validation is None:
+            raise ConfigError(
+                "stopping__share = None needs a validation set; give fit one, or a share, such as 0.1"
+            )
+        if stopping.share is not None and validation is not None:
+            raise ConfigError("validation is given twice: as a share of the interactions and as a set")
+        check_cutoffs(stopping.k, train.num_items)
+        if validation is not None:
+            check_test(validation, train, "validation")
+        return stopping
+
+    def _validation(self, fit: Fit, stopping: EarlyStopping, validation: Interactions | None) -> Validation:
+        held_out = validation if fit.held_out is None else fit.held_out
+        assert held_out is not None
+
+        def measure() -> dict[str, float]:
+            """Metrics on held-out interactions, which neither the graph nor the mask of seen items knows."""
+            view = self._view(fit.learned, fit.learned_graph)
+            metrics = evaluate(view, held_out, stopping.k, VALIDATION_METRICS).metrics
+            return {f"validation_{name}": value for name, value in metrics.items()}
+
+        return Validation(measure, f"validation_ndcg@{stopping.k}", stopping.patience)
+
+    def _view(self, train: Interactions, graph: Graph) -> Self:
+        """This model as it ranks by other interactions."""
+        view = object.__new__(type(self))
+        view.__dict__ = {**self.__dict__, "train_": train, "_graph": graph}
+        view._refresh()
+        return view
+
+    def _call(
+        self, fit: Fit, callback: Callable[[Recommender, dict[str, Any]], None], record: dict[str, Any]
+    ) -> None:
+        self._graph = fit.graph
+        self._refresh()
+        with torch.enable_grad():  # which gives back what the callback leaves switched off
+            callback(self, record)
+
+    # Scoring: the hooks of `Recommender`.
+
+    @property
+    def _by_cosine(self) -> bool:
+        return bool(Loss.of(self.loss).score == "cosine")
+
+    def _refresh(self) -> None:
+        """Brings the fitted vectors up to date with the parameters and the graph."""
+        vectors = self.network_.all_nodes(self._graph)
+        if self._by_cosine:
+            vectors = torch.nn.functional.normalize(vectors, dim=1)
+        self.user_vectors_ = vectors[: self.train_.num_users]
+        self.item_vectors_ = vectors[self.train_.num_users :]
+        self._history_layers: list[NDArray[np.float32]] | None = None
+
+    def _layer_weights(self) -> NDArray[np.float32] | None:
+        if not Combine.of(self.combine).learned:
+            return None
+        weights: NDArray[np.float32] = self.network_.layer_weights(self._graph).cpu().numpy()
+        return weights
+
+    def _item_vectors(self) -> Tensor:
+        return self.item_vectors_
+
+    def _query_vectors(self, users: NDArray[np.int32]) -> Tensor:
+        vectors = self.user_vectors_
+        return vectors[tensor_of(users).long().to(vectors.device)]
+
+    @torch.no_grad()
+    def _query_from_items(self, histories: csr_array) -> Tensor:
+        vectors = self._vectors_from_items(histories)
+        return torch.nn.functional.normalize(vectors, dim=1) if self._by_cosine else vectors
+
+    def _vectors_from_items(self, histories: csr_array) -> Tensor:
+        """A new user is a node with these neighbours and no embedding of its own: X_0 = 0.
+
+        Layer k is then sum_i X_{k-1}[i] / sqrt(d_u d_i) over its items. Without layers (MF) there is nothing
+        to propagate, and the user is the mean of its items.
+        """
+        degree = np.maximum(np.diff(histories.indptr), 1)[:, None]
+        if self.n_layers == 0:
+            means = (histories @ self.item_vectors_.cpu().numpy() / degree).astype(np.float32)
+            return tensor_of(means).to(self.item_vectors_.device)
+        layers = [histories @ layer / np.sqrt(degree) for layer in self._scaled_item_layers()]
+        device = self.item_vectors_.device
+        rows = [tensor_of(np.ascontiguousarray(layer, dtype=np.float32)).to(device) for layer in layers]
+        known = self.network_.nodes(self._graph)
+        nodes = None if known is None else known.new_users(tensor_of(np.diff(histories.indptr)).to(device))
+        return self.network_.new_users([torch.zeros_like(rows[0]), *rows], nodes)
+
+    def _scaled_item_layers(self) -> list[NDArray[np.float32]]:
+        """X_k[i] / sqrt(d_i) of all items, (num_items, dim), for k = 0 .. n_layers - 1."""
+        if self._history_layers is None:
+            num_users = self.train_.num_users
+            scale = self._graph.factors(torch.float32).scale
+            assert scale is not None  # the graph of plain interactions has no weights
+            layers = self.network_.layers(self._graph)[:-1]
+            self._history_layers = [
+                (layer[num_users:] * scale[num_users:, None]).cpu().numpy() for layer in layers
+            ]
+        return self._history_layers
+
+    # Files.
+
+    def _state(self) -> dict[str, NDArray[Any]]:
+        return {name: value.cpu().numpy() for name, value in self.network_.state_dict().items()}
+
+    @classmethod
+    def _from_format_1(cls, saved: Saved) -> Saved:
+        return from_format_1(saved)
+
+    def _restore(self, state: State) -> None:
+        self.check_params()
+        num_nodes = self.train_.num_users + self.train_.num_items
+        if "first.embedding" in state:  # before one is made of that size
+            state.array("first.embedding", np.float32, (num_nodes, self.embedding_size))
+        self.network_ = self._make_network(Dataset(self.train_))
+        self.network_.load_state_dict(
+            {
+                name: tensor_of(state.array(name, np.float32, tuple(value.shape)))
+                for name, value in self.network_.state_dict().items()
+            }
+        )
+        self._graph = Graph.from_interactions(self.train_)
+        self.history_ = []
+        self.loss_ = self._plan(self.train_).loss
+        self._refresh()
+        self.layer_weights_ = self._layer_weights()

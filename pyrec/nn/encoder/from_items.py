@@ -1,0 +1,83 @@
+"""Users that are what their items make of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+
+from pyrec._options import Choice, Options
+from pyrec.data import Dataset, Interactions
+from pyrec.errors import ConfigError
+from pyrec.nn.combine import CombineModule
+from pyrec.nn.embedding_table import INITIAL_STD, EmbeddingTable
+from pyrec.nn.encoder.base import Encoder
+from pyrec.nn.encoder.table import STARTS
+from pyrec.nn.network import Network
+from pyrec.nn.spectral import spectral_embeddings
+from pyrec.nn.users_from_items import ItemNetwork
+
+
+@dataclass(frozen=True, repr=False)
+class FromItems(Encoder):
+    """Users have no embeddings: they are the odd layers of their items', so a new user needs no training.
+
+    Items have a second vector, by which they are recommended: `pyrec.nn.users_from_items.ItemNetwork`. The number of
+    layers has to be odd. The L2 penalty is on the first vectors alone.
+
+    Args:
+        init: The first embeddings, as for `Table`.
+    """
+
+    name: ClassVar[str] = "items"
+    contrastable: ClassVar[bool] = False
+    options: ClassVar[Options] = {
+        "init": Choice(values=STARTS, help="First embeddings: random or singular vectors.")
+    }
+
+    init: str = "normal"
+
+    def make(
+        self,
+        dataset: Dataset,
+        dim: int,
+        n_layers: int,
+        combine: CombineModule,
+        generator: torch.Generator,
+        precision: str,
+    ) -> Network:
+        """See `Encoder.make`."""
+        counts = (dataset.interactions.num_users, dataset.interactions.num_items)
+        return ItemNetwork(*counts, dim, n_layers, combine, generator, precision)
+
+    def start(self, network: Network, interactions: Interactions) -> None:
+        """See `Encoder.start`: both of an item's vectors start at its singular vector."""
+        assert isinstance(network, ItemNetwork)
+        assert isinstance(network.first, EmbeddingTable)
+        if self.init == "spectral":
+            table = network.first.embedding
+            items = spectral_embeddings(interactions, table.shape[1], INITIAL_STD)[network.num_users :]
+            with torch.no_grad():
+                table[network.num_users :] = items
+                network.targets.copy_(items)
+
+    def combined(self, n_layers: int) -> int:
+        """See `Encoder.combined`: the odd ones."""
+        return (n_layers + 1) // 2
+
+    def check_for(self, n_layers: int) -> None:
+        """See `Encoder.check_for`."""
+        if n_layers % 2 == 0:
+            raise ConfigError(
+                f"n_layers = {n_layers} with encoder = 'items', where odd layers alone hold users; "
+                "give 1, 3 or another odd number"
+            )
+
+    def parameter_bytes(self, num_nodes: int, num_items: int, dim: int) -> int:
+        """See `Encoder.parameter_bytes`: the table, 4 N d, and a second vector of M items, 4 M d."""
+        return 4 * (num_nodes + num_items) * dim
+
+    def training_bytes(self, num_nodes: int, num_items: int, dim: int) -> int:
+        """See `Encoder.training_bytes`: 12 N d, and the second vectors with gradient and two moments, 16 M d."""
+        return (12 * num_nodes + 16 * num_items) * dim

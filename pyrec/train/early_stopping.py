@@ -1,0 +1,51 @@
+"""When training stops, and which epoch is kept."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from pyrec._options import Count, Options, Share
+from pyrec._params import Component
+from pyrec.ops.topk import MAX_K
+
+
+class Stopping(Component):
+    """A rule of when to stop."""
+
+    family = "stopping"
+
+
+@dataclass(frozen=True, repr=False)
+class EarlyStopping(Stopping):
+    """The epoch with the best ndcg on held-out interactions is kept.
+
+    With a ``share`` held out, parameters are learned on the rest; the fitted vectors propagate over all interactions.
+
+    Args:
+        share: Of the interactions that are held out, above 0 and below 1. None: `fit` is given a validation set.
+        patience: Epochs without a better ndcg before training stops; None to train to the end.
+        k: Cut-off of the metrics.
+    """
+
+    name: ClassVar[str] = "early"
+    options: ClassVar[Options] = {
+        "share": Share(
+            of="the interactions",
+            optional=True,
+            flag="--validation",
+            help="Share of the training set held out for early stopping.",
+        ),
+        "patience": Count(
+            low=1,
+            high=2**16,
+            optional=True,
+            flag="--patience",
+            help="Epochs without a better validation score before stopping.",
+        ),
+        "k": Count(low=1, high=MAX_K, help="Cut-off of the validation metrics."),
+    }
+
+    share: float | None = 0.1
+    patience: int | None = None
+    k: int = 20

@@ -1,0 +1,238 @@
+"""One fit: its stages, their epochs, and the checkpoints between them.
+
+With held-out layer weights there are two stages: ``combine`` trains another network, whose combine is kept, and
+``model`` trains the model's own. A checkpoint is of one of them; nothing of the stage before is needed to go on.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import torch
+
+from pyrec._ambient import full_precision
+from pyrec.data import Interactions
+from pyrec.data.split import hold_out
+from pyrec.errors import DataError
+from pyrec.graph.graph import Graph
+from pyrec.nn.encoder import Encoder
+from pyrec.nn.fit import HeldOut, LayerFit
+from pyrec.nn.network import Network
+from pyrec.ops.sample import Sampler
+from pyrec.store.training_checkpoint import COMBINE, MODEL
+from pyrec.train.augment import Augment
+from pyrec.train.batches import Batches
+from pyrec.train.best_epoch import BestEpoch
+from pyrec.train.bilevel import Bilevel, LayerWeights
+from pyrec.train.epochs import Journal, Stage
+from pyrec.train.loss import Loss
+from pyrec.train.optimisation import Optimisation
+from pyrec.train.samples import Samples
+from pyrec.train.trainer import Trainer
+
+Record = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a fit does, by its objects.
+
+    Attributes:
+        loss: With its negatives resolved.
+        encoder: Where embeddings come from.
+        augment: Changes of training.
+        layer_fit: What the weights of layers are learned on; None where there are none.
+        optimisation: Learning rates, epochs and penalty.
+        batch_size: Samples in a step.
+        seed: Of all sampling.
+        validation_share: Of the interactions, held out to choose the epoch; None for none.
+    """
+
+    loss: Loss
+    encoder: Encoder
+    augment: tuple[Augment, ...]
+    layer_fit: LayerFit | None
+    optimisation: Optimisation
+    batch_size: int
+    seed: int
+    validation_share: float | None = None
+
+    @property
+    def fits_held_out(self) -> bool:
+        """Whether weights of layers are learned on held-out interactions."""
+        return self.layer_fit is not None and self.layer_fit.held_out
+
+    @property
+    def graphs_at_a_time(self) -> float:
+        """How many times the interactions are on the device: once, and once more where training has another graph."""
+        learned = 1 - (self.validation_share or 0)
+        others = learned if self.validation_share is not None else 0
+        if more := sum(one.more_interactions() for one in self.augment):
+            others += learned * (1 + more)
+        return 1 + max(others, 1 if self.fits_held_out else 0)
+
+
+class Validation(NamedTuple):
+    """How the best epoch is chosen.
+
+    Attributes:
+        measure: Gives metrics on held-out interactions.
+        chosen_by: The metric of which the largest counts.
+        patience: Epochs without a better one before training stops; None to train to the end.
+    """
+
+    measure: Callable[[], dict[str, float]]
+    chosen_by: str
+    patience: int | None
+
+
+class Fit:
+    """Trains a network on interactions.
+
+    Attributes:
+        graph: Of all interactions, on the device: what the fitted vectors propagate over. None before `run`.
+        learned: The interactions that parameters are learned on.
+        learned_graph: Their graph.
+        held_out: The share held out of them to choose the epoch, if there is one.
+        full_users: Number of users who own every item; they have no negative and are not trained on.
+        empty_users: Number of users without an interaction to train on.
+    """
+
+    graph: Graph
+    learned_graph: Graph
+    full_users: int
+    empty_users: int
+
+    def __init__(
+        self,
+        plan: Plan,
+        interactions: Interactions,
+        network: Network,
+        device: torch.device,
+        journal: Journal,
+        history: list[Record],
+    ) -> None:
+        """Split the interactions.
+
+        Args:
+            plan: What to do.
+            interactions: All that there are.
+            network: To be trained, as it was made.
+            device: Where to train.
+            journal: The checkpoints of this fit.
+            history: The records of the epochs are put into it.
+
+        Raises:
+            DataError: Too few interactions to hold out a share of them.
+        """
+        self._plan = plan
+        self._interactions = interactions
+        self._network = network
+        self._device = device
+        self._journal = journal
+        self._history = history
+        self.learned, self.held_out = interactions, None
+        if plan.validation_share is not None:
+            asked = f"validation = {plan.validation_share:g}"
+            mend = "give more interactions, or leave it out"
+            self.learned, self.held_out = hold_out(
+                interactions, plan.validation_share, plan.seed, asked, mend
+            )
+
+    @full_precision()
+    def run(self, validation: Validation | None, callback: Callable[[Record], None] | None) -> int:
+        """Train to the end, from the journal's checkpoint if there is one.
+
+        Args:
+            validation: How the epoch is chosen; None keeps the last one.
+            callback: Called with the record of each epoch, to which it may add entries.
+
+        Returns:
+            The epoch whose parameters were kept, from 1.
+
+        Raises:
+            DataError: If there is nothing to learn from, training diverges, or a checkpoint cannot be written.
+            StoppedError: If it was stopped.
+        """
+        plan, network = self._plan, self._network
+        resumed = self._journal.goes_on_in(MODEL)
+        if isinstance(plan.layer_fit, HeldOut):  # before anything else is on the device
+            if not resumed:
+                self._learn_combine(plan.layer_fit)
+            network.combine.requires_grad_(False)
+        if not resumed:
+            plan.encoder.start(network, self.learned)
+        network.to(self._device)
+        trainer = self._trainer(network)
+        best = BestEpoch(network, None if validation is None else validation.patience)
+        stage = Stage(MODEL, trainer, self._journal, {"best": best}, self._history)
+
+        def report(record: Record) -> None:
+            if validation is not None:
+                record |= validation.measure()
+            self._history.append(record)
+            if callback is not None:
+                callback(record)
+
+        def after_report(record: Record) -> None:
+            if validation is not None:
+                best.offer(record["epoch"], record[validation.chosen_by])
+
+        last = stage.run(plan.optimisation.epochs, report, after_report, best.patience_spent)
+        return best.put_back(last)
+
+    def _trainer(self, network: Network) -> Trainer:
+        """The trainer of the model's own stage; it leaves the graphs where they are found."""
+        plan = self._plan
+        self.graph = Graph.from_interactions(self._interactions).to(self._device)
+        whole = self.learned is self._interactions
+        self.learned_graph = self.graph if whole else self.graph.beside(self.learned)
+        propagated = self.learned_graph
+        for one in plan.augment:
+            propagated = one.training_graph(propagated, self.learned, plan.seed)
+        sampler = Sampler(self.learned_graph)
+        self.full_users, self.empty_users = sampler.full_users, sampler.empty_users
+        batches = self._batches(propagated, sampler, self.learned)
+        return Trainer(network, batches, plan.loss, plan.optimisation, plan.augment)
+
+    def _learn_combine(self, fit: HeldOut) -> None:
+        """Give the network the combine that is learned on held-out interactions."""
+        plan, journal = self._plan, self._journal
+        asked = "combine__fit = 'held-out' (what None is with loss = 'bpr')"
+        mend = "give more interactions, or combine__fit = 'train' or combine = 'mean'"
+        learned, held_out = hold_out(self.learned, fit.share, plan.seed, asked, mend)
+        parts = (learned, self.learned, held_out)
+        graph, whole, pairs = (Graph.from_interactions(part).to(self._device) for part in parts)
+        sampler = _held_out_sampler(whole, pairs, f"{asked} has nothing to learn from", mend)
+        teacher = copy.deepcopy(self._network)
+        if not journal.goes_on_in(COMBINE):
+            plan.encoder.start(teacher, learned)
+        teacher.to(self._device)
+        second = self._batches(graph, sampler, held_out)
+        rate = plan.optimisation.learning_rate * fit.rate
+        bilevel: Bilevel = LayerWeights(teacher, graph, second, plan.loss, rate)
+        first = self._batches(graph, Sampler(graph), learned)
+        trainer = Trainer(teacher, first, plan.loss, plan.optimisation, plan.augment, bilevel)
+        Stage(COMBINE, trainer, journal).run(plan.optimisation.epochs)
+        self._network.combine.load_state_dict(teacher.combine.state_dict())
+
+    def _batches(self, graph: Graph, sampler: Sampler, interactions: Interactions) -> Batches:
+        plan = self._plan
+        negatives = plan.loss.source(graph.num_items)
+        samples = Samples.of_interactions(interactions, graph.device)
+        return Batches(graph, sampler, negatives, plan.batch_size, plan.seed, samples)
+
+
+def _held_out_sampler(whole: Graph, pairs: Graph, asked: str, mend: str) -> Sampler:
+    """Draws held-out pairs; an error is in terms of what asked for them, unless it is of all interactions."""
+    Sampler(whole)
+    try:
+        return Sampler(whole, pairs)
+    except DataError:
+        raise DataError(
+            f"{asked}: who has one of the {pairs.num_edges // 2:,} interactions held out has all "
+            f"{whole.num_items:,} items; {mend}"
+        ) from None

@@ -1,0 +1,65 @@
+"""What a ranking loss is asked for."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, Final
+
+from torch import Tensor
+
+from pyrec._params import Component
+from pyrec.errors import ConfigError
+from pyrec.train.batch import Batch
+from pyrec.train.negatives import Negatives
+
+SCORES: Final = ("inner", "cosine")
+"""How a user's and an item's vectors are compared: by their inner product or by their cosine."""
+
+
+class Loss(Component):
+    """A loss of a batch's samples, from the vectors of its rows; it knows neither graph nor trainer.
+
+    A class below is a frozen dataclass with a ``name`` and with fields for ``score`` and ``negatives``.
+
+    Attributes:
+        score: How a user and an item are compared where items are ranked.
+        negatives: What a positive is compared with, or the name of it.
+        accepts: The negatives that it can do with.
+        memorises: Whether weights of layers that are learned on the training data run to layer 0, so that they are
+            learned on interactions held out of them.
+        corrects: Whether it can correct for how often its negatives were to be expected.
+    """
+
+    family = "loss"
+    accepts: ClassVar[tuple[type[Negatives], ...]]
+    memorises: ClassVar[bool] = False
+    corrects: ClassVar[bool] = False
+    score: Any
+    negatives: Any
+
+    def __call__(self, batch: Batch, vectors: Tensor) -> Tensor:
+        """The loss, a scalar, differentiable in ``vectors`` (num_rows, dim) of ``batch.rows``."""
+        raise NotImplementedError
+
+    def source(self, num_items: int) -> Negatives:
+        """The negatives, where there are so many items."""
+        negatives: Negatives = Negatives.of(self.negatives)
+        return negatives
+
+    def bytes(self, size: int, num_items: int, dim: int, device: str) -> int:
+        """What a batch of ``size`` samples takes besides its rows' vectors and their gradient."""
+        return self.source(num_items).bytes(size, dim, device)
+
+    def check_params(self, prefix: str = "") -> None:
+        """See `Parameters.check_params`; negatives that it cannot do with are refused, too."""
+        super().check_params(prefix)
+        negatives = self.options["negatives"].component(self.negatives)  # type: ignore[attr-defined]
+        if negatives is not None and not isinstance(negatives, self.accepts):
+            names = ", ".join(repr(kind.name) for kind in self.accepts)
+            raise ConfigError(
+                f"{prefix}negatives = {negatives.name!r} is not for the loss {self.name!r}, which takes {names}"
+            )
+        if getattr(negatives, "corrected", False) and not self.corrects:
+            raise ConfigError(
+                f"{prefix}negatives__corrected = True is for the loss 'softmax', which estimates a sum over all items; "
+                f"{self.name!r} compares single pairs"
+            )

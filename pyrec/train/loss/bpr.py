@@ -1,0 +1,43 @@
+"""Bayesian personalised ranking."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from torch import Tensor
+
+from pyrec._options import Choice, Options
+from pyrec._params import Part
+from pyrec.ops.bpr import bpr
+from pyrec.train.batch import Batch
+from pyrec.train.loss.base import SCORES, Loss
+from pyrec.train.negatives import Hard, Negatives, Uniform
+
+
+@dataclass(frozen=True, repr=False)
+class BPR(Loss):
+    """Each positive is compared with single negatives: the mean of log(1 + exp(u · n - u · p)).
+
+    Source: Rendle et al., "BPR: Bayesian personalized ranking from implicit feedback", UAI 2009.
+
+    Args:
+        score: What ranks, ``inner`` or ``cosine``; inner products are learned whatever ranks.
+        negatives: `Uniform`, or `Hard`, the hardest of some uniform ones.
+    """
+
+    name: ClassVar[str] = "bpr"
+    accepts: ClassVar[tuple[type[Negatives], ...]] = (Uniform, Hard)
+    memorises: ClassVar[bool] = True
+    options: ClassVar[Options] = {
+        "score": Choice(values=SCORES, help="How a user and an item are compared."),
+        "negatives": Part(family=Negatives, flag="--negatives-from", help="Where negatives come from."),
+    }
+
+    score: str = "inner"
+    negatives: Negatives | str = "uniform"
+
+    def __call__(self, batch: Batch, vectors: Tensor) -> Tensor:
+        """See `Loss.__call__`."""
+        users, positives, negatives = batch.positions()
+        return bpr(vectors, users, positives, negatives.view(batch.size, -1), batch.weight)

@@ -1,0 +1,87 @@
+"""Cross-entropy of a positive among items."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, Final
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from pyrec._options import Choice, Number, Options
+from pyrec._params import Part
+from pyrec.train.batch import Batch
+from pyrec.train.loss.base import SCORES, Loss
+from pyrec.train.losses import full_softmax, sampled_softmax
+from pyrec.train.negatives import AllItems, InBatch, Negatives, Uniform
+
+AUTO: Final = "auto"
+MOST_ALL_ITEMS: Final = 4096
+"""With no more items than this, a positive is compared with all of them unless it is said with which."""
+
+
+@dataclass(frozen=True, repr=False)
+class Softmax(Loss):
+    """Cross-entropy of each positive among all items or a sample of them.
+
+    Source: Wu et al., "On the effectiveness of sampled softmax loss for item recommendation", TOIS 2024.
+
+    Args:
+        temperature: Divides the scores; above 0.
+        score: What is compared and what ranks: ``cosine``, or ``inner``, which can learn an item's popularity and
+            needs a larger ``reg``.
+        negatives: `AllItems`, `Uniform`, which a batch shares, or `InBatch`. ``auto`` is all items where there are at
+            most 4,096 of them, else one uniform negative of each positive.
+    """
+
+    name: ClassVar[str] = "softmax"
+    accepts: ClassVar[tuple[type[Negatives], ...]] = (AllItems, Uniform, InBatch)
+    corrects: ClassVar[bool] = True
+    options: ClassVar[Options] = {
+        "temperature": Number(help="Divides the scores of the softmax loss.", search=(0.05, 0.5)),
+        "score": Choice(values=SCORES, help="How a user and an item are compared."),
+        "negatives": Part(
+            family=Negatives, auto=AUTO, flag="--negatives-from", help="Where negatives come from."
+        ),
+    }
+
+    temperature: float = 0.2
+    score: str = "cosine"
+    negatives: Negatives | str = AUTO
+
+    def source(self, num_items: int) -> Negatives:
+        """See `Loss.source`."""
+        if self.negatives != AUTO:
+            return super().source(num_items)
+        return AllItems() if num_items <= MOST_ALL_ITEMS else Uniform()
+
+    def bytes(self, size: int, num_items: int, dim: int, device: str) -> int:
+        """See `Loss.bytes`: a float32 matrix of users by items, and a bool of each where items are sampled."""
+        source = self.source(num_items)
+        return size * source.num_others(size, num_items) * (4 if source.all_items else 5)
+
+    def __call__(self, batch: Batch, vectors: Tensor) -> Tensor:
+        """See `Loss.__call__`."""
+        if self.score == "cosine":
+            vectors = functional.normalize(vectors, dim=1)
+        return self._all_items(batch, vectors) if batch.all_items else self._sampled(batch, vectors)
+
+    def _all_items(self, batch: Batch, vectors: Tensor) -> Tensor:
+        """Each user of the batch meets the items once, where their number is known."""
+        own, positives, _ = batch.positions()
+        if batch.padded:
+            users, _, items = batch.ends(vectors)
+            each = torch.arange(batch.size, dtype=torch.int64, device=vectors.device)
+            item = batch.triples.positives.long()
+            return full_softmax(users, items, each, item, self.temperature, batch.weight)
+        num_users = int(own.max()) + 1  # the distinct nodes are users first, then all items
+        users, items = vectors[:num_users], vectors[num_users:]
+        return full_softmax(users, items, own, positives - num_users, self.temperature, batch.weight)
+
+    def _sampled(self, batch: Batch, vectors: Tensor) -> Tensor:
+        users, positives, pool = batch.ends(vectors)
+        _, own, others = batch.positions()
+        is_positive = own[:, None] == others[None, :]
+        expected, weight = batch.log_expected, batch.weight
+        return sampled_softmax(users, positives, pool, is_positive, self.temperature, expected, weight)
