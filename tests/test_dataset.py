@@ -209,6 +209,8 @@ def test_a_kind_may_be_chosen() -> None:
     x = Features.from_columns([1, 2], columns, {"year": "codes", "text": "tokens"})
     assert (x["year"].codes.tolist(), x["year"].vocabulary.tolist()) == ([0, 1], [1990, 2001])
     assert x["text"].rows.to_lists() == [[0, 1], [1]]
+    x = Features.from_columns([1, 2], {"v": ["1|2.5", "3|4"]}, {"v": "dense"}, {"v": "|"})
+    assert x["v"].values.tolist() == [[1, 2.5], [3, 4]]
 
 
 def test_rows_are_aligned_and_missing_ones_are_an_error_or_filled_by_choice() -> None:
@@ -287,7 +289,14 @@ def test_missing_values_are_an_error_or_filled_by_choice(empty) -> None:
             r"shape \(2, 2\), which are no codes",
         ),
         ({"a": ["x", "y"]}, {"separators": {"a": ""}}, ConfigError, "it is the text between two tokens"),
-        ({"a": [1, 2]}, {"kinds": {"a": "dense"}, "separators": {"a": "|"}}, ConfigError, "but kinds"),
+        ({"a": ["x", "y"]}, {"kinds": {"a": "codes"}, "separators": {"a": "|"}}, ConfigError, "but kinds"),
+        ({"a": np.ones(2)}, {"separators": {"a": "|"}}, ConfigError, "the column holds numbers, not text"),
+        (
+            {"a": [1, 2]},
+            {"separators": {"a": "|"}},
+            DataError,
+            "is 1, but a list or a text of tokens is needed",
+        ),
         ({"a": [1, 2]}, {"missing": "drop"}, ConfigError, "missing is 'drop'"),
         ({"a": [datetime.now(), datetime.now()]}, {}, DataError, r"\(datetime\); a column holds"),
         ({"a": [["x", 1], []]}, {}, DataError, "tokens of the column 'a'"),

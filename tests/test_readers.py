@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pyrec.data import Interactions, load_data, load_training, read_folder, read_interactions, read_pair
-from pyrec.data.read import delimited, files, lists, parquet
+from pyrec.data.read import files, lists, parquet, row_blocks
 from pyrec.errors import ConfigError, DataError
 
 
@@ -154,7 +154,7 @@ def test_chunks_do_not_show(write, monkeypatch):
     path = write("\n".join(rows) + "\n")
     whole = triples(read_interactions(path))
     monkeypatch.setattr(files, "LOOK_BYTES", 30)
-    monkeypatch.setattr(delimited, "_BLOCK_BYTES", 50)
+    monkeypatch.setattr(row_blocks, "_BLOCK_BYTES", 50)
     assert triples(read_interactions(path)) == whole
 
 
@@ -263,7 +263,7 @@ def test_malformed_files_are_named_with_their_line(write, content, message):
 
 def test_a_late_line_is_found_across_chunks_and_blocks(write, monkeypatch):
     monkeypatch.setattr(files, "LOOK_BYTES", 1000)
-    monkeypatch.setattr(delimited, "_BLOCK_BYTES", 500)
+    monkeypatch.setattr(row_blocks, "_BLOCK_BYTES", 500)
     rows = [f"{k},{k}" for k in range(5000)]
     with pytest.raises(DataError, match="line 4001: the user id 'abc' is not a plain integer, but all"):
         read_interactions(write("\n".join([*rows[:4000], "abc,1", *rows[4000:]]) + "\n"))

@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pyrec.data import load_data, read_folder, read_interactions, read_pair
-from pyrec.data.read import delimited, files
+from pyrec.data.read import files, row_blocks
 from pyrec.errors import ConfigError, DataError
 
 
@@ -526,7 +526,7 @@ def test_tables_are_read_as_they_were_written(tmp_path, table, block):
     path.write_text(text, newline="")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(files, "LOOK_BYTES", max(block, len(text.encode()) // 2 + 40))
-        patch.setattr(delimited, "_BLOCK_BYTES", block)
+        patch.setattr(row_blocks, "_BLOCK_BYTES", block)
         x = read_interactions(path, header=header)
     latest = {(user, item): rating for user, item, rating in rows}
     assert sorted(rated(x), key=repr) == sorted(

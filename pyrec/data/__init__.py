@@ -8,6 +8,7 @@ from pyrec.data.interactions import Interactions, as_interactions
 from pyrec.data.load import Split, load_data, load_training
 from pyrec.data.named.sets import NamedDataset, get_dataset, list_datasets
 from pyrec.data.ragged import Ragged
+from pyrec.data.read.features import read_features
 from pyrec.data.read.readers import read_events, read_folder, read_interactions, read_pair
 from pyrec.data.split import split_random, split_time
 from pyrec.data.stats import InteractionStats
@@ -30,6 +31,7 @@ __all__ = [
     "load_data",
     "load_training",
     "read_events",
+    "read_features",
     "read_folder",
     "read_interactions",
     "read_pair",

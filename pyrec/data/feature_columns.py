@@ -13,6 +13,7 @@ import numpy.typing as npt
 from pyrec.data.ids import IdArray, Int32Array, factorise
 from pyrec.data.ragged import Ragged
 from pyrec.data.read.fields import NUMBER, PLAIN_INTEGER
+from pyrec.data.times import is_missing
 from pyrec.errors import ConfigError, DataError
 
 Kind: TypeAlias = Literal["dense", "codes", "tokens"]
@@ -97,7 +98,7 @@ def make_feature(column: Column, kind: Kind | None, separator: str | None, missi
     Args:
         column: the values.
         kind: what to make of them; None to find out.
-        separator: what is between two tokens of a text; None for blanks.
+        separator: what is between two tokens, or numbers, of a text; None for blanks, and one number.
         missing: what is done about missing values: "error", or "fill" with zeros, the code -1 or no tokens.
 
     Raises:
@@ -108,9 +109,13 @@ def make_feature(column: Column, kind: Kind | None, separator: str | None, missi
         raise ConfigError(f"kinds[{column.name!r}] = {kind!r}; it is one of {', '.join(map(repr, KINDS))}")
     check_missing(missing)
     if isinstance(column.values, np.ndarray) and column.values.dtype.kind in "biuf":
+        if separator is not None:
+            raise ConfigError(
+                f"separators[{column.name!r}] = {separator!r}, but the column holds numbers, not text; leave it out"
+            )
         return _of_numbers(column, column.values, kind, missing)
     cells = list(column.values)
-    if column.is_written:
+    if column.is_written or (kind == "dense" and separator is not None):
         cells = _read(column, cells, kind, separator)
     kind = _find_kind(column, cells, separator) if kind is None else kind
     there = np.fromiter((not _is_missing(cell) for cell in cells), bool, len(cells))
@@ -168,7 +173,7 @@ def _check_there(column: Column, there: npt.NDArray[np.bool_], missing: Missing)
 
 
 def _is_missing(cell: Any) -> bool:
-    return cell is None or (isinstance(cell, float | np.floating) and bool(np.isnan(cell)))
+    return not _is_list(cell) and is_missing(cell)
 
 
 def _is_list(cell: Any) -> bool:
@@ -205,8 +210,14 @@ def _are_vectors(lists: Sequence[Any]) -> bool:
     return all(isinstance(number, float | np.floating) for cell in lists for number in cell)
 
 
-def _read(column: Column, cells: list[str], kind: Kind | None, separator: str | None) -> list[Any]:
+def _read(column: Column, cells: list[Any], kind: Kind | None, separator: str | None) -> list[Any]:
     """Returns what is written in a file's fields: numbers, text, or lists of text; None for an empty field."""
+    if kind == "dense" and separator is not None:
+        texts = ["" if _is_missing(cell) else str(cell) for cell in cells]
+        return [
+            [_number(column, at, word) for word in _split(text, separator)] if text else None
+            for at, text in enumerate(texts)
+        ]
     if kind == "tokens" or (kind is None and separator is not None):
         return [_split(text, separator) for text in cells]
     filled = [text for text in cells if text]

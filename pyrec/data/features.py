@@ -156,7 +156,7 @@ def make_columns(
             raise ConfigError(
                 f"separators[{name!r}] = {separator!r}; it is the text between two tokens, such as '|'"
             )
-        if kinds.get(name, "tokens") != "tokens":
+        if kinds.get(name) == "codes":
             raise ConfigError(f"separators[{name!r}] = {separator!r}, but kinds[{name!r}] = {kinds[name]!r}")
     return {
         column.name: make_feature(column, kinds.get(column.name), separators.get(column.name), missing)

@@ -130,7 +130,7 @@ def _texts(raw: npt.NDArray[Any], time_format: str | None) -> tuple[TimeArray, B
 
 def _objects(raw: npt.NDArray[np.object_], time_format: str | None) -> tuple[TimeArray, Bad | None]:
     plain = [value.as_py() if hasattr(value, "as_py") else value for value in raw]
-    missing = np.fromiter(map(_is_missing, plain), bool, raw.size)
+    missing = np.fromiter(map(is_missing, plain), bool, raw.size)
     if missing.any():
         return np.zeros(raw.size), _first(missing, _MISSING)
     kinds = set(map(type, plain))
@@ -146,7 +146,7 @@ def _objects(raw: npt.NDArray[np.object_], time_format: str | None) -> tuple[Tim
     return _moments(plain)
 
 
-def _is_missing(value: object) -> bool:
+def is_missing(value: object) -> bool:
     """Tells None, NaN, NaT and pandas' NA: what is not equal to itself, or does not say."""
     if value is None:
         return True

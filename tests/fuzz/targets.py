@@ -15,8 +15,7 @@ import numpy as np
 
 from pyrec.cli.sources import Source
 from pyrec.data import Interactions, read_folder, read_interactions, read_pair
-from pyrec.data.read import delimited as delimited_file
-from pyrec.data.read import files
+from pyrec.data.read import files, row_blocks
 from pyrec.errors import PyrecError
 from pyrec.models import EASE, LightGCN, Recommender
 from pyrec.store import saved_model
@@ -99,14 +98,14 @@ def chosen(data: bytes) -> None:
         name: values[byte % len(values)] for (name, values), byte in zip(CHOICES.items(), data, strict=False)
     }
     rest = data[len(CHOICES) + 1 :]
-    sizes = (files.LOOK_BYTES, delimited_file._BLOCK_BYTES)
+    sizes = (files.LOOK_BYTES, row_blocks._BLOCK_BYTES)
     if len(data) > len(CHOICES) and data[len(CHOICES)] % 2:
-        files.LOOK_BYTES, delimited_file._BLOCK_BYTES = 16, 16
+        files.LOOK_BYTES, row_blocks._BLOCK_BYTES = 16, 16
     try:
         with suppress(PyrecError):
             read_interactions(_file(rest), **options)
     finally:
-        files.LOOK_BYTES, delimited_file._BLOCK_BYTES = sizes
+        files.LOOK_BYTES, row_blocks._BLOCK_BYTES = sizes
 
 
 def packed(data: bytes) -> None:

@@ -15,12 +15,10 @@ from pyrec.data.read.header import header_again
 from pyrec.data.read.kinds import odd_id, text_oddity
 from pyrec.data.read.layout import Layout, wrong_count
 from pyrec.data.read.reading import Reading
-from pyrec.data.read.records import LONGEST_QUOTE
+from pyrec.data.read.row_blocks import open_end, row_blocks
 from pyrec.data.rows import Rows
 from pyrec.data.time_text import text_times
 from pyrec.errors import DataError
-
-_BLOCK_BYTES = 1 << 20
 
 
 def read_delimited(content: Content, layout: Layout, reading: Reading) -> Rows:
@@ -35,41 +33,13 @@ def read_delimited(content: Content, layout: Layout, reading: Reading) -> Rows:
         DataError: a line is malformed or contradicts the layout; the message names file and line.
     """
     table = _Table(layout, reading)
-    pending, number = b"", 0
-    for line, block in content.blocks(_BLOCK_BYTES, layout.skip):
-        number = number if pending else line
-        block = pending + block
-        if content.ends_open:
-            _check_end(layout, block, number)
-            table.notes.append(_open_end(block))
-        left = layout.dialect.unfinished(block)
-        if left > LONGEST_QUOTE:
-            table.explain(block, number)
-        whole, pending = block[: len(block) - left], block[len(block) - left :]
-        table.append(whole, number)
-        number += whole.count(b"\n")
-    if pending:
-        table.explain(pending, number)
+    for block in row_blocks(content, layout.dialect, layout.num_columns, layout.skip):
+        if block.ends_open:
+            table.notes.append(open_end(block.text))
+        if not block.is_whole:
+            table.explain(block.text, block.number)
+        table.append(block.text, block.number)
     return table.finish(tuple(content.notes))
-
-
-def _check_end(layout: Layout, block: bytes, number: int) -> None:
-    """Refuses a file that ends without a newline in a row that lacks fields."""
-    try:
-        rows = list(layout.dialect.rows(block, number, layout.path))
-    except DataError as error:
-        raise DataError(f"{error}; the file has no newline at its end and may be cut off") from None
-    line, row = rows[-1] if rows else (number, [])
-    if rows and len(row) < layout.num_columns:
-        raise DataError(
-            f"{layout.path}, line {line}: the last line has no newline and {len(row)} of {layout.num_columns} columns; "
-            "the file is cut off there: get it anew, complete the line or drop it"
-        )
-
-
-def _open_end(block: bytes) -> str:
-    last = block.rstrip(b"\r\n").rpartition(b"\n")[2].decode("utf-8", "replace").strip()
-    return f"the last line has no newline and is taken as whole: {last[-40:]!r}"
 
 
 class _Table:
@@ -143,22 +113,9 @@ class _Table:
         elif role == "time":
             if bad := text_times([text], self._reading.time_format)[1]:
                 raise DataError(f"{where}: the time {text[:40]!r} {bad.reason}; {_leave_out('time')}")
-        elif role in self._layout.text_ids:
-            self._check_text(text, role, where)
-        elif (
-            not (PLAIN_INTEGER if self._is_auto else PADDED_INTEGER).fullmatch(text)
-            or abs(int(text)) >= 2**63
-        ):
-            raise odd_id(where, role, text, "all of the first lines'")
-
-    def _check_text(self, text: str, role: str, where: str) -> None:
-        if problem := text_problem(text):
-            raise DataError(f"{where}: the {role} id {text[:40]!r} {problem}")
-        if problem := self._oddity(text):
-            raise DataError(
-                f"{where}: the {role} id {text[:40]!r} {problem}; mend or drop the line, or if it is an id say that "
-                "all are text: --id-type str (in Python id_type='str')"
-            )
+        else:
+            is_text = role in self._layout.text_ids
+            check_id(text, role, where, is_text, self._is_auto, self._layout.dialect.quotes)
 
     def _oddity(self, text: str) -> str | None:
         return text_oddity(text, self._layout.dialect.quotes) if self._is_auto else None
@@ -176,6 +133,33 @@ class _Table:
                     f"{column.padded:,} {role} ids have leading zeros and are read as the integers they are",
                 )
         return Rows(users, items, user_ids, item_ids, rating, time, told)
+
+
+def check_id(text: str, role: str, where: str, is_text: bool, is_auto: bool, has_quotes: bool) -> None:
+    """Refuses a field that cannot be an id as those of the first lines are.
+
+    Args:
+        text: the field.
+        role: "user" or "item".
+        where: file and line.
+        is_text: whether ids are text; the others are integers.
+        is_auto: whether nobody said so.
+        has_quotes: whether fields may be in quotes.
+
+    Raises:
+        DataError: says why, and what to do.
+    """
+    if not is_text:
+        if not (PLAIN_INTEGER if is_auto else PADDED_INTEGER).fullmatch(text) or abs(int(text)) >= 2**63:
+            raise odd_id(where, role, text, "all of the first lines'")
+        return
+    if problem := text_problem(text):
+        raise DataError(f"{where}: the {role} id {text[:40]!r} {problem}")
+    if is_auto and (problem := text_oddity(text, has_quotes)):
+        raise DataError(
+            f"{where}: the {role} id {text[:40]!r} {problem}; mend or drop the line, or if it is an id say that "
+            "all are text: --id-type str (in Python id_type='str')"
+        )
 
 
 def _check_number(

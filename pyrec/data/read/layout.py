@@ -141,7 +141,7 @@ def find_layout(look: Look, dialect: Dialect) -> Layout:
         dialect,
         len(first),
         top.names,
-        _skip(look, dialect, top),
+        first_line(look, dialect, top),
         roles,
         columns.text_ids(),
         empty if is_by_position else frozenset(),
@@ -189,7 +189,7 @@ def _unused(names: Sequence[str], roles: dict[str, int], reading: Reading) -> li
     return notes
 
 
-def _skip(look: Look, dialect: Dialect, top: Top) -> int:
+def first_line(look: Look, dialect: Dialect, top: Top) -> int:
     """Returns how many lines are before the data; a quoted line end does not end the header's row."""
     if not top.is_first or top.header is None:
         return top.data[0][0] - 1

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -74,17 +74,46 @@ def _open(content: Content, reading: Reading) -> tuple[dict[str, str], Any]:
     """Returns the columns' names by role, and the opened file."""
     path = content.path
     with _arrow_errors(path, "it is not a sound Parquet file"):
-        from pyarrow.parquet import ParquetFile  # type: ignore[import-untyped]
-
-        parquet = ParquetFile(content.everything())
+        parquet = _parquet_file(content)
         names = parquet.schema_arrow.names
-        _check_counts(parquet.metadata, path)
         _check_unique(
             names, {role: name for role, name in (reading.columns or {}).items() if name in names}, path
         )
         roles = assign_roles(names, len(names), str(path), reading.columns)
         _check_unique(names, {role: names[column] for role, column in roles.items()}, path)
     return {role: names[column] for role, column in roles.items()}, parquet
+
+
+def _parquet_file(content: Content) -> Any:
+    """Returns the opened file; to be called within `_arrow_errors`."""
+    from pyarrow.parquet import ParquetFile  # type: ignore[import-untyped]
+
+    parquet = ParquetFile(content.everything())
+    _check_counts(parquet.metadata, content.path)
+    return parquet
+
+
+def read_columns(content: Content, choose: Callable[[list[str]], list[str]]) -> Any:
+    """Returns the table of some columns.
+
+    Args:
+        content: the file.
+        choose: returns which, of all names.
+
+    Raises:
+        ConfigError: PyArrow is not installed.
+        DataError: the file is malformed, or a column that is wanted is there twice.
+    """
+    path = content.path
+    with _arrow_errors(path, "it is not a sound Parquet file"):
+        parquet = _parquet_file(content)
+        names = parquet.schema_arrow.names
+        chosen = choose(names)
+        for name in chosen:
+            _check_unique(names, {"feature": name}, path)
+        table: Any = parquet.read(columns=chosen)
+        table.validate(full=True)
+    return table
 
 
 def _read_table(content: Content, reading: Reading) -> tuple[dict[str, str], Any]:

@@ -66,7 +66,7 @@ def find_shape(content: Content, reading: Reading) -> Lists | Layout:
         return _lists(look, True)
     sep = reading.sep or look.sep
     if sep is not None:
-        return find_layout(look, _dialect(look, sep))
+        return find_layout(look, dialect_of(look, sep))
     candidates = [one for one in SEPARATORS if one in look.lines[0][1]]
     if not candidates or _is_apart_by_blanks(look):
         return _of_blanks(look)
@@ -103,9 +103,9 @@ def _of_blanks(look: Look) -> Lists | Layout:
     says_columns = bool(reading.given().keys() & {"columns", "header", "time_format"})
     says_columns |= is_even and reading.id_type == "str"
     if reading.format == "delimited" or (says_columns and (is_even or not _are_whole(rows))):
-        return find_layout(look, _dialect(look, BLANKS))
+        return find_layout(look, dialect_of(look, BLANKS))
     if is_even and _are_columns(rows):
-        return find_layout(look, _dialect(look, BLANKS))
+        return find_layout(look, dialect_of(look, BLANKS))
     if not _are_whole(rows[:1]):
         _refuse_line(look)
     unused = ("columns", "header", "time_format", *(["id_type"] if reading.id_type == "str" else []))
@@ -137,7 +137,7 @@ def _refuse_line(look: Look) -> NoReturn:
     )
 
 
-def _dialect(look: Look, sep: str) -> Dialect:
+def dialect_of(look: Look, sep: str) -> Dialect:
     """Returns how fields are apart: beside commas and semicolons quotes count, elsewhere where a column has them."""
     if sep in _QUOTED:
         return Dialect(sep, True)
@@ -152,8 +152,8 @@ def _dialect(look: Look, sep: str) -> Dialect:
 
 def _best(look: Look, candidates: list[str]) -> Layout:
     """Chooses the separator that all lines agree on and that leaves no other such one within ids."""
-    dialects = [_dialect(look, sep) for sep in candidates]
-    even = [(dialect, rows) for dialect in dialects if (rows := _even_rows(look, dialect))]
+    dialects = [dialect_of(look, sep) for sep in candidates]
+    even = [(dialect, rows) for dialect in dialects if (rows := even_rows(look, dialect))]
     if not even:
         return find_layout(look, dialects[0])
     separators = [dialect.sep for dialect, _ in even]
@@ -167,7 +167,7 @@ def _best(look: Look, candidates: list[str]) -> Layout:
     return find_layout(look, (fitting or [even[0][0]])[0])
 
 
-def _even_rows(look: Look, dialect: Dialect) -> list[Row]:
+def even_rows(look: Look, dialect: Dialect) -> list[Row]:
     """Returns the rows if all have the same number of fields, two or more; else none."""
     try:
         rows = look.rows(dialect)
