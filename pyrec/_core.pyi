@@ -247,3 +247,21 @@ def bpr(
     scratch: Any,
     stream: int = 0,
 ) -> None: ...
+def pointwise_scratch(vectors: Any, users: Any, items: Any) -> int: ...
+def pointwise(
+    vectors: Any,
+    users: Any,
+    items: Any,
+    label: Any,
+    kind: str,
+    *,
+    weight: Any | None = None,
+    bias: Any | None = None,
+    loss: Any,
+    grad: Any,
+    grad_bias: Any | None = None,
+    grad_label: Any | None = None,
+    grad_weight: Any | None = None,
+    scratch: Any,
+    stream: int = 0,
+) -> None: ...

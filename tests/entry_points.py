@@ -19,6 +19,7 @@ from pyrec.ops.bpr import bpr
 from pyrec.ops.combine import combine_attention, combine_self_attention, combine_weighted
 from pyrec.ops.metrics import item_counts, ranking_metrics
 from pyrec.ops.neighbors import nearest_items
+from pyrec.ops.pointwise import pointwise
 from pyrec.ops.propagate import propagate, propagate_gradient, propagate_sum
 from pyrec.ops.sample import Sampler, distinct
 from pyrec.ops.topk import topk
@@ -83,6 +84,12 @@ def batch() -> Arguments:
 
 def sample_weights() -> Arguments:
     return {"weight": torch.tensor([0.5, 0.0, 2.0])}
+
+
+def pairs() -> Arguments:
+    rows = {"users": int64(0, 1, 3), "items": int64(4, 5, 9)}
+    given = {"label": torch.tensor([0.0, 0.25, 1.0]), "bias": numbers(NODES), "kind": "logistic"}
+    return {"vectors": numbers(NODES, DIM), **rows, **given, **sample_weights()}
 
 
 def attention() -> Arguments:
@@ -242,6 +249,11 @@ def bindings() -> Iterator[tuple[str, EntryPoint]]:
     bpr_out = {"loss": empty(), "grad": empty(NODES, DIM), "grad_weight": empty(3), "scratch": scratch}
     yield "bpr_scratch", (c.bpr_scratch, lambda: {"vectors": numbers(NODES, DIM), **batch()})
     yield "bpr", (c.bpr, lambda: {"vectors": numbers(NODES, DIM), **batch(), **sample_weights(), **bpr_out})
+    pointwise_out = {name: empty(3) for name in ("grad_label", "grad_weight")}
+    pointwise_out |= {"loss": empty(), "grad": empty(NODES, DIM), "grad_bias": empty(NODES)}
+    yield "pointwise_scratch", (c.pointwise_scratch, by_name(pairs, "vectors", "users", "items"))
+    scratch = empty(c.pointwise_scratch(**by_name(pairs, "vectors", "users", "items")()), dtype=torch.uint8)
+    yield "pointwise", (c.pointwise, lambda: {**pairs(), **pointwise_out, "scratch": scratch})
     yield "use_isa", (c.use_isa, lambda: {"name": c.isa()})
 
 
@@ -293,6 +305,8 @@ def operators() -> Iterator[tuple[str, EntryPoint]]:
     counts = {"num_items": ITEMS, "cutoffs": [1, 3]}
     yield "item_counts", (item_counts, lambda: {"ids": lists()["ids"], **counts})
     yield "bpr", (bpr, lambda: {"vectors": numbers(NODES, DIM), **batch(), **sample_weights()})
+    yield "pointwise", (pointwise, pairs)
+    yield "pointwise, squared", (pointwise, lambda: {**pairs(), "kind": "squared"})
     yield "combine_weighted", (combine_weighted, lambda: {"layers": layers(), "alpha": numbers(LAYERS)})
     yield "combine_attention", (combine_attention, lambda: {**attention(), "offset": numbers(NODES, LAYERS)})
     yield "combine_self_attention", (combine_self_attention, self_attention)

@@ -606,6 +606,7 @@ KERNELS = (
     "combine_weighted_grad",
     "distinct_nodes",
     "item_counts",
+    "pointwise",
     "propagate_layer",
     "ranking_metrics",
     "row_slots",

@@ -21,6 +21,7 @@ from pyrec.graph import Graph
 from pyrec.ops.bpr import bpr
 from pyrec.ops.combine import combine_attention, combine_self_attention
 from pyrec.ops.metrics import item_counts, ranking_metrics
+from pyrec.ops.pointwise import pointwise
 from pyrec.ops.propagate import propagate
 from pyrec.ops.sample import Sampler, distinct
 from pyrec.ops.topk import topk
@@ -46,6 +47,7 @@ def _calls() -> dict[str, Callable[[], Any]]:
     ids, indptr, indices = _lists()
     nodes = torch.randint(GRAPH.num_nodes, (1_000_000,), generator=torch.Generator().manual_seed(0))
     users, positives, negatives = nodes[:200_000], nodes[200_000:400_000], nodes[400_000:600_000, None]
+    label = torch.linspace(0, 1, len(users))
     layers = [X.repeat(4, 1) for _ in range(3)]
     hidden, square = torch.ones(16, 128), torch.eye(128)
     return {
@@ -57,6 +59,7 @@ def _calls() -> dict[str, Callable[[], Any]]:
         "sample": lambda: SAMPLER.sample(0, 0),
         "distinct": lambda: distinct(nodes, GRAPH),
         "bpr": lambda: bpr(X, users, positives, negatives),
+        "pointwise": lambda: pointwise(X, users, positives, label, "logistic"),
         "combine_attention": lambda: combine_attention(layers, hidden, torch.ones(16), torch.ones(16)),
         "combine_self_attention": lambda: combine_self_attention(layers, square, square, square, 2),
     }

@@ -6,31 +6,27 @@
 //   negative s,j   r_{s,j} * u_s
 //
 // A group of lanes takes a sample for the loss, du and the rates r, and counts its entries; later one takes a
-// row for its terms, in the order of their entries, which cuda_segments.cuh makes.
+// row for its terms, in the order of their entries (cuda_terms.cuh).
 #include <type_traits>
 
 #include "bpr/bpr.hpp"
 #include "common/cuda_sample_mean.cuh"
-#include "common/cuda_segments.cuh"
-#include "common/cuda_vector.cuh"
+#include "common/cuda_terms.cuh"
 
 namespace pyrec::cuda {
 
 namespace {
 
 constexpr int threads = 256;
-constexpr int in_flight = 4;
 
 // Parts of one buffer, the widest first.
 template <class T>
 struct scratch {
   sample_mean<T> mean;
-  T* user_grad;     // (num_samples, dim) du
-  T* rate;          // (num_samples, num_negatives) r
-  T* rate_sum;      // (num_samples,) of a sample's negatives
-  T* factor;        // (num_entries,) of the terms, by rows
-  int32_t* source;  // (num_entries,) of the terms: a row of vectors, or ~s for du_s
-  segments by_row;  // without the entries of a sample with a bad row
+  T* user_grad;        // (num_samples, dim) du
+  T* rate;             // (num_samples, num_negatives) r
+  T* rate_sum;         // (num_samples,) of a sample's negatives
+  row_terms<T> terms;  // sources: rows of vectors, or ~s for du_s; none of a sample with a bad row
 };
 
 // Returns the bytes of the buffer.
@@ -43,9 +39,7 @@ int64_t lay_out(const bpr_args<T>& a, scratch<T>& s) {
   s.user_grad = take_part<T>(at, a.num_samples * a.dim);
   s.rate = take_part<T>(at, a.num_samples * a.num_negatives);
   s.rate_sum = take_part<T>(at, a.num_samples);
-  s.factor = take_part<T>(at, num_entries);
-  s.source = take_part<int32_t>(at, num_entries);
-  s.by_row = take_segments(at, num_entries, a.num_rows);
+  s.terms = take_row_terms<T>(at, num_entries, a.num_rows);
   return static_cast<int64_t>(at - buffer);
 }
 
@@ -80,7 +74,7 @@ __device__ __forceinline__ bool count_entries(const bpr_args<T>& a, const scratc
   const bool good = group_sum<Lanes>(bad) == 0;
   for (int64_t i = lane; sample < a.num_samples && i < 2 + a.num_negatives; i += Lanes) {
     const int64_t entry = entry_of(a, sample, i);
-    take_ticket(s.by_row, entry, row_of(a, entry), good);
+    take_ticket(s.terms.by_row, entry, row_of(a, entry), good);
   }
   return good;
 }
@@ -149,63 +143,44 @@ __global__ void __launch_bounds__(threads) take_samples(const bpr_args<T> a, con
 template <class T>
 __global__ void __launch_bounds__(threads) order_terms(const bpr_args<T> a, const scratch<T> s) {
   const int64_t entry = thread_index();
-  if (entry >= s.by_row.num_entries || s.by_row.ticket[entry] < 0) return;
-  const int64_t at = place_in_order(s.by_row, entry, row_of(a, entry));
+  const segments& by_row = s.terms.by_row;
+  if (entry >= by_row.num_entries || by_row.ticket[entry] < 0) return;
+  const int64_t at = place_in_order(by_row, entry, row_of(a, entry));
   if (entry < a.num_samples) {
-    s.source[at] = static_cast<int32_t>(~entry);
-    s.factor[at] = T(1);
+    s.terms.source[at] = static_cast<int32_t>(~entry);
+    s.terms.factor[at] = T(1);
     return;
   }
   const bool positive = entry < 2 * a.num_samples;
   const int64_t i = entry - (positive ? a.num_samples : 2 * a.num_samples);
-  s.source[at] = static_cast<int32_t>(a.users[positive ? i : i / a.num_negatives]);
-  s.factor[at] = positive ? -s.rate_sum[i] : s.rate[i];
+  s.terms.source[at] = static_cast<int32_t>(a.users[positive ? i : i / a.num_negatives]);
+  s.terms.factor[at] = positive ? -s.rate_sum[i] : s.rate[i];
 }
 
-// A group takes a row.
-template <int Lanes, int V, class T>
-__global__ void __launch_bounds__(threads) add_terms(const bpr_args<T> a, const scratch<T> s) {
-  const int64_t row = thread_index() / Lanes;
-  if (row >= a.num_rows) return;
-  const int32_t* source = s.source + s.by_row.start[row];
-  const T* factor = s.factor + s.by_row.start[row];
-  const int32_t count = s.by_row.count[row];
-  for (int64_t c = static_cast<int>(threadIdx.x) % Lanes * V; c < a.dim; c += Lanes * V) {
-    T sum[V] = {};
-    for (int32_t first = 0; first < count; first += in_flight) {
-      pack<T, V> terms[in_flight];
-      T factors[in_flight];
-#pragma unroll
-      for (int i = 0; i < in_flight; ++i) {
-        const bool any = first + i < count;
-        const int32_t from = any ? source[first + i] : 0;
-        factors[i] = any ? factor[first + i] : T(0);
-        const T* term = from < 0 ? s.user_grad + int64_t{~from} * a.dim : a.vectors + int64_t{from} * a.dim;
-        terms[i] = any ? load_pack<T, V>(term + c) : pack<T, V>{};
-      }
-#pragma unroll
-      for (int i = 0; i < in_flight; ++i) {
-        for (int v = 0; v < V; ++v) sum[v] += factors[i] * terms[i].values[v];
-      }
-    }
-    store(a.grad + row * a.dim + c, sum);
+template <class T>
+struct term_rows {
+  const T* vectors;    // (num_rows, dim)
+  const T* user_grad;  // (num_samples, dim)
+  int64_t dim;
+  __device__ const T* operator()(int32_t from) const {
+    return from < 0 ? user_grad + int64_t{~from} * dim : vectors + int64_t{from} * dim;
   }
-}
+};
 
 template <int Lanes, int V, class T>
 void launch(const bpr_args<T>& a) {
   scratch<T> s;
   lay_out(a, s);
-  start_segments(s.by_row, a.stream);
+  start_segments(s.terms.by_row, a.stream);
   start_sample_mean(s.mean, a.stream);
   const auto samples = take_samples<Lanes, V, T>;
   LAUNCH(samples, blocks_for(a.num_samples, threads / Lanes), threads, 0, a.stream, a, s);
   finish_sample_mean(s.mean, a.stream);
   if (a.num_rows == 0) return;
-  place_segments(s.by_row, named_row<T>{a}, a.stream);
-  LAUNCH(order_terms<T>, blocks_for(s.by_row.num_entries, threads), threads, 0, a.stream, a, s);
-  const auto terms = add_terms<Lanes, V, T>;
-  LAUNCH(terms, blocks_for(a.num_rows, threads / Lanes), threads, 0, a.stream, a, s);
+  place_segments(s.terms.by_row, named_row<T>{a}, a.stream);
+  LAUNCH(order_terms<T>, blocks_for(s.terms.by_row.num_entries, threads), threads, 0, a.stream, a, s);
+  const term_rows<T> rows{a.vectors, s.user_grad, a.dim};
+  start_terms<Lanes, V>(s.terms, rows, a.dim, a.grad, a.stream);
 }
 
 template <class T>

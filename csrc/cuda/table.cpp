@@ -6,6 +6,7 @@ combine_kernels combine();
 propagate_kernels propagate();
 rows_kernels rows();
 bpr_kernels bpr();
+pointwise_kernels pointwise();
 metrics_kernels metrics();
 sample_kernels sample();
 topk_kernels topk();
@@ -17,6 +18,7 @@ const kernel_table& table() {
       .rows = rows(),
       .combine = combine(),
       .bpr = bpr(),
+      .pointwise = pointwise(),
       .topk = topk(),
       .metrics = metrics(),
       .sample = sample(),

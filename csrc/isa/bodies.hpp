@@ -3,6 +3,7 @@
 #include "combine/combine_cpu.hpp"
 #include "isa/kernels.hpp"
 #include "metrics/metrics_cpu.hpp"
+#include "pointwise/pointwise_cpu.hpp"
 #include "propagate/propagate_cpu.hpp"
 #include "rows/rows_cpu.hpp"
 #include "sample/sample_cpu.hpp"
@@ -20,6 +21,7 @@ constinit const kernel_table table{
     .rows = rows_table,
     .combine = combine_table,
     .bpr = {.f32 = bpr<float>, .f64 = bpr<double>},
+    .pointwise = {.f32 = pointwise<float>, .f64 = pointwise<double>},
     .topk = {.search = topk_search, .codes = has_codes},
     .metrics = {.ranking = ranking_metrics, .item_counts = item_counts},
     .sample = {.triples = sample_triples},

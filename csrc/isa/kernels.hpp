@@ -6,6 +6,7 @@
 #include "bpr/bpr.hpp"
 #include "combine/combine.hpp"
 #include "metrics/metrics.hpp"
+#include "pointwise/pointwise.hpp"
 #include "propagate/propagate.hpp"
 #include "rows/rows.hpp"
 #include "sample/sample.hpp"
@@ -19,6 +20,7 @@ struct kernel_table {
   rows_kernels rows;
   combine_kernels combine;
   bpr_kernels bpr;
+  pointwise_kernels pointwise;
   topk_kernels topk;
   metrics_kernels metrics;
   sample_kernels sample;

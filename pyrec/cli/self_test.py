@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -14,12 +15,14 @@ from pyrec.graph.graph import Graph
 from pyrec.ops import combine, rows
 from pyrec.ops.bpr import bpr
 from pyrec.ops.metrics import item_counts, ranking_metrics
+from pyrec.ops.pointwise import pointwise
 from pyrec.ops.propagate import propagate
 from pyrec.ops.sample import Sampler, distinct
 from pyrec.ops.topk import topk
 from pyrec.reference import bpr as bpr_reference
 from pyrec.reference import combine as combine_reference
 from pyrec.reference import metrics as metrics_reference
+from pyrec.reference import pointwise as pointwise_reference
 from pyrec.reference import propagate as propagate_reference
 from pyrec.reference import rows as rows_reference
 from pyrec.reference import sample as sample_reference
@@ -95,10 +98,25 @@ def _distinct() -> float:
 
 
 def _bpr() -> float:
-    vectors = _embeddings().requires_grad_()
+    vectors, weight = _embeddings().requires_grad_(), _weights()
     users, positives = torch.arange(NUM_USERS), torch.arange(NUM_USERS) + 10
     samples = (users, positives, positives.flip(0)[:, None])
-    return _with_gradients([bpr(vectors, *samples)], [bpr_reference.bpr(vectors, *samples)], [vectors])
+    have, expected = (
+        [of(vectors, *samples), of(vectors, *samples, weight)] for of in (bpr, bpr_reference.bpr)
+    )
+    return _with_gradients(have, expected, [vectors, weight])
+
+
+def _pointwise() -> float:
+    vectors, weight = _embeddings().requires_grad_(), _weights()
+    label, bias = _learned([weight - 1, vectors[:, 0]])
+    users, items = torch.arange(NUM_USERS), torch.arange(NUM_USERS) + 10
+    kinds: tuple[Literal["logistic", "squared"], ...] = ("logistic", "squared")
+    have, expected = (
+        [of(vectors, users, items, label, kind, weight, bias) for kind in kinds]
+        for of in (pointwise, pointwise_reference.pointwise)
+    )
+    return _with_gradients(have, expected, [vectors, label, weight, bias])
 
 
 def _topk() -> float:
@@ -129,6 +147,7 @@ SELF_TESTS: dict[str, Callable[[], float]] = {
     "combine self-attention": _self_attention,
     "rows": _rows_of_a_table,
     "bpr": _bpr,
+    "pointwise": _pointwise,
     "topk": _topk,
     "metrics": _metrics,
     "item counts": _item_counts,
@@ -178,6 +197,11 @@ def _layers() -> list[Tensor]:
 def _learned(tensors: Sequence[Tensor]) -> list[Tensor]:
     """Return copies that gradients are asked for."""
     return [tensor.detach().clone().requires_grad_() for tensor in tensors]
+
+
+def _weights() -> Tensor:
+    """Return (NUM_USERS,) from 1 to 2, which a gradient is asked for."""
+    return torch.linspace(1, 2, NUM_USERS).requires_grad_()
 
 
 def _lists() -> Tensor:

@@ -13,8 +13,8 @@ from torch import Tensor
 
 from pyrec import _core
 from pyrec._arrays import capsule, require_contiguous, require_tensors, stream_of
+from pyrec.ops.gradients import differentiable_gradients, scaled_gradients
 from pyrec.ops.operator import Operator
-from pyrec.ops.second_derivatives import differentiable_gradients
 from pyrec.reference import bpr as reference
 
 
@@ -91,12 +91,7 @@ def _backward(ctx: Any, grad_loss: Tensor, *_: Tensor) -> tuple[Tensor | None, .
     grad, grad_weight, *arguments = ctx.saved_tensors
     if torch.is_grad_enabled():
         return tuple(differentiable_gradients(reference.bpr, arguments, grad_loss))
-    of_vectors, *_, of_weight = ctx.needs_input_grad
-    return (
-        grad * grad_loss if of_vectors else None,
-        *(None, None, None),
-        grad_weight * grad_loss if of_weight else None,
-    )
+    return scaled_gradients(ctx, (grad, None, None, None, grad_weight), grad_loss)
 
 
 _bpr.register_autograd(_backward, setup_context=_setup)

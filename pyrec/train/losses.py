@@ -10,8 +10,8 @@ from torch.nn import functional
 
 from pyrec._arrays import require_tensors
 from pyrec.errors import DataError
+from pyrec.ops.gradients import differentiable_gradients
 from pyrec.ops.rows import gather
-from pyrec.ops.second_derivatives import differentiable_gradients
 
 
 class LogTotal(torch.autograd.Function):

@@ -1,4 +1,4 @@
-"""Derivatives of derivatives, for operators whose kernels know only the first."""
+"""Gradients of losses whose kernels compute value and first derivatives in one pass."""
 
 from __future__ import annotations
 
@@ -7,6 +7,20 @@ from typing import Any
 
 import torch
 from torch import Tensor
+
+
+def scaled_gradients(ctx: Any, gradients: Sequence[Tensor | None], grad: Tensor) -> tuple[Tensor | None, ...]:
+    """What a loss's backward pass returns: its gradients, times the gradient of the loss.
+
+    Args:
+        ctx: Of the backward pass.
+        gradients: One for each argument of the operator; None for those that never have one.
+        grad: The gradient of the loss, a scalar.
+    """
+    wanted = zip(
+        gradients, ctx.needs_input_grad, strict=False
+    )  # torch leaves out arguments that were not given
+    return tuple(one * grad if one is not None and needed else None for one, needed in wanted)
 
 
 def differentiable_gradients(
