@@ -12,6 +12,8 @@ from pyrec.reference import propagate as reference
 from pyrec.nn.adam import AdamState
 
 WIDTHS = [1, 2, 3, 7, 8, 9, 15, 16, 17, 31, 33, 64, 100, 128, 200, 257, 512]
+FEWEST_COLUMNS = 16
+"""That are compared at a time: half of so many do not move by chance."""
 
 
 def gradients(outputs, inputs, grads):
@@ -95,25 +97,33 @@ def test_sum_over_layers(device, graph, n_layers):
 
 
 def assert_close_as_stored(ours, expected, largest=1.0):
-    """As after the same roundings: equal up to float32's rounding, save where a sum is on the edge of two.
+    """As after the same roundings: each column equal up to float32's rounding, or within a step and counted.
 
-    There a stored number is the next bfloat16, 2^-8 of it away, and in its column all that it reaches moves:
-    one column may differ whole, and a few numbers of the others. ``largest``: of what is stored.
+    A sum on the edge between two bfloat16 is stored as the next one, 2^-8 of it away, and moves all that it
+    reaches in its column. That happens in one column of twenty. Another rounding, such as truncation, moves
+    every column. ``largest``: of what is stored.
     """
     scale = max(float(expected.detach().abs().max()), largest)
     difference = (ours.double().cpu() - expected).abs().detach()
-    off = int((difference > 1e-6 * scale).sum())
-    assert off <= len(difference) + 0.05 * difference.numel()
+    moved, columns = int((difference > 1e-6 * scale).any(0).sum()), difference.shape[1]
+    assert columns >= FEWEST_COLUMNS, "too few columns to count them"
+    assert moved <= columns / 2, f"{moved} of {columns} columns are rounded otherwise"
     assert float(difference.max()) <= 2**-8 * scale
 
 
 def compare_stored(device, graph, dim, n_layers, rows):
-    """Outputs and the gradient of X_0 against the reference that rounds the layers it stores."""
-    x = moved(device, torch.randn(graph.num_nodes, dim), requires_grad=True)
+    """Outputs and the gradient of X_0 against the reference that rounds the layers it stores.
+
+    Columns do not meet, so the outputs of narrow calls, side by side, are those of one wide call.
+    """
+    calls = -(-FEWEST_COLUMNS // dim)
+    x = moved(device, torch.randn(graph.num_nodes, calls * dim), requires_grad=True)
     wide = x.detach().double().cpu().requires_grad_()
     adjacency = reference.normalised_adjacency(graph, torch.float64)
     scale = reference.storage_scale(graph, torch.float64)
-    ours = propagate(x, device.put(graph), n_layers, moved(device, rows), "bf16")
+    there, rows_there = device.put(graph), moved(device, rows)
+    parts = [propagate(part.contiguous(), there, n_layers, rows_there, "bf16") for part in x.split(dim, 1)]
+    ours = [torch.cat(layers, 1) for layers in zip(*parts, strict=True)]
     expected = reference.propagate(wide, adjacency, n_layers, rows, scale)
     exact = reference.propagate(wide, adjacency, n_layers, rows)
     assert len(ours) == n_layers + 1
@@ -144,6 +154,22 @@ def test_bf16_at_every_width(kernels, dim, weighted):
         graph = Graph(graph.indptr, graph.indices, 40, 30, weights)
     for rows in (None, torch.randperm(graph.num_nodes)[:20]):
         compare_stored(kernels, graph, dim, 3, rows)
+
+
+@pytest.mark.parametrize("dim", [1, 20])
+def test_truncation_is_told_from_rounding(device, dim, monkeypatch):
+    """A reference that truncates what it stores is not what the kernels do: the comparison says so."""
+
+    def truncated(x, scale):
+        bits = (x * scale).float().view(torch.int32) & -65536
+        return torch.where(scale > 0, bits.view(torch.float32).to(x.dtype) / scale, 0.0)
+
+    torch.manual_seed(dim)
+    graph = random_graph(40, 30, 0.2)
+    compare_stored(device, graph, dim, 3, None)
+    monkeypatch.setattr(reference, "_through_storage", truncated)
+    with pytest.raises(AssertionError, match=r"(\d+) of \1 columns are rounded otherwise"):
+        compare_stored(device, graph, dim, 3, None)
 
 
 @settings(max_examples=60)
