@@ -392,11 +392,19 @@ def test_types_of_ids_that_a_format_has_itself_are_refused(write, tmp_path):
 
 
 def test_gowalla(data_dir):
-    start = time.perf_counter()
     train, test = read_folder(data_dir / "gowalla")
-    assert time.perf_counter() - start < 1.0
     assert (train.num_users, train.num_items, len(train), len(test)) == (29_858, 40_981, 810_128, 217_242)
     assert np.array_equal(train.user_ids, np.arange(29_858))
+
+
+@pytest.mark.timing
+def test_gowalla_is_read_within_a_second(data_dir):
+    seconds = []
+    for _ in range(3):  # the best of three: the machine may be busy
+        start = time.perf_counter()
+        read_folder(data_dir / "gowalla")
+        seconds.append(time.perf_counter() - start)
+    assert min(seconds) < 1.0
 
 
 def test_movielens_100k_pair(data_dir):
