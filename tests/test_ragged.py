@@ -16,6 +16,12 @@ def ragged(indptr, indices, num_columns=5):
     return Ragged(np.array(indptr, np.int64), np.array(indices, np.int32), num_columns)
 
 
+def broken() -> csr_array:
+    matrix = csr_array((np.ones(2), np.array([0, 1]), np.array([0, 1, 2])), shape=(2, 3))
+    matrix.indices[1] = 7
+    return matrix
+
+
 @given(LISTS)
 def test_lists_come_back_in_order_with_repeats(lists):
     rows = Ragged.from_lists(lists, 7)
@@ -90,6 +96,10 @@ def test_a_sparse_matrix_gives_what_it_has_stored():
         (lambda: Ragged.from_lists([[1]], 3)[np.array([True, False])], "a mask of 1 is needed"),
         (lambda: Ragged.from_lists([[1]], 3).row(1), "row 1 of 1 rows"),
         (lambda: Ragged.from_lists([[1]], 3).entries(np.ones(2, bool)), r"bool \(1,\) is needed"),
+        (
+            lambda: as_ragged("candidates", broken(), (2, 3)),
+            r"candidates.indices\[1\] = 7, but there are 3 items",
+        ),
         (lambda: as_ragged("candidates", [[1]], (1, 3)), "candidates is a list"),
         (
             lambda: as_ragged("candidates", csr_array((2, 3)), (1, 3)),

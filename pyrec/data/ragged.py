@@ -72,13 +72,17 @@ class Ragged:
         return cls(indptr, np.concatenate([np.empty(0, np.int32), *arrays]), num_columns)
 
     @classmethod
-    def from_csr(cls, matrix: Any) -> Ragged:
+    def from_csr(cls, matrix: Any, name: str = "matrix") -> Ragged:
         """Builds rows of the columns that a SciPy sparse matrix (num_rows, num_columns) has stored in each.
+
+        Args:
+            matrix: CSR or another sparse format.
+            name: what messages call it.
 
         Raises:
             DataError: not a sparse matrix, or its arrays are malformed.
         """
-        rows, columns, _, (num_rows, num_columns) = csr_parts(matrix)
+        rows, columns, _, (num_rows, num_columns) = csr_parts(matrix, name)
         return cls(_indptr(rows, num_rows), columns, num_columns)
 
     def __len__(self) -> int:
@@ -172,7 +176,7 @@ def as_ragged(name: str, rows: Any, shape: tuple[int, int]) -> Ragged:
         raise DataError(
             f"{name} has shape {found}, but {shape} is needed: a row for each user, a column for each item"
         )
-    return rows if isinstance(rows, Ragged) else Ragged.from_csr(rows)
+    return rows if isinstance(rows, Ragged) else Ragged.from_csr(rows, name)
 
 
 def _indptr(rows: Int32Array, num_rows: int) -> npt.NDArray[np.int64]:

@@ -28,7 +28,7 @@ have training interactions. A cold user's list follows no history, so a mean ove
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
@@ -36,14 +36,16 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy.sparse import csr_array
 
 from pyrec._ambient import defaults
 from pyrec._arrays import tensor_of
 from pyrec._checks import check_count
 from pyrec._exchange import Exchanged, kind_of, one_state
-from pyrec.data import Interactions
+from pyrec.data import Interactions, Ragged
 from pyrec.data.ids import first_difference
 from pyrec.data.interactions import require_interactions
+from pyrec.data.ragged import as_ragged
 from pyrec.errors import ConfigError, DataError
 from pyrec.evaluate.counts import EvaluationCounts, count_test
 from pyrec.evaluate.item_metrics import ITEM_METRICS, item_metrics
@@ -64,7 +66,10 @@ class Ranker(Protocol):
         """Return what the model was fitted on, whose ids the test set shares."""
 
     def topk(self, user_indices: NDArray[np.integer], k: int) -> tuple[torch.Tensor, torch.Tensor]:
-        """Rank items for users (B,): ids int32 (B, k), without what they had in training, and scores (B, k)."""
+        """Rank items for users (B,): ids int32 (B, k), without what they had in training, and scores (B, k).
+
+        Where `evaluate` is given candidates, ``candidates=`` is a `pyrec.data.Ragged` (B, num_items) besides.
+        """
 
 
 @dataclass(frozen=True, repr=False)
@@ -150,6 +155,7 @@ def evaluate(
     k: int | Sequence[int] = (10, 20),
     metrics: Sequence[str] | None = None,
     batch_size: int = 16_384,
+    candidates: Ragged | csr_array | None = None,
 ) -> Evaluation:
     """Rank all items for every user with test items, leaving out their training items, and measure the lists.
 
@@ -159,6 +165,9 @@ def evaluate(
         k: Cut-off or cut-offs, each from 1 to the number of items and to 1,024.
         metrics: Which of `USER_METRICS` and `ITEM_METRICS`; None for all.
         batch_size: Users ranked at a time.
+        candidates: For each user the only items to rank, (num_users, num_items): `pyrec.data.Ragged` or a CSR matrix.
+            Training items among them are left out all the same. A test item that is no candidate counts as not found.
+            None for all items.
 
     Returns:
         The metrics' means, over all test users and over the warm ones, their values by user, and what is cold.
@@ -166,11 +175,11 @@ def evaluate(
     Raises:
         NotFittedError: If the model is not fitted.
         DataError: If ``test`` is empty, has other users or items than the model, ``k`` exceeds the items, or
-            ``model`` is none.
+            ``model`` is none; or ``candidates`` have another type or shape.
         ConfigError: If a metric is unknown, or ``k`` or ``batch_size`` is out of range.
     """
     with _one_state(model) as state:
-        return _evaluate(state, test, k, metrics, batch_size)
+        return _evaluate(state, test, k, metrics, batch_size, candidates)
 
 
 def _one_state(model: Ranker) -> AbstractContextManager[Ranker]:
@@ -190,15 +199,19 @@ def _evaluate(
     k: int | Sequence[int],
     metrics: Sequence[str] | None,
     batch_size: int,
+    candidates: Ragged | csr_array | None,
 ) -> Evaluation:
     train = model.training_set()
     check_test(test, train)
     cutoffs = check_cutoffs(k, train.num_items)
     names = _check_metrics(metrics)
     batch_size = check_count("batch_size", batch_size, 1, None, ConfigError)
+    lists_of = None
+    if candidates is not None:
+        lists_of = as_ragged("candidates", candidates, (train.num_users, train.num_items))
     started = time.perf_counter()
     users = np.flatnonzero(np.diff(test.indptr)).astype(np.int32)
-    ranked = _ranked_lists(model, users, max(cutoffs), batch_size)
+    ranked = _ranked_lists(model, users, max(cutoffs), batch_size, lists_of)
     per_user = _user_metrics(ranked, users, test, cutoffs, names)
     is_warm = np.diff(train.indptr)[users] > 0
     means = _means(per_user, ranked, np.ones(len(users), dtype=bool), train, cutoffs, names)
@@ -209,10 +222,15 @@ def _evaluate(
     return Evaluation(means, warm_means, per_user, train.user_ids[users], is_warm, lists, counts, seconds)
 
 
-def _ranked_lists(model: Ranker, users: NDArray[np.int32], k: int, batch_size: int) -> torch.Tensor:
+def _ranked_lists(
+    model: Ranker, users: NDArray[np.int32], k: int, batch_size: int, candidates: Ragged | None
+) -> torch.Tensor:
     """Return the k best items (len(users), k) of each user, int32 internal ids, without their training items."""
+    rank: Callable[..., tuple[torch.Tensor, torch.Tensor]] = model.topk
     batches = [users[start : start + batch_size] for start in range(0, len(users), batch_size)]
-    return torch.cat([model.topk(batch, k)[0] for batch in batches])
+    if candidates is None:
+        return torch.cat([rank(batch, k)[0] for batch in batches])
+    return torch.cat([rank(batch, k, candidates=candidates[batch])[0] for batch in batches])
 
 
 def _user_metrics(

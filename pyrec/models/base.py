@@ -15,10 +15,12 @@ from scipy.sparse import csr_array
 from pyrec._ambient import defaults
 from pyrec._arrays import tensor_of
 from pyrec._exchange import Exchanged, keep_params
-from pyrec.data import Interactions, as_dataset
+from pyrec.data import Interactions, Ragged, as_dataset
 from pyrec.data.ids import Unknown
+from pyrec.data.ragged import as_ragged
 from pyrec.errors import ConfigError, DataError, NotFittedError
 from pyrec.models import raw_ids, requests
+from pyrec.models.candidates import best_candidates, left_of
 from pyrec.models.item_sets import check_rows, one_hot_rows, union, user_rows
 from pyrec.models.score import ndcg
 from pyrec.store import saved_model
@@ -110,6 +112,15 @@ class Recommender(Exchanged, ABC):
         """
 
     @abstractmethod
+    def _score_candidates(self, queries: torch.Tensor, candidates: csr_array) -> torch.Tensor:
+        """Return the score of each candidate, float32 (n,), where the model lies.
+
+        Args:
+            queries: (Q, dim), as for `_rank`.
+            candidates: ones (Q, num_items) with n entries: the items of each query whose scores are wanted, ascending.
+        """
+
+    @abstractmethod
     def _rank_similar(
         self, items: NDArray[np.int32], k: int, seen: csr_array
     ) -> tuple[torch.Tensor, torch.Tensor]:
@@ -137,6 +148,7 @@ class Recommender(Exchanged, ABC):
         filter_seen: bool = True,
         allowed: torch.Tensor | None = None,
         excluded: csr_array | None = None,
+        candidates: Ragged | csr_array | None = None,
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Rank items for known users, in internal ids: what `recommend` and `evaluate` stand on.
 
@@ -147,6 +159,8 @@ class Recommender(Exchanged, ABC):
             allowed: Internal ids of the only items to consider, int32 (A,), sorted, unique; None for all.
             excluded: Items to leave out for each user, a CSR matrix (B, num_items) with ascending indices; None for
                 none.
+            candidates: For each user the only items to rank, (B, num_items): `pyrec.data.Ragged`, or a CSR matrix
+                whose stored entries count. Time and memory go by their number. None for all items.
 
         Returns:
             ids int32 (B, k) and scores float32 (B, k), best first; equal scores by smaller id. A list with
@@ -154,7 +168,8 @@ class Recommender(Exchanged, ABC):
 
         Raises:
             NotFittedError: Before `fit`.
-            DataError: If a user id or ``k`` is out of range, or ``excluded`` is no CSR matrix of its shape.
+            DataError: If a user id or ``k`` is out of range, or ``excluded`` or ``candidates`` has another
+                type or shape.
         """
         self._check_fitted()
         k = requests.check_length("k", k, self.train_.num_items)
@@ -165,12 +180,20 @@ class Recommender(Exchanged, ABC):
             raise DataError(
                 f"allowed is a {type(allowed).__name__}, but an int32 tensor of item numbers is needed"
             )
+        lists = None
+        if candidates is not None:
+            lists = as_ragged("candidates", candidates, (len(users), self.train_.num_items))
         ids, scores = [], []
         for rows in _batches(np.arange(len(users), dtype=np.int32), self._query_width()):
             batch = users[rows]
             seen = self._histories(batch) if filter_seen else None
             seen = union(seen, None if excluded is None else excluded[rows])
-            batch_ids, batch_scores = self._rank(self._query_vectors(batch), k, seen, allowed)
+            queries = self._query_vectors(batch)
+            if lists is None:
+                batch_ids, batch_scores = self._rank(queries, k, seen, allowed)
+            else:
+                left = left_of(lists[rows], seen, allowed)
+                batch_ids, batch_scores = best_candidates(self._score_candidates(queries, left), left, k)
             ids.append(batch_ids)
             scores.append(batch_scores)
         return torch.cat(ids), torch.cat(scores)
@@ -195,7 +218,8 @@ class Recommender(Exchanged, ABC):
             users: Raw user ids (B,).
             n: Items a user, from 1 to the number of items, at most 1,024; 10 if not given.
             filter_seen: Leave out what the user had in training.
-            items: Raw ids of the only items to choose from; None for all.
+            items: Raw ids of the only items to choose from, or a mapping from raw user ids to the items that each of
+                these users is to choose from; None for all.
             exclude: Raw ids of items that nobody is to get, or a mapping from raw user ids to the items that each of
                 these users is not to get; None for neither.
             N: Another name for ``n``.
@@ -210,7 +234,8 @@ class Recommender(Exchanged, ABC):
         Raises:
             NotFittedError: Before `fit`.
             UnknownIdError: If a user or item is unknown; it holds all that are, and their positions.
-            DataError: If ``n`` is out of range, or ``items`` and ``exclude`` leave nothing.
+            DataError: If ``n`` is out of range, ``items`` and ``exclude`` leave nothing, or a user has no entry in a
+                mapping ``items``. What is left of a user's own list may be nothing.
             ConfigError: If more than one of ``n``, ``N`` and ``k`` is given, or ``unknown`` is neither value.
         """
         self._check_fitted()
@@ -218,8 +243,10 @@ class Recommender(Exchanged, ABC):
         indices = self.train_.encode_users(users, unknown=unknown)
         known = indices >= 0
         excluded = requests.excluded_rows(self.train_, indices[known], exclude, unknown)
-        allowed = self._allowed(items, exclude, unknown)
-        return self._decode(*self.topk(indices[known], n, filter_seen, allowed, excluded), known)
+        lists = requests.candidate_rows(self.train_, indices, items, unknown)
+        allowed = self._allowed(None if lists is not None else items, exclude, unknown)
+        candidates = None if lists is None else lists[known]
+        return self._decode(*self.topk(indices[known], n, filter_seen, allowed, excluded, candidates), known)
 
     def recommend_for_items(
         self,
@@ -253,13 +280,16 @@ class Recommender(Exchanged, ABC):
             NotFittedError: Before `fit`.
             UnknownIdError: If an item is unknown; it holds all that are, and which histories have one.
             DataError: If a history is empty, ``n`` is out of range, ``items`` and ``exclude`` leave nothing, or
-                ``exclude`` is a mapping.
+                one of them is a mapping.
             ConfigError: If more than one of ``n``, ``N`` and ``k`` is given, or ``unknown`` is neither value.
         """
         self._check_fitted()
         n = requests.list_length(self.train_.num_items, n, N, k)
-        if isinstance(exclude, Mapping):
-            raise DataError("exclude is a mapping, but new users have no ids; give one list of items for all")
+        for name, choice in (("items", items), ("exclude", exclude)):
+            if isinstance(choice, Mapping):
+                raise DataError(
+                    f"{name} is a mapping, but new users have no ids; give one list of items for all"
+                )
         allowed = self._allowed(items, exclude, unknown)
         known = raw_ids.encode_histories(self.train_, histories, not self.personal, unknown)
         told = (np.diff(known.indptr) > 0) | (not self.personal)

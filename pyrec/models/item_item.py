@@ -11,6 +11,7 @@ from scipy.sparse import csr_array
 
 from pyrec._arrays import tensor_of
 from pyrec.models.base import Recommender
+from pyrec.models.candidates import entries_of
 from pyrec.models.item_sets import one_hot_rows, row_tensors
 from pyrec.ops.topk import topk
 
@@ -38,6 +39,10 @@ class ItemItemRecommender(Recommender):
         self, queries: torch.Tensor, k: int, seen: csr_array | None, allowed: torch.Tensor | None
     ) -> tuple[torch.Tensor, torch.Tensor]:
         return rank_rows(queries, k, seen, allowed)
+
+    def _score_candidates(self, queries: torch.Tensor, candidates: csr_array) -> torch.Tensor:
+        rows, items = (tensor_of(at.astype(np.int64)) for at in entries_of(candidates))
+        return queries[rows, items]
 
     def _rank_similar(
         self, items: NDArray[np.int32], k: int, seen: csr_array

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from pyrec._checks import check_count
-from pyrec.data import Interactions
+from pyrec.data import Interactions, Ragged
 from pyrec.data.ids import Unknown
 from pyrec.errors import ConfigError, DataError
 from pyrec.models.item_sets import stack_rows
@@ -97,13 +97,50 @@ def excluded_rows(
     """
     if not isinstance(exclude, Mapping):
         return None
-    codes = train.encode_users(list(exclude), "exclude", unknown).tolist()
-    own = {
-        code: _known(train.encode_items(items, f"exclude[{user!r}]", unknown))
-        for code, (user, items) in zip(codes, exclude.items(), strict=True)
-    }
+    own = _by_user(train, exclude, "exclude", unknown)
     nothing = np.empty(0, dtype=np.int32)
     return stack_rows([own.get(user, nothing) for user in users.tolist()], train.num_items)
+
+
+def candidate_rows(
+    train: Interactions, users: NDArray[np.int32], items: Any | None, unknown: Unknown = "error"
+) -> Ragged | None:
+    """Return what each user chooses from, (len(users), num_items); None where nobody has a list of their own.
+
+    Args:
+        train: Whose raw ids these are.
+        users: Internal ids of the users who are asked for, (B,); -1 for an unknown one, who gets no items.
+        items: Raw item ids by raw user id; anything but a mapping is not about single users.
+        unknown: "error", or "skip" to leave out unknown ids.
+
+    Raises:
+        UnknownIdError: If a user or an item is unknown and ``unknown`` is "error".
+        DataError: If a known user who is asked for is not in ``items``.
+    """
+    if not isinstance(items, Mapping):
+        return None
+    own = _by_user(train, items, "items", unknown)
+    nothing = np.empty(0, dtype=np.int32)
+    rows = []
+    for at, user in enumerate(users.tolist()):
+        if user >= 0 and user not in own:
+            raise DataError(
+                f"users[{at}] = {train.user_ids[user : user + 1].tolist()[0]!r} has no entry in items; name what this "
+                "user is to choose from, or leave the user out"
+            )
+        rows.append(own.get(user, nothing))
+    return Ragged.from_lists(rows, train.num_items)
+
+
+def _by_user(
+    train: Interactions, items: Mapping[Any, Any], name: str, unknown: Unknown
+) -> dict[int, NDArray[np.int32]]:
+    """Return the known items, ascending, by internal user id, -1 for all unknown ones, from lists by raw user id."""
+    codes = train.encode_users(list(items), name, unknown).tolist()
+    return {
+        code: _known(train.encode_items(own, f"{name}[{user!r}]", unknown))
+        for code, (user, own) in zip(codes, items.items(), strict=True)
+    }
 
 
 def _known(items: NDArray[np.int32]) -> NDArray[np.int32]:

@@ -14,6 +14,7 @@ from scipy.sparse import csr_array
 from pyrec._arrays import tensor_of
 from pyrec.data import Interactions
 from pyrec.models.base import Recommender
+from pyrec.models.candidates import inner_products
 from pyrec.models.item_sets import row_tensors
 from pyrec.ops.topk import topk
 from pyrec.store.training_checkpoint import Checkpoints
@@ -40,6 +41,9 @@ class VectorRecommender(Recommender):
         return topk(
             queries, self._item_vectors(), k, seen_indptr=indptr, seen_indices=indices, allowed=allowed
         )
+
+    def _score_candidates(self, queries: torch.Tensor, candidates: csr_array) -> torch.Tensor:
+        return inner_products(queries, self._item_vectors(), candidates)
 
     def _rank_similar(
         self, items: NDArray[np.int32], k: int, seen: csr_array
