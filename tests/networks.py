@@ -1,7 +1,6 @@
 """Networks and settings of a few training steps, and what the combines compute, in plain torch."""
 
 import torch
-from pyrec.train.settings import Settings
 
 from pyrec.graph import Graph
 from pyrec.nn.combine import make_combine
@@ -9,6 +8,7 @@ from pyrec.nn.network import LightGCNNetwork
 from pyrec.nn.users_from_items import UsersFromItems
 from pyrec.reference import combine as reference_combine
 from pyrec.reference import train as reference_train
+from pyrec.train.settings import Settings
 
 DIM, N_LAYERS, REG = 16, 3, 1e-2
 SETTINGS = Settings(

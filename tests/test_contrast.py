@@ -5,8 +5,6 @@ from dataclasses import replace
 import pytest
 import torch
 from networks import N_LAYERS, REFERENCES, SETTINGS, make_network
-from pyrec.train.contrast import EDGE_VIEWS, add_noise, info_nce, mixed_seed
-from pyrec.train.settings import CONTRASTS, ContrastSettings
 from small_models import LEARNING
 from strategies import random_graph
 from torch.nn import functional
@@ -19,6 +17,8 @@ from pyrec.ops.dropout import DroppedGraph
 from pyrec.ops.propagate import propagate_gradient
 from pyrec.reference import train as reference_train
 from pyrec.reference.propagate import normalised_adjacency
+from pyrec.train.contrast import EDGE_VIEWS, add_noise, info_nce, mixed_seed
+from pyrec.train.settings import CONTRASTS, ContrastSettings
 from pyrec.train.trainer import Trainer
 
 CONTRAST = ContrastSettings(kind="noise", weight=0.7, temperature=0.3, rate=0.2, seed=11)

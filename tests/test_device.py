@@ -2,12 +2,12 @@
 
 import pytest
 import torch
-from pyrec.models.hyperparameters import training_settings
 
 from pyrec import LightGCN, _core
 from pyrec.data import synthetic
 from pyrec.device import _left_in_group, check_fits, find_device, training_bytes
 from pyrec.errors import ConfigError
+from pyrec.models.hyperparameters import training_settings
 from pyrec.train.batch import loss_bytes, most_nodes
 
 

@@ -7,9 +7,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-BELOW_ALL = (
-    "errors version device interrupt _atomic _ambient _arrays _checks _exchange _optional _options _params"
-)
+BELOW_ALL = "errors version device interrupt _atomic _ambient _arrays _checks _exchange _optional _options _params"
 ABOVE_THE_KERNELS = "nn store train evaluate models look"
 ROOMS = (
     BELOW_ALL.split(),

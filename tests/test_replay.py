@@ -12,8 +12,8 @@ from tape import Operators, Tape
 from pyrec import LightGCN
 from pyrec.data import synthetic
 from pyrec.errors import CudaError, DataError, StoppedError
-from pyrec.nn.adam import AdamState, _DeviceCount
 from pyrec.store.arrays import State
+from pyrec.nn.adam import AdamState, _DeviceCount
 from pyrec.train.recorded import WARM_UP, CudaRecorder, ReplayedEpochs
 from pyrec.train.trainer import Trainer
 

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 import torch
 from networks import DIM, REFERENCES, SETTINGS, make_users_from_items
-from pyrec.train.settings import Settings
 from small_models import LEARNING
 from strategies import random_graph
 from torch.nn import functional
@@ -19,6 +18,7 @@ from pyrec.nn.combine import make_combine
 from pyrec.nn.network import LightGCNNetwork
 from pyrec.ops.dropout import DroppedGraph, mixed_seed
 from pyrec.reference.propagate import normalised_adjacency
+from pyrec.train.settings import Settings
 from pyrec.train.trainer import Trainer
 
 SOFTMAX = Settings(
