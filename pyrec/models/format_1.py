@@ -98,8 +98,8 @@ def _combine(flat: Mapping[str, Any]) -> Combine | str:
         return str(name)
     held_out = flat.get("loss") == "bpr" and flat.get("combine_fit") is None
     held_out = held_out or flat.get("combine_fit") == "held-out"
-    kl = {} if held_out else _some(flat, kl="attention_kl")
-    return Attention(**_some(flat, width="attention_size"), **kl, **fit)
+    own = {} if held_out else _some(flat, width="attention_size", kl="attention_kl")
+    return Attention(**own, **fit)
 
 
 def _augment(flat: Mapping[str, Any]) -> tuple[Augment, ...]:

@@ -161,9 +161,10 @@ class GraphRecommender(EpochRecommender):
                 f"combine = {combine.name!r} has no weights to learn where n_layers = {self.n_layers} leaves one "
                 "layer to combine; give more layers, or combine = 'mean'"
             )
-        if self.n_layers == 0 and self.precision != "fp32":
+        if self.n_layers < 2 and self.precision != "fp32":
             raise ConfigError(
-                f"precision = {self.precision!r} is of layers that are stored, but n_layers = 0; leave it out"
+                f"precision = {self.precision!r} is of layers that are propagated again, but n_layers = "
+                f"{self.n_layers} has none; leave it out, or give 2 or more layers"
             )
         for one in self._augment():
             one.check_for(self.n_layers, encoder)

@@ -19,6 +19,7 @@ from pyrec.nn.combine.base import Combine, CombineModule, check_size, uniform, z
 from pyrec.nn.fit import HeldOut, LayerFit, OnTraining
 from pyrec.ops.combine import MAX_HIDDEN, combine_attention
 
+WIDTH: Final = 16
 KL: Final = 10.0
 
 
@@ -26,18 +27,23 @@ KL: Final = 10.0
 class Attention(Combine):
     """Weights of the layers by additive attention over them, for each node its own.
 
+    Held-out fitting learns the weights of the two sides alone. A width and a pull are refused there.
+
     Args:
-        width: Width of the attention, 1 to 512.
+        width: Width of the attention, 1 to 512. None: 16.
         kl: Pull of a node's weights towards those of its side and activity: weight of their divergence in the loss (see
-            `AttentionCombine`). 0 for none, which over-fits small data. None: 10 where the attention is learned on the
-            training data. Held-out fitting learns the sides' weights alone, so that there is nothing to pull.
+            `AttentionCombine`). 0 for none, which over-fits small data. None: 10.
         fit: What it is learned on; as for `Weighted`.
     """
 
     name: ClassVar[str] = "attention"
     options: ClassVar[Options] = {
         "width": Count(
-            low=1, high=MAX_HIDDEN, flag="--attention-size", help="Width of the attention over layers."
+            low=1,
+            high=MAX_HIDDEN,
+            optional=True,
+            flag="--attention-size",
+            help="Width of the attention over layers; 16 unless held-out.",
         ),
         "kl": Number(
             positive=False,
@@ -53,7 +59,7 @@ class Attention(Combine):
         ),
     }
 
-    width: int = 16
+    width: int | None = None
     kl: float | None = None
     fit: LayerFit | str | None = None
 
@@ -62,21 +68,22 @@ class Attention(Combine):
     ) -> AttentionCombine:
         """See `Combine.make`."""
         kl = 0.0 if held_out else KL if self.kl is None else self.kl
-        return AttentionCombine(n_layers, dim, self.width, generator, float(kl))
+        return AttentionCombine(n_layers, dim, self.width or WIDTH, generator, float(kl))
 
     def fits(self, memorises: bool) -> LayerFit:
         """See `Combine.fits`.
 
         Raises:
-            ConfigError: A pull is given and has nothing to act on.
+            ConfigError: A width or a pull is given where the sides' weights alone are learned.
         """
         fit: LayerFit = LayerFit.of(self.fit) if self.fit else HeldOut() if memorises else OnTraining()
-        if self.kl is not None and fit.held_out:
-            because = "" if self.fit else ", as the loss asks for"
-            raise ConfigError(
-                f"combine__kl = {self.kl} has nothing to pull where layers are weighed on held-out interactions"
-                f"{because}; leave it out, or give fit = 'train'"
-            )
+        for name in ("width", "kl"):
+            if fit.held_out and getattr(self, name) is not None:
+                because = "" if self.fit else ", as the loss asks for"
+                raise ConfigError(
+                    f"combine__{name} = {getattr(self, name)} acts on nothing where layers are weighed on held-out "
+                    f"interactions{because}: the sides' weights alone are learned; leave it out, or give fit = 'train'"
+                )
         return fit
 
 

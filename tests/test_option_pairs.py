@@ -1,0 +1,233 @@
+"""Every pair of options, in a covering array of fits: each option changes the result or is refused.
+
+The models of the array also save, load, go on from a checkpoint, and recommend to the same bits.
+"""
+
+from functools import cache
+from inspect import signature
+from itertools import combinations
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pyrec import LightGCN, Recommender
+from pyrec._params import Parameters
+from pyrec.data import Interactions, synthetic
+from pyrec.errors import ConfigError, StoppedError
+from pyrec.nn.combine import Attention, Combine, Mean, SelfAttention, Weighted
+from pyrec.nn.encoder import FromItems, Table
+from pyrec.nn.fit import HeldOut
+from pyrec.store.training_checkpoint import Checkpoints
+from pyrec.train.augment import Contrast, EdgeDropout, ExtraEdges
+from pyrec.train.early_stopping import EarlyStopping
+from pyrec.train.loss import BPR, Loss, Pointwise, Softmax
+from pyrec.train.negatives import AllItems, Hard, InBatch, Uniform
+
+VALUES = {
+    "n_layers": [2, 0, 1, 3],
+    "encoder": [Table(), Table(init="spectral"), FromItems(), FromItems(init="spectral")],
+    "combine": [
+        Attention(),
+        Attention(width=4),
+        Attention(kl=0.0),
+        Attention(fit=HeldOut(share=0.2)),
+        Attention(fit=HeldOut(rate=0.5)),
+        Attention(width=4, fit="train"),
+        Mean(),
+        Weighted(),
+        Weighted(fit="train"),
+        SelfAttention(),
+        SelfAttention(heads=4),
+    ],
+    "loss": [
+        Softmax(),
+        Softmax(temperature=0.5),
+        Softmax(score="inner"),
+        Softmax(negatives=Uniform(2)),
+        Softmax(negatives=Uniform(2, corrected=True)),
+        Softmax(negatives="batch"),
+        Softmax(negatives=InBatch(corrected=True)),
+        BPR(),
+        BPR(score="cosine"),
+        BPR(negatives=Uniform(3)),
+        BPR(negatives=Hard(3)),
+        Pointwise(),
+        Pointwise(kind="squared", score="cosine"),
+        Pointwise(negatives="none"),
+    ],
+    "augment": [
+        (),
+        EdgeDropout(0.2),
+        ExtraEdges(0.2),
+        Contrast(weight=0.5),
+        Contrast(temperature=0.5),
+        Contrast(rate=0.3),
+        Contrast(views="noise", rate=0.3),
+        ("edge-dropout", "extra-edges", "contrast"),
+    ],
+    "stopping": [
+        None,
+        EarlyStopping(),
+        EarlyStopping(share=0.3),
+        EarlyStopping(k=5),
+        EarlyStopping(patience=1),
+    ],
+    "precision": ["fp32", "bf16"],
+    "schedule": ["linear", "constant"],
+    "embedding_size": [16, 8],
+    "batch_size": [256, 100],
+    "learning_rate": [0.05, 0.02],
+    "reg": [1e-3, 0.1],
+    "seed": [0, 1],
+}
+"""Of each option the default comes first."""
+Row = dict[str, object]
+Pair = tuple[tuple[str, int], tuple[str, int]]
+
+
+def is_refused(row: Row) -> bool:
+    """Whether these options do not go together; what is not among them goes with everything."""
+    return refuses(LightGCN(**{"combine": Mean(), "n_layers": 3, **row}))
+
+
+def refuses(model: LightGCN) -> bool:
+    try:
+        model.check_params()
+    except ConfigError:
+        return True
+    return False
+
+
+def pairs_of(places: dict[str, int]) -> set[Pair]:
+    return set(combinations(sorted(places.items()), 2))
+
+
+def values(places: dict[str, int]) -> Row:
+    return {name: VALUES[name][at] for name, at in places.items()}
+
+
+def covering_array() -> list[Row]:
+    """Rows that have every pair of values that is not refused, each row filled with what has most pairs to come."""
+    places = [(name, at) for name in sorted(VALUES) for at in range(len(VALUES[name]))]
+    left = {(one, other) for one, other in combinations(places, 2) if one[0] != other[0]}
+    left = {pair for pair in left if not is_refused(values(dict(pair)))}
+    rows = []
+    while left:
+        row = dict(min(left))
+        for name in [name for name in VALUES if name not in row]:
+            fitting = [{**row, name: at} for at in range(len(VALUES[name]))]
+            fitting = [one for one in fitting if not is_refused(values(one))]
+            row = max(fitting, key=lambda one: len(pairs_of(one) & left))
+        left -= pairs_of(row)
+        rows.append({name: values(row)[name] for name in VALUES})
+    return rows
+
+
+ROWS = covering_array()
+
+
+@cache
+def train() -> Interactions:
+    return synthetic(60, 40, 8, num_groups=4, seed=1)
+
+
+def result(options: Row) -> tuple[bytes, bytes, str]:
+    """What a fit gives, to the bit."""
+    return bits(LightGCN(**options, epochs=2).fit(train()))
+
+
+def bits(model: LightGCN) -> tuple[bytes, bytes, str]:
+    records = [
+        {name: value for name, value in record.items() if name != "seconds"} for record in model.history_
+    ]
+    return model.user_vectors_.numpy().tobytes(), model.item_vectors_.numpy().tobytes(), str(records)
+
+
+def defaults(owner: Parameters) -> Row:
+    """The default of each hyperparameter of an object and of its components, by name."""
+    found = {name: one.default for name, one in signature(type(owner)).parameters.items()}
+    for name, component in owner._components(owner.get_params(deep=False)):
+        found |= {f"{name}__{inner}": value for inner, value in defaults(component).items()}
+    return found
+
+
+def meaning(model: LightGCN) -> Row:
+    """The hyperparameters, with what the loss and the combine choose by themselves."""
+    loss, combine = Loss.of(model.loss), Combine.of(model.combine)
+    params = model.clone().set_params(loss=loss.replaced(negatives=loss.source(train().num_items)))
+    if hasattr(combine, "fit"):
+        params.set_params(combine=combine.replaced(fit=combine.fits(loss.memorises)))
+    return params.get_params()
+
+
+@pytest.mark.parametrize("row", ROWS, ids=[str(at) for at in range(len(ROWS))])
+def test_each_option_acts(row: Row) -> None:
+    """The default in the place of any one option gives something else, or is refused beside the others."""
+    model, whole = LightGCN(**row, epochs=2), result(row)
+    defaults_here = defaults(model) | {name: of[0] for name, of in VALUES.items()}
+    for name, value in model.get_params().items():
+        if name in ("epochs", "stopping__patience") or repr(value) == repr(defaults_here[name]):
+            continue  # patience: below
+        other = model.clone().set_params(**{name: defaults_here[name]})
+        if not refuses(other) and meaning(other) != meaning(model):
+            assert bits(other.fit(train())) != whole, name
+
+
+@pytest.mark.parametrize("row", ROWS, ids=[str(at) for at in range(len(ROWS))])
+def test_each_model_saves_loads_and_goes_on(row: Row, tmp_path: Path) -> None:
+    model = LightGCN(**row, epochs=2).fit(train())
+    model.save(tmp_path / "saved")
+    loaded = Recommender.load(tmp_path / "saved")
+    assert loaded.get_params(deep=False) == model.get_params(deep=False)
+    users = train().user_ids
+    for one, other in zip(loaded.recommend(users, 5), model.recommend(users, 5), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+    kept = Checkpoints(tmp_path / "kept", every=1)
+
+    def stop(_: Recommender, record: Row) -> None:
+        if record["epoch"] == 2:
+            kept.stop.make()
+
+    with pytest.raises(StoppedError):
+        LightGCN(**row, epochs=2).fit(train(), callback=stop, checkpoints=kept)
+    kept.stop.made = False
+    assert bits(LightGCN(**row, epochs=2).fit(train(), checkpoints=kept, resume=True)) == bits(model)
+
+
+def test_patience_acts() -> None:
+    """Two epochs at a sensible rate get better and better; these do not."""
+    stopping = EarlyStopping(patience=1)
+    assert len(LightGCN(epochs=20, learning_rate=1.0, stopping=stopping).fit(train()).history_) < 20
+
+
+REFUSED = [
+    {"n_layers": 0},
+    {"n_layers": 1, "encoder": "items"},
+    {"n_layers": 2, "encoder": "items"},
+    {"n_layers": 1, "precision": "bf16"},
+    {"n_layers": 0, "combine": "mean", "augment": EdgeDropout()},
+    {"n_layers": 0, "combine": "mean", "augment": "extra-edges"},
+    {"n_layers": 0, "combine": "mean", "augment": "contrast"},
+    {"n_layers": 3, "encoder": "items", "augment": "contrast"},
+    {"combine": Attention(kl=1.0), "loss": "bpr"},
+    {"combine": Attention(width=8), "loss": "bpr"},
+    {"combine": Attention(kl=1.0, fit="held-out")},
+    {"combine": SelfAttention(heads=3)},
+    {"loss": BPR(negatives="batch")},
+    {"loss": BPR(negatives=AllItems())},
+    {"loss": BPR(negatives=Uniform(corrected=True))},
+    {"loss": Softmax(negatives="hard")},
+    {"loss": BPR(negatives=Hard(1))},
+    {"loss": Pointwise(negatives="hard")},
+    {"loss": Pointwise(negatives=Uniform(corrected=True))},
+    {"stopping": EarlyStopping(share=None)},
+    {"augment": (EdgeDropout(0.1), EdgeDropout(0.2))},
+]
+
+
+@pytest.mark.parametrize("options", REFUSED, ids=str)
+def test_what_acts_on_nothing_is_refused(options: Row) -> None:
+    with pytest.raises(ConfigError):
+        LightGCN(**options).fit(train())
