@@ -54,7 +54,6 @@ VALUES = {
         BPR(negatives=Hard(3)),
         Pointwise(),
         Pointwise(kind="squared", score="cosine"),
-        Pointwise(negatives="none"),
     ],
     "augment": [
         (),

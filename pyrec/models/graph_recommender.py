@@ -133,6 +133,7 @@ class GraphRecommender(EpochRecommender):
                 self.model_name, self.get_params(deep=False), fingerprint(train), fingerprint(validation)
             )
 
+        plan.loss.labels(train)  # what cannot be learned from is an error before anything is trained
         journal = Journal(checkpoints, subject, resume)
         self.train_ = train
         self.history_ = []

@@ -222,7 +222,7 @@ class Fit:
     def _batches(self, graph: Graph, sampler: Sampler, interactions: Interactions) -> Batches:
         plan = self._plan
         negatives = plan.loss.source(graph.num_items)
-        samples = Samples.of_interactions(interactions, graph.device)
+        samples = Samples.of_interactions(interactions, plan.loss.labels(interactions), graph.device)
         return Batches(graph, sampler, negatives, plan.batch_size, plan.seed, samples)
 
 

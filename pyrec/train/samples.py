@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from pyrec._arrays import tensor_of
@@ -31,9 +32,11 @@ class Samples:
     label: Tensor | None
 
     @classmethod
-    def of_interactions(cls, interactions: Interactions, device: torch.device) -> Samples | None:
-        """Those of some interactions, on a device; None where neither weights nor labels are given."""
-        weight, label = interactions.weights, interactions.labels
+    def of_interactions(
+        cls, interactions: Interactions, label: NDArray[np.float32] | None, device: torch.device
+    ) -> Samples | None:
+        """Those of some interactions with labels, on a device; None where neither weights nor labels are given."""
+        weight = interactions.weights
         if weight is None and label is None:
             return None
         pairs = interactions.users.astype(np.int64) * interactions.num_items + interactions.items

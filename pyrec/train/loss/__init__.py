@@ -8,6 +8,7 @@ for _module in iter_modules(__path__):
 
 from pyrec.train.loss.base import SCORES, Loss  # noqa: E402
 from pyrec.train.loss.bpr import BPR  # noqa: E402
+from pyrec.train.loss.pointwise import Pointwise  # noqa: E402
 from pyrec.train.loss.softmax import Softmax  # noqa: E402
 
-__all__ = ["BPR", "SCORES", "Loss", "Softmax"]
+__all__ = ["BPR", "SCORES", "Loss", "Pointwise", "Softmax"]

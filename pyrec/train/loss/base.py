@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from typing import Any, ClassVar, Final
 
+import numpy as np
+from numpy.typing import NDArray
 from torch import Tensor
 
 from pyrec._params import Component
-from pyrec.errors import ConfigError
+from pyrec.data import Interactions
+from pyrec.errors import ConfigError, DataError
 from pyrec.train.batch import Batch
 from pyrec.train.negatives import Negatives
 
@@ -39,6 +42,19 @@ class Loss(Component):
     def __call__(self, batch: Batch, vectors: Tensor) -> Tensor:
         """The loss, a scalar, differentiable in ``vectors`` (num_rows, dim) of ``batch.rows``."""
         raise NotImplementedError
+
+    def labels(self, interactions: Interactions) -> NDArray[np.float32] | None:
+        """The labels that it learns from, (num_interactions,); None for 1 each.
+
+        Raises:
+            DataError: It cannot learn from the labels that there are.
+        """
+        if interactions.labels is not None:
+            raise DataError(
+                f"interactions have labels, which the loss {self.name!r} does not read: it takes each interaction "
+                "for a positive; use loss = 'pointwise', or give interactions without labels"
+            )
+        return None
 
     def source(self, num_items: int) -> Negatives:
         """The negatives, where there are so many items."""
