@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Final
+from typing import ClassVar, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,8 +24,6 @@ class Loss(Component):
     A class below is a frozen dataclass with a ``name`` and with fields for ``score`` and ``negatives``.
 
     Attributes:
-        score: How a user and an item are compared where items are ranked.
-        negatives: What a positive is compared with, or the name of it.
         accepts: The negatives that it can do with.
         memorises: Whether weights of layers that are learned on the training data run to layer 0, so that they are
             learned on interactions held out of them.
@@ -36,8 +34,16 @@ class Loss(Component):
     accepts: ClassVar[tuple[type[Negatives], ...]]
     memorises: ClassVar[bool] = False
     corrects: ClassVar[bool] = False
-    score: Any
-    negatives: Any
+
+    @property
+    def score(self) -> str:
+        """How a user and an item are compared where items are ranked, one of `SCORES`."""
+        raise NotImplementedError
+
+    @property
+    def negatives(self) -> Negatives | str:
+        """What a positive is compared with, or the name of it."""
+        raise NotImplementedError
 
     def __call__(self, batch: Batch, vectors: Tensor) -> Tensor:
         """The loss, a scalar, differentiable in ``vectors`` (num_rows, dim) of ``batch.rows``."""
