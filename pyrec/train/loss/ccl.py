@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Final
 
 from torch import Tensor
 from torch.nn import functional
@@ -14,6 +14,8 @@ from pyrec.train.batch import Batch
 from pyrec.train.loss.base import Loss
 from pyrec.train.losses import weighted_mean
 from pyrec.train.negatives import Negatives, Uniform
+
+MANY: Final = Uniform(64)
 
 
 @dataclass(frozen=True, repr=False)
@@ -37,7 +39,7 @@ class CCL(Loss):
     score: ClassVar[str] = "cosine"
     options: ClassVar[Options] = {
         "margin": Share(
-            of="the largest cosine", help="Cosine below which a negative costs nothing.", search=(0.1, 0.9)
+            of="a cosine", help="Cosine below which a negative costs nothing.", search=(0.1, 0.9)
         ),
         "negative_weight": Number(help="Weight of the negatives.", search=(1.0, 100.0)),
         "negatives": Part(family=Negatives, flag="--negatives-from", help="Where negatives come from."),
@@ -45,7 +47,7 @@ class CCL(Loss):
 
     margin: float = 0.4
     negative_weight: float = 10.0
-    negatives: Negatives | str = Uniform(64)
+    negatives: Negatives | str = MANY
 
     def __call__(self, batch: Batch, vectors: Tensor) -> Tensor:
         """See `Loss.__call__`."""
