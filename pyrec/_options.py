@@ -18,15 +18,21 @@ class Option:
 
     Attributes:
         help: What it is, in one sentence.
-        flag: Its option on the command line, with dashes; None for its own name.
+        flag: Its option on the command line, with dashes; None for its own name, empty for none.
+        group: The heading of that option in the command's help; empty for that of the class.
         search: Smallest and largest number worth trying, where the class says so.
+        tried: The values that are worth trying, instead of numbers between two.
         optional: Whether None is a value too.
+        unset: What None stands for, in words.
     """
 
     help: str = ""
     flag: str | None = None
+    group: str = ""
     search: tuple[float, float] | None = None
+    tried: tuple[Any, ...] = ()
     optional: bool = False
+    unset: str = "none"
 
     def check(self, name: str, value: Any) -> None:
         """Raise ConfigError, which names the hyperparameter, its value and its bound, for another value."""

@@ -50,6 +50,18 @@ class Parameters:
                 params |= {f"{name}__{inner}": value for inner, value in component.get_params().items()}
         return params
 
+    def flat_params(self) -> dict[str, Any]:
+        """Return the hyperparameters by the names of `get_params`, components by what they are called."""
+        return {name: called(value) for name, value in self.get_params().items()}
+
+    def get_options(self) -> dict[str, Option]:
+        """Return what each hyperparameter may be, by the names that `get_params` gives."""
+        own = self.get_params(deep=False)
+        options = {name: option for name, option in self.options.items() if name in own}
+        for prefix, component in self._components(own):
+            options |= {f"{prefix}__{name}": option for name, option in component.get_options().items()}
+        return options
+
     def set_params(self, **params: Any) -> Self:
         """Change hyperparameters, which the next `fit` checks and uses, and return self.
 
@@ -89,14 +101,11 @@ class Parameters:
         What stands for none, as it is no value of its option, is left out: it is an error for `check_params`.
         """
         for name, option in self.options.items():
+            if not isinstance(option, (Part, Parts)):
+                continue
             try:
-                if isinstance(option, Part):
-                    one = option.component(params.get(name))
-                    if one is not None:
-                        yield name, one
-                elif isinstance(option, Parts):
-                    for one in option.components(params.get(name)):
-                        yield f"{name}__{one.key}", one
+                for one in option.components(params.get(name)):
+                    yield (name if isinstance(option, Part) else f"{name}__{one.key}"), one
             except ConfigError:
                 continue
 
@@ -203,6 +212,11 @@ class Part(Option):
         """Return the component that a value stands for; None where it stands for none."""
         return None if value is None or value == self.auto else self.family.of(value)
 
+    def components(self, value: Any) -> tuple[Component, ...]:
+        """Return `component`, if there is one."""
+        one = self.component(value)
+        return () if one is None else (one,)
+
     def _check(self, name: str, value: Any) -> None:
         if self.auto is not None and value == self.auto:
             return
@@ -246,6 +260,13 @@ def parameter_names(kind: type) -> tuple[str, ...]:
     return tuple(inspect.signature(kind).parameters)
 
 
+def called(value: Any) -> Any:
+    """The name of a component, the names of several, or another value itself."""
+    if isinstance(value, (tuple, list)):
+        return [called(one) for one in value]
+    return value.name if isinstance(value, Component) else value
+
+
 def to_json(value: Any) -> Any:
     """Return a hyperparameter as JSON holds it: a component as an object with its name under ``is``."""
     if isinstance(value, Component):
@@ -256,6 +277,11 @@ def to_json(value: Any) -> Any:
     if isinstance(value, (tuple, list)):
         return [to_json(one) for one in value]
     return value
+
+
+def params_to_json(one: Parameters) -> dict[str, Any]:
+    """Return the hyperparameters as JSON holds them, which `from_json` reads."""
+    return {name: to_json(value) for name, value in one.get_params(deep=False).items()}
 
 
 def from_json(kind: type[Parameters], params: Mapping[str, Any], source: str) -> dict[str, Any]:

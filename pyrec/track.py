@@ -77,7 +77,7 @@ class Tracking:
     def __call__(self, model: Recommender, record: Mapping[str, Any]) -> None:
         """Take the record of an epoch that has just ended."""
         if not self._begun:
-            self.start(model.get_params(), record["epoch"])
+            self.start(model.flat_params(), record["epoch"])
         metrics = {_path(name): float(value) for name, value in record.items() if _is_metric(name, value)}
         for tracker in self.trackers:
             tracker.on_epoch(record["epoch"], metrics)

@@ -21,6 +21,7 @@ from pyrec.interrupt import StopRequest, stop_on_signals
 from pyrec.models import LightGCN
 from pyrec.store.training_checkpoint import Checkpoints
 from pyrec.track import Tracking
+from pyrec.train.early_stopping import EarlyStopping
 
 EPOCHS = 6
 OPTIONS = ("--dim", "8", "--epochs", str(EPOCHS), "--batch-size", "64", "--validation", "0.2", "--k", "5")
@@ -241,7 +242,7 @@ def test_a_tracker_is_told_of_a_fit() -> None:
     train = synthetic(30, 20, interactions_per_user=5)
     told = Told()
     with track.Tracking(told) as tracking:
-        LightGCN(embedding_size=8, epochs=2, validation=0.2, k=5).fit(train, callback=tracking)
+        LightGCN(embedding_size=8, epochs=2, stopping=EarlyStopping(0.2, k=5)).fit(train, callback=tracking)
         tracking.metrics["ndcg@5"] = 0.5
     names = ["loss", "seconds", "validation/ndcg@5", "validation/precision@5", "validation/recall@5"]
     assert told.calls == [("start", 2, 1), (1, names), (2, names), ("finished", {"ndcg@5": 0.5})]

@@ -21,10 +21,12 @@ from pyrec.data import Interactions, load_training, split_random
 from pyrec.data.synthetic import synthetic
 from pyrec.errors import ConfigError, DataError
 from pyrec.models import EASE, MF, SVD, ItemKNN, LightGCN, Popularity
+from pyrec.nn.combine import Weighted
+from pyrec.train.early_stopping import EarlyStopping
 from pyrec.tune import Search, tune
 from pyrec.tune.space import Range, default_space
 
-VALIDATED = SMALL | {"epochs": 3, "batch_size": 128, "validation": 0.2}
+VALIDATED = SMALL | {"epochs": 3, "batch_size": 128, "stopping": EarlyStopping(0.2)}
 OPTIONS = ("--dim", "8", "--epochs", "3", "--batch-size", "128")
 
 
@@ -44,9 +46,14 @@ def log(tmp_path: Path, train: Interactions) -> Path:
 # Ranges
 
 
-def test_users_made_of_their_items_have_odd_layers(train: Interactions) -> None:
-    model = LightGCN(user_from="items", n_layers=1)
-    assert Range("n_layers", values=(1, 3)) in default_space(model, train)
+@pytest.mark.parametrize(
+    ("combine", "layers"), [("mean", (1, 3)), ("attention", (3, 5)), (Weighted(), (3, 5))]
+)
+def test_users_made_of_their_items_have_odd_layers(train: Interactions, combine, layers) -> None:
+    model = LightGCN(encoder="items", n_layers=3, combine=combine)
+    assert Range("n_layers", values=layers) in default_space(model, train)
+    for number in layers:
+        model.set_params(n_layers=number).check_params()
 
 
 def test_numbers_are_rounded_and_stay_inside() -> None:
@@ -87,7 +94,8 @@ def test_each_model_has_a_space_with_its_default(train) -> None:
     for model in (LightGCN(), LightGCN(loss="bpr"), MF(), EASE(), ItemKNN(), SVD(embedding_size=30)):
         names = {one.name for one in default_space(model, train)}
         params = model.get_params()
-        assert ("temperature" in names) == (params.get("loss") == "softmax")
+        assert ("loss__temperature" in names) == (params.get("loss") == "softmax")
+        assert ("n_layers" in names) == isinstance(model, LightGCN)
         assert all(params[one.name] in one for one in default_space(model, train))
     with pytest.raises(ConfigError, match="popularity has nothing to tune"):
         default_space(Popularity(), train)
@@ -109,10 +117,10 @@ def test_trials_are_measured_on_what_is_held_out(train) -> None:
 
 
 def test_a_model_with_epochs_counts_with_its_best(train) -> None:
-    model = LightGCN(**VALIDATED, patience=2, k=5)
+    model = LightGCN(**VALIDATED | {"stopping": EarlyStopping(0.2, 2, k=5)})
     found = tune(Search(model, [Range("learning_rate", 0.01, 0.1)], train, k=5), trials=2)
     for trial in found:
-        history = LightGCN(**{**model.get_params(), **trial.params}).fit(train).history_
+        history = model.clone().set_params(**trial.params).fit(train).history_
         best = max(record["validation_ndcg@5"] for record in history)
         assert trial.metrics["ndcg@5"] == best == history[trial.best_epoch - 1]["validation_ndcg@5"]
 
@@ -172,15 +180,15 @@ def test_trials_that_diverge_are_passed_over(train) -> None:
 
 def test_parameters_that_do_not_go_together_are_passed_over(train) -> None:
     model, failed = LightGCN(**VALIDATED, combine="self-attention"), []
-    search = Search(model, [Range("n_heads", values=(1, 3))], train)
+    search = Search(model, [Range("combine__heads", values=(1, 3))], train)
     found = tune(search, trials=8, report_failure=lambda *why: failed.append(why))
-    assert {trial.params["n_heads"] for trial in found} == {1}
+    assert {trial.params["combine__heads"] for trial in found} == {1}
     assert len(found) + len(failed) == 8
     assert not {trial.number for trial in found} & {number for number, _ in failed}
     assert {reason for _, reason in failed} == {failed[0][1]}
     assert "n_heads = 3" in failed[0][1]
     with pytest.raises(DataError, match=r"no trial succeeded of 2; the first: .*n_heads = 3"):
-        tune(Search(model, [Range("n_heads", values=(3,))], train), trials=2)
+        tune(Search(model, [Range("combine__heads", values=(3,))], train), trials=2)
 
 
 @pytest.mark.parametrize(
@@ -190,9 +198,15 @@ def test_parameters_that_do_not_go_together_are_passed_over(train) -> None:
         (EASE(), {"timeout": 0}, ConfigError, "timeout = 0.0 must be above 0"),
         (EASE(), {"timeout": 1e-9}, DataError, "no trial was started within timeout"),
         (EASE(), {"storage": Path("/no/such/folder/trials.db")}, DataError, "cannot keep trials in"),
-        (MF(), {}, ConfigError, "validation = None leaves nothing to score trials on"),
-        (MF(validation="0.1"), {}, ConfigError, "validation = '0.1' must be a finite number"),
-        (MF(validation=0.2, k=7), {}, ConfigError, "k = 20, but the model's is 7"),
+        (MF(), {}, ConfigError, "stopping = None leaves nothing to score trials on"),
+        (MF(stopping=EarlyStopping(None)), {}, ConfigError, "stopping__share = None leaves nothing"),
+        (
+            MF(stopping=EarlyStopping("0.1")),
+            {},
+            ConfigError,
+            "stopping__share = '0.1' must be a finite number",
+        ),
+        (MF(stopping=EarlyStopping(0.2, k=7)), {}, ConfigError, "k = 20, but the model's stopping__k is 7"),
     ],
 )
 def test_bad_searches_are_refused(train, model, arguments, error, message) -> None:
@@ -204,9 +218,13 @@ def test_bad_searches_are_refused(train, model, arguments, error, message) -> No
     ("space", "message"),
     [
         ([Range("learning_rat", 1, 2)], "lightgcn has no learning_rat to search; it has embedding_size, "),
-        ([Range("validation", 0.05, 0.5)], "the range of validation: trials are compared at one validation"),
+        (
+            [Range("stopping__share", 0.05, 0.5)],
+            "the range of stopping__share: trials are compared at one stopping__share",
+        ),
+        ([Range("stopping", values=("early",))], "the range of stopping: trials are compared at one"),
         ([Range("seed", 0, 99, whole=True)], "the range of seed: trials are compared at one seed"),
-        ([Range("k", values=(5, 10))], "the range of k: trials are compared at one k"),
+        ([Range("stopping__k", values=(5, 10))], "the range of stopping__k: trials are compared at one"),
         ([Range("reg", 0, 1), Range("reg", 1, 2)], "reg has more than one range"),
     ],
 )
@@ -278,7 +296,7 @@ def test_the_command_printed_repeats_the_best_trial(capsys, log: Path, tmp_path:
     text, err = run(capsys, "tune", log, *OPTIONS, *arguments, "--trials", 3, "--k", 5, "--json")
     printed = json.loads(text)
     best = printed["best"]
-    assert set(best["params"]) == {"learning_rate", "reg", "n_layers", "temperature"}
+    assert set(best["params"]) == {"learning_rate", "reg", "n_layers", "loss__temperature"}
     assert best["metrics"]["ndcg@5"] == max(trial["metrics"]["ndcg@5"] for trial in printed["trials"])
     assert err.count("\ntrial ") == 3
     program, *words = shlex.split(printed["commands"]["train"])
@@ -325,15 +343,15 @@ def test_failed_trials_are_told_and_counted(capsys, log: Path) -> None:
 
 def test_an_option_given_is_not_searched(capsys, log: Path) -> None:
     out, _ = run(capsys, "tune", log, *OPTIONS, "--lr", 0.01, "--trials", 1, "--k", 5, "--json")
-    assert set(json.loads(out)["best"]["params"]) == {"reg", "n_layers", "temperature"}
+    assert set(json.loads(out)["best"]["params"]) == {"reg", "n_layers", "loss__temperature"}
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--range", "speed=1:2"], "'speed' is no hyperparameter; known are combine"),
-        (["--range", "neighbors=1:2"], "lightgcn has no neighbors to search"),
-        (["--range", "validation=0.05:0.5"], "the range of validation: trials are compared at one"),
+        (["--range", "speed=1:2"], "'speed' is no hyperparameter; known are dim"),
+        (["--range", "neighbors=1:2"], "--neighbors is not for lightgcn, which takes --dim"),
+        (["--range", "validation=0.05:0.5"], "the range of stopping__share: trials are compared at one"),
         (["--range", "seed=0:99"], "the range of seed: trials are compared at one"),
         (["--range", "reg=0:1", "--range", "reg=1:2"], "reg has more than one range"),
         (["--range", "lr=1:2", "--lr", "0.1"], "lr is given and has a --range"),
@@ -351,7 +369,7 @@ def test_an_option_given_is_not_searched(capsys, log: Path) -> None:
         (["--model", "popularity"], "popularity has nothing to tune"),
         (["--trials", "0"], "0 is not in the range"),
         (["--model", "ease", "--layers", "2"], "--layers is not for ease"),
-        (["--validation", "1"], "validation = 1.0 is a share of the interactions; it must be below 1"),
+        (["--validation", "1"], "stopping__share = 1.0 is a share of the interactions; it must be below 1"),
     ],
 )
 def test_refusals_are_one_line(capsys, log: Path, arguments, message) -> None:

@@ -9,7 +9,7 @@ from pyrec.cli.measured import as_json, columns, warm_as_json
 from pyrec.cli.sources import Source
 from pyrec.data import Interactions
 from pyrec.evaluate.ranking import Evaluation
-from pyrec.models import EpochRecommender, LightGCN, Recommender
+from pyrec.models import EpochRecommender, Recommender
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class Run:
             "num_train": len(self.train),
             "num_test": len(self.test),
             "num_epochs": len(self.history),
-            **({"best_epoch": self.model.best_epoch_} if isinstance(self.model, LightGCN) else {}),
+            **({"best_epoch": self.model.best_epoch_} if isinstance(self.model, EpochRecommender) else {}),
             "baseline_popularity": self.baseline.metrics,
             "baseline_popularity_warm": warm_as_json(self.baseline),
         }

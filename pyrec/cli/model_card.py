@@ -27,7 +27,7 @@ def model_card(run: Run, files: Sequence[str]) -> str:
         files: Names of the files in its folder.
     """
     class_name = type(run.model).__name__
-    params = [[f"`{name}`", f"`{value!r}`"] for name, value in run.model.get_params().items()]
+    params = [[f"`{name}`", f"`{value!r}`"] for name, value in run.model.flat_params().items()]
     listed = [[f"`{name}`", FILES[name]] for name in files if name in FILES]
     sections = [
         f"# {run.label} on {run.data_name}",

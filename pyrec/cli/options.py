@@ -10,6 +10,8 @@ import click
 import torch
 from click.core import ParameterSource
 
+from pyrec.cli.grouped_help import DATA, MEASURING, OUTPUT, RUNNING, grouped
+
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
@@ -23,7 +25,8 @@ def number_list(ctx: click.Context, param: click.Parameter, value: str) -> list[
 
 def cutoffs_option(default: str) -> Callable[[Command], Command]:
     """Return the option ``--k`` with this default."""
-    return click.option(
+    return grouped(
+        MEASURING,
         "--k",
         callback=number_list,
         default=default,
@@ -39,17 +42,18 @@ def cutoffs_that_fit(k: list[int], num_items: int) -> list[int]:
     return k if asked else sorted({min(cutoff, num_items) for cutoff in k})
 
 
-threads_option = click.option(
-    "--threads", type=int, metavar="N", help="Threads to use. [default: torch's choice]"
+threads_option = grouped(
+    RUNNING, "--threads", type=int, metavar="N", help="Threads to use. [default: torch's choice]"
 )
-unknown_option = click.option(
+unknown_option = grouped(
+    DATA,
     "--unknown",
     type=click.Choice(["error", "skip"]),
     default="error",
     show_default=True,
     help="What to do about users and items that the model does not know: stop, or leave them out and say so.",
 )
-json_option = click.option("--json", "as_json", is_flag=True, help="Print only JSON on stdout.")
+json_option = grouped(OUTPUT, "--json", "as_json", is_flag=True, help="Print only JSON on stdout.")
 
 
 def set_threads(threads: int | None) -> None:

@@ -13,6 +13,7 @@ import click
 
 from pyrec._atomic import check_writable, writing
 from pyrec._optional import need
+from pyrec.cli.grouped_help import OUTPUT, grouped
 from pyrec.cli.output import note
 from pyrec.data import Interactions
 from pyrec.errors import DataError
@@ -21,13 +22,15 @@ from pyrec.models import Recommender
 
 def report_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add ``--report`` and ``--item-names``, which `Report.take` takes."""
-    names = click.option(
+    names = grouped(
+        OUTPUT,
         "--item-names",
         type=click.Path(dir_okay=False, path_type=Path),
         metavar="FILE",
         help="With --report: what items are called, a CSV or TSV file with a line ITEM,NAME each.",
     )
-    return click.option(
+    return grouped(
+        OUTPUT,
         "--report",
         type=click.Path(dir_okay=False, path_type=Path),
         metavar="FILE.html",

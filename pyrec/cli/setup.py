@@ -10,6 +10,8 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
+from pyrec.cli.flags import values_of
+from pyrec.cli.model_options import cut_off
 from pyrec.cli.options import cutoffs_that_fit
 from pyrec.cli.sources import Source
 from pyrec.errors import ConfigError, DataError
@@ -67,8 +69,7 @@ class Setup:
         """Take cut-offs that nobody asked for down to the number of items."""
         if not self.resumed:
             self.k = cutoffs_that_fit(self.k, num_items)
-            if "k" in self.model.get_params():
-                self.model.set_params(k=max(self.k))
+            cut_off(self.model, max(self.k))
 
     def about(self) -> dict[str, Any]:
         """Return what its checkpoints keep: what `take_up` needs beside what a checkpoint says anyway."""
@@ -140,14 +141,15 @@ def _given(ctx: click.Context) -> dict[str, str]:
 def _check_unchanged(setup: Setup, given: Mapping[str, str], options: Mapping[str, Any]) -> None:
     free = FREE | {field.name for field in fields(Source)}
     own = {"model_name": setup.model.model_name, "eval_every": setup.eval_every, "track": setup.track}
-    before = {**setup.model.get_params(), **own, "k": setup.k}
+    before = {**values_of(setup.model), **own, "k": setup.k}
     for name, flag in given.items():
         if name in free:
             continue
         value = list(options[name]) if isinstance(options[name], tuple) else options[name]
         if value != before.get(name):
+            with_it = "without" if before.get(name) is None else f"with {_words(before[name])}"
             raise ConfigError(
-                f"{flag} {_words(value)}: the run in {setup.folder} was started with {_words(before.get(name))}; "
+                f"{flag} {_words(value)}: the run in {setup.folder} was started {with_it}; "
                 "leave it out, or start another run"
             )
     if "out" in given and Path(options["out"]).resolve() != (setup.folder or Path()).resolve():

@@ -9,6 +9,7 @@ from typing import Any, Literal, TypeVar
 
 import click
 
+from pyrec.cli.grouped_help import DATA, grouped
 from pyrec.cli.output import note
 from pyrec.data import Interactions
 from pyrec.data.load import DEFAULT_SEED, DEFAULT_SPLIT, Split, holds_pair, load_data, load_training
@@ -280,44 +281,50 @@ def _sep_value(
 def file_options(command: Command) -> Command:
     """Add DATA and the options about reading it to a command; `Source.take` reads them."""
     for decorate in (
-        click.option(
+        grouped(
+            DATA,
             "--id-type",
             type=click.Choice(["auto", "int", "str"]),
             default="auto",
             show_default=True,
             help="Read ids as integers or text.",
         ),
-        click.option(
+        grouped(
+            DATA,
             "--columns",
             callback=_columns_value,
             metavar="ROLE=NAME,...",
             help="Which columns are the user, item, rating and time, by name or number: user=customer,item=3; "
             "time= for none. [default: by well-known names]",
         ),
-        click.option(
+        grouped(
+            DATA,
             "--header/--no-header",
             default=None,
             help="Whether the first line is a header. [default: found out]",
         ),
-        click.option(
+        grouped(
+            DATA,
             "--sep",
             callback=_sep_value,
             metavar="TEXT",
             help=r"What is between columns: , or \t or ' ' for any blanks. [default: found out]",
         ),
-        click.option(
+        grouped(
+            DATA,
             "--format",
             type=click.Choice(FORMATS),
             help='Whether the file is delimited columns, lists "user item item ..." or Parquet. [default: found out]',
         ),
-        click.option(
+        grouped(
+            DATA,
             "--time-format",
             metavar="FORMAT",
             help="How times as text are written: %d/%m/%Y. [default: ISO 8601]",
         ),
-        click.option("--min-rating", type=float, metavar="X", help="Keep ratings from X up."),
-        click.option("--test", metavar="FILE", help="File of test interactions, with --train."),
-        click.option("--train", metavar="FILE", help="File of training interactions, with --test."),
+        grouped(DATA, "--min-rating", type=float, metavar="X", help="Keep ratings from X up."),
+        grouped(DATA, "--test", metavar="FILE", help="File of test interactions, with --train."),
+        grouped(DATA, "--train", metavar="FILE", help="File of training interactions, with --test."),
         click.argument("data", required=False),
     ):
         command = decorate(command)
@@ -327,8 +334,9 @@ def file_options(command: Command) -> Command:
 def data_options(command: Command) -> Command:
     """Add `file_options` and those about splitting one file."""
     for decorate in (
-        click.option("--split-seed", type=int, help=f"Seed of a random split. [default: {DEFAULT_SEED}]"),
-        click.option(
+        grouped(DATA, "--split-seed", type=int, help=f"Seed of a random split. [default: {DEFAULT_SEED}]"),
+        grouped(
+            DATA,
             "--split",
             callback=_split_value,
             metavar="FRACTION|time",

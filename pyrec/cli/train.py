@@ -11,6 +11,7 @@ import click
 
 from pyrec._atomic import check_writable
 from pyrec.cli.finished_run import Run
+from pyrec.cli.grouped_help import MEASURING, OUTPUT, GroupedCommand, grouped
 from pyrec.cli.measured import note_lists, users_in_words
 from pyrec.cli.model_options import build_model, model_options
 from pyrec.cli.options import cutoffs_option, json_option, set_threads, threads_option
@@ -26,25 +27,31 @@ from pyrec.errors import StoppedError
 from pyrec.evaluate.ranking import Evaluation, evaluate
 from pyrec.evaluate.tables import metric_rows, table
 from pyrec.interrupt import Signals, stop_on_signals
-from pyrec.models import EpochRecommender, LightGCN, Popularity, Recommender
+from pyrec.models import EpochRecommender, Popularity, Recommender
 from pyrec.store import saved_model
 from pyrec.store.training_checkpoint import Checkpoints, fingerprint
 from pyrec.track import Tracking, open_tracker
 
 
-@click.command("train", help=f"Train a model and print what it reaches, beside popularity.{DATA_HELP}")
+@click.command(
+    "train",
+    cls=GroupedCommand,
+    help=f"Train a model and print what it reaches, beside popularity.{DATA_HELP}",
+)
 @data_options
 @model_options
 @cutoffs_option("20")
-@click.option(
+@grouped(
+    MEASURING,
     "--eval-every",
     type=click.IntRange(min=0),
     default=1,
     show_default=True,
     help="Record test metrics each N epochs, for the curves only; 0 for never.",
 )
-@click.option("--out", type=click.Path(path_type=Path), metavar="RUN_DIR", help="Keep the run here.")
-@click.option(
+@grouped(OUTPUT, "--out", type=click.Path(path_type=Path), metavar="RUN_DIR", help="Keep the run here.")
+@grouped(
+    OUTPUT,
     "--checkpoint-every",
     "every",
     type=click.IntRange(min=0),
@@ -52,13 +59,15 @@ from pyrec.track import Tracking, open_tracker
     show_default=True,
     help="Keep a checkpoint in RUN_DIR each N epochs; with 0 only when Ctrl-C stops the run.",
 )
-@click.option(
+@grouped(
+    OUTPUT,
     "--resume",
     type=click.Path(path_type=Path),
     metavar="RUN_DIR",
     help="Go on with the run here that was stopped, with its own options.",
 )
-@click.option(
+@grouped(
+    OUTPUT,
     "--track",
     multiple=True,
     metavar="tensorboard:DIR|mlflow:URI",
@@ -127,7 +136,7 @@ def _train(setup: Setup, report: Report | None) -> Run:
 def _described(setup: Setup) -> dict[str, Any]:
     """Return what trackers are told of a run at its start."""
     data = {f"data.{name}": value for name, value in setup.source.as_json().items() if value is not None}
-    return {"model": setup.model.model_name, **setup.model.get_params(), **data}
+    return {"model": setup.model.model_name, **setup.model.flat_params(), **data}
 
 
 def _tracked(evaluation: Evaluation) -> dict[str, float]:
@@ -147,10 +156,10 @@ def _fit(
     if not isinstance(model, EpochRecommender):
         model.fit(train)
         return time.perf_counter() - started
-    if isinstance(model, LightGCN) and model.device != "cpu":
+    if model.device != "cpu":
         find_device(model.device)
         note(f"training takes {gibibytes(model.training_bytes(train))} of the device's memory")
-    epochs, resume = model.get_params()["epochs"], setup.resumed
+    epochs, resume = model.epochs, setup.resumed
     progress = EpochProgress(epochs, test, setup.k, setup.eval_every, setup.epoch - 1)
 
     def spent() -> float:
@@ -170,7 +179,7 @@ def _fit(
     finally:
         progress.close()
     _note_skipped(model)
-    if isinstance(model, LightGCN) and model.validation is not None:
+    if model.stopping is not None:
         note(f"kept epoch {model.best_epoch_} of {len(model.history_)}, the best by validation ndcg")
     return spent()
 
@@ -208,7 +217,7 @@ def _write_report(run: Run, report: Report, item_names: dict[Any, str]) -> None:
 
 def _note_skipped(model: EpochRecommender) -> None:
     """Say which users training had nothing to learn from."""
-    if isinstance(model, LightGCN) and (model.full_users_ or model.empty_users_):
+    if model.full_users_ or model.empty_users_:
         note(
             f"note: {model.full_users_:,} users own every item and {model.empty_users_:,} none; "
             "training skips them"

@@ -2,31 +2,35 @@
 
 from __future__ import annotations
 
-import inspect
 import shlex
-from collections.abc import Sequence
-from dataclasses import asdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
 import click
 
+from pyrec._params import Part, called
+from pyrec.cli.flags import CHOOSING, FLAGS, PLACES, arguments_of, name_of, type_of, values_of
+from pyrec.cli.grouped_help import GroupedCommand, grouped
 from pyrec.cli.model_options import (
     build_model,
-    find_argument,
-    flag_of,
+    find_flag,
+    flag_word,
     given_arguments,
     model_arguments,
     model_options,
+    path_of,
 )
 from pyrec.cli.options import json_option, set_threads, threads_option
 from pyrec.cli.output import note, print_json
 from pyrec.cli.sources import DATA_HELP, Source, data_options, note_reading
 from pyrec.evaluate.tables import table
-from pyrec.models import MODELS, Recommender
+from pyrec.models import Recommender
 from pyrec.tune.search import METRICS, Search, Trial, check_optuna, tune
 from pyrec.tune.space import Range, check_space, default_space
 
+SEARCH = "Search"
 SHOWN = 10
 TRAIN_K = 20
 VALIDATION, EPOCHS, PATIENCE = 0.1, 300, 15
@@ -41,26 +45,28 @@ names. Models that train by epochs stop early (--patience {PATIENCE}, at most --
 {DATA_HELP}"""
 
 
-@click.command("tune", help=HELP)
+@click.command("tune", cls=GroupedCommand, help=HELP)
 @data_options
 @model_options
-@click.option(
+@grouped(
+    SEARCH,
     "--range",
     "ranges",
     multiple=True,
     metavar="NAME=LOW:HIGH|NAME=A,B",
     help="Search this option in that range, or among those values, instead of the model's space; repeatable.",
 )
-@click.option("--trials", type=click.IntRange(min=1), default=30, show_default=True, help="Trials in all.")
-@click.option("--timeout", type=float, metavar="SECONDS", help="Start no trial after this time.")
-@click.option(
+@grouped(SEARCH, "--trials", type=click.IntRange(min=1), default=30, show_default=True, help="Trials in all.")
+@grouped(SEARCH, "--timeout", type=float, metavar="SECONDS", help="Start no trial after this time.")
+@grouped(
+    SEARCH,
     "--storage",
     type=click.Path(path_type=Path, dir_okay=False),
     metavar="FILE",
     help="Keep the trials in this SQLite file; the same command then goes on where it ended.",
 )
-@click.option(
-    "--k", type=int, default=TRAIN_K, show_default=True, metavar="K", help="Cut-off of the metrics."
+@grouped(
+    SEARCH, "--k", type=int, default=TRAIN_K, show_default=True, metavar="K", help="Cut-off of the metrics."
 )
 @threads_option
 @json_option
@@ -80,16 +86,20 @@ def command(
     check_optuna()
     source = Source.take(options)
     fixed = given_arguments(options)
+    wanted = [_read_range(text, fixed) for text in ranges]
     seed, share = _fill(model_name, options)
+    options |= {one.flag: one.first for one in wanted if one.flag in CHOOSING}
+    given = dict(options)
     model = build_model(model_name, options, k)
-    given_space = [_read_range(text, fixed) for text in ranges]
+    given_space = [_range(one, model, given) for one in wanted]
     check_space(model, given_space)
     name, train = source.load_training()
     note_reading(train)
     note(
         f"{name}: {train.num_users:,} users x {train.num_items:,} items, {len(train):,} training interactions"
     )
-    space = given_space or [one for one in default_space(model, train) if one.name not in fixed]
+    kept = {path_of(flag, model) for flag in fixed & values_of(model).keys()}
+    space = given_space or [one for one in default_space(model, train) if one.name not in kept]
     if not space:
         raise click.UsageError("every hyperparameter of the space is given; leave one out, or name a --range")
     search = Search(model, space, train, share, seed, k)
@@ -99,10 +109,10 @@ def command(
         failed.append(number)
         note(f"trial {number}  failed: {reason}")
 
-    found = tune(search, trials, timeout, storage, lambda trial: note(_line(trial, k)), note_failure)
+    found = tune(search, trials, timeout, storage, lambda trial: note(_line(trial, model, k)), note_failure)
     if failed:
         note(f"{len(failed)} of {len(failed) + len(found)} trials failed and are left out")
-    _print(found, _commands(search, source, found[0]), k, as_json)
+    _print(found, _commands(search, source, found[0]), search, as_json)
 
 
 def _fill(model_name: str, options: dict[str, Any]) -> tuple[int, float]:
@@ -110,43 +120,75 @@ def _fill(model_name: str, options: dict[str, Any]) -> tuple[int, float]:
 
     These two are taken from the options of a model that does not know them.
     """
-    accepted = inspect.signature(MODELS[model_name]).parameters
+    accepted = {name_of(place.flag) for place in PLACES if place.model == model_name}
     defaults = {"seed": 0, "validation": VALIDATION, "epochs": EPOCHS, "patience": PATIENCE}
-    for argument, value in defaults.items():
-        if options[argument] is None and (argument in accepted or argument in ("seed", "validation")):
-            options[argument] = value
+    for name, value in defaults.items():
+        if options[name] is None and (name in accepted or name in ("seed", "validation")):
+            options[name] = value
     seed, share = options["seed"], options["validation"]
-    for argument in ("seed", "validation"):
-        if argument not in accepted:
-            options[argument] = None
+    for name in ("seed", "validation"):
+        if name not in accepted:
+            options[name] = None
     return seed, share
 
 
-def _read_range(text: str, fixed: set[str]) -> Range:
+@dataclass(frozen=True)
+class _Wanted:
+    """A ``--range``: the name of its flag, and the values or the two bounds."""
+
+    flag: str
+    values: tuple[Any, ...] = ()
+    bounds: tuple[float, ...] = ()
+    whole: bool = False
+
+    @property
+    def first(self) -> Any:
+        """A value, by which the component is there that has the hyperparameter, or the default if it is among them."""
+        if self.bounds:
+            return sum(self.bounds) / 2
+        defaults = [place.default for place in FLAGS[self.flag]]
+        return next((value for value in self.values if value in defaults), self.values[0])
+
+
+def _read_range(text: str, fixed: set[str]) -> _Wanted:
     """Read ``lr=1e-4:1e-2``, ``layers=1:4`` or ``combine=mean,attention``."""
     name, _, wanted = text.partition("=")
-    argument, kind = find_argument(name)
-    if argument in fixed:
+    flag = find_flag(name)
+    if flag in fixed:
         raise click.UsageError(f"{name} is given and has a --range; give one of the two")
+    kind = type_of(FLAGS[flag])
+    number = {click.INT: int, click.FLOAT: float}.get(kind)
     low, colon, high = wanted.partition(":")
     try:
         if not colon:
-            values = tuple(_convert(kind, word) for word in wanted.split(","))
-        elif kind in (int, float):
-            bounds = kind(low), kind(high)
-        else:
-            raise ValueError
+            return _Wanted(flag, tuple(kind.convert(word, None, None) for word in wanted.split(",")))
+        if number is not None:
+            return _Wanted(flag, bounds=(number(low), number(high)), whole=number is int)
     except (ValueError, click.BadParameter):
-        raise click.UsageError(
-            f"--range {text} is neither NAME=LOW:HIGH in numbers nor NAME=A,B with values that "
-            f"--{flag_of(argument)} takes"
-        ) from None
-    return Range(argument, *bounds, whole=kind is int) if colon else Range(argument, values=values)
+        pass
+    raise click.UsageError(
+        f"--range {text} is neither NAME=LOW:HIGH in numbers nor NAME=A,B with values that "
+        f"{FLAGS[flag][0].flag} takes"
+    )
 
 
-def _convert(kind: Any, word: str) -> Any:
-    """Return a value as its option would read it."""
-    return click.types.convert_type(kind).convert(word, None, None)
+def _range(wanted: _Wanted, model: Recommender, given: Mapping[str, Any]) -> Range:
+    """The range among the objects that a model has; a component is tried with what is given of it."""
+    path = path_of(wanted.flag, model)
+    if wanted.bounds:
+        return Range(path, wanted.bounds[0], wanted.bounds[1], wanted.whole)
+    values = wanted.values
+    if isinstance(model.get_options()[path], Part):
+        values = tuple(_with(model, given, {wanted.flag: value}).get_params()[path] for value in values)
+    return Range(path, values=values)
+
+
+def _with(model: Recommender, given: Mapping[str, Any], changes: Mapping[str, Any]) -> Recommender:
+    """The model of the same options but for some."""
+    flags = {
+        name: value for name, value in {**given, **changes}.items() if name in FLAGS and value is not None
+    }
+    return type(model)(**arguments_of(type(model), flags))
 
 
 def _commands(search: Search, source: Source, best: Trial) -> dict[str, str]:
@@ -154,7 +196,7 @@ def _commands(search: Search, source: Source, best: Trial) -> dict[str, str]:
     model = search.with_params(best.params)
     commands = {"train": _train_command(source, model, search.k)}
     if best.best_epoch:
-        everything = {"validation": None, "patience": None, "epochs": best.best_epoch}
+        everything = {"stopping": None, "epochs": best.best_epoch}
         refitted = search.with_params({**best.params, **everything})
         commands["train_on_all"] = _train_command(source, refitted, search.k)
     return commands
@@ -165,29 +207,33 @@ def _train_command(source: Source, model: Recommender, k: int) -> str:
     return shlex.join(["pyrec", "train", *source.arguments(), *model_arguments(model), *cutoff])
 
 
-def _line(trial: Trial, k: int) -> str:
-    params = "  ".join(f"{flag_of(name)} {value}" for name, value in trial.params.items())
+def _line(trial: Trial, model: Recommender, k: int) -> str:
+    params = "  ".join(f"{flag_word(name, model)} {called(value)}" for name, value in trial.params.items())
     return f"trial {trial.number}  ndcg@{k} {trial.metrics[f'ndcg@{k}']:.4f}  {params}  {trial.seconds:.1f} s"
 
 
-def _print(found: list[Trial], commands: dict[str, str], k: int, as_json: bool) -> None:
+def _print(found: list[Trial], commands: dict[str, str], search: Search, as_json: bool) -> None:
     if as_json:
-        print_json(
-            {"best": asdict(found[0]), "commands": commands, "trials": [asdict(trial) for trial in found]}
-        )
+        trials = [_as_json(trial) for trial in found]
+        print_json({"best": trials[0], "commands": commands, "trials": trials})
         return
-    click.echo(table(_rows(found[:SHOWN], k)))
+    click.echo(table(_rows(found[:SHOWN], search.model, search.k)))
     click.echo(f"\nThe best trial, on held-out training interactions:\n{commands['train']}")
     if "train_on_all" in commands:
         rates = "with --schedule linear its rate falls over these alone, not as it did in the trial"
         click.echo(f"On all training interactions, for as many epochs ({rates}):\n{commands['train_on_all']}")
 
 
-def _rows(found: list[Trial], k: int) -> list[list[str]]:
+def _as_json(trial: Trial) -> dict[str, Any]:
+    params = {name: called(value) for name, value in trial.params.items()}
+    return {field.name: getattr(trial, field.name) for field in fields(trial)} | {"params": params}
+
+
+def _rows(found: list[Trial], model: Recommender, k: int) -> list[list[str]]:
     metrics = [f"{name}@{k}" for name in METRICS]
-    rows = [["trial", *metrics, *(flag_of(name) for name in found[0].params), "epoch", "seconds"]]
+    rows = [["trial", *metrics, *(flag_word(name, model) for name in found[0].params), "epoch", "seconds"]]
     for trial in found:
         values = [f"{trial.metrics[name]:.4f}" for name in metrics]
-        params = [str(value) for value in trial.params.values()]
+        params = [str(called(value)) for value in trial.params.values()]
         rows.append([str(trial.number), *values, *params, str(trial.best_epoch), f"{trial.seconds:.1f}"])
     return rows

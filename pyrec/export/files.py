@@ -29,6 +29,7 @@ from numpy.typing import NDArray
 from pyrec._atomic import replacing, write_text, writing
 from pyrec._exchange import of_one_state
 from pyrec._optional import need
+from pyrec._params import params_to_json
 from pyrec.data.ids import is_text
 from pyrec.device import gibibytes
 from pyrec.errors import ConfigError
@@ -86,7 +87,7 @@ def export(
     facts: dict[str, Any] = {
         "pyrec": version(),
         "model": model.model_name,
-        "params": model.get_params(),
+        "params": params_to_json(model),
         "format": format,
         "dim": items.vectors.shape[1],
         "num_users": len(users.ids),

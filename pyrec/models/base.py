@@ -15,6 +15,7 @@ from scipy.sparse import csr_array
 from pyrec._ambient import defaults
 from pyrec._arrays import tensor_of
 from pyrec._exchange import Exchanged, keep_params
+from pyrec._options import Options
 from pyrec.data import Interactions, Ragged, as_dataset
 from pyrec.data.ids import Unknown
 from pyrec.data.ragged import as_ragged
@@ -361,6 +362,15 @@ class Recommender(Exchanged, ABC):
         """
         self._check_fitted()
         return ndcg(self, interactions)
+
+    def search_options(self, train: Interactions) -> Options:  # noqa: ARG002
+        """Return the hyperparameters that are worth searching, by the names of `get_params`, and what to try.
+
+        Args:
+            train: What the model will be trained on.
+        """
+        options = self.get_options()
+        return {name: option for name, option in options.items() if option.search or option.tried}
 
     def save(self, directory: str | PathLike[str], run: Mapping[str, Any] | None = None) -> None:
         """Write ``model.safetensors`` and ``config.json`` into ``directory``, which is made if need be.

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy.linalg import lapack
 from scipy.sparse import csr_array
 
-from pyrec._checks import check_real
+from pyrec._options import Number, Options
 from pyrec.data import Interactions
 from pyrec.device import available_memory, gibibytes
 from pyrec.errors import ConfigError, DataError
@@ -31,6 +31,7 @@ class EASE(ItemItemRecommender):
     """
 
     model_name: ClassVar[str] = "ease"
+    options: ClassVar[Options] = {"reg": Number(help="λ, the L2 penalty on B.", search=(1, 10_000))}
     weights_: NDArray[np.float32]
 
     def __init__(self, reg: float = 400.0) -> None:
@@ -48,10 +49,10 @@ class EASE(ItemItemRecommender):
             ConfigError: If ``reg`` is not above 0.
             DataError: If there is nothing to learn from, or B would not fit into memory.
         """
-        reg = check_real("reg", self.reg, ConfigError, positive=True)
+        self.check_params()
         train = self._training_set(interactions)
         _check_memory(train.num_items)
-        self.weights_ = _solve(train, reg)
+        self.weights_ = _solve(train, float(self.reg))
         self.train_ = train
         return self
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -43,6 +44,8 @@ from pyrec.train.recorded import recordable
 if TYPE_CHECKING:
     from typing_extensions import Self
 
+TRAINING = "Training"
+"""Heading of the options that say how it is trained."""
 VALIDATION_METRICS = ("precision", "recall", "ndcg")
 
 
@@ -67,19 +70,25 @@ class GraphRecommender(EpochRecommender):
             family=Encoder, help="Where embeddings come from: a table of all nodes, or of items alone."
         ),
         "augment": Parts(
-            family=Augment, help="Changes of the graph in training, and losses beside the ranking loss."
+            family=Augment,
+            flag="",
+            help="Changes of the graph in training, and losses beside the ranking loss.",
         ),
         "stopping": Part(
-            family=Stopping, optional=True, help="Which epoch is kept, and when training stops."
+            family=Stopping, optional=True, flag="", help="Which epoch is kept, and when training stops."
         ),
-        "epochs": Count(low=1, help="Passes over the training interactions."),
-        "batch_size": Count(low=1, help="Interactions in a training step."),
-        "learning_rate": Number(flag="--lr", help="Adam's learning rate.", search=(5e-4, 2e-2)),
-        "schedule": Choice(values=SCHEDULES, help="Learning rate over the epochs."),
-        "reg": Number(positive=False, help="Weight of the L2 penalty.", search=(1e-6, 1e-2)),
-        "seed": Count(low=0, high=2**63 - 1, help="Seed of the first embeddings and of all sampling."),
-        "device": Choice(values=DEVICES, help="Where to train."),
-        "precision": Choice(values=PRECISIONS, help="Storage of what whole layers gather."),
+        "epochs": Count(low=1, group=TRAINING, help="Passes over the training interactions."),
+        "batch_size": Count(low=1, group=TRAINING, help="Interactions in a training step."),
+        "learning_rate": Number(
+            flag="--lr", group=TRAINING, help="Adam's learning rate.", search=(5e-4, 2e-2)
+        ),
+        "schedule": Choice(values=SCHEDULES, group=TRAINING, help="Learning rate over the epochs."),
+        "reg": Number(positive=False, group=TRAINING, help="Weight of the L2 penalty.", search=(1e-6, 1e-2)),
+        "seed": Count(
+            low=0, high=2**63 - 1, group=TRAINING, help="Seed of the first embeddings and of all sampling."
+        ),
+        "device": Choice(values=DEVICES, group=TRAINING, help="Where to train."),
+        "precision": Choice(values=PRECISIONS, group=TRAINING, help="Storage of what whole layers gather."),
     }
 
     embedding_size: int
@@ -169,6 +178,14 @@ class GraphRecommender(EpochRecommender):
             )
         for one in self._augment():
             one.check_for(self.n_layers, encoder)
+
+    def search_options(self, train: Interactions) -> Options:
+        """See `Recommender.search_options`; the encoder may do with some numbers of layers alone."""
+        options = dict(super().search_options(train))
+        layers = Encoder.of(self.encoder).layers_to_try(Combine.of(self.combine).learned)
+        if layers and "n_layers" in options:
+            options["n_layers"] = replace(options["n_layers"], search=None, tried=layers)
+        return options
 
     def training_bytes(self, interactions: Interactions, validated: bool = False) -> int:
         """Memory that `fit` takes at its peak, above the data, in bytes: the sum of what its parts take.

@@ -8,9 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csc_array, csr_array
 
-from pyrec._checks import check_count, check_real
+from pyrec._options import Count, Number, Options
 from pyrec.data import Interactions
-from pyrec.errors import ConfigError
 from pyrec.graph.graph import Graph
 from pyrec.models.item_item import ItemItemRecommender
 from pyrec.ops.neighbors import nearest_items
@@ -37,6 +36,12 @@ class ItemKNN(ItemItemRecommender):
     """
 
     model_name: ClassVar[str] = "itemknn"
+    options: ClassVar[Options] = {
+        "neighbors": Count(low=1, help="Neighbours kept for each item.", search=(10, 500)),
+        "shrinkage": Number(
+            positive=False, help="Damping of likeness that few users support.", search=(0, 100)
+        ),
+    }
     weights_: csr_array
 
     def __init__(self, neighbors: int = 100, shrinkage: float = 10.0) -> None:
@@ -56,10 +61,9 @@ class ItemKNN(ItemItemRecommender):
             ConfigError: If ``neighbors`` or ``shrinkage`` is out of range.
             DataError: If there is nothing to learn from.
         """
-        neighbors = check_count("neighbors", self.neighbors, 1, None, ConfigError)
-        shrinkage = check_real("shrinkage", self.shrinkage, ConfigError, positive=False)
+        self.check_params()
         train = self._training_set(interactions)
-        self.weights_ = _neighbor_weights(train, neighbors, shrinkage)
+        self.weights_ = _neighbor_weights(train, int(self.neighbors), float(self.shrinkage))
         self.train_ = train
         return self
 

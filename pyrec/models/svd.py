@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -11,6 +12,7 @@ from scipy.sparse import csr_array
 
 from pyrec._arrays import tensor_of
 from pyrec._checks import check_count
+from pyrec._options import Count, Options
 from pyrec.data import Interactions
 from pyrec.errors import ConfigError
 from pyrec.models.vectors import VectorRecommender
@@ -32,6 +34,9 @@ class SVD(VectorRecommender):
     """
 
     model_name: ClassVar[str] = "svd"
+    options: ClassVar[Options] = {
+        "embedding_size": Count(low=1, flag="--dim", help="Number of factors.", search=(2, 256))
+    }
     item_factors_: NDArray[np.float32]
 
     def __init__(self, embedding_size: int = 64) -> None:
@@ -49,6 +54,7 @@ class SVD(VectorRecommender):
             ConfigError: If ``embedding_size`` is out of range.
             DataError: If there is nothing to learn from.
         """
+        self.check_params()
         train = self._training_set(interactions)
         bound = most_vectors(train)
         rank = check_count(
@@ -57,6 +63,13 @@ class SVD(VectorRecommender):
         self.item_factors_ = _right_factors(train, rank)
         self.train_ = train
         return self
+
+    def search_options(self, train: Interactions) -> Options:
+        """See `Recommender.search_options`; there are no more factors than users or items less one."""
+        most = max(3, min(256, most_vectors(train)))
+        return {
+            name: replace(option, search=(2, most)) for name, option in super().search_options(train).items()
+        }
 
     def _item_vectors(self) -> torch.Tensor:
         return tensor_of(self.item_factors_)

@@ -68,6 +68,9 @@ class EpochRecommender(VectorRecommender):
     """A model of vectors that trains by epochs: `fit` takes a validation set and tells of each epoch.
 
     Attributes:
+        epochs: Passes over the interactions, at most: a hyperparameter.
+        device: Where it is trained: ``cpu`` or ``cuda``.
+        stopping: How an epoch is chosen, an `EarlyStopping` or the name of one; None keeps the last.
         history_: One record an epoch: ``epoch``, ``loss``, ``seconds`` and what callbacks added.
         layer_weights_: Learned weights of the layers, float32 (layers,), or (num_users + num_items, layers)
             with users first; None where none are learned.
@@ -77,6 +80,9 @@ class EpochRecommender(VectorRecommender):
         empty_users_: Number of users without an interaction to train on.
     """
 
+    epochs: int
+    device: str = "cpu"
+    stopping: Any = None
     history_: list[dict[str, Any]]
     layer_weights_: NDArray[np.float32] | None
     best_epoch_: int
@@ -107,4 +113,13 @@ class EpochRecommender(VectorRecommender):
                 checkpoint that is there already is refused, not replaced.
 
         A fit that fails or is stopped leaves the model as it was before.
+        """
+
+    @abstractmethod
+    def training_bytes(self, interactions: Interactions, validated: bool = False) -> int:
+        """Return the memory that `fit` takes on the device at its peak, above the data, in bytes.
+
+        Args:
+            interactions: The training set.
+            validated: Whether `fit` is given a validation set.
         """

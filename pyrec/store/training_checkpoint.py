@@ -219,6 +219,10 @@ def _checked(metadata: Mapping[str, str], path: Path) -> dict[str, Any]:
     if "pyrec" not in metadata:
         raise DataError(f"{path} is no checkpoint of a training run")
     config = parse_json(metadata["pyrec"], f"what {path} says of itself", "start another run")
+    if isinstance(config, dict) and config.get("format") == 1:
+        raise DataError(
+            f"{path} is of a run that an earlier version started (format 1), which cannot go on; start another run"
+        )
     if not isinstance(config, dict) or config.get("format") != FORMAT:
         raise DataError(f"{path} is not in the format {FORMAT} that this version reads")
     for name, kind in ENTRIES.items():

@@ -41,9 +41,10 @@ class EarlyStopping(Stopping):
             high=2**16,
             optional=True,
             flag="--patience",
+            unset="train to the end",
             help="Epochs without a better validation score before stopping.",
         ),
-        "k": Count(low=1, high=MAX_K, help="Cut-off of the validation metrics."),
+        "k": Count(low=1, high=MAX_K, flag="", help="Cut-off of the validation metrics."),
     }
 
     share: float | None = 0.1

@@ -1,8 +1,8 @@
 """Search for hyperparameters on held-out training interactions; needs Optuna (``pip install '.[tune]'``).
 
-A test set has no place here. A model that trains by epochs holds out its share ``validation`` and counts with its
-best epoch; another model is trained on what `pyrec.data.split_random` leaves and measured on the rest, the same for
-every trial. The score is ndcg.
+A test set has no place here. A model that trains by epochs holds out the share of its early stopping and counts with
+its best epoch; another model is trained on what `pyrec.data.split_random` leaves and measured on the rest, the same
+for every trial. The score is ndcg.
 """
 
 from __future__ import annotations
@@ -11,11 +11,12 @@ import json
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pyrec._checks import check_count, check_real, check_share
+from pyrec._params import params_to_json
 from pyrec.data import Interactions
 from pyrec.data.split import hold_out
 from pyrec.errors import ConfigError, DataError
@@ -58,10 +59,10 @@ class Search:
     """What is searched, on what.
 
     Attributes:
-        model: The model with the parameters that are fixed, not fitted. If it trains by epochs, ``validation``
-            is its share held out, and ``patience`` should be set.
+        model: The model with the parameters that are fixed, not fitted. If it trains by epochs, it has
+            an `EarlyStopping` with a share held out, whose ``patience`` should be set.
         space: What is searched: hyperparameters of the model, other than those that trials are compared by
-            (``validation``, ``seed`` and ``k``).
+            (``stopping__share``, ``stopping__k`` and ``seed``).
         train: All interactions to learn from.
         share: Share of ``train`` held out for a model without epochs.
         seed: Of the search and of that share.
@@ -77,7 +78,7 @@ class Search:
 
     def with_params(self, params: Mapping[str, Any]) -> Recommender:
         """Return the model with other values of some parameters, not fitted."""
-        return type(self.model)(**{**self.model.get_params(), **params})
+        return self.model.clone().set_params(**params)
 
     def run(self, params: Mapping[str, Any]) -> tuple[dict[str, float], int]:
         """Train with these parameters; return the held-out metrics and the best epoch.
@@ -101,8 +102,8 @@ class Search:
         """Return what tells searches apart, as JSON."""
         about = {
             "model": self.model.model_name,
-            "params": self.model.get_params(),
-            "space": [asdict(one) for one in self.space],
+            "params": params_to_json(self.model),
+            "space": [one.as_json() for one in self.space],
             "train": fingerprint(self.train),
             "share": self.share,
             "seed": self.seed,
@@ -155,9 +156,9 @@ def tune(
                 n_trials=left,
                 timeout=timeout,
                 catch=(ConfigError, DataError),
-                callbacks=[lambda _, ended: _report(ended, report, report_failure)],
+                callbacks=[lambda _, ended: _report(ended, search, report, report_failure)],
             )
-    return _ranked(study, search.k)
+    return _ranked(study, search)
 
 
 def check_optuna() -> None:
@@ -171,15 +172,22 @@ def check_optuna() -> None:
 def _check_scoring(search: Search) -> None:
     params = search.model.get_params()
     by_epochs = isinstance(search.model, EpochRecommender)
-    name, share = ("validation", params["validation"]) if by_epochs else ("share", search.share)
+    if by_epochs and params.get("stopping") is None:
+        raise ConfigError(
+            "stopping = None leaves nothing to score trials on; give EarlyStopping(share=0.1), or another share"
+        )
+    name = "stopping__share" if by_epochs else "share"
+    share = params[name] if by_epochs else search.share
     if share is None:
         raise ConfigError(
             f"{name} = None leaves nothing to score trials on; give a share of the interactions, such as 0.1"
         )
     check_share(name, share, "the interactions", ConfigError, positive=True)
     check_count("seed", search.seed, 0, None, ConfigError)
-    if params.get("k", search.k) != search.k:
-        raise ConfigError(f"k = {search.k}, but the model's is {params['k']}; give both the same")
+    if params.get("stopping__k", search.k) != search.k:
+        raise ConfigError(
+            f"k = {search.k}, but the model's stopping__k is {params['stopping__k']}; give both the same"
+        )
 
 
 @contextmanager
@@ -216,9 +224,9 @@ def _study(search: Search, storage: Path | None) -> Study:
     study.set_user_attr(SEARCH, described)
     # Another seed for what is left, or the first random trials would be repeated.
     study.sampler = optuna.samplers.TPESampler(seed=(search.seed + len(study.trials)) % 2**32)
-    own = json.loads(json.dumps(search.model.get_params(), default=plain))
+    own = search.model.get_params()
     if not study.trials and all(own[one.name] in one for one in search.space):
-        study.enqueue_trial({one.name: own[one.name] for one in search.space})
+        study.enqueue_trial({one.name: one.written(own[one.name]) for one in search.space})
     return study
 
 
@@ -230,18 +238,25 @@ def _objective(trial: OptunaTrial, search: Search) -> float:
     except (ConfigError, DataError) as error:
         trial.set_user_attr(FAILURE, str(error))
         raise
-    outcome = Trial(trial.number, params, metrics, epoch, time.perf_counter() - started)
-    trial.set_user_attr(OUTCOME, asdict(outcome))
+    outcome = {"metrics": metrics, "best_epoch": epoch, "seconds": time.perf_counter() - started}
+    trial.set_user_attr(OUTCOME, outcome)
     return metrics[f"ndcg@{search.k}"]
+
+
+def _trial(ended: FrozenTrial, search: Search) -> Trial:
+    """A trial that succeeded, as the study keeps it."""
+    params = {one.name: one.read(ended.params[one.name]) for one in search.space}
+    return Trial(ended.number, params, **ended.user_attrs[OUTCOME])
 
 
 def _report(
     ended: FrozenTrial,
+    search: Search,
     report: Callable[[Trial], None] | None,
     report_failure: Callable[[int, str], None] | None,
 ) -> None:
     if report is not None and OUTCOME in ended.user_attrs:
-        report(Trial(**ended.user_attrs[OUTCOME]))
+        report(_trial(ended, search))
     if report_failure is not None and FAILURE in ended.user_attrs:
         report_failure(ended.number, ended.user_attrs[FAILURE])
 
@@ -250,7 +265,7 @@ def _ended(study: Study) -> list[FrozenTrial]:
     return [trial for trial in study.trials if trial.state.name in ("COMPLETE", "FAIL")]
 
 
-def _ranked(study: Study, k: int) -> list[Trial]:
+def _ranked(study: Study, search: Search) -> list[Trial]:
     done = [trial for trial in study.trials if trial.state.name == "COMPLETE"]
     if not done and not study.trials:
         raise DataError("no trial was started within timeout; raise it")
@@ -258,5 +273,5 @@ def _ranked(study: Study, k: int) -> list[Trial]:
         reasons = [trial.user_attrs[FAILURE] for trial in study.trials if FAILURE in trial.user_attrs]
         first = f"; the first: {reasons[0]}" if reasons else ""
         raise DataError(f"no trial succeeded of {len(study.trials)}{first}")
-    found = [Trial(**trial.user_attrs[OUTCOME]) for trial in done]
-    return sorted(found, key=lambda trial: (-trial.metrics[f"ndcg@{k}"], trial.number))
+    found = [_trial(trial, search) for trial in done]
+    return sorted(found, key=lambda trial: (-trial.metrics[f"ndcg@{search.k}"], trial.number))

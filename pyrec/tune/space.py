@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from numbers import Real
@@ -10,9 +11,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pyrec._checks import check_finite
+from pyrec._options import Count, Option
+from pyrec._params import to_json
 from pyrec.data import Interactions
 from pyrec.errors import ConfigError
-from pyrec.models import Recommender
+from pyrec.models import MODELS, Recommender
 
 if TYPE_CHECKING:
     from optuna import Trial as OptunaTrial
@@ -20,7 +23,7 @@ if TYPE_CHECKING:
 DIGITS = 3
 """Significant digits of a real number that is tried, so that it can be written down as it was."""
 LOG_RATIO = 10
-COMPARED_BY = ("k", "seed", "validation")
+COMPARED_BY = ("seed", "stopping", "stopping__k", "stopping__share")
 """Hyperparameters that say what a trial is scored on: not searched, or the best would be the luckiest."""
 
 
@@ -29,11 +32,11 @@ class Range:
     """What to try for one hyperparameter: numbers from ``low`` to ``high``, or the ``values``.
 
     Attributes:
-        name: The constructor's argument.
+        name: Of the hyperparameter, as `get_params` has it: ``reg``, ``loss__temperature``.
         low: Smallest number, finite.
         high: Largest number, finite and above ``low``.
         whole: Only whole numbers; the bounds are whole as well.
-        values: Instead of numbers between bounds, these alone.
+        values: Instead of numbers between bounds, these alone; a component by its name or as an object.
     """
 
     name: str
@@ -64,12 +67,31 @@ class Range:
     def suggest(self, trial: OptunaTrial) -> Any:
         """Return the value that a trial is to use."""
         if self.values:
-            values = tuple(one.item() if isinstance(one, np.generic) else one for one in self.values)
-            return trial.suggest_categorical(self.name, values)
+            drawn: Any = trial.suggest_categorical(self.name, [self.written(value) for value in self.values])
+        elif self.whole:
+            drawn = trial.suggest_int(self.name, int(self.low), int(self.high), log=self.log)
+        else:
+            drawn = trial.suggest_float(self.name, self.low, self.high, log=self.log)
+        return self.read(drawn)
+
+    def written(self, value: Any) -> Any:
+        """Return a value as a search keeps it: a component as text."""
+        plain = value.item() if isinstance(value, np.generic) else to_json(value)
+        return json.dumps(plain, sort_keys=True) if isinstance(plain, (dict, list)) else plain
+
+    def read(self, written: Any) -> Any:
+        """Return the value that a search kept, a real number with `DIGITS` digits."""
+        if self.values:
+            value = next(one for one in self.values if self.written(one) == written)
+            return value.item() if isinstance(value, np.generic) else value
         if self.whole:
-            return trial.suggest_int(self.name, int(self.low), int(self.high), log=self.log)
-        value = float(f"{trial.suggest_float(self.name, self.low, self.high, log=self.log):.{DIGITS}g}")
-        return min(max(value, self.low), self.high)
+            return int(written)
+        return min(max(float(f"{written:.{DIGITS}g}"), self.low), self.high)
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the range as JSON holds it."""
+        fields = {name: getattr(self, name) for name in ("name", "low", "high", "whole")}
+        return fields | {"values": [self.written(value) for value in self.values]}
 
     def __contains__(self, value: Any) -> bool:
         if self.values:
@@ -98,10 +120,9 @@ def check_space(model: Recommender, space: Sequence[Range]) -> None:
 
 
 def default_space(model: Recommender, train: Interactions) -> list[Range]:
-    """Return what is worth searching for a model.
+    """Return what is worth searching for a model: what the options of its class and of its components say.
 
-    LightGCN and MF: the learning rate, the penalty, for the softmax loss the temperature, and for LightGCN the
-    number of layers. The number of epochs is not searched: early stopping finds it.
+    The number of epochs is not searched: early stopping finds it.
 
     Args:
         model: The model with the parameters that are fixed.
@@ -110,30 +131,18 @@ def default_space(model: Recommender, train: Interactions) -> list[Range]:
     Raises:
         ConfigError: If the model has nothing to search.
     """
-    params = model.get_params()
-    spaces = {
-        "lightgcn": [*_gradient_descent(params), _layers(params)],
-        "mf": _gradient_descent(params),
-        "ease": [Range("reg", 1, 10_000)],
-        "itemknn": [Range("neighbors", 10, 500, whole=True), Range("shrinkage", 0, 100)],
-        "svd": [Range("embedding_size", 2, _largest_rank(train), whole=True)],
-    }
-    if model.model_name not in spaces:
-        raise ConfigError(f"{model.model_name} has nothing to tune; tune one of {', '.join(spaces)}")
-    return spaces[model.model_name]
+    space = [_range(name, option) for name, option in model.search_options(train).items()]
+    if not space:
+        raise ConfigError(f"{model.model_name} has nothing to tune; tune one of {', '.join(_tunable())}")
+    return space
 
 
-def _layers(params: dict[str, Any]) -> Range:
-    """Users made of their items are on odd layers alone."""
-    if params.get("user_from") == "items":
-        return Range("n_layers", values=(1, 3))
-    return Range("n_layers", 1, 4, whole=True)
+def _range(name: str, option: Option) -> Range:
+    if option.search is None:
+        return Range(name, values=option.tried)
+    return Range(name, *option.search, whole=isinstance(option, Count))
 
 
-def _gradient_descent(params: dict[str, Any]) -> list[Range]:
-    space = [Range("learning_rate", 5e-4, 2e-2), Range("reg", 1e-6, 1e-2)]
-    return [*space, Range("temperature", 0.05, 0.5)] if params.get("loss") == "softmax" else space
-
-
-def _largest_rank(train: Interactions) -> int:
-    return max(3, min(256, train.num_users - 1, train.num_items - 1))
+def _tunable() -> list[str]:
+    """The names of the models that have something to search."""
+    return [name for name, kind in MODELS.items() if any(option.search for option in kind.options.values())]

@@ -126,7 +126,7 @@ def data_rows(subject: Subject) -> list[tuple[str, str]]:
 
 def parameter_rows(subject: Subject) -> list[tuple[str, str]]:
     """Return the hyperparameters, a name and a value each."""
-    return [(name, repr(value)) for name, value in subject.model.get_params().items()]
+    return [(name, repr(value)) for name, value in subject.model.flat_params().items()]
 
 
 def summary(subject: Subject) -> str:

@@ -49,12 +49,14 @@ class Attention(Combine):
             positive=False,
             optional=True,
             flag="--attention-kl",
-            help="Pull of a node's layer weights to those of its side and activity; 10 unless held-out.",
+            unset="10 where learned on the training data",
+            help="Pull of a node's layer weights to those of its side and activity.",
         ),
         "fit": Part(
             family=LayerFit,
             optional=True,
             flag="--combine-fit",
+            unset="held-out for bpr, else train",
             help="What learned weights of layers are learned on.",
         ),
     }

@@ -53,6 +53,14 @@ class Encoder(Component):
     def check_for(self, n_layers: int) -> None:
         """Raise ConfigError where it does not go with so many layers."""
 
+    def layers_to_try(self, learned: bool) -> tuple[int, ...]:
+        """The numbers of layers that are worth searching; none for those that are with any encoder.
+
+        Args:
+            learned: Whether the combine has weights to learn.
+        """
+        return ()
+
     def parameter_bytes(self, num_nodes: int, num_items: int, dim: int) -> int:
         """What its parameters take, a float32 each."""
         raise NotImplementedError

@@ -74,6 +74,10 @@ class FromItems(Encoder):
                 "give 1, 3 or another odd number"
             )
 
+    def layers_to_try(self, learned: bool) -> tuple[int, ...]:
+        """See `Encoder.layers_to_try`: odd ones, and with weights to learn those with two layers to weigh."""
+        return (3, 5) if learned else (1, 3)
+
     def parameter_bytes(self, num_nodes: int, num_items: int, dim: int) -> int:
         """See `Encoder.parameter_bytes`: the table, 4 N d, and a second vector of M items, 4 M d."""
         return 4 * (num_nodes + num_items) * dim

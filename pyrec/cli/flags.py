@@ -1,0 +1,286 @@
+"""The models' hyperparameters as flags of the command line, as the classes' ``options`` declare them.
+
+Flags are flat: ``--temperature`` is that of whichever loss has one. Which objects are chosen decides where the value of
+a flag goes. A component is chosen by the flag of its option, ``--loss bpr``; where that has none, a component is there
+if the flag of its first hyperparameter is given: ``--edge-dropout .3``, ``--validation .1``.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final, TypeAlias
+
+import click
+
+from pyrec._options import Choice, Count, Option, Switch
+from pyrec._params import Component, Parameters, Part, Parts, parameter_names
+from pyrec.models import MODELS
+
+Values: TypeAlias = dict[str, Any]
+"""Values by the names of flags: the flag without its first dashes, with underscores."""
+MODEL: Final = "Model"
+
+
+@dataclass(frozen=True)
+class Step:
+    """A component on the way from a model to a hyperparameter.
+
+    Attributes:
+        part: The name of the hyperparameter that it is.
+        flag: The flag that chooses it.
+        by_name: Whether that flag takes its name, rather than its first hyperparameter.
+        kind: Its class.
+    """
+
+    part: str
+    flag: str
+    by_name: bool
+    kind: type[Component]
+
+
+@dataclass(frozen=True)
+class Place:
+    """A hyperparameter that a flag may be of.
+
+    Attributes:
+        model: The name of the model that has it.
+        steps: The components on the way to it, outermost first; empty for the model's own.
+        owner: The class that has it.
+        hyperparameter: What its class calls it.
+        option: What it may be.
+        flag: Its flag, with dashes.
+    """
+
+    model: str
+    steps: tuple[Step, ...]
+    owner: type[Parameters]
+    hyperparameter: str
+    option: Option
+    flag: str
+
+    @property
+    def path(self) -> str:
+        """Its name for `get_params` and `set_params`."""
+        return "__".join([*(step.part for step in self.steps), self.hyperparameter])
+
+    @property
+    def presence(self) -> bool:
+        """Whether its component is there if the flag is given."""
+        return bool(self.steps) and not self.steps[-1].by_name and self.steps[-1].flag == self.flag
+
+    @property
+    def owner_name(self) -> str:
+        """What the class that has it is called."""
+        return self.steps[-1].kind.name if self.steps else self.model
+
+    @property
+    def group(self) -> str:
+        """The heading of its flag."""
+        if self.option.group:
+            return self.option.group
+        if isinstance(self.option, Part):
+            return self.option.family.family.capitalize()
+        return self.steps[-1].kind.family.capitalize() if self.steps else MODEL
+
+    @property
+    def default(self) -> str:
+        """Its default, in words."""
+        value = None if self.presence else default_of(self.owner, self.hyperparameter)
+        return self.option.unset if value is None else str(value)
+
+
+def name_of(flag: str) -> str:
+    """Return the name of a flag, which its value has among a command's arguments."""
+    return flag.lstrip("-").replace("-", "_")
+
+
+def flag_of(name: str, option: Option) -> str:
+    """Return the flag of a hyperparameter; empty for none."""
+    return "--" + name.replace("_", "-") if option.flag is None else option.flag
+
+
+def default_of(owner: type[Parameters], name: str) -> Any:
+    """Return the default of a hyperparameter; that of a component as its name."""
+    value = inspect.signature(owner).parameters[name].default
+    return value.name if isinstance(value, Component) else value
+
+
+def options_of(owner: type[Parameters]) -> Iterator[tuple[str, Option]]:
+    """The options of the hyperparameters that a class takes."""
+    names = parameter_names(owner)
+    return ((name, option) for name, option in owner.options.items() if name in names)
+
+
+def first_flag(kind: type[Component]) -> str:
+    """Return the flag of a class's first hyperparameter."""
+    return next((flag_of(*each) for each in options_of(kind)), "")
+
+
+def _places(model: str, owner: type[Parameters], steps: tuple[Step, ...] = ()) -> Iterator[Place]:
+    for name, option in options_of(owner):
+        flag = flag_of(name, option)
+        if flag:
+            yield Place(model, steps, owner, name, option, flag)
+        if isinstance(option, (Part, Parts)):
+            for kind in option.family.kinds.values():
+                part = f"{name}__{kind.name.replace('-', '_')}" if isinstance(option, Parts) else name
+                step = Step(part, flag or first_flag(kind), bool(flag), kind)
+                yield from _places(model, kind, (*steps, step))
+
+
+PLACES: Final = tuple(place for name, model in MODELS.items() for place in _places(name, model))
+"""Every hyperparameter of every model that has a flag."""
+FLAGS: Final[dict[str, list[Place]]] = {}
+"""The same by the names of their flags."""
+for _place in PLACES:
+    FLAGS.setdefault(name_of(_place.flag), []).append(_place)
+CHOOSING: Final = frozenset(
+    name
+    for name, places in FLAGS.items()
+    for place in places
+    if place.presence or isinstance(place.option, Part)
+)
+"""Names of the flags that choose a component."""
+
+
+def type_of(places: list[Place]) -> click.ParamType[Any]:
+    """Return what a flag takes: the values of all places that it may have."""
+    options = [place.option for place in places]
+    values = [value for option in options for value in _values_of(option)]
+    if values:
+        return click.Choice(list(dict.fromkeys(values)))
+    if isinstance(options[0], Switch):
+        return click.BOOL
+    return click.INT if isinstance(options[0], Count) else click.FLOAT
+
+
+def _values_of(option: Option) -> list[str]:
+    if isinstance(option, Part):
+        return option.names
+    return list(option.values) if isinstance(option, Choice) else []
+
+
+def help_of(places: list[Place]) -> str:
+    """Return what a flag is, with its default; by owner where these differ."""
+    texts = _by_value((place.option.help, place.owner_name) for place in places)
+    first, *others = texts
+    words = [first, *(f"For {', '.join(texts[text])}: {text}" for text in others)]
+    return " ".join([*words, f"[default: {_default_in_words(places)}]"])
+
+
+def _default_in_words(places: list[Place]) -> str:
+    defaults = _by_value((place.default, place.owner_name) for place in places)
+    if len(defaults) == 1:
+        return next(iter(defaults))
+    return "; ".join(f"{value} ({', '.join(owners)})" for value, owners in defaults.items())
+
+
+def _by_value(pairs: Iterator[tuple[str, str]]) -> dict[str, list[str]]:
+    """The distinct second entries by the first, in their order."""
+    found: dict[str, list[str]] = {}
+    for value, owner in pairs:
+        owners = found.setdefault(value, [])
+        if owner not in owners:
+            owners.append(owner)
+    return found
+
+
+def values_of(one: Parameters) -> Values:
+    """Return the values of the flags of a model or a component, those of the components that it has included.
+
+    That of a component's flag is its name; one that is given by its name counts with its defaults.
+    """
+    values: Values = {}
+    params = one.get_params(deep=False)
+    for name, option in options_of(type(one)):
+        value = params[name]
+        if flag := flag_of(name, option):
+            values[name_of(flag)] = value.name if isinstance(value, Component) else value
+        if isinstance(option, (Part, Parts)):
+            for component in option.components(value):
+                values |= values_of(component)
+    return values
+
+
+def arguments_of(owner: type[Parameters], given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the arguments of a class's constructor that some flags give, and leave the rest to its defaults."""
+    made: dict[str, Any] = {}
+    for name, option in options_of(owner):
+        flag = name_of(flag_of(name, option))
+        if isinstance(option, Part) and flag:
+            chosen = given.get(flag, default_of(owner, name))
+            kind = option.family.kinds.get(chosen)
+            inner = {} if kind is None else arguments_of(kind, given)
+            if kind is not None and inner:
+                made[name] = kind(**inner)
+            elif flag in given:
+                made[name] = chosen
+        elif isinstance(option, (Part, Parts)) and not flag:
+            several = [
+                kind(**arguments_of(kind, given))
+                for kind in option.family.kinds.values()
+                if name_of(first_flag(kind)) in given
+            ]
+            if several:
+                made[name] = several[0] if isinstance(option, Part) else tuple(several)
+        elif flag in given:
+            made[name] = given[flag]
+    return made
+
+
+def words_of(one: Parameters) -> list[str]:
+    """Return the command line's words for what differs from a class's defaults; `arguments_of` reads them."""
+    words: list[str] = []
+    params = one.get_params(deep=False)
+    for name, option in options_of(type(one)):
+        value, flag = params[name], flag_of(name, option)
+        plain = value.name if isinstance(value, Component) else value
+        if flag and plain != default_of(type(one), name):
+            words += [flag, str(plain)]
+        if isinstance(option, (Part, Parts)):
+            for component in option.components(value):
+                words += words_of(component) if flag else _words_of_present(component)
+    return words
+
+
+def _words_of_present(component: Component) -> list[str]:
+    """The words for a component that is there by the flag of its first hyperparameter, which is therefore said."""
+    words, flag = words_of(component), first_flag(type(component))
+    said = values_of(component)[name_of(flag)]
+    return words if flag in words else [flag, str(said), *words]
+
+
+def misplaced(name: str, model: Any) -> click.UsageError:
+    """Return the error for a flag that is given and is not of the objects that a model has; it says which has it."""
+    flag, own = FLAGS[name][0].flag, [place for place in PLACES if place.model == model.model_name]
+    places = [place for place in own if place.flag == flag]
+    if not places:
+        takes = ", ".join(dict.fromkeys(place.flag for place in own)) or "no such option"
+        return click.UsageError(f"{flag} is not for {model.model_name}, which takes {takes}")
+    params = model.get_params()
+    depth = max(_steps_taken(place, params) for place in places)
+    lacking = [place.steps[depth] for place in places if _steps_taken(place, params) == depth]
+    step = lacking[0]
+    if not step.by_name:
+        return click.UsageError(f"{flag} is of {step.flag}, which is not given; give both, or leave it out")
+    path = "__".join([*(before.part for before in places[0].steps[:depth]), step.part])
+    chosen = params.get(path)
+    said = chosen.name if isinstance(chosen, Component) else chosen
+    kinds = " or ".join(dict.fromkeys(each.kind.name for each in lacking))
+    not_for = f"the {step.kind.family} {said}" if said is not None else f"an unset {step.flag}"
+    return click.UsageError(f"{flag} is not for {not_for}; it is for {step.flag} {kinds}")
+
+
+def _steps_taken(place: Place, params: Mapping[str, Any]) -> int:
+    """How many of the components on the way to a hyperparameter a model has, from the outermost on."""
+    path: list[str] = []
+    for taken, step in enumerate(place.steps):
+        path.append(step.part)
+        chosen = params.get("__".join(path))
+        if step.by_name and step.kind.name != getattr(chosen, "name", chosen):
+            return taken
+        if not step.by_name and not any(name.startswith("__".join([*path, ""])) for name in params):
+            return taken
+    return len(place.steps)
