@@ -35,11 +35,11 @@ from pyrec.store.training_checkpoint import Checkpoints, Subject, fingerprint
 from pyrec.train.augment import Augment
 from pyrec.train.early_stopping import EarlyStopping, Stopping
 from pyrec.train.epochs import Journal
-from pyrec.train.fit import Fit, Plan, Validation
+from pyrec.train.fit import Fit, Validation
 from pyrec.train.loss import Loss
-from pyrec.train.memory import Memory, Sizes, graph_memory, layers_memory, total
+from pyrec.train.memory import Memory, Sizes
 from pyrec.train.optimisation import SCHEDULES, Optimisation
-from pyrec.train.recorded import recordable
+from pyrec.train.plan import Plan
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -135,7 +135,7 @@ class GraphRecommender(EpochRecommender):
         train = self._training_set(dataset.interactions)
         stopping = self._stopping(train, validation)
         plan = self._plan(train)
-        check_fits(self._training_bytes(plan, train, stopping is not None), find_device(self.device))
+        check_fits(self.training_bytes(train, stopping is not None), find_device(self.device))
 
         def subject() -> Subject:
             return Subject(
@@ -196,38 +196,10 @@ class GraphRecommender(EpochRecommender):
             interactions: The training set.
             validated: Whether `fit` is given a validation set.
         """
-        return self._training_bytes(
-            self._plan(interactions), interactions, validated or self.stopping is not None
-        )
-
-    def _training_bytes(self, plan: Plan, train: Interactions, validated: bool) -> int:
-        loss, encoder, size = plan.loss, plan.encoder, min(self.batch_size, len(train))
-        num_nodes = train.num_users + train.num_items
-        negatives = loss.source(train.num_items)
-        sizes = Sizes(
-            num_nodes=num_nodes,
-            num_items=train.num_items,
-            num_interactions=round(len(train) * plan.graphs_at_a_time),
-            dim=self.embedding_size,
-            n_layers=self.n_layers,
-            batch_size=size,
-            batch_nodes=min(negatives.most_nodes(size, train.num_items), num_nodes),
-            stored_bytes=2 if self.precision == "bf16" else 4,
-            device=self.device,
-        )
-        parts = [graph_memory(sizes), layers_memory(sizes), *(one.memory(sizes) for one in plan.augment)]
-        of_parameters = (num_nodes, train.num_items, self.embedding_size)
-        parts.append(Memory(kept=encoder.training_bytes(*of_parameters)))
-        step = Memory(
-            step=sizes.batch_bytes + loss.bytes(size, train.num_items, self.embedding_size, self.device)
-        )
-        parts += [step, Memory(evaluation=self._ranking_bytes(sizes))]
-        if validated:
-            best = encoder.parameter_bytes(*of_parameters)
-            parts.append(Memory(kept=best, exchange=best))
-        if recordable(self.device, plan.augment, plan.fits_held_out):
-            parts.append(Memory(kept=step.step + graph_memory(sizes).step))
-        return total(parts).peak
+        plan = self._plan(interactions)
+        sizes = plan.sizes(interactions, self.embedding_size, self.n_layers, self.precision, self.device)
+        training = plan.memory(sizes, validated or self.stopping is not None)
+        return (training + Memory(evaluation=self._ranking_bytes(sizes))).peak
 
     def _ranking_bytes(self, sizes: Sizes) -> int:
         """Of an evaluation: the vectors, 4 N d, twice for cosines; or all layers and what they are combined to."""

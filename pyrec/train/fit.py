@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import torch
@@ -18,61 +17,19 @@ from pyrec.data import Interactions
 from pyrec.data.split import hold_out
 from pyrec.errors import DataError
 from pyrec.graph.graph import Graph
-from pyrec.nn.encoder import Encoder
-from pyrec.nn.fit import HeldOut, LayerFit
+from pyrec.nn.fit import HeldOut
 from pyrec.nn.network import Network
 from pyrec.ops.sample import Sampler
 from pyrec.store.training_checkpoint import COMBINE, MODEL
-from pyrec.train.augment import Augment
 from pyrec.train.batches import Batches
 from pyrec.train.best_epoch import BestEpoch
 from pyrec.train.bilevel import Bilevel, LayerWeights
 from pyrec.train.epochs import Journal, Stage
-from pyrec.train.loss import Loss
-from pyrec.train.optimisation import Optimisation
+from pyrec.train.plan import Plan
 from pyrec.train.samples import Samples
 from pyrec.train.trainer import Trainer
 
 Record = dict[str, Any]
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What a fit does, by its objects.
-
-    Attributes:
-        loss: With its negatives resolved.
-        encoder: Where embeddings come from.
-        augment: Changes of training.
-        layer_fit: What the weights of layers are learned on; None where there are none.
-        optimisation: Learning rates, epochs and penalty.
-        batch_size: Samples in a step.
-        seed: Of all sampling.
-        validation_share: Of the interactions, held out to choose the epoch; None for none.
-    """
-
-    loss: Loss
-    encoder: Encoder
-    augment: tuple[Augment, ...]
-    layer_fit: LayerFit | None
-    optimisation: Optimisation
-    batch_size: int
-    seed: int
-    validation_share: float | None = None
-
-    @property
-    def fits_held_out(self) -> bool:
-        """Whether weights of layers are learned on held-out interactions."""
-        return self.layer_fit is not None and self.layer_fit.held_out
-
-    @property
-    def graphs_at_a_time(self) -> float:
-        """How many times the interactions are on the device: once, and once more where training has another graph."""
-        learned = 1 - (self.validation_share or 0)
-        others = learned if self.validation_share is not None else 0
-        if more := sum(one.more_interactions() for one in self.augment):
-            others += learned * (1 + more)
-        return 1 + max(others, 1 if self.fits_held_out else 0)
 
 
 class Validation(NamedTuple):
