@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import pytest
+import torch
 
 from pyrec.data import Interactions
 from pyrec.data.split import split_random
@@ -258,3 +259,19 @@ def test_what_cannot_be_found_and_short_lists_are_told() -> None:
         "1 test interactions are in the training set too and count as never found",
         "1 of 2 test users have fewer than 3 items left to recommend; precision@3 still divides by 3",
     )
+
+
+def test_anything_with_two_methods_is_evaluated(
+    model: Recommender, parts: tuple[Interactions, Interactions]
+) -> None:
+    class Wrapped:
+        def training_set(self) -> Interactions:
+            return model.train_
+
+        def topk(self, user_indices: np.ndarray, k: int) -> tuple[torch.Tensor, torch.Tensor]:
+            return model.topk(user_indices, k)
+
+    assert evaluate(Wrapped(), parts[1], K).metrics == evaluate(model, parts[1], K).metrics
+    for none in (Wrapped, object(), None):
+        with pytest.raises(DataError, match=r"a fitted model is needed.*training_set and topk"):
+            evaluate(none, parts[1], K)
