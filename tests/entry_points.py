@@ -465,21 +465,22 @@ def models() -> Iterator[tuple[str, EntryPoint]]:
 
 
 def light_hyperparameters() -> Arguments:
-    counts = {"embedding_size": 4, "n_layers": 1, "batch_size": 8, "num_negatives": 2, "attention_size": 3}
-    more = {"combine": "attention", "loss": "softmax", "learning_rate": 0.01, "reg": 0.1, "temperature": 0.2}
+    counts = {"embedding_size": 4, "n_layers": 1, "batch_size": 8, "combine__width": 3}
+    more = {"combine": "attention", "loss": "softmax", "learning_rate": 0.01, "reg": 0.1}
+    of_loss = {"loss__temperature": 0.2, "loss__negatives": "uniform", "loss__negatives__number": 2}
+    stopping = {"stopping": "early", "stopping__share": 0.3, "stopping__patience": 1, "stopping__k": 2}
     return {
         "interactions": interactions(),
         **counts,
         **more,
-        "validation": 0.3,
-        "patience": 1,
+        **of_loss,
+        **stopping,
         "seed": 5,
-        "k": 2,
     }
 
 
 def _fit_light(interactions: Any, **hyperparameters: Any) -> Any:
-    return pyrec.LightGCN(epochs=1, **hyperparameters).fit(interactions)
+    return pyrec.LightGCN(epochs=1).set_params(**hyperparameters).fit(interactions)
 
 
 def entry_points() -> dict[str, EntryPoint]:

@@ -18,18 +18,27 @@ from pyrec._arrays import tensor_of
 from pyrec.data import split_random, synthetic
 from pyrec.errors import DataError
 from pyrec.graph import Graph
+from pyrec.nn.encoder import Table
 from pyrec.ops.bpr import bpr
 from pyrec.ops.propagate import propagate
+from pyrec.train.augment import Contrast, ExtraEdges
+from pyrec.train.early_stopping import EarlyStopping
+from pyrec.train.loss import BPR, Softmax
+from pyrec.train.negatives import Uniform
 
 MODELS = {
     "softmax": lambda: LightGCN(**SMALL),
     "bpr, held-out weights": lambda: LightGCN(**SMALL, loss="bpr"),
-    "mean": lambda: LightGCN(**SMALL, loss="bpr", combine="mean", negatives="hard"),
-    "self-attention, noise": lambda: LightGCN(**SMALL, combine="self-attention", contrast="noise"),
-    "sampled, corrected": lambda: LightGCN(**SMALL, num_negatives=4, corrected=True, score="inner"),
-    "edges, dropped": lambda: LightGCN(**SMALL, contrast="edges", edge_dropout=0.1, combine="weighted"),
-    "users from items": lambda: LightGCN(**SMALL, n_layers=3, user_from="items", extra_edges=0.2),
-    "spectral, validated": lambda: LightGCN(**SMALL, init="spectral", validation=0.2, precision="bf16"),
+    "mean": lambda: LightGCN(**SMALL, loss=BPR(negatives="hard"), combine="mean"),
+    "self-attention, noise": lambda: LightGCN(**SMALL, combine="self-attention", augment=Contrast("noise")),
+    "sampled, corrected": lambda: LightGCN(
+        **SMALL, loss=Softmax(score="inner", negatives=Uniform(4, corrected=True))
+    ),
+    "edges, dropped": lambda: LightGCN(**SMALL, augment=("contrast", "edge-dropout"), combine="weighted"),
+    "users from items": lambda: LightGCN(**SMALL, n_layers=3, encoder="items", augment=ExtraEdges(0.2)),
+    "spectral, validated": lambda: LightGCN(
+        **SMALL, encoder=Table("spectral"), stopping=EarlyStopping(0.2), precision="bf16"
+    ),
     "mf": lambda: MF(**SMALL),
     "svd": lambda: SVD(4),
     "ease": lambda: EASE(10.0),
@@ -172,7 +181,11 @@ def test_global_seeds_do_not_matter(split):
         torch.manual_seed(seed)
         np.random.seed(seed)  # noqa: NPY002 (the state that is not to be read)
         random.seed(seed)
-        return LightGCN(**SMALL, contrast="noise", loss="bpr").fit(split[0]).recommend(split[0].user_ids, 5)
+        return (
+            LightGCN(**SMALL, augment=Contrast("noise"), loss="bpr")
+            .fit(split[0])
+            .recommend(split[0].user_ids, 5)
+        )
 
     assert_same(lists(1), lists(2))
 

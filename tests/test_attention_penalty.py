@@ -10,7 +10,7 @@ from strategies import random_graph
 from pyrec.errors import ConfigError
 from pyrec.graph.nodes import Nodes
 from pyrec.models import LightGCN
-from pyrec.nn.combine import AttentionCombine, make_combine, mean_divergence
+from pyrec.nn.combine import Attention, AttentionCombine, mean_divergence
 from pyrec.reference.combine import combine_attention
 
 NUM_LAYERS, DIM, KL = 3, 12, 0.7
@@ -84,7 +84,9 @@ def test_what_stands_behind_the_last_row_does_not_count(combine, nodes):
 
 def test_a_strong_pull_leaves_the_weights_of_side_and_activity():
     def spread(kl):
-        model = LightGCN(embedding_size=8, epochs=15, learning_rate=2e-2, attention_kl=kl).fit(numbers())
+        model = LightGCN(embedding_size=8, epochs=15, learning_rate=2e-2, combine=Attention(kl=kl)).fit(
+            numbers()
+        )
         sides = torch.softmax(
             model.network_.combine._offset(model.network_.nodes(model._graph)), dim=1
         ).detach()
@@ -97,7 +99,16 @@ def test_a_strong_pull_leaves_the_weights_of_side_and_activity():
 
 @pytest.mark.parametrize("kl", [-1, np.nan, "much"])
 def test_a_bad_weight_is_an_error(kl):
-    with pytest.raises(ConfigError, match="attention_kl"):
-        LightGCN(attention_kl=kl).fit(numbers())
+    with pytest.raises(ConfigError, match="combine__kl = "):
+        LightGCN(combine=Attention(kl=kl)).fit(numbers())
     with pytest.raises(ConfigError, match="kl = "):
-        make_combine("attention", 2, 8, kl=kl)
+        AttentionCombine(2, 8, kl=kl)
+
+
+def test_a_pull_without_anything_to_pull_is_an_error():
+    for options, because in (
+        ({"loss": "bpr", "combine": Attention(kl=1.0)}, ", as the loss asks for; leave it out"),
+        ({"combine": Attention(kl=1.0, fit="held-out")}, "; leave it out, or give fit = 'train'"),
+    ):
+        with pytest.raises(ConfigError, match=rf"combine__kl = 1.0 has nothing to pull .*{because}"):
+            LightGCN(**options).fit(numbers())

@@ -63,7 +63,7 @@ def test_the_layout(saved: Path) -> None:
         "item_ids": ("int64", (4,)),
     }
     config = json.loads((saved / "config.json").read_text())
-    assert config["format"] == 1
+    assert config["format"] == 2
     assert config["model"] == "ease"
     assert config["params"] == {"reg": 2.0}
     assert config["run"] == {"note": "kept"}
@@ -155,7 +155,7 @@ def test_a_config_that_is_none(saved: Path, content: bytes) -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"format": 2}, "format 1"),
+        ({"format": 3}, "is not in a format that this version reads, 1 to 2"),
         ({"model": 3}, "'model' is missing or not a str"),
         ({"model": "nosuch"}, "model 'nosuch'; known are"),
         ({"params": []}, "'params' is missing or not a dict"),

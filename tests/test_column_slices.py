@@ -9,13 +9,13 @@ from strategies import random_graph
 from pyrec import _core
 from pyrec._arrays import stream_of
 from pyrec.graph import Graph
+from pyrec.nn.adam import AdamState
 from pyrec.nn.combine import MeanCombine
 from pyrec.ops.combine import combine_weighted
 from pyrec.ops.dropout import DroppedGraph
 from pyrec.ops.propagate import PRECISIONS, propagate, propagate_gradient, propagate_step, propagate_sum
 from pyrec.ops.rows import _add_rows, take
 from pyrec.ops.topk import topk
-from pyrec.nn.adam import AdamState
 
 WIDE = 250
 WIDTHS = [*range(1, 41), 63, 64, 65, 96, 127, 128, 129, 200]

@@ -3,10 +3,11 @@ import math
 import pytest
 import torch
 from layers import DIMS, DTYPES, make_layers, make_mask, make_parameters
+from networks import COMBINES
 
 from pyrec import _core
 from pyrec.errors import ConfigError, DataError
-from pyrec.nn.combine import KINDS, make_combine
+from pyrec.nn.combine import Attention, Mean, SelfAttention
 from pyrec.ops.combine import combine_attention, combine_self_attention, combine_weighted
 from pyrec.reference import combine as reference
 
@@ -345,9 +346,9 @@ def test_gradient_through_alpha_alone(device, kind):
 
 
 @pytest.mark.parametrize("n_layers", [0, 3])
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", COMBINES)
 def test_every_kind_starts_at_the_mean(kind, n_layers):
-    module = make_combine(kind, n_layers, 16, hidden=8, generator=torch.Generator().manual_seed(0))
+    module = COMBINES[kind].make(n_layers, 16, torch.Generator().manual_seed(0))
     layers = make_layers(30, n_layers + 1, 16, torch.float32)
     mean = torch.stack(layers).double().mean(0).float()
     torch.testing.assert_close(module(layers), mean, rtol=0, atol=1e-6)
@@ -361,7 +362,7 @@ def test_every_kind_starts_at_the_mean(kind, n_layers):
 
 @pytest.mark.parametrize("kind", ["weighted", "attention", "self-attention"])
 def test_gradients_leave_the_start(kind):
-    module = make_combine(kind, 3, 16, generator=torch.Generator().manual_seed(0))
+    module = COMBINES[kind].make(3, 16, torch.Generator().manual_seed(0))
     optimizer = torch.optim.SGD(module.parameters(), lr=1.0)
     layers = make_layers(30, 4, 16, torch.float32)
     before = module.alpha(layers).detach().clone()
@@ -373,13 +374,10 @@ def test_gradients_leave_the_start(kind):
 
 
 def test_modules_repeat_with_their_generator():
-    for kind in KINDS:
-        one, two = (
-            make_combine(kind, 3, 8, generator=torch.Generator().manual_seed(5)).state_dict()
-            for _ in range(2)
-        )
+    for combine in COMBINES.values():
+        one, two = (combine.make(3, 8, torch.Generator().manual_seed(5)).state_dict() for _ in range(2))
         assert all(torch.equal(one[name], two[name]) for name in one)
-    assert not make_combine("mean", 3, 8).state_dict()
+    assert not Mean().make(3, 8).state_dict()
 
 
 # Bad input --------------------------------------------------------------------------------------------------
@@ -476,22 +474,22 @@ def test_scratch_is_checked():
 
 
 @pytest.mark.parametrize(
-    ("arguments", "message"),
+    ("settings", "message"),
     [
-        ({"kind": "max"}, "combine = 'max' is unknown; it can be one of: mean, weighted, attention"),
-        ({"n_layers": -1}, "n_layers = -1 is outside 0 to 63"),
-        ({"n_layers": 64}, "n_layers = 64 is outside 0 to 63"),
-        ({"dim": 0}, "dim = 0 is outside 1 to 512"),
-        ({"hidden": 513}, "hidden = 513 is outside 1 to 512"),
-        ({"kind": "self-attention", "n_heads": 3}, r"n_heads = 3 does not divide dim = 8.*\[1, 2, 4, 8\]"),
-        ({"kind": "self-attention", "n_heads": 0}, "n_heads = 0 does not divide dim = 8"),
+        ((Attention(), -1, 8), "n_layers = -1 is outside 0 to 63"),
+        ((Attention(), 64, 8), "n_layers = 64 is outside 0 to 63"),
+        ((Attention(), 3, 0), "dim = 0 is outside 1 to 512"),
+        ((Attention(width=513), 3, 8), "hidden = 513 is outside 1 to 512"),
+        ((SelfAttention(heads=3), 3, 8), r"n_heads = 3 does not divide dim = 8.*\[1, 2, 4, 8\]"),
+        ((SelfAttention(heads=0), 3, 8), "n_heads = 0 does not divide dim = 8"),
     ],
 )
-def test_bad_module_settings(arguments, message):
+def test_bad_module_settings(settings, message):
+    combine, n_layers, dim = settings
     with pytest.raises(ConfigError, match=message):
-        make_combine(**{"kind": "attention", "n_layers": 3, "dim": 8} | arguments)
+        combine.make(n_layers, dim)
 
 
 def test_module_needs_all_layers():
     with pytest.raises(DataError, match="layers has 3 tensors, but n_layers = 3 needs 4"):
-        make_combine("mean", 3, 4)([X, X, X])
+        Mean().make(3, 4)([X, X, X])

@@ -1,10 +1,8 @@
 """The contrastive loss against autograd through plain torch, in float64."""
 
-from dataclasses import replace
-
 import pytest
 import torch
-from networks import N_LAYERS, REFERENCES, SETTINGS, make_network
+from networks import BATCH_SIZE, N_LAYERS, OPTIMISATION, REFERENCES, REG, SEED, make_network, make_trainer
 from small_models import LEARNING
 from strategies import random_graph
 from torch.nn import functional
@@ -13,33 +11,30 @@ from pyrec.data import split_random, synthetic
 from pyrec.errors import ConfigError
 from pyrec.evaluate import evaluate
 from pyrec.models import MF, LightGCN, Popularity
-from pyrec.ops.dropout import DroppedGraph
+from pyrec.ops.dropout import DroppedGraph, mixed_seed
 from pyrec.ops.propagate import propagate_gradient
 from pyrec.reference import train as reference_train
 from pyrec.reference.propagate import normalised_adjacency
-from pyrec.train.contrast import EDGE_VIEWS, add_noise, info_nce, mixed_seed
-from pyrec.train.settings import CONTRASTS, ContrastSettings
-from pyrec.train.trainer import Trainer
+from pyrec.train.augment import Contrast
+from pyrec.train.augment.contrast import EDGE_VIEWS, VIEWS, add_noise, info_nce
 
-CONTRAST = ContrastSettings(kind="noise", weight=0.7, temperature=0.3, rate=0.2, seed=11)
+CONTRAST = Contrast(weight=0.7, temperature=0.3, rate=0.2)
 
 
-def make_trainer(device, graph, combine, kind):
-    settings = replace(SETTINGS, contrast=replace(CONTRAST, kind=kind))
-    return Trainer(make_network(graph, combine).to(device.torch), device.put(graph), settings)
+def contrast_trainer(device, graph, combine, kind):
+    network = make_network(graph, combine).to(device.torch)
+    return make_trainer(network, device.put(graph), augment=[CONTRAST.replaced(views=kind)])
 
 
 def view_layers(kind, wide, graph, batch, nodes):
     """Both views' layers at ``nodes``, from the definitions."""
     for view in range(2):
         if kind == "edges":
-            dropped = DroppedGraph(
-                graph, CONTRAST.rate, mixed_seed(CONTRAST.seed, batch.epoch, view, EDGE_VIEWS)
-            )
+            dropped = DroppedGraph(graph, CONTRAST.rate, mixed_seed(SEED, batch.epoch, view, EDGE_VIEWS))
             adjacency = normalised_adjacency(dropped, torch.float64).to_dense()
         else:
             adjacency = normalised_adjacency(graph, torch.float64).to_dense()
-        layers = [wide.embedding]
+        layers = [wide.first.embedding]
         for _ in range(N_LAYERS):
             layers.append(adjacency @ layers[-1])
         yield [layer[nodes] for layer in layers]
@@ -47,7 +42,7 @@ def view_layers(kind, wide, graph, batch, nodes):
 
 def with_noise(views, batch):
     device = batch.rows.device  # whose random numbers are its own
-    generator = torch.Generator(device).manual_seed(mixed_seed(CONTRAST.seed, batch.epoch, batch.first))
+    generator = torch.Generator(device).manual_seed(mixed_seed(SEED, batch.epoch, batch.first))
     for layers in views:
         for k in range(1, len(layers)):
             noise = torch.rand(layers[k].shape, generator=generator, device=device).cpu().double()
@@ -72,20 +67,21 @@ def contrastive_loss(kind, combine, wide, graph, batch):
     return CONTRAST.weight * total
 
 
-@pytest.mark.parametrize("kind", CONTRASTS)
+@pytest.mark.parametrize("kind", VIEWS)
 @pytest.mark.parametrize("combine", list(REFERENCES))
 def test_loss_and_gradients(device, combine, kind):
     graph = random_graph(60, 50, 0.15)
-    trainer = make_trainer(device, graph, combine, kind)
-    batch = trainer.batches.at(2, 64, 64)
+    trainer = contrast_trainer(device, graph, combine, kind)
+    batch = trainer.batches.at(2, BATCH_SIZE)
     with torch.no_grad():
-        layers = trainer.network(trainer.graph, batch.rows)
+        layers = trainer.network(trainer.batches.graph, batch.rows)
     grads = [torch.zeros_like(layer) for layer in layers]
     nodes = trainer.nodes and trainer.nodes.at(batch.rows)
-    loss, base = trainer.contrast.step(batch, layers, nodes, grads)
+    (contrast,) = trainer.auxiliaries
+    loss, base = contrast.step(batch, layers, nodes, grads, None)
     assert (base is None) == (kind == "noise")
-    ours = propagate_gradient(grads, trainer.graph, batch.rows, base=base)
-    trainer.graph.check()
+    ours = propagate_gradient(grads, trainer.batches.graph, batch.rows, base=base)
+    trainer.batches.graph.check()
 
     wide = make_network(graph, combine).double()
     expected = contrastive_loss(kind, combine, wide, graph, batch)
@@ -98,25 +94,25 @@ def test_loss_and_gradients(device, combine, kind):
         torch.testing.assert_close(one.double().cpu(), parameter.grad, rtol=0, atol=limit)
 
 
-@pytest.mark.parametrize("kind", CONTRASTS)
+@pytest.mark.parametrize("kind", VIEWS)
 def test_steps_equal_plain_torch(device, kind):
     """Losses and parameters of some steps against autograd and torch.optim.Adam in float64."""
     graph = random_graph(60, 50, 0.15)
-    trainer = make_trainer(device, graph, "attention", kind)
+    trainer = contrast_trainer(device, graph, "attention", kind)
     wide = make_network(graph, "attention").double()
-    optimizer = torch.optim.Adam(wide.parameters(), lr=SETTINGS.learning_rate)
+    optimizer = torch.optim.Adam(wide.parameters(), lr=OPTIMISATION.learning_rate)
     adjacency = normalised_adjacency(graph, torch.float64)
     for epoch in range(3):
-        batch = trainer.batches.at(epoch, 0, 64)
+        batch = trainer.batches.at(epoch, 0)
         triples = tuple(ids.flatten().long().cpu() for ids in batch.triples)
         expected = contrastive_loss(kind, "attention", wide, graph, batch) + reference_train.loss(
-            wide.embedding,
+            wide.first.embedding,
             adjacency,
             N_LAYERS,
             lambda layers: REFERENCES["attention"](wide.combine, layers, graph),
             triples,
             graph.num_users,
-            SETTINGS.reg,
+            REG,
         )
         optimizer.zero_grad()
         expected.backward()
@@ -154,24 +150,23 @@ def test_seeds_differ():
 
 def test_dropped_edges_stay_for_an_epoch():
     graph = random_graph(60, 50, 0.15)
-    trainer = Trainer(
-        make_network(graph, "mean"), graph, replace(SETTINGS, contrast=replace(CONTRAST, kind="edges"))
-    )
+    trainer = make_trainer(make_network(graph, "mean"), graph, augment=[CONTRAST])
+    (contrast,) = trainer.auxiliaries
     dropouts = []
     for epoch, first in [(0, 0), (0, 64), (1, 0)]:
-        trainer.step(trainer.batches.at(epoch, first, 64))
-        dropouts.append([view.dropout for view in trainer.contrast._dropped])
+        trainer.step(trainer.batches.at(epoch, first))
+        dropouts.append([view.dropout for view in contrast._dropped])
     assert dropouts[0] == dropouts[1] != dropouts[2]
     assert dropouts[0][0] != dropouts[0][1]
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
-@pytest.mark.parametrize("kind", CONTRASTS)
+@pytest.mark.parametrize("kind", VIEWS)
 @pytest.mark.parametrize("loss", ["bpr", "softmax"])
 def test_it_learns(kind, loss, precision):
     train, test = split_random(synthetic(300, 200, interactions_per_user=12, num_groups=5))
     arguments = LEARNING | {"epochs": 25, "loss": loss, "precision": precision}
-    model = LightGCN(**arguments, contrast=kind, contrast_weight=0.01).fit(train)
+    model = LightGCN(**arguments, augment=Contrast(kind, weight=0.01)).fit(train)
     losses = [record["loss"] for record in model.history_]
     assert losses[-1] < losses[0]
     ours, popular = (evaluate(m, test, 20)["recall@20"] for m in (model, Popularity().fit(train)))
@@ -179,17 +174,23 @@ def test_it_learns(kind, loss, precision):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "message"),
+    ("contrast", "message"),
     [
-        ({"contrast": "nodes"}, "contrast = 'nodes' must be one of None, 'edges', 'noise'"),
-        ({"contrast": "noise", "contrast_weight": 0.0}, "contrast_weight = 0.0 must be above 0"),
-        ({"contrast": "noise", "contrast_temperature": -1.0}, "contrast_temperature = -1.0 must be above 0"),
-        ({"contrast": "noise", "contrast_rate": 0.0}, "contrast_rate = 0.0 must be above 0"),
-        ({"contrast": "edges", "contrast_rate": 1.0}, "contrast_rate = 1.0 is a share of the edges"),
-        ({"contrast": "edges", "n_layers": 0}, "contrast = 'edges' perturbs layers, but n_layers = 0"),
+        (Contrast("nodes"), "augment__views = 'nodes' must be one of 'edges', 'noise'"),
+        (Contrast("noise", weight=0.0), "augment__weight = 0.0 must be above 0"),
+        (Contrast("noise", temperature=-1.0), "augment__temperature = -1.0 must be above 0"),
+        (Contrast("noise", rate=0.0), "augment__rate = 0.0 must be above 0"),
+        (Contrast("edges", rate=1.0), "augment__rate = 1.0 is a share of the edges"),
     ],
 )
-def test_bad_hyperparameters(arguments, message):
+def test_bad_hyperparameters(contrast, message):
     with pytest.raises(ConfigError, match=message):
-        LightGCN(**LEARNING, **arguments).fit(synthetic(30, 20))
-    assert "contrast" not in MF().get_params()
+        LightGCN(**LEARNING, augment=contrast).fit(synthetic(30, 20))
+
+
+def test_without_layers_there_is_nothing_to_perturb():
+    with pytest.raises(
+        ConfigError, match=r"augment = Contrast\(.*changes what is propagated, but n_layers = 0"
+    ):
+        LightGCN(**LEARNING, n_layers=0, combine="mean", augment="contrast").fit(synthetic(30, 20))
+    assert "augment" not in MF().get_params()

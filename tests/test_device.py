@@ -5,10 +5,10 @@ import torch
 
 from pyrec import LightGCN, _core
 from pyrec.data import synthetic
-from pyrec.device import _left_in_group, check_fits, find_device, training_bytes
+from pyrec.device import _left_in_group, check_fits, find_device
 from pyrec.errors import ConfigError
-from pyrec.models.hyperparameters import training_settings
-from pyrec.train.batch import loss_bytes, most_nodes
+from pyrec.train.loss import BPR, Softmax
+from pyrec.train.negatives import Hard, InBatch, Uniform
 
 
 def test_the_cpu_is_always_there():
@@ -43,32 +43,6 @@ def test_a_device_that_the_kernels_were_not_built_for_is_an_error(monkeypatch):
         find_device("cuda")
 
 
-def test_the_formula():
-    nodes, interactions, dim = 1000, 5000, 8
-    table = 4 * nodes * dim
-    kept = 3 * table + 36 * nodes + 12 * interactions
-    own = 4 * nodes + 4 * 800 * dim * 10  # a map; the layers, their gradients, the vectors and theirs
-    step = (nodes, interactions, dim, 3, 800)
-    assert training_bytes(*step) == kept + 2 * table + own
-    assert training_bytes(*step, loss_bytes=999) == kept + 2 * table + own + 999
-    assert training_bytes(*step, recorded=True) == kept + 2 * table + 2 * own
-    noise = kept + 2 * table + 3 * own - 8 * nodes
-    assert training_bytes(*step, contrast="noise") == noise
-    assert training_bytes(*step, contrast="edges") == noise + 2 * table + 24 * nodes
-    assert training_bytes(*step, precision="bf16") == kept + table + own
-    evaluation, own = (nodes, interactions, dim, 3, 10), 4 * nodes + 4 * 10 * dim * 10
-    assert training_bytes(*evaluation) == kept + 3 * table
-    assert training_bytes(*evaluation, cosine=True) == kept + 4 * table
-    assert training_bytes(*evaluation, fixed_weights=False) == kept + 7 * table
-    assert training_bytes(*evaluation, recorded=True) == kept + 3 * table + own
-    bare = (*evaluation[:3], 0, 10)
-    assert training_bytes(*bare) == kept + table
-    best = 2 * (table + 4 * 50 * dim) - table  # kept, and once more where that is more than the vectors
-    assert (
-        training_bytes(*bare, num_targets=50, validated=True) == training_bytes(*bare, num_targets=50) + best
-    )
-
-
 @pytest.mark.parametrize("device", ["cuda"], indirect=True)
 @pytest.mark.parametrize("options", [{}, {"combine": "attention"}, {"precision": "bf16"}], ids=str)
 def test_training_takes_what_the_formula_says(device, options):
@@ -84,19 +58,19 @@ def test_training_takes_what_the_formula_says(device, options):
 
 
 @pytest.mark.parametrize(
-    ("options", "nodes", "taken"),
+    ("loss", "nodes", "taken"),
     [
-        ({"loss": "bpr"}, 3 * 100, 0),
-        ({"loss": "bpr", "negatives": "hard", "num_negatives": 8}, 10 * 100, 4 * 100 * 8 * (16 + 1)),
-        ({"num_negatives": None}, 100 + 200, 4 * 100 * 200),
-        ({"num_negatives": 3}, 5 * 100, 5 * 100 * 300),
-        ({"negatives": "batch"}, 2 * 100, 5 * 100 * 100),
+        (BPR(), 3 * 100, 0),
+        (BPR(negatives=Hard(8)), 10 * 100, 4 * 100 * 8 * (16 + 1)),
+        (Softmax(), 100 + 200, 4 * 100 * 200),
+        (Softmax(negatives=Uniform(3)), 5 * 100, 5 * 100 * 300),
+        (Softmax(negatives=InBatch()), 2 * 100, 5 * 100 * 100),
     ],
+    ids=str,
 )
-def test_what_a_batch_takes(options, nodes, taken):
-    settings = training_settings(LightGCN(batch_size=64, **options))
-    assert most_nodes(settings, 100, 200) == nodes
-    assert loss_bytes(settings, 100, 200, 16, "cuda") == taken
+def test_what_a_batch_takes(loss, nodes, taken):
+    assert loss.source(200).most_nodes(100, 200) == nodes
+    assert loss.bytes(100, 200, 16, "cuda") == taken
 
 
 def test_what_does_not_fit_is_refused_with_the_figures(monkeypatch):

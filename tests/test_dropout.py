@@ -12,6 +12,7 @@ from strategies import graphs, random_graph
 
 from pyrec.errors import ConfigError
 from pyrec.graph import Graph
+from pyrec.nn.adam import AdamState
 from pyrec.ops.dropout import DroppedGraph
 from pyrec.ops.propagate import (
     PRECISIONS,
@@ -22,7 +23,6 @@ from pyrec.ops.propagate import (
     total_weight,
 )
 from pyrec.reference import propagate as reference
-from pyrec.nn.adam import AdamState
 
 WIDTHS = [1, 3, 16, 33, 64, 100, 200, 257, 512]
 LARGEST_SEED = 2**64 - 1

@@ -107,7 +107,7 @@ class Own(ItemItemRecommender):
 
 MODELS: dict[str, Callable[[], Recommender]] = {
     "LightGCN": lambda: LightGCN(**SMALL),
-    "users from items": lambda: LightGCN(**SMALL, user_from="items", n_layers=1, combine="mean"),
+    "users from items": lambda: LightGCN(**SMALL, encoder="items", n_layers=1, combine="mean"),
     "MF": lambda: MF(**SMALL),
     "EASE": lambda: EASE(5.0),
     "ItemKNN": lambda: ItemKNN(5),
@@ -219,19 +219,19 @@ def test_hyperparameters_set_meanwhile_are_those_of_the_next_fit(tmp_path: Any) 
     model, gate = LightGCN(**SMALL), Gate()
     model.fit(old_data())
     before = answers(model)
-    model.set_params(n_layers=0, combine="mean", embedding_size=4, score="inner", user_from="embedding")
+    model.set_params(n_layers=0, combine="mean", embedding_size=4, loss__score="inner", encoder="table")
     assert answers(model) == before  # by the hyperparameters of the fit, not by the ones to come
     model.save(tmp_path)
     assert answers(Recommender.load(tmp_path)) == before
     assert Recommender.load(tmp_path).n_layers == model.fitted_params_["n_layers"] == 2
     with fitting(model, gate, new_data(), callback=gate):
         model.set_params(epochs=7)
-        model.temperature = 0.5
-    assert (model.epochs, model.temperature, model.embedding_size) == (7, 0.5, 4)
+        model.loss = "bpr"
+    assert (model.epochs, model.loss, model.embedding_size) == (7, "bpr", 4)
     assert (model.fitted_params_["epochs"], len(model.history_)) == (2, 2)
     assert model.item_vectors_.shape == (new_data().num_items, 4)
-    assert model.fit(new_data()).fitted_params_ == model.get_params()
-    assert Recommender.load(tmp_path).fitted_params_ == Recommender.load(tmp_path).get_params()
+    assert model.fit(new_data()).fitted_params_ == model.get_params(deep=False)
+    assert Recommender.load(tmp_path).fitted_params_ == Recommender.load(tmp_path).get_params(deep=False)
 
 
 def test_of_two_fits_at_a_time_the_later_to_end_stays_whole() -> None:

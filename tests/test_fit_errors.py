@@ -9,7 +9,10 @@ from small_models import SMALL
 from pyrec import LightGCN
 from pyrec.data import Interactions, synthetic
 from pyrec.errors import DataError
+from pyrec.nn.combine import Attention, Weighted
 from pyrec.train import epochs
+from pyrec.train.early_stopping import EarlyStopping
+from pyrec.train.loss import BPR, Softmax
 from pyrec.train.trainer import Trainer
 from pyrec.tune import Range, Search
 
@@ -19,16 +22,18 @@ def test_a_share_that_cannot_be_held_out_is_told_as_what_asked_for_it(matrix):
     n, users = matrix.nnz, matrix.shape[0]
     none = rf"of the interactions out, but none of {n} can be: each of {users} users keeps one"
     with pytest.raises(
-        DataError, match=rf"combine_fit = 'held-out' holds 0.1 {none} .*; give .*combine = 'mean'"
+        DataError, match=rf"combine__fit = 'held-out' .*holds 0.1 {none} .*; give .*combine = 'mean'"
     ):
-        LightGCN(**SMALL, loss="bpr", combine="weighted", combine_fit="held-out").fit(matrix)
-    with pytest.raises(DataError, match=r"combine_fit = 'held-out' \(what None is with loss = 'bpr'\) holds"):
+        LightGCN(**SMALL, loss="bpr", combine=Weighted("held-out")).fit(matrix)
+    with pytest.raises(
+        DataError, match=r"combine__fit = 'held-out' \(what None is with loss = 'bpr'\) holds"
+    ):
         LightGCN(**SMALL, loss="bpr").fit(matrix)
     with pytest.raises(
-        DataError, match=rf"validation = 0.2 holds 0.2 {none} to learn from; give more .*leave it out"
+        DataError, match=rf"stopping__share = 0.2 holds 0.2 {none} to learn from; give more .*leave it out"
     ):
-        LightGCN(**SMALL, validation=0.2, k=2).fit(matrix)
-    for way_on in ({"combine_fit": "train"}, {"combine": "mean"}, {"loss": "softmax"}):
+        LightGCN(**SMALL, stopping=EarlyStopping(0.2, k=2)).fit(matrix)
+    for way_on in ({"combine": Attention(fit="train")}, {"combine": "mean"}, {"loss": "softmax"}):
         LightGCN(**{**SMALL, "loss": "bpr", **way_on}).fit(matrix)
 
 
@@ -83,11 +88,11 @@ def test_whoever_finds_numbers_that_are_not_finite_it_is_a_divergence(words, los
         LightGCN(**SMALL, loss=loss, combine="mean").fit(synthetic(20, 15, 4.0, 2))
 
 
-@pytest.mark.parametrize("loss", ["bpr", "softmax"])
+@pytest.mark.parametrize("loss", [BPR(), Softmax(score="inner")], ids=["bpr", "softmax"])
 def test_a_rate_that_is_too_high_diverges(loss):
     """The words are those of the kernels: a rate of 1e30 makes numbers whose sums are infinite."""
     with pytest.raises(DataError, match="training diverged in epoch"):
-        LightGCN(**{**SMALL, "epochs": 4}, loss=loss, combine="mean", learning_rate=1e30, score="inner").fit(
+        LightGCN(**{**SMALL, "epochs": 4}, loss=loss, combine="mean", learning_rate=1e30).fit(
             synthetic(20, 15, 4.0, 2)
         )
     assert torch.is_grad_enabled()

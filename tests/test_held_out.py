@@ -1,10 +1,9 @@
 import copy
-from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
-from networks import SETTINGS, make_network
+from networks import BATCH_SIZE, OPTIMISATION, SEED, make_network
 from small_models import LEARNING
 from strategies import random_graph
 from torch.nn import functional
@@ -12,8 +11,13 @@ from torch.nn import functional
 from pyrec.data import split_random, synthetic
 from pyrec.errors import ConfigError
 from pyrec.models import LightGCN
+from pyrec.nn.combine import Attention, Mean, SelfAttention, Weighted
+from pyrec.nn.fit import HeldOut
 from pyrec.ops.sample import Sampler
-from pyrec.train.bilevel import RATE, HeldOutSteps
+from pyrec.train.batches import Batches
+from pyrec.train.bilevel import LayerWeights, SecondBatches
+from pyrec.train.loss import BPR
+from pyrec.train.negatives import Uniform
 
 OPTIONS = LEARNING | {"epochs": 10, "loss": "bpr"}
 
@@ -21,6 +25,14 @@ OPTIONS = LEARNING | {"epochs": 10, "loss": "bpr"}
 @pytest.fixture(scope="module")
 def interactions():
     return synthetic(300, 200, interactions_per_user=12, num_groups=5)
+
+
+RATE = OPTIMISATION.learning_rate * HeldOut().rate
+
+
+def layer_weights(network, graph, held_out, batch_size=BATCH_SIZE):
+    batches = Batches(graph, Sampler(held_out), Uniform(), batch_size, SEED)
+    return LayerWeights(network, graph, batches, BPR(), RATE)
 
 
 def bpr_by_hand(vectors, triples, num_users):
@@ -40,15 +52,15 @@ def test_a_step_goes_down_the_held_out_pairs_loss_by_adam(kind):
     network = make_network(graph, kind)
     (learned,) = network.combine.transferable()
     before = copy.deepcopy(network.state_dict())
-    steps = HeldOutSteps(network, graph, Sampler(held_out), SETTINGS)
-    batch = steps._batches.at(0, 0, min(SETTINGS.batch_size, steps._batches.sampler.num_samples))
+    steps = layer_weights(network, graph, held_out)
+    batch = steps._second.batches.at(0, 0)
     layers = network.layers(graph)
     vectors = network.combine([layer.detach() for layer in layers], network.nodes(graph))
     (gradient,) = torch.autograd.grad(bpr_by_hand(vectors, batch.triples, graph.num_users), learned)
-    steps.step()
+    steps.after(batch)
     moved = learned.detach() - before[f"combine.{'logits' if kind == 'weighted' else 'prior'}"]
     # Adam's first step is its rate against the gradient's sign.
-    expected = -RATE * SETTINGS.learning_rate * gradient / (gradient.abs() + 1e-8)
+    expected = -RATE * gradient / (gradient.abs() + 1e-8)
     torch.testing.assert_close(moved, expected, rtol=1e-3, atol=1e-9)
     for name, value in network.state_dict().items():
         if value.data_ptr() != learned.data_ptr():
@@ -58,37 +70,39 @@ def test_a_step_goes_down_the_held_out_pairs_loss_by_adam(kind):
 def test_the_held_out_pairs_are_gone_through_epoch_by_epoch():
     graph, held_out = random_graph(30, 20, 0.2), random_graph(30, 20, 0.1)
     network = make_network(graph, "attention")
-    steps = HeldOutSteps(network, graph, Sampler(held_out), replace(SETTINGS, batch_size=32))
-    samples = steps._batches.sampler.num_samples
+    steps = layer_weights(network, graph, held_out, batch_size=32)
+    second = steps._second
+    samples = second.batches.num_samples
     assert samples > 32
     for _ in range(-(-samples // 32)):
-        assert steps._epoch == 0
-        steps.step()
-    assert (steps._epoch, steps._first) == (1, 0)
+        assert second._epoch == 0
+        steps.after(second.batches.at(0, 0))
+    assert (second._epoch, second._first) == (1, 0)
 
 
-@pytest.mark.parametrize("combine", ["weighted", "attention"])
+@pytest.mark.parametrize("combine", [Weighted(), Attention()], ids=["weighted", "attention"])
 def test_bpr_learns_weights_on_held_out_pairs_and_keeps_them(interactions, combine):
     model = LightGCN(**OPTIONS, combine=combine).fit(interactions)
     (learned,) = model.network_.combine.transferable()
     assert not learned.requires_grad
     assert learned.abs().max() > 0
     assert len(model.history_) == OPTIONS["epochs"]
-    on_training_data = LightGCN(**OPTIONS, combine=combine, combine_fit="train").fit(interactions)
+    on_training_data = LightGCN(**OPTIONS, combine=combine.replaced(fit="train")).fit(interactions)
     weights = [np.atleast_2d(fitted.layer_weights_)[:, 0].mean() for fitted in (model, on_training_data)]
     assert weights[0] < weights[1]
 
 
 def test_a_users_training_items_are_no_negatives_of_the_held_out_pairs(interactions, monkeypatch):
     drawn = []
-    step = HeldOutSteps.step
+    following = SecondBatches.next
 
-    def watched(steps):
-        batch = steps._batches.at(steps._epoch, steps._first, 1)
-        drawn.append((int(batch.triples.users), int(batch.triples.negatives)))
-        step(steps)
+    def watched(second):
+        batch = following(second)
+        users, negatives = batch.triples.users.tolist(), batch.triples.negatives.flatten().tolist()
+        drawn.extend(zip(users, negatives, strict=True))
+        return batch
 
-    monkeypatch.setattr(HeldOutSteps, "step", watched)
+    monkeypatch.setattr(SecondBatches, "next", watched)
     LightGCN(**OPTIONS, combine="weighted").fit(interactions)
     known = set(zip(interactions.users.tolist(), interactions.items.tolist(), strict=True))
     assert len(drawn) > 50
@@ -97,14 +111,12 @@ def test_a_users_training_items_are_no_negatives_of_the_held_out_pairs(interacti
 
 def test_the_softmax_loss_learns_weights_with_the_embeddings(interactions):
     default, train = (
-        LightGCN(**OPTIONS | {"loss": "softmax"}, combine="attention", combine_fit=fit).fit(interactions)
+        LightGCN(**OPTIONS | {"loss": "softmax"}, combine=Attention(fit=fit)).fit(interactions)
         for fit in (None, "train")
     )
     assert torch.equal(default.user_vectors_, train.user_vectors_)
     assert default.network_.combine.vector.abs().max() > 0
-    held_out = LightGCN(**OPTIONS | {"loss": "softmax"}, combine="attention", combine_fit="held-out").fit(
-        interactions
-    )
+    held_out = LightGCN(**OPTIONS | {"loss": "softmax"}, combine=Attention(fit="held-out")).fit(interactions)
     assert held_out.network_.combine.vector.abs().max() == 0
 
 
@@ -116,22 +128,35 @@ def test_validation_pairs_are_neither_learned_nor_weighed_on(interactions):
     assert torch.equal(with_validation.network_.combine.prior, without.network_.combine.prior)
 
 
-@pytest.mark.parametrize("combine", ["mean", "self-attention"])
-def test_a_combine_without_such_parameters_is_refused(interactions, combine):
-    with pytest.raises(ConfigError, match=r"combine_fit = 'held-out' has nothing to learn .*'weighted'"):
-        LightGCN(combine=combine, loss="bpr", combine_fit="held-out").fit(interactions)
-    with pytest.raises(ConfigError, match=r"combine_fit = 'test' must be one of None, 'train', 'held-out'"):
-        LightGCN(combine_fit="test").fit(interactions)
+@pytest.mark.parametrize("kind", [Mean, SelfAttention])
+def test_a_combine_without_such_parameters_has_no_choice(kind):
+    with pytest.raises(TypeError, match="fit"):
+        kind(fit="held-out")
 
 
-@pytest.mark.parametrize("shape", [{"n_layers": 0}, {"n_layers": 1, "user_from": "items"}])
+def test_a_fit_that_there_is_not_is_refused(interactions):
+    with pytest.raises(ConfigError, match=r"combine__fit = 'test' must be one of 'train', 'held-out', or an"):
+        LightGCN(combine=Weighted(fit="test")).fit(interactions)
+
+
+@pytest.mark.parametrize("shape", [{"n_layers": 0}, {"n_layers": 1, "encoder": "items"}], ids=str)
 def test_one_layer_has_no_weights_to_learn(interactions, shape):
-    options = OPTIONS | shape | {"loss": "bpr", "combine": "attention"}
-    assert not LightGCN(**options)._fits_held_out
+    options = OPTIONS | shape
     with pytest.raises(
-        ConfigError, match=r"combine_fit = 'held-out' has no weights to learn where n_layers ="
+        ConfigError,
+        match=r"combine = 'attention' has no weights to learn where n_layers = \d leaves one layer",
     ):
-        LightGCN(**options, combine_fit="held-out").fit(interactions)
+        LightGCN(**options, combine=Attention(fit="held-out")).fit(interactions)
+    LightGCN(**options | {"epochs": 1}, combine="mean").fit(interactions)
+
+
+@pytest.mark.parametrize(("share", "rate"), [(0.3, 0.1), (0.1, 1.0)])
+def test_the_share_and_the_rate_are_those_that_are_given(interactions, share, rate):
+    default, other = (
+        LightGCN(**OPTIONS | {"epochs": 2}, combine=Weighted(fit=fit)).fit(interactions).layer_weights_
+        for fit in (HeldOut(), HeldOut(share, rate))
+    )
+    assert not np.array_equal(default, other)
 
 
 def test_the_same_bits_at_any_number_of_threads(interactions, threads):

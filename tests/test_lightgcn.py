@@ -7,7 +7,13 @@ from pyrec.data import Interactions, read_pair, split_random, synthetic
 from pyrec.errors import ConfigError, DataError, NotFittedError
 from pyrec.evaluate import evaluate
 from pyrec.models import MF, LightGCN, Popularity
+from pyrec.nn.combine import SelfAttention
+from pyrec.nn.encoder import Table
 from pyrec.nn.spectral import spectral_embeddings
+from pyrec.train.augment import EdgeDropout, ExtraEdges
+from pyrec.train.early_stopping import EarlyStopping
+from pyrec.train.loss import BPR, Softmax
+from pyrec.train.negatives import Hard, InBatch, Uniform
 
 PUBLISHED = {"n_layers": 3, "combine": "mean", "loss": "bpr", "schedule": "constant"}
 OPTIONS = PUBLISHED | LEARNING | {"epochs": 3}
@@ -49,7 +55,7 @@ def test_bf16_layers_learn_what_float32_ones_do(split, combine):
     recall = {}
     for precision in ("fp32", "bf16"):
         model = small(epochs=25, combine=combine, precision=precision).fit(train)
-        assert model.network_.embedding.dtype == model.user_vectors_.dtype == torch.float32
+        assert model.network_.first.embedding.dtype == model.user_vectors_.dtype == torch.float32
         recall[precision] = evaluate(model, test, 20)["recall@20"]
     assert recall["bf16"] == pytest.approx(recall["fp32"], rel=0.05)
 
@@ -95,7 +101,7 @@ def test_a_new_users_vector_is_the_propagated_one():
         user_ids=np.arange(user + 1),
         item_ids=np.arange(20),
     )
-    table = model.network_.embedding.detach().double()
+    table = model.network_.first.embedding.detach().double()
     table = torch.cat([table[:user], torch.zeros(1, 16), table[user:]])
     one_sided = adjacency_of(longer, degrees_of=train)
     layers = [table]
@@ -127,7 +133,7 @@ def test_mf_is_lightgcn_without_layers(split):
 
 
 def test_validation_chooses_the_epoch_and_stops(split):
-    model = small(epochs=200, learning_rate=0.1, validation=0.2, patience=3).fit(split[0])
+    model = small(epochs=200, learning_rate=0.1, stopping=EarlyStopping(0.2, patience=3)).fit(split[0])
     scores = [record["validation_ndcg@20"] for record in model.history_]
     assert model.best_epoch_ == int(np.argmax(scores)) + 1
     assert len(scores) == model.best_epoch_ + 3 < 200
@@ -149,10 +155,10 @@ def test_a_validation_set_of_ones_own_and_callbacks(split):
 
 def test_a_model_fitted_with_a_validation_set_loads(split, tmp_path):
     train, test = split
-    model = small(patience=2).fit(train, validation=test)
+    model = small(stopping=EarlyStopping(None, patience=2)).fit(train, validation=test)
     model.save(tmp_path)
     loaded = LightGCN.load(tmp_path)
-    assert loaded.patience == 2
+    assert loaded.stopping == EarlyStopping(None, patience=2)
     np.testing.assert_array_equal(loaded.recommend([0, 5])[0], model.recommend([0, 5])[0])
 
 
@@ -160,15 +166,15 @@ def test_a_model_fitted_with_a_validation_set_loads(split, tmp_path):
 def test_a_validation_set_that_does_not_fit_is_refused_before_training(split, kind):
     train, test = split
     options, validation, message = {
-        "no set": ({"patience": 1}, None, "patience needs a validation set"),
-        "two sets": ({"validation": 0.1}, test, "validation is given twice"),
+        "no set": ({"stopping": EarlyStopping(None)}, None, "stopping__share = None needs a validation set"),
+        "two sets": ({"stopping": "early"}, test, "validation is given twice"),
         "another set": (
             {},
             synthetic(10, 20, 3.0),
             r"validation has 10 users x 20 items, the model 300 x 200",
         ),
         "matrix": ({}, test.to_csr(), "validation is csr_array"),
-        "k": ({"k": 201}, test, "k = 201 must be at most 200"),
+        "k": ({"stopping": EarlyStopping(None, k=201)}, test, "k = 201 must be at most 200"),
     }[kind]
     with pytest.raises((ConfigError, DataError), match=message):
         small(**options).fit(train, validation=validation, callback=lambda *_: pytest.fail("it trained"))
@@ -176,7 +182,7 @@ def test_a_validation_set_that_does_not_fit_is_refused_before_training(split, ki
 
 def test_a_fit_that_fails_leaves_the_model_as_it_was(split):
     train, _ = split
-    fresh = small(init="spectral", embedding_size=64)
+    fresh = small(encoder=Table("spectral"), embedding_size=64)
     with pytest.raises(ConfigError):
         fresh.fit(synthetic(40, 20, 5.0))
     with pytest.raises(NotFittedError):
@@ -198,8 +204,13 @@ def test_lists_longer_than_the_kernels_take_are_refused():
 
 
 def test_scoring_by_cosine_has_unit_vectors(split):
-    for score, loss, cosine in [(None, "softmax", True), (None, "bpr", False), ("cosine", "bpr", True)]:
-        model = small(loss=loss, score=score).fit(split[0])
+    for loss, cosine in [
+        ("softmax", True),
+        ("bpr", False),
+        (BPR("cosine"), True),
+        (Softmax(score="inner"), False),
+    ]:
+        model = small(loss=loss).fit(split[0])
         history = split[0].to_csr()[[3]]
         for vectors in (model.user_vectors_, model._query_from_items(history)):
             lengths = vectors.norm(dim=1)
@@ -221,12 +232,6 @@ def test_scoring_by_cosine_has_unit_vectors(split):
         ("loss", "mse"),
         ("device", "tpu"),
         ("precision", "fp16"),
-        ("score", "euclid"),
-        ("temperature", 0.0),
-        ("num_negatives", 0),
-        ("validation", 1.5),
-        ("patience", 3),
-        ("k", 0),
     ],
 )
 def test_hyperparameters_outside_their_range(split, name, value):
@@ -234,9 +239,27 @@ def test_hyperparameters_outside_their_range(split, name, value):
         small(**{name: value}).fit(split[0])
 
 
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"loss": BPR("euclid")}, "loss__score = 'euclid' must be one of 'inner', 'cosine'"),
+        ({"loss": Softmax(0.0)}, "loss__temperature = 0.0 must be above 0"),
+        ({"loss": BPR(negatives=Uniform(0))}, "loss__negatives__number = 0 must be at least 1"),
+        ({"stopping": EarlyStopping(1.5)}, "stopping__share = 1.5"),
+        ({"stopping": EarlyStopping(patience=0)}, "stopping__patience = 0 must be at least 1"),
+        ({"stopping": EarlyStopping(k=0)}, "stopping__k = 0 must be at least 1"),
+        ({"augment": ["contrast", EdgeDropout(2.0)]}, r"augment\[1\]__share = 2.0"),
+        ({"augment": [EdgeDropout(), "edge-dropout"]}, "augment has 'edge-dropout' 2 times; give it once"),
+    ],
+)
+def test_those_of_a_component_are_named_by_its_name_and_theirs(split, options, message):
+    with pytest.raises(ConfigError, match=message):
+        small(**options).fit(split[0])
+
+
 def test_heads_must_divide_the_embedding(split):
-    with pytest.raises(ConfigError, match="n_heads"):
-        small(combine="self-attention", n_heads=3).fit(split[0])
+    with pytest.raises(ConfigError, match="heads"):
+        small(combine=SelfAttention(heads=3)).fit(split[0])
 
 
 def test_divergence_is_an_error_that_says_what_to_do(split):
@@ -288,7 +311,7 @@ def test_a_spectral_start_is_the_truncated_svd_of_the_normalised_matrix(split):
 def test_a_spectral_start_needs_fewer_epochs(split):
     train, test = split
     recall = {
-        init: evaluate(small(epochs=2, init=init).fit(train), test, 20)["recall@20"]
+        init: evaluate(small(epochs=2, encoder=Table(init)).fit(train), test, 20)["recall@20"]
         for init in ("normal", "spectral")
     }
     assert recall["spectral"] > 1.1 * recall["normal"]
@@ -296,28 +319,41 @@ def test_a_spectral_start_needs_fewer_epochs(split):
 
 def test_a_spectral_start_has_no_more_vectors_than_the_matrix(split):
     with pytest.raises(ConfigError, match=r"embedding_size = 250 .* init='spectral'"):
-        LightGCN(embedding_size=250, init="spectral").fit(split[0])
+        LightGCN(embedding_size=250, encoder=Table("spectral")).fit(split[0])
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"negatives": "batch"}, r"loss = 'bpr' compares single pairs"),
-        ({"corrected": True}, r"loss = 'bpr' compares single pairs"),
-        ({"loss": "softmax", "negatives": "batch", "num_negatives": 4}, r"num_negatives = 4 means nothing"),
-        ({"loss": "softmax", "negatives": "hard"}, r"negatives = 'hard' is for loss = 'bpr'"),
-        ({"negatives": "hard", "num_negatives": 1}, r"num_negatives = 1 leaves .* nothing to choose from"),
-        ({"negatives": "hardest"}, r"negatives = 'hardest' must be one of 'uniform', 'batch', 'hard'"),
+        (
+            {"loss": BPR(negatives="batch")},
+            r"loss__negatives = 'batch' is not for the loss 'bpr', which takes 'uniform', 'hard'",
+        ),
+        (
+            {"loss": BPR(negatives=Uniform(corrected=True))},
+            r"loss__negatives__corrected = True is for the loss 'softmax'",
+        ),
+        (
+            {"loss": Softmax(negatives=Hard())},
+            r"loss__negatives = 'hard' is not for the loss 'softmax', which takes 'all', 'uniform', 'batch'",
+        ),
+        ({"loss": BPR(negatives=Hard(1))}, r"loss__negatives__number = 1 must be at least 2"),
+        ({"loss": BPR(negatives="hardest")}, r"loss__negatives = 'hardest' must be one of"),
+        ({"loss": Softmax(negatives=InBatch)}, r"loss__negatives = InBatch must be one of 'auto', "),
         ({"schedule": "cosine"}, r"schedule = 'cosine' must be one of 'constant', 'linear'"),
         (
-            {"n_layers": 0, "edge_dropout": 0.5},
-            r"edge_dropout = 0.5 changes what is propagated .* n_layers = 0",
+            {"n_layers": 0, "augment": EdgeDropout(0.5)},
+            r"augment = EdgeDropout\(share=0.5\) changes what is propagated, but n_layers = 0",
         ),
         (
-            {"n_layers": 0, "extra_edges": 0.5},
-            r"extra_edges = 0.5 changes what is propagated .* n_layers = 0",
+            {"n_layers": 0, "augment": ExtraEdges(0.5)},
+            r"augment = ExtraEdges\(number=0.5\) changes what is propagated, but n_layers = 0",
         ),
-        ({"init": "zeros"}, r"init = 'zeros' must be one of 'normal', 'spectral'"),
+        (
+            {"n_layers": 0, "precision": "bf16"},
+            r"precision = 'bf16' is of layers that are stored, but n_layers = 0",
+        ),
+        ({"encoder": Table("zeros")}, r"encoder__init = 'zeros' must be one of 'normal', 'spectral'"),
     ],
 )
 def test_choices_that_do_not_exist_or_go_together(split, arguments, message):

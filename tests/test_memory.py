@@ -14,6 +14,10 @@ from pyrec.errors import ConfigError
 
 SETUP = """
 import torch, pyrec
+from pyrec.train.augment import EdgeDropout
+from pyrec.train.early_stopping import EarlyStopping
+from pyrec.train.loss import BPR, Softmax
+from pyrec.train.negatives import Hard, Uniform
 from race import growth
 from pyrec.data import synthetic
 from pyrec.ops.metrics import ranking_metrics
@@ -46,28 +50,28 @@ formula = pyrec.LightGCN(n_layers=3, combine="mean", loss="bpr").training_bytes(
 """,
     "training with a validation share": """
 data = synthetic(90_000, 60_000, 2.0, seed=1)
-chosen = dict(n_layers=3, combine="mean", loss="bpr", validation=0.2)
+chosen = dict(n_layers=3, combine="mean", loss="bpr", stopping=EarlyStopping(0.2))
 def call(data=data): return pyrec.LightGCN(epochs=2, **chosen).fit(data)
 call(synthetic(100, 50, 5.0))
 formula = pyrec.LightGCN(**chosen).training_bytes(data)
 """,
     "training by a softmax of many negatives": """
 data = synthetic(20_000, 10_000, 2.0, seed=1)
-chosen = dict(embedding_size=16, n_layers=1, combine="mean", num_negatives=16)
+chosen = dict(embedding_size=16, n_layers=1, combine="mean", loss=Softmax(negatives=Uniform(16)))
 def call(data=data): return pyrec.LightGCN(epochs=1, **chosen).fit(data)
 call(synthetic(100, 50, 5.0))
 formula = pyrec.LightGCN(**chosen).training_bytes(data)
 """,
     "training by the hardest of many negatives": """
 data = synthetic(20_000, 10_000, 2.0, seed=1)
-chosen = dict(embedding_size=64, n_layers=1, combine="mean", loss="bpr", negatives="hard", num_negatives=256)
+chosen = dict(embedding_size=64, n_layers=1, combine="mean", loss=BPR(negatives=Hard(256)))
 def call(data=data): return pyrec.LightGCN(epochs=1, **chosen).fit(data)
 call(synthetic(100, 50, 5.0))
 formula = pyrec.LightGCN(**chosen).training_bytes(data)
 """,
     "training of users made of their items": """
 data = synthetic(90_000, 60_000, 2.0, seed=1)
-chosen = dict(n_layers=3, combine="mean", loss="bpr", user_from="items", edge_dropout=0.5)
+chosen = dict(n_layers=3, combine="mean", loss="bpr", encoder="items", augment=EdgeDropout(0.5))
 def call(data=data): return pyrec.LightGCN(epochs=1, **chosen).fit(data)
 call(synthetic(100, 50, 5.0))
 formula = pyrec.LightGCN(**chosen).training_bytes(data)

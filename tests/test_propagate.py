@@ -7,9 +7,9 @@ from strategies import graphs, random_graph
 from pyrec._arrays import stream_of
 from pyrec.errors import ConfigError, DataError
 from pyrec.graph import Graph
+from pyrec.nn.adam import AdamState
 from pyrec.ops.propagate import PRECISIONS, propagate, propagate_gradient, propagate_step, propagate_sum
 from pyrec.reference import propagate as reference
-from pyrec.nn.adam import AdamState
 
 WIDTHS = [1, 2, 3, 7, 8, 9, 15, 16, 17, 31, 33, 64, 100, 128, 200, 257, 512]
 FEWEST_COLUMNS = 16

@@ -5,7 +5,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from networks import SETTINGS, make_network
+from networks import make_network, make_trainer
 from strategies import pairs
 
 from pyrec.data import Interactions, synthetic
@@ -13,7 +13,7 @@ from pyrec.data.random_pairs import add_random_pairs
 from pyrec.errors import ConfigError, DataError
 from pyrec.graph import Graph
 from pyrec.models import LightGCN
-from pyrec.train.trainer import Trainer
+from pyrec.train.augment import ExtraEdges
 
 
 def as_set(interactions):
@@ -53,25 +53,25 @@ def test_training_propagates_over_them_and_the_final_vectors_do_not():
     train = synthetic(100, 80, interactions_per_user=10)
     arguments = {"combine": "mean", "loss": "bpr", "embedding_size": 8, "epochs": 2, "seed": 3}
     plain = LightGCN(**arguments).fit(train)
-    model = LightGCN(**arguments, extra_edges=0.5).fit(train)
-    assert not torch.equal(model.network_.embedding, plain.network_.embedding)
+    model = LightGCN(**arguments, augment=ExtraEdges(0.5)).fit(train)
+    assert not torch.equal(model.network_.first.embedding, plain.network_.first.embedding)
     vectors = model.network_.all_nodes(Graph.from_interactions(train))
     assert torch.equal(model.user_vectors_, vectors[:100])
-    none = LightGCN(**arguments, extra_edges=0.0).fit(train)
-    assert torch.equal(none.user_vectors_, plain.user_vectors_)
 
 
 def test_they_are_no_positives():
     known = synthetic(100, 80, interactions_per_user=10)
     more = Graph.from_interactions(add_random_pairs(known, 0.5, 0))
-    trainer = Trainer(make_network(more, "mean"), more, SETTINGS, sampled=Graph.from_interactions(known))
-    triples = trainer.batches.at(0, 0, trainer.batches.sampler.num_samples).triples
+    trainer = make_trainer(
+        make_network(more, "mean"), more, sampled=Graph.from_interactions(known), batch_size=10**6
+    )
+    triples = trainer.batches.at(0, 0).triples
     assert set(zip(triples.users.tolist(), triples.positives.tolist(), strict=True)) == as_set(known)
 
 
 @pytest.mark.parametrize("rate", [-0.1, float("inf")])
 def test_bad_rates(rate):
-    with pytest.raises(ConfigError, match="extra_edges"):
-        LightGCN(epochs=1, extra_edges=rate).fit(synthetic(30, 20))
+    with pytest.raises(ConfigError, match="augment__number"):
+        LightGCN(epochs=1, augment=ExtraEdges(rate)).fit(synthetic(30, 20))
     with pytest.raises(ConfigError, match="rate"):
         add_random_pairs(synthetic(30, 20), rate, 0)

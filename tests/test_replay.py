@@ -1,28 +1,30 @@
 """Replayed epochs are, bit for bit, the steps taken one by one; and a step is something a CUDA graph can hold."""
 
 from contextlib import nullcontext
-from dataclasses import replace
 
 import pytest
 import torch
-from networks import REFERENCES, SETTINGS, make_network
+from networks import BATCH_SIZE, OPTIMISATION, REFERENCES, REG, make_network, make_trainer
 from strategies import random_graph
 from tape import Operators, Tape
 
 from pyrec import LightGCN
 from pyrec.data import synthetic
 from pyrec.errors import CudaError, DataError, StoppedError
-from pyrec.store.arrays import State
 from pyrec.nn.adam import AdamState, _DeviceCount
+from pyrec.store.arrays import State
+from pyrec.train.loss import BPR, Softmax
+from pyrec.train.negatives import Hard, Uniform
+from pyrec.train.optimisation import Optimisation
 from pyrec.train.recorded import WARM_UP, CudaRecorder, ReplayedEpochs
-from pyrec.train.trainer import Trainer
 
 STEPS = [
     *({"kind": kind} for kind in REFERENCES),
-    {"loss": "softmax"},
-    {"loss": "softmax", "num_negatives": 2},
-    {"num_negatives": 3},
-    {"num_negatives": 3, "negatives": "hard"},
+    {"loss": Softmax()},
+    {"loss": Softmax(score="inner")},
+    {"loss": Softmax(negatives=Uniform(2))},
+    {"loss": BPR(negatives=Uniform(3))},
+    {"loss": BPR(negatives=Hard(3))},
     {"precision": "bf16"},
     {"n_layers": 0},
 ]
@@ -30,16 +32,16 @@ EMULATED = pytest.mark.parametrize("device", ["cuda-emulated"], indirect=True)
 CUDA = pytest.mark.parametrize("device", ["cuda"], indirect=True)
 
 
-def make_trainer(device, kind="mean", n_layers=3, precision="fp32", **settings):
+def trainer_on(device, kind="mean", n_layers=3, precision="fp32", **settings):
     graph = random_graph(60, 50, 0.15)
     network = make_network(graph, kind, n_layers)
     network.precision = precision
-    return Trainer(network.to(device.torch), device.put(graph), replace(SETTINGS, **settings))
+    return make_trainer(network.to(device.torch), device.put(graph), **settings)
 
 
 def state_of(trainer):
     """Everything that steps change and later steps read."""
-    adam = trainer.adam
+    adam = trainer.network.first.adam
     tensors = [*trainer.network.parameters(), adam.first_moment, adam.second_moment]
     if isinstance(adam._count, _DeviceCount):
         tensors.append(adam._count._steps)
@@ -95,20 +97,20 @@ class TapeRecorder:
 
 
 def test_replayed_epochs_have_the_history_of_the_steps(device):
-    one_by_one, replayed = make_trainer(device, "attention"), make_trainer(device, "attention")
+    one_by_one, replayed = trainer_on(device, "attention"), trainer_on(device, "attention")
     recorder = Rerun()
-    replayed.replayed = ReplayedEpochs(replayed.graph.device, recorder)
+    replayed.replayed = ReplayedEpochs(replayed.batches.graph.device, recorder)
     one_by_one.replayed = None
     assert history(replayed) == history(one_by_one)
     assert_same(replayed, one_by_one)
-    full = 3 * (replayed.batches.sampler.num_samples // SETTINGS.batch_size)
+    full = 3 * (replayed.batches.num_samples // BATCH_SIZE)
     assert full > 2 * WARM_UP
     assert (recorder.runs, recorder.recordings, recorder.replays) == (WARM_UP, 1, full - WARM_UP)
 
 
 def test_an_epoch_without_a_full_batch_is_not_recorded(device):
-    one_by_one, replayed = (make_trainer(device, batch_size=10**6) for _ in range(2))
-    replayed.replayed = ReplayedEpochs(replayed.graph.device, recorder := Rerun())
+    one_by_one, replayed = (trainer_on(device, batch_size=10**6) for _ in range(2))
+    replayed.replayed = ReplayedEpochs(replayed.batches.graph.device, recorder := Rerun())
     one_by_one.replayed = None
     assert history(replayed) == history(one_by_one)
     assert (recorder.runs, recorder.recordings) == (0, 0)
@@ -117,18 +119,17 @@ def test_an_epoch_without_a_full_batch_is_not_recorded(device):
 @pytest.mark.parametrize("stop_before", [0, 1, 5, 7])
 def test_replayed_epochs_go_on_where_they_were_stopped(device, stop_before):
     """In another trainer, with a recording of its own, as after a restart."""
-    whole, stopped, another = (
-        make_trainer(device, "attention", schedule="linear", epochs=2) for _ in range(3)
-    )
+    falling = Optimisation(OPTIMISATION.learning_rate, epochs=2, schedule="linear", reg=REG)
+    whole, stopped, another = (trainer_on(device, "attention", optimisation=falling) for _ in range(3))
     for trainer in (stopped, another):
-        trainer.replayed = ReplayedEpochs(trainer.graph.device, Rerun())
+        trainer.replayed = ReplayedEpochs(trainer.batches.graph.device, Rerun())
     whole.replayed = None
     losses = [whole.epoch(epoch) for epoch in range(2)]
     assert stopped.epoch(0) == losses[0]
     asked = iter(range(stop_before + 1))
     with pytest.raises(StoppedError, match="stopped in epoch 2"):
         stopped.epoch(1, stop=lambda: next(asked) == stop_before)
-    assert stopped.taken == stop_before * SETTINGS.batch_size
+    assert stopped.taken == stop_before * BATCH_SIZE
     state = {name: array.copy() for name, array in stopped.state().items()}
     another.restore(State("test", state))
     assert another.epoch(1) == losses[1]
@@ -139,10 +140,10 @@ def test_replayed_epochs_go_on_where_they_were_stopped(device, stop_before):
 @pytest.mark.parametrize("step", STEPS, ids=str)
 def test_a_step_played_from_its_calls_alone(device, monkeypatch, step):
     """Nothing that changes from step to step is a number that a recording would hold on to."""
-    one_by_one, replayed = make_trainer(device, **step), make_trainer(device, **step)
+    one_by_one, replayed = trainer_on(device, **step), trainer_on(device, **step)
     expected = history(one_by_one)
 
-    epochs = ReplayedEpochs(replayed.graph.device, None)
+    epochs = ReplayedEpochs(replayed.batches.graph.device, None)
     moved = (epochs._cursor, epochs._total)
     tape = Tape(device.core, monkeypatch)
     epochs._recorder = TapeRecorder(tape, lambda: [*state_of(replayed), *moved])
@@ -155,9 +156,9 @@ def test_a_step_played_from_its_calls_alone(device, monkeypatch, step):
 @EMULATED
 @pytest.mark.parametrize("step", STEPS, ids=str)
 def test_a_step_does_not_wait_for_the_device(device, monkeypatch, step):
-    trainer = make_trainer(device, **step)
+    trainer = trainer_on(device, **step)
     cursor = torch.tensor([0, 64])
-    trainer.step(trainer.batches.at(0, 0, 64))  # what is only made once
+    trainer.step(trainer.batches.at(0, 0))  # what is only made once
 
     def waits(*_):
         raise AssertionError("a tensor is read on the host")
@@ -189,23 +190,23 @@ def test_a_count_in_memory_gives_the_same_steps(device):
 
 @pytest.mark.parametrize("kind", ["mean", "attention"])
 def test_steps_by_a_count_in_memory(device, kind):
-    ours, theirs = make_trainer(device, kind), make_trainer(device, kind)
+    ours, theirs = trainer_on(device, kind), trainer_on(device, kind)
     for trainer, in_memory in ((ours, True), (theirs, False)):
-        table = trainer.network.embedding.detach()
-        trainer.adam = AdamState(table, SETTINGS.learning_rate, count_on_device=in_memory)
-    for first in range(0, 5 * 64, 64):
+        trainer.network.first.begin(OPTIMISATION.learning_rate, count_on_device=in_memory)
+    for first in range(0, 5 * BATCH_SIZE, BATCH_SIZE):
         for trainer in (ours, theirs):
-            trainer.step(trainer.batches.at(0, first, 64))
+            trainer.step(trainer.batches.at(0, first))
     for mine, other in zip(ours.network.parameters(), theirs.network.parameters(), strict=True):
         assert torch.equal(mine, other)
 
 
 def test_numbers_in_memory_are_checked(device):
-    trainer = make_trainer(device)
-    step = trainer.adam.next_step()._replace(numbers=torch.zeros(3, device=device.torch))
-    trainer.adam.next_step = lambda: step
+    trainer = trainer_on(device)
+    adam = trainer.network.first.adam
+    step = adam.next_step()._replace(numbers=torch.zeros(3, device=device.torch))
+    adam.next_step = lambda: step
     with pytest.raises(DataError, match=r"adam.numbers has shape \(3,\), but"):
-        trainer.step(trainer.batches.at(0, 0, 64))
+        trainer.step(trainer.batches.at(0, 0))
 
 
 class BrokenRecording:
@@ -242,7 +243,7 @@ def test_a_failed_recording_names_its_cause(monkeypatch):
 @CUDA
 @pytest.mark.parametrize("step", STEPS, ids=str)
 def test_a_cuda_graph_has_the_bits_of_the_steps(device, step):
-    one_by_one, replayed = make_trainer(device, **step), make_trainer(device, **step)
+    one_by_one, replayed = trainer_on(device, **step), trainer_on(device, **step)
     one_by_one.replayed = None
     assert history(replayed) == history(one_by_one)
     assert replayed.replayed._replay is not None

@@ -15,7 +15,11 @@ from small_models import SMALL
 from pyrec.data import Interactions, split_random, synthetic
 from pyrec.errors import ConfigError, DataError, StoppedError
 from pyrec.models import MF, LightGCN
+from pyrec.nn.combine import Attention, Weighted
+from pyrec.nn.encoder import Table
 from pyrec.store.training_checkpoint import Checkpoints, fingerprint
+from pyrec.train.augment import Contrast, EdgeDropout, ExtraEdges
+from pyrec.train.early_stopping import EarlyStopping
 from pyrec.train.trainer import Trainer
 
 OPTIONS = SMALL | {"epochs": 4, "learning_rate": 1e-2, "seed": 5}
@@ -64,13 +68,18 @@ def stop_after(monkeypatch: pytest.MonkeyPatch):
 ARGUMENTS = [
     {},
     {"combine": "mean", "loss": "bpr", "schedule": "constant"},
-    {"combine": "self-attention", "init": "spectral"},
+    {"combine": "self-attention", "encoder": Table("spectral")},
     {"combine": "attention", "loss": "bpr"},
-    {"combine": "weighted", "combine_fit": "held-out", "validation": 0.2},
-    {"validation": 0.2, "patience": 1, "epochs": 30, "learning_rate": 0.1, "attention_kl": 0.0},
-    {"contrast": "edges"},
-    {"contrast": "noise", "extra_edges": 0.1, "precision": "bf16"},
-    {"user_from": "items", "n_layers": 3, "edge_dropout": 0.5},
+    {"combine": Weighted("held-out"), "stopping": EarlyStopping(0.2)},
+    {
+        "stopping": EarlyStopping(0.2, patience=1),
+        "epochs": 30,
+        "learning_rate": 0.1,
+        "combine": Attention(kl=0.0),
+    },
+    {"augment": "contrast"},
+    {"augment": (Contrast("noise"), ExtraEdges(0.1)), "precision": "bf16"},
+    {"encoder": "items", "n_layers": 3, "augment": EdgeDropout(0.5)},
 ]
 
 
@@ -93,7 +102,7 @@ def test_going_on_gives_the_bits_of_a_fit_that_was_never_stopped(train, tmp_path
 
 
 def test_the_last_checkpoint_is_gone_on_from_after_a_crash(train, tmp_path):
-    whole = LightGCN(**OPTIONS, validation=0.2).fit(train)
+    whole = LightGCN(**OPTIONS, stopping=EarlyStopping(0.2)).fit(train)
     kept = Checkpoints(tmp_path, every=2)
 
     def crash(model, record):
@@ -101,10 +110,10 @@ def test_the_last_checkpoint_is_gone_on_from_after_a_crash(train, tmp_path):
             raise RuntimeError("power cut")
 
     with pytest.raises(RuntimeError, match="power cut"):
-        LightGCN(**OPTIONS, validation=0.2).fit(train, callback=crash, checkpoints=kept)
+        LightGCN(**OPTIONS, stopping=EarlyStopping(0.2)).fit(train, callback=crash, checkpoints=kept)
     assert (kept.read_config()["epoch"], len(kept.read_config()["history"])) == (3, 2)
     seen = []
-    model = LightGCN(**OPTIONS, validation=0.2).fit(
+    model = LightGCN(**OPTIONS, stopping=EarlyStopping(0.2)).fit(
         train, callback=lambda _, record: seen.append(record["epoch"]), checkpoints=kept, resume=True
     )
     assert seen == [3, 4]
@@ -113,7 +122,7 @@ def test_the_last_checkpoint_is_gone_on_from_after_a_crash(train, tmp_path):
 
 def test_a_stop_during_an_evaluation_repeats_it(train, tmp_path):
     """A request from a signal leaves a callback at once; the epoch's training is not repeated."""
-    whole = LightGCN(**OPTIONS, validation=0.2).fit(train)
+    whole = LightGCN(**OPTIONS, stopping=EarlyStopping(0.2)).fit(train)
     kept = Checkpoints(tmp_path, every=0)
 
     def stop(model, record):
@@ -122,13 +131,13 @@ def test_a_stop_during_an_evaluation_repeats_it(train, tmp_path):
             raise AssertionError("not left")
 
     with pytest.raises(StoppedError):
-        LightGCN(**OPTIONS, validation=0.2).fit(train, callback=stop, checkpoints=kept)
+        LightGCN(**OPTIONS, stopping=EarlyStopping(0.2)).fit(train, callback=stop, checkpoints=kept)
     config = kept.read_config()
     assert (config["epoch"], len(config["history"])) == (2, 1)
     assert config["seconds"] > 0
     kept.stop.made = False
     seen = []
-    model = LightGCN(**OPTIONS, validation=0.2).fit(
+    model = LightGCN(**OPTIONS, stopping=EarlyStopping(0.2)).fit(
         train, callback=lambda _, record: seen.append(record["epoch"]), checkpoints=kept, resume=True
     )
     assert seen == [2, 3, 4]
@@ -220,18 +229,18 @@ def rewrite(kept: Checkpoints, config: dict[str, object], **changes: object) -> 
 @pytest.mark.parametrize(
     ("config", "changes", "message"),
     [
-        ({"format": 2}, {}, "format 1"),
+        ({"format": 1}, {}, "format 2"),
         ({"epoch": "3"}, {}, "'epoch' is missing or not a int"),
         ({"epoch": 0}, {}, "no place to go on from"),
         ({"stage": "nosuch"}, {}, "no place to go on from"),
         ({"sha256": "0"}, {}, "is damaged"),
-        ({}, {"trainer__network__embedding": None}, r"array 'embedding' is missing"),
+        ({}, {"trainer__network__first__embedding": None}, r"array 'first.embedding' is missing"),
         (
             {},
-            {"trainer__network__embedding": np.zeros((100, 4), np.float32)},
-            r"embedding is float32 \(100, 4\)",
+            {"trainer__network__first__embedding": np.zeros((100, 4), np.float32)},
+            r"first.embedding is float32 \(100, 4\)",
         ),
-        ({}, {"trainer__adam__steps": -1}, "steps = -1 is outside 0"),
+        ({}, {"trainer__first__steps": -1}, "steps = -1 is outside 0"),
         ({}, {"trainer__taken": 13}, "taken = 13 is inside a batch of 64"),
         ({}, {"trainer__total": np.nan}, "total.* is not finite"),
         ({}, {"trainer__optimizer__0__exp_avg": np.zeros(3, np.float32)}, r"0\.exp_avg is float32 \(3,\)"),

@@ -204,7 +204,7 @@ def without_vectors(folder: Path) -> None:
     """A model that would be large, if it were there: ids of half a megabyte, vectors of 134."""
     train = Interactions.from_arrays([0, 1], [0, 1])
     LightGCN(epochs=1, embedding_size=512).fit(train).save(folder)
-    with_arrays(user_ids=np.arange(65_536), model__embedding=np.zeros((4, 512), np.float32))(folder)
+    with_arrays(user_ids=np.arange(65_536), model__first__embedding=np.zeros((4, 512), np.float32))(folder)
 
 
 def configs() -> Iterator[tuple[str, Damage]]:

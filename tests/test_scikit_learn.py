@@ -17,6 +17,8 @@ from pyrec import EASE, MF, SVD, ItemKNN, LightGCN, Popularity, Recommender, eva
 from pyrec.data import Interactions, as_interactions, split_random, synthetic
 from pyrec.errors import ConfigError, DataError, NotFittedError
 from pyrec.models.score import hide_items
+from pyrec.train.augment import Contrast, EdgeDropout
+from pyrec.train.loss import BPR, Softmax
 
 selection = pytest.importorskip("sklearn.model_selection")
 from sklearn.base import clone  # noqa: E402
@@ -26,8 +28,8 @@ from sklearn.utils.validation import check_is_fitted  # noqa: E402
 
 MODELS: dict[str, Callable[[], Recommender]] = {
     "LightGCN": lambda: LightGCN(**SMALL),
-    "LightGCN by inner products": lambda: LightGCN(**SMALL, score="inner"),
-    "MF": lambda: MF(**SMALL, score="cosine"),
+    "LightGCN by inner products": lambda: LightGCN(**SMALL, loss=Softmax(score="inner")),
+    "MF": lambda: MF(**SMALL, loss=BPR("cosine")),
     "EASE": lambda: EASE(5.0),
     "ItemKNN": lambda: ItemKNN(5),
     "SVD": lambda: SVD(6),
@@ -169,17 +171,37 @@ def test_joblibs_files_hold_a_fitted_model(model: Recommender, mode: str | None,
     assert again.score(data().to_csr()) == model.score(data().to_csr())
 
 
-def test_score_is_a_hyperparameter_and_a_method_of_lightgcn() -> None:
-    model = LightGCN(score="inner")
-    assert (model.score, model.get_params()["score"], vars(model)["score"]) == ("inner",) * 3
-    assert LightGCN().get_params()["score"] is None
-    assert callable(LightGCN().score)
-    assert callable(model.score)
-    with pytest.raises(NotFittedError):
-        model.score(data())
-    assert clone(model).set_params(score="cosine").score == "cosine"
-    with pytest.raises(ConfigError, match=r"score = 3 must be one of None, 'inner', 'cosine'"):
-        LightGCN(score=3).fit(data())
+def test_a_search_goes_through_hyperparameters_of_components() -> None:
+    """By their own and the component's name, beside others; the best are those of a fit of one's own."""
+    matrix, rows = data().to_csr(), selection.KFold(3)
+    grid = {"loss__temperature": [0.1, 2.0], "augment__edge_dropout__share": [0.1, 0.9]}
+    search = selection.GridSearchCV(LightGCN(**SMALL, augment="edge-dropout"), grid, cv=rows).fit(matrix)
+    found = search.cv_results_
+    for at, params in enumerate(found["params"]):
+        share, temperature = params["augment__edge_dropout__share"], params["loss__temperature"]
+        model = LightGCN(**SMALL, loss=Softmax(temperature), augment=EdgeDropout(share))
+        scores = selection.cross_val_score(model, matrix, cv=rows)
+        assert scores.tolist() == [found[f"split{fold}_test_score"][at] for fold in range(3)]
+    assert len({*found["mean_test_score"].tolist()}) > 1
+    assert search.best_estimator_.loss == Softmax(search.best_params_["loss__temperature"])
+    pipeline = Pipeline([("model", LightGCN(**SMALL))]).set_params(model__loss__temperature=0.3)
+    assert pipeline[-1].loss == Softmax(0.3)
+
+
+def test_whole_components_are_searched() -> None:
+    grid = {"loss": ["softmax", BPR(), Softmax(score="inner")]}
+    search = selection.GridSearchCV(MF(**SMALL), grid, cv=selection.KFold(2)).fit(data().to_csr())
+    assert search.best_params_["loss"] in grid["loss"]
+
+
+def test_scikit_learns_clone_copies_components() -> None:
+    contrast = Contrast("noise", weight=0.3)
+    model = LightGCN(loss=Softmax(0.1), augment=[contrast, "edge-dropout"])
+    again = clone(model)
+    assert again.get_params() == model.get_params()
+    assert again.augment[0] is not contrast
+    again.set_params(augment__contrast__weight=0.5)
+    assert (contrast.weight, model.augment[0].weight, again.augment[0].weight) == (0.3, 0.3, 0.5)
 
 
 class Plain(EASE):

@@ -9,6 +9,7 @@ from scipy.sparse import block_diag, csr_array, eye_array
 
 from pyrec import SVD, DataError, LightGCN
 from pyrec.nn import singular
+from pyrec.nn.encoder import Table
 from pyrec.nn.singular import leading_singular_vectors
 
 BLOCKS = [(3, 3), (4, 1), (2, 2)]
@@ -27,7 +28,7 @@ def holey_groups(groups: int, seed: int = 5) -> csr_array:
 
 
 def spectral(matrix: csr_array, dim: int) -> LightGCN:
-    return LightGCN(dim, epochs=1, init="spectral", combine="mean", loss="bpr").fit(matrix)
+    return LightGCN(dim, epochs=1, encoder=Table("spectral"), combine="mean", loss="bpr").fit(matrix)
 
 
 MATRICES = {
@@ -129,7 +130,7 @@ def test_what_a_matrix_of_low_rank_does_not_have_is_zero():
 
 def test_a_spectral_start_can_learn_beyond_the_rank():
     model = spectral(blocks([(4, 2)] * 3), 5)
-    start = model.network_.embedding.detach().numpy()
+    start = model.network_.first.embedding.detach().numpy()
     assert (np.abs(start).max(axis=0) > 0).all()
 
 

@@ -2,29 +2,42 @@
 
 import hashlib
 import weakref
-from dataclasses import replace
 
 import pytest
 import torch
-from networks import N_LAYERS, REFERENCES, REG, SETTINGS, make_network
+from networks import (
+    BATCH_SIZE,
+    N_LAYERS,
+    OPTIMISATION,
+    REFERENCES,
+    REG,
+    make_batches,
+    make_network,
+    make_trainer,
+)
 from strategies import random_graph
 from torch.nn import functional
 
 from pyrec.data import synthetic
 from pyrec.models import LightGCN
+from pyrec.nn.encoder import FromItems
 from pyrec.ops.propagate import propagate
 from pyrec.reference import bpr as reference_bpr
 from pyrec.reference import train as reference_train
 from pyrec.reference.propagate import normalised_adjacency
 from pyrec.train import losses
-from pyrec.train.trainer import Trainer
+from pyrec.train.augment import Contrast, EdgeDropout, ExtraEdges
+from pyrec.train.loss import BPR, Softmax
+from pyrec.train.negatives import Hard, InBatch, Uniform
+from pyrec.train.optimisation import Optimisation
 
 
 def restricted_loss(trainer, batch):
-    layers = trainer.network(trainer.graph, batch.rows)
+    network = trainer.network
+    layers = propagate(network.first(), trainer.batches.graph, network.n_layers, batch.rows)
     nodes = trainer.nodes and trainer.nodes.at(batch.rows)
-    ranking = trainer.objective(batch, trainer.network.combine(layers, nodes))
-    return ranking + trainer.settings.reg * penalty(batch, layers[0])
+    ranking = trainer.loss(batch, network.combine(layers, nodes))
+    return ranking + trainer.optimisation.reg * penalty(batch, layers[0])
 
 
 def penalty(batch, ego):
@@ -34,9 +47,9 @@ def penalty(batch, ego):
 
 def whole_loss(trainer, batch):
     """The same loss from the vectors of all nodes."""
-    network = trainer.network
-    layers = propagate(network.embedding, trainer.graph, N_LAYERS)
-    vectors = network.combine(layers, network.nodes(trainer.graph))[batch.rows]
+    network, graph = trainer.network, trainer.batches.graph
+    layers = propagate(network.first(), graph, N_LAYERS)
+    vectors = network.combine(layers, network.nodes(graph))[batch.rows]
     ego = layers[0][batch.rows]
     users, positives, negatives = batch.positions()
     ranking = reference_bpr.bpr(vectors, users, positives, negatives[:, None])
@@ -48,8 +61,8 @@ def whole_loss(trainer, batch):
 def test_a_step_equals_plain_torch(kind, ours):
     """Loss and every gradient, to 1e-5 of the largest, against autograd in float64."""
     graph = random_graph(60, 50, 0.15)
-    trainer = Trainer(make_network(graph, kind), graph, SETTINGS)
-    batch = trainer.batches.at(0, 0, 64)
+    trainer = make_trainer(make_network(graph, kind), graph)
+    batch = trainer.batches.at(0, 0)
     total = ours(trainer, batch)
     total.backward()
 
@@ -57,7 +70,7 @@ def test_a_step_equals_plain_torch(kind, ours):
     triples = tuple(ids.flatten().long() for ids in batch.triples)
     adjacency = normalised_adjacency(graph, torch.float64)
     expected = reference_train.loss(
-        wide.embedding,
+        wide.first.embedding,
         adjacency,
         N_LAYERS,
         lambda layers: REFERENCES[kind](wide.combine, layers, graph),
@@ -77,7 +90,7 @@ def test_a_step_equals_plain_torch(kind, ours):
 def with_hardest(triples, wide, kind, adjacency, graph):
     """Of each sample's negatives the one whose product with its user is largest."""
     users, positives, candidates = triples
-    layers = [wide.embedding]
+    layers = [wide.first.embedding]
     for _ in range(N_LAYERS):
         layers.append(adjacency @ layers[-1])
     vectors = REFERENCES[kind](wide.combine, layers, graph)
@@ -85,23 +98,24 @@ def with_hardest(triples, wide, kind, adjacency, graph):
     return users, positives, candidates.gather(1, products.argmax(1, keepdim=True)).flatten()
 
 
-@pytest.mark.parametrize("negatives", ["uniform", "hard"])
+@pytest.mark.parametrize("negatives", [Uniform(), Hard(5)], ids=["uniform", "hard"])
 @pytest.mark.parametrize("kind", list(REFERENCES))
 def test_steps_equal_plain_torch_on_each_device(device, kind, negatives):
     """Losses and parameters of some steps, to rounding, against autograd and torch.optim.Adam in float64."""
     graph = random_graph(60, 50, 0.15)
-    settings = replace(SETTINGS, negatives=negatives, num_negatives=5 if negatives == "hard" else None)
-    trainer = Trainer(make_network(graph, kind).to(device.torch), device.put(graph), settings)
+    trainer = make_trainer(
+        make_network(graph, kind).to(device.torch), device.put(graph), BPR(negatives=negatives)
+    )
     wide = make_network(graph, kind).double()
-    optimizer = torch.optim.Adam(wide.parameters(), lr=SETTINGS.learning_rate)
+    optimizer = torch.optim.Adam(wide.parameters(), lr=OPTIMISATION.learning_rate)
     adjacency = normalised_adjacency(graph, torch.float64)
-    for first in range(0, 5 * 64, 64):
-        batch = trainer.batches.at(0, first, 64)
+    for first in range(0, 5 * BATCH_SIZE, BATCH_SIZE):
+        batch = trainer.batches.at(0, first)
         triples = tuple(ids.squeeze(-1).long().cpu() for ids in batch.triples)
-        if negatives == "hard":
+        if isinstance(negatives, Hard):
             triples = with_hardest(triples, wide, kind, adjacency, graph)
         expected = reference_train.loss(
-            wide.embedding,
+            wide.first.embedding,
             adjacency,
             N_LAYERS,
             lambda layers: REFERENCES[kind](wide.combine, layers, graph),
@@ -113,7 +127,7 @@ def test_steps_equal_plain_torch_on_each_device(device, kind, negatives):
         expected.backward()
         optimizer.step()
         assert trainer.step(batch).item() == pytest.approx(expected.item(), rel=1e-4)
-    trainer.graph.check()
+    trainer.batches.graph.check()
     for mine, theirs in zip(trainer.network.parameters(), wide.parameters(), strict=True):
         torch.testing.assert_close(mine.cpu().double(), theirs, rtol=1e-3, atol=1e-3)
 
@@ -123,10 +137,10 @@ def test_steps_equal_plain_torch_on_each_device(device, kind, negatives):
 def test_steps_equal_those_of_torchs_adam(isa, kind, n_layers):
     """The same steps with autograd down to the embeddings and torch.optim.Adam."""
     graph = random_graph(60, 50, 0.15)
-    ours, theirs = (Trainer(make_network(graph, kind, n_layers), graph, SETTINGS) for _ in range(2))
-    optimizer = torch.optim.Adam(theirs.network.parameters(), lr=SETTINGS.learning_rate)
-    for first in range(0, 5 * 64, 64):
-        batch = ours.batches.at(0, first, 64)
+    ours, theirs = (make_trainer(make_network(graph, kind, n_layers), graph) for _ in range(2))
+    optimizer = torch.optim.Adam(theirs.network.parameters(), lr=OPTIMISATION.learning_rate)
+    for first in range(0, 5 * BATCH_SIZE, BATCH_SIZE):
+        batch = ours.batches.at(0, first)
         expected = restricted_loss(theirs, batch)
         optimizer.zero_grad()
         expected.backward()
@@ -139,35 +153,35 @@ def test_steps_equal_those_of_torchs_adam(isa, kind, n_layers):
 @pytest.mark.parametrize("score", ["inner", "cosine"])
 def test_the_softmax_loss_is_the_cross_entropy_over_all_items(score):
     graph = random_graph(30, 20, 0.2)
-    settings = replace(SETTINGS, loss="softmax", reg=0.0, score=score)
-    trainer = Trainer(make_network(graph, "mean"), graph, settings)
-    assert trainer.batches.full_softmax
-    batch = trainer.batches.at(0, 0, 32)
+    loss = Softmax(score=score)
+    trainer = make_trainer(
+        make_network(graph, "mean"), graph, loss, optimisation=Optimisation(1e-2), batch_size=32
+    )
+    batch = trainer.batches.at(0, 0)
+    assert batch.all_items
     vectors = trainer.network.all_nodes(graph)
     if score == "cosine":
         vectors = functional.normalize(vectors, dim=1)
-    logits = vectors[batch.triples.users.long()] @ vectors[graph.num_users :].T / settings.temperature
+    logits = vectors[batch.triples.users.long()] @ vectors[graph.num_users :].T / loss.temperature
     expected = functional.cross_entropy(logits, batch.triples.positives.long())
     assert restricted_loss(trainer, batch).item() == pytest.approx(expected.item(), rel=1e-5)
 
 
 def test_the_hardest_negative_is_the_one_that_the_user_is_most_like():
     graph = random_graph(60, 50, 0.15)
-    trainer = Trainer(
-        make_network(graph, "mean"), graph, replace(SETTINGS, negatives="hard", num_negatives=5)
-    )
-    batch = trainer.batches.at(0, 0, 64)
+    trainer = make_trainer(make_network(graph, "mean"), graph, BPR(negatives=Hard(5)))
+    batch = trainer.batches.at(0, 0)
     vectors = trainer.network.all_nodes(graph)
     users, candidates = batch.triples.users.long(), batch.triples.negatives.long() + graph.num_users
     products = (vectors[users][:, None] * vectors[candidates]).sum(2)
     expected = candidates[torch.arange(64), products.argmax(1)]
-    chosen, where = batch.hardest(vectors[batch.rows]).alone(graph)
+    chosen, where = trainer.batches.negatives.refine(batch, lambda: vectors[batch.rows], graph)
     assert torch.equal(chosen.rows[chosen.positions()[2]], expected)
     assert torch.equal(chosen.rows, batch.rows[where])
     assert len(chosen.rows) == len(set(chosen.rows.tolist())) < len(batch.rows)
     positives = (vectors[users] * vectors[batch.triples.positives.long() + graph.num_users]).sum(1)
     loss_of_the_hardest = functional.softplus(products.amax(1) - positives).mean()
-    penalised = trainer.network.embedding[chosen.rows[chosen.position]]
+    penalised = trainer.network.first.embedding[chosen.rows[chosen.position]]
     expected_loss = loss_of_the_hardest + REG * 0.5 * (penalised**2).sum() / 64
     assert trainer.step(batch).item() == pytest.approx(expected_loss.item(), rel=1e-4)
 
@@ -215,34 +229,33 @@ def test_a_corrected_pool_counts_as_often_as_it_stands_for_others():
     assert result.item() == pytest.approx(float((total.log() - positive).mean()), rel=1e-5)
 
 
-@pytest.mark.parametrize("negatives", ["uniform", "batch"])
+@pytest.mark.parametrize(
+    "source", [Uniform(corrected=True), InBatch(corrected=True)], ids=["uniform", "batch"]
+)
 @pytest.mark.parametrize("sampled", [False, True])
-def test_the_expected_counts_are_those_of_many_pools(negatives, sampled):
+def test_the_expected_counts_are_those_of_many_pools(source, sampled):
     graph = random_graph(60, 30, 0.15)
-    settings = replace(SETTINGS, loss="softmax", negatives=negatives, num_negatives=None, corrected=True)
     more = random_graph(60, 30, 0.5) if sampled else graph  # as with random extra edges
-    batches = Trainer(make_network(graph, "mean"), more, settings, sampled=graph).batches
-    batches.full_softmax = False
-    counts, pools = torch.zeros(graph.num_items), 0
-    for epoch in range(300):
-        others = batches.others(batches.at(epoch, 0, 64).triples)
+    batches = make_batches(more, Softmax(negatives=source), sampled=graph)
+    counts, pools = torch.zeros(graph.num_items), 300
+    for epoch in range(pools):
+        others = source.others(batches.at(epoch, 0).triples, graph.num_items)
         counts += torch.bincount(others, minlength=graph.num_items)
-        pools += 1
-    expected = batches.log_expected(torch.arange(graph.num_items)).exp() * 64 / graph.num_items
-    if negatives == "batch":
+    items = torch.arange(graph.num_items)
+    expected = source.log_expected(items, batches.sampler).exp() * BATCH_SIZE / graph.num_items
+    if isinstance(source, InBatch):
         torch.testing.assert_close(counts / pools, expected, rtol=0.15, atol=0.05)
     assert float((counts / pools).sum()) == pytest.approx(float(expected.sum()), rel=1e-5)
 
 
 def test_the_batchs_positives_are_the_negatives_of_others():
     graph = random_graph(60, 50, 0.15)
-    settings = replace(SETTINGS, loss="softmax", negatives="batch", reg=0.0, score="cosine")
-    trainer = Trainer(make_network(graph, "mean"), graph, settings)
-    assert not trainer.batches.full_softmax
-    batch = trainer.batches.at(0, 0, 64)
+    loss = Softmax(negatives="batch")
+    trainer = make_trainer(make_network(graph, "mean"), graph, loss, optimisation=Optimisation(1e-2))
+    batch = trainer.batches.at(0, 0)
     vectors = functional.normalize(trainer.network.all_nodes(graph), dim=1)
     users, items = batch.triples.users.long(), batch.triples.positives.long()
-    logits = vectors[users] @ vectors[graph.num_users + items].T / settings.temperature
+    logits = vectors[users] @ vectors[graph.num_users + items].T / loss.temperature
     same = items[:, None] == items[None, :]
     expected = functional.cross_entropy(
         logits.masked_fill(same & ~torch.eye(64, dtype=torch.bool), -torch.inf), torch.arange(64)
@@ -257,12 +270,12 @@ def test_the_batchs_positives_are_the_negatives_of_others():
         {"combine": "attention"},
         {"combine": "self-attention"},
         {"combine": "weighted", "loss": "softmax"},
-        {"loss": "softmax", "num_negatives": 2},
-        {"loss": "softmax", "negatives": "batch", "corrected": True},
-        {"contrast": "noise"},
-        {"contrast": "edges", "combine": "attention"},
-        {"extra_edges": 0.1},
-        {"user_from": "items", "n_layers": 3, "edge_dropout": 0.5, "loss": "softmax"},
+        {"loss": Softmax(negatives=Uniform(2))},
+        {"loss": Softmax(negatives=InBatch(corrected=True))},
+        {"augment": Contrast("noise")},
+        {"augment": Contrast("edges"), "combine": "attention"},
+        {"augment": ExtraEdges(0.1)},
+        {"encoder": FromItems(), "n_layers": 3, "augment": EdgeDropout(0.5), "loss": "softmax"},
     ],
 )
 def test_the_same_seed_gives_the_same_bits_at_any_number_of_threads(threads, arguments):
@@ -294,7 +307,7 @@ def test_each_of_three_seeds_gives_its_own_bits_at_any_number_of_threads(threads
 def test_a_trainer_that_is_done_with_is_gone_at_once():
     """No cycle keeps its moments, or a device's recording, until the next garbage collection."""
     graph = random_graph(60, 50, 0.15)
-    trainer = Trainer(make_network(graph, "attention"), graph, SETTINGS)
+    trainer = make_trainer(make_network(graph, "attention"), graph)
     trainer.epoch(0)
     gone = weakref.ref(trainer)
     del trainer
@@ -309,14 +322,17 @@ def test_another_seed_gives_other_bits():
 
 def test_a_linear_rate_falls_in_equal_parts(device):
     graph = random_graph(60, 50, 0.15)
-    settings = replace(SETTINGS, schedule="linear", epochs=4)
-    trainer = Trainer(make_network(graph, "attention").to(device.torch), device.put(graph), settings)
+    network = make_network(graph, "attention").to(device.torch)
+    falling = Optimisation(OPTIMISATION.learning_rate, epochs=4, schedule="linear")
+    trainer = make_trainer(network, device.put(graph), optimisation=falling)
     for epoch, share in enumerate((1.0, 0.75, 0.5, 0.25)):
         trainer.epoch(epoch)
         step, steps = (
-            trainer.adam.next_step(),
-            (epoch + 1) * (1 + -(-trainer.batches.sampler.num_samples // 64)),
+            network.first.adam.next_step(),
+            (epoch + 1) * (1 + -(-trainer.batches.num_samples // BATCH_SIZE)),
         )
         size = step.step_size if step.numbers is None else step.numbers[0].item()
-        assert size == pytest.approx(share * SETTINGS.learning_rate / (1 - 0.9**steps), rel=1e-6)
-        assert float(trainer.optimizer.param_groups[0]["lr"]) == pytest.approx(share * SETTINGS.learning_rate)
+        assert size == pytest.approx(share * OPTIMISATION.learning_rate / (1 - 0.9**steps), rel=1e-6)
+        assert float(trainer.optimizer.param_groups[0]["lr"]) == pytest.approx(
+            share * OPTIMISATION.learning_rate
+        )

@@ -1,11 +1,9 @@
 """LightGCN whose users are made of their items, and training with a part of the edges left out."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 import torch
-from networks import DIM, REFERENCES, SETTINGS, make_users_from_items
+from networks import BATCH_SIZE, DIM, REFERENCES, SEED, make_network, make_trainer, make_users_from_items
 from small_models import LEARNING
 from strategies import random_graph
 from torch.nn import functional
@@ -14,23 +12,22 @@ from pyrec.data import split_random, synthetic
 from pyrec.errors import ConfigError
 from pyrec.evaluate import evaluate
 from pyrec.models import LightGCN, Popularity
-from pyrec.nn.combine import make_combine
-from pyrec.nn.network import LightGCNNetwork
+from pyrec.nn.encoder import FromItems
 from pyrec.ops.dropout import DroppedGraph, mixed_seed
 from pyrec.reference.propagate import normalised_adjacency
-from pyrec.train.settings import Settings
-from pyrec.train.trainer import Trainer
+from pyrec.train.augment import Contrast, EdgeDropout
+from pyrec.train.loss import Softmax
+from pyrec.train.optimisation import Optimisation
 
-SOFTMAX = Settings(
-    loss="softmax", batch_size=64, learning_rate=1e-2, reg=0.0, temperature=0.2, num_negatives=None, seed=3
-)
-OPTIONS = LEARNING | {"n_layers": 3, "user_from": "items"}
+SOFTMAX = Softmax(score="inner")
+WITHOUT_PENALTY = Optimisation(1e-2)
+OPTIONS = LEARNING | {"n_layers": 3, "encoder": "items"}
 
 
 def cross_entropy(network, kind, graph, triples):
     """Cross-entropy over all items, in float64, from the formula."""
     adjacency = normalised_adjacency(graph, torch.float64)
-    layers = [torch.cat([torch.zeros(graph.num_users, DIM), network.embedding[graph.num_users :]])]
+    layers = [torch.cat([torch.zeros(graph.num_users, DIM), network.first.embedding[graph.num_users :]])]
     for _ in range(network.n_layers):
         layers.append(adjacency @ layers[-1])
     odd = layers[1::2]
@@ -44,22 +41,21 @@ def cross_entropy(network, kind, graph, triples):
 def test_steps_equal_plain_torch_on_each_device(device, kind, n_layers):
     """Losses and parameters of some steps, to rounding, against autograd and torch.optim.Adam in float64."""
     graph = random_graph(60, 50, 0.15)
-    trainer = Trainer(
-        make_users_from_items(graph, kind, n_layers).to(device.torch), device.put(graph), SOFTMAX
-    )
+    network = make_users_from_items(graph, kind, n_layers).to(device.torch)
+    trainer = make_trainer(network, device.put(graph), SOFTMAX, optimisation=WITHOUT_PENALTY)
     wide = make_users_from_items(graph, kind, n_layers).double()
-    optimizer = torch.optim.Adam(wide.parameters(), lr=SOFTMAX.learning_rate)
-    for first in range(0, 5 * 64, 64):
-        batch = trainer.batches.at(0, first, 64)
+    optimizer = torch.optim.Adam(wide.parameters(), lr=WITHOUT_PENALTY.learning_rate)
+    for first in range(0, 5 * BATCH_SIZE, BATCH_SIZE):
+        batch = trainer.batches.at(0, first)
         expected = cross_entropy(wide, kind, graph, batch.triples)
         optimizer.zero_grad()
         expected.backward()
         optimizer.step()
         assert trainer.step(batch).item() == pytest.approx(expected.item(), rel=1e-4)
-    trainer.graph.check()
-    for (name, mine), theirs in zip(trainer.network.named_parameters(), wide.parameters(), strict=True):
+    trainer.batches.graph.check()
+    for (name, mine), theirs in zip(network.named_parameters(), wide.parameters(), strict=True):
         torch.testing.assert_close(mine.cpu().double(), theirs, rtol=1e-3, atol=1e-3, msg=name)
-    assert not trainer.network.embedding[: graph.num_users].any()
+    assert not network.first.embedding[: graph.num_users].any()
 
 
 @pytest.mark.parametrize("kind", list(REFERENCES))
@@ -97,15 +93,18 @@ def test_users_weigh_odd_layers_and_items_have_vectors_of_their_own():
 
 def test_the_first_vectors_can_be_spectral():
     train = synthetic(100, 80, interactions_per_user=10)
-    normal, spectral = (LightGCN(**OPTIONS, init=init, seed=1).fit(train) for init in ("normal", "spectral"))
+    normal, spectral = (
+        LightGCN(**OPTIONS | {"encoder": FromItems(init)}, seed=1).fit(train)
+        for init in ("normal", "spectral")
+    )
     assert spectral.history_[0]["loss"] < normal.history_[0]["loss"]
-    assert not spectral.network_.embedding[:100].any()
+    assert not spectral.network_.first.embedding[:100].any()
 
 
 @pytest.mark.parametrize("combine", ["mean", "weighted", "attention", "self-attention"])
 def test_a_saved_model_recommends_the_same(tmp_path, combine):
     train = synthetic(100, 80, interactions_per_user=10)
-    model = LightGCN(**OPTIONS, combine=combine, edge_dropout=0.3).fit(train)
+    model = LightGCN(**OPTIONS, combine=combine, augment=EdgeDropout(0.3)).fit(train)
     model.save(tmp_path / "model")
     again = LightGCN.load(tmp_path / "model")
     for mine, theirs in zip(
@@ -117,15 +116,13 @@ def test_a_saved_model_recommends_the_same(tmp_path, combine):
 @pytest.mark.parametrize("first", [0, 64])
 def test_a_step_with_dropout_is_one_on_the_dropped_graph(first):
     graph = random_graph(60, 50, 0.15)
-    seed = mixed_seed(SETTINGS.seed, 0, first)
+    seed = mixed_seed(SEED, 0, first)
     found = []
-    for of, rate in ((graph, 0.4), (DroppedGraph(graph, 0.4, seed), 0.0), (graph, 0.0)):
-        network = LightGCNNetwork(
-            graph.num_nodes, DIM, 2, make_combine("mean", 2, DIM), torch.Generator().manual_seed(0)
-        )
-        trainer = Trainer(network, of, replace(SETTINGS, edge_dropout=rate), sampled=graph)
-        loss = trainer.step(trainer.batches.at(0, first, 64)).item()
-        found.append((loss, network.embedding.detach()))
+    for of, augment in ((graph, [EdgeDropout(0.4)]), (DroppedGraph(graph, 0.4, seed), []), (graph, [])):
+        network = make_network(graph, "mean", 2)
+        trainer = make_trainer(network, of, augment=augment, sampled=graph)
+        loss = trainer.step(trainer.batches.at(0, first)).item()
+        found.append((loss, network.first.embedding.detach()))
     dropping, dropped, whole = found
     assert dropping[0] == dropped[0] != whole[0]
     assert torch.equal(dropping[1], dropped[1])
@@ -134,13 +131,16 @@ def test_a_step_with_dropout_is_one_on_the_dropped_graph(first):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"user_from": "history"}, "user_from = 'history' must be one of 'embedding', 'items'"),
-        ({"user_from": "items"}, "n_layers = 2 with user_from = 'items'"),
-        ({"user_from": "items", "n_layers": 0}, "n_layers = 0 with user_from = 'items'"),
-        ({"user_from": "items", "n_layers": 3, "contrast": "noise"}, "contrast = 'noise' compares views"),
-        ({"edge_dropout": 1.0}, "edge_dropout = 1.0 is a share of the edges; it must be below 1"),
-        ({"edge_dropout": -0.1}, "edge_dropout = -0.1 must be at least 0"),
-        ({"edge_dropout": float("nan")}, "edge_dropout = nan"),
+        ({"encoder": "history"}, "encoder = 'history' must be one of 'table', 'items', or an"),
+        ({"encoder": "items"}, "n_layers = 2 with encoder = 'items'"),
+        ({"encoder": "items", "n_layers": 0}, "n_layers = 0 with encoder = 'items'"),
+        (
+            {"encoder": "items", "n_layers": 3, "augment": Contrast("noise")},
+            r"augment = Contrast\(views='noise', .* compares views",
+        ),
+        ({"augment": EdgeDropout(1.0)}, "augment__share = 1.0 is a share of the edges; it must be below 1"),
+        ({"augment": EdgeDropout(-0.1)}, "augment__share = -0.1 must be above 0"),
+        ({"augment": EdgeDropout(float("nan"))}, "augment__share = nan"),
     ],
 )
 def test_what_does_not_go_together_is_an_error(arguments, message):
@@ -150,7 +150,7 @@ def test_what_does_not_go_together_is_an_error(arguments, message):
 
 def test_users_are_found_by_their_items():
     train, test = split_random(synthetic(200, 150, interactions_per_user=20), 0.8, 0)
-    model = LightGCN(**{**OPTIONS, "epochs": 30}, edge_dropout=0.5).fit(train)
+    model = LightGCN(**{**OPTIONS, "epochs": 30}, augment=EdgeDropout(0.5)).fit(train)
     recall, of_popular = (
         evaluate(of, test, 10, ["recall"]).metrics["recall@10"] for of in (model, Popularity().fit(train))
     )

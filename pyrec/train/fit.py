@@ -93,7 +93,7 @@ class Fit:
         self._history = history
         self.learned, self.held_out = interactions, None
         if plan.validation_share is not None:
-            asked = f"validation = {plan.validation_share:g}"
+            asked = f"stopping__share = {plan.validation_share:g}"
             mend = "give more interactions, or leave it out"
             self.learned, self.held_out = hold_out(
                 interactions, plan.validation_share, plan.seed, asked, mend

@@ -157,16 +157,17 @@ def model_config(data: bytes) -> None:
 
 
 def model_parameters(data: bytes) -> None:
-    """The hyperparameters in ``config.json`` of a sound LightGCN."""
+    """The hyperparameters in ``config.json`` of a sound LightGCN, by each format that is read."""
     with suppress(ValueError, RecursionError):
         params = json.loads(data)
         folder = MODELS["lightgcn"]
         (folder / saved_model.ARRAYS).write_bytes(ARRAYS["lightgcn"])
         sound = json.loads(CONFIGS["lightgcn"])
         sound["params"] = sound["params"] | params if isinstance(params, dict) else params
-        (folder / saved_model.CONFIG).write_text(json.dumps(sound))
-        with suppress(PyrecError):
-            Recommender.load(folder)
+        for number in saved_model.READ:
+            (folder / saved_model.CONFIG).write_text(json.dumps(sound | {"format": number}))
+            with suppress(PyrecError):
+                Recommender.load(folder)
 
 
 def source(data: bytes) -> None:
