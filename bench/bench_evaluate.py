@@ -30,7 +30,7 @@ def problem():
     train, test = gowalla()
     model = LightGCN(DIM, N_LAYERS, "mean", loss="bpr", epochs=1, batch_size=1 << 20).fit(train)
     users = np.flatnonzero(np.diff(test.indptr))
-    table = model.network_.embedding.detach()
+    table = model.network_.first.embedding.detach()
     return SimpleNamespace(model=model, train=train, test=test, users=users, table=table)
 
 

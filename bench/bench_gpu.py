@@ -15,14 +15,13 @@ import pytest
 import torch
 from bench_combine import SHAPES, both_ways, compiled, forward, same
 from bench_combine import problem as combine_problem
-from bench_train import BATCH, DIM, N_LAYERS, RATE, REG, SETTINGS
+from bench_train import BATCH, DIM, N_LAYERS, RATE, REG
+from bench_train import make_trainer as make_trainer_on
 from expert_gpu import ExpertSteps
 from race import Race, row
 from searches import Problem
 from workloads import embeddings, gowalla, gowalla_graph, power_law_graph
 
-from pyrec.nn.combine import make_combine
-from pyrec.nn.network import LightGCNNetwork
 from pyrec.ops import combine
 from pyrec.ops.metrics import ranking_metrics
 from pyrec.ops.propagate import propagate
@@ -31,7 +30,6 @@ from pyrec.reference import combine as reference_combine
 from pyrec.reference import train as reference
 from pyrec.reference.propagate import normalised_adjacency
 from pyrec.train.recorded import CudaRecorder
-from pyrec.train.trainer import Trainer
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="torch finds no CUDA device")
 
@@ -241,14 +239,11 @@ def training_problem():
     trainer = make_trainer(graph)
     triples = trainer.batches.sampler.sample(0, 0)
     whole = torch.stack([triples.users, triples.positives, triples.negatives.flatten()]).long()
-    return graph, trainer.network.embedding.detach().clone(), whole.split(BATCH, 1)[:-1]
+    return graph, trainer.network.first.embedding.detach().clone(), whole.split(BATCH, 1)[:-1]
 
 
 def make_trainer(graph, combine_kind="mean", precision="fp32"):
-    generator = torch.Generator().manual_seed(0)
-    layers = make_combine(combine_kind, N_LAYERS, DIM, generator=generator)
-    network = LightGCNNetwork(graph.num_nodes, DIM, N_LAYERS, layers, generator, precision)
-    return Trainer(network.to(DEVICE), graph.to(DEVICE), SETTINGS)
+    return make_trainer_on(graph, combine_kind, precision, DEVICE)
 
 
 def train_a_part(trainer):
@@ -261,9 +256,7 @@ def one_by_one(problem):
     trainer = make_trainer(problem[0])
 
     def run():
-        losses = [
-            trainer.step(trainer.batches.at(0, first, BATCH)) for first in range(0, STEPS * BATCH, BATCH)
-        ]
+        losses = [trainer.step(trainer.batches.at(0, first)) for first in range(0, STEPS * BATCH, BATCH)]
         return torch.stack(losses).mean().item()
 
     return run

@@ -17,27 +17,33 @@ from expert import Sampler as NumpySampler
 from race import Race, row
 from workloads import gowalla, gowalla_graph, movielens_graph
 
-from pyrec.nn.combine import make_combine
-from pyrec.nn.network import LightGCNNetwork
+from pyrec.nn.combine import Attention, Mean
+from pyrec.nn.embedding_table import EmbeddingTable, first_embeddings
+from pyrec.nn.network import Network
+from pyrec.ops.sample import Sampler
 from pyrec.reference import combine as reference_combine
 from pyrec.reference import train as reference
 from pyrec.reference.propagate import normalised_adjacency
 from pyrec.reference.sample import uniform_users
-from pyrec.train.settings import Settings
+from pyrec.train.batches import Batches
+from pyrec.train.loss import BPR
+from pyrec.train.negatives import Uniform
+from pyrec.train.optimisation import Optimisation
 from pyrec.train.trainer import Trainer
 
 DIM, N_LAYERS, BATCH, REG, RATE = 64, 3, 2048, 1e-4, 1e-3
 PART, SLOW_PART = 20, 4  # steps of an epoch that are timed
-SETTINGS = Settings(
-    loss="bpr", batch_size=BATCH, learning_rate=RATE, reg=REG, temperature=0.2, num_negatives=None, seed=0
-)
+COMBINES = {"mean": Mean(), "attention": Attention(kl=0.0)}
 
 
-def make_trainer(graph, combine="mean", precision="fp32"):
+def make_trainer(graph, combine="mean", precision="fp32", device="cpu"):
     generator = torch.Generator().manual_seed(0)
-    layers = make_combine(combine, N_LAYERS, DIM, generator=generator)
-    network = LightGCNNetwork(graph.num_nodes, DIM, N_LAYERS, layers, generator, precision)
-    return Trainer(network, graph, SETTINGS)
+    layers = COMBINES[combine].make(N_LAYERS, DIM, generator)
+    first = EmbeddingTable(first_embeddings(graph.num_nodes, DIM, generator))
+    network = Network(first, layers, N_LAYERS, precision).to(device)
+    graph = graph.to(device)
+    batches = Batches(graph, Sampler(graph), Uniform(), BATCH, seed=0)
+    return Trainer(network, batches, BPR(), Optimisation(RATE, reg=REG))
 
 
 def problem(make_graph):
@@ -46,8 +52,8 @@ def problem(make_graph):
     triples = trainer.batches.sampler.sample(0, 0)
     users, positives, negatives = triples.users, triples.positives, triples.negatives.flatten()
     whole = torch.stack([users, positives, negatives]).long()
-    table = trainer.network.embedding.detach().clone()
-    return SimpleNamespace(graph=trainer.graph, table=table, batches=whole.split(BATCH, 1)[:-1])
+    table = trainer.network.first.embedding.detach().clone()
+    return SimpleNamespace(graph=trainer.batches.graph, table=table, batches=whole.split(BATCH, 1)[:-1])
 
 
 def turns(p):
@@ -59,7 +65,7 @@ def pyrec(p, combine="mean", precision="fp32"):
     """A batch is sampled within the step; the rivals' are ready."""
     trainer = make_trainer(p.graph, combine, precision)
     firsts = (BATCH * (at % len(p.batches)) for at in range(10**9))
-    return lambda: trainer.step(trainer.batches.at(0, next(firsts), BATCH)).item()
+    return lambda: trainer.step(trainer.batches.at(0, next(firsts))).item()
 
 
 def expert(p):
@@ -85,7 +91,7 @@ def attention_in_torch(p):
     network = make_trainer(
         p.graph, "attention"
     ).network  # its table is drawn after the attention's parameters
-    table = network.embedding.detach().clone().requires_grad_()
+    table = network.first.embedding.detach().clone().requires_grad_()
     parameters = [network.combine.weight, network.combine.bias, network.combine.vector]
     optimizer = torch.optim.Adam([table, *parameters], lr=RATE)
     adjacency, batches = normalised_adjacency(p.graph), turns(p)
@@ -133,7 +139,7 @@ def pyrec_epoch(p):
 
     def run():
         for at in range(PART):
-            trainer.step(trainer.batches.at(0, BATCH * at, BATCH))
+            trainer.step(trainer.batches.at(0, BATCH * at))
 
     return run
 

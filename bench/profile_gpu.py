@@ -8,7 +8,6 @@ from __future__ import annotations
 import torch
 from bench_combine import SHAPES
 from bench_gpu import (
-    BATCH,
     combine_there,
     layer_problem,
     lists_problem,
@@ -27,7 +26,7 @@ def main() -> None:
     for kind in SHAPES:
         pyrec_combine(kind)(combine_there(kind))()
     trainer = make_trainer(gowalla_graph())
-    trainer.step(trainer.batches.at(0, 0, BATCH))
+    trainer.step(trainer.batches.at(0, 0))
     torch.cuda.synchronize()
 
 

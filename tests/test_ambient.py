@@ -368,4 +368,4 @@ def test_arrays_become_tensors_in_one_place():
         for call in torch_calls(path)
         if call.func.attr in ("from_numpy", "frombuffer", "from_dlpack")
     }
-    assert makers == {"arrays.py"}
+    assert makers == {"_arrays.py"}

@@ -64,9 +64,16 @@ def seeds(name: str) -> list[bytes]:
     if name == "model_parameters":
         whole = json.dumps(json.loads(CONFIGS["lightgcn"])["params"]).encode()
         loss = b'{"is": "softmax", "temperature": 0.1, "negatives": {"is": "uniform", "number": 2}}'
-        augment = b'[{"is": "contrast", "views": "noise"}, "edge-dropout", {"is": "extra-edges", "number": 0.5}]'
-        components = b'{"loss": %b, "augment": %b, "stopping": {"is": "early", "share": null}}' % (loss, augment)
-        flat = b'{"loss": "bpr", "num_negatives": 3, "user_from": "items", "n_layers": 3, "contrast": "edges"}'
+        augment = (
+            b'[{"is": "contrast", "views": "noise"}, "edge-dropout", {"is": "extra-edges", "number": 0.5}]'
+        )
+        components = b'{"loss": %b, "augment": %b, "stopping": {"is": "early", "share": null}}' % (
+            loss,
+            augment,
+        )
+        flat = (
+            b'{"loss": "bpr", "num_negatives": 3, "user_from": "items", "n_layers": 3, "contrast": "edges"}'
+        )
         return [whole, b'{"seed": -1}', b"[]", components, flat]
     if name == "source":
         return [b'{"data": null, "train": "a", "test": "b", "min_rating": 4, "split": 0.8}', b"3"]
