@@ -50,6 +50,17 @@ class Parameters:
                 params |= {f"{name}__{inner}": value for inner, value in component.get_params().items()}
         return params
 
+    @classmethod
+    def defaults(cls) -> dict[str, Any]:
+        """Return the defaults of the hyperparameters that the constructor takes."""
+        return {name: one.default for name, one in inspect.signature(cls).parameters.items()}
+
+    @classmethod
+    def kinds_of(cls, name: str) -> list[type[Component]]:
+        """Return the classes of which a hyperparameter may be a component, or several; none for other values."""
+        option = cls.options[name]
+        return list(option.family.kinds.values()) if isinstance(option, (Part, Parts)) else []
+
     def flat_params(self) -> dict[str, Any]:
         """Return the hyperparameters by the names of `get_params`, components by what they are called."""
         return {name: called(value) for name, value in self.get_params().items()}

@@ -7,7 +7,6 @@ if the flag of its first hyperparameter is given: ``--edge-dropout .3``, ``--val
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
@@ -15,7 +14,7 @@ from typing import Any, Final, TypeAlias
 import click
 
 from pyrec._options import Choice, Count, Option, Switch
-from pyrec._params import Component, Parameters, Part, Parts, parameter_names
+from pyrec._params import Component, Parameters, Part, Parts, called, parameter_names
 from pyrec.models import MODELS
 
 Values: TypeAlias = dict[str, Any]
@@ -47,16 +46,16 @@ class Place:
     Attributes:
         model: The name of the model that has it.
         steps: The components on the way to it, outermost first; empty for the model's own.
-        owner: The class that has it.
         hyperparameter: What its class calls it.
+        given: Its default.
         option: What it may be.
         flag: Its flag, with dashes.
     """
 
     model: str
     steps: tuple[Step, ...]
-    owner: type[Parameters]
     hyperparameter: str
+    given: Any
     option: Option
     flag: str
 
@@ -72,8 +71,13 @@ class Place:
 
     @property
     def owner_name(self) -> str:
-        """What the class that has it is called."""
-        return self.steps[-1].kind.name if self.steps else self.model
+        """What the class that has it is called, with the one around it if that gives another default."""
+        if not self.steps:
+            return self.model
+        kind = self.steps[-1].kind
+        if kind.defaults()[self.hyperparameter] == self.given or len(self.steps) == 1:
+            return kind.name
+        return f"{kind.name} of {self.steps[-2].kind.name}"
 
     @property
     def group(self) -> str:
@@ -87,7 +91,7 @@ class Place:
     @property
     def default(self) -> str:
         """Its default, in words."""
-        value = None if self.presence else default_of(self.owner, self.hyperparameter)
+        value = None if self.presence else called(self.given)
         return self.option.unset if value is None else str(value)
 
 
@@ -101,12 +105,6 @@ def flag_of(name: str, option: Option) -> str:
     return "--" + name.replace("_", "-") if option.flag is None else option.flag
 
 
-def default_of(owner: type[Parameters], name: str) -> Any:
-    """Return the default of a hyperparameter; that of a component as its name."""
-    value = inspect.signature(owner).parameters[name].default
-    return value.name if isinstance(value, Component) else value
-
-
 def options_of(owner: type[Parameters]) -> Iterator[tuple[str, Option]]:
     """The options of the hyperparameters that a class takes."""
     names = parameter_names(owner)
@@ -118,19 +116,29 @@ def first_flag(kind: type[Component]) -> str:
     return next((flag_of(*each) for each in options_of(kind)), "")
 
 
-def _places(model: str, owner: type[Parameters], steps: tuple[Step, ...] = ()) -> Iterator[Place]:
+def made_by_default(kind: type[Component], option: Option, default: Any) -> Component:
+    """Return what the name of a kind stands for: the default of a hyperparameter, if that is of the kind."""
+    components = option.components(default) if isinstance(option, (Part, Parts)) else ()
+    return next((one for one in components if type(one) is kind), kind())
+
+
+def _places(
+    model: str, owner: type[Parameters], defaults: Mapping[str, Any], steps: tuple[Step, ...] = ()
+) -> Iterator[Place]:
     for name, option in options_of(owner):
         flag = flag_of(name, option)
         if flag:
-            yield Place(model, steps, owner, name, option, flag)
-        if isinstance(option, (Part, Parts)):
-            for kind in option.family.kinds.values():
-                part = f"{name}__{kind.name.replace('-', '_')}" if isinstance(option, Parts) else name
-                step = Step(part, flag or first_flag(kind), bool(flag), kind)
-                yield from _places(model, kind, (*steps, step))
+            yield Place(model, steps, name, defaults[name], option, flag)
+        for kind in owner.kinds_of(name):
+            part = f"{name}__{kind.name.replace('-', '_')}" if isinstance(option, Parts) else name
+            step = Step(part, flag or first_flag(kind), bool(flag), kind)
+            inner = made_by_default(kind, option, defaults[name]).get_params(deep=False)
+            yield from _places(model, kind, inner, (*steps, step))
 
 
-PLACES: Final = tuple(place for name, model in MODELS.items() for place in _places(name, model))
+PLACES: Final = tuple(
+    place for name, model in MODELS.items() for place in _places(name, model, model.defaults())
+)
 """Every hyperparameter of every model that has a flag."""
 FLAGS: Final[dict[str, list[Place]]] = {}
 """The same by the names of their flags."""
@@ -148,7 +156,7 @@ CHOOSING: Final = frozenset(
 def type_of(places: list[Place]) -> click.ParamType[Any]:
     """Return what a flag takes: the values of all places that it may have."""
     options = [place.option for place in places]
-    values = [value for option in options for value in _values_of(option)]
+    values = [value for place in places for value in _values_of(place)]
     if values:
         return click.Choice(list(dict.fromkeys(values)))
     if isinstance(options[0], Switch):
@@ -156,18 +164,25 @@ def type_of(places: list[Place]) -> click.ParamType[Any]:
     return click.INT if isinstance(options[0], Count) else click.FLOAT
 
 
-def _values_of(option: Option) -> list[str]:
+def _values_of(place: Place) -> list[str]:
+    option = place.option
     if isinstance(option, Part):
-        return option.names
+        owner = place.steps[-1].kind if place.steps else MODELS[place.model]
+        kinds = [kind.name for kind in owner.kinds_of(place.hyperparameter)]
+        return kinds if option.auto is None else [option.auto, *kinds]
     return list(option.values) if isinstance(option, Choice) else []
 
 
 def help_of(places: list[Place]) -> str:
     """Return what a flag is, with its default; by owner where these differ."""
-    texts = _by_value((place.option.help, place.owner_name) for place in places)
+    texts = _by_value((place.option.help, _kind_name(place)) for place in places)
     first, *others = texts
     words = [first, *(f"For {', '.join(texts[text])}: {text}" for text in others)]
     return " ".join([*words, f"[default: {_default_in_words(places)}]"])
+
+
+def _kind_name(place: Place) -> str:
+    return place.steps[-1].kind.name if place.steps else place.model
 
 
 def _default_in_words(places: list[Place]) -> str:
@@ -197,59 +212,84 @@ def values_of(one: Parameters) -> Values:
     for name, option in options_of(type(one)):
         value = params[name]
         if flag := flag_of(name, option):
-            values[name_of(flag)] = value.name if isinstance(value, Component) else value
+            values[name_of(flag)] = called(value)
         if isinstance(option, (Part, Parts)):
             for component in option.components(value):
                 values |= values_of(component)
     return values
 
 
-def arguments_of(owner: type[Parameters], given: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the arguments of a class's constructor that some flags give, and leave the rest to its defaults."""
+def arguments_of(
+    owner: type[Parameters], given: Mapping[str, Any], defaults: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """Return the arguments of a class's constructor that some flags give, and leave the rest to its defaults.
+
+    Args:
+        owner: The class.
+        given: Values by the names of flags.
+        defaults: The defaults, where they are not those of the class.
+    """
+    defaults = owner.defaults() if defaults is None else defaults
     made: dict[str, Any] = {}
     for name, option in options_of(owner):
         flag = name_of(flag_of(name, option))
-        if isinstance(option, Part) and flag:
-            chosen = given.get(flag, default_of(owner, name))
-            kind = option.family.kinds.get(chosen)
-            inner = {} if kind is None else arguments_of(kind, given)
-            if kind is not None and inner:
-                made[name] = kind(**inner)
-            elif flag in given:
-                made[name] = chosen
-        elif isinstance(option, (Part, Parts)) and not flag:
-            several = [
-                kind(**arguments_of(kind, given))
-                for kind in option.family.kinds.values()
-                if name_of(first_flag(kind)) in given
-            ]
-            if several:
-                made[name] = several[0] if isinstance(option, Part) else tuple(several)
-        elif flag in given:
-            made[name] = given[flag]
+        if not isinstance(option, (Part, Parts)):
+            if flag in given:
+                made[name] = given[flag]
+        elif flag:
+            made |= _chosen(owner, name, flag, given, defaults[name])
+        elif several := _present(owner, name, given, defaults[name]):
+            made[name] = several[0] if isinstance(option, Part) else several
     return made
 
 
-def words_of(one: Parameters) -> list[str]:
-    """Return the command line's words for what differs from a class's defaults; `arguments_of` reads them."""
+def _chosen(
+    owner: type[Parameters], name: str, flag: str, given: Mapping[str, Any], default: Any
+) -> dict[str, Any]:
+    """The component that a flag chooses by its name, or the default, with what is given of it."""
+    chosen = given.get(flag, called(default))
+    kind = next((kind for kind in owner.kinds_of(name) if kind.name == chosen), None)
+    if kind is not None:
+        base = made_by_default(kind, owner.options[name], default).get_params(deep=False)
+        inner = arguments_of(kind, given, base)
+        if inner:
+            return {name: kind(**{**base, **inner})}
+    return {} if chosen == called(default) else {name: chosen}
+
+
+def _present(
+    owner: type[Parameters], name: str, given: Mapping[str, Any], default: Any
+) -> tuple[Component, ...]:
+    """The components that are there, as the flags of their first hyperparameters are given."""
+    found = []
+    for kind in owner.kinds_of(name):
+        if name_of(first_flag(kind)) in given:
+            base = made_by_default(kind, owner.options[name], default).get_params(deep=False)
+            found.append(kind(**{**base, **arguments_of(kind, given, base)}))
+    return tuple(found)
+
+
+def words_of(one: Parameters, defaults: Mapping[str, Any] | None = None) -> list[str]:
+    """Return the command line's words for what differs from the defaults; `arguments_of` reads them."""
+    defaults = type(one).defaults() if defaults is None else defaults
     words: list[str] = []
     params = one.get_params(deep=False)
     for name, option in options_of(type(one)):
         value, flag = params[name], flag_of(name, option)
-        plain = value.name if isinstance(value, Component) else value
-        if flag and plain != default_of(type(one), name):
-            words += [flag, str(plain)]
+        if flag and called(value) != called(defaults[name]):
+            words += [flag, str(called(value))]
         if isinstance(option, (Part, Parts)):
             for component in option.components(value):
-                words += words_of(component) if flag else _words_of_present(component)
+                base = made_by_default(type(component), option, defaults[name]).get_params(deep=False)
+                inner = words_of(component, base)
+                words += inner if flag else _with_first(component, inner)
     return words
 
 
-def _words_of_present(component: Component) -> list[str]:
-    """The words for a component that is there by the flag of its first hyperparameter, which is therefore said."""
-    words, flag = words_of(component), first_flag(type(component))
-    said = values_of(component)[name_of(flag)]
-    return words if flag in words else [flag, str(said), *words]
+def _with_first(component: Component, words: list[str]) -> list[str]:
+    """The words with the flag that a component is there by, whatever its value."""
+    flag = first_flag(type(component))
+    return words if flag in words else [flag, str(values_of(component)[name_of(flag)]), *words]
 
 
 def misplaced(name: str, model: Any) -> click.UsageError:
@@ -266,11 +306,13 @@ def misplaced(name: str, model: Any) -> click.UsageError:
     if not step.by_name:
         return click.UsageError(f"{flag} is of {step.flag}, which is not given; give both, or leave it out")
     path = "__".join([*(before.part for before in places[0].steps[:depth]), step.part])
-    chosen = params.get(path)
-    said = chosen.name if isinstance(chosen, Component) else chosen
+    chosen = called(params.get(path))
     kinds = " or ".join(dict.fromkeys(each.kind.name for each in lacking))
-    not_for = f"the {step.kind.family} {said}" if said is not None else f"an unset {step.flag}"
-    return click.UsageError(f"{flag} is not for {not_for}; it is for {step.flag} {kinds}")
+    if chosen is None:
+        return click.UsageError(f"{flag} is for {step.flag} {kinds}; give both, or leave it out")
+    return click.UsageError(
+        f"{flag} is not for the {step.kind.family} {chosen}; it is for {step.flag} {kinds}"
+    )
 
 
 def _steps_taken(place: Place, params: Mapping[str, Any]) -> int:
@@ -279,7 +321,7 @@ def _steps_taken(place: Place, params: Mapping[str, Any]) -> int:
     for taken, step in enumerate(place.steps):
         path.append(step.part)
         chosen = params.get("__".join(path))
-        if step.by_name and step.kind.name != getattr(chosen, "name", chosen):
+        if step.by_name and step.kind.name != called(chosen):
             return taken
         if not step.by_name and not any(name.startswith("__".join([*path, ""])) for name in params):
             return taken

@@ -44,10 +44,15 @@ class HeldOut(LayerFit):
     held_out: ClassVar[bool] = True
     options: ClassVar[Options] = {
         "share": Share(
-            of="the interactions", flag="--combine-share", help="Share that layer weights are learned on."
+            of="the interactions",
+            flag="--combine-share",
+            group="Combine",
+            help="Share that layer weights are learned on.",
         ),
         "rate": Number(
-            flag="--combine-rate", help="Learning rate of held-out layer weights, in the embeddings'."
+            flag="--combine-rate",
+            group="Combine",
+            help="Learning rate of held-out layer weights, in the embeddings'.",
         ),
     }
 

@@ -43,7 +43,8 @@ class Attention(Combine):
             high=MAX_HIDDEN,
             optional=True,
             flag="--attention-size",
-            help="Width of the attention over layers; 16 unless held-out.",
+            help="Width of the attention over layers.",
+            unset="16 where learned on the training data",
         ),
         "kl": Number(
             positive=False,
@@ -56,6 +57,7 @@ class Attention(Combine):
             family=LayerFit,
             optional=True,
             flag="--combine-fit",
+            group="Combine",
             unset="held-out for bpr, else train",
             help="What learned weights of layers are learned on.",
         ),

@@ -33,6 +33,7 @@ class Weighted(Combine):
             family=LayerFit,
             optional=True,
             flag="--combine-fit",
+            group="Combine",
             unset="held-out for bpr, else train",
             help="What learned weights of layers are learned on.",
         )

@@ -71,6 +71,12 @@ class Loss(Component):
         """What a batch of ``size`` samples takes besides its rows' vectors and their gradient."""
         return self.source(num_items).bytes(size, dim, device)
 
+    @classmethod
+    def kinds_of(cls, name: str) -> list[type[Component]]:
+        """See `Parameters.kinds_of`: of the negatives those that it accepts."""
+        kinds = super().kinds_of(name)
+        return [kind for kind in kinds if issubclass(kind, cls.accepts)] if name == "negatives" else kinds
+
     def check_params(self, prefix: str = "") -> None:
         """See `Parameters.check_params`; negatives that it cannot do with are refused, too."""
         super().check_params(prefix)
