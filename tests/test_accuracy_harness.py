@@ -10,13 +10,15 @@ import pytest
 from scipy import stats
 
 pytest.importorskip("matplotlib")
-from accuracy import datasets, grid, paired, pairs, report, run, tables, worker
+from accuracy import datasets, flat, grid, paired, pairs, report, run, tables, worker
 from accuracy.results import Store
 
 from pyrec import evaluate
 from pyrec.data import synthetic
 from pyrec.errors import ConfigError, DataError
 from pyrec.models import EASE, LightGCN
+from pyrec.train.early_stopping import EarlyStopping
+from pyrec.train.loss.ccl import CCL
 
 MEAN = {
     "model": "lightgcn",
@@ -39,6 +41,13 @@ GRID: dict[str, Any] = {
     },
     "compare": [["attention", "mean"]],
 }
+KEYS = {
+    "gowalla.jsonl": ["3c17830419af79d0", "c00caf7bad8c39df", "8d98c7957dad77a7"],
+    "items.jsonl": ["803725c24f38dfe6", "5bd3399766724581", "9ec5c3957149c370"],
+    "ml-100k.jsonl": ["6e0fbdae5e1de968", "1406e0c102a8a6af", "fcb987857497b3fa"],
+    "others.jsonl": ["6e271c8338c5cd6e", "97b994575dee6532", "aed1ad3fbd9c9313"],
+}
+"""Of the first two rows and the last one of each file."""
 
 
 def small_grid(**changes: Any) -> grid.Grid:
@@ -57,15 +66,37 @@ def test_a_grid_is_every_model_on_every_split_with_every_seed() -> None:
         for seed in seeds
     ]
     assert [run.params["reg"] for run in runs if run.label == "ease"] == [20, 30]
-    assert runs[0].params == {
-        name: value for name, value in LightGCN(**_given(MEAN)).get_params().items() if name != "seed"
-    }
+    given = {name: value for name, value in MEAN.items() if name != "model"}
+    usual = {name: value for name, value in flat.DEFAULTS["lightgcn"].items() if name != "seed"}
+    assert runs[0].params == usual | given
     assert len({run.key for run in runs}) == len(runs)
-    assert runs[1].build().seed == 1
+    assert runs[1].build(100).seed == 1
+    expected = LightGCN(8, 3, "mean", "bpr", epochs=2, learning_rate=0.01, stopping=EarlyStopping(0.2))
+    assert runs[0].build(100).flat_params() == expected.flat_params()
+    assert (
+        small_grid().runs[2].build(100).flat_params()
+        == expected.set_params(combine="attention").flat_params()
+    )
 
 
-def _given(entry: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in entry.items() if name != "model"}
+def test_what_has_no_flat_name_is_named_by_its_path() -> None:
+    models = {"ccl": {"model": "lightgcn", "loss": "ccl", "loss__margin": 0.3}}
+    run = small_grid(models=models, compare=[]).runs[0]
+    assert run.build(100).loss == CCL(margin=0.3)
+    plain = small_grid(models={"ccl": {"model": "lightgcn", "loss": "ccl"}}, compare=[]).runs[0]
+    assert plain.build(100).loss == "ccl"
+    assert (
+        len({run.key, plain.key, small_grid(models={"a": {"model": "lightgcn"}}, compare=[]).runs[0].key})
+        == 3
+    )
+
+
+def test_rows_that_are_kept_keep_their_keys() -> None:
+    """Keys of runs of the results that are shipped, as the flat hyperparameters gave them."""
+    folder = Path(grid.__file__).parent / "results"
+    for name, keys in KEYS.items():
+        rows = [json.loads(line) for line in (folder / name).read_text().splitlines()]
+        assert [grid.key_of(row) for row in rows[:2] + rows[-1:]] == keys
 
 
 def test_the_key_is_the_run_and_not_its_name() -> None:
@@ -129,6 +160,11 @@ def test_the_grid_that_is_shipped_is_one() -> None:
             {"models": {"a": {"model": "ease", "lambda": 3}}},
             "ease has no parameter 'lambda' to set; it takes reg",
         ),
+        (
+            {"models": {"a": {**MEAN, "loss__heat": 3}}},
+            "models a: BPR has no hyperparameter 'heat'; it takes score",
+        ),
+        ({"models": {"a": {**MEAN, "loss": "ccl", "score": "inner"}}}, "score is not of loss = 'ccl'"),
         ({"models": {"a": {**MEAN, "seed": 3}}}, "no parameter 'seed' to set"),
         ({"models": {"a": {**MEAN, "for": {"gowala": {}}}}}, "no data set is named 'gowala'"),
         ({"models": {"a": {**MEAN, "for": {"gowalla": 1}}}}, "must map data sets to parameters"),
@@ -185,7 +221,7 @@ def test_a_run_measures_what_evaluate_does(tmp_path: Path) -> None:
     out = tmp_path / "results.jsonl"
     row = worker.execute(worker.Job(one, [5, 10], 2, out))
     train, test = datasets.read("synthetic", "0")
-    model = one.build().fit(train)
+    model = one.build(train.num_items).fit(train)
     expected = evaluate(model, test, [5, 10])
     assert row["metrics"]["ndcg@10"] == pytest.approx(expected["ndcg@10"], abs=1e-6)
     assert (row["epochs"], row["best_epoch"]) == (2, model.best_epoch_)

@@ -20,6 +20,7 @@ from scipy import stats
 from pyrec import Graph, LightGCN, evaluate
 from pyrec.data import read_pair, split_random
 from pyrec.data.random_pairs import add_random_pairs
+from pyrec.models.format_1 import from_flat
 
 METRICS = ("precision@20", "recall@20", "ndcg@20")
 FOLDS = range(1, 6)
@@ -53,10 +54,12 @@ def run(grid: str, name: str, seeds: str, folder: Path, out: Path) -> None:
 def measure(arguments: dict, folder: Path, fold: int, seed: int) -> dict:
     train, _ = read_pair(folder / f"u{fold}.base", folder / f"u{fold}.test", min_rating=4)
     learned, held_out = split_random(train, 0.9, seed=fold)
-    model = LightGCN(**arguments, seed=seed).fit(learned)
+    model = LightGCN(**from_flat("lightgcn", arguments | {"seed": seed}, learned.num_items)).fit(learned)
     row = {"metrics": metrics(model, held_out)}
-    if model.extra_edges:  # the same parameters with final vectors that propagate over the random pairs, too
-        model._graph = Graph.from_interactions(add_random_pairs(learned, model.extra_edges, seed))
+    if arguments.get(
+        "extra_edges"
+    ):  # the same parameters with final vectors that propagate over the random pairs, too
+        model._graph = Graph.from_interactions(add_random_pairs(learned, arguments["extra_edges"], seed))
         model._refresh()
         row["metrics_with_pairs"] = metrics(model, held_out)
     return row

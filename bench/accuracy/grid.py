@@ -20,7 +20,6 @@ once a split.
 from __future__ import annotations
 
 import hashlib
-import inspect
 import json
 import re
 from collections.abc import Iterator, Mapping
@@ -32,7 +31,7 @@ from typing import Any
 from pyrec.errors import ConfigError, DataError
 from pyrec.models import MODELS, Recommender
 
-from . import datasets
+from . import datasets, flat
 
 USER_METRICS = ("precision", "recall", "ndcg")
 OWN_KEYS = ("model", "for", "skip")
@@ -47,7 +46,7 @@ class Run:
         split: Its split.
         label: What the grid calls the model with these parameters.
         model: The model's name in `pyrec.models.MODELS`.
-        params: All its parameters but the seed, defaults included.
+        params: All its parameters but the seed, defaults included; those of LightGCN and MF as `flat` has them.
         seed: None for a model that draws nothing.
     """
 
@@ -63,10 +62,10 @@ class Run:
         """What tells runs apart; the label and the settings of measuring do not count."""
         return key_of(vars(self))
 
-    def build(self) -> Recommender:
-        """The model, not fitted."""
+    def build(self, num_items: int) -> Recommender:
+        """The model, not fitted, for a training set of so many items."""
         seed = {} if self.seed is None else {"seed": self.seed}
-        return MODELS[self.model](**self.params, **seed)
+        return flat.build(self.model, self.params | seed, num_items)
 
 
 @dataclass(frozen=True)
@@ -106,8 +105,7 @@ def defaults(model: str) -> dict[str, Any]:
     """What a model's parameters are unless given; empty for one that is not known."""
     if model not in MODELS:
         return {}
-    parameters = inspect.signature(MODELS[model]).parameters.values()
-    return {one.name: _as_float(one.default) for one in parameters}
+    return {name: _as_float(value) for name, value in flat.defaults_of(model).items()}
 
 
 def _as_float(value: Any) -> Any:
@@ -214,12 +212,29 @@ def _runs_on(data: str, split: str, models: Mapping[str, Any], seeds: list[int])
 
 
 def _all_params(label: str, model: str, given: dict[str, Any]) -> dict[str, Any]:
-    accepted = [name for name in inspect.signature(MODELS[model]).parameters if name != "seed"]
+    usual = flat.defaults_of(model)
+    accepted = [name for name in usual if name != "seed"]
     for name in given:
-        if name not in accepted:
+        if name not in accepted and ("__" not in name or model not in flat.DEFAULTS):
             takes = ", ".join(accepted) or "no parameters"
             raise ConfigError(f"models {label}: {model} has no parameter {name!r} to set; it takes {takes}")
-    return MODELS[model](**given).get_params()
+    _check_not_lost(label, given)
+    params = {**usual, **given}
+    try:
+        flat.build(model, params, num_items=1)
+    except ConfigError as error:
+        raise ConfigError(f"models {label}: {error}") from None
+    return params
+
+
+def _check_not_lost(label: str, given: dict[str, Any]) -> None:
+    """Refuse flat parameters of a loss or a combine that has none, as it is named among the objects."""
+    for part, known in flat.KNOWN.items():
+        lost = [name for name in given if name in flat.OF[part] and given.get(part, known[0]) not in known]
+        if lost:
+            raise ConfigError(
+                f"models {label}: {lost[0]} is not of {part} = {given[part]!r}; name it {part}__…"
+            )
 
 
 def _pairs(compare: Any, models: Mapping[str, Any]) -> list[tuple[str, str]]:

@@ -85,7 +85,7 @@ def execute(job: Job) -> Row:
         ``metrics``, ``num_users``, ``seconds_train`` (without the curves' measuring), ``epochs``, ``best_epoch``.
     """
     train, test = datasets.read(job.run.data, job.run.split)
-    model = job.run.build()
+    model = job.run.build(train.num_items)
     if isinstance(model, EpochRecommender):
         _warm_up()
     seconds = _fit(model, train, test, job)
