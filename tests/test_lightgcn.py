@@ -3,7 +3,7 @@ import pytest
 import torch
 from small_models import LEARNING
 
-from pyrec.data import Interactions, read_pair, split_random, synthetic
+from pyrec.data import Interactions, Ragged, read_pair, split_random, synthetic
 from pyrec.errors import ConfigError, DataError, NotFittedError
 from pyrec.evaluate import evaluate
 from pyrec.models import MF, LightGCN, Popularity
@@ -108,7 +108,7 @@ def test_a_new_users_vector_is_the_propagated_one():
     for _ in range(3):
         layers.append(one_sided @ layers[-1])
     expected = torch.stack(layers).mean(0)[user]
-    vectors = model._query_from_items(longer.to_csr()[[user]])
+    vectors = model._query_from_items(Ragged.from_csr(longer.to_csr()[[user]]))
     torch.testing.assert_close(vectors[0].double(), expected, rtol=1e-4, atol=1e-6)
 
 
@@ -211,7 +211,7 @@ def test_scoring_by_cosine_has_unit_vectors(split):
         (Softmax(score="inner"), False),
     ]:
         model = small(loss=loss).fit(split[0])
-        history = split[0].to_csr()[[3]]
+        history = Ragged.from_csr(split[0].to_csr()[[3]])
         for vectors in (model.user_vectors_, model._query_from_items(history)):
             lengths = vectors.norm(dim=1)
             assert torch.allclose(lengths, torch.ones_like(lengths)) == cosine

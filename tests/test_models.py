@@ -6,7 +6,7 @@ import torch
 from scipy.sparse import coo_array, csr_array
 from small_models import NUM_ITEMS, NUM_USERS, OPTIONS, make, numbers, texts
 
-from pyrec.data import Dataset, Interactions
+from pyrec.data import Dataset, Interactions, Ragged
 from pyrec.data.load import load_data
 from pyrec.errors import ConfigError, DataError, NotFittedError
 from pyrec.evaluate import evaluate
@@ -143,7 +143,7 @@ def test_a_request_reads_the_rows_of_its_users_alone(
     users = np.array([3, 0, 3], dtype=np.int32)
     expected = texts().to_csr()[users]
     monkeypatch.delattr(Interactions, "to_csr")
-    rows = model._histories(users)
+    rows = model._histories(users).csr()
     assert (rows.shape, rows.dtype) == (expected.shape, np.float32)
     np.testing.assert_array_equal(rows.toarray(), expected.toarray())
     model.recommend(["u3"])
@@ -263,6 +263,29 @@ def test_fitting_again_gives_the_same_bits(name: str) -> None:
 def test_bad_requests_are_refused_by_name(use, error, message: str) -> None:
     with pytest.raises(error, match=message):
         use(Popularity().fit(texts()))
+
+
+def test_a_history_reaches_the_model_in_its_order_with_its_repeats(
+    model: Recommender, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    came = []
+    query = type(model)._query_from_items
+
+    def noting(self: Recommender, histories: Ragged) -> torch.Tensor:
+        came.extend(histories.to_lists())
+        return query(self, histories)
+
+    monkeypatch.setattr(type(model), "_query_from_items", noting)
+    histories = [["i7", "i2", "i7", "i29"], ["i5"], ["i9", "i3"]]
+    found = model.recommend_for_items(histories, n=4)
+    assert came == [[int(item[1:]) for item in history] for history in histories]
+    came.clear()
+    model.recommend_for_items([["i7", "nothing", "i2", "i7"]], n=4, unknown="skip")
+    assert came == [[7, 2, 7]]
+    monkeypatch.undo()
+    as_sets = model.recommend_for_items([sorted(set(history)) for history in histories], n=4)
+    for have, expected in zip(found, as_sets, strict=True):  # no model of this version goes by order
+        np.testing.assert_array_equal(have, expected)
 
 
 def test_an_empty_history_is_refused_where_it_says_nothing(model: Recommender) -> None:

@@ -14,12 +14,13 @@ import children
 import httpx
 import numpy as np
 import pytest
+import torch
 from serving import same, serving
 from small_models import sparse_ids
 
 import pyrec
 from pyrec.cli import main
-from pyrec.data import Interactions
+from pyrec.data import Interactions, Ragged
 from pyrec.models import EASE, SVD, LightGCN, Popularity, Recommender
 from pyrec.serve import create_app, listen
 from pyrec.serve.batcher import Batcher
@@ -44,11 +45,36 @@ def integers():
         yield client
 
 
+class LastItem(SVD):
+    """A model that goes by order: a new user is the last of their items."""
+
+    def _query_from_items(self, histories: Ragged) -> torch.Tensor:
+        return super()._query_from_items(
+            Ragged.from_lists([row[-1:] for row in histories.to_lists()], histories.num_columns)
+        )
+
+
 def refused(response: httpx.Response, status: int, argument: str | None, message: str) -> None:
     assert response.status_code == status, response.text
     error = response.json()["error"]
     assert error["argument"] == argument
     assert re.search(message, error["message"]), error["message"]
+
+
+def test_a_history_keeps_its_order():
+    model = LastItem(embedding_size=4).fit(sparse_ids(False))
+    items = model.train_.item_ids[:3].tolist()
+    ask = {"n": 5, "filter_seen": False}
+    with serving(model) as client:
+        for history in (items, items[::-1], [items[2], items[0], items[2]]):
+            answer = client.post("/recommend", json={"histories": [history], **ask}).json()
+            alone = client.post("/recommend", json={"histories": [history[-1:]], **ask}).json()
+            assert answer == alone
+            assert answer["items"] == model.recommend_for_items([history], 5, filter_seen=False)[0].tolist()
+        first, last = (
+            client.post("/recommend", json={"histories": [h], **ask}).json() for h in (items, items[::-1])
+        )
+        assert first != last
 
 
 def test_known_users(model, client):

@@ -8,7 +8,7 @@ from small_models import LEARNING
 from strategies import random_graph
 from torch.nn import functional
 
-from pyrec.data import split_random, synthetic
+from pyrec.data import Ragged, split_random, synthetic
 from pyrec.errors import ConfigError
 from pyrec.evaluate import evaluate
 from pyrec.models import LightGCN, Popularity
@@ -75,7 +75,7 @@ def test_the_vectors_with_a_gradient_and_those_of_all_nodes_are_the_pooled_ones(
 def test_a_new_user_with_a_known_users_items_has_its_vector(combine):
     train = synthetic(100, 80, interactions_per_user=10)
     model = LightGCN(**OPTIONS, combine=combine).fit(train)
-    again = model._query_from_items(train.to_csr()[:20])
+    again = model._query_from_items(Ragged.from_csr(train.to_csr()[:20]))
     torch.testing.assert_close(again, model.user_vectors_[:20], rtol=1e-4, atol=1e-5)
 
 

@@ -80,11 +80,13 @@ class Recommender(Exchanged, ABC):
         """
 
     @abstractmethod
-    def _query_from_items(self, histories: csr_array) -> torch.Tensor:
+    def _query_from_items(self, histories: Ragged) -> torch.Tensor:
         """Return query vectors, float32 (Q, dim), for users known by their items alone.
 
         Args:
-            histories: float32 ones (Q, num_items); row q holds the items of user q.
+            histories: (Q, num_items); row q holds the items of user q in the order given, repeats kept. What takes
+                them as sets asks for ``histories.csr()``: float32 ones, ascending, each item once. The history of a
+                known user is of `train_`: a set, ascending by item.
         """
 
     @abstractmethod
@@ -187,7 +189,7 @@ class Recommender(Exchanged, ABC):
         ids, scores = [], []
         for rows in _batches(np.arange(len(users), dtype=np.int32), self._query_width()):
             batch = users[rows]
-            seen = self._histories(batch) if filter_seen else None
+            seen = self._histories(batch).csr() if filter_seen else None
             seen = union(seen, None if excluded is None else excluded[rows])
             queries = self._query_vectors(batch)
             if lists is None:
@@ -264,7 +266,8 @@ class Recommender(Exchanged, ABC):
         """Recommend items to new users, known by what they had, without training again.
 
         Args:
-            histories: For each new user the raw ids of their items; a repeated item counts once.
+            histories: For each new user the raw ids of their items, in the order that they had them, the oldest first.
+                Order and repeats reach the model; one of sets takes each item once.
             n: Items a user, from 1 to the number of items, at most 1,024; 10 if not given.
             filter_seen: Leave out the history's own items.
             items: Raw ids of the only items to choose from; None for all.
@@ -293,7 +296,7 @@ class Recommender(Exchanged, ABC):
                 )
         allowed = self._allowed(items, exclude, unknown)
         known = raw_ids.encode_histories(self.train_, histories, not self.personal, unknown)
-        told = (np.diff(known.indptr) > 0) | (not self.personal)
+        told = (known.lengths > 0) | (not self.personal)
         return self._decode(*self._rank_for_items(known[told], n, filter_seen, allowed), told)
 
     def similar_items(
@@ -463,19 +466,19 @@ class Recommender(Exchanged, ABC):
             )
         return train
 
-    def _histories(self, users: NDArray[np.int32]) -> csr_array:
-        """Return the training rows of ``users`` (Q,): float32 ones (Q, num_items)."""
+    def _histories(self, users: NDArray[np.int32]) -> Ragged:
+        """Return the training items of ``users`` (Q,), ascending: (Q, num_items)."""
         return user_rows(self.train_, users)
 
     def _rank_for_items(
-        self, known: csr_array, k: int, filter_seen: bool, allowed: torch.Tensor | None = None
+        self, known: Ragged, k: int, filter_seen: bool, allowed: torch.Tensor | None = None
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Return the k best items (Q, k), and their scores, of users known by their items, ``known`` (Q, num_items)."""
         ids, scores = [], []
-        for rows in _batches(np.arange(known.shape[0], dtype=np.int32), self._query_width()):
+        for rows in _batches(np.arange(len(known), dtype=np.int32), self._query_width()):
             batch = known[rows]
             queries = self._query_from_items(batch)
-            batch_ids, batch_scores = self._rank(queries, k, batch if filter_seen else None, allowed)
+            batch_ids, batch_scores = self._rank(queries, k, batch.csr() if filter_seen else None, allowed)
             ids.append(batch_ids)
             scores.append(batch_scores)
         return torch.cat(ids), torch.cat(scores)

@@ -16,7 +16,7 @@ from torch import Tensor
 from pyrec._arrays import tensor_of
 from pyrec._options import Choice, Count, Number, Options
 from pyrec._params import Part, Parts
-from pyrec.data import Dataset, Interactions, as_dataset
+from pyrec.data import Dataset, Interactions, Ragged, as_dataset
 from pyrec.device import DEVICES, check_fits, find_device
 from pyrec.errors import ConfigError
 from pyrec.evaluate.ranking import check_cutoffs, check_test, evaluate
@@ -326,8 +326,8 @@ class GraphRecommender(EpochRecommender):
         return vectors[tensor_of(users).long().to(vectors.device)]
 
     @torch.no_grad()
-    def _query_from_items(self, histories: csr_array) -> Tensor:
-        vectors = self._vectors_from_items(histories)
+    def _query_from_items(self, histories: Ragged) -> Tensor:
+        vectors = self._vectors_from_items(histories.csr())
         return torch.nn.functional.normalize(vectors, dim=1) if self._by_cosine else vectors
 
     def _vectors_from_items(self, histories: csr_array) -> Tensor:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from pyrec._arrays import tensor_of
+from pyrec.data import Ragged
 from pyrec.models.base import Recommender
 from pyrec.models.candidates import entries_of
 from pyrec.models.item_sets import one_hot_rows, row_tensors
@@ -29,8 +30,8 @@ class ItemItemRecommender(Recommender):
     def _scores(self, histories: csr_array) -> NDArray[np.float32]:
         """Return ``histories @ W``, float32 (Q, num_items), dense."""
 
-    def _query_from_items(self, histories: csr_array) -> torch.Tensor:
-        return tensor_of(self._scores(histories))
+    def _query_from_items(self, histories: Ragged) -> torch.Tensor:
+        return tensor_of(self._scores(histories.csr()))
 
     def _query_width(self) -> int:
         return self.train_.num_items
@@ -47,7 +48,7 @@ class ItemItemRecommender(Recommender):
     def _rank_similar(
         self, items: NDArray[np.int32], k: int, seen: csr_array
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        weights = self._query_from_items(one_hot_rows(items, self.train_.num_items))
+        weights = tensor_of(self._scores(one_hot_rows(items, self.train_.num_items)))
         return rank_rows(weights, k, seen, None)
 
 

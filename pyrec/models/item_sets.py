@@ -1,8 +1,6 @@
-"""Sets of items, one for each query: CSR matrices of ones (Q, num_items) with ascending indices."""
+"""Items of each query: rows of any order, and sets as CSR matrices of ones (Q, num_items) with ascending indices."""
 
 from __future__ import annotations
-
-from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -10,24 +8,17 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array, csr_matrix
 
 from pyrec._arrays import tensor_of
-from pyrec.data import Interactions
+from pyrec.data import Interactions, Ragged
 from pyrec.errors import DataError
 
 
-def stack_rows(rows: Sequence[NDArray[np.int32]], num_items: int) -> csr_array:
-    """Return float32 ones (len(rows), num_items) from each row's items, ascending and distinct."""
-    indptr = np.zeros(len(rows) + 1, dtype=np.int64)
-    np.cumsum([len(row) for row in rows], out=indptr[1:])
-    indices = np.concatenate([np.empty(0, dtype=np.int32), *rows])
-    ones = np.ones(len(indices), dtype=np.float32)
-    return csr_array((ones, indices, indptr), shape=(len(rows), num_items))
-
-
-def user_rows(interactions: Interactions, users: NDArray[np.int32]) -> csr_array:
-    """Return the rows of ``users`` (Q,), float32 ones (Q, num_items), in time and memory of these rows alone."""
+def user_rows(interactions: Interactions, users: NDArray[np.int32]) -> Ragged:
+    """Return the items of ``users`` (Q,), ascending: (Q, num_items), in time and memory of these rows alone."""
     starts, ends = (interactions.indptr[users + shift].tolist() for shift in (0, 1))
     rows = [interactions.items[start:end] for start, end in zip(starts, ends, strict=True)]
-    return stack_rows(rows, interactions.num_items)
+    indptr = np.zeros(len(rows) + 1, dtype=np.int64)
+    np.cumsum(list(map(len, rows)), out=indptr[1:])
+    return Ragged(indptr, np.concatenate([np.empty(0, dtype=np.int32), *rows]), interactions.num_items)
 
 
 def check_rows(name: str, rows: object, shape: tuple[int, int]) -> None:

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.sparse import csr_array
 
 from pyrec._arrays import tensor_of
+from pyrec.data import Ragged
 from pyrec.models.vectors import VectorRecommender
 from pyrec.store.arrays import State
 
@@ -38,8 +38,8 @@ class Popularity(VectorRecommender):
     def _item_vectors(self) -> torch.Tensor:
         return tensor_of(self.popularity_).unsqueeze(1)
 
-    def _query_from_items(self, histories: csr_array) -> torch.Tensor:
-        return torch.ones(histories.shape[0], 1, dtype=torch.float32, device="cpu")
+    def _query_from_items(self, histories: Ragged) -> torch.Tensor:
+        return torch.ones(len(histories), 1, dtype=torch.float32, device="cpu")
 
     def _state(self) -> dict[str, NDArray[Any]]:
         return {"popularity": self.popularity_}

@@ -8,19 +8,17 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.sparse import csr_array
 
 from pyrec._arrays import tensor_of
-from pyrec.data import Interactions
+from pyrec.data import Interactions, Ragged
 from pyrec.data.ids import Unknown, is_text
 from pyrec.errors import DataError, UnknownIdError
-from pyrec.models.item_sets import stack_rows
 
 
 def encode_histories(
     interactions: Interactions, histories: Sequence[Any], allow_empty: bool, unknown: Unknown
-) -> csr_array:
-    """Return float32 ones (Q, num_items) from each new user's list of raw item ids.
+) -> Ragged:
+    """Return (Q, num_items) from each new user's list of raw item ids, in the order given and with its repeats.
 
     Raises:
         UnknownIdError: If an item is unknown and ``unknown`` is "error".
@@ -34,7 +32,7 @@ def encode_histories(
             errors[at] = error
     if errors:
         raise _all_unknown(errors)
-    return stack_rows(rows, interactions.num_items)
+    return Ragged.from_lists(rows, interactions.num_items)
 
 
 def _encode_history(
@@ -44,7 +42,7 @@ def _encode_history(
     items = interactions.encode_items(history, name, unknown)
     if len(items) == 0 and not allow_empty:
         raise DataError(f"{name} is empty; name an item, or use the popularity model for such users")
-    return np.unique(items[items >= 0])
+    return items[items >= 0]
 
 
 def _all_unknown(errors: Mapping[int, UnknownIdError]) -> UnknownIdError:

@@ -13,7 +13,6 @@ from pyrec._checks import check_count
 from pyrec.data import Interactions, Ragged
 from pyrec.data.ids import Unknown
 from pyrec.errors import ConfigError, DataError
-from pyrec.models.item_sets import stack_rows
 from pyrec.ops.topk import MAX_K
 
 DEFAULT_LENGTH = 10
@@ -99,7 +98,7 @@ def excluded_rows(
         return None
     own = _by_user(train, exclude, "exclude", unknown)
     nothing = np.empty(0, dtype=np.int32)
-    return stack_rows([own.get(user, nothing) for user in users.tolist()], train.num_items)
+    return Ragged.from_lists([own.get(user, nothing) for user in users.tolist()], train.num_items).csr()
 
 
 def candidate_rows(

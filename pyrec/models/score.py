@@ -6,13 +6,14 @@ from typing import Any, Final, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csr_array, issparse
+from scipy.sparse import issparse
 from torch import Tensor
 
 from pyrec._arrays import tensor_of
-from pyrec.data import Interactions, as_interactions
+from pyrec.data import Interactions, Ragged, as_interactions
 from pyrec.errors import DataError
 from pyrec.evaluate.ranking import evaluate
+from pyrec.models.item_sets import user_rows
 from pyrec.ops.metrics import METRICS, ranking_metrics
 
 K: Final = 20
@@ -30,7 +31,7 @@ class Scored(Protocol):
     def topk(self, user_indices: NDArray[np.integer], k: int) -> tuple[Tensor, Tensor]:
         """See `Recommender.topk`."""
 
-    def _rank_for_items(self, known: csr_array, k: int, filter_seen: bool) -> tuple[Tensor, Tensor]: ...
+    def _rank_for_items(self, known: Ragged, k: int, filter_seen: bool) -> tuple[Tensor, Tensor]: ...
 
 
 def ndcg(model: Scored, interactions: Any) -> float:
@@ -69,8 +70,8 @@ def _of_new_users(model: Scored, test: Interactions, k: int) -> float:
     told, hidden = hide_items(test)
     if len(hidden) == 0:
         raise DataError("no row to score has two items, one to tell and one to find; give fuller rows")
-    rows = np.flatnonzero(np.diff(hidden.indptr))
-    lists, _ = model._rank_for_items(told.to_csr()[rows], k, filter_seen=True)
+    rows = np.flatnonzero(np.diff(hidden.indptr)).astype(np.int32)
+    lists, _ = model._rank_for_items(user_rows(told, rows), k, filter_seen=True)
     indptr = np.concatenate([[0], np.cumsum(np.diff(hidden.indptr)[rows])])
     starts, items = (tensor_of(array).to(lists.device) for array in (indptr, hidden.items))
     values = ranking_metrics(lists, starts, items, [k])[:, 0, METRICS.index("ndcg")]

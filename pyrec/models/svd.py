@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.sparse import csr_array
 
 from pyrec._arrays import tensor_of
 from pyrec._checks import check_count
 from pyrec._options import Count, Options
-from pyrec.data import Interactions
+from pyrec.data import Interactions, Ragged
 from pyrec.errors import ConfigError
 from pyrec.models.vectors import VectorRecommender
 from pyrec.nn.singular import leading_singular_vectors, most_vectors
@@ -74,8 +73,8 @@ class SVD(VectorRecommender):
     def _item_vectors(self) -> torch.Tensor:
         return tensor_of(self.item_factors_)
 
-    def _query_from_items(self, histories: csr_array) -> torch.Tensor:
-        return tensor_of(np.ascontiguousarray(histories @ self.item_factors_, dtype=np.float32))
+    def _query_from_items(self, histories: Ragged) -> torch.Tensor:
+        return tensor_of(np.ascontiguousarray(histories.csr() @ self.item_factors_, dtype=np.float32))
 
     def _state(self) -> dict[str, NDArray[Any]]:
         return {"item_factors": self.item_factors_}

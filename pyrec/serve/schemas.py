@@ -44,10 +44,20 @@ class Request(BaseModel):
 
 
 class RecommendRequest(Request):
-    """Known users by their ids, or new users by the items they had; one of the two."""
+    """Known users by their ids, or new users by the items they had, in that order, the oldest first; one of the two."""
 
     users: Annotated[list[Id], Field(min_length=1, max_length=MOST_USERS)] | None = None
-    histories: Annotated[list[Ids], Field(min_length=1, max_length=MOST_USERS)] | None = None
+    histories: (
+        Annotated[
+            list[Ids],
+            Field(
+                min_length=1,
+                max_length=MOST_USERS,
+                description="items of each new user, the oldest first; order and repeats reach the model",
+            ),
+        ]
+        | None
+    ) = None
     n: ListLength | None = None
     filter_seen: StrictBool = True
     items: Annotated[list[Id], Field(min_length=1, max_length=MOST_IDS)] | None = None
