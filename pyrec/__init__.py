@@ -32,26 +32,52 @@ from pyrec.evaluate.ranking import Evaluation, evaluate  # noqa: E402
 from pyrec.export.files import export  # noqa: E402
 from pyrec.graph.graph import Graph  # noqa: E402
 from pyrec.models import EASE, MF, SVD, ItemKNN, LightGCN, Popularity, Recommender  # noqa: E402
+from pyrec.nn.combine import Attention, Mean, SelfAttention, Weighted  # noqa: E402
+from pyrec.nn.encoder import FromItems, Table  # noqa: E402
+from pyrec.nn.fit import HeldOut  # noqa: E402
 from pyrec.store.training_checkpoint import Checkpoints  # noqa: E402
+from pyrec.train.augment import Contrast, EdgeDropout, ExtraEdges  # noqa: E402
+from pyrec.train.early_stopping import EarlyStopping  # noqa: E402
+from pyrec.train.loss import BPR, Pointwise, Softmax  # noqa: E402
+from pyrec.train.negatives import AllItems, Hard, InBatch, Observed, Uniform  # noqa: E402
 
 __all__ = [
+    "BPR",
     "EASE",
     "MF",
     "SVD",
+    "AllItems",
+    "Attention",
     "Checkpoints",
     "ConfigError",
+    "Contrast",
     "CudaError",
     "DataError",
+    "EarlyStopping",
+    "EdgeDropout",
     "Evaluation",
+    "ExtraEdges",
+    "FromItems",
     "Graph",
+    "Hard",
+    "HeldOut",
+    "InBatch",
     "ItemKNN",
     "LightGCN",
+    "Mean",
     "NotFittedError",
+    "Observed",
+    "Pointwise",
     "Popularity",
     "PyrecError",
     "Recommender",
+    "SelfAttention",
+    "Softmax",
     "StoppedError",
+    "Table",
+    "Uniform",
     "UnknownIdError",
+    "Weighted",
     "data",
     "evaluate",
     "export",
