@@ -39,10 +39,12 @@ from pyrec.store.training_checkpoint import Checkpoints  # noqa: E402
 from pyrec.train.augment import Contrast, EdgeDropout, ExtraEdges  # noqa: E402
 from pyrec.train.early_stopping import EarlyStopping  # noqa: E402
 from pyrec.train.loss import BPR, Pointwise, Softmax  # noqa: E402
+from pyrec.train.loss.ccl import CCL  # noqa: E402
 from pyrec.train.negatives import AllItems, Hard, InBatch, Observed, Uniform  # noqa: E402
 
 __all__ = [
     "BPR",
+    "CCL",
     "EASE",
     "MF",
     "SVD",
