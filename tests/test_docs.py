@@ -19,8 +19,10 @@ import children
 import numpy as np
 import pytest
 
+from pyrec._params import Component
 from pyrec.cli import main
 from pyrec.data import split_random, synthetic
+from pyrec.models import base
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -64,17 +66,25 @@ def blocks_of(page: Path) -> list[Block]:
 def test_blocks_run(page: Path, tmp_path: Path, monkeypatch, capfd) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("pyrec.cli.tune.EPOCHS", MOST)
+    forget_classes_of_pages(monkeypatch)
     write_inputs(tmp_path)
     names: dict[str, object] = {"__name__": page.stem}
     for block in blocks_of(page):
         if block.language == "python":
-            exec(compile("\n" * (block.line - 1) + block.text, page, "exec"), names)
+            exec(compile("\n" * (block.line - 1) + block.text, page, "exec", dont_inherit=True), names)
         else:
             for command in commands(block.text):
                 run(command, f"{page.name}, line {block.line}")
         printed = {plain(line) for text in capfd.readouterr() for line in text.splitlines()}
         missing = [line for line in block.shown if plain(line) not in {*printed, "", "…"}]
         assert not missing, f"{page.name}, line {block.line} does not print {missing}"
+
+
+def forget_classes_of_pages(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Losses, models and other parts that a page defines are known while it runs, not to the tests after it."""
+    for family in Component.__subclasses__():
+        monkeypatch.setattr(family, "kinds", dict(family.kinds))
+    monkeypatch.setattr(base, "_KNOWN", dict(base._KNOWN))
 
 
 def commands(text: str) -> list[str]:
@@ -146,6 +156,14 @@ def test_a_block_that_does_not_run_says_why() -> None:
         marked = page.read_text().count("<!-- not run:")
         found = [block for block in BLOCK.finditer(page.read_text()) if block["reason"]]
         assert marked == len(found), f"{page.name}: a marker is not right above a block"
+
+
+def test_parts_that_pages_define_are_forgotten() -> None:
+    pages = "\n".join(page.read_text() for page in PAGES)
+    defined = set(re.findall(r'^    (?:model_)?name: ClassVar\[str\] = "(.+?)"', pages, re.MULTILINE))
+    assert {"cosine-contrast", "decay", "compositional", "low-pass"} <= defined
+    known = {name for family in Component.__subclasses__() for name in family.kinds} | set(base._KNOWN)
+    assert not defined & known
 
 
 def test_shown_lines_and_markers_are_found(tmp_path: Path) -> None:
