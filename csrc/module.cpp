@@ -18,6 +18,9 @@ void bind_topk(py::module_& m);
 void bind_metrics(py::module_& m);
 void bind_neighbors(py::module_& m);
 void bind_sample(py::module_& m);
+#ifdef PYREC_CUDA_ON_CPU
+void bind_emulator(py::module_& m);
+#endif
 
 namespace {
 
@@ -55,6 +58,9 @@ PYBIND11_MODULE(PYREC_MODULE, m) {
   bind_metrics(m);
   bind_neighbors(m);
   bind_sample(m);
+#ifdef PYREC_CUDA_ON_CPU
+  bind_emulator(m);
+#endif
 }
 
 }  // namespace pyrec

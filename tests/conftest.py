@@ -1,7 +1,8 @@
 import importlib
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -60,32 +61,59 @@ def _emulated_core():
         pytest.skip("the CUDA kernels are not built for the CPU; build with -DPYREC_EMULATE=ON")
 
 
-def _device(name: str, monkeypatch: pytest.MonkeyPatch) -> Device:
+_PASSED = pytest.StashKey[bool]()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    if call.when == "call":
+        item.stash[_PASSED] = report.passed
+    return report
+
+
+@contextmanager
+def _on(name: str, request: pytest.FixtureRequest) -> Iterator[Device]:
+    """The operators call the device's kernels; of a test that passes, some are launched.
+
+    `monkeypatch` is not asked for: it would undo what the test has patched before the launches are counted.
+    """
     if name == "cuda" and not torch.cuda.is_available():
         pytest.skip("torch sees no CUDA device")
     where = Device(name)
-    for module_name, module in list(sys.modules.items()):
-        if module_name.startswith("pyrec.") and getattr(module, "_core", None) is _core:
-            monkeypatch.setattr(module, "_core", where.core)
-    return where
+    with pytest.MonkeyPatch.context() as patch:
+        for module_name, module in list(sys.modules.items()):
+            if module_name.startswith("pyrec.") and getattr(module, "_core", None) is _core:
+                patch.setattr(module, "_core", where.core)
+        before = where.core.num_launches() if name == "cuda-emulated" else 0
+        yield where
+    needed = request.node.get_closest_marker("launches_nothing") is None
+    if name == "cuda-emulated" and needed and request.node.stash.get(_PASSED, False):
+        assert where.core.num_launches() > before, (
+            "no CUDA kernel was launched: the operators called the CPU's, or the test needs the mark launches_nothing"
+        )
 
 
 @pytest.fixture(params=["cpu", "cuda-emulated", "cuda"])
-def device(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Device:
+def device(request: pytest.FixtureRequest) -> Iterator[Device]:
     """Runs the test once on each device."""
-    return _device(request.param, monkeypatch)
+    with _on(request.param, request) as where:
+        yield where
 
 
 @pytest.fixture(params=[*_core.isa_levels(), "cuda-emulated", "cuda"])
-def kernels(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Device]:
+def kernels(request: pytest.FixtureRequest) -> Iterator[Device]:
     """Runs the test once with each set of kernels: the CPU's instruction sets and the devices."""
-    if not request.param.startswith("cuda"):
-        before = _core.isa()
-        _core.use_isa(request.param)
-        yield Device("cpu")
-        _core.use_isa(before)
+    if request.param.startswith("cuda"):
+        with _on(request.param, request) as where:
+            yield where
         return
-    yield _device(request.param, monkeypatch)
+    before = _core.isa()
+    _core.use_isa(request.param)
+    yield Device("cpu")
+    _core.use_isa(before)
 
 
 @pytest.fixture

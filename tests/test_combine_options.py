@@ -270,6 +270,7 @@ def test_nothing_but_alpha_is_kept():
 # Bad input ---------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.launches_nothing
 @pytest.mark.parametrize(
     ("offset", "message"),
     [

@@ -230,6 +230,7 @@ def test_bad_rate_and_seed(rate, seed, message):
         DroppedGraph(random_graph(4, 3, 0.5), rate, seed)
 
 
+@pytest.mark.launches_nothing
 def test_dropout_is_of_the_whole_graph(kernels):
     graph = random_graph(4, 3, 0.5)
     view = DroppedGraph(graph, 0.5, 0)

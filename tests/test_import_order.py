@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-BELOW_ALL = "errors version device interrupt _atomic _ambient _arrays _checks _exchange _optional _options _params"
+BELOW_ALL = (
+    "errors version device interrupt _atomic _ambient _arrays _checks _exchange _optional _options _params"
+)
 ABOVE_THE_KERNELS = "store nn train evaluate models look"
 ROOMS = (
     BELOW_ALL.split(),
@@ -60,6 +62,17 @@ def test_rooms_are_in_the_table() -> None:
     there = {path.stem for path in (ROOT / "pyrec").glob("*.py")}
     there |= {path.parent.name for path in (ROOT / "pyrec").glob("*/__init__.py")}
     assert there - {"__init__"} == {room for rooms in ROOMS for room in rooms}
+
+
+def test_the_compiled_module_is_taken_whole() -> None:
+    """A kernel that a module names would stay the CPU's where the tests put other kernels in the place of `_core`."""
+    named = [
+        f"{path.relative_to(ROOT)}:{node.lineno}"
+        for path in (ROOT / "pyrec").rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.ImportFrom) and node.module == "pyrec._core"
+    ]
+    assert not named, "\n".join(named)
 
 
 def test_no_test_module_imports_another() -> None:

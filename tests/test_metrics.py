@@ -174,6 +174,7 @@ def test_opcheck():
 # Bad input ------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.launches_nothing
 @pytest.mark.parametrize(
     ("cutoffs", "message"),
     [
@@ -224,6 +225,7 @@ def test_wrong_arrays(ids, message):
         metrics_op.item_counts(ids, 3, [1])
 
 
+@pytest.mark.launches_nothing
 @pytest.mark.parametrize(
     ("indptr", "indices", "message"),
     [

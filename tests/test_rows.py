@@ -59,6 +59,7 @@ def test_rows_and_their_gradient(kernels, dim, dtype):
     compare(kernels, 40, torch.randint(40, (150,)), dim, dtype)
 
 
+@pytest.mark.launches_nothing
 @pytest.mark.parametrize(
     ("num_rows", "count"), [(1, 1), (1, 2000), (2, 700), (5000, 3), (600, 0), (3000, 9000)]
 )

@@ -391,27 +391,32 @@ def longs(*values):
     return torch.tensor(values, dtype=torch.int64)
 
 
+@pytest.mark.launches_nothing
 @pytest.mark.parametrize("k", [0, -1, 5, 2**40])
 def test_k_out_of_range(device, k):
     with pytest.raises(ConfigError, match=rf"k = {k}, but there are 4 items.*pass k from 1 to 4"):
         search(device, torch.ones(2, 3), torch.ones(4, 3), k)
 
 
+@pytest.mark.launches_nothing
 def test_k_beyond_1024(device):
     with pytest.raises(ConfigError, match=r"k = 1025, but there are 3000 items and lists hold up to 1024"):
         search(device, torch.ones(2, 3), torch.ones(3000, 3), 1025)
 
 
+@pytest.mark.launches_nothing
 def test_no_items(device):
     with pytest.raises(ConfigError, match=r"k = 1, but there are 0 items"):
         search(device, torch.ones(2, 3), torch.ones(0, 3), 1)
 
 
+@pytest.mark.launches_nothing
 def test_no_columns(device):
     with pytest.raises(ConfigError, match=r"queries\.shape\[1\] = 0 is outside 1 to"):
         search(device, torch.ones(2, 0), torch.ones(4, 0), 1)
 
 
+@pytest.mark.launches_nothing
 @pytest.mark.parametrize(
     ("queries", "items", "message"),
     [
@@ -462,6 +467,7 @@ def test_scores_that_could_overflow(device):
     assert search(device, torch.full((1, 2), 1e19), torch.full((2, 2), 1e18), 1)[0].tolist() == [[0]]
 
 
+@pytest.mark.launches_nothing
 @pytest.mark.parametrize(
     ("indptr", "indices", "message"),
     [
@@ -485,6 +491,7 @@ def test_wrong_seen_items(device, indptr, indices, message):
         search(device, torch.ones(2, 3), torch.ones(4, 3), 1, seen_indptr=indptr, seen_indices=indices)
 
 
+@pytest.mark.launches_nothing
 @pytest.mark.parametrize(
     ("allowed", "message"),
     [

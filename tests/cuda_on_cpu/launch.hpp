@@ -2,6 +2,8 @@
 // A launch: its blocks in a shuffled order, on the threads of OpenMP.
 #include <unistd.h>
 
+#include <atomic>
+#include <cstdint>
 #include <mutex>
 #include <tuple>
 #include <type_traits>
@@ -36,6 +38,9 @@ inline block_pool& idle_blocks = *new block_pool;
 
 // OpenMP's threads are not there in a process forked from one that had them.
 inline const pid_t first_process = getpid();
+
+// Launches that ran, of all kernels: a test compares it before and after to see that its kernels ran here.
+inline std::atomic<uint64_t> num_launches = 0;
 
 inline cudaError_t check_launch(const launch_description& launch, int shared_limit) {
   const auto& [grid, extents] = std::tie(launch.grid, launch.block);
@@ -94,6 +99,7 @@ void launch(const char* name, void (*kernel)(Params...), dim3 grid, dim3 block, 
     report(error);
     return;
   }
+  num_launches.fetch_add(1, std::memory_order_relaxed);
   run_blocks(description);
 }
 

@@ -36,7 +36,7 @@ git ls-files --cached --others --exclude-standard pyrec tests bench pyproject.to
 cp build/address/_core.*.so "$tree/pyrec/"
 find build/address -name '_core_emulated.*.so' -exec cp {} "$tree/tests/" \;
 cd "$tree"
-[ $# -gt 0 ] || set -- tests --deselect tests/test_memory.py --deselect tests/test_readers.py::test_gowalla -k "not heartbeat"
+[ $# -gt 0 ] || set -- tests --deselect tests/test_memory.py -k "not heartbeat"
 LD_PRELOAD="$(c++ -print-file-name=libasan.so) $(c++ -print-file-name=libubsan.so) $(c++ -print-file-name=libstdc++.so)" \
 ASAN_OPTIONS=detect_leaks=0:abort_on_error=1:allocator_may_return_null=1:detect_stack_use_after_return=0 \
 UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1 PYTHONMALLOC=malloc PYTHONPATH="$PWD" \
