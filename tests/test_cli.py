@@ -647,6 +647,21 @@ def test_doctor_says_why_there_is_no_cuda(monkeypatch, info, expected) -> None:
     assert "; torch built for CUDA 13.0 sees no device; " in _report()["CUDA"]
 
 
+def test_doctor_says_that_a_build_without_nvcc_is_beside_a_torch_with_cuda(capsys, monkeypatch) -> None:
+    """On a machine with a GPU that torch sees and uses: what is wanting is pyrec's own build."""
+    nothing = {"architectures": "", "driver": "absent", "devices": []}
+    monkeypatch.setattr(_core, "cuda_info", lambda: nothing)
+    monkeypatch.setattr(torch.version, "cuda", "13.0")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda: "H100")
+    out, _ = run(capsys, "doctor")
+    (line,) = (line for line in out.splitlines() if line.startswith("CUDA "))
+    assert line.split(maxsplit=1)[1] == (
+        "not built, for want of nvcc or by PYREC_CUDA=OFF; torch built for CUDA 13.0 sees H100; "
+        "device='cuda' is not available"
+    )
+
+
 def test_doctor_fails_if_a_kernel_is_wrong(capsys, monkeypatch) -> None:
     monkeypatch.setitem(SELF_TESTS, "topk", lambda: float("nan"))
     assert main(["doctor"]) == 2
