@@ -81,16 +81,33 @@ formula = pyrec.LightGCN(**chosen).training_bytes(data)
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="peaks are read from /proc")
 
 
+# What a call takes of its formula. Below 1 the formula is loose by the reciprocal, and refuses data
+# that would fit. `pytest -s tests/test_memory.py` prints what is measured.
+TAKEN = {
+    "topk": 1.0,
+    "metrics": 1.0,
+    "training": 0.99,
+    "training with a validation share": 1.07,
+    "training by a softmax of many negatives": 0.98,
+    "training by the hardest of many negatives": 0.55,
+    "training of users made of their items": 0.99,
+}
+
+
 @pytest.mark.parametrize("name", CASES)
-def test_the_peak_is_within_a_fifth_of_the_formula(name, monkeypatch):
-    monkeypatch.setenv(
-        "MALLOC_MMAP_THRESHOLD_", "65536"
-    )  # what is freed goes back, not on the C library's heap
+def test_the_peak_is_the_stated_share_of_the_formula(name, monkeypatch):
+    """Within a tenth, and never more than a fifth above the formula."""
+    # What is freed goes back, not on the C library's heap.
+    monkeypatch.setenv("MALLOC_MMAP_THRESHOLD_", "65536")
     done = children.run("-c", SETUP + CASES[name] + "print(growth(call), formula)")
     assert done.returncode == 0, done.stderr
     peak, formula = map(int, done.stdout.split())
-    print(f"{name}: {peak} bytes, {peak / formula:.2f} of the formula")
-    assert 0.5 * formula < peak < 1.2 * formula
+    share = peak / formula
+    print(f"{name}: {peak} bytes, {share:.2f} of the formula, which is loose by a factor of {1 / share:.2f}")
+    assert share < 1.2
+    assert share == pytest.approx(TAKEN[name], abs=0.1), (
+        "state the new share in TAKEN and docs/reliability.md"
+    )
 
 
 def test_training_that_does_not_fit_is_an_error_beforehand(monkeypatch):
