@@ -12,6 +12,8 @@ import children
 import numpy as np
 import pytest
 from command_line import refuse, run
+from safetensors import safe_open
+from safetensors.numpy import save_file
 
 from pyrec import track
 from pyrec.cli import main
@@ -114,6 +116,11 @@ def test_a_run_goes_on_with_its_own_options_and_data(capsys, data, whole, stoppe
 
     assert f"--lr 0.5: the run in {stopped} was started with 0.004; leave" in refused("--lr", "0.5")
     assert "--k 7: the run" in refused("--k", "7")
+    assert "--combine mean: the run" in refused("--combine", "mean")
+    assert "was started with attention" in refused("--combine", "mean")
+    assert "--validation 0.3: the run" in refused("--validation", "0.3")
+    assert f"--patience 2: the run in {stopped} was started without; leave" in refused("--patience", "2")
+    assert f"--temperature 0.2: the run in {stopped} was started without" in refused("--temperature", "0.2")
     assert "--model ease: the run" in refused("--model", "ease")
     assert "a run goes on in its own folder" in refused("--out", tmp_path / "other")
     other = tmp_path / "other.csv"
@@ -123,7 +130,19 @@ def test_a_run_goes_on_with_its_own_options_and_data(capsys, data, whole, stoppe
     assert "the test set is not the one" in refused("--test", other)
     moved = tmp_path / "moved.csv"
     moved.write_bytes((data / "train.csv").read_bytes())
-    same = ("--train", moved, "--lr", "0.004", "--k", "5", "--checkpoint-every", "1", "--out", stopped)
+    same = (
+        "--train",
+        moved,
+        "--lr",
+        "0.004",
+        "--k",
+        "5",
+        *LEARNED,
+        "--checkpoint-every",
+        "1",
+        "--out",
+        stopped,
+    )
     run(capsys, "train", "--resume", stopped, *same, "--report", tmp_path / "report.html")
     assert (tmp_path / "report.html").exists()
     assert learned(stopped)[0] == learned(whole)[0]
@@ -148,6 +167,19 @@ def test_epochs_of_the_stage_before_are_not_counted(capsys, data, tmp_path, monk
     assert begun == [1, 1, 1, kept["epoch"]]
     assert kept["stage"] == "model"
     assert kept["epoch"] > 1
+
+
+def test_a_run_of_format_1_cannot_go_on(capsys, stopped: Path) -> None:
+    path = Checkpoints(stopped).path
+    with safe_open(path, framework="numpy") as file:
+        arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
+        config = json.loads(file.metadata()["pyrec"])
+    flat = {"loss": "bpr", "combine": "attention", "validation": 0.2}
+    save_file(arrays, path, {"pyrec": json.dumps(config | {"format": 1, "params": flat})})
+    message = refuse(capsys, "train", "--resume", stopped)
+    assert (
+        "is of a run that an earlier version started (format 1), which cannot go on; start another" in message
+    )
 
 
 def test_what_cannot_be_gone_on_with(capsys, data, tmp_path) -> None:
@@ -350,6 +382,9 @@ def test_mlflow_keeps_one_run(capsys, data, stopped_with, tmp_path) -> None:
     (kept,) = client.search_runs([place])
     assert kept.info.status == "FINISHED"
     assert kept.data.params["loss"] == "bpr"
+    assert kept.data.params["combine"] == "attention"
+    assert kept.data.params["stopping__share"] == "0.2"
+    assert kept.data.params["loss__negatives__number"] == "1"
     history = [json.loads(line) for line in (folder / "history.jsonl").read_text().splitlines()]
     points = client.get_metric_history(kept.info.run_id, "test/recall_at_5")
     assert [(p.step, p.value) for p in points] == [(r["epoch"], r["test_recall@5"]) for r in history]

@@ -5,6 +5,7 @@ import shlex
 import shutil
 import sys
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +23,10 @@ from pyrec.data.synthetic import synthetic
 from pyrec.errors import ConfigError, DataError
 from pyrec.models import EASE, MF, SVD, ItemKNN, LightGCN, Popularity
 from pyrec.nn.combine import Weighted
+from pyrec.train.augment import EdgeDropout
 from pyrec.train.early_stopping import EarlyStopping
+from pyrec.train.loss import BPR, Softmax
+from pyrec.train.negatives import Hard
 from pyrec.tune import Search, tune
 from pyrec.tune.space import Range, default_space
 
@@ -123,6 +127,32 @@ def test_a_model_with_epochs_counts_with_its_best(train) -> None:
         history = model.clone().set_params(**trial.params).fit(train).history_
         best = max(record["validation_ndcg@5"] for record in history)
         assert trial.metrics["ndcg@5"] == best == history[trial.best_epoch - 1]["validation_ndcg@5"]
+
+
+def test_components_are_searched_and_kept(train, tmp_path: Path) -> None:
+    losses = (BPR(negatives=Hard(4)), Softmax(0.1), "softmax")
+    model = LightGCN(**VALIDATED, loss=losses[0])
+    search = Search(model, [Range("loss", values=losses)], train)
+    found = tune(search, 6, storage=tmp_path / "trials.db")
+    assert {str(trial.params["loss"]) for trial in found} <= set(map(str, losses))
+    assert next(trial for trial in found if trial.number == 0).params == {"loss": losses[0]}
+    assert tune(search, 6, storage=tmp_path / "trials.db") == found
+    best = found[0]
+    history = search.with_params(best.params).fit(train).history_
+    assert max(record["validation_ndcg@20"] for record in history) == best.metrics["ndcg@20"]
+    other = replace(search, space=[Range("loss", values=(losses[0], Softmax(0.2), "softmax"))])
+    with pytest.raises(ConfigError, match="holds another search"):
+        tune(other, 7, storage=tmp_path / "trials.db")
+
+
+def test_hyperparameters_of_components_are_searched_by_their_paths(train) -> None:
+    model = LightGCN(**VALIDATED, augment=EdgeDropout(0.2))
+    space = [Range("loss__temperature", 0.05, 0.5), Range("augment__edge_dropout__share", 0.1, 0.3)]
+    for trial in tune(Search(model, space, train), 3):
+        assert set(trial.params) == {"loss__temperature", "augment__edge_dropout__share"}
+        history = Search(model, space, train).with_params(trial.params).fit(train).history_
+        assert history[trial.best_epoch - 1]["validation_ndcg@20"] == trial.metrics["ndcg@20"]
+    assert model.augment == EdgeDropout(0.2)
 
 
 def test_the_same_seed_searches_the_same(train) -> None:
@@ -332,6 +362,33 @@ def test_ranges_replace_the_space(capsys, log: Path) -> None:
         assert trial["params"]["combine"] in ("mean", "weighted")
 
 
+def test_a_component_is_tried_with_what_is_given_of_it(capsys, log: Path) -> None:
+    arguments = ("--range", "loss=bpr,softmax", "--temperature", "0.1", "--score", "inner")
+    out, err = run(capsys, "tune", log, *OPTIONS, *arguments, "--trials", 5, "--k", 5, "--json")
+    printed = json.loads(out)
+    assert {trial["params"]["loss"] for trial in printed["trials"]} == {"bpr", "softmax"}
+    assert "loss softmax" in err
+    words = shlex.split(printed["commands"]["train"])
+    given = dict(pairwise(words))
+    if printed["best"]["params"]["loss"] == "softmax":
+        assert (given["--temperature"], given["--score"]) == ("0.1", "inner")
+    else:
+        assert given["--loss"] == "bpr"
+        assert "--temperature" not in given
+    table, _ = run(capsys, "tune", log, *OPTIONS, *arguments, "--trials", 1, "--k", 5)
+    assert "--temperature 0.1" in table
+
+
+def test_a_range_brings_the_component_that_it_is_of(capsys, log: Path) -> None:
+    arguments = ("--range", "edge-dropout=0.1:0.3", "--range", "temperature=0.1,0.2", "--validation", "0.2")
+    out, _ = run(capsys, "tune", log, *OPTIONS, *arguments, "--trials", 2, "--k", 5, "--json")
+    printed = json.loads(out)
+    assert set(printed["best"]["params"]) == {"augment__edge_dropout__share", "loss__temperature"}
+    share = printed["best"]["params"]["augment__edge_dropout__share"]
+    assert 0.1 <= share <= 0.3
+    assert f"--edge-dropout {share}" in printed["commands"]["train"]
+
+
 def test_failed_trials_are_told_and_counted(capsys, log: Path) -> None:
     arguments = ("--combine", "self-attention", "--range", "heads=1,3", "--trials", 8, "--k", 5)
     out, err = run(capsys, "tune", log, *OPTIONS, *arguments)
@@ -360,6 +417,8 @@ def test_an_option_given_is_not_searched(capsys, log: Path) -> None:
         (["--range", "layers=1.5:2"], "is neither NAME=LOW:HIGH"),
         (["--range", "combine=mean:max"], "is neither NAME=LOW:HIGH"),
         (["--range", "combine=median"], "values that --combine takes"),
+        (["--range", "temperature=.1:.2", "--loss", "bpr"], "--temperature is not for the loss bpr"),
+        (["--range", "contrast-rate=.1:.2"], "--contrast-rate is of --contrast, which is not given"),
         (["--range", "lr=2:1"], "the range of learning_rate, 2 to 1, is none"),
         (["--range", "lr=-2:-1"], "learning_rate = -1"),
         (
