@@ -47,7 +47,7 @@ def export_card(facts: Mapping[str, Any], files: Sequence[str], metrics: Mapping
     """Return the card's Markdown.
 
     Args:
-        facts: What ``export.json`` holds.
+        facts: What ``export.json`` holds, the hyperparameters by their paths.
         files: Names of the files with vectors.
         metrics: What the model reaches; may be empty.
     """

@@ -96,7 +96,7 @@ def export(
     }
     manifest = json.dumps(facts, indent=2, default=plain) + "\n"  # what fails here leaves no file
     names = FORMATS[format](path, users, items)
-    write_text(path / CARD, export_card(facts, names, dict(metrics or {})))
+    write_text(path / CARD, export_card(facts | {"params": model.flat_params()}, names, dict(metrics or {})))
     write_text(path / MANIFEST, manifest)
     with writing(path):
         for name in earlier - {*names, CARD, MANIFEST}:
