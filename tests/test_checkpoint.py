@@ -246,9 +246,9 @@ def test_a_write_that_fails_leaves_the_old_file(tmp_path: Path) -> None:
     def fail() -> None:
         with _atomic.replacing(path) as temporary:
             temporary.write_text("half")
-            raise RuntimeError
+            raise RuntimeError("the disk is gone")
 
-    with pytest.raises(RuntimeError):
+    with pytest.raises(RuntimeError, match="the disk is gone"):
         fail()
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]

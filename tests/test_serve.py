@@ -297,7 +297,7 @@ def test_a_start_that_fails_leaves_no_thread(monkeypatch):
     app, before = create_app(model), set(threading.enumerate())
     with monkeypatch.context() as broken:
         broken.setattr(model, "recommend", None)
-        with pytest.raises(TypeError):
+        with pytest.raises(TypeError, match="'NoneType' object is not callable"):
             asyncio.run(start_and_ask(app, [100]))
     assert set(threading.enumerate()) <= before
     same(asyncio.run(start_and_ask(app, [100])), model.recommend([100]))
