@@ -13,7 +13,21 @@ from strategies import make_graph
 
 import pyrec
 from pyrec import _core
-from pyrec.data import Interactions, as_interactions, split_random, split_time, synthetic
+from pyrec.data import (
+    Dataset,
+    Events,
+    Features,
+    Impressions,
+    Interactions,
+    Ragged,
+    as_dataset,
+    as_interactions,
+    read_events,
+    read_features,
+    split_random,
+    split_time,
+    synthetic,
+)
 from pyrec.graph import Graph
 from pyrec.ops.bpr import bpr
 from pyrec.ops.combine import combine_attention, combine_self_attention, combine_weighted
@@ -398,6 +412,57 @@ def data() -> Iterator[tuple[str, EntryPoint]]:
     )
 
 
+def datasets() -> Iterator[tuple[str, EntryPoint]]:
+    """What stands beside interactions in a data set."""
+    known = interactions()
+    rows = {"indptr": int64(0, 2, 2, 3), "indices": int32(4, 1, 5), "num_columns": ITEMS}
+    yield "Ragged", (as_numpy(_ragged), lambda: {name: _copy(value) for name, value in rows.items()})
+    lists = {"rows": [int64(4, 1), int64(5)], "num_columns": ITEMS}
+    yield "Ragged.from_lists", (Ragged.from_lists, lambda: dict(lists))
+    log = {"users": int64(3, 1, 3), "items": int64(5, 0, 5), "times": int64(2, 1, 1), "values": numbers(3)}
+    yield "Events.from_arrays", (as_numpy(Events.from_arrays), lambda: {k: v.clone() for k, v in log.items()})
+    events = Events.from_arrays([3, 1, 3], [5, 0, 5], [2, 1, 1])
+    yield "Events.select", (as_numpy(events.select), lambda: {"mask": torch.ones(3, dtype=torch.bool)})
+    ids = {"user_ids": int64(3, 1), "item_ids": int64(0, 5)}
+    yield "Events.with_ids", (as_numpy(events.with_ids), lambda: {k: v.clone() for k, v in ids.items()})
+    frame = {"user": int64(3, 1), "item": int64(5, 0), "time": int64(2, 1)}
+    yield "read_events", (as_numpy(_events_of), lambda: {k: v.clone() for k, v in frame.items()})
+    columns = {"ids": int64(3, 1), "dense": numbers(2, 3), "codes": int64(7, 8), "tokens": [[1, 2], [3]]}
+    yield "Features.from_columns", (as_numpy(_features_of), lambda: dict(columns))
+    about = Features.from_columns(np.array([3, 1]), {"x": [1.0, 2.0]})
+    yield "Features.align", (as_numpy(about.align), lambda: {"ids": int64(1, 3), "missing": "error"})
+    table = {"item": int64(5, 0), "price": numbers(2), "tags": [["a"], []]}
+    yield "read_features", (as_numpy(_features_read), lambda: dict(table))
+    shown = {"users": [3, None], "candidates": [[1, 2], [4]], "clicks": [[0, 1], [1]], "histories": [[1], []]}
+    yield "Impressions.from_lists", (Impressions.from_lists, lambda: dict(shown))
+    seen = Impressions.from_lists([3, None], [[1, 2], [4]], [[0, 1], [1]])
+    yield "Impressions.select", (as_numpy(seen.select), lambda: {"mask": torch.ones(2, dtype=torch.bool)})
+    yield "Dataset", (Dataset, lambda: {"interactions": known, "events": None, "items": None})
+    yield "as_dataset", (as_dataset, lambda: {"obj": matrix()})
+
+
+def _copy(value: Any) -> Any:
+    return value.clone() if isinstance(value, torch.Tensor) else value
+
+
+def _ragged(**given: Any) -> Any:
+    rows = Ragged(**given)
+    return rows.csr(), rows[::-1].to_lists()
+
+
+def _events_of(**columns: Any) -> Any:
+    return read_events(columns).histories().csr()
+
+
+def _features_of(ids: Any, **columns: Any) -> Any:
+    kinds = {"dense": "dense", "codes": "codes", "tokens": "tokens"}
+    return Features.from_columns(ids, columns, kinds, missing="fill")
+
+
+def _features_read(**columns: Any) -> Any:
+    return read_features(columns)
+
+
 def sizes() -> Arguments:
     return {"num_users": 5, "num_items": 7}
 
@@ -451,6 +516,8 @@ def models() -> Iterator[tuple[str, EntryPoint]]:
         yield f"{name}.similar_items", (as_numpy(model.similar_items), lambda alike=alike: dict(alike))
         internal = {"user_indices": int64(0, 3), "k": 3, "allowed": int32(0, 2)}
         yield f"{name}.topk", (model.topk, lambda internal=internal: dict(internal))
+        own = {"user_indices": int64(0, 3), "k": 3, "candidates": matrix()[:2]}
+        yield f"{name}.topk of candidates", (model.topk, lambda own=own: {**own, "candidates": matrix()[:2]})
     asked = {"k": [1, 3], "metrics": ["recall", "gini"], "batch_size": 2}
     yield "evaluate", (lambda **given: pyrec.evaluate(fitted[0], **given), lambda: {"test": known, **asked})
     yield "LightGCN.fit", (_fit_light, light_hyperparameters)
@@ -485,5 +552,5 @@ def _fit_light(interactions: Any, **hyperparameters: Any) -> Any:
 
 def entry_points() -> dict[str, EntryPoint]:
     """All of them, by a name that says which room they are from."""
-    rooms = {"_core": bindings, "ops": operators, "data": data, "models": models}
+    rooms = {"_core": bindings, "ops": operators, "data": data, "dataset": datasets, "models": models}
     return {f"{room}: {name}": entry for room, entries in rooms.items() for name, entry in entries()}

@@ -21,13 +21,13 @@ from pyrec.data.rows import (
     check_array,
     check_codes,
     check_length,
+    check_mask,
     code_rows,
     code_table,
     require_table,
 )
 from pyrec.data.sort import stable_order
 from pyrec.data.times import TimeArray
-from pyrec.errors import DataError
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -186,11 +186,7 @@ class Events(Numbered):
         Raises:
             DataError: not a boolean array of length n.
         """
-        keep = np.asarray(mask)
-        if keep.dtype != np.bool_ or keep.shape != self.users.shape:
-            raise DataError(
-                f"mask has dtype {keep.dtype} and shape {keep.shape}; bool {self.users.shape} is needed"
-            )
+        keep = check_mask(mask, len(self))
         return replace(
             self,
             users=self.users[keep],

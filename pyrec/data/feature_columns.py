@@ -13,7 +13,7 @@ import numpy.typing as npt
 from pyrec.data.ids import IdArray, Int32Array, factorise
 from pyrec.data.ragged import Ragged
 from pyrec.data.read.fields import NUMBER, PLAIN_INTEGER
-from pyrec.data.times import is_missing
+from pyrec.data.rows import as_list, refuse_masked
 from pyrec.errors import ConfigError, DataError
 
 Kind: TypeAlias = Literal["dense", "codes", "tokens"]
@@ -108,13 +108,14 @@ def make_feature(column: Column, kind: Kind | None, separator: str | None, missi
     if kind not in (None, *KINDS):
         raise ConfigError(f"kinds[{column.name!r}] = {kind!r}; it is one of {', '.join(map(repr, KINDS))}")
     check_missing(missing)
+    refuse_masked(column.values, f"the column {column.name!r}")
     if isinstance(column.values, np.ndarray) and column.values.dtype.kind in "biuf":
         if separator is not None:
             raise ConfigError(
                 f"separators[{column.name!r}] = {separator!r}, but the column holds numbers, not text; leave it out"
             )
         return _of_numbers(column, column.values, kind, missing)
-    cells = list(column.values)
+    cells = as_list(column.values, f"the column {column.name!r}")
     if column.is_written or (kind == "dense" and separator is not None):
         cells = _read(column, cells, kind, separator)
     kind = _find_kind(column, cells, separator) if kind is None else kind
@@ -129,18 +130,18 @@ def make_feature(column: Column, kind: Kind | None, separator: str | None, missi
 
 def check_missing(missing: object) -> None:
     """Raises ConfigError for anything but "error" and "fill"."""
-    if missing not in ("error", "fill"):
+    if not isinstance(missing, str) or missing not in ("error", "fill"):
         raise ConfigError(f"missing is {missing!r}; it is 'error', or 'fill': {FILL}")
 
 
 def _of_numbers(column: Column, values: npt.NDArray[Any], kind: Kind | None, missing: Missing) -> Feature:
     """Returns numbers (n,) or (n, d) as a feature."""
-    if values.ndim > 2 or (values.ndim == 2 and kind not in (None, "dense")) or kind == "tokens":
+    if values.ndim not in (1, 2) or (values.ndim == 2 and kind not in (None, "dense")) or kind == "tokens":
         raise DataError(
             f"the column {column.name!r} has numbers of shape {values.shape}, which are no {kind or 'feature'}; give "
             "kinds= something else, or the column as lists"
         )
-    wide = values.reshape(len(values), -1)
+    wide = values if values.ndim == 2 else values[:, None]
     there = ~np.isnan(wide).any(axis=1) if values.dtype.kind == "f" else np.ones(len(values), bool)
     _check_there(column, there, missing)
     if kind == "codes":
@@ -173,7 +174,9 @@ def _check_there(column: Column, there: npt.NDArray[np.bool_], missing: Missing)
 
 
 def _is_missing(cell: Any) -> bool:
-    return not _is_list(cell) and is_missing(cell)
+    if isinstance(cell, float | np.floating):
+        return bool(np.isnan(cell))
+    return cell is None or type(cell).__name__ in ("NAType", "NaTType")  # pandas'
 
 
 def _is_list(cell: Any) -> bool:
@@ -181,7 +184,7 @@ def _is_list(cell: Any) -> bool:
 
 
 def _is_number(cell: Any) -> bool:
-    return isinstance(cell, int | float | Decimal | np.number | np.bool_)
+    return isinstance(cell, int | float | Decimal | np.integer | np.floating | np.bool_)
 
 
 def _find_kind(column: Column, cells: list[Any], separator: str | None) -> Kind:

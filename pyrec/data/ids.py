@@ -11,6 +11,7 @@ from typing import Any, Final, Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
+from scipy.sparse import issparse
 
 from pyrec.data.foreign import reading
 from pyrec.errors import ConfigError, DataError, UnknownIdError
@@ -73,7 +74,7 @@ def _as_array(values: Any, name: str) -> IdArray:
     if hasattr(values, "__array__"):
         with reading(name):
             return np.asarray(values)
-    if isinstance(values, str | bytes | Mapping) or not hasattr(values, "__len__"):
+    if isinstance(values, str | bytes | Mapping) or not hasattr(values, "__len__") or issparse(values):
         raise DataError(
             f"{name} is {type(values).__name__} {values!r}, but a sequence of ids is needed: [{values!r}]"
         )

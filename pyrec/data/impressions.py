@@ -12,7 +12,17 @@ import numpy.typing as npt
 from pyrec.data.events import Events
 from pyrec.data.ids import IdArray, IdMap, Int32Array, as_ids, factorise
 from pyrec.data.ragged import Ragged
-from pyrec.data.rows import Numbered, Rows, Values, check_array, check_length, check_times, unique_ids
+from pyrec.data.rows import (
+    Numbered,
+    Rows,
+    Values,
+    as_list,
+    check_array,
+    check_length,
+    check_mask,
+    check_times,
+    unique_ids,
+)
 from pyrec.data.times import TimeArray
 from pyrec.errors import DataError
 
@@ -115,8 +125,12 @@ class Impressions(Numbered):
             DataError: lengths differ, an id, click or time is missing or malformed, or an id is not in the list given;
                 the message names the impression.
         """
+        users = as_list(users, "users", "a raw id for each impression")
         n = len(users)
-        lists = {"candidates": candidates, **({} if histories is None else {"histories": histories})}
+        given = {"candidates": candidates, **({} if histories is None else {"histories": histories})}
+        lists = {
+            name: as_list(rows, name, "a list of items for each impression") for name, rows in given.items()
+        }
         for name, rows in lists.items():
             _check_rows(name, len(rows), n)
         codes, known_items = _number_lists(lists, item_ids)
@@ -170,11 +184,7 @@ class Impressions(Numbered):
         Raises:
             DataError: not a boolean array of length n.
         """
-        keep = np.asarray(mask)
-        if keep.dtype != np.bool_ or keep.shape != self.users.shape:
-            raise DataError(
-                f"mask has dtype {keep.dtype} and shape {keep.shape}; bool {self.users.shape} is needed"
-            )
+        keep = check_mask(mask, len(self))
         return Impressions(
             self.users[keep],
             self.candidates[keep],
@@ -206,9 +216,7 @@ def _check_rows(name: str, found: int, n: int) -> None:
         raise DataError(f"{name} has {found} rows, but there are {n} users; give one an impression")
 
 
-def _number_lists(
-    lists: dict[str, Sequence[Any]], item_ids: Values | None
-) -> tuple[dict[str, Ragged], IdArray]:
+def _number_lists(lists: dict[str, list[Any]], item_ids: Values | None) -> tuple[dict[str, Ragged], IdArray]:
     """Returns lists of raw item ids as rows of numbers, and the ids that they count."""
     indptrs, flat = {}, {}
     for name, rows in lists.items():
@@ -242,13 +250,18 @@ def _number_users(users: Sequence[Any], user_ids: Values | None) -> tuple[Int32A
     return numbers, ids
 
 
+def _is_click(value: object) -> bool:
+    return isinstance(value, int | float | np.bool_ | np.integer | np.floating) and value in (0, 1)
+
+
 def _clicks(clicks: Sequence[Any], candidates: Ragged) -> npt.NDArray[np.bool_]:
     """Returns a bool for each candidate."""
+    clicks = as_list(clicks, "clicks", "a list of 0 and 1 for each impression")
     _check_rows("clicks", len(clicks), len(candidates))
     for at, (row, length) in enumerate(zip(clicks, candidates.lengths.tolist(), strict=True)):
         if _length(row, f"clicks[{at}]") != length:
             raise DataError(f"clicks[{at}] has {len(row)} values, but candidates[{at}] has {length} items")
-        odd = next((k for k, value in enumerate(row) if value not in (0, 1)), None)
+        odd = next((k for k, value in enumerate(row) if not _is_click(value)), None)
         if odd is not None:
             raise DataError(f"clicks[{at}][{odd}] = {row[odd]!r}; a click is 0 or 1")
     flat = np.array([bool(value) for row in clicks for value in row], dtype=bool)

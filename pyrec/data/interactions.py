@@ -20,6 +20,7 @@ from pyrec.data.rows import (
     check_array,
     check_codes,
     check_length,
+    check_mask,
     check_numbers,
     check_weights,
     code_rows,
@@ -268,11 +269,7 @@ class Interactions(Numbered):
         Raises:
             DataError: not a boolean array of length n.
         """
-        keep = np.asarray(mask)
-        if keep.dtype != np.bool_ or keep.shape != self.users.shape:
-            raise DataError(
-                f"mask has dtype {keep.dtype} and shape {keep.shape}; bool {self.users.shape} is needed"
-            )
+        keep = check_mask(mask, len(self))
         kept = _taken({name: getattr(self, name) for name in _OPTIONAL}, keep)
         return replace(self, users=self.users[keep], items=self.items[keep], **kept)
 

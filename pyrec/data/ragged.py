@@ -11,8 +11,10 @@ import numpy as np
 import numpy.typing as npt
 from scipy.sparse import csr_array, issparse
 
+from pyrec._checks import check_count
+from pyrec.data.foreign import reading
 from pyrec.data.ids import MAX_COUNT, Int32Array
-from pyrec.data.rows import refuse_masked
+from pyrec.data.rows import as_list, refuse_masked
 from pyrec.data.sort import pair_order
 from pyrec.data.sparse import csr_parts
 from pyrec.errors import DataError
@@ -44,8 +46,7 @@ class Ragged:
     def __post_init__(self) -> None:
         _check_dtype("indptr", self.indptr, np.int64)
         _check_dtype("indices", self.indices, np.int32)
-        if not 0 <= self.num_columns <= MAX_COUNT:
-            raise DataError(f"num_columns = {self.num_columns} must be from 0 to {MAX_COUNT}")
+        check_count("num_columns", self.num_columns, 0, MAX_COUNT, DataError)
         _check_indptr(self.indptr, self.indices.size)
         indices = self.indices
         if indices.size and (indices.min() < 0 or indices.max() >= self.num_columns):
@@ -66,7 +67,9 @@ class Ragged:
         Raises:
             DataError: a row is no list of whole numbers, or a number is out of range; the message names both.
         """
-        arrays = [_whole_numbers(row, f"{name}[{at}]", num_columns) for at, row in enumerate(rows)]
+        check_count("num_columns", num_columns, 0, MAX_COUNT, DataError)
+        listed = as_list(rows, name, "a list of numbers for each row")
+        arrays = [_whole_numbers(row, f"{name}[{at}]", num_columns) for at, row in enumerate(listed)]
         indptr = np.zeros(len(arrays) + 1, dtype=np.int64)
         np.cumsum([len(array) for array in arrays], out=indptr[1:])
         return cls(indptr, np.concatenate([np.empty(0, np.int32), *arrays]), num_columns)
@@ -206,7 +209,9 @@ def _check_indptr(indptr: npt.NDArray[np.int64], n: int) -> None:
 
 
 def _whole_numbers(row: Any, name: str, num_columns: int) -> Int32Array:
-    values = row if isinstance(row, np.ndarray) else np.array(list(row) if hasattr(row, "__iter__") else row)
+    with reading(name):
+        listed = list(row) if hasattr(row, "__iter__") and not hasattr(row, "__array__") else row
+        values = np.asarray(listed)
     if values.size == 0 and values.ndim == 1:
         return np.empty(0, np.int32)
     if values.ndim != 1 or values.dtype.kind not in "iu":

@@ -205,6 +205,36 @@ def unique_ids(ids: Values, name: str) -> IdArray:
     return known
 
 
+def as_list(values: Any, name: str, what: str = "one value a row") -> list[Any]:
+    """Returns the elements of a list, an array or a series.
+
+    Args:
+        values: the sequence; text and mappings are none.
+        name: what messages call it.
+        what: what is needed, for the message.
+
+    Raises:
+        DataError: it is none, or cannot be read.
+    """
+    if not isinstance(values, str | bytes | Mapping | type) and hasattr(values, "__len__"):
+        with reading(name):
+            return list(values)
+    raise DataError(f"{name} is a {type(values).__name__}, but a list is needed: {what}")
+
+
+def check_mask(mask: Any, n: int) -> npt.NDArray[np.bool_]:
+    """Returns a mask bool (n,).
+
+    Raises:
+        DataError: another dtype or shape.
+    """
+    with reading("mask"):
+        keep = np.asarray(mask)
+    if keep.dtype != np.bool_ or keep.shape != (n,):
+        raise DataError(f"mask has dtype {keep.dtype} and shape {keep.shape}; bool ({n},) is needed")
+    return keep
+
+
 def check_array(values: Any, name: str, kinds: str) -> None:
     """Refuses what is no one-dimensional array of one of the kinds, or masked."""
     if not isinstance(values, np.ndarray) or values.ndim != 1 or values.dtype.kind not in kinds:

@@ -11,6 +11,7 @@ from typing import Any, Final, NamedTuple, TypeAlias
 import narwhals as nw
 import numpy as np
 import numpy.typing as npt
+from scipy.sparse import issparse
 
 from pyrec.data.foreign import reading
 from pyrec.data.time_text import OUTSIDE, Bad, Int64Array, nanoseconds, text_times
@@ -61,7 +62,7 @@ def as_times(values: Any, name: str = "times", time_format: str | None = None) -
 def _as_array(values: Any, name: str) -> npt.NDArray[Any]:
     if isinstance(values, np.ma.MaskedArray):
         raise DataError(f"{name} is a masked array; drop what is masked and pass its .data")
-    if isinstance(values, str | bytes | Mapping) or not hasattr(values, "__iter__"):
+    if isinstance(values, str | bytes | Mapping) or not hasattr(values, "__iter__") or issparse(values):
         raise DataError(
             f"{name} is {type(values).__name__} {values!r:.40}, but a sequence of times is needed"
         )
@@ -130,7 +131,7 @@ def _texts(raw: npt.NDArray[Any], time_format: str | None) -> tuple[TimeArray, B
 
 def _objects(raw: npt.NDArray[np.object_], time_format: str | None) -> tuple[TimeArray, Bad | None]:
     plain = [value.as_py() if hasattr(value, "as_py") else value for value in raw]
-    missing = np.fromiter(map(is_missing, plain), bool, raw.size)
+    missing = np.fromiter(map(_is_missing, plain), bool, raw.size)
     if missing.any():
         return np.zeros(raw.size), _first(missing, _MISSING)
     kinds = set(map(type, plain))
@@ -146,7 +147,7 @@ def _objects(raw: npt.NDArray[np.object_], time_format: str | None) -> tuple[Tim
     return _moments(plain)
 
 
-def is_missing(value: object) -> bool:
+def _is_missing(value: object) -> bool:
     """Tells None, NaN, NaT and pandas' NA: what is not equal to itself, or does not say."""
     if value is None:
         return True

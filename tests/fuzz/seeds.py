@@ -30,6 +30,12 @@ TEXTS = [
     b"a\0b,c\n\xff\xfe,d",
 ]
 
+FEATURES = [
+    b'movieId,title,genres\n1,"Heat, the ""film""",Crime|Drama\n2,,',
+    b"item_id:token\tclass:token_seq\tyear:float\n7\ta b\t1990\n8\t\t2.5e3",
+    b"1\t0.5 1\n2\t3 4\n3\tnan",
+]
+
 
 def parquet() -> bytes:
     buffer = io.BytesIO()
@@ -43,6 +49,10 @@ def seeds(name: str) -> list[bytes]:
         return [bytes(7) + text for text in TEXTS] + [
             bytes([3, 2, 4, 0, 1, 1, block]) + dated for block in (0, 1)
         ]
+    if name == "events":
+        return [first + text for text in TEXTS for first in (b"\0", b"\xff")]
+    if name == "features":
+        return [bytes([first]) + text for text in FEATURES for first in (0, 129, 2, 131)]
     if name == "packed":
         with zipfile.ZipFile(archive := io.BytesIO(), "w") as opened:
             opened.writestr("log.csv", ROWS)

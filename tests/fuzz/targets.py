@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from pyrec.cli.sources import Source
-from pyrec.data import Interactions, read_folder, read_interactions, read_pair
+from pyrec.data import Interactions, read_events, read_features, read_folder, read_interactions, read_pair
 from pyrec.data.read import files, row_blocks
 from pyrec.errors import PyrecError
 from pyrec.models import EASE, LightGCN, Recommender
@@ -56,6 +56,24 @@ def quoted(data: bytes) -> None:
     """Quoted fields behind a header with commas."""
     with suppress(PyrecError):
         read_interactions(_file(b'"user","item","rating"\n' + data + b"\n"))
+
+
+def events(data: bytes) -> None:
+    """Any text as events, in the order of time or of the file, as the first byte says."""
+    with suppress(PyrecError):
+        read_events(_file(data[1:] + b"\n"), order="file" if data[:1] > b"\x7f" else "time")
+
+
+def features(data: bytes) -> None:
+    """Any text as features; a byte chooses the kind of the second column, and what is done about missing values."""
+    kinds = (None, "dense", "codes", "tokens")
+    kind, missing = kinds[data[0] % 4] if data else None, "fill" if data[:1] > b"\x7f" else "error"
+    more = {"kinds": {"x": kind}, "separators": {"x": "|"} if kind == "tokens" else None} if kind else {}
+    path = _file(data[1:] + b"\n")
+    with suppress(PyrecError):
+        read_features(path, missing=missing)
+    with suppress(PyrecError):
+        read_features(path, id_column=1, columns={"x": 2}, missing=missing, **more)
 
 
 def lists(data: bytes) -> None:
@@ -193,6 +211,8 @@ TARGETS: dict[str, Target] = {
         text_ids,
         delimited,
         quoted,
+        events,
+        features,
         lists,
         pair,
         chosen,
