@@ -7,7 +7,8 @@ from typing import Any, TypeVar
 
 import click
 
-from pyrec.cli.flags import FLAGS, MODEL, arguments_of, help_of, misplaced, type_of, values_of, words_of
+from pyrec.cli.flag_values import arguments_of, misplaced, values_of, words_of
+from pyrec.cli.flags import FLAGS, MODEL, help_of, type_of
 from pyrec.cli.grouped_help import grouped
 from pyrec.models import MODELS, Recommender
 

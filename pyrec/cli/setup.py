@@ -10,7 +10,7 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
-from pyrec.cli.flags import values_of
+from pyrec.cli.flag_values import values_of
 from pyrec.cli.model_options import cut_off
 from pyrec.cli.options import cutoffs_that_fit
 from pyrec.cli.sources import Source

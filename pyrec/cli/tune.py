@@ -11,7 +11,8 @@ from typing import Any
 import click
 
 from pyrec._params import Part, called
-from pyrec.cli.flags import CHOOSING, FLAGS, PLACES, arguments_of, name_of, type_of, values_of
+from pyrec.cli.flag_values import arguments_of, values_of
+from pyrec.cli.flags import CHOOSING, FLAGS, PLACES, name_of, type_of
 from pyrec.cli.grouped_help import GroupedCommand, grouped
 from pyrec.cli.model_options import (
     build_model,

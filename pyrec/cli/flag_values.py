@@ -1,0 +1,143 @@
+"""From the values of flags to objects, and back; the objects that are chosen decide where a value goes.
+
+Values are by the names of flags: a flag without its first dashes, with underscores.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, TypeAlias
+
+import click
+
+from pyrec._params import Component, Parameters, Part, Parts, called
+from pyrec.cli.flags import FLAGS, PLACES, Place, first_flag, flag_of, made_by_default, name_of, options_of
+from pyrec.models import Recommender
+
+Values: TypeAlias = dict[str, Any]
+
+
+def values_of(one: Parameters) -> Values:
+    """Return the values of the flags of a model or a component, those of the components that it has included.
+
+    That of a component's flag is its name; one that is given by its name counts with its defaults.
+    """
+    values: Values = {}
+    params = one.get_params(deep=False)
+    for name, option in options_of(type(one)):
+        value = params[name]
+        if flag := flag_of(name, option):
+            values[name_of(flag)] = called(value)
+        if isinstance(option, (Part, Parts)):
+            for component in option.components(value):
+                values |= values_of(component)
+    return values
+
+
+def arguments_of(
+    owner: type[Parameters], given: Mapping[str, Any], defaults: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """Return the arguments of a class's constructor that some flags give, and leave the rest to its defaults.
+
+    Args:
+        owner: The class.
+        given: Values by the names of flags.
+        defaults: The defaults, where they are not those of the class.
+    """
+    defaults = owner.defaults() if defaults is None else defaults
+    made: dict[str, Any] = {}
+    for name, option in options_of(owner):
+        flag = name_of(flag_of(name, option))
+        if not isinstance(option, (Part, Parts)):
+            if flag in given:
+                made[name] = given[flag]
+        elif flag:
+            made |= _chosen(owner, name, flag, given, defaults[name])
+        elif several := _present(owner, name, given, defaults[name]):
+            made[name] = several[0] if isinstance(option, Part) else several
+    return made
+
+
+def _chosen(
+    owner: type[Parameters], name: str, flag: str, given: Mapping[str, Any], default: Any
+) -> dict[str, Any]:
+    """The component that a flag chooses by its name, or the default, with what is given of it."""
+    chosen = given.get(flag, called(default))
+    kind = next((kind for kind in owner.kinds_of(name) if kind.name == chosen), None)
+    if kind is not None:
+        base = made_by_default(kind, owner.options[name], default).get_params(deep=False)
+        inner = arguments_of(kind, given, base)
+        if inner:
+            return {name: kind(**{**base, **inner})}
+    return {} if chosen == called(default) else {name: chosen}
+
+
+def _present(
+    owner: type[Parameters], name: str, given: Mapping[str, Any], default: Any
+) -> tuple[Component, ...]:
+    """The components that are there, as the flags of their first hyperparameters are given."""
+    found = []
+    for kind in owner.kinds_of(name):
+        if name_of(first_flag(kind)) in given:
+            base = made_by_default(kind, owner.options[name], default).get_params(deep=False)
+            found.append(kind(**{**base, **arguments_of(kind, given, base)}))
+    return tuple(found)
+
+
+def words_of(one: Parameters, defaults: Mapping[str, Any] | None = None) -> list[str]:
+    """Return the command line's words for what differs from the defaults; `arguments_of` reads them."""
+    defaults = type(one).defaults() if defaults is None else defaults
+    words: list[str] = []
+    params = one.get_params(deep=False)
+    for name, option in options_of(type(one)):
+        value, flag = params[name], flag_of(name, option)
+        if flag and called(value) != called(defaults[name]):
+            words += [flag, str(called(value))]
+        if isinstance(option, (Part, Parts)):
+            for component in option.components(value):
+                base = made_by_default(type(component), option, defaults[name]).get_params(deep=False)
+                inner = words_of(component, base)
+                words += inner if flag else _with_first(component, inner)
+    return words
+
+
+def _with_first(component: Component, words: list[str]) -> list[str]:
+    """The words with the flag that a component is there by, whatever its value."""
+    flag = first_flag(type(component))
+    return words if flag in words else [flag, str(values_of(component)[name_of(flag)]), *words]
+
+
+def misplaced(name: str, model: Recommender) -> click.UsageError:
+    """Return the error for a flag that is given and is not of the objects that a model has; it says which has it."""
+    flag, own = FLAGS[name][0].flag, [place for place in PLACES if place.model == model.model_name]
+    places = [place for place in own if place.flag == flag]
+    if not places:
+        takes = ", ".join(dict.fromkeys(place.flag for place in own)) or "no such option"
+        return click.UsageError(f"{flag} is not for {model.model_name}, which takes {takes}")
+    params = model.get_params()
+    depth = max(_steps_taken(place, params) for place in places)
+    lacking = [place.steps[depth] for place in places if _steps_taken(place, params) == depth]
+    step = lacking[0]
+    if not step.by_name:
+        return click.UsageError(f"{flag} is of {step.flag}, which is not given; give both, or leave it out")
+    path = "__".join([*(before.part for before in places[0].steps[:depth]), step.part])
+    chosen = called(params.get(path))
+    kinds = " or ".join(dict.fromkeys(each.kind.name for each in lacking))
+    if chosen is None:
+        return click.UsageError(f"{flag} is for {step.flag} {kinds}; give both, or leave it out")
+    return click.UsageError(
+        f"{flag} is not for the {step.kind.family} {chosen}; it is for {step.flag} {kinds}"
+    )
+
+
+def _steps_taken(place: Place, params: Mapping[str, Any]) -> int:
+    """How many of the components on the way to a hyperparameter a model has, from the outermost on."""
+    path: list[str] = []
+    for taken, step in enumerate(place.steps):
+        path.append(step.part)
+        chosen = params.get("__".join(path))
+        if step.by_name and step.kind.name != called(chosen):
+            return taken
+        if not step.by_name and not any(name.startswith("__".join([*path, ""])) for name in params):
+            return taken
+    return len(place.steps)
