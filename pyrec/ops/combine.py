@@ -20,7 +20,9 @@ from torch import Tensor
 from pyrec import _core
 from pyrec._arrays import capsule, optional_tensors, require_tensors, require_whole, stream_of
 from pyrec.errors import ConfigError, DataError
+from pyrec.ops.gradients import differentiable_gradients
 from pyrec.ops.operator import Operator
+from pyrec.reference import combine as reference
 
 MAX_LAYERS = 64
 MAX_HIDDEN = 512
@@ -272,6 +274,10 @@ def _setup_weighted(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
 
 def _backward_weighted(ctx: Any, grad: Tensor) -> tuple[Any, Any]:
     alpha, *layers = ctx.saved_tensors
+    if torch.is_grad_enabled():
+        pooled = reference.combine_weighted(layers, alpha)
+        *of_layers, of_alpha = differentiable_gradients([pooled], [*layers, alpha], [grad])
+        return of_layers, of_alpha
     layers_needed, need_alpha = ctx.needs_input_grad
     need_layers = any(layers_needed)
     grads = _combine_weighted_backward(grad, layers, alpha, need_layers, need_alpha)
@@ -401,13 +407,21 @@ def _(
 
 
 def _setup_attention(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
-    layers, weight, bias, vector, mask, ctx.normalise, _ = inputs
+    layers, weight, bias, vector, mask, ctx.normalise, offset = inputs
     ctx.set_materialize_grads(False)
-    ctx.save_for_backward(weight, bias, vector, mask, output[1], *layers)
+    ctx.save_for_backward(weight, bias, vector, mask, offset, output[1], *layers)
 
 
 def _backward_attention(ctx: Any, grad: Tensor | None, grad_of_alpha: Tensor | None) -> tuple[Any, ...]:
-    weight, bias, vector, mask, alpha, *layers = ctx.saved_tensors
+    weight, bias, vector, mask, offset, alpha, *layers = ctx.saved_tensors
+    if torch.is_grad_enabled():
+        parameters = (weight, bias, vector)
+        results = reference.combine_attention(
+            layers, *parameters, mask, normalise=ctx.normalise, offset=offset
+        )
+        given = [*layers, *parameters, offset]
+        grads = differentiable_gradients(results, given, [grad, grad_of_alpha])
+        return grads[:-4], *grads[-4:-1], None, None, grads[-1]
     need_layers, need_parameters = _needed(ctx, 3)
     need_offset = ctx.needs_input_grad[-1]
     grads = _combine_attention_backward(
@@ -544,6 +558,11 @@ def _setup_self_attention(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tenso
 
 def _backward_self_attention(ctx: Any, grad: Tensor | None, grad_of_alpha: Tensor | None) -> tuple[Any, ...]:
     w_query, w_key, w_value, mask, *layers = ctx.saved_tensors
+    if torch.is_grad_enabled():
+        parameters = (w_query, w_key, w_value)
+        results = reference.combine_self_attention(layers, *parameters, ctx.n_heads, mask)
+        grads = differentiable_gradients(results, [*layers, *parameters], [grad, grad_of_alpha])
+        return grads[:-3], *grads[-3:], None, None
     need_layers, need_parameters = _needed(ctx, 3)
     grads = _combine_self_attention_backward(
         _or_zeros(grad, layers),

@@ -1,8 +1,8 @@
-"""Gradients of losses whose kernels compute value and first derivatives in one pass."""
+"""What the backward passes of operators share."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -24,20 +24,29 @@ def scaled_gradients(ctx: Any, gradients: Sequence[Tensor | None], grad: Tensor)
 
 
 def differentiable_gradients(
-    reference: Callable[..., Tensor], arguments: Sequence[Any], grad: Tensor
+    outputs: Sequence[Tensor], arguments: Sequence[Any], grads: Sequence[Tensor | None]
 ) -> list[Tensor | None]:
-    """The gradients of a reference in plain torch, which can themselves be differentiated.
+    """Gradients that can themselves be differentiated, by way of a reference in plain torch.
 
     A backward pass calls it where its own result is to be differentiated, which ``create_graph=True`` asks for.
 
     Args:
-        reference: Gives a scalar.
-        arguments: Of the reference; tensors among them that require a gradient get one.
-        grad: The gradient of the scalar, a scalar.
+        outputs: Of the reference, for the arguments.
+        arguments: Tensors among them that require a gradient get one.
+        grads: The gradients of the outputs; None for those that nothing depends on.
 
     Returns:
         One for each argument, None for those that get none.
     """
     wanted = [one for one in arguments if isinstance(one, Tensor) and one.requires_grad]
-    gradients = iter(torch.autograd.grad(reference(*arguments), wanted, grad, create_graph=True))
+    present = [(output, grad) for output, grad in zip(outputs, grads, strict=True) if grad is not None]
+    gradients = iter(
+        torch.autograd.grad(
+            [output for output, _ in present],
+            wanted,
+            [grad for _, grad in present],
+            create_graph=True,
+            allow_unused=True,
+        )
+    )
     return [next(gradients) if isinstance(one, Tensor) and one.requires_grad else None for one in arguments]

@@ -472,7 +472,22 @@ def _backward_propagate(ctx: Any, grads: list[Tensor]) -> tuple[Tensor | None, N
     return grad_x, None, None, None, None
 
 
+def _setup_gradient(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
+    grads, handle, rows, ctx.precision = inputs
+    ctx.graph = graph_of(handle)
+    ctx.n_layers = len(grads) if rows is None else len(grads) - 1
+    ctx.save_for_backward(rows)
+
+
+def _backward_gradient(ctx: Any, grad: Tensor) -> tuple[list[Tensor], None, None, None]:
+    """The gradient is linear in those of the outputs, and the layers are its transpose."""
+    (rows,) = ctx.saved_tensors
+    layers = _propagate(grad.contiguous(), ctx.graph.handle, ctx.n_layers, rows, ctx.precision)
+    return layers, None, None, None
+
+
 _propagate.register_autograd(_backward_propagate, setup_context=_setup_propagate)
+_propagate_backward.register_autograd(_backward_gradient, setup_context=_setup_gradient)
 
 
 # Sum over the layers --------------------------------------------------------------------------------------
@@ -556,8 +571,19 @@ def _setup_sum(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
     ctx.save_for_backward(x, alpha)
 
 
+def _differentiable_sum_gradients(
+    graph: Graph, grad: Tensor, x: Tensor, alpha: Tensor, precision: str
+) -> tuple[Tensor, None, Tensor, None]:
+    """As `_propagate_sum_backward`, of operators that have gradients, with all layers P_k at once."""
+    layers = [grad, *_propagate(grad, graph.handle, len(alpha) - 1, None, precision)]
+    grad_alpha = torch.stack([(x * layer).sum() for layer in layers])
+    return _propagate_sum(grad, graph.handle, alpha, precision), None, grad_alpha, None
+
+
 def _backward_sum(ctx: Any, grad: Tensor) -> tuple[Tensor, None, Tensor, None]:
     x, alpha = ctx.saved_tensors
+    if torch.is_grad_enabled():
+        return _differentiable_sum_gradients(ctx.graph, grad.contiguous(), x, alpha, ctx.precision)
     grad_x, grad_alpha = _propagate_sum_backward(grad, x, ctx.graph.handle, alpha, ctx.precision)
     return grad_x, None, grad_alpha, None
 
