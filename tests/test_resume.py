@@ -184,7 +184,7 @@ def test_other_data_are_named(train, kept):
     with pytest.raises(DataError, match=rf"the train set has {len(fewer)} interactions, {len(train)} in the"):
         LightGCN(**OPTIONS).fit(fewer, checkpoints=kept, resume=True)
     others = Interactions.from_codes(train.users, train.items, train.user_ids + 1, train.item_ids)
-    with pytest.raises(DataError, match="as many, but other interactions, ratings or ids"):
+    with pytest.raises(DataError, match="as many, but other interactions, ratings, ids or features"):
         LightGCN(**OPTIONS).fit(others, checkpoints=kept, resume=True)
     with pytest.raises(DataError, match="it was not given a validation set, and this fit is"):
         LightGCN(**OPTIONS).fit(train, validation=rest, checkpoints=kept, resume=True)

@@ -6,7 +6,11 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Final
 
+import numpy as np
+from numpy.typing import NDArray
+
 from pyrec.nn.combine import Attention, Combine, SelfAttention, Weighted
+from pyrec.nn.combine.attention import WIDTH
 from pyrec.nn.encoder import FromItems, Table
 from pyrec.store.arrays import State
 from pyrec.store.saved_model import Saved
@@ -24,6 +28,8 @@ def from_format_1(saved: Saved) -> Saved:
         "first.embedding" if name == "embedding" else name: array
         for name, array in saved.state.arrays.items()
     }
+    if _weighs_held_out(saved.params):
+        arrays |= {name: _of_default_width(arrays[name]) for name in _OF_WIDTH & arrays.keys()}
     return replace(saved, params=params, state=State(saved.state.source, arrays))
 
 
@@ -48,6 +54,8 @@ def from_flat(model_name: str, flat: Mapping[str, Any], num_items: int) -> dict[
     init = flat.get("init", "normal")
     given["encoder"] = FromItems(init) if from_items else Table(init)
     n_layers = flat.get("n_layers", 2)
+    if n_layers in (0, 1):  # of which none is stored to be propagated again
+        given.pop("precision", None)
     one_layer = n_layers == 0 or (from_items and n_layers == 1)
     given["combine"] = "mean" if one_layer else _combine(flat)
     given["augment"] = _augment(flat)
@@ -65,6 +73,7 @@ _AUGMENT = {
     "contrast_rate",
 }
 _STOPPING = {"validation", "patience", "k"}
+_OF_WIDTH: Final = {"combine.weight", "combine.bias", "combine.vector"}
 _GONE: Final = _LOSS | _COMBINE | _AUGMENT | _STOPPING | {"init", "user_from"}
 
 
@@ -96,10 +105,24 @@ def _combine(flat: Mapping[str, Any]) -> Combine | str:
         return SelfAttention(**_some(flat, heads="n_heads"))
     if name != "attention":
         return str(name)
-    held_out = flat.get("loss") == "bpr" and flat.get("combine_fit") is None
-    held_out = held_out or flat.get("combine_fit") == "held-out"
-    own = {} if held_out else _some(flat, width="attention_size", kl="attention_kl")
+    own = {} if _weighs_held_out(flat) else _some(flat, width="attention_size", kl="attention_kl")
     return Attention(**own, **fit)
+
+
+def _weighs_held_out(flat: Mapping[str, Any]) -> bool:
+    fit = flat.get("combine_fit")
+    return fit == "held-out" or (fit is None and flat.get("loss") == "bpr")
+
+
+def _of_default_width(array: NDArray[Any]) -> NDArray[Any]:
+    """An array of the attention, a row for each of its numbers, with the default number of rows.
+
+    Fitted on held-out interactions v is 0, so that W and b act on nothing, whatever their rows.
+    """
+    resized = np.zeros((WIDTH, *array.shape[1:]), dtype=array.dtype)
+    kept = array[:WIDTH]
+    resized[: len(kept)] = kept
+    return resized
 
 
 def _augment(flat: Mapping[str, Any]) -> tuple[Augment, ...]:
@@ -115,6 +138,5 @@ def _augment(flat: Mapping[str, Any]) -> tuple[Augment, ...]:
 
 
 def _stopping(flat: Mapping[str, Any]) -> EarlyStopping | None:
-    if flat.get("validation") is None:
-        return None
-    return EarlyStopping(flat["validation"], flat.get("patience"), flat.get("k", 20))
+    share, patience = flat.get("validation"), flat.get("patience")
+    return None if share is None and patience is None else EarlyStopping(share, patience, flat.get("k", 20))

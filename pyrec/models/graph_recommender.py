@@ -25,11 +25,12 @@ from pyrec.models.base import Recommender
 from pyrec.models.format_1 import from_format_1
 from pyrec.models.vectors import EpochRecommender
 from pyrec.nn.combine import Combine
-from pyrec.nn.encoder import Encoder
+from pyrec.nn.encoder import Encoder, Inputs
 from pyrec.nn.fit import LayerFit
 from pyrec.nn.network import Network
 from pyrec.ops.propagate import PRECISIONS
 from pyrec.store.arrays import State
+from pyrec.store.resumable import restore_tensors, tensor_arrays, under
 from pyrec.store.saved_model import Saved
 from pyrec.store.training_checkpoint import Checkpoints, Subject, fingerprint
 from pyrec.train.augment import Augment
@@ -108,6 +109,7 @@ class GraphRecommender(EpochRecommender):
     precision: str = "fp32"
 
     network_: Network
+    _inputs: Inputs
     user_vectors_: Tensor
     item_vectors_: Tensor
     loss_: Loss
@@ -134,20 +136,20 @@ class GraphRecommender(EpochRecommender):
         dataset = as_dataset(interactions)
         train = self._training_set(dataset.interactions)
         stopping = self._stopping(train, validation)
-        plan = self._plan(train)
-        check_fits(self.training_bytes(train, stopping is not None), find_device(self.device))
+        plan, inputs = self._plan(train), self._inputs_of(dataset)
+        needed = self._training_bytes(plan, inputs, stopping is not None)
+        check_fits(needed, find_device(self.device))
 
         def subject() -> Subject:
-            return Subject(
-                self.model_name, self.get_params(deep=False), fingerprint(train), fingerprint(validation)
-            )
+            data = (fingerprint(train, inputs.features.arrays), fingerprint(validation))
+            return Subject(self.model_name, self.get_params(deep=False), *data)
 
         plan.loss.labels(train)  # what cannot be learned from is an error before anything is trained
         journal = Journal(checkpoints, subject, resume)
         self.train_ = train
         self.history_ = []
         self.loss_ = plan.loss
-        self.network_ = self._make_network(dataset)
+        self._inputs, self.network_ = inputs, self._make_network(inputs)
         fit = Fit(plan, train, self.network_, find_device(self.device), journal, self.history_)
         told = None if stopping is None else self._validation(fit, stopping, validation)
         if callback is not None:
@@ -187,18 +189,24 @@ class GraphRecommender(EpochRecommender):
             options["n_layers"] = replace(options["n_layers"], search=None, tried=layers)
         return options
 
-    def training_bytes(self, interactions: Interactions, validated: bool = False) -> int:
+    def training_bytes(self, interactions: Any, validated: bool = False) -> int:
         """Memory that `fit` takes at its peak, above the data, in bytes: the sum of what its parts take.
 
         What torch's libraries take for themselves (cuBLAS 64 MiB) comes on top.
 
         Args:
-            interactions: The training set.
+            interactions: As for `fit`.
             validated: Whether `fit` is given a validation set.
         """
-        plan = self._plan(interactions)
-        sizes = plan.sizes(interactions, self.embedding_size, self.n_layers, self.precision, self.device)
-        training = plan.memory(sizes, validated or self.stopping is not None)
+        inputs = self._inputs_of(as_dataset(interactions))
+        return self._training_bytes(
+            self._plan(inputs.interactions), inputs, validated or self.stopping is not None
+        )
+
+    def _training_bytes(self, plan: Plan, inputs: Inputs, validated: bool) -> int:
+        of_network = (self.embedding_size, self.n_layers, self.precision, self.device)
+        sizes = plan.sizes(inputs.interactions, *of_network)
+        training = plan.memory(sizes, inputs, validated)
         return (training + Memory(evaluation=self._ranking_bytes(sizes))).peak
 
     def _ranking_bytes(self, sizes: Sizes) -> int:
@@ -233,7 +241,11 @@ class GraphRecommender(EpochRecommender):
         fit: LayerFit | None = Combine.of(self.combine).fits(Loss.of(self.loss).memorises)
         return fit
 
-    def _make_network(self, dataset: Dataset) -> Network:
+    def _inputs_of(self, dataset: Dataset) -> Inputs:
+        features = State("dataset", Encoder.of(self.encoder).features(dataset))
+        return Inputs(dataset.interactions, self.embedding_size, features)
+
+    def _make_network(self, inputs: Inputs) -> Network:
         # Generators apart, so that every way to combine starts from the same embeddings.
         generator = torch.Generator("cpu").manual_seed(self.seed)
         combine_generator = torch.Generator("cpu").manual_seed(self.seed + 1)
@@ -241,9 +253,7 @@ class GraphRecommender(EpochRecommender):
         layers = encoder.combined(self.n_layers) - 1
         held_out = fit is not None and fit.held_out
         combine = Combine.of(self.combine).make(layers, self.embedding_size, combine_generator, held_out)
-        network: Network = encoder.make(
-            dataset, self.embedding_size, self.n_layers, combine, generator, self.precision
-        )
+        network: Network = encoder.make(inputs, self.n_layers, combine, generator, self.precision)
         return network
 
     # Validation.
@@ -362,7 +372,7 @@ class GraphRecommender(EpochRecommender):
     # Files.
 
     def _state(self) -> dict[str, NDArray[Any]]:
-        return {name: value.cpu().numpy() for name, value in self.network_.state_dict().items()}
+        return tensor_arrays(self.network_.state_dict()) | under("features", self._inputs.features.arrays)
 
     @classmethod
     def _from_format_1(cls, saved: Saved) -> Saved:
@@ -373,13 +383,9 @@ class GraphRecommender(EpochRecommender):
         num_nodes = self.train_.num_users + self.train_.num_items
         if "first.embedding" in state:  # before one is made of that size
             state.array("first.embedding", np.float32, (num_nodes, self.embedding_size))
-        self.network_ = self._make_network(Dataset(self.train_))
-        self.network_.load_state_dict(
-            {
-                name: tensor_of(state.array(name, np.float32, tuple(value.shape)))
-                for name, value in self.network_.state_dict().items()
-            }
-        )
+        self._inputs = Inputs(self.train_, self.embedding_size, state.under("features."))
+        self.network_ = self._make_network(self._inputs)
+        restore_tensors(self.network_.state_dict(), state)
         self._graph = Graph.from_interactions(self.train_)
         self.history_ = []
         self.loss_ = self._plan(self.train_).loss

@@ -116,10 +116,10 @@ class EpochRecommender(VectorRecommender):
         """
 
     @abstractmethod
-    def training_bytes(self, interactions: Interactions, validated: bool = False) -> int:
+    def training_bytes(self, interactions: Any, validated: bool = False) -> int:
         """Return the memory that `fit` takes on the device at its peak, above the data, in bytes.
 
         Args:
-            interactions: The training set.
+            interactions: As for `fit`.
             validated: Whether `fit` is given a validation set.
         """

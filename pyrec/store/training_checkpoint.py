@@ -33,6 +33,7 @@ from pyrec.data import Interactions
 from pyrec.errors import ConfigError, DataError
 from pyrec.interrupt import StopRequest
 from pyrec.store.arrays import State
+from pyrec.store.resumable import under
 from pyrec.store.saved_model import TRAINING, interaction_arrays, plain, save_arrays
 from pyrec.version import version
 
@@ -199,11 +200,14 @@ class Checkpoints:
             save_arrays(arrays, temporary, metadata)
 
 
-def fingerprint(interactions: Interactions | None) -> dict[str, Any]:
+def fingerprint(
+    interactions: Interactions | None, features: Mapping[str, NDArray[Any]] | None = None
+) -> dict[str, Any]:
     """What tells interactions from others: numbers of users, items and interactions, and a hash of all with their ids.
 
     Args:
         interactions: None has an empty fingerprint.
+        features: Of users and items, to be told from others, too.
     """
     if interactions is None:
         return {}
@@ -211,7 +215,7 @@ def fingerprint(interactions: Interactions | None) -> dict[str, Any]:
         "users": interactions.num_users,
         "items": interactions.num_items,
         "interactions": len(interactions),
-        "sha256": _digest(interaction_arrays(interactions)),
+        "sha256": _digest(interaction_arrays(interactions) | under("features", features or {})),
     }
 
 
@@ -265,7 +269,9 @@ def _difference(name: str, saved: Mapping[str, Any], given: Mapping[str, Any]) -
         for key in ("users", "items", "interactions")
         if saved.get(key) != given[key]
     ]
-    return f"the {name} set has " + (", ".join(counts) or "as many, but other interactions, ratings or ids")
+    return f"the {name} set has " + (
+        ", ".join(counts) or "as many, but other interactions, ratings, ids or features"
+    )
 
 
 def _digest(arrays: Mapping[str, NDArray[Any]]) -> str:

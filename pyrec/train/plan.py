@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from pyrec.data import Interactions
-from pyrec.nn.encoder import Encoder
+from pyrec.nn.encoder import Encoder, Inputs
 from pyrec.nn.fit import LayerFit
 from pyrec.train.augment import Augment
 from pyrec.train.loss import Loss
@@ -76,20 +76,20 @@ class Plan:
             device=device,
         )
 
-    def memory(self, sizes: Sizes, validated: bool) -> Memory:
+    def memory(self, sizes: Sizes, inputs: Inputs, validated: bool) -> Memory:
         """What training takes, the sum of its parts; an evaluation comes on top.
 
         Args:
             sizes: From `sizes`.
+            inputs: What the network is made of.
             validated: Whether a validation set chooses the epoch, whose parameters are then kept.
         """
-        of_parameters = (sizes.num_nodes, sizes.num_items, sizes.dim)
         of_loss = self.loss.bytes(sizes.batch_size, sizes.num_items, sizes.dim, sizes.device)
         graphs, batch = graph_memory(sizes), Memory(step=sizes.batch_bytes + of_loss)
         parts = [graphs, layers_memory(sizes), batch, *(one.memory(sizes) for one in self.augment)]
-        parts.append(Memory(kept=self.encoder.training_bytes(*of_parameters)))
+        parts.append(Memory(kept=self.encoder.training_bytes(inputs)))
         if validated:
-            best = self.encoder.parameter_bytes(*of_parameters)
+            best = self.encoder.parameter_bytes(inputs)
             parts.append(Memory(kept=best, exchange=best))
         if recordable(sizes.device, self.augment, self.fits_held_out):
             parts.append(Memory(kept=batch.step + graphs.step))  # a recorded step keeps its memory

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
@@ -10,6 +11,38 @@ from pyrec._params import Component
 from pyrec.data import Dataset, Interactions
 from pyrec.nn.combine import CombineModule
 from pyrec.nn.network import Network
+from pyrec.store.arrays import State
+from pyrec.store.resumable import Arrays
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What a network is made of, beside numbers that are drawn.
+
+    Attributes:
+        interactions: The training set.
+        dim: Dimension of an embedding.
+        features: What `Encoder.features` gave, from the data set or from the file of a saved model.
+    """
+
+    interactions: Interactions
+    dim: int
+    features: State
+
+    @property
+    def num_users(self) -> int:
+        """Number of users."""
+        return self.interactions.num_users
+
+    @property
+    def num_items(self) -> int:
+        """Number of items."""
+        return self.interactions.num_items
+
+    @property
+    def num_nodes(self) -> int:
+        """Users and items."""
+        return self.num_users + self.num_items
 
 
 class Encoder(Component):
@@ -22,10 +55,20 @@ class Encoder(Component):
     family = "encoder"
     contrastable: ClassVar[bool] = True
 
+    def features(self, dataset: Dataset) -> Arrays:
+        """Return the arrays of the data set that the network is made of, by name; by default none.
+
+        A saved model holds them, so that it loads without the data set. The network need not: what it keeps of them
+        is best kept in buffers that are not persistent.
+
+        Raises:
+            DataError: The data set has not what is needed.
+        """
+        return {}
+
     def make(
         self,
-        dataset: Dataset,
-        dim: int,
+        inputs: Inputs,
         n_layers: int,
         combine: CombineModule,
         generator: torch.Generator,
@@ -34,12 +77,14 @@ class Encoder(Component):
         """Return the network.
 
         Args:
-            dataset: What it will be trained on.
-            dim: Dimension of an embedding.
+            inputs: What it is made of.
             n_layers: Propagation layers K.
             combine: Of as many layers as `combined` says.
             generator: For the first embeddings.
             precision: How whole layers are stored: ``fp32`` or ``bf16``.
+
+        Raises:
+            DataError: The features have another dtype or shape than is needed.
         """
         raise NotImplementedError
 
@@ -61,10 +106,10 @@ class Encoder(Component):
         """
         return ()
 
-    def parameter_bytes(self, num_nodes: int, num_items: int, dim: int) -> int:
+    def parameter_bytes(self, inputs: Inputs) -> int:
         """What its parameters take, a float32 each."""
         raise NotImplementedError
 
-    def training_bytes(self, num_nodes: int, num_items: int, dim: int) -> int:
-        """What training takes for them: parameters, moments, and gradients that are stored."""
+    def training_bytes(self, inputs: Inputs) -> int:
+        """What training takes for them on the device: features, parameters, moments, and gradients that are stored."""
         raise NotImplementedError

@@ -8,11 +8,11 @@ from typing import ClassVar
 import torch
 
 from pyrec._options import Choice, Options
-from pyrec.data import Dataset, Interactions
+from pyrec.data import Interactions
 from pyrec.errors import ConfigError
 from pyrec.nn.combine import CombineModule
 from pyrec.nn.embedding_table import INITIAL_STD, EmbeddingTable
-from pyrec.nn.encoder.base import Encoder
+from pyrec.nn.encoder.base import Encoder, Inputs
 from pyrec.nn.encoder.table import STARTS
 from pyrec.nn.network import Network
 from pyrec.nn.spectral import spectral_embeddings
@@ -40,16 +40,15 @@ class FromItems(Encoder):
 
     def make(
         self,
-        dataset: Dataset,
-        dim: int,
+        inputs: Inputs,
         n_layers: int,
         combine: CombineModule,
         generator: torch.Generator,
         precision: str,
     ) -> Network:
         """See `Encoder.make`."""
-        counts = (dataset.interactions.num_users, dataset.interactions.num_items)
-        return ItemNetwork(*counts, dim, n_layers, combine, generator, precision)
+        sizes = (inputs.num_users, inputs.num_items, inputs.dim)
+        return ItemNetwork(*sizes, n_layers, combine, generator, precision)
 
     def start(self, network: Network, interactions: Interactions) -> None:
         """See `Encoder.start`: both of an item's vectors start at its singular vector."""
@@ -78,10 +77,10 @@ class FromItems(Encoder):
         """See `Encoder.layers_to_try`: odd ones, and with weights to learn those with two layers to weigh."""
         return (3, 5) if learned else (1, 3)
 
-    def parameter_bytes(self, num_nodes: int, num_items: int, dim: int) -> int:
+    def parameter_bytes(self, inputs: Inputs) -> int:
         """See `Encoder.parameter_bytes`: the table, 4 N d, and a second vector of M items, 4 M d."""
-        return 4 * (num_nodes + num_items) * dim
+        return 4 * (inputs.num_nodes + inputs.num_items) * inputs.dim
 
-    def training_bytes(self, num_nodes: int, num_items: int, dim: int) -> int:
+    def training_bytes(self, inputs: Inputs) -> int:
         """See `Encoder.training_bytes`: 12 N d, and the second vectors with gradient and two moments, 16 M d."""
-        return (12 * num_nodes + 16 * num_items) * dim
+        return (12 * inputs.num_nodes + 16 * inputs.num_items) * inputs.dim

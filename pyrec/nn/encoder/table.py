@@ -8,10 +8,10 @@ from typing import ClassVar, Final
 import torch
 
 from pyrec._options import Choice, Options
-from pyrec.data import Dataset, Interactions
+from pyrec.data import Interactions
 from pyrec.nn.combine import CombineModule
 from pyrec.nn.embedding_table import INITIAL_STD, EmbeddingTable, first_embeddings
-from pyrec.nn.encoder.base import Encoder
+from pyrec.nn.encoder.base import Encoder, Inputs
 from pyrec.nn.network import Network
 from pyrec.nn.spectral import spectral_embeddings
 
@@ -36,16 +36,14 @@ class Table(Encoder):
 
     def make(
         self,
-        dataset: Dataset,
-        dim: int,
+        inputs: Inputs,
         n_layers: int,
         combine: CombineModule,
         generator: torch.Generator,
         precision: str,
     ) -> Network:
         """See `Encoder.make`."""
-        num_nodes = dataset.interactions.num_users + dataset.interactions.num_items
-        first = EmbeddingTable(first_embeddings(num_nodes, dim, generator))
+        first = EmbeddingTable(first_embeddings(inputs.num_nodes, inputs.dim, generator))
         return Network(first, combine, n_layers, precision)
 
     def start(self, network: Network, interactions: Interactions) -> None:
@@ -56,10 +54,10 @@ class Table(Encoder):
             with torch.no_grad():
                 table.copy_(spectral_embeddings(interactions, table.shape[1], INITIAL_STD))
 
-    def parameter_bytes(self, num_nodes: int, num_items: int, dim: int) -> int:
+    def parameter_bytes(self, inputs: Inputs) -> int:
         """See `Encoder.parameter_bytes`: the table, 4 N d."""
-        return 4 * num_nodes * dim
+        return 4 * inputs.num_nodes * inputs.dim
 
-    def training_bytes(self, num_nodes: int, num_items: int, dim: int) -> int:
+    def training_bytes(self, inputs: Inputs) -> int:
         """See `Encoder.training_bytes`: the table and two moments, 12 N d; its gradient is never stored."""
-        return 12 * num_nodes * dim
+        return 12 * inputs.num_nodes * inputs.dim
