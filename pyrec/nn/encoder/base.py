@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 import torch
@@ -27,7 +27,7 @@ class Inputs:
 
     interactions: Interactions
     dim: int
-    features: State
+    features: State = field(default_factory=lambda: State("dataset", {}))
 
     @property
     def num_users(self) -> int:

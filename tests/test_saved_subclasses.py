@@ -9,11 +9,12 @@ import pytest
 import torch
 from numpy.typing import NDArray
 from own_kinds import listed, unlisted
-from scipy.sparse import csr_array
 from small_models import SMALL, numbers
 
 from pyrec import MF, LightGCN, Popularity, Recommender
+from pyrec.data.ragged import Ragged
 from pyrec.errors import DataError
+from pyrec.models import base
 from pyrec.models.vectors import VectorRecommender
 from pyrec.store.arrays import State
 
@@ -38,8 +39,8 @@ class Drawn(VectorRecommender):
     def _item_vectors(self) -> torch.Tensor:
         return self.vectors_
 
-    def _query_from_items(self, histories: csr_array) -> torch.Tensor:
-        return torch.from_numpy((histories @ self.vectors_.numpy()).astype(np.float32))
+    def _query_from_items(self, histories: Ragged) -> torch.Tensor:
+        return torch.from_numpy((histories.csr() @ self.vectors_.numpy()).astype(np.float32))
 
     def _state(self) -> dict[str, NDArray[Any]]:
         return {"vectors": self.vectors_.numpy()}
@@ -112,8 +113,6 @@ def test_a_name_of_ones_own_is_no_model_of_another_class(tmp_path: Path) -> None
 def test_a_model_whose_module_was_not_imported_says_so(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    from pyrec.models import base
-
     Drawn().fit(numbers()).save(tmp_path)
     monkeypatch.delitem(base._KNOWN, "drawn")
     with pytest.raises(
