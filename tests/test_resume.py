@@ -229,7 +229,7 @@ def rewrite(kept: Checkpoints, config: dict[str, object], **changes: object) -> 
 @pytest.mark.parametrize(
     ("config", "changes", "message"),
     [
-        ({"format": 1}, {}, "format 2"),
+        ({"format": 3}, {}, "is not in the format 2 that this version reads"),
         ({"epoch": "3"}, {}, "'epoch' is missing or not a int"),
         ({"epoch": 0}, {}, "no place to go on from"),
         ({"stage": "nosuch"}, {}, "no place to go on from"),
