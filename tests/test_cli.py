@@ -703,6 +703,8 @@ def test_doctor_fails_if_a_kernel_is_wrong(capsys, monkeypatch) -> None:
             "augment__rate = 0.0 must be above 0",
         ),
         (["train", "DATA", "--extra-edges", "-1"], "augment__number = -1.0 must be above 0"),
+        (["train", "no/such/file.csv", "--lr", "0"], "learning_rate = 0.0 must be above 0"),
+        (["train", "no/such/file.csv", "--encoder", "items"], "n_layers = 2 with encoder = 'items'"),
         (["train", "DATA", "--model", "popularity", "--reg", "3"], "which takes no such option"),
         (["train", "DATA", "--model", "ease", "--reg", "-1"], "reg = -1.0 must be above 0"),
         (["train", "DATA", "--model", "ease", "--reg", "much"], "'much' is not a valid float"),

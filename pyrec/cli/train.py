@@ -90,6 +90,7 @@ def _begin(options: dict[str, Any]) -> Setup:
     folder, every = options["out"], options["every"]
     source, k = Source.take(options), options["k"]
     model = build_model(options["model_name"], options, max(k))
+    model.check_params()  # before data are read
     if every and (folder is None or not isinstance(model, EpochRecommender)):
         raise click.UsageError("--checkpoint-every needs --out RUN_DIR and a model that trains by epochs")
     if folder is not None:
