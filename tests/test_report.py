@@ -14,7 +14,7 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-import pyrec.look.report.subject
+import pyrec.look.report.data
 from pyrec import EASE, LightGCN, Popularity, evaluate
 from pyrec.data import Interactions, split_random
 from pyrec.data.synthetic import synthetic
@@ -25,8 +25,8 @@ pytest.importorskip("jinja2")
 from matplotlib.image import imread
 
 from pyrec.look.report import write_report
+from pyrec.look.report.data import measure
 from pyrec.look.report.examples import examples
-from pyrec.look.report.subject import measure
 
 VOID = {"meta", "source", "img"}
 EVIL = '<script>alert("x")</script>&amp;\'"'
@@ -182,7 +182,7 @@ def test_what_was_measured_is_not_measured_again(tmp_path: Path, monkeypatch: py
     write_report(tmp_path / "a.html", model, test, k=(2, 5))
     evaluation, baseline = (evaluate(one, test, k=[2, 5]) for one in (model, popularity))
     few = evaluate(popularity, test, k=5)
-    monkeypatch.setattr(pyrec.look.report.subject, "evaluate", None)
+    monkeypatch.setattr(pyrec.look.report.data, "evaluate", None)
     write_report(tmp_path / "b.html", model, test, evaluation=evaluation, baseline=baseline)
     assert (tmp_path / "a.html").read_bytes() == (tmp_path / "b.html").read_bytes()
     with pytest.raises(ConfigError, match=r"baseline lacks precision@2"):

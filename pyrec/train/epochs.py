@@ -59,8 +59,8 @@ class Journal:
         """Whether the checkpoint is of this stage."""
         return self._progress is not None and self._progress.stage == stage
 
-    def take(self, stage: str) -> Progress | None:
-        """The checkpoint if it is of this stage, let go of here."""
+    def pop(self, stage: str) -> Progress | None:
+        """Return the checkpoint if it is of this stage, once; then None."""
         if self._progress is None or self._progress.stage != stage:
             return None
         progress, self._progress = self._progress, None
@@ -104,8 +104,8 @@ class Stage:
         self,
         epochs: int,
         report: Callable[[dict[str, Any]], None] = lambda _: None,
-        settle: Callable[[dict[str, Any]], None] = lambda _: None,
-        enough: Callable[[int], bool] = lambda _: False,
+        after_report: Callable[[dict[str, Any]], None] = lambda _: None,
+        stop_after: Callable[[int], bool] = lambda _: False,
     ) -> int:
         """Train from the checkpoint, if it is of this stage, or from the start to the end.
 
@@ -113,8 +113,8 @@ class Stage:
             epochs: How many, at most.
             report: Takes an epoch's record; changes nothing but the record and its own list of them, so that a stop
                 may interrupt it and a fit that goes on may repeat it.
-            settle: Takes it again, to change `parts`; never interrupted.
-            enough: Whether to end after this epoch.
+            after_report: Takes the record after it, and changes `parts`; never interrupted.
+            stop_after: Whether to end after this epoch.
 
         Returns:
             The last epoch, from 1.
@@ -125,12 +125,12 @@ class Stage:
         """
         epoch = self._open()
         try:
-            while epoch <= epochs and not enough(epoch - 1):
+            while epoch <= epochs and not stop_after(epoch - 1):
                 self._train(epoch)
                 record = {"epoch": epoch, "loss": self.trainer.mean_loss, "seconds": self.seconds}
                 with self.journal.stop.at_once():
                     report(record)
-                settle(record)
+                after_report(record)
                 epoch += 1
                 self.seconds = 0.0
                 self.trainer.rewind()
@@ -143,7 +143,7 @@ class Stage:
 
     def _open(self) -> int:
         """Put everything where the checkpoint has it; the epoch under way."""
-        progress = self.journal.take(self.name)
+        progress = self.journal.pop(self.name)
         if progress is None:
             return 1
         for name, part in self.parts.items():

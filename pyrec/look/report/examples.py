@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pyrec.look.report.subject import Subject
+from pyrec.look.report.data import ReportData
 
 QUANTILES = (0.1, 0.3, 0.5, 0.7, 0.9)
 SHOWN_HISTORY = 15
@@ -58,53 +58,53 @@ class Example:
     num_test: int
 
 
-def examples(subject: Subject) -> list[Example]:
+def examples(data: ReportData) -> list[Example]:
     """Return the users at the quantiles .1, .3, .5, .7 and .9 by ndcg; equal ones in the order of their ids."""
-    name = f"ndcg@{subject.k}"
-    values = subject.evaluation.per_user[name]
+    name = f"ndcg@{data.k}"
+    values = data.evaluation.per_user[name]
     order = np.argsort(values, kind="stable")
     chosen = dict.fromkeys(int(order[round(q * (len(order) - 1))]) for q in QUANTILES)
     less = {at: float((values < values[at]).mean()) for at in chosen}
     return [
-        _example(subject, at, f"{less[at]:.0%} of the users have less", f"{name} = {values[at]:.3f}")
+        _example(data, at, f"{less[at]:.0%} of the users have less", f"{name} = {values[at]:.3f}")
         for at in chosen
     ]
 
 
-def _example(subject: Subject, at: int, place: str, score: str) -> Example:
-    user = int(subject.users[at])
-    tested = _items_of(subject.test.indptr, subject.test.items, user)
-    listed = subject.evaluation.lists[at][: min(SHOWN_LIST, subject.k)]
+def _example(data: ReportData, at: int, place: str, score: str) -> Example:
+    user = int(data.users[at])
+    tested = _items_of(data.test.indptr, data.test.items, user)
+    listed = data.evaluation.lists[at][: min(SHOWN_LIST, data.k)]
     listed = listed[listed >= 0]
-    history, order = _history(subject, user)
+    history, order = _history(data, user)
     return Example(
-        user=str(subject.train.user_ids[user]),
+        user=str(data.train.user_ids[user]),
         place=place,
         score=score,
-        history=[_item(subject, item, False) for item in history[:SHOWN_HISTORY].tolist()],
+        history=[_item(data, item, False) for item in history[:SHOWN_HISTORY].tolist()],
         history_order=order,
         hidden=max(len(history) - SHOWN_HISTORY, 0),
-        recommended=[_item(subject, item, bool(np.isin(item, tested))) for item in listed.tolist()],
+        recommended=[_item(data, item, bool(np.isin(item, tested))) for item in listed.tolist()],
         hits=int(np.isin(listed, tested).sum()),
         num_test=len(tested),
     )
 
 
-def _history(subject: Subject, user: int) -> tuple[NDArray[np.int32], str]:
+def _history(data: ReportData, user: int) -> tuple[NDArray[np.int32], str]:
     """The user's training items: the latest first where times are known, else the most popular."""
-    train = subject.train
+    train = data.train
     items = _items_of(train.indptr, train.items, user)
     if train.times is not None:
         own = train.times[train.indptr[user] : train.indptr[user + 1]]
         return items[np.argsort(-own, kind="stable")], "latest first"
-    return items[np.argsort(-subject.users_of_items[items], kind="stable")], "most popular first"
+    return items[np.argsort(-data.users_of_items[items], kind="stable")], "most popular first"
 
 
 def _items_of(indptr: NDArray[np.int64], items: NDArray[np.int32], user: int) -> NDArray[np.int32]:
     return items[indptr[user] : indptr[user + 1]]
 
 
-def _item(subject: Subject, item: int, hit: bool) -> Item:
-    raw = subject.train.item_ids[item : item + 1].tolist()[0]
-    label = subject.item_names.get(raw, str(raw))
-    return Item(label, str(raw), f"{int(subject.users_of_items[item]):,}", hit)
+def _item(data: ReportData, item: int, hit: bool) -> Item:
+    raw = data.train.item_ids[item : item + 1].tolist()[0]
+    label = data.item_names.get(raw, str(raw))
+    return Item(label, str(raw), f"{int(data.users_of_items[item]):,}", hit)

@@ -10,7 +10,7 @@ import numpy as np
 
 from pyrec.evaluate.compare import Difference, compare
 from pyrec.evaluate.item_metrics import ITEM_METRICS, item_metrics
-from pyrec.look.report.subject import Subject
+from pyrec.look.report.data import ReportData
 
 CARDS = ("recall", "ndcg", "precision", "coverage")
 MEANING = {
@@ -39,33 +39,33 @@ class Card:
     beside: str
 
 
-def cards(subject: Subject) -> list[Card]:
+def cards(data: ReportData) -> list[Card]:
     """Return the figures to show large, at the largest cut-off; beside them those over warm users, if some are cold."""
-    ours, base = subject.evaluation, subject.baseline
+    ours, base = data.evaluation, data.baseline
     shown = []
-    for name in (f"{name}@{subject.k}" for name in CARDS):
+    for name in (f"{name}@{data.k}" for name in CARDS):
         beside = f"popularity {base[name]:.4f}"
-        if subject.has_both:
+        if data.has_both:
             beside += f"; warm users {ours.warm_metrics[name]:.4f}, popularity {base.warm_metrics[name]:.4f}"
         shown.append(Card(name, f"{ours[name]:.4f}", beside))
     return shown
 
 
-def metric_tables(subject: Subject) -> list[tuple[str, list[list[str]]]]:
+def metric_tables(data: ReportData) -> list[tuple[str, list[list[str]]]]:
     """Return a title and rows (metric, model, popularity, difference, interval, p) for each cut-off.
 
     If some test users are cold, the same over the warm ones follows.
     """
-    if not subject.has_both:
-        return _tables(subject, "all", "")
-    num_warm = subject.evaluation.counts.num_warm_users
-    everybody = f", all {len(subject.users):,} test users"
-    return _tables(subject, "all", everybody) + _tables(subject, "warm", f", the {num_warm:,} warm users")
+    if not data.has_both:
+        return _tables(data, "all", "")
+    num_warm = data.evaluation.counts.num_warm_users
+    everybody = f", all {len(data.users):,} test users"
+    return _tables(data, "all", everybody) + _tables(data, "warm", f", the {num_warm:,} warm users")
 
 
-def _tables(subject: Subject, users: Literal["all", "warm"], who: str) -> list[tuple[str, list[list[str]]]]:
+def _tables(data: ReportData, users: Literal["all", "warm"], who: str) -> list[tuple[str, list[list[str]]]]:
     tables: dict[str, list[list[str]]] = {}
-    for row in compare(subject.baseline, subject.evaluation, users):
+    for row in compare(data.baseline, data.evaluation, users):
         name, _, cutoff = row.metric.partition("@")
         tables.setdefault(cutoff, []).append(_cells(name, row))
     return [(f"{cutoff} items recommended{who}", rows) for cutoff, rows in tables.items()]
@@ -84,14 +84,14 @@ def _cells(name: str, row: Difference) -> list[str]:
     ]
 
 
-def exposure_rows(subject: Subject) -> list[list[str]]:
+def exposure_rows(data: ReportData) -> list[list[str]]:
     """Return rows (metric, model, popularity, training) of what the lists do to the items, at the largest cut-off."""
-    users_of = subject.users_of_items
-    training = item_metrics(users_of, users_of, subject.train.num_users)
+    users_of = data.users_of_items
+    training = item_metrics(users_of, users_of, data.train.num_users)
     rows = []
     for name in ITEM_METRICS:
         values = (
-            *(one[f"{name}@{subject.k}"] for one in (subject.evaluation, subject.baseline)),
+            *(one[f"{name}@{data.k}"] for one in (data.evaluation, data.baseline)),
             training[name],
         )
         rows.append([name.replace("_", " "), *(f"{value:,.{_digits(name)}f}" for value in values)])
@@ -102,39 +102,39 @@ def _digits(name: str) -> int:
     return 1 if name == "popularity" else 4
 
 
-def data_rows(subject: Subject) -> list[tuple[str, str]]:
+def data_rows(data: ReportData) -> list[tuple[str, str]]:
     """Return what there is to say about the data, a name and a value each."""
-    train, test = subject.train, subject.test
+    train, test = data.train, data.test
     cells = train.num_users * train.num_items
-    counts = subject.evaluation.counts
+    counts = data.evaluation.counts
     rows = [
         ("users", f"{train.num_users:,}"),
         ("items", f"{train.num_items:,}"),
         ("training interactions", f"{len(train):,}"),
         ("test interactions", f"{len(test):,}"),
-        ("users with test items", f"{len(subject.users):,}"),
+        ("users with test items", f"{len(data.users):,}"),
         ("of them cold, without training interactions", f"{counts.num_cold_users:,}"),
         ("test interactions with cold items", f"{counts.num_cold_interactions:,}"),
         ("density of training", f"{len(train) / cells:.3%}"),
-        ("training items of a user, median", f"{np.median(subject.items_of_users):,.0f}"),
-        ("training users of an item, median", f"{np.median(subject.users_of_items):,.0f}"),
+        ("training items of a user, median", f"{np.median(data.items_of_users):,.0f}"),
+        ("training users of an item, median", f"{np.median(data.users_of_items):,.0f}"),
     ]
     return rows + [
-        (name.replace("_", " "), str(value)) for name, value in subject.settings.items() if value is not None
+        (name.replace("_", " "), str(value)) for name, value in data.settings.items() if value is not None
     ]
 
 
-def parameter_rows(subject: Subject) -> list[tuple[str, str]]:
+def parameter_rows(data: ReportData) -> list[tuple[str, str]]:
     """Return the hyperparameters, a name and a value each."""
-    return [(name, repr(value)) for name, value in subject.model.flat_params().items()]
+    return [(name, repr(value)) for name, value in data.model.flat_params().items()]
 
 
-def summary(subject: Subject) -> str:
+def summary(data: ReportData) -> str:
     """Return the report's first sentence."""
-    recall, base = (one[f"recall@{subject.k}"] for one in (subject.evaluation, subject.baseline))
+    recall, base = (one[f"recall@{data.k}"] for one in (data.evaluation, data.baseline))
     against = f", {recall / base:.2f} times what popularity finds" if base > 0 else ""
-    trained = "" if subject.seconds_train is None else f" It was trained in {subject.seconds_train:,.1f} s."
+    trained = "" if data.seconds_train is None else f" It was trained in {data.seconds_train:,.1f} s."
     return (
-        f"In the {subject.k} items that {subject.label} recommends to each of {len(subject.users):,} users of "
-        f"{subject.data_name} are {recall:.1%} of their test items (mean over users){against}.{trained}"
+        f"In the {data.k} items that {data.label} recommends to each of {len(data.users):,} users of "
+        f"{data.data_name} are {recall:.1%} of their test items (mean over users){against}.{trained}"
     )

@@ -13,7 +13,7 @@ from pyrec._optional import need
 from pyrec.data import Interactions
 from pyrec.evaluate.ranking import Evaluation
 from pyrec.look.report import examples, facts, pictures
-from pyrec.look.report.subject import Subject, measure
+from pyrec.look.report.data import ReportData, measure
 from pyrec.models import Recommender
 from pyrec.version import version
 
@@ -58,7 +58,7 @@ def write_report(
         ConfigError: If matplotlib or Jinja is missing, a cut-off out of range, or a metric not in an evaluation.
     """
     template = _template()
-    subject = measure(
+    data = measure(
         model,
         test,
         k,
@@ -70,25 +70,25 @@ def write_report(
         settings=settings or {},
         item_names=item_names or {},
     )
-    write_text(Path(path), template.render(**_parts(subject)))
+    write_text(Path(path), template.render(**_parts(data)))
 
 
-def _parts(subject: Subject) -> dict[str, Any]:
+def _parts(data: ReportData) -> dict[str, Any]:
     return {
         "version": version(),
-        "subject": subject,
-        "summary": facts.summary(subject),
-        "cards": facts.cards(subject),
-        "metric_tables": facts.metric_tables(subject),
+        "data": data,
+        "summary": facts.summary(data),
+        "cards": facts.cards(data),
+        "metric_tables": facts.metric_tables(data),
         "meaning": facts.MEANING,
-        "data_rows": facts.data_rows(subject),
-        "parameter_rows": facts.parameter_rows(subject),
-        "curves": pictures.curves(subject),
-        "layer_weights": pictures.layer_weights(subject),
-        "activity": pictures.activity(subject),
-        "exposure_rows": facts.exposure_rows(subject),
-        "exposure": pictures.exposure(subject),
-        "examples": examples.examples(subject),
+        "data_rows": facts.data_rows(data),
+        "parameter_rows": facts.parameter_rows(data),
+        "curves": pictures.curves(data),
+        "layer_weights": pictures.layer_weights(data),
+        "activity": pictures.activity(data),
+        "exposure_rows": facts.exposure_rows(data),
+        "exposure": pictures.exposure(data),
+        "examples": examples.examples(data),
     }
 
 

@@ -15,7 +15,7 @@ from pyrec.evaluate.by_degree import by_activity
 from pyrec.evaluate.item_metrics import recommendation_counts, shares_by_popularity
 from pyrec.look import panels
 from pyrec.look.panels import DARK, LIGHT, Theme
-from pyrec.look.report.subject import Subject
+from pyrec.look.report.data import ReportData
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -62,9 +62,9 @@ def _data_uri(panel: Callable[[Axes, Theme], None], theme: Theme) -> str:
     return "data:image/svg+xml;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
 
 
-def curves(subject: Subject) -> list[Picture]:
+def curves(data: ReportData) -> list[Picture]:
     """Return loss and accuracy by epoch; nothing without a history."""
-    history = subject.history
+    history = data.history
     if not history:
         return []
     pictures = [
@@ -85,19 +85,19 @@ def curves(subject: Subject) -> list[Picture]:
     return pictures
 
 
-def layer_weights(subject: Subject) -> list[Picture]:
+def layer_weights(data: ReportData) -> list[Picture]:
     """Return the layers' weights over all nodes, and by degree where they differ by node; nothing without any."""
-    weights = getattr(subject.model, "layer_weights_", None)
+    weights = getattr(data.model, "layer_weights_", None)
     if weights is None:
         return []
     if weights.ndim == 1:
         return [_weight_bars(weights[None, :], "all nodes", "How much each layer weighs, for every node.")]
-    num_users = subject.train.num_users
+    num_users = data.train.num_users
     caption = "Mean weight of each layer; the lines reach from the 5th to the 95th percentile of the nodes."
     return [
         _weight_bars(weights, "all nodes", caption),
-        _weights_by_degree(weights[:num_users], subject.items_of_users, "users"),
-        _weights_by_degree(weights[num_users:], subject.users_of_items, "items"),
+        _weights_by_degree(weights[:num_users], data.items_of_users, "users"),
+        _weights_by_degree(weights[num_users:], data.users_of_items, "items"),
     ]
 
 
@@ -117,16 +117,16 @@ def _weights_by_degree(weights: Any, degrees: Any, name: str) -> Picture:
     )
 
 
-def activity(subject: Subject) -> list[Picture]:
+def activity(data: ReportData) -> list[Picture]:
     """Return recall and ndcg of the model and of popularity by user activity."""
-    degrees = subject.items_of_users[subject.users]
-    return [_by_activity(subject, degrees, f"{name}@{subject.k}") for name in ("recall", "ndcg")]
+    degrees = data.items_of_users[data.users]
+    return [_by_activity(data, degrees, f"{name}@{data.k}") for name in ("recall", "ndcg")]
 
 
-def _by_activity(subject: Subject, degrees: Any, metric: str) -> Picture:
+def _by_activity(data: ReportData, degrees: Any, metric: str) -> Picture:
     series = {
         label: by_activity(degrees, one.per_user[metric])
-        for label, one in ((subject.label, subject.evaluation), ("popularity", subject.baseline))
+        for label, one in ((data.label, data.evaluation), ("popularity", data.baseline))
     }
     return draw(
         lambda axes, theme: panels.draw_activity(axes, series, metric, theme),
@@ -135,14 +135,14 @@ def _by_activity(subject: Subject, degrees: Any, metric: str) -> Picture:
     )
 
 
-def exposure(subject: Subject) -> list[Picture]:
+def exposure(data: ReportData) -> list[Picture]:
     """Return which share of the recommendations goes to which tenth of the items."""
-    users_of = subject.users_of_items
+    users_of = data.users_of_items
     parts = min(10, len(users_of))
     counts = {
         "training interactions": users_of,
-        f"recommended by {subject.label}": recommendation_counts(subject.evaluation.lists, len(users_of)),
-        "recommended by popularity": recommendation_counts(subject.baseline.lists, len(users_of)),
+        f"recommended by {data.label}": recommendation_counts(data.evaluation.lists, len(users_of)),
+        "recommended by popularity": recommendation_counts(data.baseline.lists, len(users_of)),
     }
     series = {label: shares_by_popularity(np.asarray(one), users_of, parts) for label, one in counts.items()}
     return [

@@ -1,4 +1,4 @@
-"""What a report is about: a model, its test set, and everything measured for the page, once."""
+"""The data of a report: a model, its test set, and everything measured for the page, once."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from pyrec.models import EpochRecommender, Popularity, Recommender
 
 
 @dataclass(frozen=True)
-class Subject:
+class ReportData:
     """What the parts of a report are made from.
 
     Attributes:
@@ -86,7 +86,7 @@ def measure(
     evaluation: Evaluation | None = None,
     baseline: Evaluation | None = None,
     **about: Any,
-) -> Subject:
+) -> ReportData:
     """Measure a model and popularity on ``test``, as far as they are not yet.
 
     Args:
@@ -95,7 +95,7 @@ def measure(
         k: Cut-off or cut-offs of what is yet to be measured.
         evaluation: The model's metrics on ``test``, all of them.
         baseline: Those of popularity, at the same cut-offs.
-        about: The other attributes of `Subject`; a history that is None is the model's own.
+        about: The other attributes of `ReportData`; a history that is None is the model's own.
 
     Raises:
         NotFittedError: If the model is not fitted.
@@ -110,7 +110,7 @@ def measure(
         _check(name, one, test, k)
     if about["history"] is None:
         about["history"] = model.history_ if isinstance(model, EpochRecommender) else []
-    return Subject(model, test, evaluation=evaluation, baseline=baseline, **about)
+    return ReportData(model, test, evaluation=evaluation, baseline=baseline, **about)
 
 
 def _check(name: str, one: Evaluation, test: Interactions, cutoffs: Sequence[int]) -> None:
