@@ -15,7 +15,7 @@ from pyrec.errors import DataError
 from pyrec.models import SVD
 from pyrec.store import saved_model
 from pyrec.store.arrays import State
-from pyrec.store.training_checkpoint import Checkpoints, Progress, Subject
+from pyrec.store.training_checkpoint import Checkpoints, Progress, TrainingIdentity
 
 INTERACTIONS = Interactions.from_arrays([0, 0, 1, 2], [5, 7, 5, 6])
 
@@ -50,16 +50,16 @@ def saved(folder: Path) -> int:
     return model.params["number"]
 
 
-SUBJECT = Subject("svd", {}, {}, {})
+IDENTITY = TrainingIdentity("svd", {}, {}, {})
 
 
 def keep(folder: Path, number: int) -> None:
     state = State("test", {"a": np.full(3, number, np.float32)})
-    Checkpoints(folder).write(SUBJECT, Progress("model", number, [], 0.0, state))
+    Checkpoints(folder).write(IDENTITY, Progress("model", number, [], 0.0, state))
 
 
 def kept(folder: Path) -> int:
-    progress = Checkpoints(folder).read(SUBJECT)
+    progress = Checkpoints(folder).read(IDENTITY)
     assert set(progress.state.arrays["a"]) == {progress.epoch}
     return progress.epoch
 

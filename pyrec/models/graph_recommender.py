@@ -32,7 +32,7 @@ from pyrec.ops.propagate import PRECISIONS
 from pyrec.store.arrays import State
 from pyrec.store.resumable import restore_tensors, tensor_arrays, under
 from pyrec.store.saved_model import Saved
-from pyrec.store.training_checkpoint import Checkpoints, Subject, fingerprint
+from pyrec.store.training_checkpoint import Checkpoints, TrainingIdentity, fingerprint
 from pyrec.train.augment import Augment
 from pyrec.train.early_stopping import EarlyStopping, Stopping
 from pyrec.train.epochs import Journal
@@ -140,12 +140,12 @@ class GraphRecommender(EpochRecommender):
         needed = self._training_bytes(plan, inputs, stopping is not None)
         check_fits(needed, find_device(self.device))
 
-        def subject() -> Subject:
+        def identity() -> TrainingIdentity:
             data = (fingerprint(train, inputs.features.arrays), fingerprint(validation))
-            return Subject(self.model_name, self.get_params(deep=False), *data)
+            return TrainingIdentity(self.model_name, self.get_params(deep=False), *data)
 
         plan.loss.labels(train)  # what cannot be learned from is an error before anything is trained
-        journal = Journal(checkpoints, subject, resume)
+        journal = Journal(checkpoints, identity, resume)
         self.train_ = train
         self.history_ = []
         self.loss_ = plan.loss

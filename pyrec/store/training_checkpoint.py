@@ -56,7 +56,7 @@ ENTRIES: Final = {
 
 
 @dataclass(frozen=True)
-class Subject:
+class TrainingIdentity:
     """What is trained, on what; a checkpoint belongs to one of these.
 
     Attributes:
@@ -146,8 +146,8 @@ class Checkpoints:
         with self._opened() as file:
             return _checked(file.metadata() or {}, self.path)
 
-    def read(self, subject: Subject) -> Progress:
-        """The checkpoint, which has to be of this subject.
+    def read(self, identity: TrainingIdentity) -> Progress:
+        """The checkpoint, which has to be of this identity.
 
         Raises:
             ConfigError: The hyperparameters are not those of the checkpoint; it names them.
@@ -155,7 +155,7 @@ class Checkpoints:
         """
         with self._opened() as file:  # once for both, for a save may replace the file meanwhile
             config = _checked(file.metadata() or {}, self.path)
-            _check_same(config, subject, self.path)
+            _check_same(config, identity, self.path)
             arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
         if _digest(arrays) != config["sha256"]:
             raise DataError(f"{self.path} is damaged: its arrays are not those that it was written with")
@@ -173,7 +173,7 @@ class Checkpoints:
         except SafetensorError as error:
             raise DataError(f"{self.path} is no safetensors file: {error}") from None
 
-    def write(self, subject: Subject, progress: Progress) -> None:
+    def write(self, identity: TrainingIdentity, progress: Progress) -> None:
         """Replace the checkpoint.
 
         Raises:
@@ -184,10 +184,10 @@ class Checkpoints:
         config = {
             "format": FORMAT,
             "pyrec": version(),
-            "model": subject.model,
-            "params": {name: to_json(value) for name, value in subject.params.items()},
-            "train": dict(subject.train),
-            "validation": dict(subject.validation),
+            "model": identity.model,
+            "params": {name: to_json(value) for name, value in identity.params.items()},
+            "train": dict(identity.train),
+            "validation": dict(identity.validation),
             "stage": progress.stage,
             "epoch": progress.epoch,
             "history": progress.history,
@@ -239,10 +239,10 @@ def _checked(metadata: Mapping[str, str], path: Path) -> dict[str, Any]:
     return config
 
 
-def _check_same(config: Mapping[str, Any], subject: Subject, path: Path) -> None:
-    if config["model"] != subject.model:
-        raise ConfigError(f"{path} is of model {config['model']!r}, not of {subject.model!r}")
-    given = {name: to_json(value) for name, value in subject.params.items()}
+def _check_same(config: Mapping[str, Any], identity: TrainingIdentity, path: Path) -> None:
+    if config["model"] != identity.model:
+        raise ConfigError(f"{path} is of model {config['model']!r}, not of {identity.model!r}")
+    given = {name: to_json(value) for name, value in identity.params.items()}
     current = json.loads(json.dumps(given, default=plain))
     changed = [
         f"{name} = {current.get(name)!r}, {config['params'].get(name)!r} in the checkpoint"
@@ -254,7 +254,7 @@ def _check_same(config: Mapping[str, Any], subject: Subject, path: Path) -> None
             f"{path} is of other hyperparameters: {'; '.join(changed)}; give the same, or start in another folder"
         )
     for name in ("train", "validation"):
-        saved, given = config[name], getattr(subject, name)
+        saved, given = config[name], getattr(identity, name)
         if saved != given:
             raise DataError(f"{path} is of other data: {_difference(name, saved, given)}")
 

@@ -13,7 +13,7 @@ from pyrec.errors import ConfigError, DataError, StoppedError
 from pyrec.interrupt import StopRequest
 from pyrec.store.arrays import State
 from pyrec.store.resumable import Arrays, Resumable, under
-from pyrec.store.training_checkpoint import Checkpoints, Progress, Subject
+from pyrec.store.training_checkpoint import Checkpoints, Progress, TrainingIdentity
 from pyrec.train.trainer import Trainer
 
 _NOT_FINITE: Final = ("must be a finite number", "a number that is not finite", "returned nan values")
@@ -27,12 +27,14 @@ class Journal:
         stop: Asks the fit to end.
     """
 
-    def __init__(self, checkpoints: Checkpoints | None, subject: Callable[[], Subject], resume: bool) -> None:
+    def __init__(
+        self, checkpoints: Checkpoints | None, identity: Callable[[], TrainingIdentity], resume: bool
+    ) -> None:
         """Read the checkpoint to go on from.
 
         Args:
             checkpoints: Where they are; None for a fit without.
-            subject: What is trained on what; asked only where there are checkpoints.
+            identity: What is trained on what; asked only where there are checkpoints.
             resume: Whether to go on.
 
         Raises:
@@ -51,9 +53,9 @@ class Journal:
             raise ConfigError(
                 f"{checkpoints.path} is a checkpoint of another fit: go on with it by resume = True, or remove it"
             )
-        self._subject = subject()
+        self._identity = identity()
         if resume:
-            self._progress = checkpoints.read(self._subject)
+            self._progress = checkpoints.read(self._identity)
 
     def goes_on_in(self, stage: str) -> bool:
         """Whether the checkpoint is of this stage."""
@@ -74,7 +76,7 @@ class Journal:
     def write(self, progress: Progress) -> None:
         """Write a checkpoint, where there are any."""
         if self._checkpoints is not None:
-            self._checkpoints.write(self._subject, progress)
+            self._checkpoints.write(self._identity, progress)
 
 
 @dataclass
