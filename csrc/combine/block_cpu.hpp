@@ -235,13 +235,9 @@ template <class Body>
 void for_blocks(int64_t num_rows, int64_t nodes, int num_workers, const Body& body) {
   constexpr int64_t blocks_per_task = 8;
   const int64_t blocks = (num_rows + nodes - 1) / nodes;
-  parallel_for_workers((blocks + blocks_per_task - 1) / blocks_per_task, num_workers,
-                       [&](int64_t task, int w) {
-                         const int64_t last = (task + 1) * blocks_per_task;
-                         for (int64_t b = task * blocks_per_task; b < (last < blocks ? last : blocks); ++b) {
-                           body(block_at(b, nodes, num_rows), w);
-                         }
-                       });
+  parallel_ranges_workers(blocks, blocks_per_task, num_workers, [&](int64_t first, int64_t last, int worker) {
+    for (int64_t b = first; b < last; ++b) body(block_at(b, nodes, num_rows), worker);
+  });
 }
 
 // body(block, slot, worker) for every block of nodes: those of a slot in sequence, its sums starting at zero.

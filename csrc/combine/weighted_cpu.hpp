@@ -36,10 +36,8 @@ PYREC_INLINE void weighted_row(const combine_weighted_args<T>& a, int64_t row) {
 
 template <class T>
 void combine_weighted(const combine_weighted_args<T>& a) {
-  const int64_t tasks = (a.input.num_rows + weighted_rows_per_task - 1) / weighted_rows_per_task;
-  parallel_for(tasks, [&](int64_t task) {
-    const node_block rows = block_at(task, weighted_rows_per_task, a.input.num_rows);
-    for (int64_t i = 0; i < rows.count; ++i) weighted_row(a, rows.first + i);
+  parallel_ranges(a.input.num_rows, weighted_rows_per_task, [&](int64_t first, int64_t last) {
+    for (int64_t row = first; row < last; ++row) weighted_row(a, row);
   });
 }
 

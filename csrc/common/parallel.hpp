@@ -25,7 +25,17 @@ PYREC_INLINE void parallel_for(int64_t count, const Body& body) {
   for (int64_t i = 0; i < count; ++i) body(i);
 }
 
-// body(i, worker) likewise, where worker < num_workers says whose scratch memory to use, and nothing else.
+// body(first, last) for ranges of `per` that make up [0, count); the last one may be shorter.
+template <class Body>
+PYREC_INLINE void parallel_ranges(int64_t count, int64_t per, const Body& body) {
+  parallel_for((count + per - 1) / per, [&](int64_t i) {
+    const int64_t last = (i + 1) * per;
+    body(i * per, last < count ? last : count);
+  });
+}
+
+// body(i, worker) as in parallel_for, where worker < num_workers says whose scratch memory to use, and
+// nothing else.
 template <class Body>
 PYREC_INLINE void parallel_for_workers(int64_t count, int num_workers, const Body& body) {
   const int available = num_threads() < num_workers ? num_threads() : num_workers;
@@ -40,6 +50,15 @@ PYREC_INLINE void parallel_for_workers(int64_t count, int num_workers, const Bod
 #pragma omp for schedule(dynamic, 1)
     for (int64_t i = 0; i < count; ++i) body(i, worker);
   }
+}
+
+// body(first, last, worker) likewise.
+template <class Body>
+PYREC_INLINE void parallel_ranges_workers(int64_t count, int64_t per, int num_workers, const Body& body) {
+  parallel_for_workers((count + per - 1) / per, num_workers, [&](int64_t i, int worker) {
+    const int64_t last = (i + 1) * per;
+    body(i * per, last < count ? last : count, worker);
+  });
 }
 
 }  // namespace pyrec

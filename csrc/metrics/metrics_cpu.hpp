@@ -28,11 +28,8 @@ inline void rank_user(const metrics_args& a, int64_t user) {
 }
 
 inline void ranking_metrics(const metrics_args& a) {
-  parallel_for((a.num_queries + metric_users_per_task - 1) / metric_users_per_task, [&](int64_t task) {
-    const int64_t last = (task + 1) * metric_users_per_task;
-    for (int64_t user = task * metric_users_per_task; user < last && user < a.num_queries; ++user) {
-      rank_user(a, user);
-    }
+  parallel_ranges(a.num_queries, metric_users_per_task, [&](int64_t first, int64_t last) {
+    for (int64_t user = first; user < last; ++user) rank_user(a, user);
   });
 }
 

@@ -170,12 +170,12 @@ void nearest_items(const nearest_items_args& args) {
   const item_rows rows(args);
   std::vector<worker> workers;
   for (int64_t which = 0; which < args.num_workers; ++which) workers.push_back(rows.make_worker(which));
-  const int64_t pieces = (args.count + rows_at_a_time - 1) / rows_at_a_time;
-  parallel_for_workers(pieces, static_cast<int>(args.num_workers), [&](int64_t piece, int which) {
-    const int64_t end = std::min(args.count, (piece + 1) * rows_at_a_time);
-    for (int64_t row = piece * rows_at_a_time; row < end; ++row)
-      rows.find(row, workers[static_cast<size_t>(which)]);
-  });
+  const auto num_workers = static_cast<int>(args.num_workers);
+  parallel_ranges_workers(args.count, rows_at_a_time, num_workers,
+                          [&](int64_t first, int64_t last, int which) {
+                            for (int64_t row = first; row < last; ++row)
+                              rows.find(row, workers[static_cast<size_t>(which)]);
+                          });
 }
 
 }  // namespace pyrec

@@ -264,10 +264,8 @@ void propagate_layer(const propagate_args<T, X, Out>& a) {
   if (a.rows == nullptr) {
     return parallel_for(a.num_chunks, [&](int64_t c) { propagate_rows(a, a.chunks[c], a.chunks[c + 1]); });
   }
-  parallel_for((a.num_rows + rows_per_task - 1) / rows_per_task, [&](int64_t task) {
-    const int64_t last = (task + 1) * rows_per_task;
-    propagate_rows(a, task * rows_per_task, last < a.num_rows ? last : a.num_rows);
-  });
+  parallel_ranges(a.num_rows, rows_per_task,
+                  [&](int64_t first, int64_t last) { propagate_rows(a, first, last); });
 }
 
 constexpr propagate_kernels propagate_table{

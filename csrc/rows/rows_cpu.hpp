@@ -22,17 +22,11 @@ PYREC_INLINE void take_row(const take_rows_args<T, X>& a, int64_t i) {
   if (tail > 0) store_partial(out + c, factor * load_partial(x + c, tail), tail);
 }
 
-template <class T, class X>
-void take_some_rows(const take_rows_args<T, X>& a, int64_t first, int64_t last) {
-  for (int64_t i = first; i < last; ++i) take_row(a, i);
-}
-
 template <class T, class X = T>
 void take_rows(const take_rows_args<T, X>& a) {
   constexpr int64_t rows_per_task = 512;
-  parallel_for((a.num_rows + rows_per_task - 1) / rows_per_task, [&](int64_t task) {
-    const int64_t last = (task + 1) * rows_per_task;
-    take_some_rows(a, task * rows_per_task, last < a.num_rows ? last : a.num_rows);
+  parallel_ranges(a.num_rows, rows_per_task, [&](int64_t first, int64_t last) {
+    for (int64_t i = first; i < last; ++i) take_row(a, i);
   });
 }
 

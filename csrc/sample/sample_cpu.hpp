@@ -154,13 +154,10 @@ inline void draw_negatives(const sample_args& a, int64_t first, int64_t count, i
 }
 
 inline void sample_triples(const sample_args& a) {
-  parallel_for((a.count + samples_per_task - 1) / samples_per_task, [&](int64_t task) {
-    const int64_t first = task * samples_per_task;
-    const int64_t left = a.count - first;
-    const int64_t count = left < samples_per_task ? left : samples_per_task;
-    draw_positives(a, first, count);
+  parallel_ranges(a.count, samples_per_task, [&](int64_t first, int64_t last) {
+    draw_positives(a, first, last - first);
     for (int64_t negative = 0; negative < a.num_negatives; ++negative) {
-      draw_negatives(a, first, count, negative);
+      draw_negatives(a, first, last - first, negative);
     }
   });
 }

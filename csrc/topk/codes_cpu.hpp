@@ -84,8 +84,8 @@ inline void sort_by_length(const topk_args& a, int64_t segment, int64_t num_rows
   constexpr int64_t num_buckets = int64_t{1} << (31 - drop);
   uint32_t* bucket = a.codes;  // whose room is free as yet
   constexpr int64_t rows_per_task = 1024;
-  parallel_for((num_rows + rows_per_task - 1) / rows_per_task, [&](int64_t task) {
-    for (int64_t row = task * rows_per_task; row < (task + 1) * rows_per_task && row < num_rows; ++row) {
+  parallel_ranges(num_rows, rows_per_task, [&](int64_t first, int64_t last) {
+    for (int64_t row = first; row < last; ++row) {
       const int64_t candidate = segment + row;
       const float* item = a.items + (a.allowed != nullptr ? a.allowed[candidate] : candidate) * a.dim;
       vec<float> squares{};

@@ -237,16 +237,13 @@ inline void scan_segment(const topk_args& a, int64_t segment) {
   const int64_t num_panels = (num_rows + panel_width - 1) / panel_width;
   sort_by_length(a, segment, num_rows);
   constexpr int64_t panels_per_task = 16;
-  parallel_for((num_panels + panels_per_task - 1) / panels_per_task, [&](int64_t task) {
-    for (int64_t p = task * panels_per_task; p < (task + 1) * panels_per_task && p < num_panels; ++p) {
-      encode_panel(a, p, num_rows);
-    }
+  parallel_ranges(num_panels, panels_per_task, [&](int64_t first, int64_t last) {
+    for (int64_t p = first; p < last; ++p) encode_panel(a, p, num_rows);
   });
-  parallel_for((a.num_queries + scan_users - 1) / scan_users, [&](int64_t task) {
+  parallel_ranges(a.num_queries, scan_users, [&](int64_t first, int64_t last) {
     scan_task t(a);
-    t.first_user = task * scan_users;
-    const int64_t behind = a.num_queries - t.first_user;
-    t.num_users = behind < scan_users ? behind : scan_users;
+    t.first_user = first;
+    t.num_users = last - first;
     t.num_rows = num_rows;
     encode_users(t);
     search_task(t);

@@ -268,11 +268,8 @@ inline void topk_search(const topk_args& a) {
 #endif
   if (a.panels != nullptr) search_packed(a);
   constexpr int64_t users_per_task = 64;
-  parallel_for((a.num_queries + users_per_task - 1) / users_per_task, [&](int64_t task) {
-    const int64_t last = (task + 1) * users_per_task;
-    for (int64_t user = task * users_per_task; user < last && user < a.num_queries; ++user) {
-      finish_list(a, user);
-    }
+  parallel_ranges(a.num_queries, users_per_task, [&](int64_t first, int64_t last) {
+    for (int64_t user = first; user < last; ++user) finish_list(a, user);
   });
 }
 
