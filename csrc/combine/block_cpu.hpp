@@ -28,7 +28,7 @@ struct block_range {
 };
 
 PYREC_INLINE block_range slot_blocks(int64_t slot, int64_t num_slots, int64_t num_rows, int64_t nodes) {
-  const int64_t blocks = (num_rows + nodes - 1) / nodes;
+  const int64_t blocks = ceil_div(num_rows, nodes);
   return {slot * blocks / num_slots, (slot + 1) * blocks / num_slots};
 }
 
@@ -234,7 +234,7 @@ void add_lanes(const T* from, int64_t num_layers, const node_block& block, T fac
 template <class Body>
 void for_blocks(int64_t num_rows, int64_t nodes, int num_workers, const Body& body) {
   constexpr int64_t blocks_per_task = 8;
-  const int64_t blocks = (num_rows + nodes - 1) / nodes;
+  const int64_t blocks = ceil_div(num_rows, nodes);
   parallel_ranges_workers(blocks, blocks_per_task, num_workers, [&](int64_t first, int64_t last, int worker) {
     for (int64_t b = first; b < last; ++b) body(block_at(b, nodes, num_rows), worker);
   });

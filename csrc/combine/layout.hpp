@@ -4,16 +4,14 @@
 // set.
 #include <cstdint>
 
-#include "common/inline.hpp"
+#include "common/rounding.hpp"
 
 namespace pyrec {
 
 constexpr int64_t combine_padding = 16;
 constexpr int64_t max_combine_slots = 64;
 
-constexpr PYREC_INLINE int64_t padded(int64_t count) {
-  return (count + combine_padding - 1) / combine_padding * combine_padding;
-}
+constexpr PYREC_INLINE int64_t padded(int64_t count) { return rounded_up(count, combine_padding); }
 
 // Nodes in a block: 16 to 64, so that a block has 64 rows or more to multiply at a time.
 constexpr PYREC_INLINE int64_t block_nodes(int64_t num_layers) {
@@ -22,7 +20,7 @@ constexpr PYREC_INLINE int64_t block_nodes(int64_t num_layers) {
 
 // Slots that sum the gradients of the parameters: by the number of rows alone, never that of threads.
 constexpr PYREC_INLINE int64_t combine_slots(int64_t num_rows, int64_t num_layers) {
-  const int64_t blocks = (num_rows + block_nodes(num_layers) - 1) / block_nodes(num_layers);
+  const int64_t blocks = ceil_div(num_rows, block_nodes(num_layers));
   return blocks < max_combine_slots ? blocks : max_combine_slots;
 }
 

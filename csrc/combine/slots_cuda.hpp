@@ -6,6 +6,8 @@
 #include <algorithm>
 #include <cstdint>
 
+#include "common/rounding.hpp"
+
 namespace pyrec::cuda {
 
 // A tile's 16 x 8 threads compute N x N results each; its rows are read 16 bytes at a time.
@@ -30,12 +32,8 @@ constexpr int64_t max_slot_numbers = int64_t{1} << 25;  // of all slots together
 constexpr int64_t max_weighted_slots = 1024;
 constexpr int64_t weighted_slot_rows = 64;  // at the least
 
-constexpr int64_t rounded_up(int64_t count, int64_t multiple) {
-  return (count + multiple - 1) / multiple * multiple;
-}
-
 constexpr int64_t weighted_slots(int64_t num_rows) {
-  return std::min((num_rows + weighted_slot_rows - 1) / weighted_slot_rows, max_weighted_slots);
+  return std::min(ceil_div(num_rows, weighted_slot_rows), max_weighted_slots);
 }
 
 // B nodes a tile: row l * B + n of a tile is row l of its node n.
@@ -53,7 +51,7 @@ template <class T>
 constexpr tile_slots make_tile_slots(int64_t num_rows, int64_t num_layers, int64_t dim, int64_t slot,
                                      int64_t most_slots) {
   const int64_t nodes = tile_rows<T> / num_layers;
-  const int64_t num_tiles = (num_rows + nodes - 1) / nodes;
+  const int64_t num_tiles = ceil_div(num_rows, nodes);
   const int64_t fitting = slot > 0 ? std::max<int64_t>(max_slot_numbers / slot, 1) : most_slots;
   return {.num_tiles = num_tiles,
           .num_slots = std::min({num_tiles, most_slots, fitting}),

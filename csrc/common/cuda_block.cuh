@@ -1,6 +1,7 @@
 #pragma once
 // What the threads of a block do together.
 #include "common/cuda_launch.cuh"
+#include "common/rounding.hpp"
 
 namespace pyrec::cuda {
 
@@ -8,7 +9,7 @@ constexpr unsigned all_lanes = 0xFFFFFFFF;
 constexpr int warp = 32;
 
 inline unsigned blocks_for(int64_t count, int64_t per_block) {
-  return static_cast<unsigned>((count + per_block - 1) / per_block);
+  return static_cast<unsigned>(ceil_div(count, per_block));
 }
 
 // The thread's number in a grid of one dimension.

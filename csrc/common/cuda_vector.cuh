@@ -34,13 +34,10 @@ template <class S>
 struct narrow {
   __device__ static __forceinline__ S from(S value) { return value; }
 };
-// To the nearest bfloat16, to the even one of two; NaN stays NaN.
 template <>
 struct narrow<bfloat16> {
   __device__ static __forceinline__ bfloat16 from(float value) {
-    const uint32_t bits = __float_as_uint(value);
-    const uint32_t kept = value == value ? bits + 0x7FFF + ((bits >> 16) & 1) : bits | 0x400000;
-    return {static_cast<uint16_t>(kept >> 16)};
+    return {static_cast<uint16_t>(round_to_bfloat16(value, __float_as_uint(value)))};
   }
 };
 

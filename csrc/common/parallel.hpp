@@ -6,6 +6,7 @@
 #include <cstdint>
 
 #include "common/inline.hpp"
+#include "common/rounding.hpp"
 
 namespace pyrec {
 
@@ -28,7 +29,7 @@ PYREC_INLINE void parallel_for(int64_t count, const Body& body) {
 // body(first, last) for ranges of `per` that make up [0, count); the last one may be shorter.
 template <class Body>
 PYREC_INLINE void parallel_ranges(int64_t count, int64_t per, const Body& body) {
-  parallel_for((count + per - 1) / per, [&](int64_t i) {
+  parallel_for(ceil_div(count, per), [&](int64_t i) {
     const int64_t last = (i + 1) * per;
     body(i * per, last < count ? last : count);
   });
@@ -55,7 +56,7 @@ PYREC_INLINE void parallel_for_workers(int64_t count, int num_workers, const Bod
 // body(first, last, worker) likewise.
 template <class Body>
 PYREC_INLINE void parallel_ranges_workers(int64_t count, int64_t per, int num_workers, const Body& body) {
-  parallel_for_workers((count + per - 1) / per, num_workers, [&](int64_t i, int worker) {
+  parallel_for_workers(ceil_div(count, per), num_workers, [&](int64_t i, int worker) {
     const int64_t last = (i + 1) * per;
     body(i * per, last < count ? last : count, worker);
   });

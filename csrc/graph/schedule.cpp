@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cstring>
 
+#include "common/rounding.hpp"
+
 namespace pyrec {
 
 namespace {
@@ -29,8 +31,8 @@ int64_t sort_rows(const int64_t* indptr, int64_t num_nodes, int32_t* order) {
 
 // The pieces of a row are equally long but for the last ones.
 void cut_row(int64_t begin, int64_t degree, int32_t node, std::vector<row_task>& tasks) {
-  const int64_t pieces = std::min((degree + long_row - 1) / long_row, max_pieces);
-  const int64_t length = (degree + pieces - 1) / pieces;
+  const int64_t pieces = std::min(ceil_div(degree, long_row), max_pieces);
+  const int64_t length = ceil_div(degree, pieces);
   for (int64_t from = 0; from < degree; from += length) {
     tasks.push_back({begin + from, static_cast<int32_t>(std::min(length, degree - from)), node});
   }

@@ -133,15 +133,12 @@ PYREC_INLINE vec<float> widen(simd<bfloat16>::halves value) {
 #endif
 }
 
-// To the nearest bfloat16, to the even one of two; NaN stays NaN.
 PYREC_INLINE simd<bfloat16>::halves narrow(vec<float> value) {
-  const vec<uint32_t> bits = (vec<uint32_t>)value;
-  const vec<uint32_t> rounded = bits + 0x7FFF + ((bits >> 16) & 1);
-  const vec<uint32_t> kept = value == value ? rounded : (bits | 0x400000);
+  const vec<uint32_t> bits = round_to_bfloat16(value, (vec<uint32_t>)value);
 #if defined(__x86_64__) && PYREC_VECTOR_BYTES == 64
-  return (simd<bfloat16>::halves)_mm512_maskz_cvtepi32_epi16(0xFFFF, (__m512i)(kept >> 16));
+  return (simd<bfloat16>::halves)_mm512_maskz_cvtepi32_epi16(0xFFFF, (__m512i)bits);
 #else
-  return __builtin_convertvector(kept >> 16, simd<bfloat16>::halves);
+  return __builtin_convertvector(bits, simd<bfloat16>::halves);
 #endif
 }
 

@@ -17,6 +17,7 @@
 #include <cstdint>
 
 #include "common/philox.hpp"
+#include "common/rounding.hpp"
 
 namespace pyrec {
 
@@ -64,7 +65,7 @@ struct sample_args {
 constexpr int64_t distinct_block = 256;  // nodes whose first appearances are counted together
 
 // A sum for each block, and one over all.
-constexpr int64_t distinct_sums(int64_t count) { return (count + distinct_block - 1) / distinct_block + 1; }
+constexpr int64_t distinct_sums(int64_t count) { return ceil_div(count, distinct_block) + 1; }
 
 struct distinct_args {
   const int64_t* nodes;  // (count,)

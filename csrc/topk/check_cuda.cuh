@@ -60,7 +60,7 @@ inline void start_find_largest(const topk_args& a, const float* values, int64_t 
   if (count == 0) return;
   constexpr int64_t of_a_block = 16 * check_threads;
   constexpr int64_t most_blocks = 1024;
-  const int64_t blocks = (count + of_a_block - 1) / of_a_block;
+  const int64_t blocks = ceil_div(count, of_a_block);
   LAUNCH(find_largest, static_cast<unsigned>(blocks < most_blocks ? blocks : most_blocks), check_threads, 0,
          a.stream, values, count, a.found + word);
 }

@@ -25,7 +25,7 @@ constexpr int32_t unsigned_offset = 128;
 constexpr uint32_t unsigned_offsets = 0x80808080;
 
 // Codes are read four at a time, as a word.
-PYREC_INLINE int64_t words_of(int64_t dim) { return (dim + 3) / 4; }
+PYREC_INLINE int64_t words_of(int64_t dim) { return ceil_div(dim, 4); }
 
 inline float largest_magnitude(const float* row, int64_t dim) {
   return __builtin_bit_cast(float, largest_bits(row, dim));

@@ -13,6 +13,7 @@
 // A tile of candidates has its largest |f| and |x|. Cut off, no sum of codes leaves float32 where none of
 // numbers does. Lengths are sums of float64; what is kept of them is rounded up.
 #include "common/cuda_block.cuh"
+#include "common/rounding.hpp"
 #include "common/scratch_parts.hpp"
 #include "topk/topk.hpp"
 
@@ -48,10 +49,6 @@ struct code_parts {
   uint64_t* worst;  // (whole tiles of users,) the greatest of the splits' k-th best keys
   int32_t* ids;     // (num_tiles * tile_items,) the candidates' items
 };
-
-inline int64_t rounded_up(int64_t count, int64_t multiple) {
-  return (count + multiple - 1) / multiple * multiple;
-}
 
 // Returns the bytes of the buffer.
 inline int64_t lay_out(const topk_args& a, code_parts& parts) {

@@ -6,28 +6,13 @@
 // them for together and ran on into the exchange of keys that follows.
 #include "common/cuda_vector.cuh"
 #include "topk/codes_cuda.cuh"
+#include "topk/key.hpp"
 
 namespace pyrec::cuda {
 
 namespace {
 
-// A score and an item as one number: the better of two entries is the larger number. The bits of a float are
-// in the order of their values once the negative ones are turned round, and smaller ids count for more.
-__device__ __forceinline__ uint64_t to_key(float score, int32_t id) {
-  const uint32_t bits = __float_as_uint(score + 0.0f);  // -0 becomes 0
-  const uint32_t ordered = bits >> 31 != 0 ? ~bits : bits | uint32_t{1} << 31;
-  return uint64_t{ordered} << 32 | ~static_cast<uint32_t>(id);
-}
-__device__ __forceinline__ float key_score(uint64_t key) {
-  const auto ordered = static_cast<uint32_t>(key >> 32);
-  return __uint_as_float(ordered >> 31 != 0 ? ordered ^ uint32_t{1} << 31 : ~ordered);
-}
-__device__ __forceinline__ int32_t key_id(uint64_t key) {
-  return static_cast<int32_t>(~static_cast<uint32_t>(key));
-}
-
-constexpr uint64_t nothing = uint64_t{0x007FFFFF} << 32;  // to_key(-inf, -1)
-constexpr uint64_t no_key = 0;                            // below every key
+constexpr uint64_t no_key = 0;  // below every key
 
 __device__ __forceinline__ uint64_t* list_of(const topk_args& a, int64_t split, int64_t user) {
   return a.keys + (split * a.num_queries + user) * a.k;

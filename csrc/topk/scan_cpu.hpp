@@ -210,10 +210,10 @@ inline void settle_all(scan_task& t) {
 // Scores the first candidates and scans the others. Where a scan does not pay, as many again are scored as
 // came before, which makes the lists better, or at the worst (all are ties) costs a few scans in vain.
 inline void search_task(scan_task& t) {
-  const int64_t num_panels = (t.num_rows + panel_width - 1) / panel_width;
+  const int64_t num_panels = ceil_div(t.num_rows, panel_width);
   const int64_t most = scan_bytes / (words_of(t.a.dim) * 4 * panel_width);
   const auto end = [&](int64_t panel) { return panel < num_panels ? panel : num_panels; };
-  int64_t first = end((seeds_per_place * t.a.k + panel_width - 1) / panel_width);
+  int64_t first = end(ceil_div(seeds_per_place * t.a.k, panel_width));
   score_panels(t, 0, first);
   for (int64_t step = probe_panels; first < num_panels; step = 2 * step < most ? 2 * step : most) {
     int64_t last = end(first + step);
@@ -234,7 +234,7 @@ inline void search_task(scan_task& t) {
 inline void scan_segment(const topk_args& a, int64_t segment) {
   const int64_t left = a.num_candidates - segment;
   const int64_t num_rows = left < a.panel_rows ? left : a.panel_rows;
-  const int64_t num_panels = (num_rows + panel_width - 1) / panel_width;
+  const int64_t num_panels = ceil_div(num_rows, panel_width);
   sort_by_length(a, segment, num_rows);
   constexpr int64_t panels_per_task = 16;
   parallel_ranges(num_panels, panels_per_task, [&](int64_t first, int64_t last) {

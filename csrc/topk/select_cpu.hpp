@@ -1,21 +1,9 @@
 #pragma once
 #include "isa/simd.hpp"
+#include "topk/key.hpp"
 #include "topk/topk.hpp"
 
 namespace pyrec::PYREC_ISA {
-
-// A score and an item as one number: the better of two entries is the larger number. The bits of a float are
-// in the order of their values once the negative ones are turned round, and smaller ids count for more.
-PYREC_INLINE uint64_t to_key(float score, int32_t id) {
-  const uint32_t bits = __builtin_bit_cast(uint32_t, score + 0.0f);  // -0 becomes 0
-  const uint32_t ordered = bits >> 31 != 0 ? ~bits : bits | uint32_t{1} << 31;
-  return uint64_t{ordered} << 32 | ~static_cast<uint32_t>(id);
-}
-PYREC_INLINE float key_score(uint64_t key) {
-  const auto ordered = static_cast<uint32_t>(key >> 32);
-  return __builtin_bit_cast(float, ordered >> 31 != 0 ? ordered ^ uint32_t{1} << 31 : ~ordered);
-}
-PYREC_INLINE int32_t key_id(uint64_t key) { return static_cast<int32_t>(~static_cast<uint32_t>(key)); }
 
 // A binary search without branches, which nothing could foretell.
 PYREC_INLINE bool is_seen(const topk_args& a, int64_t user, int32_t id) {
@@ -27,7 +15,7 @@ PYREC_INLINE bool is_seen(const topk_args& a, int64_t user, int32_t id) {
   return *from == id;
 }
 
-// A user's k best so far, as a heap with the worst at its root. At first it is k times (-inf, -1).
+// A user's k best so far, as a heap with the worst at its root. At first it is k times empty_key.
 struct best_list {
   uint64_t* key;  // (k,)
   int64_t k;

@@ -3,6 +3,7 @@
 #include <limits>
 
 #include "common/check.hpp"
+#include "common/rounding.hpp"
 #include "cuda/cuda.hpp"
 
 namespace pyrec {
@@ -82,7 +83,7 @@ struct code_scratch {
 
   code_scratch(const py::object& codes_source, const py::object& order_source,
                const py::object& bounds_source, int64_t dim, const kernel_table& kernels)
-      : codes(output(codes_source, "codes", dtype::int32, {any_size, (dim + 3) / 4})),
+      : codes(output(codes_source, "codes", dtype::int32, {any_size, ceil_div(dim, 4)})),
         order(output(order_source, "order", dtype::int32, {codes.size(0)})),
         bounds(output(bounds_source, "bounds", dtype::float64, {codes.size(0) / topk_panel_multiple, 3})) {
     check_range("queries.shape[1]", dim, 1, topk_longest_coded);

@@ -231,7 +231,7 @@ inline void search_panel(topk_task& t, int64_t p) {
 // The split's candidates, a run of panels at a time, which stays in the cache while the users pass.
 inline void search_split(topk_task& t, float* panels) {
   const topk_args& a = t.a;
-  const int64_t num_panels = (a.num_candidates + panel_width - 1) / panel_width;
+  const int64_t num_panels = ceil_div(a.num_candidates, panel_width);
   const int64_t end = num_panels * (t.split + 1) / a.num_splits;
   const bool alone = t.last_user - t.first_user == 1;
   const int64_t most = alone ? 1 : a.panel_rows / panel_width;
@@ -243,11 +243,10 @@ inline void search_split(topk_task& t, float* panels) {
 
 // Users are parted so that a task packs for many of them, and that every worker has as many tasks.
 inline void search_packed(const topk_args& a) {
-  const auto divided = [](int64_t count, int64_t by) { return (count + by - 1) / by; };
-  const int64_t blocks = divided(a.num_queries, block_users);
-  const int64_t even = divided(divided(blocks, task_blocks), a.num_workers) * a.num_workers;
+  const int64_t blocks = ceil_div(a.num_queries, block_users);
+  const int64_t even = rounded_up(ceil_div(blocks, task_blocks), a.num_workers);
   const int64_t parts = even < blocks ? even : blocks;
-  const int64_t users = divided(divided(a.num_queries, parts), tile_users) * tile_users;
+  const int64_t users = rounded_up(ceil_div(a.num_queries, parts), tile_users);
   parallel_for_workers(parts * a.num_splits, static_cast<int>(a.num_workers), [&](int64_t i, int worker) {
     const int64_t first = i / a.num_splits * users;
     const int64_t last = first + users < a.num_queries ? first + users : a.num_queries;
@@ -259,8 +258,7 @@ inline void search_packed(const topk_args& a) {
 
 inline void topk_search(const topk_args& a) {
   if (a.num_queries == 0) return;
-  const uint64_t nothing = to_key(-__builtin_inff(), -1);
-  for (int64_t i = 0; i < a.num_splits * a.num_queries * a.k; ++i) a.keys[i] = nothing;
+  for (int64_t i = 0; i < a.num_splits * a.num_queries * a.k; ++i) a.keys[i] = empty_key;
 #ifdef __AVX512VNNI__
   if (a.codes != nullptr) {
     for (int64_t segment = 0; segment < a.num_candidates; segment += a.panel_rows) scan_segment(a, segment);

@@ -63,7 +63,7 @@ template <int Capacity>
 __device__ __forceinline__ void start_lists(const topk_args& a, const code_parts& parts,
                                             const block_task& task, tile_memory<Capacity>& memory) {
   const auto k = static_cast<int>(a.k);
-  for (int i = static_cast<int>(threadIdx.x); i < task.num_users * k; i += threads) task.lists[i] = nothing;
+  for (int i = static_cast<int>(threadIdx.x); i < task.num_users * k; i += threads) task.lists[i] = empty_key;
   constexpr float unreachable = 3.402823466e38f;
   for (int user = static_cast<int>(threadIdx.x); user < tile_users; user += threads) {
     const bool there = user < task.num_users;
@@ -71,7 +71,7 @@ __device__ __forceinline__ void start_lists(const topk_args& a, const code_parts
     const int64_t* row = has_seen ? a.seen_indptr + task.first_user + user : nullptr;
     memory.seen[user] = has_seen ? a.seen_indices + row[0] : nullptr;
     memory.num_seen[user] = has_seen ? static_cast<int32_t>(row[1] - row[0]) : 0;
-    memory.worst[user] = there ? nothing : to_key(unreachable, 0);
+    memory.worst[user] = there ? empty_key : to_key(unreachable, 0);
     memory.bounds[user] = parts.query_bounds[task.first_user + user];
     memory.count[user] = 0;
   }
@@ -287,7 +287,7 @@ __global__ void __launch_bounds__(threads) finish_lists(const topk_args a) {
   for (int i = static_cast<int>(threadIdx.x); i < a.num_splits * k; i += threads) {
     const int split = i / k;
     const uint64_t key = list_of(a, split, user)[i % k];
-    if (key == nothing) continue;
+    if (key == empty_key) continue;
     int rank = i % k;
     for (int other = 0; other < a.num_splits && rank < k; ++other) {
       if (other != split) rank += count_greater(list_of(a, other, user), k, key);
@@ -312,8 +312,7 @@ template <int Capacity, int V>
 void start_search(const topk_args& a, const code_parts& parts, size_t most_bytes) {
   constexpr size_t of_side = sizeof(code_row) * tile_users;
   constexpr size_t of_a_pair = 110 << 10;
-  search_plan plan{.num_slices = static_cast<int>((parts.columns + slice - 1) / slice),
-                   .lists_inside = false};
+  search_plan plan{.num_slices = static_cast<int>(ceil_div(parts.columns, slice)), .lists_inside = false};
   size_t bytes = sizeof(tile_memory<Capacity>) + (plan.num_slices == 1 ? 1 : 2) * of_side;
   const size_t with_lists = bytes + tile_users * static_cast<size_t>(a.k) * sizeof(uint64_t);
   plan.lists_inside = with_lists <= most_bytes && with_lists <= of_a_pair;
