@@ -6,7 +6,7 @@
 
 namespace pyrec::cuda {
 
-constexpr int attention_warps = tile_threads / 32;
+constexpr int attention_warps = tile_threads / warp;
 
 // Of a row that is there, in an array (num_rows, L) by node and layer.
 template <class T>
@@ -67,7 +67,7 @@ __device__ __forceinline__ void score_rows(const combine_attention_args<T>& a, c
 template <class T>
 __device__ __forceinline__ void softmax_rows(int num_layers, int nodes, const row_table<T>& rows,
                                              row_values<T>& scores, row_values<T>& powers) {
-  const int row = thread_index();
+  const int row = block_thread();
   const bool mine = row < num_layers * nodes;
   const int node = mine ? rows.node[row] : 0;
   T power = 0;
@@ -95,7 +95,7 @@ __device__ __forceinline__ void pool_rows(const combine_attention_args<T>& a, co
   const int dim = static_cast<int>(a.input.dim);
   for (int column = 0; column < dim; column += tile_columns<T>) {
     staged.want_x(table, rows, column, dim, packed);
-    for (int i = thread_index(); i < nodes * packs; i += tile_threads) {
+    for (int i = block_thread(); i < nodes * packs; i += tile_threads) {
       const int node = i / packs;
       if (first + node >= a.input.num_rows) break;
       const int place = i % packs * V;
@@ -131,7 +131,7 @@ __global__ void __launch_bounds__(tile_threads, 3)
     score_rows(a, table, rows, inverse, first, packed, staged, alpha);
     __syncthreads();
     softmax_rows(num_layers, at.nodes, rows, alpha, powers);
-    const int row = thread_index();
+    const int row = block_thread();
     if (row < tile_rows<T> && rows.layer[row] >= 0) {
       a.alpha[place_of_row(rows, first, num_layers, row)] = alpha[row];
     }

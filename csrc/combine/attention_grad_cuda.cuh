@@ -58,7 +58,7 @@ template <class T>
 __device__ __forceinline__ void attention_score_grads(const combine_attention_grad_args<T>& a, int64_t first,
                                                       int nodes, attention_grad_rows<T>& tile) {
   const int num_layers = static_cast<int>(a.input.num_layers);
-  const int row = thread_index();
+  const int row = block_thread();
   if (row >= tile_rows<T>) return;
   T grad = 0;
   if (tile.rows.layer[row] >= 0) {
@@ -99,9 +99,9 @@ __device__ __forceinline__ void attention_hidden_grads(const combine_attention_g
     }
     grad_bias = sum_over_rows(grad_bias);
     grad_vector = sum_over_rows(grad_vector);
-    if (thread_index() % 32 >= thread_columns) continue;
-    tile.sums[0][thread_index() / 32][column] = grad_bias;
-    tile.sums[1][thread_index() / 32][column] = grad_vector;
+    if (block_thread() % warp >= thread_columns) continue;
+    tile.sums[0][block_thread() / warp][column] = grad_bias;
+    tile.sums[1][block_thread() / warp][column] = grad_vector;
   }
 }
 
@@ -109,7 +109,7 @@ __device__ __forceinline__ void attention_hidden_grads(const combine_attention_g
 template <class T>
 __device__ __forceinline__ void add_hidden_sums(const attention_slots& at, int first, bool first_tile,
                                                 const attention_grad_rows<T>& tile, T* slot) {
-  for (int i = thread_index(); i < 2 * tile_columns<T>; i += tile_threads) {
+  for (int i = block_thread(); i < 2 * tile_columns<T>; i += tile_threads) {
     const int column = i % tile_columns<T>;
     T* to = slot + (i < tile_columns<T> ? at.grad_bias : at.grad_vector) + first + column;
     T sum = first_tile ? T(0) : *to;

@@ -64,7 +64,7 @@ __device__ __forceinline__ tile_range tiles_of_block(int64_t num_tiles) {
 template <class T>
 __device__ __forceinline__ void fill_rows(const combine_input<T>& in, const layer_table<T>& table, int nodes,
                                           int64_t first, row_table<T>& rows) {
-  const int row = thread_index();
+  const int row = block_thread();
   if (row >= tile_rows<T>) return;
   const int layer = row / nodes;
   const int64_t node = first + row % nodes;
@@ -121,7 +121,7 @@ __device__ __forceinline__ T sum_over_columns(T value) {
 }
 template <class T>
 __device__ __forceinline__ T sum_over_rows(T value) {
-  for (int lane = thread_columns; lane < 32; lane *= 2) value += __shfl_xor_sync(all_lanes, value, lane);
+  for (int lane = thread_columns; lane < warp; lane *= 2) value += __shfl_xor_sync(all_lanes, value, lane);
   return value;
 }
 
@@ -149,8 +149,8 @@ template <class S, class T, int Parts>
 __global__ void __launch_bounds__(sums_per_block* slots_in_flight)
     add_slots(const __grid_constant__ slot_sums<S, T, Parts> a) {
   __shared__ S sums[slots_in_flight][sums_per_block];
-  const int lane = thread_index() % sums_per_block;
-  const int group = thread_index() / sums_per_block;
+  const int lane = block_thread() % sums_per_block;
+  const int group = block_thread() / sums_per_block;
   const slot_part<T>& part = a.parts[blockIdx.y];
   const int64_t i = int64_t{blockIdx.x} * sums_per_block + lane;
   const bool inside = i < part.rows * part.columns;
@@ -171,7 +171,7 @@ template <class S, class T, int Parts>
 void launch_add_slots(const slot_sums<S, T, Parts>& sums, void* stream) {
   int64_t most = 1;
   for (const slot_part<T>& part : sums.parts) most = std::max(most, part.rows * part.columns);
-  const dim3 grid(static_cast<unsigned>((most + sums_per_block - 1) / sums_per_block), Parts);
+  const dim3 grid(blocks_for(most, sums_per_block), Parts);
   const auto kernel = add_slots<S, T, Parts>;
   LAUNCH(kernel, grid, sums_per_block * slots_in_flight, 0, stream, sums);
 }

@@ -42,7 +42,7 @@ struct self_attention_block {
 
 template <class T, class Args>
 __device__ __forceinline__ void fill_shares(const self_attention_block<T, Args>& b) {
-  const int row = thread_index();
+  const int row = block_thread();
   if (row >= tile_rows<T>) return;
   int queries = 0;
   for (int q = b.tile.rows.node[row]; q < b.num_layers() * b.at.nodes; q += b.at.nodes) {
@@ -84,7 +84,7 @@ __device__ __forceinline__ void head_weights(const self_attention_block<T, Args>
   const row_table<T>& rows = b.tile.rows;
   const int head_dim = b.head_dim();
   const T scale = 1 / sqrt(static_cast<T>(head_dim));
-  for (int i = thread_index(); i < b.num_layers() * tile_rows<T>; i += tile_threads) {
+  for (int i = block_thread(); i < b.num_layers() * tile_rows<T>; i += tile_threads) {
     const int row = i % tile_rows<T>;
     const int key = i / tile_rows<T> * b.at.nodes + rows.node[row];
     const T* left = b.column(query_lanes, first) + row;
@@ -95,7 +95,7 @@ __device__ __forceinline__ void head_weights(const self_attention_block<T, Args>
     b.weights[i] = rows.taken[key] ? scale * dot : -T(INFINITY);
   }
   __syncthreads();
-  const int row = thread_index();
+  const int row = block_thread();
   if (row < tile_rows<T>) {
     T most = -T(INFINITY), sum = 0;
     for (int k = 0; k < b.num_layers(); ++k) most = max(most, b.weights[k * tile_rows<T> + row]);
@@ -113,7 +113,7 @@ __device__ __forceinline__ void head_weights(const self_attention_block<T, Args>
 // mean: a of each row as a key of the head. Threads of rows alone, no barrier.
 template <class T, class Args>
 __device__ __forceinline__ void head_mean(const self_attention_block<T, Args>& b) {
-  const int row = thread_index();
+  const int row = block_thread();
   const int key = b.tile.rows.layer[row];
   T mean = 0;
   if (key >= 0) {
@@ -128,7 +128,7 @@ __device__ __forceinline__ void head_mean(const self_attention_block<T, Args>& b
 template <class T>
 __device__ __forceinline__ void head_output(const self_attention_block<T, combine_self_attention_args<T>>& b,
                                             int first) {
-  for (int i = thread_index(); i < b.head_dim() * b.at.nodes; i += tile_threads) {
+  for (int i = block_thread(); i < b.head_dim() * b.at.nodes; i += tile_threads) {
     const int node = i % b.at.nodes, column = first + i / b.at.nodes;
     if (b.first_node + node >= b.a.input.num_rows) continue;
     const T* value = b.column(value_lanes, column);
@@ -154,7 +154,7 @@ __global__ void __launch_bounds__(tile_threads, 3)
       a.scratch + blockIdx.x * slots.tiles.slot + slots.lanes,
       0};
   const tile_range range = tiles_of_block(b.at.num_tiles);
-  const int row = thread_index();
+  const int row = block_thread();
   for (int64_t t = range.begin; t < range.end; ++t) {
     b.first_node = t * b.at.nodes;
     __syncthreads();

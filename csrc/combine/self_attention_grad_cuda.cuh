@@ -11,7 +11,7 @@ using self_attention_grad_block = self_attention_block<T, combine_self_attention
 // grad: da of each row as a key of the head; its lanes of V become dV = a g.
 template <class T>
 __device__ __forceinline__ void head_value_grads(const self_attention_grad_block<T>& b, int first) {
-  const int row = thread_index();
+  const int row = block_thread();
   const int layer = b.tile.rows.layer[row];
   const int64_t node = b.first_node + b.tile.rows.node[row];
   T dot = 0;
@@ -33,7 +33,7 @@ __device__ __forceinline__ void head_value_grads(const self_attention_grad_block
 // weights: (L keys, rows) become dS / sqrt(d_h). A thread takes a row.
 template <class T>
 __device__ __forceinline__ void head_score_grads(const self_attention_grad_block<T>& b) {
-  const int row = thread_index();
+  const int row = block_thread();
   const T* grad = b.tile.grad + b.tile.rows.node[row];
   const T factor = b.tile.share[row] / sqrt(static_cast<T>(b.head_dim()));
   T mean = 0;
@@ -47,7 +47,7 @@ __device__ __forceinline__ void head_score_grads(const self_attention_grad_block
 // dQ_q = sum_k dS_qk K_k and dK_k = sum_q dS_qk Q_q at the head's columns.
 template <class T>
 __device__ __forceinline__ void head_lane_grads(const self_attention_grad_block<T>& b, int first) {
-  for (int i = thread_index(); i < b.head_dim() * tile_rows<T>; i += tile_threads) {
+  for (int i = block_thread(); i < b.head_dim() * tile_rows<T>; i += tile_threads) {
     const int row = i % tile_rows<T>, column = first + i / tile_rows<T>;
     const int layer = b.tile.rows.layer[row];
     const T* query = b.column(query_lanes, column);
@@ -65,7 +65,7 @@ __device__ __forceinline__ void head_lane_grads(const self_attention_grad_block<
 
 template <class T>
 __device__ __forceinline__ void head_grads(const self_attention_grad_block<T>& b, int first) {
-  const bool has_row = thread_index() < tile_rows<T>;
+  const bool has_row = block_thread() < tile_rows<T>;
   head_weights(b, first);
   if (has_row) head_mean(b);
   if (has_row) head_value_grads(b, first);  // reads what this thread wrote
@@ -81,7 +81,7 @@ template <class T>
 __device__ __forceinline__ void stage_lanes(const self_attention_grad_block<T>& b, int which, int column,
                                             T* to) {
   __syncthreads();
-  for (int i = thread_index(); i < tile_rows<T> * tile_columns<T>; i += tile_threads) {
+  for (int i = block_thread(); i < tile_rows<T> * tile_columns<T>; i += tile_threads) {
     const int row = i % tile_rows<T>, c = i / tile_rows<T>;
     to[row * tile_stride<T> + c] = column + c < b.dim() ? b.column(which, column + c)[row] : T(0);
   }

@@ -3,20 +3,20 @@
 // y + 16 i, and either the columns x + 8 j (spread) or packs of V side by side (packed), so that the lanes
 // of a warp read shared memory without conflicts.
 #include "combine/slots_cuda.hpp"
+#include "common/cuda_block.cuh"
 #include "common/cuda_vector.cuh"
 
 namespace pyrec::cuda {
 
-constexpr unsigned all_lanes = 0xFFFFFFFF;
-
-__device__ __forceinline__ int thread_index() { return static_cast<int>(threadIdx.x); }
-__device__ __forceinline__ int tile_row(int i) { return thread_index() / thread_columns + thread_rows * i; }
+// The thread's number in its block.
+__device__ __forceinline__ int block_thread() { return static_cast<int>(threadIdx.x); }
+__device__ __forceinline__ int tile_row(int i) { return block_thread() / thread_columns + thread_rows * i; }
 __device__ __forceinline__ int spread_column(int j) {
-  return thread_index() % thread_columns + thread_columns * j;
+  return block_thread() % thread_columns + thread_columns * j;
 }
 template <class T>
 __device__ __forceinline__ int packed_column(int group) {
-  return (thread_index() % thread_columns + thread_columns * group) * width<T>;
+  return (block_thread() % thread_columns + thread_columns * group) * width<T>;
 }
 
 template <class T>
@@ -172,13 +172,13 @@ __device__ __forceinline__ void stage(const Source& source, int column, int dim,
     pack<T, V> values[in_flight];
 #pragma unroll
     for (int r = 0; r < in_flight; ++r) {
-      const int i = (done + r) * tile_threads + thread_index();
+      const int i = (done + r) * tile_threads + block_thread();
       const T* row = source(i / packs);
       values[r] = row != nullptr ? load_columns(row, column + i % packs * V, dim, packed) : pack<T, V>{};
     }
 #pragma unroll
     for (int r = 0; r < in_flight; ++r) {
-      const int i = (done + r) * tile_threads + thread_index();
+      const int i = (done + r) * tile_threads + block_thread();
       store_vector(to + i / packs * tile_stride<T> + i % packs * V, values[r]);
     }
   }

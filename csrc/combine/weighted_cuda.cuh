@@ -7,18 +7,18 @@ namespace pyrec::cuda {
 constexpr int weighted_threads = 256;
 constexpr int layers_at_once = 4;
 
-// The lanes of a row: a power of two, 32 at most.
+// The lanes of a row: a power of two, a warp at most.
 struct row_lanes {
   int count;
 
-  __device__ __forceinline__ int row() const { return thread_index() / count; }
-  __device__ __forceinline__ int lane() const { return thread_index() & (count - 1); }
+  __device__ __forceinline__ int row() const { return block_thread() / count; }
+  __device__ __forceinline__ int lane() const { return block_thread() & (count - 1); }
   __host__ __device__ int rows() const { return weighted_threads / count; }
 };
 
 inline row_lanes lanes_for(int64_t dim, int packed_width) {
   int count = 1;
-  while (count < 32 && count * packed_width < dim) count *= 2;
+  while (count < warp && count * packed_width < dim) count *= 2;
   return {count};
 }
 
@@ -79,19 +79,18 @@ __device__ __forceinline__ void add_weighted_dots(const layer_table<T>& table, i
 
 // sum: of each of the block's layers_at_once dots, in thread 0 .. layers_at_once - 1.
 __device__ __forceinline__ double sum_over_block(const double (&dots)[layers_at_once]) {
-  constexpr int warps = weighted_threads / 32;
+  constexpr int warps = weighted_threads / warp;
   __shared__ double sums[warps][layers_at_once];
   __syncthreads();
 #pragma unroll
   for (int j = 0; j < layers_at_once; ++j) {
-    double dot = dots[j];
-    for (int lane = 16; lane > 0; lane /= 2) dot += __shfl_xor_sync(all_lanes, dot, lane);
-    if (thread_index() % 32 == 0) sums[thread_index() / 32][j] = dot;
+    const double dot = group_sum<warp>(dots[j]);
+    if (block_thread() % warp == 0) sums[block_thread() / warp][j] = dot;
   }
   __syncthreads();
   double total = 0;
-  if (thread_index() < layers_at_once) {
-    for (int w = 0; w < warps; ++w) total += sums[w][thread_index()];
+  if (block_thread() < layers_at_once) {
+    for (int w = 0; w < warps; ++w) total += sums[w][block_thread()];
   }
   return total;
 }
@@ -119,8 +118,8 @@ __global__ void __launch_bounds__(weighted_threads, 4)
       }
     }
     const double total = sum_over_block(dots);
-    const int l = first + thread_index();
-    if (thread_index() < layers_at_once && l < num_layers) {
+    const int l = first + block_thread();
+    if (block_thread() < layers_at_once && l < num_layers) {
       a.partial[int64_t{blockIdx.x} * num_layers + l] = total;
     }
   }
@@ -129,7 +128,7 @@ __global__ void __launch_bounds__(weighted_threads, 4)
 template <class T, int V>
 void launch_weighted(const combine_weighted_args<T>& a) {
   const row_lanes lanes = lanes_for(a.input.dim, V);
-  const auto blocks = static_cast<unsigned>((a.input.num_rows + lanes.rows() - 1) / lanes.rows());
+  const unsigned blocks = blocks_for(a.input.num_rows, lanes.rows());
   const auto kernel = weighted<T, V>;
   LAUNCH(kernel, blocks, weighted_threads, 0, a.stream, a, make_layer_table(a.input), lanes);
 }

@@ -13,7 +13,7 @@ inline unsigned blocks_for(int64_t count, int64_t per_block) {
 }
 
 // The thread's number in a grid of one dimension.
-__device__ __forceinline__ int64_t thread_index() { return int64_t{blockIdx.x} * blockDim.x + threadIdx.x; }
+__device__ __forceinline__ int64_t grid_thread() { return int64_t{blockIdx.x} * blockDim.x + threadIdx.x; }
 
 // Sums over groups of Lanes lanes, the same bits in each lane; all lanes of the warp take part.
 template <int Lanes, class T>

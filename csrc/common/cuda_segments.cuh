@@ -42,7 +42,7 @@ __device__ __forceinline__ void take_ticket(const segments& s, int64_t entry, in
 
 __global__ void __launch_bounds__(segment_threads) place_rows(const segments s) {
   __shared__ int32_t base;
-  const int64_t row = thread_index();
+  const int64_t row = grid_thread();
   const scanned own = block_scan<segment_threads>(row < s.num_rows ? s.count[row] : 0);
   if (threadIdx.x == 0) base = atomicAdd(s.count + s.num_rows, own.total);
   __syncthreads();
@@ -52,7 +52,7 @@ __global__ void __launch_bounds__(segment_threads) place_rows(const segments s) 
 // row_of(entry): the row that it names.
 template <class Rows>
 __global__ void __launch_bounds__(segment_threads) place_entries(const segments s, const Rows row_of) {
-  const int64_t entry = thread_index();
+  const int64_t entry = grid_thread();
   if (entry >= s.num_entries || s.ticket[entry] < 0) return;
   s.entries[s.start[row_of(entry)] + s.ticket[entry]] = static_cast<int32_t>(entry);
 }

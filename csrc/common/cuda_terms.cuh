@@ -31,7 +31,7 @@ row_terms<T> take_row_terms(uintptr_t& at, int64_t num_entries, int64_t num_rows
 template <int Lanes, int V, class T, class Rows>
 __global__ void __launch_bounds__(term_threads)
     add_terms(const row_terms<T> terms, const Rows rows, int64_t dim, T* grad) {
-  const int64_t row = thread_index() / Lanes;
+  const int64_t row = grid_thread() / Lanes;
   if (row >= terms.by_row.num_rows) return;
   const int32_t* source = terms.source + terms.by_row.start[row];
   const T* factor = terms.factor + terms.by_row.start[row];
@@ -67,7 +67,7 @@ void start_terms(const row_terms<T>& terms, const Rows& rows, int64_t dim, T* gr
 // sums: (num_rows,) of the rows' factors, one thread a row.
 template <class T>
 __global__ void __launch_bounds__(term_threads) add_factors(const row_terms<T> terms, T* sums) {
-  const int64_t row = thread_index();
+  const int64_t row = grid_thread();
   if (row >= terms.by_row.num_rows) return;
   const T* factor = terms.factor + terms.by_row.start[row];
   T sum = 0;

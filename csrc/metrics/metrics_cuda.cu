@@ -56,7 +56,7 @@ __device__ __forceinline__ void add_hits(const metrics_args& a, unsigned& found,
 }
 
 __global__ void __launch_bounds__(threads) rank_users(const metrics_args a) {
-  const int64_t user = thread_index() / warp;
+  const int64_t user = grid_thread() / warp;
   const int lane = static_cast<int>(threadIdx.x) % warp;
   if (user >= a.num_queries) return;
   const int32_t* ids = a.ids + user * a.list_size;
@@ -91,7 +91,7 @@ void ranking_metrics(const metrics_args& a) {
 
 // An id counts once, in the first cut-off that holds its rank; running sums over the cut-offs do the rest.
 __global__ void __launch_bounds__(threads) count_ids(const item_counts_args a) {
-  const int64_t at = thread_index();
+  const int64_t at = grid_thread();
   if (at >= a.num_queries * a.list_size) return;
   const int64_t rank = at % a.list_size;
   const int32_t* ids = a.ids + (at - rank);
@@ -108,7 +108,7 @@ __global__ void __launch_bounds__(threads) count_ids(const item_counts_args a) {
 }
 
 __global__ void __launch_bounds__(threads) sum_counts(const item_counts_args a) {
-  const int64_t item = thread_index();
+  const int64_t item = grid_thread();
   if (item >= a.num_items) return;
   int64_t sum = 0;
   for (int64_t c = 0; c < a.num_cutoffs; ++c) {

@@ -84,7 +84,7 @@ __device__ __forceinline__ void write_sample(const pointwise_args<T>& a, const s
 // A group takes a sample. All lanes of a warp go through its steps, those of no sample or a bad one idly.
 template <int Lanes, int V, class T>
 __global__ void __launch_bounds__(threads) take_samples(const pointwise_args<T> a, const scratch<T> s) {
-  const int64_t sample = thread_index() / Lanes;
+  const int64_t sample = grid_thread() / Lanes;
   const int lane = static_cast<int>(threadIdx.x) % Lanes;
   const bool any = sample < a.num_samples;
   const bool good = any && sound(a, sample);
@@ -101,7 +101,7 @@ __global__ void __launch_bounds__(threads) take_samples(const pointwise_args<T> 
 
 template <class T>
 __global__ void __launch_bounds__(threads) order_terms(const pointwise_args<T> a, const scratch<T> s) {
-  const int64_t entry = thread_index();
+  const int64_t entry = grid_thread();
   const segments& by_row = s.terms.by_row;
   if (entry >= by_row.num_entries || by_row.ticket[entry] < 0) return;
   const int64_t at = place_in_order(by_row, entry, row_of(a, entry));

@@ -265,7 +265,7 @@ __device__ __forceinline__ void finish_row(const propagate_args<T, X, Out>& a, c
 
 template <edge_kind Kind, int Lanes, int V, class T, class X, class Out>
 __global__ void __launch_bounds__(threads, V == 8 ? 5 : 7) propagate_rows(const propagate_args<T, X, Out> a) {
-  const group_task task = task_of_group(a, thread_index() / Lanes);
+  const group_task task = task_of_group(a, grid_thread() / Lanes);
   const row_task& t = task.edges;
   const bool whole = t.node >= 0 && !task.piece;
   const row_terms<T> terms = whole ? read_terms(a, t.node) : row_terms<T>{};
@@ -282,7 +282,7 @@ __global__ void __launch_bounds__(threads, V == 8 ? 5 : 7) propagate_rows(const 
     if (whole) {
       finish_row(a, terms, t.node, task.out_row, column, acc);
     } else if (task.piece) {
-      store(a.partial + thread_index() / Lanes * dim + column, acc);
+      store(a.partial + grid_thread() / Lanes * dim + column, acc);
     } else if (task.out_row >= 0 && a.out != nullptr) {
       store(a.out + task.out_row * dim + column, acc);
     }
@@ -292,7 +292,7 @@ __global__ void __launch_bounds__(threads, V == 8 ? 5 : 7) propagate_rows(const 
 // A warp takes a long row.
 template <int V, class T, class X, class Out>
 __global__ void __launch_bounds__(threads, 4) propagate_long_rows(const propagate_args<T, X, Out> a) {
-  const int64_t i = thread_index() / warp;
+  const int64_t i = grid_thread() / warp;
   if (i >= a.schedule.num_long) return;
   const int32_t node = a.schedule.long_rows[i];
   const int64_t out_row = a.rows != nullptr ? a.row_slot[node] : node;
@@ -360,7 +360,7 @@ void propagate_layer(const propagate_args<T, X, Out>& a) {
 }
 
 __global__ void scatter_rows(const row_slots_args a) {
-  const int64_t i = int64_t{blockIdx.x} * threads + threadIdx.x;
+  const int64_t i = grid_thread();
   if (i >= a.num_rows) return;
   const int64_t node = a.rows[i];
   if (node == -1) return;  // padding
@@ -373,7 +373,7 @@ __global__ void scatter_rows(const row_slots_args a) {
 
 // Of a row that is there twice one position is lost.
 __global__ void check_rows(const row_slots_args a) {
-  const int64_t i = int64_t{blockIdx.x} * threads + threadIdx.x;
+  const int64_t i = grid_thread();
   if (i >= a.num_rows) return;
   const int64_t node = a.rows[i];
   if (node >= 0 && node < a.num_nodes && a.slot[node] != i) *a.bad_rows = true;

@@ -14,9 +14,9 @@ constexpr int in_flight = 4;
 template <int V, class T, class X>
 __global__ void __launch_bounds__(threads) take_some_rows(const take_rows_args<T, X> a) {
   const int64_t packs = a.dim / V;
-  const int64_t i = thread_index() / packs;
+  const int64_t i = grid_thread() / packs;
   if (i >= a.num_rows) return;
-  const int64_t column = thread_index() % packs * V;
+  const int64_t column = grid_thread() % packs * V;
   const int64_t node = a.rows[i];
   T value[V] = {};
   if (node >= 0 && node < a.num_nodes) {
@@ -61,7 +61,7 @@ int64_t lay_out(void* scratch, int64_t num_rows, int64_t num_nodes, addition& pa
 }
 
 __global__ void __launch_bounds__(threads) count_entries(const segments s, const named_row row_of) {
-  const int64_t entry = thread_index();
+  const int64_t entry = grid_thread();
   if (entry >= s.num_entries) return;
   const int64_t row = row_of(entry);
   take_ticket(s, entry, row, row >= 0 && row < s.num_rows);
@@ -69,14 +69,14 @@ __global__ void __launch_bounds__(threads) count_entries(const segments s, const
 
 __global__ void __launch_bounds__(threads) order_entries(const addition parts, const named_row row_of) {
   const segments& s = parts.by_row;
-  const int64_t entry = thread_index();
+  const int64_t entry = grid_thread();
   if (entry >= s.num_entries || s.ticket[entry] < 0) return;
   parts.ordered[place_in_order(s, entry, row_of(entry))] = static_cast<int32_t>(entry);
 }
 
 template <int Lanes, int V, class T>
 __global__ void __launch_bounds__(threads) add_entries(const add_rows_args<T> a, const addition parts) {
-  const int64_t row = thread_index() / Lanes;
+  const int64_t row = grid_thread() / Lanes;
   if (row >= a.num_nodes) return;
   const int32_t* entries = parts.ordered + parts.by_row.start[row];
   const int32_t count = parts.by_row.count[row];

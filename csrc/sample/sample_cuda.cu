@@ -67,7 +67,7 @@ __global__ void __launch_bounds__(threads) draw_triples(const sample_args a) {
   if (threadIdx.x < shuffle_rounds)
     round_key[threadIdx.x] = shuffle_round_key(a.seed, place.epoch, threadIdx.x);
   __syncthreads();
-  const int64_t at = thread_index();
+  const int64_t at = grid_thread();
   if (at >= a.count * a.num_negatives) return;
   const int64_t i = at / a.num_negatives;
   const auto negative = static_cast<uint32_t>(at - i * a.num_negatives);
@@ -100,7 +100,7 @@ __device__ __forceinline__ bool appears_first(const distinct_args& a, int64_t i)
 }
 
 __global__ void __launch_bounds__(distinct_block) mark_first(const distinct_args a) {
-  const int64_t i = thread_index();
+  const int64_t i = grid_thread();
   if (i >= a.count) return;
   if (in_range(a, i)) {
     atomicMin(a.slot + a.nodes[i], static_cast<int32_t>(i));
@@ -110,7 +110,7 @@ __global__ void __launch_bounds__(distinct_block) mark_first(const distinct_args
 }
 
 __global__ void __launch_bounds__(distinct_block) count_first(const distinct_args a) {
-  const int count = __syncthreads_count(appears_first(a, thread_index()));
+  const int count = __syncthreads_count(appears_first(a, grid_thread()));
   if (threadIdx.x == 0) a.sums[blockIdx.x] = count;
 }
 
@@ -118,7 +118,7 @@ __global__ void __launch_bounds__(distinct_block) number_first(const distinct_ar
   int32_t some = 0;  // of the blocks before
   for (unsigned block = threadIdx.x; block < blockIdx.x; block += distinct_block) some += a.sums[block];
   const int32_t before = block_scan<distinct_block>(some).total;
-  const int64_t i = thread_index();
+  const int64_t i = grid_thread();
   const bool first = appears_first(a, i);
   const scanned own = block_scan<distinct_block>(first);
   if (first) {
@@ -129,7 +129,7 @@ __global__ void __launch_bounds__(distinct_block) number_first(const distinct_ar
 }
 
 __global__ void __launch_bounds__(distinct_block) place_others(const distinct_args a) {
-  const int64_t i = thread_index();
+  const int64_t i = grid_thread();
   if (i >= a.count) return;
   if (i >= a.sums[gridDim.x]) a.rows[i] = -1;
   if (!in_range(a, i)) {

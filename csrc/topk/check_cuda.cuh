@@ -10,7 +10,7 @@ namespace pyrec::cuda {
 namespace {
 
 constexpr int check_threads = 256;
-constexpr int check_warps = check_threads / 32;
+constexpr int check_warps = check_threads / warp;
 
 // Magnitudes as bits are in their order; infinity and NaN come last.
 __global__ void __launch_bounds__(check_threads)
@@ -18,11 +18,11 @@ __global__ void __launch_bounds__(check_threads)
   const int64_t step = int64_t{gridDim.x} * check_threads;
   uint32_t most = 0;
 #pragma unroll 4
-  for (int64_t i = int64_t{blockIdx.x} * check_threads + threadIdx.x; i < count; i += step) {
+  for (int64_t i = grid_thread(); i < count; i += step) {
     most = max(most, __float_as_uint(values[i]) & 0x7FFFFFFF);
   }
-  most = __reduce_max_sync(0xFFFFFFFF, most);
-  if (threadIdx.x % 32 == 0) atomicMax(largest, most);
+  most = __reduce_max_sync(all_lanes, most);
+  if (threadIdx.x % warp == 0) atomicMax(largest, most);
 }
 
 __global__ void check_largest(const topk_args a) {
@@ -34,13 +34,13 @@ __global__ void check_largest(const topk_args a) {
 
 // A warp takes a row.
 __global__ void __launch_bounds__(check_threads) check_seen(const topk_args a) {
-  const int64_t row = int64_t{blockIdx.x} * check_warps + threadIdx.x / 32;
+  const int64_t row = int64_t{blockIdx.x} * check_warps + threadIdx.x / warp;
   bool wrong = a.seen_indptr[0] != 0 || a.seen_indptr[a.num_queries] != a.num_seen;
   if (row < a.num_queries) {
     const int64_t begin = a.seen_indptr[row];
     const int64_t end = a.seen_indptr[row + 1];
     wrong = wrong || begin < 0 || end < begin || end > a.num_seen;
-    for (int64_t i = begin + threadIdx.x % 32; !wrong && i < end; i += 32) {
+    for (int64_t i = begin + threadIdx.x % warp; !wrong && i < end; i += warp) {
       const int32_t id = a.seen_indices[i];
       wrong = id < 0 || id >= a.num_items || (i > begin && a.seen_indices[i - 1] >= id);
     }
@@ -49,7 +49,7 @@ __global__ void __launch_bounds__(check_threads) check_seen(const topk_args a) {
 }
 
 __global__ void __launch_bounds__(check_threads) check_allowed(const topk_args a) {
-  const int64_t i = int64_t{blockIdx.x} * check_threads + threadIdx.x;
+  const int64_t i = grid_thread();
   if (i >= a.num_candidates) return;
   const int32_t id = a.allowed[i];
   const bool wrong = id < 0 || id >= a.num_items || (i > 0 && a.allowed[i - 1] >= id);

@@ -98,7 +98,7 @@ __device__ __forceinline__ float not_below(double value) {
 
 __global__ void __launch_bounds__(threads) encode_queries(const topk_args a, const code_parts parts) {
   if (a.found[topk_unsound] != 0) return;
-  const int64_t user = thread_index() / warp;
+  const int64_t user = grid_thread() / warp;
   const float* row = user < a.num_queries ? a.queries + user * a.dim : nullptr;
   const code_lengths q = encode(row, a.dim, parts.columns, parts.queries + user * parts.columns);
   if (threadIdx.x % warp != 0) return;
@@ -140,7 +140,7 @@ __global__ void __launch_bounds__(threads) encode_candidates(const topk_args a, 
 
 // A warp takes a candidate. The sum is encode's.
 __global__ void __launch_bounds__(threads) measure_candidates(const topk_lengths_args a) {
-  const int64_t candidate = thread_index() / warp;
+  const int64_t candidate = grid_thread() / warp;
   if (candidate >= a.num_candidates) return;
   const int64_t id = a.allowed != nullptr ? a.allowed[candidate] : candidate;
   const int64_t dim = id >= 0 && id < a.num_items ? a.dim : 0;
