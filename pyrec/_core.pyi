@@ -114,7 +114,7 @@ topk_max_splits: int
 topk_panel_multiple: int
 topk_longest_coded: int
 topk_device_tile_users: int
-topk_found_words: int
+topk_fault_words: int
 
 def topk_has_codes() -> bool: ...
 def topk_checks(queries: Any) -> bool: ...
@@ -136,7 +136,7 @@ def topk(
     keys: Any,
     ids: Any,
     scores: Any,
-    found: Any = None,
+    faults: Any = None,
     by_length: Any = None,
     scratch: Any = None,
     stream: int = 0,

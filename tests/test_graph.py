@@ -186,7 +186,7 @@ def test_a_copy_on_a_device():
     with pytest.raises(
         DataError, match=r'x is on cpu, but the graph is on cuda:0; move it with \.to\("cuda:0"\)'
     ):
-        _core.propagate_layer(twin.core, torch.ones(9, 2), None, not_finite=twin.found[:1])
+        _core.propagate_layer(twin.core, torch.ones(9, 2), None, not_finite=twin.faults[:1])
 
 
 def test_more_pairs_than_there_can_be():

@@ -1,6 +1,6 @@
 #pragma once
 // Whether the numbers that a search reads are sound: finite vectors, no score beyond float32, ids in range
-// and ascending. Into topk_args.found, for search and caller: what is wrong, and where, is looked up on the
+// and ascending. Into topk_args.faults, for search and caller: what is wrong, and where, is looked up on the
 // CPU.
 #include "common/cuda_block.cuh"
 #include "topk/topk.hpp"
@@ -26,10 +26,10 @@ __global__ void __launch_bounds__(check_threads)
 }
 
 __global__ void check_largest(const topk_args a) {
-  const double query = __uint_as_float(a.found[topk_largest_query]);
-  const double item = __uint_as_float(a.found[topk_largest_item]);
+  const double query = __uint_as_float(a.faults[topk_largest_query]);
+  const double item = __uint_as_float(a.faults[topk_largest_item]);
   constexpr double float_max = 3.4028234663852886e38;
-  if (!(static_cast<double>(a.dim) * query * item <= float_max)) atomicOr(&a.found[topk_unsound], 1);
+  if (!(static_cast<double>(a.dim) * query * item <= float_max)) atomicOr(&a.faults[topk_unsound], 1);
 }
 
 // A warp takes a row.
@@ -45,7 +45,7 @@ __global__ void __launch_bounds__(check_threads) check_seen(const topk_args a) {
       wrong = id < 0 || id >= a.num_items || (i > begin && a.seen_indices[i - 1] >= id);
     }
   }
-  if (wrong) atomicOr(&a.found[topk_unsound], 1);
+  if (wrong) atomicOr(&a.faults[topk_unsound], 1);
 }
 
 __global__ void __launch_bounds__(check_threads) check_allowed(const topk_args a) {
@@ -53,7 +53,7 @@ __global__ void __launch_bounds__(check_threads) check_allowed(const topk_args a
   if (i >= a.num_candidates) return;
   const int32_t id = a.allowed[i];
   const bool wrong = id < 0 || id >= a.num_items || (i > 0 && a.allowed[i - 1] >= id);
-  if (wrong) atomicOr(&a.found[topk_unsound], 1);
+  if (wrong) atomicOr(&a.faults[topk_unsound], 1);
 }
 
 inline void start_find_largest(const topk_args& a, const float* values, int64_t count, int word) {
@@ -62,12 +62,13 @@ inline void start_find_largest(const topk_args& a, const float* values, int64_t 
   constexpr int64_t most_blocks = 1024;
   const int64_t blocks = ceil_div(count, of_a_block);
   LAUNCH(find_largest, static_cast<unsigned>(blocks < most_blocks ? blocks : most_blocks), check_threads, 0,
-         a.stream, values, count, a.found + word);
+         a.stream, values, count, a.faults + word);
 }
 
 inline void start_checks(const topk_args& a) {
   const auto stream = static_cast<cudaStream_t>(a.stream);
-  check(cudaMemsetAsync(a.found, 0, topk_found_words * sizeof(uint32_t), stream), "cudaMemsetAsync of found");
+  check(cudaMemsetAsync(a.faults, 0, topk_fault_words * sizeof(uint32_t), stream),
+        "cudaMemsetAsync of faults");
   start_find_largest(a, a.queries, a.num_queries * a.dim, topk_largest_query);
   start_find_largest(a, a.items, a.num_items * a.dim, topk_largest_item);
   LAUNCH(check_largest, 1, 1, 0, a.stream, a);

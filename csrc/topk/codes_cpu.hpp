@@ -9,7 +9,7 @@
 //
 //   r s (a.b) + |r a| |f| + (|e| + dim 2^-23 |q|) |x| + dim 2^-126
 //
-// A panel has one s; |f| and |x| are its largest. Lengths are sums of float64, rounded up.
+// A panel has one s; |f| and |x| are its largest. Norms are sums of float64, rounded up.
 #include "common/parallel.hpp"
 #include "isa/simd.hpp"
 #include "topk/tile_cpu.hpp"
@@ -36,13 +36,15 @@ PYREC_INLINE double inverse_scale(float largest) {
   return largest_code / static_cast<double>(largest > 0.0f ? largest : 1.0f);
 }
 
-struct code_lengths {
-  double whole, coded, left;  // |x|, |s b| and |f| or more
-  int32_t sum;                // of b
+struct code_norms {
+  double norm;       // |x| or more, and so the others
+  double code_norm;  // |s b|
+  double rest_norm;  // |f|
+  int32_t sum;       // of b
 };
 
 // code: (words_of(dim),) words of dim codes and zeros.
-inline code_lengths encode(const float* row, int64_t dim, double inverse, uint32_t* code) {
+inline code_norms encode(const float* row, int64_t dim, double inverse, uint32_t* code) {
   constexpr int width = simd<double>::width;
   constexpr double to_whole = 6755399441055744.0;  // 1.5 * 2^52: a sum with it is rounded to a whole number,
   const double scale = 1.0 / inverse;              // which its last bits show in two's complement
@@ -50,16 +52,16 @@ inline code_lengths encode(const float* row, int64_t dim, double inverse, uint32
   for (int64_t j = 0; j < dim; ++j) x[j] = static_cast<double>(row[j]);
   for (int lane = 0; lane < width; ++lane) x[dim + lane] = 0.0;
 
-  vec<double> whole{}, coded{}, left{};
+  vec<double> squares{}, code_squares{}, rest_squares{};
   int8_t bytes[code_dim + width];
   for (int64_t j = 0; j < dim; j += width) {
     const vec<double> value = load(x + j);
     const vec<double> shifted = multiply_add(value, broadcast(inverse), broadcast(to_whole));
     const vec<double> near = (shifted - to_whole) * scale;
     const vec<double> rest = value - near;
-    whole = multiply_add(value, value, whole);
-    coded = multiply_add(near, near, coded);
-    left = multiply_add(rest, rest, left);
+    squares = multiply_add(value, value, squares);
+    code_squares = multiply_add(near, near, code_squares);
+    rest_squares = multiply_add(rest, rest, rest_squares);
     for (int lane = 0; lane < width; ++lane)
       bytes[j + lane] = static_cast<int8_t>(((vec<int64_t>)shifted)[lane]);
   }
@@ -69,13 +71,13 @@ inline code_lengths encode(const float* row, int64_t dim, double inverse, uint32
   for (int64_t j = 0; j < dim; ++j) sum += bytes[j];
   double sums[3] = {};
   for (int lane = 0; lane < width; ++lane) {
-    sums[0] += whole[lane];
-    sums[1] += coded[lane];
-    sums[2] += left[lane];
+    sums[0] += squares[lane];
+    sums[1] += code_squares[lane];
+    sums[2] += rest_squares[lane];
   }
   constexpr double up = 1.0 + 1e-12;  // beyond all the roundings above
-  const double length = __builtin_sqrt(sums[0]) * up;
-  return {length, __builtin_sqrt(sums[1]) * up, __builtin_sqrt(sums[2]) * up + length * 1e-12, sum};
+  const double norm = __builtin_sqrt(sums[0]) * up;
+  return {norm, __builtin_sqrt(sums[1]) * up, __builtin_sqrt(sums[2]) * up + norm * 1e-12, sum};
 }
 
 // The segment's candidates, those with long vectors first, by counting: order within a few percent will do.
@@ -125,9 +127,10 @@ inline void encode_panel(const topk_args& a, int64_t p, int64_t num_rows) {
   uint32_t* codes = a.codes + p * words * panel_width;
   for (int64_t lane = 0; lane < panel_width; ++lane) {
     uint32_t code[code_dim / 4];
-    const code_lengths length = encode(a.items + a.order[first + lane] * a.dim, a.dim, bounds.inverse, code);
-    bounds.left = length.left > bounds.left ? length.left : bounds.left;
-    bounds.whole = length.whole > bounds.whole ? length.whole : bounds.whole;
+    const code_norms item =
+        encode(a.items + a.order[first + lane] * a.dim, a.dim, bounds.inverse_scale, code);
+    bounds.rest_norm = item.rest_norm > bounds.rest_norm ? item.rest_norm : bounds.rest_norm;
+    bounds.norm = item.norm > bounds.norm ? item.norm : bounds.norm;
     for (int64_t j = 0; j < words; ++j) codes[j * panel_width + lane] = code[j] ^ unsigned_offsets;
   }
   a.bounds[p] = bounds;

@@ -11,7 +11,7 @@
 //   |a| |f| + (|e| + dim 2^-20 |q| + dim 2^-126) |x| + dim 2^-126 (2 + |q|)
 //
 // A tile of candidates has its largest |f| and |x|. Cut off, no sum of codes leaves float32 where none of
-// numbers does. Lengths are sums of float64; what is kept of them is rounded up.
+// numbers does. Norms are sums of float64; what is kept of them is rounded up.
 #include "common/cuda_block.cuh"
 #include "common/rounding.hpp"
 #include "common/scratch_parts.hpp"
@@ -28,14 +28,14 @@ constexpr int tile_items = 128;
 constexpr int64_t code_multiple = 16;  // of a code's columns: what a tensor core takes at a time
 
 struct query_bound {
-  float coded;  // |a|
-  float left;   // |e| + dim 2^-20 |q| + dim 2^-126
-  float rest;   // dim 2^-126 (2 + |q|)
-  float whole;  // |q|
+  float norm;       // |q|
+  float code_norm;  // |a|
+  float rest_norm;  // |e| + dim 2^-20 |q| + dim 2^-126
+  float underflow;  // dim 2^-126 (2 + |q|)
 };
 struct tile_bound {
-  float left;   // |f|
-  float whole;  // |x|
+  float norm;       // |x|
+  float rest_norm;  // |f|
 };
 
 // Parts of topk_args.scratch.
@@ -67,27 +67,28 @@ inline int64_t lay_out(const topk_args& a, code_parts& parts) {
   return static_cast<int64_t>(at - buffer);
 }
 
-struct code_lengths {
-  double whole, coded, left;  // |x|, |b|, |f| or more
+struct code_norms {
+  double norm;       // |x| or more, and so the others
+  double code_norm;  // |b|
+  double rest_norm;  // |f|
 };
 
 // A warp takes a vector; null for zeros. code: (columns,).
-__device__ __forceinline__ code_lengths encode(const float* row, int64_t dim, int64_t columns,
-                                               uint16_t* code) {
-  double whole = 0, coded = 0, left = 0;
+__device__ __forceinline__ code_norms encode(const float* row, int64_t dim, int64_t columns, uint16_t* code) {
+  double squares = 0, code_squares = 0, rest_squares = 0;
   for (int64_t c = threadIdx.x % warp; c < columns; c += warp) {
     const float value = row != nullptr && c < dim ? row[c] : 0;
     const uint32_t kept = __float_as_uint(value) & 0xFFFF0000;
     code[c] = static_cast<uint16_t>(kept >> 16);
     const double near = __uint_as_float(kept);
     const double rest = static_cast<double>(value) - near;
-    whole += static_cast<double>(value) * static_cast<double>(value);
-    coded += near * near;
-    left += rest * rest;
+    squares += static_cast<double>(value) * static_cast<double>(value);
+    code_squares += near * near;
+    rest_squares += rest * rest;
   }
   constexpr double up = 1.0 + 1e-12;  // beyond the roundings of the sums
-  return {sqrt(group_sum<warp>(whole)) * up, sqrt(group_sum<warp>(coded)) * up,
-          sqrt(group_sum<warp>(left)) * up};
+  return {sqrt(group_sum<warp>(squares)) * up, sqrt(group_sum<warp>(code_squares)) * up,
+          sqrt(group_sum<warp>(rest_squares)) * up};
 }
 
 // The least float that is not below; value >= 0.
@@ -97,19 +98,19 @@ __device__ __forceinline__ float not_below(double value) {
 }
 
 __global__ void __launch_bounds__(threads) encode_queries(const topk_args a, const code_parts parts) {
-  if (a.found[topk_unsound] != 0) return;
+  if (a.faults[topk_unsound] != 0) return;
   const int64_t user = grid_thread() / warp;
   const float* row = user < a.num_queries ? a.queries + user * a.dim : nullptr;
-  const code_lengths q = encode(row, a.dim, parts.columns, parts.queries + user * parts.columns);
+  const code_norms q = encode(row, a.dim, parts.columns, parts.queries + user * parts.columns);
   if (threadIdx.x % warp != 0) return;
   parts.worst[user] = 0;
   const double dim = static_cast<double>(a.dim);
   constexpr double rounded = 0x1p-20, tiny = 0x1p-126;
   parts.query_bounds[user] = {
-      .coded = not_below(q.coded),
-      .left = not_below(row != nullptr ? q.left + dim * rounded * q.whole + dim * tiny : 0),
-      .rest = not_below(dim * tiny * (2 + q.whole)),
-      .whole = not_below(q.whole)};
+      .norm = not_below(q.norm),
+      .code_norm = not_below(q.code_norm),
+      .rest_norm = not_below(row != nullptr ? q.rest_norm + dim * rounded * q.norm + dim * tiny : 0),
+      .underflow = not_below(dim * tiny * (2 + q.norm))};
 }
 
 __device__ __forceinline__ int32_t candidate_id(const topk_args& a, int64_t place) {
@@ -119,23 +120,24 @@ __device__ __forceinline__ int32_t candidate_id(const topk_args& a, int64_t plac
 
 // A block takes a tile. Magnitudes as bits are in their order.
 __global__ void __launch_bounds__(threads) encode_candidates(const topk_args a, const code_parts parts) {
-  __shared__ uint32_t largest[2];
-  if (a.found[topk_unsound] != 0) return;
+  __shared__ uint32_t largest[2];  // norm and rest_norm
+  if (a.faults[topk_unsound] != 0) return;
   if (threadIdx.x < 2) largest[threadIdx.x] = 0;
   __syncthreads();
   const int64_t first = int64_t{blockIdx.x} * tile_items;
   for (int64_t place = first + threadIdx.x / warp; place < first + tile_items; place += warps) {
     const int32_t id = place < a.num_candidates ? candidate_id(a, place) : -1;
     const float* row = id >= 0 ? a.items + id * a.dim : nullptr;
-    const code_lengths x = encode(row, a.dim, parts.columns, parts.candidates + place * parts.columns);
+    const code_norms x = encode(row, a.dim, parts.columns, parts.candidates + place * parts.columns);
     if (threadIdx.x % warp != 0) continue;
     parts.ids[place] = id;
-    atomicMax(&largest[0], __float_as_uint(not_below(x.left)));
-    atomicMax(&largest[1], __float_as_uint(not_below(x.whole)));
+    atomicMax(&largest[0], __float_as_uint(not_below(x.norm)));
+    atomicMax(&largest[1], __float_as_uint(not_below(x.rest_norm)));
   }
   __syncthreads();
   if (threadIdx.x != 0) return;
-  parts.tile_bounds[blockIdx.x] = {.left = __uint_as_float(largest[0]), .whole = __uint_as_float(largest[1])};
+  parts.tile_bounds[blockIdx.x] = {.norm = __uint_as_float(largest[0]),
+                                   .rest_norm = __uint_as_float(largest[1])};
 }
 
 // A warp takes a candidate. The sum is encode's.

@@ -6,7 +6,7 @@
 //
 // A candidate is an item, or one of `allowed`. Shorter lists end in id -1, score -inf. The order of items is
 // total and each score is one fixed sum, so neither blocks, splits, threads nor the way of searching can
-// change a list. There are two ways: all scores (topk_cpu.hpp), or by codes, of 8 bits (scan_cpu.hpp, which
+// change a list. There are two ways: all scores (topk_cpu.hpp), or by codes, of 8 bits (search_coded_cpu.hpp, which
 // takes an instruction set that has topk_kernels.codes) or of 16 (topk_cuda.cu), whose products bound the
 // scores, and only the scores that may count.
 #include <cstdint>
@@ -19,17 +19,20 @@ constexpr int64_t topk_longest_coded = 512;  // dim that codes are made of
 // A multiple of the items in a panel, whatever the instruction set.
 constexpr int64_t topk_panel_multiple = 32;
 
+// Of codes_cpu.hpp.
 struct topk_panel_bounds {
-  double inverse, left, whole;  // 1/s, the largest |f| and the largest |x| of codes_cpu.hpp
+  double inverse_scale;  // 1/s
+  double rest_norm;      // the largest |f|
+  double norm;           // the largest |x|
 };
 
 constexpr int64_t topk_device_tile_users = 128;  // users of a block on a CUDA device
 
-// What topk_args.found holds.
+// What topk_args.faults holds.
 constexpr int topk_unsound = 0;        // not 0: the input is wrong, and ids and scores are not written
 constexpr int topk_largest_query = 1;  // bits of the largest magnitudes
 constexpr int topk_largest_item = 2;
-constexpr int64_t topk_found_words = 3;
+constexpr int64_t topk_fault_words = 3;
 
 struct topk_args {
   const float* queries;  // (num_queries, dim)
@@ -61,7 +64,7 @@ struct topk_args {
   // For kernels that check their input; null for the others.
   int64_t num_items;
   int64_t num_seen;
-  uint32_t* found;           // (topk_found_words,)
+  uint32_t* faults;          // (topk_fault_words,)
   const int64_t* by_length;  // (num_candidates,) candidates by falling length; or null, in their order
   void* scratch;             // of as many bytes as topk_kernels::scratch says
   void* stream;

@@ -149,7 +149,7 @@ void search_and_check(const topk_input& in, const topk_kernels& kernels, topk_ar
   throw data_error("items changed while topk read them");
 }
 
-// Whether the kernel for these queries checks its input itself, into `found`.
+// Whether the kernel for these queries checks its input itself, into `faults`.
 bool topk_checks(const py::object& queries_source) {
   return kernels_on(tensor(queries_source, "queries").where())->topk.checks;
 }
@@ -203,7 +203,7 @@ void topk(const py::object& queries_source, const py::object& items_source, int6
           const py::object& seen_indptr_source, const py::object& seen_indices_source,
           const py::object& allowed_source, const py::object& panels_source, const py::object& codes_source,
           const py::object& order_source, const py::object& bounds_source, const py::object& keys_source,
-          const py::object& ids_source, const py::object& scores_source, const py::object& found_source,
+          const py::object& ids_source, const py::object& scores_source, const py::object& faults_source,
           const py::object& by_length_source, const py::object& scratch_source, int64_t stream) {
   const topk_input in(queries_source, items_source, seen_indptr_source, seen_indices_source, allowed_source);
   const int64_t num_queries = in.queries.size(0);
@@ -211,9 +211,9 @@ void topk(const py::object& queries_source, const py::object& items_source, int6
   const int64_t num_items = in.items.size(0);
   check_k(k, num_items);
   const kernels_on kernels(in.at.where);
-  const auto found = optional_output(found_source, "found", dtype::int32, {topk_found_words}, in.at);
-  if (kernels->topk.checks != found.has_value()) {
-    throw data_error("found goes with kernels that check their input, and with no others");
+  const auto faults = optional_output(faults_source, "faults", dtype::int32, {topk_fault_words}, in.at);
+  if (kernels->topk.checks != faults.has_value()) {
+    throw data_error("faults goes with kernels that check their input, and with no others");
   }
   std::optional<tensor> panels;
   std::optional<code_scratch> scratch;
@@ -253,7 +253,7 @@ void topk(const py::object& queries_source, const py::object& items_source, int6
       .scores = scores.data<float>(),
       .num_items = num_items,
       .num_seen = in.seen_indices ? in.seen_indices->size(0) : 0,
-      .found = reinterpret_cast<uint32_t*>(mutable_pointer<int32_t>(found)),
+      .faults = reinterpret_cast<uint32_t*>(mutable_pointer<int32_t>(faults)),
       .by_length = nullptr,
       .scratch = nullptr,
       .stream = stream_of(stream)};
@@ -266,7 +266,7 @@ void topk(const py::object& queries_source, const py::object& items_source, int6
   args.scratch = scratch_there ? scratch_there->data<void>() : nullptr;
   const py::gil_scoped_release unlocked;
   if (panels && !in.allowed && num_queries > 0) return search_and_check(in, kernels->topk, args);
-  if (!found) in.check_values();
+  if (!faults) in.check_values();
   kernels->topk.search(args);
 }
 
@@ -279,14 +279,14 @@ void bind_topk(py::module_& m) {
   m.attr("topk_longest_coded") = topk_longest_coded;
   m.def("topk_has_codes", [] { return kernels().topk.codes; });
   m.attr("topk_device_tile_users") = topk_device_tile_users;
-  m.attr("topk_found_words") = topk_found_words;
+  m.attr("topk_fault_words") = topk_fault_words;
   m.def("topk_checks", &topk_checks, py::arg("queries"));
   m.def("check_topk_values", &check_topk_values, py::arg("queries"), py::arg("items"), py::arg("seen_indptr"),
         py::arg("seen_indices"), py::arg("allowed"));
   m.def("topk", &topk, py::arg("queries"), py::arg("items"), py::arg("k"), py::kw_only(),
         py::arg("seen_indptr"), py::arg("seen_indices"), py::arg("allowed"), py::arg("panels"),
         py::arg("codes") = py::none(), py::arg("order") = py::none(), py::arg("bounds") = py::none(),
-        py::arg("keys"), py::arg("ids"), py::arg("scores"), py::arg("found") = py::none(),
+        py::arg("keys"), py::arg("ids"), py::arg("scores"), py::arg("faults") = py::none(),
         py::arg("by_length") = py::none(), py::arg("scratch") = py::none(), py::arg("stream") = 0);
   m.def("topk_scratch", &topk_scratch, py::arg("queries"), py::arg("num_candidates"));
   m.def("topk_lengths", &topk_lengths, py::arg("items"), py::arg("allowed"), py::arg("lengths"),

@@ -1,6 +1,6 @@
 #pragma once
 #include "common/parallel.hpp"
-#include "topk/scan_cpu.hpp"
+#include "topk/search_coded_cpu.hpp"
 #include "topk/select_cpu.hpp"
 #include "topk/tile_cpu.hpp"
 

@@ -8,7 +8,7 @@
 // reach that user's k-th best.
 #include "topk/check_cuda.cuh"
 #include "topk/queue_cuda.cuh"
-#include "topk/scan_cuda.cuh"
+#include "topk/tile_products_cuda.cuh"
 
 namespace pyrec::cuda {
 
@@ -97,7 +97,7 @@ __device__ __forceinline__ void start_slices(const code_parts& parts, const bloc
 // The least product of codes at which the score may still reach `score`.
 __device__ __forceinline__ float least_product(const query_bound& q, const tile_bound& x, float score) {
   constexpr float up = 1 + 0x1p-20f, down = 0x1p-22f;
-  const float margin = (q.coded * x.left + (q.left * x.whole + q.rest)) * up;
+  const float margin = (q.code_norm * x.rest_norm + (q.rest_norm * x.norm + q.underflow)) * up;
   const float least = score - margin;
   return least - fabsf(least) * down;
 }
@@ -220,9 +220,9 @@ __device__ __forceinline__ bool any_open(const topk_args& a, const code_parts& p
   bool open = false;
   if (threadIdx.x < tile_users) {
     const double dim = static_cast<double>(a.dim);
-    const double length = static_cast<double>(memory.bounds[threadIdx.x].whole);
+    const double norm = static_cast<double>(memory.bounds[threadIdx.x].norm);
     // A rounded sum may be that much above |q| |x|.
-    const double most = length * parts.tile_bounds[tile].whole * (1 + dim * 0x1p-22) + dim * 0x1p-140;
+    const double most = norm * parts.tile_bounds[tile].norm * (1 + dim * 0x1p-22) + dim * 0x1p-140;
     open = !(most < key_score(memory.worst[threadIdx.x]));
   }
   return __syncthreads_or(open) != 0;
@@ -231,7 +231,7 @@ __device__ __forceinline__ bool any_open(const topk_args& a, const code_parts& p
 template <int Capacity, int V>
 __global__ void __launch_bounds__(threads, Capacity == short_queue && V == 4 ? 2 : 1)
     search(const topk_args a, const code_parts parts, const search_plan plan) {
-  if (a.found[topk_unsound] != 0) return;
+  if (a.faults[topk_unsound] != 0) return;
   DYNAMIC_SHARED(tile_memory<Capacity>, memory);
   block_task task(a, parts);
   if (plan.lists_inside) task.lists = reinterpret_cast<uint64_t*>(memory->users(plan.sides()));
@@ -276,7 +276,7 @@ __global__ void __launch_bounds__(threads, Capacity == short_queue && V == 4 ? 2
 
 // A block merges the lists of a user's splits into the answer: a key's rank is the number of greater ones.
 __global__ void __launch_bounds__(threads) finish_lists(const topk_args a) {
-  if (a.found[topk_unsound] != 0) return;
+  if (a.faults[topk_unsound] != 0) return;
   const int64_t user = blockIdx.x;
   const int k = static_cast<int>(a.k);
   for (int rank = static_cast<int>(threadIdx.x); rank < k; rank += threads) {

@@ -61,10 +61,10 @@ class Graph:
         weights: (num_edges,) float32, or None where every edge counts 1.
         device: Where the arrays lie; `to` copies them.
         scratch: Buffers that operators on this graph keep between calls.
-        found: (2,) bool on a CUDA device, see `check`; None on the CPU.
+        faults: (2,) bool on a CUDA device, see `check`; None on the CPU.
     """
 
-    found: Tensor | None = None
+    faults: Tensor | None = None
     dropout: tuple[float, int] | None = None  # rate and seed, of a `pyrec.ops.dropout.DroppedGraph`
     _host: Graph | None = None  # of which this is the copy on a device
 
@@ -173,7 +173,7 @@ class Graph:
         twin.indptr, twin.indices = self.indptr.to(device), self.indices.to(device)
         twin.weights = None if self.weights is None else self.weights.to(device)
         twin.core = _core.Graph(self.core, twin.indptr, twin.indices, schedule.to(device))
-        twin.found = torch.zeros(2, dtype=torch.bool, device=device)
+        twin.faults = torch.zeros(2, dtype=torch.bool, device=device)
         twin._factors = {}
         twin._register()
         twin._host = self
@@ -195,10 +195,10 @@ class Graph:
         Raises:
             DataError: A number of a layer was not finite; a row was out of range or there twice.
         """
-        if self.found is None:
+        if self.faults is None:
             return
-        not_finite, bad_rows = self.found.tolist()
-        self.found.zero_()
+        not_finite, bad_rows = self.faults.tolist()
+        self.faults.zero_()
         if bad_rows:
             raise DataError(
                 f"rows had a node outside 0 to {self.num_nodes - 1}, or one twice; see torch.unique"

@@ -44,7 +44,7 @@ class DroppedGraph(Graph):
         self.num_users, self.num_items = graph.num_users, graph.num_items
         self.indptr, self.indices, self.weights = graph.indptr, graph.indices, graph.weights
         self.core = graph.core
-        self.found = graph.found
+        self.faults = graph.faults
         self.dropout = (rate, seed)
         self._factors = {}
         self._whole = graph

@@ -251,14 +251,14 @@ def _layer(
 def _device_terms(graph: Graph, like: Tensor | None) -> Iterator[dict[str, Any]]:
     """What a layer needs on a CUDA device besides: sums of the pieces of long rows, a flag, the stream."""
     pieces = _core.propagate_pieces(graph.core)
-    if graph.found is None and pieces == 0:
+    if graph.faults is None and pieces == 0:
         yield {}
         return
     assert like is not None
     dtype = torch.float64 if like.dtype == torch.float64 else torch.float32
     with graph.scratch.borrow((pieces, like.shape[1]), dtype, 1) as (partial,):
-        found = {} if graph.found is None else {"not_finite": capsule(graph.found[:1])}
-        yield {"partial": capsule(partial), "stream": stream_of(graph.device), **found}
+        not_finite = {} if graph.faults is None else {"not_finite": capsule(graph.faults[:1])}
+        yield {"partial": capsule(partial), "stream": stream_of(graph.device), **not_finite}
 
 
 def _fail_unless(finite: bool, x: Tensor) -> None:
@@ -448,7 +448,7 @@ def _backward_rows(
 
 def _row_slots(g: Graph, rows: Tensor) -> Tensor:
     slot = torch.empty(g.num_nodes, dtype=torch.int32, device=g.device)
-    bad_rows = None if g.found is None else g.found[1:]
+    bad_rows = None if g.faults is None else g.faults[1:]
     _core.row_slots(g.core, capsule(rows), capsule(slot), capsule(bad_rows), stream_of(g.device))
     return slot
 

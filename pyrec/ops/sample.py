@@ -221,7 +221,7 @@ def distinct(nodes: Tensor, graph: Graph) -> tuple[Tensor, Tensor]:
         capsule(_scratch(graph, _core.distinct_sums(len(flat)))),
         capsule(rows),
         capsule(position),
-        None if graph.found is None else capsule(graph.found[1:]),
+        None if graph.faults is None else capsule(graph.faults[1:]),
         stream_of(graph.device),
     )
     return rows[:count], position.view(nodes.shape)

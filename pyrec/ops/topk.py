@@ -133,7 +133,7 @@ def _search_on_device(
     num_candidates = (items if allowed is None else allowed).shape[:1].numel()
     splits = _num_device_splits(len(ids), k, num_candidates, queries.device)
     keys = ids.new_empty(splits, *ids.shape, dtype=torch.int64)
-    found = ids.new_empty(_core.topk_found_words)
+    faults = ids.new_empty(_core.topk_fault_words)
     scratch = ids.new_empty(_core.topk_scratch(capsule(queries), num_candidates), dtype=torch.uint8)
     by_length = _by_length(items, allowed) if len(ids) >= _USERS_WORTH_SORTING else None
     _core.topk(
@@ -147,12 +147,12 @@ def _search_on_device(
         keys=capsule(keys),
         ids=capsule(ids),
         scores=capsule(scores),
-        found=capsule(found),
+        faults=capsule(faults),
         by_length=capsule(by_length),
         scratch=capsule(scratch),
         stream=stream_of(queries.device),
     )
-    if found[0].item():
+    if faults[0].item():
         arrays = (queries, items, seen_indptr, seen_indices, allowed)
         _core.check_topk_values(*(None if array is None else capsule(array.cpu()) for array in arrays))
         raise DataError("queries, items, seen or allowed items changed while topk read them")

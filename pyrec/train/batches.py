@@ -42,7 +42,7 @@ class Batches:
     @property
     def padded(self) -> bool:
         """Whether -1 pads a batch's distinct nodes, whose number only the device knows."""
-        return self.graph.found is not None
+        return self.graph.faults is not None
 
     def at(self, epoch: int, first: int) -> Batch:
         """The batch that begins with sample ``first`` of an epoch."""

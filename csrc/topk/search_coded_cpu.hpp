@@ -26,9 +26,11 @@ struct scan_task {
   int64_t num_rows;  // candidates of the segment
   int64_t computed;  // scores, of the candidates last scanned
   double worst[scan_users];
-  double coded[scan_users], rest[scan_users], whole[scan_users];  // |r a|, |e| + dim 2^-23 |q|, |q|
-  double inverse[scan_users];                                     // 1/r
-  int32_t offset[scan_users];                                     // a.(c - b)
+  double norm[scan_users];           // |q|, and as much more as a rounded score may be above |q| |x|
+  double code_norm[scan_users];      // |r a|
+  double rest_norm[scan_users];      // |e| + dim 2^-23 |q|
+  double inverse_scale[scan_users];  // 1/r
+  int32_t offset[scan_users];        // a.(c - b)
   int32_t num_waiting[scan_users];
   int32_t waiting[scan_users][most_waiting];
   uint32_t code[scan_users * (code_dim / 4)];  // (users, words)
@@ -39,12 +41,12 @@ inline void encode_users(scan_task& t) {
   const double rounding = static_cast<double>(t.a.dim) * 0x1p-23;
   for (int64_t u = 0; u < t.num_users; ++u) {
     const float* query = t.a.queries + (t.first_user + u) * t.a.dim;
-    t.inverse[u] = inverse_scale(largest_magnitude(query, t.a.dim));
-    const code_lengths length = encode(query, t.a.dim, t.inverse[u], t.code + u * words);
-    t.coded[u] = length.coded;
-    t.rest[u] = length.left + rounding * length.whole;
-    t.whole[u] = length.whole * (1.0 + rounding);
-    t.offset[u] = unsigned_offset * length.sum;
+    t.inverse_scale[u] = inverse_scale(largest_magnitude(query, t.a.dim));
+    const code_norms user = encode(query, t.a.dim, t.inverse_scale[u], t.code + u * words);
+    t.norm[u] = user.norm * (1.0 + rounding);
+    t.code_norm[u] = user.code_norm;
+    t.rest_norm[u] = user.rest_norm + rounding * user.norm;
+    t.offset[u] = unsigned_offset * user.sum;
     t.worst[u] = static_cast<double>(list_of(t.a, 0, t.first_user + u).worst());
     t.num_waiting[u] = 0;
   }
@@ -102,11 +104,12 @@ PYREC_INLINE bool find_limits(const scan_task& t, int64_t u, const topk_panel_bo
   int32_t any = 0;
   for (int row = 0; row < Rows; ++row) {
     const double worst = t.worst[u + row] - tiny;
-    const double error = multiply_add(t.coded[u + row], panel.left, t.rest[u + row] * panel.whole);
-    const double least = (worst - error) * (t.inverse[u + row] * panel.inverse);
+    const double error =
+        multiply_add(t.code_norm[u + row], panel.rest_norm, t.rest_norm[u + row] * panel.norm);
+    const double least = (worst - error) * (t.inverse_scale[u + row] * panel.inverse_scale);
     const double low = least > -beyond ? least : -beyond;
     limit[row] = static_cast<int32_t>(low < beyond ? low : beyond) - 2 + t.offset[u + row];
-    any |= static_cast<int32_t>(t.whole[u + row] * panel.whole >= worst);
+    any |= static_cast<int32_t>(t.norm[u + row] * panel.norm >= worst);
   }
   return any != 0;
 }
