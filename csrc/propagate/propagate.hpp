@@ -22,6 +22,7 @@
 #include <cstdint>
 
 #include "common/bfloat16.hpp"
+#include "common/function_table.hpp"
 #include "graph/schedule.hpp"
 #include "propagate/dropout.hpp"
 
@@ -89,21 +90,16 @@ struct row_slots_args {
   void* stream;
 };
 
+// By T, X and Out.
+using propagate_layers =
+    function_table<propagate_args<float>, propagate_args<double>, propagate_args<float, float, bfloat16>,
+                   propagate_args<float, bfloat16, bfloat16>, propagate_args<float, bfloat16, float>>;
+
 struct propagate_kernels {
   bool splits_rows = false;
   bool reads_adam_numbers = false;  // else the binding does it
-  void (*layer_f32)(const propagate_args<float>&);
-  void (*layer_f64)(const propagate_args<double>&);
-  void (*layer_f32_to_bf16)(const propagate_args<float, float, bfloat16>&);
-  void (*layer_bf16)(const propagate_args<float, bfloat16, bfloat16>&);
-  void (*layer_bf16_to_f32)(const propagate_args<float, bfloat16, float>&);
+  propagate_layers layer;
   void (*row_slots)(const row_slots_args&) = nullptr;  // null: the binding does it on the CPU
-
-  void layer(const propagate_args<float>& args) const { layer_f32(args); }
-  void layer(const propagate_args<double>& args) const { layer_f64(args); }
-  void layer(const propagate_args<float, float, bfloat16>& args) const { layer_f32_to_bf16(args); }
-  void layer(const propagate_args<float, bfloat16, bfloat16>& args) const { layer_bf16(args); }
-  void layer(const propagate_args<float, bfloat16, float>& args) const { layer_bf16_to_f32(args); }
 };
 
 }  // namespace pyrec

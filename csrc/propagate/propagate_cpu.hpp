@@ -269,11 +269,8 @@ void propagate_layer(const propagate_args<T, X, Out>& a) {
 }
 
 constexpr propagate_kernels propagate_table{
-    .layer_f32 = propagate_layer<float>,
-    .layer_f64 = propagate_layer<double>,
-    .layer_f32_to_bf16 = propagate_layer<float, float, bfloat16>,
-    .layer_bf16 = propagate_layer<float, bfloat16, bfloat16>,
-    .layer_bf16_to_f32 = propagate_layer<float, bfloat16, float>,
+    .layer = {propagate_layer<float>, propagate_layer<double>, propagate_layer<float, float, bfloat16>,
+              propagate_layer<float, bfloat16, bfloat16>, propagate_layer<float, bfloat16, float>},
 };
 
 }  // namespace pyrec::PYREC_ISA

@@ -394,11 +394,8 @@ void row_slots(const row_slots_args& a) {
 propagate_kernels propagate() {
   return {.splits_rows = true,
           .reads_adam_numbers = true,
-          .layer_f32 = propagate_layer<float>,
-          .layer_f64 = propagate_layer<double>,
-          .layer_f32_to_bf16 = propagate_layer<float, float, bfloat16>,
-          .layer_bf16 = propagate_layer<float, bfloat16, bfloat16>,
-          .layer_bf16_to_f32 = propagate_layer<float, bfloat16, float>,
+          .layer = {propagate_layer<float>, propagate_layer<double>, propagate_layer<float, float, bfloat16>,
+                    propagate_layer<float, bfloat16, bfloat16>, propagate_layer<float, bfloat16, float>},
           .row_slots = row_slots};
 }
 

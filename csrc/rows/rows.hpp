@@ -9,6 +9,7 @@
 #include <cstdint>
 
 #include "common/bfloat16.hpp"
+#include "common/function_table.hpp"
 
 namespace pyrec {
 
@@ -38,18 +39,9 @@ struct add_rows_args {
 };
 
 struct rows_kernels {
-  void (*take_f32)(const take_rows_args<float>&);
-  void (*take_f64)(const take_rows_args<double>&);
-  void (*take_bf16_to_f32)(const take_rows_args<float, bfloat16>&);
-  void (*add_f32)(const add_rows_args<float>&);
-  void (*add_f64)(const add_rows_args<double>&);
+  function_table<take_rows_args<float>, take_rows_args<double>, take_rows_args<float, bfloat16>> take;
+  function_table<add_rows_args<float>, add_rows_args<double>> add;
   int64_t (*scratch)(int64_t num_rows, int64_t num_nodes) = nullptr;  // of an addition; null: none is needed
-
-  void take(const take_rows_args<float>& args) const { take_f32(args); }
-  void take(const take_rows_args<double>& args) const { take_f64(args); }
-  void take(const take_rows_args<float, bfloat16>& args) const { take_bf16_to_f32(args); }
-  void add(const add_rows_args<float>& args) const { add_f32(args); }
-  void add(const add_rows_args<double>& args) const { add_f64(args); }
 };
 
 }  // namespace pyrec

@@ -48,10 +48,9 @@ void add_rows(const add_rows_args<T>& a) {
   }
 }
 
-constexpr rows_kernels rows_table{.take_f32 = take_rows<float>,
-                                  .take_f64 = take_rows<double>,
-                                  .take_bf16_to_f32 = take_rows<float, bfloat16>,
-                                  .add_f32 = add_rows<float>,
-                                  .add_f64 = add_rows<double>};
+constexpr rows_kernels rows_table{
+    .take = {take_rows<float>, take_rows<double>, take_rows<float, bfloat16>},
+    .add = {add_rows<float>, add_rows<double>},
+};
 
 }  // namespace pyrec::PYREC_ISA

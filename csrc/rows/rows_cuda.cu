@@ -136,12 +136,11 @@ int64_t scratch_bytes(int64_t num_rows, int64_t num_nodes) {
 }  // namespace
 
 rows_kernels rows() {
-  return {.take_f32 = take_rows<float>,
-          .take_f64 = take_rows<double>,
-          .take_bf16_to_f32 = take_rows<float, bfloat16>,
-          .add_f32 = add_rows<float>,
-          .add_f64 = add_rows<double>,
-          .scratch = scratch_bytes};
+  return {
+      .take = {take_rows<float>, take_rows<double>, take_rows<float, bfloat16>},
+      .add = {add_rows<float>, add_rows<double>},
+      .scratch = scratch_bytes,
+  };
 }
 
 }  // namespace pyrec::cuda
