@@ -282,7 +282,7 @@ def combine_bindings() -> Iterator[tuple[str, EntryPoint]]:
     """The pooling of layers."""
     c = _core
     of_layer = {"layer": numbers(NODES, DIM), "num_layers": LAYERS}
-    yield "combine_slots", (c.combine_slots, lambda: dict(of_layer))
+    yield "combine_stripes", (c.combine_stripes, lambda: dict(of_layer))
     of_attention = {**of_layer, "hidden": HIDDEN, "backward": True}
     yield "combine_attention_scratch", (c.combine_attention_scratch, lambda: dict(of_attention))
     of_both = {**of_layer, "backward": False}
@@ -290,7 +290,7 @@ def combine_bindings() -> Iterator[tuple[str, EntryPoint]]:
     alpha = {"alpha": numbers(LAYERS)}
     out = {"out": empty(NODES, DIM)}
     yield "combine_weighted", (c.combine_weighted, lambda: {"layers": layers(), **alpha, **out})
-    partial = empty(c.combine_slots(numbers(NODES, DIM), LAYERS), LAYERS, dtype=torch.float64)
+    partial = empty(c.combine_stripes(numbers(NODES, DIM), LAYERS), LAYERS, dtype=torch.float64)
     grads = {"grad": numbers(NODES, DIM), "grad_alpha": empty(LAYERS), "partial": partial}
     own = {"grad_layers": [empty(NODES, DIM) for _ in range(LAYERS)]}
     yield (

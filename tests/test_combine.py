@@ -115,8 +115,8 @@ def test_rows_side_by_side(device, kind, dim, hidden, num_layers, masked):
 
 @pytest.mark.parametrize(("dtype", "num_rows"), [(torch.float32, 600), (torch.float64, 300)])
 @pytest.mark.parametrize("kind", ["attention", "self-attention"])
-def test_more_tiles_than_slots(device, kind, dtype, num_rows):
-    """A device sums several tiles into a slot."""
+def test_more_tiles_than_stripes(device, kind, dtype, num_rows):
+    """A device sums several tiles into a stripe."""
     compare(device, kind, num_rows, 64, 9, dtype, masked=True)
 
 

@@ -1,5 +1,5 @@
 #pragma once
-// Additive attention; the formulas are those of attention_cpu.hpp. A block goes through the tiles of its slot
+// Additive attention; the formulas are those of attention_cpu.hpp. A block goes through the tiles of its stripe
 // with W in shared memory; with dim and hidden of one tile each row is read once, wider ones are staged tile
 // after tile. Nothing is kept from one pass to the other but alpha.
 #include "combine/normalise_cuda.cuh"
@@ -21,13 +21,13 @@ __device__ __forceinline__ void project_rows(const Args& a, const layer_table<T>
                                              const row_table<T>& rows, const row_values<T>& inverse,
                                              bool packed, int first, staged_tiles<T>& staged,
                                              results<T>& acc) {
-  const int dim = static_cast<int>(a.input.dim), hidden = static_cast<int>(a.hidden);
+  const int dim = static_cast<int>(a.input.dim), hidden = static_cast<int>(a.attention.hidden);
   for (int column = 0; column < dim; column += tile_columns<T>) {
     staged.want_x(table, rows, column, dim, packed);
-    staged.want_parameter(a.weight, hidden, dim, first, column, packed);
+    staged.want_parameter(a.attention.weight, hidden, dim, first, column, packed);
     multiply_by_rows(staged.x, staged.parameter, steps_from<T>(column, dim), hidden - first, acc);
   }
-  if (a.normalise) scale_rows(inverse, acc);
+  if (a.attention.normalise) scale_rows(inverse, acc);
 }
 
 // scores: v . tanh(r x W^T + b) + o of each row, -infinity where it does not take part.
@@ -37,7 +37,7 @@ __device__ __forceinline__ void score_rows(const combine_attention_args<T>& a, c
                                            int64_t first_node, bool packed, staged_tiles<T>& staged,
                                            row_values<T>& scores) {
   constexpr int N = per_thread<T>;
-  const int hidden = static_cast<int>(a.hidden);
+  const int hidden = static_cast<int>(a.attention.hidden);
   T sums[N] = {};
   for (int first = 0; first < hidden; first += tile_columns<T>) {
     T acc[N][N] = {};
@@ -46,7 +46,7 @@ __device__ __forceinline__ void score_rows(const combine_attention_args<T>& a, c
     for (int j = 0; j < N; ++j) {
       const int h = first + spread_column(j);
       if (h >= hidden) continue;
-      const T bias = a.bias[h], vector = a.vector[h];
+      const T bias = a.attention.bias[h], vector = a.attention.vector[h];
 #pragma unroll
       for (int i = 0; i < N; ++i) sums[i] += vector * tanh(acc[i][j] + bias);
     }
@@ -113,7 +113,7 @@ __device__ __forceinline__ void pool_rows(const combine_attention_args<T>& a, co
 template <class T>
 __global__ void __launch_bounds__(tile_threads, 3)
     attention(const __grid_constant__ combine_attention_args<T> a,
-              const __grid_constant__ layer_table<T> table, const tile_slots at, const bool packed) {
+              const __grid_constant__ layer_table<T> table, const tile_stripes at, const bool packed) {
   DYNAMIC_SHARED(T, tiles);
   __shared__ row_table<T> rows;
   __shared__ row_values<T> alpha, powers, inverse;
@@ -125,7 +125,7 @@ __global__ void __launch_bounds__(tile_threads, 3)
     __syncthreads();
     fill_rows(a.input, table, at.nodes, first, rows);
     staged.x_column = -1;
-    if (a.normalise) {
+    if (a.attention.normalise) {
       inverse_lengths(table, rows, static_cast<int>(a.input.dim), packed, staged, inverse);
     }
     score_rows(a, table, rows, inverse, first, packed, staged, alpha);
@@ -142,12 +142,13 @@ __global__ void __launch_bounds__(tile_threads, 3)
 template <class T>
 void combine_attention(const combine_attention_args<T>& a) {
   const combine_input<T>& in = a.input;
-  const auto at = make_attention_slots<T>(in.num_rows, in.num_layers, in.dim, a.hidden, false).tiles;
+  const auto at =
+      make_attention_stripes<T>(in.num_rows, in.num_layers, in.dim, a.attention.hidden, false).tiles;
   if (at.num_tiles == 0) return;
-  const bool packed = packs_fit<T>(in, nullptr) && aligned(a.weight) && aligned(a.out);
+  const bool packed = packs_fit<T>(in, nullptr) && aligned(a.attention.weight) && aligned(a.out);
   const auto kernel = attention<T>;
   allow_shared(kernel, staged_bytes<T>);
-  LAUNCH(kernel, static_cast<unsigned>(at.num_slots), tile_threads, staged_bytes<T>, a.stream, a,
+  LAUNCH(kernel, static_cast<unsigned>(at.num_stripes), tile_threads, staged_bytes<T>, a.stream, a,
          make_layer_table(in), at, packed);
 }
 

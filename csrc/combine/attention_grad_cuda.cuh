@@ -81,11 +81,11 @@ __device__ __forceinline__ void attention_hidden_grads(const combine_attention_g
   constexpr int N = per_thread<T>;
 #pragma unroll
   for (int j = 0; j < N; ++j) {
-    if (!among_columns(j, static_cast<int>(a.hidden) - first)) continue;
+    if (!among_columns(j, static_cast<int>(a.attention.hidden) - first)) continue;
     const int column = spread_column(j);
-    const bool inside = first + column < a.hidden;
-    const T bias = inside ? a.bias[first + column] : T(0);
-    const T vector = inside ? a.vector[first + column] : T(0);
+    const bool inside = first + column < a.attention.hidden;
+    const T bias = inside ? a.attention.bias[first + column] : T(0);
+    const T vector = inside ? a.attention.vector[first + column] : T(0);
     T grad_bias = 0, grad_vector = 0;
 #pragma unroll
     for (int i = 0; i < N; ++i) {
@@ -105,13 +105,13 @@ __device__ __forceinline__ void attention_hidden_grads(const combine_attention_g
   }
 }
 
-// The slot's db and dv grow by the warps' sums.
+// The stripe's db and dv grow by the warps' sums.
 template <class T>
-__device__ __forceinline__ void add_hidden_sums(const attention_slots& at, int first, bool first_tile,
-                                                const attention_grad_rows<T>& tile, T* slot) {
+__device__ __forceinline__ void add_hidden_sums(const attention_stripes& at, int first, bool first_tile,
+                                                const attention_grad_rows<T>& tile, T* stripe) {
   for (int i = block_thread(); i < 2 * tile_columns<T>; i += tile_threads) {
     const int column = i % tile_columns<T>;
-    T* to = slot + (i < tile_columns<T> ? at.grad_bias : at.grad_vector) + first + column;
+    T* to = stripe + (i < tile_columns<T> ? at.grad_bias : at.grad_vector) + first + column;
     T sum = first_tile ? T(0) : *to;
     for (int w = 0; w < attention_warps; ++w) sum += tile.sums[i / tile_columns<T>][w][column];
     *to = sum;
@@ -141,7 +141,7 @@ __device__ __forceinline__ void write_layer_grads(const combine_attention_grad_a
       pack<T, V> values = load_columns(first ? a.grad + offset : to, place, dim, packed);
 #pragma unroll
       for (int v = 0; v < V; ++v) values.values[v] = alpha * values.values[v] + acc[i][group * V + v];
-      if (a.normalise) {
+      if (a.attention.normalise) {
         const pack<T, V> row_of_x = load_pack<T, V>(x + row * tile_stride<T> + packed_column<T>(group));
 #pragma unroll
         for (int v = 0; v < V; ++v) values.values[v] -= tile.along[row] * row_of_x.values[v];
@@ -155,19 +155,20 @@ __device__ __forceinline__ void write_layer_grads(const combine_attention_grad_a
 template <class T>
 __device__ __forceinline__ void attention_products(const combine_attention_grad_args<T>& a,
                                                    const layer_table<T>& table, const grad_table<T>& grads,
-                                                   const attention_slots& at, int64_t first_node, int first,
+                                                   const attention_stripes& at, int64_t first_node, int first,
                                                    bool first_tile, bool packed, const T* z,
                                                    staged_tiles<T>& staged,
-                                                   const attention_grad_rows<T>& tile, T* slot) {
-  const int dim = static_cast<int>(a.input.dim), hidden = static_cast<int>(a.hidden);
+                                                   const attention_grad_rows<T>& tile, T* stripe) {
+  const int dim = static_cast<int>(a.input.dim), hidden = static_cast<int>(a.attention.hidden);
   for (int column = 0; column < dim; column += tile_columns<T>) {
-    if (a.grad_weight != nullptr || a.normalise) staged.want_x(table, tile.rows, column, dim, packed);
+    if (a.grad_weight != nullptr || a.attention.normalise)
+      staged.want_x(table, tile.rows, column, dim, packed);
     if (a.grad_weight != nullptr) {
-      T* sum = slot + at.grad_weight + int64_t{first} * at.tiles.dim + column;
+      T* sum = stripe + at.grad_weight + int64_t{first} * at.tiles.dim + column;
       add_transposed_product(z, staged.x, first_tile, hidden - first, sum, at.tiles.dim);
     }
     if (a.grad_layers == nullptr) continue;
-    staged.want_parameter(a.weight, hidden, dim, first, column, packed);
+    staged.want_parameter(a.attention.weight, hidden, dim, first, column, packed);
     T acc[per_thread<T>][per_thread<T>] = {};
     multiply_by_columns(z, staged.parameter, steps_from<T>(first, hidden), acc);
     write_layer_grads(a, grads, first_node, column, first == 0, packed, staged.x, acc, tile);
@@ -178,12 +179,12 @@ template <class T>
 __global__ void __launch_bounds__(tile_threads, 2)
     attention_grad(const __grid_constant__ combine_attention_grad_args<T> a,
                    const __grid_constant__ layer_table<T> table, const __grid_constant__ grad_table<T> grads,
-                   const attention_slots at, const bool packed) {
+                   const attention_stripes at, const bool packed) {
   DYNAMIC_SHARED(T, tiles);
   __shared__ attention_grad_rows<T> tile;
   T* z = tiles + tile_rows<T> * tile_stride<T>;
   staged_tiles<T> staged{tiles, z + tile_rows<T> * tile_stride<T>};
-  T* slot = a.scratch + blockIdx.x * at.tiles.slot;
+  T* stripe = a.scratch + blockIdx.x * at.tiles.stripe;
   const int nodes = at.tiles.nodes;
   const tile_range range = tiles_of_block(at.tiles.num_tiles);
   for (int64_t t = range.begin; t < range.end; ++t) {
@@ -196,20 +197,20 @@ __global__ void __launch_bounds__(tile_threads, 2)
     attention_score_grads(a, first_node, nodes, tile);
     __syncthreads();
     if (a.grad_weight == nullptr && a.grad_layers == nullptr) continue;
-    if (a.normalise) {
+    if (a.attention.normalise) {
       inverse_lengths(table, tile.rows, static_cast<int>(a.input.dim), packed, staged, tile.inverse);
     }
-    for (int first = 0; first < a.hidden; first += tile_columns<T>) {
+    for (int first = 0; first < a.attention.hidden; first += tile_columns<T>) {
       T acc[per_thread<T>][per_thread<T>] = {};
       project_rows(a, table, tile.rows, tile.inverse, packed, first, staged, acc);
       attention_hidden_grads(a, first, acc, tile, z);
-      if (a.normalise) {
-        scale_hidden_grads(tile.inverse, static_cast<int>(a.hidden) - first, acc, z, tile.along);
+      if (a.attention.normalise) {
+        scale_hidden_grads(tile.inverse, static_cast<int>(a.attention.hidden) - first, acc, z, tile.along);
       }
       __syncthreads();
-      if (a.grad_weight != nullptr) add_hidden_sums(at, first, t == range.begin, tile, slot);
+      if (a.grad_weight != nullptr) add_hidden_sums(at, first, t == range.begin, tile, stripe);
       attention_products(a, table, grads, at, first_node, first, t == range.begin, packed, z, staged, tile,
-                         slot);
+                         stripe);
     }
   }
 }
@@ -220,22 +221,23 @@ constexpr size_t staged_grad_bytes = staged_bytes<T> + tile_rows<T> * tile_strid
 template <class T>
 void combine_attention_grad(const combine_attention_grad_args<T>& a) {
   const combine_input<T>& in = a.input;
-  const auto at = make_attention_slots<T>(in.num_rows, in.num_layers, in.dim, a.hidden, true);
+  const auto at = make_attention_stripes<T>(in.num_rows, in.num_layers, in.dim, a.attention.hidden, true);
   if (at.tiles.num_tiles > 0) {
-    const bool packed = packs_fit(in, a.grad_layers) && aligned(a.weight) && aligned(a.grad);
+    const bool packed = packs_fit(in, a.grad_layers) && aligned(a.attention.weight) && aligned(a.grad);
     const auto kernel = attention_grad<T>;
     allow_shared(kernel, staged_grad_bytes<T>);
-    LAUNCH(kernel, static_cast<unsigned>(at.tiles.num_slots), tile_threads, staged_grad_bytes<T>, a.stream, a,
-           make_layer_table(in), make_grad_table(a.grad_layers, in.num_layers), at, packed);
+    LAUNCH(kernel, static_cast<unsigned>(at.tiles.num_stripes), tile_threads, staged_grad_bytes<T>, a.stream,
+           a, make_layer_table(in), make_grad_table(a.grad_layers, in.num_layers), at, packed);
   }
   if (a.grad_weight == nullptr) return;
-  const slot_sums<T, T, 3> sums{.numbers = a.scratch,
-                                .slot = at.tiles.slot,
-                                .num_slots = at.tiles.num_slots,
-                                .parts = {{at.grad_weight, at.tiles.dim, a.hidden, in.dim, a.grad_weight},
-                                          {at.grad_bias, 0, 1, a.hidden, a.grad_bias},
-                                          {at.grad_vector, 0, 1, a.hidden, a.grad_vector}}};
-  launch_add_slots(sums, a.stream);
+  const stripe_sums<T, T, 3> sums{
+      .numbers = a.scratch,
+      .stripe = at.tiles.stripe,
+      .num_stripes = at.tiles.num_stripes,
+      .parts = {{at.grad_weight, at.tiles.dim, a.attention.hidden, in.dim, a.grad_weight},
+                {at.grad_bias, 0, 1, a.attention.hidden, a.grad_bias},
+                {at.grad_vector, 0, 1, a.attention.hidden, a.grad_vector}}};
+  launch_add_stripes(sums, a.stream);
 }
 
 }  // namespace pyrec::cuda

@@ -4,7 +4,7 @@
 // run over nodes.
 #include "combine/block_product.hpp"
 #include "combine/combine.hpp"
-#include "combine/layout.hpp"
+#include "combine/scratch_cpu.hpp"
 #include "common/parallel.hpp"
 
 namespace pyrec::PYREC_ISA {
@@ -21,15 +21,15 @@ PYREC_INLINE node_block block_at(int64_t block, int64_t nodes, int64_t num_rows)
   return {first, num_rows - first < nodes ? num_rows - first : nodes, nodes};
 }
 
-// Blocks [begin, end) of slot s.
+// Blocks [begin, end) of stripe s.
 struct block_range {
   int64_t begin;
   int64_t end;
 };
 
-PYREC_INLINE block_range slot_blocks(int64_t slot, int64_t num_slots, int64_t num_rows, int64_t nodes) {
+PYREC_INLINE block_range stripe_blocks(int64_t stripe, int64_t num_stripes, int64_t num_rows, int64_t nodes) {
   const int64_t blocks = ceil_div(num_rows, nodes);
-  return {slot * blocks / num_slots, (slot + 1) * blocks / num_slots};
+  return {stripe * blocks / num_stripes, (stripe + 1) * blocks / num_stripes};
 }
 
 template <class T>
@@ -240,29 +240,30 @@ void for_blocks(int64_t num_rows, int64_t nodes, int num_workers, const Body& bo
   });
 }
 
-// body(block, slot, worker) for every block of nodes: those of a slot in sequence, its sums starting at zero.
-template <class T, class Body>
-void for_slots(const scratch_parts& parts, int64_t num_rows, int64_t nodes, int num_workers, T* scratch,
-               const Body& body) {
-  parallel_for_workers(parts.num_slots, num_workers, [&](int64_t s, int w) {
-    T* slot = scratch + parts.slot_at(s);
-    fill_zero(slot, parts.slot);
-    const block_range blocks = slot_blocks(s, parts.num_slots, num_rows, nodes);
-    for (int64_t b = blocks.begin; b < blocks.end; ++b) {
-      body(block_at(b, nodes, num_rows), slot, scratch + parts.worker_at(w));
-    }
+// body(block, arrays) for every block of nodes: those of a stripe in sequence, its sums starting at zero.
+// Scratch: attention_scratch<T> or self_attention_scratch<T>.
+template <class T, class Scratch, class Body>
+void for_stripes(const Scratch& layout, int64_t num_rows, int num_workers, T* scratch, const Body& body) {
+  const scratch_regions& regions = layout.regions;
+  parallel_for_workers(regions.num_stripes, num_workers, [&](int64_t stripe, int worker) {
+    fill_zero(scratch + regions.stripe_at(stripe), regions.stripe);
+    const Scratch arrays = layout.at(scratch, stripe, worker);
+    const block_range blocks = stripe_blocks(stripe, regions.num_stripes, num_rows, layout.nodes);
+    for (int64_t b = blocks.begin; b < blocks.end; ++b) body(block_at(b, layout.nodes, num_rows), arrays);
   });
 }
 
-// out[i * out_row + j * out_column] = the slots' sums[i * padded_columns + j], added in the order of the
-// slots.
+// out[i * out_row + j * out_column] = sums[i * padded_columns + j] of all stripes, added in their order. sums:
+// those of the first one.
 template <class T>
-void reduce_slots(const scratch_parts& parts, const T* sums, int64_t rows, int64_t columns,
-                  int64_t padded_columns, T* out, int64_t out_row, int64_t out_column) {
+void add_stripes(const scratch_regions& regions, const T* sums, int64_t rows, int64_t columns,
+                 int64_t padded_columns, T* out, int64_t out_row, int64_t out_column) {
   parallel_for(rows, [&](int64_t i) {
     for (int64_t j = 0; j < columns; ++j) {
       T total = 0;
-      for (int64_t s = 0; s < parts.num_slots; ++s) total += sums[s * parts.slot + i * padded_columns + j];
+      for (int64_t s = 0; s < regions.num_stripes; ++s) {
+        total += sums[s * regions.stripe + i * padded_columns + j];
+      }
       out[i * out_row + j * out_column] = total;
     }
   });

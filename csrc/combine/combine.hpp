@@ -14,10 +14,12 @@
 // A row that the mask leaves out has weight 0 and is no query; a node without rows gives E_n = 0. Backward
 // passes compute everything again from the rows (attention from alpha too), so that nothing of size
 // (num_rows, L, dim) is ever kept. Gradients of the parameters are summed over nodes in a fixed order: the
-// nodes are cut into slots by their number alone, a slot is summed in sequence, and the slots are added in
+// nodes are cut into stripes by their number alone, a stripe is summed in sequence, and the stripes are added in
 // order.
 #include <cstdint>
 #include <limits>
+
+#include "common/function_table.hpp"
 
 namespace pyrec {
 
@@ -58,22 +60,27 @@ struct combine_weighted_grad_args {
   const T* grad;          // (num_rows, dim)
   T* const* grad_layers;  // (num_layers,) of (num_rows, dim); or null
   T* grad_alpha;          // (num_layers,); or null
-  double* partial;        // (slots, num_layers) scratch
+  double* partial;        // (stripes, num_layers) scratch
   void* stream;
+};
+
+template <class T>
+struct attention_weights {
+  const T* weight;  // (hidden, dim) W
+  const T* bias;    // (hidden,) b
+  const T* vector;  // (hidden,) v
+  int64_t hidden;
+  bool normalise;  // r = 1 / ||x||
 };
 
 template <class T>
 struct combine_attention_args {
   combine_input<T> input;
-  int64_t hidden;
-  const T* weight;  // (hidden, dim)
-  const T* bias;    // (hidden,)
-  const T* vector;  // (hidden,)
-  bool normalise;   // r = 1 / ||x||
+  attention_weights<T> attention;
   const T* offset;  // (num_rows, num_layers) o; or null for zero
   T* out;           // (num_rows, dim)
   T* alpha;         // (num_rows, num_layers)
-  T* scratch;       // of make_attention_layout, or make_attention_slots
+  T* scratch;       // of attention_scratch, or make_attention_stripes
   int num_workers;
   void* stream;
 };
@@ -81,11 +88,7 @@ struct combine_attention_args {
 template <class T>
 struct combine_attention_grad_args {
   combine_input<T> input;
-  int64_t hidden;
-  const T* weight;         // (hidden, dim)
-  const T* bias;           // (hidden,)
-  const T* vector;         // (hidden,)
-  bool normalise;          // r = 1 / ||x||
+  attention_weights<T> attention;
   const T* alpha;          // (num_rows, num_layers)
   const T* grad;           // (num_rows, dim)
   const T* grad_of_alpha;  // (num_rows, num_layers); or null for zero
@@ -94,21 +97,26 @@ struct combine_attention_grad_args {
   T* grad_bias;            // (hidden,)
   T* grad_vector;          // (hidden,)
   T* grad_offset;          // (num_rows, num_layers); or null
-  T* scratch;              // of make_attention_layout, or make_attention_slots
+  T* scratch;              // of attention_scratch, or make_attention_stripes
   int num_workers;
   void* stream;
 };
 
 template <class T>
-struct combine_self_attention_args {
-  combine_input<T> input;
-  int64_t num_heads;
+struct self_attention_weights {
   const T* query;  // (dim, dim) W_q
   const T* key;    // (dim, dim) W_k
   const T* value;  // (dim, dim) W_v
-  T* out;          // (num_rows, dim)
-  T* alpha;        // (num_rows, num_layers): the mean over the heads of a_h
-  T* scratch;      // of make_self_attention_layout, or make_self_attention_slots
+  int64_t num_heads;
+};
+
+template <class T>
+struct combine_self_attention_args {
+  combine_input<T> input;
+  self_attention_weights<T> attention;
+  T* out;      // (num_rows, dim)
+  T* alpha;    // (num_rows, num_layers): the mean over the heads of a_h
+  T* scratch;  // of self_attention_scratch, or make_self_attention_stripes
   int num_workers;
   void* stream;
 };
@@ -116,48 +124,29 @@ struct combine_self_attention_args {
 template <class T>
 struct combine_self_attention_grad_args {
   combine_input<T> input;
-  int64_t num_heads;
-  const T* query;          // (dim, dim) W_q
-  const T* key;            // (dim, dim) W_k
-  const T* value;          // (dim, dim) W_v
+  self_attention_weights<T> attention;
   const T* grad;           // (num_rows, dim)
   const T* grad_of_alpha;  // (num_rows, num_layers); or null for zero
   T* const* grad_layers;   // (num_layers,) of (num_rows, dim); or null
   T* grad_query;           // (dim, dim); or null, and so the next two
   T* grad_key;             // (dim, dim)
   T* grad_value;           // (dim, dim)
-  T* scratch;              // of make_self_attention_layout, or make_self_attention_slots
+  T* scratch;              // of self_attention_scratch, or make_self_attention_stripes
   int num_workers;
   void* stream;
 };
 
-struct combine_kernels {
-  bool in_slots = false;  // scratch is as slots_cuda.hpp says, not layout.hpp
-  void (*weighted_f32)(const combine_weighted_args<float>&);
-  void (*weighted_f64)(const combine_weighted_args<double>&);
-  void (*weighted_grad_f32)(const combine_weighted_grad_args<float>&);
-  void (*weighted_grad_f64)(const combine_weighted_grad_args<double>&);
-  void (*attention_f32)(const combine_attention_args<float>&);
-  void (*attention_f64)(const combine_attention_args<double>&);
-  void (*attention_grad_f32)(const combine_attention_grad_args<float>&);
-  void (*attention_grad_f64)(const combine_attention_grad_args<double>&);
-  void (*self_attention_f32)(const combine_self_attention_args<float>&);
-  void (*self_attention_f64)(const combine_self_attention_args<double>&);
-  void (*self_attention_grad_f32)(const combine_self_attention_grad_args<float>&);
-  void (*self_attention_grad_f64)(const combine_self_attention_grad_args<double>&);
+template <template <class> class Args>
+using float_or_double = function_table<Args<float>, Args<double>>;
 
-  void run(const combine_weighted_args<float>& args) const { weighted_f32(args); }
-  void run(const combine_weighted_args<double>& args) const { weighted_f64(args); }
-  void run(const combine_weighted_grad_args<float>& args) const { weighted_grad_f32(args); }
-  void run(const combine_weighted_grad_args<double>& args) const { weighted_grad_f64(args); }
-  void run(const combine_attention_args<float>& args) const { attention_f32(args); }
-  void run(const combine_attention_args<double>& args) const { attention_f64(args); }
-  void run(const combine_attention_grad_args<float>& args) const { attention_grad_f32(args); }
-  void run(const combine_attention_grad_args<double>& args) const { attention_grad_f64(args); }
-  void run(const combine_self_attention_args<float>& args) const { self_attention_f32(args); }
-  void run(const combine_self_attention_args<double>& args) const { self_attention_f64(args); }
-  void run(const combine_self_attention_grad_args<float>& args) const { self_attention_grad_f32(args); }
-  void run(const combine_self_attention_grad_args<double>& args) const { self_attention_grad_f64(args); }
+struct combine_kernels {
+  bool in_stripes = false;  // scratch is as scratch_cuda.hpp says, not scratch_cpu.hpp
+  float_or_double<combine_weighted_args> weighted;
+  float_or_double<combine_weighted_grad_args> weighted_grad;
+  float_or_double<combine_attention_args> attention;
+  float_or_double<combine_attention_grad_args> attention_grad;
+  float_or_double<combine_self_attention_args> self_attention;
+  float_or_double<combine_self_attention_grad_args> self_attention_grad;
 };
 
 }  // namespace pyrec

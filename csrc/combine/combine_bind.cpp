@@ -1,6 +1,6 @@
 #include "combine/combine_parameters.hpp"
-#include "combine/layout.hpp"
-#include "combine/slots_cuda.hpp"
+#include "combine/scratch_cpu.hpp"
+#include "combine/scratch_cuda.hpp"
 #include "common/parallel.hpp"
 
 namespace pyrec {
@@ -8,26 +8,26 @@ namespace pyrec {
 namespace {
 
 // Sizes of scratch, for the kernels that a call would run.
-int64_t weighted_slots(const combine_kernels& kernels, int64_t num_rows, int64_t num_layers) {
-  return kernels.in_slots ? cuda::weighted_slots(num_rows) : combine_slots(num_rows, num_layers);
+int64_t weighted_stripes(const combine_kernels& kernels, int64_t num_rows, int64_t num_layers) {
+  return kernels.in_stripes ? cuda::weighted_stripes(num_rows) : combine_stripes(num_rows, num_layers);
 }
 
 template <class T>
 int64_t attention_size(const combine_kernels& kernels, int64_t num_rows, int64_t num_layers, int64_t dim,
                        int64_t hidden, bool backward) {
-  if (kernels.in_slots) {
-    return cuda::make_attention_slots<T>(num_rows, num_layers, dim, hidden, backward).tiles.size();
+  if (kernels.in_stripes) {
+    return cuda::make_attention_stripes<T>(num_rows, num_layers, dim, hidden, backward).tiles.size();
   }
-  return make_attention_layout(num_rows, num_layers, dim, hidden, backward).parts.size(num_threads());
+  return attention_scratch<T>(num_rows, num_layers, dim, hidden, backward).regions.size(num_threads());
 }
 
 template <class T>
 int64_t self_attention_size(const combine_kernels& kernels, int64_t num_rows, int64_t num_layers, int64_t dim,
                             bool backward) {
-  if (kernels.in_slots) {
-    return cuda::make_self_attention_slots<T>(num_rows, num_layers, dim, backward).tiles.size();
+  if (kernels.in_stripes) {
+    return cuda::make_self_attention_stripes<T>(num_rows, num_layers, dim, backward).tiles.size();
   }
-  return make_self_attention_layout(num_rows, num_layers, dim, backward).parts.size(num_threads());
+  return self_attention_scratch<T>(num_rows, num_layers, dim, backward).regions.size(num_threads());
 }
 
 template <class T>
@@ -46,7 +46,7 @@ void weighted(const py::sequence& layers, const py::object& alpha_source, const 
     const combine_weighted_args<T> args{in, alpha.template data<const T>(), out.template data<T>(),
                                         stream_of(stream)};
     const py::gil_scoped_release unlocked;
-    rows.kernels().run(args);
+    rows.kernels().weighted(args);
   });
 }
 
@@ -58,9 +58,9 @@ void weighted_grad(const py::sequence& layers, const py::object& alpha_source, c
     const tensor alpha = rows.in(alpha_source, "alpha", {in.num_layers});
     const layer_grads<T> grads(rows, grad_source, grad_layers_source);
     const auto grad_alpha = rows.optional_out(grad_alpha_source, "grad_alpha", {in.num_layers});
-    const int64_t slots = weighted_slots(rows.kernels(), in.num_rows, in.num_layers);
+    const int64_t stripes = weighted_stripes(rows.kernels(), in.num_rows, in.num_layers);
     const tensor partial =
-        output(partial_source, "partial", dtype::float64, {slots, in.num_layers}, rows.at());
+        output(partial_source, "partial", dtype::float64, {stripes, in.num_layers}, rows.at());
     const combine_weighted_grad_args<T> args{.input = in,
                                              .alpha = alpha.template data<const T>(),
                                              .grad = grads.grad(),
@@ -69,7 +69,7 @@ void weighted_grad(const py::sequence& layers, const py::object& alpha_source, c
                                              .partial = partial.template data<double>(),
                                              .stream = stream_of(stream)};
     const py::gil_scoped_release unlocked;
-    rows.kernels().run(args);
+    rows.kernels().weighted_grad(args);
   });
 }
 
@@ -86,11 +86,7 @@ void attention(const py::sequence& layers, const py::object& weight, const py::o
         rows, scratch_source,
         attention_size<T>(rows.kernels(), in.num_rows, in.num_layers, in.dim, given.hidden, false));
     const combine_attention_args<T> args{.input = in,
-                                         .hidden = given.hidden,
-                                         .weight = given.weight.template data<const T>(),
-                                         .bias = given.bias.template data<const T>(),
-                                         .vector = given.vector.template data<const T>(),
-                                         .normalise = normalise,
+                                         .attention = given.weights(normalise),
                                          .offset = pointer<T>(offset),
                                          .out = results.out.template data<T>(),
                                          .alpha = results.alpha.template data<T>(),
@@ -98,7 +94,7 @@ void attention(const py::sequence& layers, const py::object& weight, const py::o
                                          .num_workers = num_threads(),
                                          .stream = stream_of(stream)};
     const py::gil_scoped_release unlocked;
-    rows.kernels().run(args);
+    rows.kernels().attention(args);
   });
 }
 
@@ -125,11 +121,7 @@ void attention_grad(const py::sequence& layers, const py::object& weight, const 
         scratch_of(rows, scratch_source,
                    attention_size<T>(rows.kernels(), in.num_rows, in.num_layers, in.dim, given.hidden, true));
     const combine_attention_grad_args<T> args{.input = in,
-                                              .hidden = given.hidden,
-                                              .weight = given.weight.template data<const T>(),
-                                              .bias = given.bias.template data<const T>(),
-                                              .vector = given.vector.template data<const T>(),
-                                              .normalise = normalise,
+                                              .attention = given.weights(normalise),
                                               .alpha = alpha.template data<const T>(),
                                               .grad = grads.grad(),
                                               .grad_of_alpha = pointer<T>(grad_of_alpha),
@@ -142,7 +134,7 @@ void attention_grad(const py::sequence& layers, const py::object& weight, const 
                                               .num_workers = num_threads(),
                                               .stream = stream_of(stream)};
     const py::gil_scoped_release unlocked;
-    rows.kernels().run(args);
+    rows.kernels().attention_grad(args);
   });
 }
 
@@ -157,17 +149,14 @@ void self_attention(const py::sequence& layers, const py::object& query, const p
         scratch_of(rows, scratch_source,
                    self_attention_size<T>(rows.kernels(), in.num_rows, in.num_layers, in.dim, false));
     const combine_self_attention_args<T> args{.input = in,
-                                              .num_heads = num_heads,
-                                              .query = given.query.template data<const T>(),
-                                              .key = given.key.template data<const T>(),
-                                              .value = given.value.template data<const T>(),
+                                              .attention = given.weights(num_heads),
                                               .out = results.out.template data<T>(),
                                               .alpha = results.alpha.template data<T>(),
                                               .scratch = scratch.template data<T>(),
                                               .num_workers = num_threads(),
                                               .stream = stream_of(stream)};
     const py::gil_scoped_release unlocked;
-    rows.kernels().run(args);
+    rows.kernels().self_attention(args);
   });
 }
 
@@ -191,10 +180,7 @@ void self_attention_grad(const py::sequence& layers, const py::object& query, co
         scratch_of(rows, scratch_source,
                    self_attention_size<T>(rows.kernels(), in.num_rows, in.num_layers, in.dim, true));
     const combine_self_attention_grad_args<T> args{.input = in,
-                                                   .num_heads = num_heads,
-                                                   .query = given.query.template data<const T>(),
-                                                   .key = given.key.template data<const T>(),
-                                                   .value = given.value.template data<const T>(),
+                                                   .attention = given.weights(num_heads),
                                                    .grad = grads.grad(),
                                                    .grad_of_alpha = pointer<T>(grad_of_alpha),
                                                    .grad_layers = grads.pointers(),
@@ -205,7 +191,7 @@ void self_attention_grad(const py::sequence& layers, const py::object& query, co
                                                    .num_workers = num_threads(),
                                                    .stream = stream_of(stream)};
     const py::gil_scoped_release unlocked;
-    rows.kernels().run(args);
+    rows.kernels().self_attention_grad(args);
   });
 }
 
@@ -225,13 +211,13 @@ int64_t size_for(const py::object& layer, int64_t num_layers, const Size& size) 
 }
 
 // Rows of `partial`, and numbers of scratch that a call from this thread needs.
-int64_t slots(const py::object& layer, int64_t num_layers) {
+int64_t stripes(const py::object& layer, int64_t num_layers) {
   return size_for(layer, num_layers, [&]<class T>(const combine_kernels& kernels, int64_t num_rows, int64_t) {
-    return weighted_slots(kernels, num_rows, num_layers);
+    return weighted_stripes(kernels, num_rows, num_layers);
   });
 }
 
-int64_t attention_scratch(const py::object& layer, int64_t num_layers, int64_t hidden, bool backward) {
+int64_t attention_scratch_size(const py::object& layer, int64_t num_layers, int64_t hidden, bool backward) {
   check_range("weight.shape[0]", hidden, 0, max_combine_dim);
   return size_for(layer, num_layers,
                   [&]<class T>(const combine_kernels& kernels, int64_t num_rows, int64_t dim) {
@@ -239,7 +225,7 @@ int64_t attention_scratch(const py::object& layer, int64_t num_layers, int64_t h
                   });
 }
 
-int64_t self_attention_scratch(const py::object& layer, int64_t num_layers, bool backward) {
+int64_t self_attention_scratch_size(const py::object& layer, int64_t num_layers, bool backward) {
   return size_for(layer, num_layers,
                   [&]<class T>(const combine_kernels& kernels, int64_t num_rows, int64_t dim) {
                     return self_attention_size<T>(kernels, num_rows, num_layers, dim, backward);
@@ -251,10 +237,10 @@ int64_t self_attention_scratch(const py::object& layer, int64_t num_layers, bool
 void bind_combine(py::module_& m) {
   using py::arg;
   const auto stream = arg("stream") = 0;
-  m.def("combine_slots", &slots, arg("layer"), arg("num_layers"));
-  m.def("combine_attention_scratch", &attention_scratch, arg("layer"), arg("num_layers"), arg("hidden"),
+  m.def("combine_stripes", &stripes, arg("layer"), arg("num_layers"));
+  m.def("combine_attention_scratch", &attention_scratch_size, arg("layer"), arg("num_layers"), arg("hidden"),
         arg("backward"));
-  m.def("combine_self_attention_scratch", &self_attention_scratch, arg("layer"), arg("num_layers"),
+  m.def("combine_self_attention_scratch", &self_attention_scratch_size, arg("layer"), arg("num_layers"),
         arg("backward"));
   m.def("combine_weighted", &weighted, arg("layers"), arg("alpha"), arg("out"), stream);
   m.def("combine_weighted_grad", &weighted_grad, arg("layers"), arg("alpha"), arg("grad"), arg("grad_layers"),

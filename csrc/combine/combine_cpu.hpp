@@ -6,18 +6,12 @@
 namespace pyrec::PYREC_ISA {
 
 constexpr combine_kernels combine_table{
-    .weighted_f32 = combine_weighted<float>,
-    .weighted_f64 = combine_weighted<double>,
-    .weighted_grad_f32 = combine_weighted_grad<float>,
-    .weighted_grad_f64 = combine_weighted_grad<double>,
-    .attention_f32 = combine_attention<float>,
-    .attention_f64 = combine_attention<double>,
-    .attention_grad_f32 = combine_attention_grad<float>,
-    .attention_grad_f64 = combine_attention_grad<double>,
-    .self_attention_f32 = combine_self_attention<float>,
-    .self_attention_f64 = combine_self_attention<double>,
-    .self_attention_grad_f32 = combine_self_attention_grad<float>,
-    .self_attention_grad_f64 = combine_self_attention_grad<double>,
+    .weighted = {combine_weighted<float>, combine_weighted<double>},
+    .weighted_grad = {combine_weighted_grad<float>, combine_weighted_grad<double>},
+    .attention = {combine_attention<float>, combine_attention<double>},
+    .attention_grad = {combine_attention_grad<float>, combine_attention_grad<double>},
+    .self_attention = {combine_self_attention<float>, combine_self_attention<double>},
+    .self_attention_grad = {combine_self_attention_grad<float>, combine_self_attention_grad<double>},
 };
 
 }  // namespace pyrec::PYREC_ISA

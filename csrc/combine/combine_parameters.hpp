@@ -18,6 +18,14 @@ struct attention_parameters {
         bias(rows.in(bias_source, "bias", {hidden})),
         vector(rows.in(vector_source, "vector", {hidden})) {}
 
+  attention_weights<T> weights(bool normalise) const {
+    return {.weight = weight.data<const T>(),
+            .bias = bias.data<const T>(),
+            .vector = vector.data<const T>(),
+            .hidden = hidden,
+            .normalise = normalise};
+  }
+
  private:
   static int64_t checked(int64_t hidden) {
     check_range("weight.shape[0]", hidden, 1, max_combine_dim);
@@ -41,6 +49,13 @@ struct self_attention_parameters {
     if (dim % num_heads == 0) return;
     throw config_error("n_heads = " + std::to_string(num_heads) + " does not divide dim = " +
                        std::to_string(dim) + "; each head takes an equal share of the columns");
+  }
+
+  self_attention_weights<T> weights(int64_t num_heads) const {
+    return {.query = query.data<const T>(),
+            .key = key.data<const T>(),
+            .value = value.data<const T>(),
+            .num_heads = num_heads};
   }
 };
 

@@ -125,9 +125,9 @@ __device__ __forceinline__ T sum_over_rows(T value) {
   return value;
 }
 
-// Slots added up: out[r, c] = the sum over slots s of numbers[s * slot + offset + r * stride + c].
+// Slots added up: out[r, c] = the sum over stripes s of numbers[s * stripe + offset + r * stride + c].
 template <class T>
-struct slot_part {
+struct stripe_part {
   int64_t offset;
   int64_t stride;
   int64_t rows;
@@ -135,45 +135,45 @@ struct slot_part {
   T* out;  // (rows, columns)
 };
 template <class S, class T, int Parts>
-struct slot_sums {
+struct stripe_sums {
   const S* numbers;
-  int64_t slot;
-  int64_t num_slots;
-  slot_part<T> parts[Parts];
+  int64_t stripe;
+  int64_t num_stripes;
+  stripe_part<T> parts[Parts];
 };
 
 constexpr int sums_per_block = 8;
-constexpr int slots_in_flight = 32;
+constexpr int stripes_in_flight = 32;
 
 template <class S, class T, int Parts>
-__global__ void __launch_bounds__(sums_per_block* slots_in_flight)
-    add_slots(const __grid_constant__ slot_sums<S, T, Parts> a) {
-  __shared__ S sums[slots_in_flight][sums_per_block];
+__global__ void __launch_bounds__(sums_per_block* stripes_in_flight)
+    add_stripes(const __grid_constant__ stripe_sums<S, T, Parts> a) {
+  __shared__ S sums[stripes_in_flight][sums_per_block];
   const int lane = block_thread() % sums_per_block;
   const int group = block_thread() / sums_per_block;
-  const slot_part<T>& part = a.parts[blockIdx.y];
+  const stripe_part<T>& part = a.parts[blockIdx.y];
   const int64_t i = int64_t{blockIdx.x} * sums_per_block + lane;
   const bool inside = i < part.rows * part.columns;
   S sum = 0;
   if (inside) {
     const S* from = a.numbers + part.offset + i / part.columns * part.stride + i % part.columns;
 #pragma unroll 4
-    for (int64_t s = group; s < a.num_slots; s += slots_in_flight) sum += from[s * a.slot];
+    for (int64_t s = group; s < a.num_stripes; s += stripes_in_flight) sum += from[s * a.stripe];
   }
   sums[group][lane] = sum;
   __syncthreads();
   if (group > 0 || !inside) return;
-  for (int other = 1; other < slots_in_flight; ++other) sum += sums[other][lane];
+  for (int other = 1; other < stripes_in_flight; ++other) sum += sums[other][lane];
   part.out[i] = static_cast<T>(sum);
 }
 
 template <class S, class T, int Parts>
-void launch_add_slots(const slot_sums<S, T, Parts>& sums, void* stream) {
+void launch_add_stripes(const stripe_sums<S, T, Parts>& sums, void* stream) {
   int64_t most = 1;
-  for (const slot_part<T>& part : sums.parts) most = std::max(most, part.rows * part.columns);
+  for (const stripe_part<T>& part : sums.parts) most = std::max(most, part.rows * part.columns);
   const dim3 grid(blocks_for(most, sums_per_block), Parts);
-  const auto kernel = add_slots<S, T, Parts>;
-  LAUNCH(kernel, grid, sums_per_block * slots_in_flight, 0, stream, sums);
+  const auto kernel = add_stripes<S, T, Parts>;
+  LAUNCH(kernel, grid, sums_per_block * stripes_in_flight, 0, stream, sums);
 }
 
 }  // namespace pyrec::cuda

@@ -1,7 +1,7 @@
 #pragma once
-// Where the parts of a combine's scratch lie, as offsets in elements: [shared][slots][workers]. The binding
-// takes the size from here and the kernels the places. Rows are padded to whole vectors of every instruction
-// set.
+// A combine's scratch on the CPU, as typed arrays. It has three regions, [shared][stripes][workers]: what all
+// threads read, a stripe's sums of gradients, and what a thread needs for the block in hand. The binding takes
+// the size from here and the kernels the arrays. Rows are padded to whole vectors of every instruction set.
 #include <cstdint>
 
 #include "common/rounding.hpp"
@@ -9,7 +9,7 @@
 namespace pyrec {
 
 constexpr int64_t combine_padding = 16;
-constexpr int64_t max_combine_slots = 64;
+constexpr int64_t max_combine_stripes = 64;
 
 constexpr PYREC_INLINE int64_t padded(int64_t count) { return rounded_up(count, combine_padding); }
 
@@ -18,135 +18,208 @@ constexpr PYREC_INLINE int64_t block_nodes(int64_t num_layers) {
   return num_layers >= 4 ? 16 : num_layers >= 2 ? 32 : 64;
 }
 
-// Slots that sum the gradients of the parameters: by the number of rows alone, never that of threads.
-constexpr PYREC_INLINE int64_t combine_slots(int64_t num_rows, int64_t num_layers) {
+// Stripes that sum the gradients of the parameters: by the number of rows alone, never that of threads.
+constexpr PYREC_INLINE int64_t combine_stripes(int64_t num_rows, int64_t num_layers) {
   const int64_t blocks = ceil_div(num_rows, block_nodes(num_layers));
-  return blocks < max_combine_slots ? blocks : max_combine_slots;
+  return blocks < max_combine_stripes ? blocks : max_combine_stripes;
 }
 
-// Hands out consecutive places.
-struct place_counter {
-  int64_t used = 0;
-  constexpr PYREC_INLINE int64_t take(int64_t count) {
-    const int64_t place = used;
-    used += padded(count);
-    return place;
+// Hands out consecutive arrays of a region, each padded; of a region at null to learn its size.
+template <class T>
+class region_parts {
+ public:
+  PYREC_INLINE explicit region_parts(T* region) : at_(reinterpret_cast<uintptr_t>(region)) {}
+
+  PYREC_INLINE T* take(int64_t count) {
+    T* const part = reinterpret_cast<T*>(at_);
+    at_ += static_cast<uintptr_t>(padded(count)) * sizeof(T);
+    taken_ += padded(count);
+    return part;
   }
+  PYREC_INLINE int64_t taken() const { return taken_; }
+
+ private:
+  uintptr_t at_;
+  int64_t taken_ = 0;
 };
 
-// What a scratch of parts holds in all.
-struct scratch_parts {
+// Numbers in each region.
+struct scratch_regions {
   int64_t shared;
-  int64_t num_slots;
-  int64_t slot;
+  int64_t num_stripes;
+  int64_t stripe;
   int64_t worker;
 
   PYREC_INLINE int64_t size(int64_t num_workers) const {
-    return shared + num_slots * slot + num_workers * worker;
+    return shared + num_stripes * stripe + num_workers * worker;
   }
-  PYREC_INLINE int64_t slot_at(int64_t s) const { return shared + s * slot; }
-  PYREC_INLINE int64_t worker_at(int64_t w) const { return shared + num_slots * slot + w * worker; }
+  PYREC_INLINE int64_t stripe_at(int64_t s) const { return shared + s * stripe; }
+  PYREC_INLINE int64_t worker_at(int64_t w) const { return shared + num_stripes * stripe + w * worker; }
 };
 
 // B nodes a block, P = L * B rows a block: row l * B + n is row l of node n.
-struct attention_layout {
-  scratch_parts parts;
+template <class T>
+struct attention_scratch {
   int64_t nodes;   // B
   int64_t rows;    // P
   int64_t dim;     // padded
   int64_t hidden;  // padded
+  scratch_regions regions;
 
-  int64_t weight, weight_t, bias, vector;       // shared: (hidden, dim), (dim, hidden), (hidden,), (hidden,)
-  int64_t grad_weight, grad_bias, grad_vector;  // slot: (hidden, dim), (hidden,), (hidden,)
-  int64_t x, projected, scores, mask;           // worker: (P, dim), (P, hidden), (L, B), (L, B)
-  int64_t inverse;                              // worker: (P,) 1 / ||x||
-  int64_t alpha;                                // worker, backward: (L, B)
-  int64_t pooled, grad_x;                       // worker: (B, dim) E or its gradient, (P, dim) backward
+  // Shared: the parameters.
+  T* weight_t;  // (dim, hidden)
+  T* bias;      // (hidden,)
+  T* vector;    // (hidden,)
+  T* weight;    // (hidden, dim), backward
+  // Of a stripe, backward: sums.
+  T* grad_weight;  // (hidden, dim)
+  T* grad_bias;    // (hidden,)
+  T* grad_vector;  // (hidden,)
+  // Of a worker.
+  T* x;          // (P, dim)
+  T* projected;  // (P, hidden)
+  T* scores;     // (L, B)
+  T* mask;       // (L, B)
+  T* inverse;    // (P,) 1 / ||x||
+  T* pooled;     // (B, dim) E, or its gradient
+  T* grad_x;     // (P, dim), backward
+  T* alpha;      // (L, B), backward
+
+  PYREC_INLINE attention_scratch(int64_t num_rows, int64_t num_layers, int64_t x_dim, int64_t num_hidden,
+                                 bool backward)
+      : nodes(block_nodes(num_layers)),
+        rows(num_layers * nodes),
+        dim(padded(x_dim)),
+        hidden(padded(num_hidden)),
+        x_dim_(x_dim),
+        num_hidden_(num_hidden),
+        backward_(backward) {
+    regions = place(nullptr, nullptr, nullptr);
+    regions.num_stripes = backward ? combine_stripes(num_rows, num_layers) : 0;
+  }
+
+  // The arrays of a stripe and a worker.
+  PYREC_INLINE attention_scratch at(T* scratch, int64_t stripe, int64_t worker) const {
+    attention_scratch placed = *this;
+    placed.place(scratch, scratch + regions.stripe_at(stripe), scratch + regions.worker_at(worker));
+    return placed;
+  }
+
+ private:
+  int64_t x_dim_;       // dim, not padded
+  int64_t num_hidden_;  // hidden, not padded
+  bool backward_;
+
+  // Returns the sizes of the regions.
+  PYREC_INLINE scratch_regions place(T* shared, T* stripe, T* worker) {
+    region_parts<T> of_all(shared), of_stripe(stripe), of_worker(worker);
+    weight_t = of_all.take(x_dim_ * hidden);
+    bias = of_all.take(hidden);
+    vector = of_all.take(hidden);
+    weight = of_all.take(backward_ ? num_hidden_ * dim : 0);
+    grad_weight = of_stripe.take(backward_ ? num_hidden_ * dim : 0);
+    grad_bias = of_stripe.take(backward_ ? hidden : 0);
+    grad_vector = of_stripe.take(backward_ ? hidden : 0);
+    x = of_worker.take(rows * dim);
+    projected = of_worker.take(rows * hidden);
+    scores = of_worker.take(rows);
+    mask = of_worker.take(rows);
+    inverse = of_worker.take(rows);
+    pooled = of_worker.take(nodes * dim);
+    grad_x = of_worker.take(backward_ ? rows * dim : 0);
+    alpha = of_worker.take(backward_ ? rows : 0);
+    return {of_all.taken(), 0, of_stripe.taken(), of_worker.taken()};
+  }
 };
 
-PYREC_INLINE attention_layout make_attention_layout(int64_t num_rows, int64_t num_layers, int64_t dim,
-                                                    int64_t hidden, bool backward) {
-  attention_layout at{};
-  at.nodes = block_nodes(num_layers);
-  at.rows = num_layers * at.nodes;
-  at.dim = padded(dim);
-  at.hidden = padded(hidden);
-  place_counter shared;
-  at.weight_t = shared.take(dim * at.hidden);
-  at.bias = shared.take(at.hidden);
-  at.vector = shared.take(at.hidden);
-  place_counter worker;
-  at.x = worker.take(at.rows * at.dim);
-  at.projected = worker.take(at.rows * at.hidden);
-  at.scores = worker.take(at.rows);
-  at.mask = worker.take(at.rows);
-  at.inverse = worker.take(at.rows);
-  at.pooled = worker.take(at.nodes * at.dim);
-  place_counter slot;
-  if (backward) {
-    at.weight = shared.take(hidden * at.dim);
-    at.grad_weight = slot.take(hidden * at.dim);
-    at.grad_bias = slot.take(at.hidden);
-    at.grad_vector = slot.take(at.hidden);
-    at.grad_x = worker.take(at.rows * at.dim);
-    at.alpha = worker.take(at.rows);
-  }
-  at.parts = {shared.used, backward ? combine_slots(num_rows, num_layers) : 0, slot.used, worker.used};
-  return at;
-}
-
-struct self_attention_layout {
-  scratch_parts parts;
+template <class T>
+struct self_attention_scratch {
   int64_t nodes;  // B
   int64_t rows;   // P
   int64_t dim;    // padded
+  scratch_regions regions;
 
-  int64_t query_t, key_t, value_t;                 // shared: (dim, dim) each, transposed
-  int64_t grad_query_t, grad_key_t, grad_value_t;  // slot: (dim, dim) each, transposed
-  int64_t x, x_t, query, key;                      // worker: (P, dim), (dim, P), (dim, P), (dim, P)
-  int64_t weights, mean, mask, share;              // worker: (L, L, B), (L, B), (L, B), (B,)
-  int64_t pooled_t, out_t, alpha;                  // worker, forward: (dim, B), (dim, B), (L, B)
-  int64_t grad, pooled, grad_pooled;               // worker, backward: (B, dim) each
-  int64_t grad_mean, grad_x, grad_key;             // worker, backward: (L, B), (P, dim), (dim, P)
-};
+  // Shared, backward: the parameters, transposed.
+  T* query_t;  // (dim, dim)
+  T* key_t;    // (dim, dim)
+  T* value_t;  // (dim, dim)
+  // Of a stripe, backward: sums, transposed.
+  T* grad_query_t;  // (dim, dim)
+  T* grad_key_t;    // (dim, dim)
+  T* grad_value_t;  // (dim, dim)
+  // Of a worker.
+  T* x;        // (P, dim)
+  T* x_t;      // (dim, P); backward it becomes dQ
+  T* query;    // (dim, P)
+  T* key;      // (dim, P)
+  T* weights;  // (L, L, B)
+  T* mean;     // (L, B)
+  T* mask;     // (L, B)
+  T* share;    // (B,)
+  // Of a worker, forward.
+  T* pooled_t;  // (dim, B)
+  T* out_t;     // (dim, B)
+  T* alpha;     // (L, B)
+  // Of a worker, backward.
+  T* grad;         // (B, dim)
+  T* pooled;       // (B, dim)
+  T* grad_pooled;  // (B, dim)
+  T* grad_mean;    // (L, B)
+  T* grad_x;       // (P, dim)
+  T* grad_key;     // (dim, P)
 
-PYREC_INLINE self_attention_layout make_self_attention_layout(int64_t num_rows, int64_t num_layers,
-                                                              int64_t dim, bool backward) {
-  self_attention_layout at{};
-  at.nodes = block_nodes(num_layers);
-  at.rows = num_layers * at.nodes;
-  at.dim = padded(dim);
-  place_counter shared;
-  place_counter slot;
-  place_counter worker;
-  at.x = worker.take(at.rows * at.dim);
-  at.x_t = worker.take(at.dim * at.rows);
-  at.query = worker.take(dim * at.rows);
-  at.key = worker.take(dim * at.rows);
-  at.weights = worker.take(num_layers * at.rows);
-  at.mean = worker.take(at.rows);
-  at.mask = worker.take(at.rows);
-  at.share = worker.take(at.nodes);
-  if (backward) {
-    at.query_t = shared.take(dim * at.dim);
-    at.key_t = shared.take(dim * at.dim);
-    at.value_t = shared.take(dim * at.dim);
-    at.grad_query_t = slot.take(dim * at.dim);
-    at.grad_key_t = slot.take(dim * at.dim);
-    at.grad_value_t = slot.take(dim * at.dim);
-    at.grad = worker.take(at.nodes * at.dim);
-    at.pooled = worker.take(at.nodes * at.dim);
-    at.grad_pooled = worker.take(at.nodes * at.dim);
-    at.grad_mean = worker.take(at.rows);
-    at.grad_x = worker.take(at.rows * at.dim);
-    at.grad_key = worker.take(dim * at.rows);
-  } else {
-    at.pooled_t = worker.take(at.dim * at.nodes);
-    at.out_t = worker.take(at.dim * at.nodes);
-    at.alpha = worker.take(at.rows);
+  PYREC_INLINE self_attention_scratch(int64_t num_rows, int64_t num_layers, int64_t x_dim, bool backward)
+      : nodes(block_nodes(num_layers)),
+        rows(num_layers * nodes),
+        dim(padded(x_dim)),
+        num_layers_(num_layers),
+        x_dim_(x_dim),
+        backward_(backward) {
+    regions = place(nullptr, nullptr, nullptr);
+    regions.num_stripes = backward ? combine_stripes(num_rows, num_layers) : 0;
   }
-  at.parts = {shared.used, backward ? combine_slots(num_rows, num_layers) : 0, slot.used, worker.used};
-  return at;
-}
+
+  // The arrays of a stripe and a worker.
+  PYREC_INLINE self_attention_scratch at(T* scratch, int64_t stripe, int64_t worker) const {
+    self_attention_scratch placed = *this;
+    placed.place(scratch, scratch + regions.stripe_at(stripe), scratch + regions.worker_at(worker));
+    return placed;
+  }
+
+ private:
+  int64_t num_layers_;
+  int64_t x_dim_;  // dim, not padded
+  bool backward_;
+
+  // Returns the sizes of the regions.
+  PYREC_INLINE scratch_regions place(T* shared, T* stripe, T* worker) {
+    region_parts<T> of_all(shared), of_stripe(stripe), of_worker(worker);
+    const int64_t parameter = backward_ ? x_dim_ * dim : 0;
+    query_t = of_all.take(parameter);
+    key_t = of_all.take(parameter);
+    value_t = of_all.take(parameter);
+    grad_query_t = of_stripe.take(parameter);
+    grad_key_t = of_stripe.take(parameter);
+    grad_value_t = of_stripe.take(parameter);
+    x = of_worker.take(rows * dim);
+    x_t = of_worker.take(dim * rows);
+    query = of_worker.take(x_dim_ * rows);
+    key = of_worker.take(x_dim_ * rows);
+    weights = of_worker.take(num_layers_ * rows);
+    mean = of_worker.take(rows);
+    mask = of_worker.take(rows);
+    share = of_worker.take(nodes);
+    pooled_t = of_worker.take(backward_ ? 0 : dim * nodes);
+    out_t = of_worker.take(backward_ ? 0 : dim * nodes);
+    alpha = of_worker.take(backward_ ? 0 : rows);
+    grad = of_worker.take(backward_ ? nodes * dim : 0);
+    pooled = of_worker.take(backward_ ? nodes * dim : 0);
+    grad_pooled = of_worker.take(backward_ ? nodes * dim : 0);
+    grad_mean = of_worker.take(backward_ ? rows : 0);
+    grad_x = of_worker.take(backward_ ? rows * dim : 0);
+    grad_key = of_worker.take(backward_ ? x_dim_ * rows : 0);
+    return {of_all.taken(), 0, of_stripe.taken(), of_worker.taken()};
+  }
+};
 
 }  // namespace pyrec

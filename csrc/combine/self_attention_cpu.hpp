@@ -31,73 +31,72 @@ PYREC_INLINE T score_scale(const head_columns& columns) {
 
 // to: (dim, P) = the transpose of x times a parameter (dim, dim)
 template <class T>
-void project_lanes(const self_attention_layout& at, int64_t dim, const T* parameter, const T* x_t, T* to) {
+void project_lanes(const self_attention_scratch<T>& s, int64_t dim, const T* parameter, T* to) {
   multiply<T>({.a = parameter,
                .a_row = 1,
                .a_step = dim,
-               .b = x_t,
-               .b_stride = at.rows,
+               .b = s.x_t,
+               .b_stride = s.rows,
                .c = to,
-               .c_stride = at.rows,
+               .c_stride = s.rows,
                .rows = dim,
                .steps = dim,
-               .columns = at.rows,
+               .columns = s.rows,
                .accumulate = false});
 }
 
 // x, x_t, mask, query and key of a block; share: (B,) 1 / the number of its queries, 0 without any.
 template <class T>
-void read_self_attention(const combine_input<T>& input, const self_attention_layout& at, const T* query,
-                         const T* key, const node_block& block, T* worker) {
-  read_layers(input, block, worker + at.x, at.dim);
-  read_mask(input, block, worker + at.mask);
-  for (int64_t n = 0; n < at.nodes; ++n) {
+void read_self_attention(const combine_input<T>& input, const self_attention_weights<T>& given,
+                         const node_block& block, const self_attention_scratch<T>& s) {
+  read_layers(input, block, s.x, s.dim);
+  read_mask(input, block, s.mask);
+  for (int64_t n = 0; n < s.nodes; ++n) {
     T queries = 0;
-    for (int64_t l = 0; l < input.num_layers; ++l) queries += worker[at.mask + l * at.nodes + n];
-    worker[at.share + n] = queries > 0 ? 1 / queries : T(0);
+    for (int64_t l = 0; l < input.num_layers; ++l) queries += s.mask[l * s.nodes + n];
+    s.share[n] = queries > 0 ? 1 / queries : T(0);
   }
-  transpose(worker + at.x, at.dim, at.rows, at.dim, worker + at.x_t, at.rows);
-  project_lanes(at, input.dim, query, worker + at.x_t, worker + at.query);
-  project_lanes(at, input.dim, key, worker + at.x_t, worker + at.key);
+  transpose(s.x, s.dim, s.rows, s.dim, s.x_t, s.rows);
+  project_lanes(s, input.dim, given.query, s.query);
+  project_lanes(s, input.dim, given.key, s.key);
 }
 
 // weights of query q: (L, B) = its scaled products with keys [k, k + Keys), nodes in lanes.
 template <int Keys, class T>
-PYREC_INLINE void score_keys(const self_attention_layout& at, const head_columns& columns, int64_t q,
-                             int64_t k, T* worker) {
+PYREC_INLINE void score_keys(const self_attention_scratch<T>& s, const head_columns& columns, int64_t q,
+                             int64_t k) {
   constexpr int width = simd<T>::width;
-  T* scores = worker + at.weights + q * at.rows + k * at.nodes;
-  const T* query = worker + at.query + columns.first * at.rows + q * at.nodes;
-  const T* key = worker + at.key + columns.first * at.rows + k * at.nodes;
-  for (int64_t n = 0; n < at.nodes; n += width) {
+  T* scores = s.weights + q * s.rows + k * s.nodes;
+  const T* query = s.query + columns.first * s.rows + q * s.nodes;
+  const T* key = s.key + columns.first * s.rows + k * s.nodes;
+  for (int64_t n = 0; n < s.nodes; n += width) {
     vec<T> sums[Keys] = {};
     for (int64_t c = 0; c < columns.count; ++c) {
-      const vec<T> left = load(query + c * at.rows + n);
+      const vec<T> left = load(query + c * s.rows + n);
       for (int i = 0; i < Keys; ++i)
-        sums[i] = multiply_add(left, load(key + c * at.rows + i * at.nodes + n), sums[i]);
+        sums[i] = multiply_add(left, load(key + c * s.rows + i * s.nodes + n), sums[i]);
     }
     for (int i = 0; i < Keys; ++i) {
-      store(scores + i * at.nodes + n, sums[i] * broadcast(score_scale<T>(columns)));
+      store(scores + i * s.nodes + n, sums[i] * broadcast(score_scale<T>(columns)));
     }
   }
 }
 
 // weights: (L, L, B) = A; mean: (L, B) = a
 template <class T>
-void head_weights(const self_attention_layout& at, int64_t num_layers, const head_columns& columns,
-                  T* worker) {
+void head_weights(const self_attention_scratch<T>& s, int64_t num_layers, const head_columns& columns) {
   constexpr int width = simd<T>::width;
-  T* mean = worker + at.mean;
-  fill_zero(mean, at.rows);
+  T* mean = s.mean;
+  fill_zero(mean, s.rows);
   for (int64_t q = 0; q < num_layers; ++q) {
-    T* weights = worker + at.weights + q * at.rows;
+    T* weights = s.weights + q * s.rows;
     int64_t k = 0;
-    for (; k + 4 <= num_layers; k += 4) score_keys<4>(at, columns, q, k, worker);
-    for (; k < num_layers; ++k) score_keys<1>(at, columns, q, k, worker);
-    softmax_lanes(weights, worker + at.mask, num_layers, at.nodes);
-    for (int64_t n = 0; n < at.nodes; n += width) {
-      const vec<T> share = load(worker + at.share + n) * load(worker + at.mask + q * at.nodes + n);
-      for (int64_t i = n; i < at.rows; i += at.nodes)
+    for (; k + 4 <= num_layers; k += 4) score_keys<4>(s, columns, q, k);
+    for (; k < num_layers; ++k) score_keys<1>(s, columns, q, k);
+    softmax_lanes(weights, s.mask, num_layers, s.nodes);
+    for (int64_t n = 0; n < s.nodes; n += width) {
+      const vec<T> share = load(s.share + n) * load(s.mask + q * s.nodes + n);
+      for (int64_t i = n; i < s.rows; i += s.nodes)
         store(mean + i, multiply_add(share, load(weights + i), load(mean + i)));
     }
   }
@@ -105,115 +104,113 @@ void head_weights(const self_attention_layout& at, int64_t num_layers, const hea
 
 // out_t: rows of the head (columns, B) = W_v^T y^T, with y^T: (dim, B)
 template <class T>
-void head_output(const combine_self_attention_args<T>& a, const self_attention_layout& at,
-                 const head_columns& columns, T* worker) {
+void head_output(const combine_self_attention_args<T>& a, const head_columns& columns,
+                 const self_attention_scratch<T>& s) {
   constexpr int width = simd<T>::width;
   for (int64_t j = 0; j < a.input.dim; ++j) {
-    for (int64_t n = 0; n < at.nodes; n += width) {
+    for (int64_t n = 0; n < s.nodes; n += width) {
       vec<T> sum{};
-      for (int64_t i = n; i < at.rows; i += at.nodes) {
-        sum = multiply_add(load(worker + at.mean + i), load(worker + at.x_t + j * at.rows + i), sum);
+      for (int64_t i = n; i < s.rows; i += s.nodes) {
+        sum = multiply_add(load(s.mean + i), load(s.x_t + j * s.rows + i), sum);
       }
-      store(worker + at.pooled_t + j * at.nodes + n, sum);
+      store(s.pooled_t + j * s.nodes + n, sum);
     }
   }
-  multiply<T>({.a = a.value + columns.first,
+  multiply<T>({.a = a.attention.value + columns.first,
                .a_row = 1,
                .a_step = a.input.dim,
-               .b = worker + at.pooled_t,
-               .b_stride = at.nodes,
-               .c = worker + at.out_t + columns.first * at.nodes,
-               .c_stride = at.nodes,
+               .b = s.pooled_t,
+               .b_stride = s.nodes,
+               .c = s.out_t + columns.first * s.nodes,
+               .c_stride = s.nodes,
                .rows = columns.count,
                .steps = a.input.dim,
-               .columns = at.nodes,
+               .columns = s.nodes,
                .accumulate = false});
 }
 
 template <class T>
-void self_attention_block(const combine_self_attention_args<T>& a, const self_attention_layout& at,
-                          const node_block& block, T* worker) {
-  read_self_attention(a.input, at, a.query, a.key, block, worker);
-  T* alpha = worker + at.alpha;
-  fill_zero(alpha, at.rows);
-  for (int64_t h = 0; h < a.num_heads; ++h) {
-    const head_columns columns = columns_of(h, a.num_heads, a.input.dim);
-    head_weights(at, a.input.num_layers, columns, worker);
-    head_output(a, at, columns, worker);
-    for (int64_t i = 0; i < at.rows; ++i) alpha[i] += worker[at.mean + i] / static_cast<T>(a.num_heads);
+void self_attention_block(const combine_self_attention_args<T>& a, const node_block& block,
+                          const self_attention_scratch<T>& s) {
+  read_self_attention(a.input, a.attention, block, s);
+  T* alpha = s.alpha;
+  fill_zero(alpha, s.rows);
+  const int64_t num_heads = a.attention.num_heads;
+  for (int64_t h = 0; h < num_heads; ++h) {
+    const head_columns columns = columns_of(h, num_heads, a.input.dim);
+    head_weights(s, a.input.num_layers, columns);
+    head_output(a, columns, s);
+    for (int64_t i = 0; i < s.rows; ++i) alpha[i] += s.mean[i] / static_cast<T>(num_heads);
   }
   write_lanes(alpha, a.input.num_layers, block, a.alpha);
-  T* out = worker + at.x;  // its rows have served
-  transpose(worker + at.out_t, at.nodes, at.dim, at.nodes, out, at.dim);
-  write_pooled(out, block, a.input.dim, at.dim, a.out);
+  T* out = s.x;  // its rows have served
+  transpose(s.out_t, s.nodes, s.dim, s.nodes, out, s.dim);
+  write_pooled(out, block, a.input.dim, s.dim, a.out);
 }
 
 template <class T>
 void combine_self_attention(const combine_self_attention_args<T>& a) {
-  const self_attention_layout at =
-      make_self_attention_layout(a.input.num_rows, a.input.num_layers, a.input.dim, false);
-  for_blocks(a.input.num_rows, at.nodes, a.num_workers, [&](const node_block& block, int worker) {
-    self_attention_block(a, at, block, a.scratch + at.parts.worker_at(worker));
+  const self_attention_scratch<T> layout(a.input.num_rows, a.input.num_layers, a.input.dim, false);
+  for_blocks(a.input.num_rows, layout.nodes, a.num_workers, [&](const node_block& block, int worker) {
+    self_attention_block(a, block, layout.at(a.scratch, 0, worker));
   });
 }
 
-// grad_mean: (L, B) = da / number of queries; the slot's dW_v and the block's dx grow.
+// grad_mean: (L, B) = da / number of queries; the stripe's dW_v and the block's dx grow.
 template <class T>
-void head_value_grads(const combine_self_attention_grad_args<T>& a, const self_attention_layout& at,
-                      const node_block& block, int64_t head, T* slot, T* worker) {
-  const int64_t num_layers = a.input.num_layers;
-  const head_columns columns = columns_of(head, a.num_heads, a.input.dim);
-  const T* grad = worker + at.grad + columns.first;
+void head_value_grads(const combine_self_attention_grad_args<T>& a, const node_block& block, int64_t head,
+                      const self_attention_scratch<T>& s) {
+  const int64_t num_layers = a.input.num_layers, num_heads = a.attention.num_heads;
+  const head_columns columns = columns_of(head, num_heads, a.input.dim);
+  const T* grad = s.grad + columns.first;
   if (a.grad_value != nullptr) {
-    pool_rows(worker + at.x, worker + at.mean, num_layers, at.nodes, at.dim, worker + at.pooled);
+    pool_rows(s.x, s.mean, num_layers, s.nodes, s.dim, s.pooled);
     multiply<T>({.a = grad,
                  .a_row = 1,
-                 .a_step = at.dim,
-                 .b = worker + at.pooled,
-                 .b_stride = at.dim,
-                 .c = slot + at.grad_value_t + columns.first * at.dim,
-                 .c_stride = at.dim,
+                 .a_step = s.dim,
+                 .b = s.pooled,
+                 .b_stride = s.dim,
+                 .c = s.grad_value_t + columns.first * s.dim,
+                 .c_stride = s.dim,
                  .rows = columns.count,
-                 .steps = at.nodes,
-                 .columns = at.dim,
+                 .steps = s.nodes,
+                 .columns = s.dim,
                  .accumulate = true});
   }
   multiply<T>({.a = grad,
-               .a_row = at.dim,
+               .a_row = s.dim,
                .a_step = 1,
-               .b = a.scratch + at.value_t + columns.first * at.dim,
-               .b_stride = at.dim,
-               .c = worker + at.grad_pooled,
-               .c_stride = at.dim,
-               .rows = at.nodes,
+               .b = s.value_t + columns.first * s.dim,
+               .b_stride = s.dim,
+               .c = s.grad_pooled,
+               .c_stride = s.dim,
+               .rows = s.nodes,
                .steps = columns.count,
-               .columns = at.dim,
+               .columns = s.dim,
                .accumulate = false});
-  T* grad_mean = worker + at.grad_mean;
-  dot_rows(worker + at.x, worker + at.grad_pooled, num_layers, at.nodes, at.dim, grad_mean);
+  T* grad_mean = s.grad_mean;
+  dot_rows(s.x, s.grad_pooled, num_layers, s.nodes, s.dim, grad_mean);
   if (a.grad_of_alpha != nullptr) {
-    add_lanes(a.grad_of_alpha, num_layers, block, 1 / static_cast<T>(a.num_heads), grad_mean);
+    add_lanes(a.grad_of_alpha, num_layers, block, 1 / static_cast<T>(num_heads), grad_mean);
   }
-  for (int64_t i = 0; i < at.rows; ++i) grad_mean[i] *= worker[at.share + i % at.nodes];
-  spread_rows(worker + at.grad_pooled, worker + at.mean, num_layers, at.nodes, at.dim, head > 0,
-              worker + at.grad_x);
+  for (int64_t i = 0; i < s.rows; ++i) grad_mean[i] *= s.share[i % s.nodes];
+  spread_rows(s.grad_pooled, s.mean, num_layers, s.nodes, s.dim, head > 0, s.grad_x);
 }
 
 // weights: (L, L, B) become dS / sqrt(d_h)
 template <class T>
-void head_score_grads(const self_attention_layout& at, int64_t num_layers, const head_columns& columns,
-                      T* worker) {
+void head_score_grads(const self_attention_scratch<T>& s, int64_t num_layers, const head_columns& columns) {
   constexpr int width = simd<T>::width;
-  const T* grad_mean = worker + at.grad_mean;
+  const T* grad_mean = s.grad_mean;
   for (int64_t q = 0; q < num_layers; ++q) {
-    T* weights = worker + at.weights + q * at.rows;
-    for (int64_t n = 0; n < at.nodes; n += width) {
-      const vec<T> factor = load(worker + at.mask + q * at.nodes + n) * broadcast(score_scale<T>(columns));
+    T* weights = s.weights + q * s.rows;
+    for (int64_t n = 0; n < s.nodes; n += width) {
+      const vec<T> factor = load(s.mask + q * s.nodes + n) * broadcast(score_scale<T>(columns));
       vec<T> mean{};
-      for (int64_t i = n; i < at.rows; i += at.nodes) {
+      for (int64_t i = n; i < s.rows; i += s.nodes) {
         mean = multiply_add(load(weights + i), load(grad_mean + i), mean);
       }
-      for (int64_t i = n; i < at.rows; i += at.nodes) {
+      for (int64_t i = n; i < s.rows; i += s.nodes) {
         store(weights + i, factor * load(weights + i) * (load(grad_mean + i) - mean));
       }
     }
@@ -222,96 +219,93 @@ void head_score_grads(const self_attention_layout& at, int64_t num_layers, const
 
 // One column c of the head: dQ_q = sum_k weights[q][k] K_k, dK_k = sum_q weights[q][k] Q_q, nodes in lanes.
 template <class T>
-PYREC_INLINE void column_score_grads(const self_attention_layout& at, int64_t num_layers, int64_t c,
-                                     T* worker) {
+PYREC_INLINE void column_score_grads(const self_attention_scratch<T>& s, int64_t num_layers, int64_t c) {
   constexpr int width = simd<T>::width;
-  const T* query = worker + at.query + c * at.rows;
-  const T* key = worker + at.key + c * at.rows;
-  T* grad_query = worker + at.x_t + c * at.rows;
-  T* grad_key = worker + at.grad_key + c * at.rows;
-  for (int64_t n = 0; n < at.nodes; n += width) {
+  const T* query = s.query + c * s.rows;
+  const T* key = s.key + c * s.rows;
+  T* grad_query = s.x_t + c * s.rows;
+  T* grad_key = s.grad_key + c * s.rows;
+  for (int64_t n = 0; n < s.nodes; n += width) {
     for (int64_t l = 0; l < num_layers; ++l) {
       vec<T> by_query{};
       vec<T> by_key{};
       for (int64_t m = 0; m < num_layers; ++m) {
-        const int64_t lane = m * at.nodes + n;
-        by_query = multiply_add(load(worker + at.weights + l * at.rows + lane), load(key + lane), by_query);
-        by_key = multiply_add(load(worker + at.weights + m * at.rows + l * at.nodes + n), load(query + lane),
-                              by_key);
+        const int64_t lane = m * s.nodes + n;
+        by_query = multiply_add(load(s.weights + l * s.rows + lane), load(key + lane), by_query);
+        by_key = multiply_add(load(s.weights + m * s.rows + l * s.nodes + n), load(query + lane), by_key);
       }
-      store(grad_query + l * at.nodes + n, by_query);
-      store(grad_key + l * at.nodes + n, by_key);
+      store(grad_query + l * s.nodes + n, by_query);
+      store(grad_key + l * s.nodes + n, by_key);
     }
   }
 }
 
-// From the lanes (dim, P) of dQ or dK: the slot's sum grows by them times x, the block's dx by them times the
+// From the lanes (dim, P) of dQ or dK: the stripe's sum grows by them times x, the block's dx by them times the
 // parameter's transpose.
 template <class T>
-void projection_grads(const combine_self_attention_grad_args<T>& a, const self_attention_layout& at,
-                      const T* lanes, const T* parameter_t, T* sum, T* worker) {
+void projection_grads(const combine_self_attention_grad_args<T>& a, const self_attention_scratch<T>& s,
+                      const T* lanes, const T* parameter_t, T* sum) {
   if (a.grad_query != nullptr) {
     multiply<T>({.a = lanes,
-                 .a_row = at.rows,
+                 .a_row = s.rows,
                  .a_step = 1,
-                 .b = worker + at.x,
-                 .b_stride = at.dim,
+                 .b = s.x,
+                 .b_stride = s.dim,
                  .c = sum,
-                 .c_stride = at.dim,
+                 .c_stride = s.dim,
                  .rows = a.input.dim,
-                 .steps = at.rows,
-                 .columns = at.dim,
+                 .steps = s.rows,
+                 .columns = s.dim,
                  .accumulate = true});
   }
   if (a.grad_layers == nullptr) return;
   multiply<T>({.a = lanes,
                .a_row = 1,
-               .a_step = at.rows,
+               .a_step = s.rows,
                .b = parameter_t,
-               .b_stride = at.dim,
-               .c = worker + at.grad_x,
-               .c_stride = at.dim,
-               .rows = at.rows,
+               .b_stride = s.dim,
+               .c = s.grad_x,
+               .c_stride = s.dim,
+               .rows = s.rows,
                .steps = a.input.dim,
-               .columns = at.dim,
+               .columns = s.dim,
                .accumulate = true});
 }
 
 template <class T>
-void self_attention_grad_block(const combine_self_attention_grad_args<T>& a, const self_attention_layout& at,
-                               const node_block& block, T* slot, T* worker) {
+void self_attention_grad_block(const combine_self_attention_grad_args<T>& a, const node_block& block,
+                               const self_attention_scratch<T>& s) {
   const int64_t num_layers = a.input.num_layers;
-  read_self_attention(a.input, at, a.query, a.key, block, worker);
-  read_rows(a.grad, a.input.dim, a.input.dim, block, worker + at.grad, at.dim);
-  for (int64_t h = 0; h < a.num_heads; ++h) {
-    const head_columns columns = columns_of(h, a.num_heads, a.input.dim);
-    head_weights(at, num_layers, columns, worker);
-    head_value_grads(a, at, block, h, slot, worker);
-    head_score_grads(at, num_layers, columns, worker);
-    for (int64_t c = 0; c < columns.count; ++c) column_score_grads(at, num_layers, columns.first + c, worker);
+  read_self_attention(a.input, a.attention, block, s);
+  read_rows(a.grad, a.input.dim, a.input.dim, block, s.grad, s.dim);
+  for (int64_t h = 0; h < a.attention.num_heads; ++h) {
+    const head_columns columns = columns_of(h, a.attention.num_heads, a.input.dim);
+    head_weights(s, num_layers, columns);
+    head_value_grads(a, block, h, s);
+    head_score_grads(s, num_layers, columns);
+    for (int64_t c = 0; c < columns.count; ++c) column_score_grads(s, num_layers, columns.first + c);
   }
-  projection_grads(a, at, worker + at.x_t, a.scratch + at.query_t, slot + at.grad_query_t, worker);
-  projection_grads(a, at, worker + at.grad_key, a.scratch + at.key_t, slot + at.grad_key_t, worker);
-  if (a.grad_layers != nullptr) write_layers(a.input, block, worker + at.grad_x, at.dim, a.grad_layers);
+  projection_grads(a, s, s.x_t, s.query_t, s.grad_query_t);
+  projection_grads(a, s, s.grad_key, s.key_t, s.grad_key_t);
+  if (a.grad_layers != nullptr) write_layers(a.input, block, s.grad_x, s.dim, a.grad_layers);
 }
 
 template <class T>
 void combine_self_attention_grad(const combine_self_attention_grad_args<T>& a) {
   const int64_t dim = a.input.dim;
-  const self_attention_layout at =
-      make_self_attention_layout(a.input.num_rows, a.input.num_layers, dim, true);
-  pack(a.query, 1, dim, dim, dim, a.scratch + at.query_t, at.dim);
-  pack(a.key, 1, dim, dim, dim, a.scratch + at.key_t, at.dim);
-  pack(a.value, 1, dim, dim, dim, a.scratch + at.value_t, at.dim);
-  for_slots(at.parts, a.input.num_rows, at.nodes, a.num_workers, a.scratch,
-            [&](const node_block& block, T* slot, T* worker) {
-              self_attention_grad_block(a, at, block, slot, worker);
-            });
+  const self_attention_scratch<T> layout(a.input.num_rows, a.input.num_layers, dim, true);
+  const self_attention_scratch<T> first = layout.at(a.scratch, 0, 0);
+  pack(a.attention.query, 1, dim, dim, dim, first.query_t, layout.dim);
+  pack(a.attention.key, 1, dim, dim, dim, first.key_t, layout.dim);
+  pack(a.attention.value, 1, dim, dim, dim, first.value_t, layout.dim);
+  for_stripes(layout, a.input.num_rows, a.num_workers, a.scratch,
+              [&](const node_block& block, const self_attention_scratch<T>& s) {
+                self_attention_grad_block(a, block, s);
+              });
   if (a.grad_query == nullptr) return;
-  const T* slots = a.scratch + at.parts.shared;
-  reduce_slots(at.parts, slots + at.grad_query_t, dim, dim, at.dim, a.grad_query, 1, dim);
-  reduce_slots(at.parts, slots + at.grad_key_t, dim, dim, at.dim, a.grad_key, 1, dim);
-  reduce_slots(at.parts, slots + at.grad_value_t, dim, dim, at.dim, a.grad_value, 1, dim);
+  add_stripes(layout.regions, first.grad_query_t, dim, dim, layout.dim, a.grad_query, 1, dim);
+  add_stripes(layout.regions, first.grad_key_t, dim, dim, layout.dim, a.grad_key, 1, dim);
+  add_stripes(layout.regions, first.grad_value_t, dim, dim, layout.dim, a.grad_value, 1, dim);
 }
 
 }  // namespace pyrec::PYREC_ISA

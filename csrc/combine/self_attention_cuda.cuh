@@ -2,7 +2,7 @@
 // Multi-head self-attention; the formulas are those of self_attention_cpu.hpp, but V = X W_v is made, since a
 // whole tile is multiplied at a time: E = sum_k a_k V_k, dV_k = a_k g, da_k = <g, V_k>, dW_v += X^T dV.
 //
-// A block keeps Q, K, V and their gradients in its slot of the scratch, a column of all its rows side by side
+// A block keeps Q, K, V and their gradients in its stripe of the scratch, a column of all its rows side by side
 // (lanes), and one head's weights in shared memory.
 #include "combine/rows_cuda.cuh"
 
@@ -23,20 +23,22 @@ struct self_attention_rows {
 template <class T, class Args>
 struct self_attention_block {
   const Args& a;
-  const tile_slots& at;
+  const tile_stripes& at;
   self_attention_rows<T>& tile;
   T* weights;  // shared: (L keys, rows) A of the head
-  T* lanes;    // of the slot
+  T* lanes;    // of the stripe
   int64_t first_node;
 
   __device__ __forceinline__ int dim() const { return static_cast<int>(a.input.dim); }
   __device__ __forceinline__ int num_layers() const { return static_cast<int>(a.input.num_layers); }
-  __device__ __forceinline__ int head_dim() const { return dim() / static_cast<int>(a.num_heads); }
+  __device__ __forceinline__ int head_dim() const { return dim() / static_cast<int>(a.attention.num_heads); }
   __device__ __forceinline__ T* column(int which, int column) const {
     return lanes + (int64_t{which} * at.dim + column) * tile_rows<T>;
   }
   __device__ __forceinline__ const T* parameter(int which) const {
-    return which == query_lanes ? a.query : which == key_lanes ? a.key : a.value;
+    return which == query_lanes ? a.attention.query
+           : which == key_lanes ? a.attention.key
+                                : a.attention.value;
   }
 };
 
@@ -141,17 +143,17 @@ __device__ __forceinline__ void head_output(const self_attention_block<T, combin
 template <class T>
 __global__ void __launch_bounds__(tile_threads, 3)
     self_attention(const __grid_constant__ combine_self_attention_args<T> a,
-                   const __grid_constant__ layer_table<T> table, const self_attention_slots slots,
+                   const __grid_constant__ layer_table<T> table, const self_attention_stripes stripes,
                    const bool packed) {
   DYNAMIC_SHARED(T, tiles);
   __shared__ self_attention_rows<T> tile;
   staged_tiles<T> staged{tiles, tiles + tile_rows<T> * tile_stride<T>};
   self_attention_block<T, combine_self_attention_args<T>> b{
       a,
-      slots.tiles,
+      stripes.tiles,
       tile,
       staged.parameter + tile_columns<T> * tile_stride<T>,
-      a.scratch + blockIdx.x * slots.tiles.slot + slots.lanes,
+      a.scratch + blockIdx.x * stripes.tiles.stripe + stripes.lanes,
       0};
   const tile_range range = tiles_of_block(b.at.num_tiles);
   const int row = block_thread();
@@ -167,7 +169,7 @@ __global__ void __launch_bounds__(tile_threads, 3)
       head_weights(b, first);
       if (row < tile_rows<T>) {
         head_mean(b);
-        alpha += tile.mean[row] / static_cast<T>(a.num_heads);
+        alpha += tile.mean[row] / static_cast<T>(a.attention.num_heads);
       }
       __syncthreads();
       head_output(b, first);
@@ -181,13 +183,14 @@ __global__ void __launch_bounds__(tile_threads, 3)
 template <class T>
 void combine_self_attention(const combine_self_attention_args<T>& a) {
   const combine_input<T>& in = a.input;
-  const auto at = make_self_attention_slots<T>(in.num_rows, in.num_layers, in.dim, false);
+  const auto at = make_self_attention_stripes<T>(in.num_rows, in.num_layers, in.dim, false);
   if (at.tiles.num_tiles == 0) return;
-  const bool packed = packs_fit<T>(in, nullptr) && aligned(a.query) && aligned(a.key) && aligned(a.value);
+  const bool packed = packs_fit<T>(in, nullptr) && aligned(a.attention.query) && aligned(a.attention.key) &&
+                      aligned(a.attention.value);
   const size_t bytes = staged_bytes<T> + static_cast<size_t>(in.num_layers) * tile_rows<T> * sizeof(T);
   const auto kernel = self_attention<T>;
   allow_shared(kernel, bytes);
-  LAUNCH(kernel, static_cast<unsigned>(at.tiles.num_slots), tile_threads, bytes, a.stream, a,
+  LAUNCH(kernel, static_cast<unsigned>(at.tiles.num_stripes), tile_threads, bytes, a.stream, a,
          make_layer_table(in), at, packed);
 }
 

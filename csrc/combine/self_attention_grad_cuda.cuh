@@ -24,7 +24,7 @@ __device__ __forceinline__ void head_value_grads(const self_attention_grad_block
       value[c * tile_rows<T>] = b.tile.mean[row] * g;
     }
     if (b.a.grad_of_alpha != nullptr) {
-      dot += b.a.grad_of_alpha[node * b.num_layers() + layer] / static_cast<T>(b.a.num_heads);
+      dot += b.a.grad_of_alpha[node * b.num_layers() + layer] / static_cast<T>(b.a.attention.num_heads);
     }
   }
   b.tile.grad[row] = dot;
@@ -104,7 +104,7 @@ __device__ __forceinline__ void write_grads(const self_attention_grad_block<T>& 
   }
 }
 
-// For dP of Q, K and V: the slot's dW += X^T dP, and dx = the sum of dP W^T.
+// For dP of Q, K and V: the stripe's dW += X^T dP, and dx = the sum of dP W^T.
 template <class T>
 __device__ __forceinline__ void projection_grads(const self_attention_grad_block<T>& b,
                                                  const layer_table<T>& table, const grad_table<T>& grads,
@@ -143,15 +143,15 @@ template <class T>
 __global__ void __launch_bounds__(tile_threads, 2)
     self_attention_grad(const __grid_constant__ combine_self_attention_grad_args<T> a,
                         const __grid_constant__ layer_table<T> table,
-                        const __grid_constant__ grad_table<T> grads, const self_attention_slots slots,
+                        const __grid_constant__ grad_table<T> grads, const self_attention_stripes stripes,
                         const bool packed) {
   DYNAMIC_SHARED(T, tiles);
   __shared__ self_attention_rows<T> tile;
   T* lanes_tile = tiles + tile_rows<T> * tile_stride<T>;
   staged_tiles<T> staged{tiles, lanes_tile + lanes_numbers<T>(a.input.num_layers)};
-  T* slot = a.scratch + blockIdx.x * slots.tiles.slot;
+  T* stripe = a.scratch + blockIdx.x * stripes.tiles.stripe;
   T* weights = lanes_tile;  // the heads are done before it is staged
-  self_attention_grad_block<T> b{a, slots.tiles, tile, weights, slot + slots.lanes, 0};
+  self_attention_grad_block<T> b{a, stripes.tiles, tile, weights, stripe + stripes.lanes, 0};
   const tile_range range = tiles_of_block(b.at.num_tiles);
   for (int64_t t = range.begin; t < range.end; ++t) {
     b.first_node = t * b.at.nodes;
@@ -161,33 +161,33 @@ __global__ void __launch_bounds__(tile_threads, 2)
     project_lanes(b, table, packed, staged);
     fill_shares(b);
     for (int first = 0; first < b.dim(); first += b.head_dim()) head_grads(b, first);
-    projection_grads(b, table, grads, packed, t == range.begin, lanes_tile, slot + slots.grads, staged);
+    projection_grads(b, table, grads, packed, t == range.begin, lanes_tile, stripe + stripes.grads, staged);
   }
 }
 
 template <class T>
 void combine_self_attention_grad(const combine_self_attention_grad_args<T>& a) {
   const combine_input<T>& in = a.input;
-  const auto at = make_self_attention_slots<T>(in.num_rows, in.num_layers, in.dim, true);
+  const auto at = make_self_attention_stripes<T>(in.num_rows, in.num_layers, in.dim, true);
   if (at.tiles.num_tiles > 0) {
-    const bool packed =
-        packs_fit(in, a.grad_layers) && aligned(a.query) && aligned(a.key) && aligned(a.value);
+    const bool packed = packs_fit(in, a.grad_layers) && aligned(a.attention.query) &&
+                        aligned(a.attention.key) && aligned(a.attention.value);
     const auto kernel = self_attention_grad<T>;
     const size_t bytes = staged_bytes<T> + static_cast<size_t>(lanes_numbers<T>(in.num_layers)) * sizeof(T);
     allow_shared(kernel, bytes);
-    LAUNCH(kernel, static_cast<unsigned>(at.tiles.num_slots), tile_threads, bytes, a.stream, a,
+    LAUNCH(kernel, static_cast<unsigned>(at.tiles.num_stripes), tile_threads, bytes, a.stream, a,
            make_layer_table(in), make_grad_table(a.grad_layers, in.num_layers), at, packed);
   }
   if (a.grad_query == nullptr) return;
   const int64_t square = int64_t{at.tiles.dim} * at.tiles.dim;
-  const slot_sums<T, T, 3> sums{
+  const stripe_sums<T, T, 3> sums{
       .numbers = a.scratch,
-      .slot = at.tiles.slot,
-      .num_slots = at.tiles.num_slots,
+      .stripe = at.tiles.stripe,
+      .num_stripes = at.tiles.num_stripes,
       .parts = {{at.grads, at.tiles.dim, in.dim, in.dim, a.grad_query},
                 {at.grads + square, at.tiles.dim, in.dim, in.dim, a.grad_key},
                 {at.grads + 2 * square, at.tiles.dim, in.dim, in.dim, a.grad_value}}};
-  launch_add_slots(sums, a.stream);
+  launch_add_stripes(sums, a.stream);
 }
 
 }  // namespace pyrec::cuda

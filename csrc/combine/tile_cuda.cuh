@@ -2,7 +2,7 @@
 // Products of tiles in shared memory. Thread (y, x) of a block's 16 x 8 computes N x N results: rows
 // y + 16 i, and either the columns x + 8 j (spread) or packs of V side by side (packed), so that the lanes
 // of a warp read shared memory without conflicts.
-#include "combine/slots_cuda.hpp"
+#include "combine/scratch_cuda.hpp"
 #include "common/cuda_block.cuh"
 #include "common/cuda_vector.cuh"
 

@@ -73,11 +73,11 @@ PYREC_INLINE T weighted_grad_row(const combine_weighted_grad_args<T>& a, int64_t
 }
 
 template <class T>
-void weighted_grad_slot(const combine_weighted_grad_args<T>& a, int64_t slot, int64_t num_slots) {
+void weighted_grad_stripe(const combine_weighted_grad_args<T>& a, int64_t stripe, int64_t num_stripes) {
   const int64_t nodes = block_nodes(a.input.num_layers);
-  double* partial = a.partial + slot * a.input.num_layers;
+  double* partial = a.partial + stripe * a.input.num_layers;
   fill_zero(partial, a.input.num_layers);
-  const block_range blocks = slot_blocks(slot, num_slots, a.input.num_rows, nodes);
+  const block_range blocks = stripe_blocks(stripe, num_stripes, a.input.num_rows, nodes);
   for (int64_t b = blocks.begin; b < blocks.end; ++b) {
     const node_block block = block_at(b, nodes, a.input.num_rows);
     for (int64_t l = 0; l < a.input.num_layers; ++l) {
@@ -88,12 +88,12 @@ void weighted_grad_slot(const combine_weighted_grad_args<T>& a, int64_t slot, in
 
 template <class T>
 void combine_weighted_grad(const combine_weighted_grad_args<T>& a) {
-  const int64_t num_slots = combine_slots(a.input.num_rows, a.input.num_layers);
-  parallel_for(num_slots, [&](int64_t slot) { weighted_grad_slot(a, slot, num_slots); });
+  const int64_t num_stripes = combine_stripes(a.input.num_rows, a.input.num_layers);
+  parallel_for(num_stripes, [&](int64_t stripe) { weighted_grad_stripe(a, stripe, num_stripes); });
   if (a.grad_alpha == nullptr) return;
   for (int64_t l = 0; l < a.input.num_layers; ++l) {
     double total = 0;
-    for (int64_t s = 0; s < num_slots; ++s) total += a.partial[s * a.input.num_layers + l];
+    for (int64_t s = 0; s < num_stripes; ++s) total += a.partial[s * a.input.num_layers + l];
     a.grad_alpha[l] = static_cast<T>(total);
   }
 }

@@ -95,7 +95,7 @@ __device__ __forceinline__ double sum_over_block(const double (&dots)[layers_at_
   return total;
 }
 
-// A block takes a slot of rows.
+// A block takes a stripe of rows.
 template <class T, int V>
 __global__ void __launch_bounds__(weighted_threads, 4)
     weighted_grad(const __grid_constant__ combine_weighted_grad_args<T> a,
@@ -143,7 +143,7 @@ void combine_weighted(const combine_weighted_args<T>& a) {
 template <class T, int V>
 void launch_weighted_grad(const combine_weighted_grad_args<T>& a) {
   const row_lanes lanes = lanes_for(a.input.dim, V);
-  const auto blocks = static_cast<unsigned>(weighted_slots(a.input.num_rows));
+  const auto blocks = static_cast<unsigned>(weighted_stripes(a.input.num_rows));
   const auto kernel = weighted_grad<T, V>;
   LAUNCH(kernel, blocks, weighted_threads, 0, a.stream, a, make_layer_table(a.input),
          make_grad_table(a.grad_layers, a.input.num_layers), lanes);
@@ -155,11 +155,11 @@ void combine_weighted_grad(const combine_weighted_grad_args<T>& a) {
   const bool packed = packs_fit(a.input, a.grad_layers) && aligned(a.grad);
   if (a.input.num_rows > 0) packed ? launch_weighted_grad<T, width<T>>(a) : launch_weighted_grad<T, 1>(a);
   if (a.grad_alpha == nullptr) return;
-  const slot_sums<double, T, 1> sums{.numbers = a.partial,
-                                     .slot = num_layers,
-                                     .num_slots = weighted_slots(a.input.num_rows),
-                                     .parts = {{0, num_layers, 1, num_layers, a.grad_alpha}}};
-  launch_add_slots(sums, a.stream);
+  const stripe_sums<double, T, 1> sums{.numbers = a.partial,
+                                       .stripe = num_layers,
+                                       .num_stripes = weighted_stripes(a.input.num_rows),
+                                       .parts = {{0, num_layers, 1, num_layers, a.grad_alpha}}};
+  launch_add_stripes(sums, a.stream);
 }
 
 }  // namespace pyrec::cuda

@@ -253,8 +253,8 @@ def _combine_weighted_backward(
     """The gradients of the layers, if needed, then that of alpha, if needed."""
     grad_layers = _grads_like(layers, need_layers)
     grad_alpha = [torch.empty_like(alpha)] if need_alpha else []
-    slots = _core.combine_slots(capsule(layers[0]), len(layers))
-    partial = layers[0].new_empty(slots, len(layers), dtype=torch.float64)
+    stripes = _core.combine_stripes(capsule(layers[0]), len(layers))
+    partial = layers[0].new_empty(stripes, len(layers), dtype=torch.float64)
     _core.combine_weighted_grad(
         _capsules(layers),
         capsule(alpha),

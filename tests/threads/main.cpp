@@ -10,7 +10,7 @@
 #include <thread>
 #include <vector>
 
-#include "combine/layout.hpp"
+#include "combine/scratch_cpu.hpp"
 #include "isa/kernels.hpp"
 
 namespace pyrec::baseline {
@@ -180,18 +180,17 @@ result attend() {
   auto out = zeros<float>(nodes * dim), alpha = zeros<float>(nodes * num_layers), grad_offset = alpha;
   const int workers = omp_get_max_threads();
   auto scratch =
-      zeros<float>(make_attention_layout(nodes, num_layers, dim, hidden, true).parts.size(workers));
-  kernels_here().combine.run(combine_attention_args<float>{input, hidden, weight.data(), bias.data(),
-                                                           bias.data(), true, nullptr, out.data(),
-                                                           alpha.data(), scratch.data(), workers, nullptr});
+      zeros<float>(attention_scratch<float>(nodes, num_layers, dim, hidden, true).regions.size(workers));
+  const attention_weights<float> attention{weight.data(), bias.data(), bias.data(), hidden, true};
+  kernels_here().combine.attention(combine_attention_args<float>{
+      input, attention, nullptr, out.data(), alpha.data(), scratch.data(), workers, nullptr});
   std::vector<std::vector<float>> grads(num_layers, zeros<float>(nodes * dim));
   std::vector<float*> pointers;
   for (auto& grad : grads) pointers.push_back(grad.data());
   auto grad_weight = zeros<float>(hidden * dim), grad_bias = zeros<float>(hidden), grad_vector = grad_bias;
-  kernels_here().combine.run(combine_attention_grad_args<float>{
-      input, hidden, weight.data(), bias.data(), bias.data(), true, alpha.data(), p.x.data(), nullptr,
-      pointers.data(), grad_weight.data(), grad_bias.data(), grad_vector.data(), grad_offset.data(),
-      scratch.data(), workers, nullptr});
+  kernels_here().combine.attention_grad(combine_attention_grad_args<float>{
+      input, attention, alpha.data(), p.x.data(), nullptr, pointers.data(), grad_weight.data(),
+      grad_bias.data(), grad_vector.data(), grad_offset.data(), scratch.data(), workers, nullptr});
   result bytes;
   for (const auto* values : {&out, &alpha, &grad_weight, &grad_bias, &grad_vector, &grad_offset})
     append(bytes, *values);
