@@ -43,7 +43,9 @@ def build_graph_csr(
     out_weights: Any,
 ) -> None: ...
 def check_finite_rows(x: Any, name: str) -> None: ...
-def row_slots(graph: Graph, rows: Any, slot: Any, bad_rows: Any = None, stream: int = 0) -> None: ...
+def rows_of_nodes(
+    graph: Graph, rows: Any, row_of_node: Any, bad_rows: Any = None, stream: int = 0
+) -> None: ...
 def propagate_pieces(graph: Graph) -> int: ...
 def propagate_layer(
     graph: Graph,
@@ -51,19 +53,19 @@ def propagate_layer(
     out: Any,
     *,
     rows: Any = None,
-    slot: Any = None,
+    x_row: Any = None,
     weights: Any = None,
     pre: Any = None,
     post: Any = None,
     add: Any = None,
-    add_slot: Any = None,
+    add_row: Any = None,
     add_scale: Any = None,
     total: Any = None,
     total_scale: Any = None,
     total_alpha: float = 0.0,
     adam: Any = None,
     dropout: tuple[float, int] | None = None,
-    row_slot: Any = None,
+    row_of_node: Any = None,
     partial: Any = None,
     not_finite: Any = None,
     stream: int = 0,
@@ -100,7 +102,7 @@ def distinct_sums(count: int) -> int: ...
 def distinct_nodes(
     graph: Graph,
     nodes: Any,
-    slot: Any,
+    first_seen: Any,
     sums: Any,
     rows: Any,
     position: Any,

@@ -156,8 +156,13 @@ def adam_layer() -> Arguments:
 
 
 def row_layer() -> Arguments:
-    slots = int32(-1, 0, -1, 1, -1, -1, 2, -1, -1, -1)
-    arrays = {"x": numbers(3, DIM), "slot": slots, "add": numbers(3, DIM), "add_slot": slots.clone()}
+    row_of_node = int32(-1, 0, -1, 1, -1, -1, 2, -1, -1, -1)
+    arrays = {
+        "x": numbers(3, DIM),
+        "x_row": row_of_node,
+        "add": numbers(3, DIM),
+        "add_row": row_of_node.clone(),
+    }
     return {**arrays, "rows": int64(1, 3, 6), "out": empty(3, DIM)}
 
 
@@ -199,7 +204,7 @@ def sampling() -> Arguments:
 
 
 def distinct_arrays() -> Arguments:
-    sums = {"slot": empty(NODES, dtype=torch.int32), "sums": empty(2, dtype=torch.int32)}
+    sums = {"first_seen": empty(NODES, dtype=torch.int32), "sums": empty(2, dtype=torch.int32)}
     out = {"rows": empty(4, dtype=torch.int64), "position": empty(4, dtype=torch.int64)}
     return {"nodes": int64(0, 9, 0, 3), **sums, **out}
 
@@ -226,8 +231,8 @@ def bindings() -> Iterator[tuple[str, EntryPoint]]:
     weighted = {"weights": torch.ones(len(PAIRS)), "out_weights": empty(EDGES)}
     yield "build_graph_csr", (c.build_graph_csr, lambda: {**edges(), **csr_out, **weighted})
     yield "check_finite_rows", (c.check_finite_rows, lambda: {"x": numbers(3, DIM), "name": "x"})
-    slots = {"rows": int64(1, 3, 5), "slot": empty(NODES, dtype=torch.int32)}
-    yield "row_slots", (of_graph(c.row_slots), lambda: dict(slots))
+    places = {"rows": int64(1, 3, 5), "row_of_node": empty(NODES, dtype=torch.int32)}
+    yield "rows_of_nodes", (of_graph(c.rows_of_nodes), lambda: dict(places))
     yield "propagate_pieces", (c.propagate_pieces, lambda: {"graph": 1})
     yield "propagate_layer", (of_graph(c.propagate_layer), layer)
     yield "propagate_layer_adam", (_layer_without_out, adam_layer)

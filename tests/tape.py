@@ -32,7 +32,7 @@ KERNELS = (
     "propagate_layer",
     "take_rows",
     "add_rows",
-    "row_slots",
+    "rows_of_nodes",
     "combine_weighted",
     "combine_weighted_grad",
     "combine_attention",

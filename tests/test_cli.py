@@ -602,7 +602,7 @@ KERNELS = (
     "pointwise",
     "propagate_layer",
     "ranking_metrics",
-    "row_slots",
+    "rows_of_nodes",
     "sample_triples",
     "take_rows",
     "topk",

@@ -31,22 +31,22 @@ FORMS = {
     "weighted": "x weights post",
     "dropout": "x pre post dropout",
     "weighted dropout": "x weights post dropout",
-    "slots": "x slot post",
-    "weighted slots": "x slot weights post",
-    "dropout and slots": "x slot post dropout",
+    "chosen rows": "x x_row post",
+    "weighted chosen rows": "x x_row weights post",
+    "dropout and chosen rows": "x x_row post dropout",
     "rows": "x rows pre post",
     "weighted rows": "x rows weights post",
     "dropout and rows": "x rows pre post dropout",
     "added": "x post add add_scale",
-    "added slots": "x post add add_slot add_scale",
-    "added slots to slots": "x slot post add add_slot add_scale",
+    "added rows": "x post add add_row add_scale",
+    "added rows to chosen rows": "x x_row post add add_row add_scale",
     "scaled alone": "add add_scale",
     "total": "x pre post total total_scale",
     "total of weighted": "x weights total",
     "total of dropout": "x pre post total total_scale dropout",
     "total alone": "x pre total total_scale no_out",
     "step": "x post add adam no_out",
-    "step from slots": "x slot post add add_slot adam no_out",
+    "step from chosen rows": "x x_row post add add_row adam no_out",
     "step of weighted dropout": "x weights add adam dropout no_out",
 }
 """Terms of a layer, as csrc/propagate/propagate.hpp names them; out is written but with no_out."""
@@ -70,7 +70,7 @@ def width_of(where):
 
 def allowed(terms, x, out):
     """Whether a layer of these terms goes with these dtypes; the binding refuses the others."""
-    if x == BF16 and (not {"x"} <= terms or terms & {"pre", "slot"}):
+    if x == BF16 and (not {"x"} <= terms or terms & {"pre", "x_row"}):
         return False
     return out != BF16 or not terms & {"adam", "no_out"}
 
@@ -92,18 +92,18 @@ class Layer:
             return 0.1 + torch.rand(count, generator=draw).to(wide)
 
         chosen = torch.randperm(n, generator=draw)[: n // 3]
-        slot = torch.full((n,), -1, dtype=torch.int32)
-        slot[chosen] = torch.arange(len(chosen), dtype=torch.int32)
+        row_of_node = torch.full((n,), -1, dtype=torch.int32)
+        row_of_node[chosen] = torch.arange(len(chosen), dtype=torch.int32)
         self.rows = chosen
-        num_x = len(chosen) if "slot" in self.terms else n
-        num_add = len(chosen) if "add_slot" in self.terms else n
+        num_x = len(chosen) if "x_row" in self.terms else n
+        num_add = len(chosen) if "add_row" in self.terms else n
         self.columns = {"x": normal(num_x, x), "add": normal(num_add), "total": normal(n)}
         self.moments = [normal(n), normal(n), positive(n * width).reshape(n, width)]
         self.others = {
             "rows": chosen,
-            "row_slot": slot,
-            "slot": slot,
-            "add_slot": slot,
+            "row_of_node": row_of_node,
+            "x_row": row_of_node,
+            "add_row": row_of_node,
             "weights": positive(graph.num_edges),
         }
         self.others |= {name: positive(n) for name in ("pre", "post", "add_scale", "total_scale")}
@@ -148,7 +148,7 @@ class Layer:
             "not_finite": torch.zeros(1, dtype=torch.bool, device=device),
             "stream": stream_of(self.graph.device),
         }
-        return more | ({"row_slot": self.others["row_slot"].to(device)} if "rows" in self.terms else {})
+        return more | ({"row_of_node": self.others["row_of_node"].to(device)} if "rows" in self.terms else {})
 
 
 def assert_slices(call, width, cuts):

@@ -316,14 +316,14 @@ def test_bad_rows_are_named(rows, message):
 @pytest.mark.parametrize("rows", [[0, 4], [0, -2], [2, 1, 2]])
 def test_a_device_notes_bad_rows(device, rows):
     graph = device.put(random_graph(2, 2, 1.0))
-    slot = torch.empty(4, dtype=torch.int32, device=device.torch)
+    row_of_node = torch.empty(4, dtype=torch.int32, device=device.torch)
     found = torch.zeros(1, dtype=torch.bool, device=device.torch)
     bad = torch.tensor(rows, device=device.torch)
     if device.name == "cpu":
         with pytest.raises(DataError, match="rows"):
-            device.core.row_slots(graph.core, bad, slot, found)
+            device.core.rows_of_nodes(graph.core, bad, row_of_node, found)
     else:
-        device.core.row_slots(graph.core, bad, slot, found, stream_of(graph.device))
+        device.core.rows_of_nodes(graph.core, bad, row_of_node, found, stream_of(graph.device))
         assert bool(found)
 
 

@@ -258,10 +258,10 @@ def test_distinct_reports_a_bad_node(device, bad):
 def test_a_device_notes_bad_nodes(device):
     graph = device.put(make_graph(2, 1, []))
     nodes = torch.tensor([2, 3, 1, -1, 2], device=device.torch)
-    slot, sums = (torch.empty(n, dtype=torch.int32, device=device.torch) for n in (3, 2))
+    first_seen, sums = (torch.empty(n, dtype=torch.int32, device=device.torch) for n in (3, 2))
     rows, position = torch.empty_like(nodes), torch.empty_like(nodes)
     found = torch.zeros(1, dtype=torch.bool, device=device.torch)
-    arguments = (graph.core, nodes, slot, sums, rows, position, found)
+    arguments = (graph.core, nodes, first_seen, sums, rows, position, found)
     if device.name == "cpu":
         with pytest.raises(DataError, match=r"nodes\[1\] = 3, but there are 3 nodes"):
             device.core.distinct_nodes(*arguments)

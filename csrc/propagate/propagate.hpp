@@ -3,7 +3,7 @@
 //
 //   acc[i]  = sum over edges e of row i:  m_e * x[indices[e]]        m_e = 1, pre[indices[e]] or weights[e]
 //             of those that dropout keeps
-//   out[i]  = post[i] * acc[i]  +  add_scale[i] * add[add_slot[i]]
+//   out[i]  = post[i] * acc[i]  +  add_scale[i] * add[add_row[i]]
 //   total[i] += total_alpha * total_scale[i] * acc[i]
 //
 // and, where parameters are given, one step of Adam on row i with out[i] as its gradient, which is then not
@@ -17,7 +17,7 @@
 // composes layers from them. A null pointer leaves its factor or term out.
 //
 // Numbers are computed and summed in T. A row of x or out may be stored in less: X and Out are T, or bfloat16
-// where T is float. A bfloat16 x goes without pre and slot: it is a layer between others, whole and scaled; a
+// where T is float. A bfloat16 x goes without pre and x_row: it is a layer between others, whole and scaled; a
 // bfloat16 out goes without Adam.
 #include <cstdint>
 
@@ -27,6 +27,8 @@
 #include "propagate/dropout.hpp"
 
 namespace pyrec {
+
+constexpr int64_t propagate_max_dim = 512;
 
 template <class T>
 struct adam_step {
@@ -58,33 +60,33 @@ struct propagate_args {
   const int64_t* rows;  // (num_rows,) compute these rows alone, row rows[i] into out[i]; or null
   int64_t num_rows;
 
-  const X* x;               // (num_nodes, dim), or (num_slots, dim) with slot; or null, then acc = 0
-  const int32_t* slot;      // (num_nodes,) row of x for each node, -1 where it is zero; or null
-  const T* weights;         // (num_edges,)
-  const T* pre;             // (num_nodes,)
-  const T* post;            // (num_nodes,)
-  const T* add;             // (num_nodes, dim), or (num_slots, dim) with add_slot
-  const int32_t* add_slot;  // (num_nodes,)
-  const T* add_scale;       // (num_nodes,)
-  Out* out;                 // (num_nodes, dim), or (num_rows, dim) with rows
-  T* total;                 // (num_nodes, dim)
-  const T* total_scale;     // (num_nodes,)
+  const X* x;              // (num_nodes, dim), or any rows of dim with x_row; or null, then acc = 0
+  const int32_t* x_row;    // (num_nodes,) the row of x for each node, -1 where that is zero; or null
+  const T* weights;        // (num_edges,)
+  const T* pre;            // (num_nodes,)
+  const T* post;           // (num_nodes,)
+  const T* add;            // (num_nodes, dim), or any rows of dim with add_row
+  const int32_t* add_row;  // (num_nodes,) as x_row
+  const T* add_scale;      // (num_nodes,)
+  Out* out;                // (num_nodes, dim), or (num_rows, dim) with rows
+  T* total;                // (num_nodes, dim)
+  const T* total_scale;    // (num_nodes,)
   T total_alpha;
   adam_step<T> adam;
   bool* not_finite;  // (1,) becomes true where a number of acc is not finite
 
   // For kernels that split rows; null for the others.
   row_schedule schedule;
-  const int32_t* row_slot;  // (num_nodes,) with rows: the position of each node in them, or -1
-  T* partial;               // (schedule.num_pieces, dim) scratch
+  const int32_t* row_of_node;  // (num_nodes,) with rows: the position of each node in them, or -1
+  T* partial;                  // (schedule.num_pieces, dim) scratch
   void* stream;
 };
 
-// slot[rows[i]] = i, and -1 for every node that is not in rows.
-struct row_slots_args {
+// row_of_node[rows[i]] = i, and -1 for every node that is not in rows.
+struct rows_of_nodes_args {
   const int64_t* rows;  // (num_rows,)
   int64_t num_rows;
-  int32_t* slot;  // (num_nodes,)
+  int32_t* row_of_node;  // (num_nodes,)
   int64_t num_nodes;
   bool* bad_rows;  // (1,) becomes true where a row is out of range or there twice
   void* stream;
@@ -99,7 +101,7 @@ struct propagate_kernels {
   bool splits_rows = false;
   bool reads_adam_numbers = false;  // else the binding does it
   propagate_layers layer;
-  void (*row_slots)(const row_slots_args&) = nullptr;  // null: the binding does it on the CPU
+  void (*rows_of_nodes)(const rows_of_nodes_args&) = nullptr;  // null: the binding does it on the CPU
 };
 
 }  // namespace pyrec

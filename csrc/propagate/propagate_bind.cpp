@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <array>
+#include <string_view>
 
 #include "common/dispatch.hpp"
 #include "cuda/cuda.hpp"
@@ -9,39 +10,40 @@ namespace pyrec {
 
 namespace {
 
-void checked_row_slots(const row_slots_args& a) {
-  std::fill_n(a.slot, a.num_nodes, -1);
+void checked_rows_of_nodes(const rows_of_nodes_args& a) {
+  std::fill_n(a.row_of_node, a.num_nodes, -1);
   for (int64_t i = 0; i < a.num_rows; ++i) {
-    const int64_t row = a.rows[i];
-    check_bound("rows", "nodes", i, row, a.num_nodes);
-    if (a.slot[row] >= 0) {
-      fail_index("rows", i, row,
-                 "which is rows[" + std::to_string(a.slot[row]) + "] too; pass distinct rows (torch.unique)");
+    const int64_t node = a.rows[i];
+    check_bound("rows", "nodes", i, node, a.num_nodes);
+    if (a.row_of_node[node] >= 0) {
+      fail_index("rows", i, node,
+                 "which is rows[" + std::to_string(a.row_of_node[node]) +
+                     "] too; pass distinct rows (torch.unique)");
     }
-    a.slot[row] = static_cast<int32_t>(i);
+    a.row_of_node[node] = static_cast<int32_t>(i);
   }
 }
 
-// rows: (num_rows,) of distinct nodes; slot: (num_nodes,) becomes the position of each node in rows, or -1;
-// bad_rows: (1,) becomes true where rows is wrong; the CPU's kernels raise at once.
-void row_slots(const graph& g, const py::handle& rows_source, const py::handle& slot_source,
-               const py::handle& bad_rows_source, int64_t stream) {
+// rows: (num_rows,) of distinct nodes; row_of_node: (num_nodes,) becomes the position of each node in rows, or
+// -1; bad_rows: (1,) becomes true where rows is wrong; the CPU's kernels raise at once.
+void rows_of_nodes(const graph& g, const py::handle& rows_source, const py::handle& row_of_node_source,
+                   const py::handle& bad_rows_source, int64_t stream) {
   const place at = g.at();
   const tensor rows = input(rows_source, "rows", dtype::int64, {any_size}, at);
-  const tensor slot = output(slot_source, "slot", dtype::int32, {g.num_nodes()}, at);
+  const tensor row_of_node = output(row_of_node_source, "row_of_node", dtype::int32, {g.num_nodes()}, at);
   const auto bad_rows = optional_output(bad_rows_source, "bad_rows", dtype::boolean, {1}, at);
   if (!at.where.on_cpu() && !bad_rows) throw data_error("bad_rows is needed on a device; pass (1,) bool");
-  bool found = false;
-  const row_slots_args args{.rows = rows.data<const int64_t>(),
-                            .num_rows = rows.size(0),
-                            .slot = slot.data<int32_t>(),
-                            .num_nodes = g.num_nodes(),
-                            .bad_rows = bad_rows ? bad_rows->data<bool>() : &found,
-                            .stream = stream_of(stream)};
+  bool any_bad = false;
+  const rows_of_nodes_args args{.rows = rows.data<const int64_t>(),
+                                .num_rows = rows.size(0),
+                                .row_of_node = row_of_node.data<int32_t>(),
+                                .num_nodes = g.num_nodes(),
+                                .bad_rows = bad_rows ? bad_rows->data<bool>() : &any_bad,
+                                .stream = stream_of(stream)};
   const py::gil_scoped_release unlocked;
   const kernels_on kernels(at.where);
-  const auto on_device = kernels->propagate.row_slots;
-  if (on_device == nullptr || (at.where.on_cpu() && !bad_rows)) checked_row_slots(args);
+  const auto on_device = kernels->propagate.rows_of_nodes;
+  if (on_device == nullptr || (at.where.on_cpu() && !bad_rows)) checked_rows_of_nodes(args);
   if (on_device != nullptr) on_device(args);
 }
 
@@ -50,11 +52,12 @@ int64_t propagate_pieces(const graph& g) {
   return kernels_on(g.at().where)->propagate.splits_rows ? g.device_schedule().num_pieces : 0;
 }
 
-void check_slots(const tensor& slot, int64_t num_slots) {
-  const auto* values = slot.data<const int32_t>();
-  for (int64_t node = 0; node < slot.size(0); ++node) {
-    if (values[node] < -1 || values[node] >= num_slots) {
-      fail_index(slot.name(), node, values[node], "but there are " + std::to_string(num_slots) + " rows");
+// row_of_node: (num_nodes,) of rows in [0, num_rows), or -1.
+void check_rows_of_nodes(const tensor& row_of_node, int64_t num_rows) {
+  const auto* rows = row_of_node.data<const int32_t>();
+  for (int64_t node = 0; node < row_of_node.size(0); ++node) {
+    if (rows[node] < -1 || rows[node] >= num_rows) {
+      fail_index(row_of_node.name(), node, rows[node], "but there are " + std::to_string(num_rows) + " rows");
     }
   }
 }
@@ -143,95 +146,207 @@ void dispatch_storage(const tensor& x, const std::optional<tensor>& out, const B
   dispatch_real(x, [&]<class T>() { body.template operator()<T, T, T>(); });
 }
 
+// The terms of a call by name, each checked as it is taken; one that is None is like one that is not given.
+class named_terms {
+ public:
+  named_terms(const py::kwargs& given, const place& where) : at(where), given_(given) {
+    taken_.reserve(py::len(given));
+  }
+
+  const place at;
+
+  py::object take(const char* name) {
+    PyObject* const found = PyDict_GetItemString(given_.ptr(), name);
+    if (found == nullptr) return py::none();
+    taken_.push_back(name);
+    return py::reinterpret_borrow<py::object>(found);
+  }
+  std::optional<tensor> tensor_of_any_type(const char* name) { return optional_tensor(take(name), name); }
+  std::optional<tensor> in(const char* name, dtype type, std::initializer_list<int64_t> shape) {
+    return optional_input(take(name), name, type, shape, at);
+  }
+  std::optional<tensor> out(const char* name, dtype type, std::initializer_list<int64_t> shape) {
+    return optional_output(take(name), name, type, shape, at);
+  }
+  template <class T>
+  T number(const char* name) {
+    const py::object given = take(name);
+    return given.is_none() ? T(0) : read_number<T>(given, name);
+  }
+
+  // After the last term.
+  void check_all_taken() const {
+    if (py::len(given_) == taken_.size()) return;
+    for (const auto& [key, value] : given_) {
+      const auto name = py::cast<std::string>(key);
+      if (std::find(taken_.begin(), taken_.end(), name) != taken_.end()) continue;
+      throw py::type_error("propagate_layer got an unexpected keyword argument '" + name + "'");
+    }
+  }
+
+ private:
+  const py::kwargs& given_;
+  std::vector<std::string_view> taken_;
+};
+
+// What is summed over a row's neighbours: x, and m_e.
+template <class T, class X>
+struct source_term {
+  const std::optional<tensor>& x;
+  std::optional<tensor> x_row, weights, pre;
+
+  source_term(const std::optional<tensor>& given_x, const graph& g, bool check_values, named_terms& terms)
+      : x(given_x),
+        x_row(terms.in("x_row", dtype::int32, {g.num_nodes()})),
+        weights(terms.in("weights", dtype_of<T>::value, {g.num_edges()})),
+        pre(terms.in("pre", dtype_of<T>::value, {g.num_nodes()})) {
+    if (x) require(*x, dtype_of<X>::value, {x_row ? any_size : g.num_nodes(), any_size}, terms.at);
+    if (x_row && check_values) check_rows_of_nodes(*x_row, x ? x->size(0) : 0);
+    if (pre && (weights || x_row)) throw data_error("pre cannot go with weights or x_row");
+    if (sizeof(X) < sizeof(T) && (pre || x_row)) {
+      throw data_error("x has dtype bfloat16, but with pre or x_row float32 or float64 is needed");
+    }
+  }
+  template <class Args>
+  void put(Args& args) const {
+    args.x = pointer<X>(x);
+    args.x_row = pointer<int32_t>(x_row);
+    args.weights = pointer<T>(weights);
+    args.pre = pointer<T>(pre);
+  }
+};
+
+// add_scale[i] * add[add_row[i]]
+template <class T>
+struct added_term {
+  const std::optional<tensor>& add;
+  std::optional<tensor> add_row, add_scale;
+
+  added_term(const std::optional<tensor>& given_add, int64_t dim, const graph& g, bool check_values,
+             named_terms& terms)
+      : add(given_add),
+        add_row(terms.in("add_row", dtype::int32, {g.num_nodes()})),
+        add_scale(terms.in("add_scale", dtype_of<T>::value, {g.num_nodes()})) {
+    if (add) require(*add, dtype_of<T>::value, {add_row ? any_size : g.num_nodes(), dim}, terms.at);
+    if (add_row && check_values) check_rows_of_nodes(*add_row, add ? add->size(0) : 0);
+  }
+  template <class Args>
+  void put(Args& args) const {
+    args.add = pointer<T>(add);
+    args.add_row = pointer<int32_t>(add_row);
+    args.add_scale = pointer<T>(add_scale);
+  }
+};
+
+// total[i] += total_alpha * total_scale[i] * acc[i]
+template <class T>
+struct total_term {
+  std::optional<tensor> total, total_scale;
+  T total_alpha;
+
+  total_term(int64_t num_nodes, int64_t dim, named_terms& terms)
+      : total(terms.out("total", dtype_of<T>::value, {num_nodes, dim})),
+        total_scale(terms.in("total_scale", dtype_of<T>::value, {num_nodes})),
+        total_alpha(static_cast<T>(terms.number<double>("total_alpha"))) {}
+
+  template <class Args>
+  void put(Args& args) const {
+    args.total = mutable_pointer<T>(total);
+    args.total_scale = pointer<T>(total_scale);
+    args.total_alpha = total_alpha;
+  }
+};
+
+// The rows to compute, and what a kernel that splits rows needs besides.
+template <class T>
+struct row_terms {
+  row_schedule schedule;
+  std::optional<tensor> rows, row_of_node, partial;
+
+  row_terms(const graph& g, int64_t dim, bool splits_rows, bool check_values, named_terms& terms)
+      : schedule(splits_rows ? g.device_schedule() : row_schedule{}),
+        rows(terms.in("rows", dtype::int64, {any_size})),
+        row_of_node(terms.in("row_of_node", dtype::int32, {g.num_nodes()})),
+        partial(terms.out("partial", dtype_of<T>::value, {schedule.num_pieces, dim})) {
+    if (rows && check_values) check_bounds(*rows, "nodes", g.num_nodes());
+    if (splits_rows && ((rows && !row_of_node) || (!partial && schedule.num_pieces > 0))) {
+      throw data_error("on a device rows goes with row_of_node, and a graph with long rows needs partial");
+    }
+  }
+  int64_t count() const { return rows ? rows->size(0) : 0; }
+
+  template <class Args>
+  void put(Args& args) const {
+    args.rows = pointer<int64_t>(rows);
+    args.num_rows = count();
+    args.row_of_node = pointer<int32_t>(row_of_node);
+    args.schedule = schedule;
+    args.partial = mutable_pointer<T>(partial);
+  }
+};
+
+// The arguments of a layer of this graph, its terms left out.
+template <class T, class X, class Out>
+propagate_args<T, X, Out> start_args(const graph& g, int64_t dim) {
+  propagate_args<T, X, Out> args{};
+  args.indptr = g.indptr.data<const int64_t>();
+  args.indices = g.indices.data<const int32_t>();
+  args.chunks = g.chunks.data();
+  args.num_chunks = static_cast<int64_t>(g.chunks.size()) - 1;
+  args.num_edges = g.num_edges();
+  args.dim = dim;
+  return args;
+}
+
 // Returns whether every sum over a row's neighbours is a finite number; true where not_finite is to say it.
+// The terms are those of propagate_args, by their names.
 bool propagate_layer(const graph& g, const py::object& x_source, const py::object& out_source,
-                     const py::object& rows_source, const py::object& slot_source,
-                     const py::object& weights_source, const py::object& pre_source,
-                     const py::object& post_source, const py::object& add_source,
-                     const py::object& add_slot_source, const py::object& add_scale_source,
-                     const py::object& total_source, const py::object& total_scale_source, double total_alpha,
-                     const py::object& adam_source, const py::object& dropout_source,
-                     const py::object& row_slot_source, const py::object& partial_source,
-                     const py::object& not_finite_source, int64_t stream) {
-  const int64_t n = g.num_nodes();
-  const place at = g.at();
+                     const py::kwargs& given) {
+  named_terms terms(given, g.at());
   const auto x = optional_tensor(x_source, "x");
-  const auto add = optional_tensor(add_source, "add");
+  const auto add = terms.tensor_of_any_type("add");
   if (!x && !add) throw data_error("x and add are both None; a layer needs one of them");
   const auto out = optional_tensor(out_source, "out");
-  const auto not_finite = optional_output(not_finite_source, "not_finite", dtype::boolean, {1}, at);
-  if (!at.where.on_cpu() && !not_finite) throw data_error("not_finite is needed on a device; pass (1,) bool");
-  bool found = false;
+  const auto not_finite = terms.out("not_finite", dtype::boolean, {1});
+  const bool on_cpu = terms.at.where.on_cpu();
+  if (!on_cpu && !not_finite) throw data_error("not_finite is needed on a device; pass (1,) bool");
+  bool any_not_finite = false;
   dispatch_storage(x ? *x : *add, out, [&]<class T, class X, class Out>() {
-    constexpr dtype type = dtype_of<T>::value;
-    const auto slot = optional_input(slot_source, "slot", dtype::int32, {n}, at);
-    const auto add_slot = optional_input(add_slot_source, "add_slot", dtype::int32, {n}, at);
-    if (x) require(*x, dtype_of<X>::value, {slot ? any_size : n, any_size}, at);
-    if (add) require(*add, type, {add_slot ? any_size : n, x ? x->size(1) : any_size}, at);
+    const kernels_on kernels(terms.at.where);
+    const bool splits_rows = kernels->propagate.splits_rows;
+    const bool check_values = on_cpu && !splits_rows;
+    const source_term<T, X> source(x, g, check_values, terms);
+    const added_term<T> added(add, x ? x->size(1) : any_size, g, check_values, terms);
     const int64_t dim = (x ? *x : *add).size(1);
-    check_range("x.shape[1]", dim, 1, 512);
-    const auto rows = optional_input(rows_source, "rows", dtype::int64, {any_size}, at);
-    const kernels_on kernels(at.where);
-    const bool splits = kernels->propagate.splits_rows;
-    if (at.where.on_cpu() && !splits) {
-      if (slot) check_slots(*slot, x ? x->size(0) : 0);
-      if (add_slot) check_slots(*add_slot, add ? add->size(0) : 0);
-      if (rows) check_bounds(*rows, "nodes", n);
-    }
-    const auto weights = optional_input(weights_source, "weights", type, {g.num_edges()}, at);
-    const auto pre = optional_input(pre_source, "pre", type, {n}, at);
-    const auto post = optional_input(post_source, "post", type, {n}, at);
-    const auto add_scale = optional_input(add_scale_source, "add_scale", type, {n}, at);
-    if (out) require_output(*out, dtype_of<Out>::value, {rows ? rows->size(0) : n, dim}, at);
-    const auto total = optional_output(total_source, "total", type, {n, dim}, at);
-    const auto total_scale = optional_input(total_scale_source, "total_scale", type, {n}, at);
-    const adam_arrays<T> adam(adam_source, n, dim, at, kernels->propagate.reads_adam_numbers);
-    const row_schedule schedule = splits ? g.device_schedule() : row_schedule{};
-    const auto row_slot = optional_input(row_slot_source, "row_slot", dtype::int32, {n}, at);
-    const auto partial = optional_output(partial_source, "partial", type, {schedule.num_pieces, dim}, at);
-    if (splits && ((rows && !row_slot) || (!partial && schedule.num_pieces > 0))) {
-      throw data_error("on a device rows goes with row_slot, and a graph with long rows needs partial");
-    }
-    if ((pre && (weights || slot)) || (rows && (total || adam.given()))) {
-      throw data_error("pre cannot go with weights or slot, nor total or adam with rows");
-    }
-    if (propagate_args<T, X, Out>::half_source && (pre || slot)) {
-      throw data_error("x has dtype bfloat16, but with pre or slot float32 or float64 is needed");
-    }
-    if (propagate_args<T, X, Out>::half_out && adam.given()) {
+    check_range("x.shape[1]", dim, 1, propagate_max_dim);
+    const row_terms<T> chosen(g, dim, splits_rows, check_values, terms);
+    if (out)
+      require_output(*out, dtype_of<Out>::value, {chosen.rows ? chosen.count() : g.num_nodes(), dim},
+                     terms.at);
+    const auto post = terms.in("post", dtype_of<T>::value, {g.num_nodes()});
+    const total_term<T> total(g.num_nodes(), dim, terms);
+    const adam_arrays<T> adam(terms.take("adam"), g.num_nodes(), dim, terms.at,
+                              kernels->propagate.reads_adam_numbers);
+    if (chosen.rows && (total.total || adam.given())) throw data_error("total and adam cannot go with rows");
+    if (sizeof(Out) < sizeof(T) && adam.given()) {
       throw data_error("out has dtype bfloat16, but with adam float32 or float64 is needed");
     }
-    const propagate_args<T, X, Out> args{.indptr = g.indptr.data<const int64_t>(),
-                                         .indices = g.indices.data<const int32_t>(),
-                                         .chunks = g.chunks.data(),
-                                         .num_chunks = static_cast<int64_t>(g.chunks.size()) - 1,
-                                         .num_edges = g.num_edges(),
-                                         .dim = dim,
-                                         .dropout = read_dropout(dropout_source),
-                                         .rows = pointer<int64_t>(rows),
-                                         .num_rows = rows ? rows->size(0) : 0,
-                                         .x = pointer<X>(x),
-                                         .slot = pointer<int32_t>(slot),
-                                         .weights = pointer<T>(weights),
-                                         .pre = pointer<T>(pre),
-                                         .post = pointer<T>(post),
-                                         .add = pointer<T>(add),
-                                         .add_slot = pointer<int32_t>(add_slot),
-                                         .add_scale = pointer<T>(add_scale),
-                                         .out = mutable_pointer<Out>(out),
-                                         .total = mutable_pointer<T>(total),
-                                         .total_scale = pointer<T>(total_scale),
-                                         .total_alpha = static_cast<T>(total_alpha),
-                                         .adam = adam.step(),
-                                         .not_finite = not_finite ? not_finite->data<bool>() : &found,
-                                         .schedule = schedule,
-                                         .row_slot = pointer<int32_t>(row_slot),
-                                         .partial = mutable_pointer<T>(partial),
-                                         .stream = stream_of(stream)};
+    auto args = start_args<T, X, Out>(g, dim);
+    args.dropout = read_dropout(terms.take("dropout"));
+    source.put(args);
+    added.put(args);
+    chosen.put(args);
+    total.put(args);
+    args.post = pointer<T>(post);
+    args.out = mutable_pointer<Out>(out);
+    args.adam = adam.step();
+    args.not_finite = not_finite ? not_finite->data<bool>() : &any_not_finite;
+    args.stream = stream_of(terms.number<int64_t>("stream"));
+    terms.check_all_taken();
     const py::gil_scoped_release unlocked;
     kernels->propagate.layer(args);
   });
-  return !found;
+  return !any_not_finite;
 }
 
 void check_finite_rows(const py::object& x_source, const std::string& name) {
@@ -247,16 +362,10 @@ void check_finite_rows(const py::object& x_source, const std::string& name) {
 
 void bind_propagate(py::module_& m) {
   m.def("check_finite_rows", &check_finite_rows, py::arg("x"), py::arg("name"));
-  m.def("row_slots", &row_slots, py::arg("graph"), py::arg("rows"), py::arg("slot"),
+  m.def("rows_of_nodes", &rows_of_nodes, py::arg("graph"), py::arg("rows"), py::arg("row_of_node"),
         py::arg("bad_rows") = py::none(), py::arg("stream") = 0);
   m.def("propagate_pieces", &propagate_pieces, py::arg("graph"));
-  m.def("propagate_layer", &propagate_layer, py::arg("graph"), py::arg("x"), py::arg("out"), py::kw_only(),
-        py::arg("rows") = py::none(), py::arg("slot") = py::none(), py::arg("weights") = py::none(),
-        py::arg("pre") = py::none(), py::arg("post") = py::none(), py::arg("add") = py::none(),
-        py::arg("add_slot") = py::none(), py::arg("add_scale") = py::none(), py::arg("total") = py::none(),
-        py::arg("total_scale") = py::none(), py::arg("total_alpha") = 0.0, py::arg("adam") = py::none(),
-        py::arg("dropout") = py::none(), py::arg("row_slot") = py::none(), py::arg("partial") = py::none(),
-        py::arg("not_finite") = py::none(), py::arg("stream") = 0);
+  m.def("propagate_layer", &propagate_layer, py::arg("graph"), py::arg("x"), py::arg("out"));
 }
 
 }  // namespace pyrec

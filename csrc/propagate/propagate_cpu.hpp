@@ -20,7 +20,7 @@ constexpr int second_level = 2;
 constexpr int64_t rows_per_task = 64;
 constexpr int64_t max_compressed = 256;
 
-// Edges of one row: node ids or slots, with a weight each where the factor is `weight` or `kept`.
+// Edges of one row: their rows of x, with a weight each where the factor is `weight` or `kept`.
 template <class T>
 struct edge_span {
   const int32_t* source;
@@ -106,27 +106,27 @@ PYREC_INLINE void prefetch_row(const propagate_args<T, X, Out>& a, int64_t node,
   for (int64_t e = begin; e < last; ++e) block.prefetch(a.x + int64_t{a.indices[e]} * a.dim);
 }
 
-// The edges whose source has a slot, a bounded number at a time, without a branch an edge.
+// The edges whose source has a row of x, a bounded number at a time, without a branch an edge.
 template <edge_factor Factor, class T, class X, class Out, class Block, int Vectors>
-PYREC_INLINE void accumulate_slots(const propagate_args<T, X, Out>& a, int64_t begin, int64_t end,
-                                   const Block& block, vec<T> (&acc)[Vectors]) {
-  int32_t slots[max_compressed];
+PYREC_INLINE void accumulate_chosen(const propagate_args<T, X, Out>& a, int64_t begin, int64_t end,
+                                    const Block& block, vec<T> (&acc)[Vectors]) {
+  int32_t rows[max_compressed];
   T weights[max_compressed];
   for (int64_t start = begin; start < end; start += max_compressed) {
     const int64_t stop = start + max_compressed < end ? start + max_compressed : end;
     int64_t count = 0;
     for (int64_t e = start; e < stop; ++e) {
-      const int32_t slot = a.slot[a.indices[e]];
-      slots[count] = slot;
+      const int32_t row = a.x_row[a.indices[e]];
+      rows[count] = row;
       if constexpr (Factor == edge_factor::weight) weights[count] = a.weights[e];
-      count += slot >= 0;
+      count += row >= 0;
     }
-    accumulate<Factor>(a, edge_span<T>{slots, weights, count, 0}, block, acc);
+    accumulate<Factor>(a, edge_span<T>{rows, weights, count, 0}, block, acc);
   }
 }
 
-// Edges [first, last) of a row, at most max_compressed, that dropout keeps and whose source has a slot, where
-// there are slots: their rows of x and factors. Returns their number.
+// Edges [first, last) of a row, at most max_compressed, that dropout keeps and whose source has a row of x: these
+// rows and the factors. Returns their number.
 template <class T, class X, class Out>
 __attribute__((noinline)) int64_t choose_kept(const propagate_args<T, X, Out>& a, int64_t node, int64_t first,
                                               int64_t last, int32_t* rows, T* factors) {
@@ -137,7 +137,7 @@ __attribute__((noinline)) int64_t choose_kept(const propagate_args<T, X, Out>& a
   int64_t count = 0;
   for (int64_t e = first; e < last; ++e) {
     const int32_t source = a.indices[e];
-    const int32_t row = a.slot != nullptr ? a.slot[source] : source;
+    const int32_t row = a.x_row != nullptr ? a.x_row[source] : source;
     rows[count] = row;
     factors[count] = a.weights != nullptr ? a.weights[e] : a.pre != nullptr ? a.pre[source] : T(1);
     count += kept[e - first] & (row >= 0);
@@ -177,7 +177,7 @@ template <class T, class X, class Out, class Block, int Vectors>
 PYREC_INLINE void finish_row(const propagate_args<T, X, Out>& a, int64_t node, int64_t out_row,
                              const Block& block, const vec<T> (&acc)[Vectors]) {
   const T post = a.post != nullptr ? a.post[node] : T(1);
-  const int64_t add_row = a.add == nullptr ? -1 : a.add_slot != nullptr ? a.add_slot[node] : node;
+  const int64_t add_row = a.add == nullptr ? -1 : a.add_row != nullptr ? a.add_row[node] : node;
   const T add_scale = a.add_scale != nullptr ? a.add_scale[node] : T(1);
   const T total_factor = a.total_alpha * (a.total_scale != nullptr ? a.total_scale[node] : T(1));
   for (int v = 0; v < Vectors; ++v) {
@@ -206,11 +206,11 @@ void propagate_block(const propagate_args<T, X, Out>& a, int64_t first, int64_t 
     if (a.x == nullptr) {
       // nothing to gather: a network without layers
     } else if constexpr (Factor == edge_factor::kept) {
-      if (a.slot == nullptr && i + 1 < last)
+      if (a.x_row == nullptr && i + 1 < last)
         prefetch_row(a, a.rows != nullptr ? a.rows[i + 1] : i + 1, block);
       accumulate_kept(a, node, block, acc);
-    } else if (!a.half_source && a.slot != nullptr) {
-      accumulate_slots<Factor>(a, begin, end, block, acc);
+    } else if (!a.half_source && a.x_row != nullptr) {
+      accumulate_chosen<Factor>(a, begin, end, block, acc);
     } else {
       // All rows: the edges go on behind this row's. Chosen rows: the next one's are somewhere else.
       if (a.rows != nullptr && i + 1 < last) prefetch_row(a, a.rows[i + 1], block);

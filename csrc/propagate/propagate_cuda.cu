@@ -31,7 +31,7 @@ template <class Args>
 __device__ __forceinline__ group_task chosen_row(const Args& a, int64_t i) {
   if (i >= a.num_rows) return {};
   const int64_t node = a.rows[i];
-  // Padding, -1, behind the rows of a batch gives zeros; so does what row_slots has reported.
+  // Padding, -1, behind the rows of a batch gives zeros; so does what rows_of_nodes has reported.
   if (node < 0 || node >= a.schedule.num_nodes) return {.out_row = i};
   const int64_t begin = a.indptr[node];
   const int64_t degree = a.indptr[node + 1] - begin;
@@ -45,7 +45,7 @@ __device__ __forceinline__ group_task task_of_group(const Args& a, int64_t at) {
   if (a.rows != nullptr && !piece) return chosen_row(a, at - a.schedule.num_pieces);
   if (at >= a.schedule.num_tasks) return {};
   const auto edges = load_vector<row_task>(a.schedule.tasks + at);
-  if (a.rows != nullptr && a.row_slot[edges.node] < 0) return {};
+  if (a.rows != nullptr && a.row_of_node[edges.node] < 0) return {};
   return {.edges = edges, .out_row = edges.node, .piece = piece};
 }
 
@@ -136,7 +136,7 @@ __device__ __forceinline__ edge<T> read_edge(const propagate_args<T, X, Out>& a,
   if (a.dropout.threshold != 0 && !a.dropout.keeps(a.dropout.end(t.node), a.dropout.end(source))) {
     return {-1, T(0)};
   }
-  const int32_t row = a.slot != nullptr ? a.slot[source] : source;
+  const int32_t row = a.x_row != nullptr ? a.x_row[source] : source;
   if (row < 0) return {-1, T(0)};
   const T factor = a.weights != nullptr ? a.weights[t.begin + i] : a.pre != nullptr ? a.pre[source] : T(1);
   return {row, factor};
@@ -234,7 +234,7 @@ template <class T, class X, class Out>
 __device__ __forceinline__ row_terms<T> read_terms(const propagate_args<T, X, Out>& a, int64_t node) {
   row_terms<T> terms;
   if (a.post != nullptr) terms.post = a.post[node];
-  if (a.add != nullptr) terms.add_row = a.add_slot != nullptr ? a.add_slot[node] : node;
+  if (a.add != nullptr) terms.add_row = a.add_row != nullptr ? a.add_row[node] : node;
   return terms;
 }
 
@@ -295,7 +295,7 @@ __global__ void __launch_bounds__(threads, 4) propagate_long_rows(const propagat
   const int64_t i = grid_thread() / warp;
   if (i >= a.schedule.num_long) return;
   const int32_t node = a.schedule.long_rows[i];
-  const int64_t out_row = a.rows != nullptr ? a.row_slot[node] : node;
+  const int64_t out_row = a.rows != nullptr ? a.row_of_node[node] : node;
   if (out_row < 0) return;
   const row_terms<T> terms = read_terms(a, node);
   const int32_t end = a.schedule.piece_first[i + 1];
@@ -331,11 +331,12 @@ bool packs_fit(const propagate_args<T, X, Out>& a) {
          aligned(a.adam.second_moment);
 }
 
-// A layer of bfloat16 that a float32 one becomes is made of slots, or of no x.
+// A layer of bfloat16 that a float32 one becomes is made of chosen rows, or of no x.
 template <int Lanes, int V, class T, class X, class Out>
 void launch_kind(const propagate_args<T, X, Out>& a) {
   using args = propagate_args<T, X, Out>;
-  const bool sparse = a.x == nullptr || a.slot != nullptr || a.weights != nullptr || a.dropout.threshold != 0;
+  const bool sparse =
+      a.x == nullptr || a.x_row != nullptr || a.weights != nullptr || a.dropout.threshold != 0;
   const bool near = a.schedule.num_nodes * (a.dim / V) <= int64_t{UINT32_MAX};
   if constexpr (args::half_source || !args::half_out) {
     if (!sparse && near && a.pre == nullptr) return launch<edge_kind::plain, Lanes, V>(a);
@@ -359,7 +360,7 @@ void propagate_layer(const propagate_args<T, X, Out>& a) {
   launch<edge_kind::any, 32, 1>(a);
 }
 
-__global__ void scatter_rows(const row_slots_args a) {
+__global__ void scatter_rows(const rows_of_nodes_args a) {
   const int64_t i = grid_thread();
   if (i >= a.num_rows) return;
   const int64_t node = a.rows[i];
@@ -367,22 +368,22 @@ __global__ void scatter_rows(const row_slots_args a) {
   if (node < 0 || node >= a.num_nodes) {
     *a.bad_rows = true;
   } else {
-    a.slot[node] = static_cast<int32_t>(i);
+    a.row_of_node[node] = static_cast<int32_t>(i);
   }
 }
 
 // Of a row that is there twice one position is lost.
-__global__ void check_rows(const row_slots_args a) {
+__global__ void check_rows(const rows_of_nodes_args a) {
   const int64_t i = grid_thread();
   if (i >= a.num_rows) return;
   const int64_t node = a.rows[i];
-  if (node >= 0 && node < a.num_nodes && a.slot[node] != i) *a.bad_rows = true;
+  if (node >= 0 && node < a.num_nodes && a.row_of_node[node] != i) *a.bad_rows = true;
 }
 
-void row_slots(const row_slots_args& a) {
+void rows_of_nodes(const rows_of_nodes_args& a) {
   const auto stream = static_cast<cudaStream_t>(a.stream);
   const auto bytes = static_cast<size_t>(a.num_nodes) * sizeof(int32_t);
-  check(cudaMemsetAsync(a.slot, 0xFF, bytes, stream), "cudaMemsetAsync of slot");
+  check(cudaMemsetAsync(a.row_of_node, 0xFF, bytes, stream), "cudaMemsetAsync of row_of_node");
   if (a.num_rows == 0) return;
   const unsigned blocks = blocks_for(a.num_rows, threads);
   LAUNCH(scatter_rows, blocks, threads, 0, a.stream, a);
@@ -396,7 +397,7 @@ propagate_kernels propagate() {
           .reads_adam_numbers = true,
           .layer = {propagate_layer<float>, propagate_layer<double>, propagate_layer<float, float, bfloat16>,
                     propagate_layer<float, bfloat16, bfloat16>, propagate_layer<float, bfloat16, float>},
-          .row_slots = row_slots};
+          .rows_of_nodes = rows_of_nodes};
 }
 
 }  // namespace pyrec::cuda

@@ -71,11 +71,11 @@ struct distinct_args {
   const int64_t* nodes;  // (count,)
   int64_t count;
   int64_t num_nodes;
-  int32_t* slot;      // (num_nodes,) scratch: where a node appears first
-  int32_t* sums;      // (distinct_sums(count),) scratch
-  int64_t* rows;      // (count,)
-  int64_t* position;  // (count,) into rows
-  bool* bad_nodes;    // (1,) becomes true where a node is out of range; its position is 0
+  int32_t* first_seen;  // (num_nodes,) scratch: where a node appears first
+  int32_t* sums;        // (distinct_sums(count),) scratch
+  int64_t* rows;        // (count,)
+  int64_t* position;    // (count,) into rows
+  bool* bad_nodes;      // (1,) becomes true where a node is out of range; its position is 0
   void* stream;
 };
 

@@ -96,14 +96,14 @@ __device__ __forceinline__ bool in_range(const distinct_args& a, int64_t i) {
 }
 
 __device__ __forceinline__ bool appears_first(const distinct_args& a, int64_t i) {
-  return in_range(a, i) && a.slot[a.nodes[i]] == i;
+  return in_range(a, i) && a.first_seen[a.nodes[i]] == i;
 }
 
 __global__ void __launch_bounds__(distinct_block) mark_first(const distinct_args a) {
   const int64_t i = grid_thread();
   if (i >= a.count) return;
   if (in_range(a, i)) {
-    atomicMin(a.slot + a.nodes[i], static_cast<int32_t>(i));
+    atomicMin(a.first_seen + a.nodes[i], static_cast<int32_t>(i));
   } else {
     *a.bad_nodes = true;
   }
@@ -135,16 +135,16 @@ __global__ void __launch_bounds__(distinct_block) place_others(const distinct_ar
   if (!in_range(a, i)) {
     a.position[i] = 0;
   } else if (!appears_first(a, i)) {
-    a.position[i] = a.position[a.slot[a.nodes[i]]];
+    a.position[i] = a.position[a.first_seen[a.nodes[i]]];
   }
 }
 
 void distinct(const distinct_args& a) {
   if (a.count == 0) return;
   const auto bytes = static_cast<size_t>(a.num_nodes) * sizeof(int32_t);
-  constexpr int behind_all = 0x7F;  // a slot of such bytes is behind every position
-  check(cudaMemsetAsync(a.slot, behind_all, bytes, static_cast<cudaStream_t>(a.stream)),
-        "cudaMemsetAsync of slot");
+  constexpr int behind_all = 0x7F;  // a place of such bytes is behind every position
+  check(cudaMemsetAsync(a.first_seen, behind_all, bytes, static_cast<cudaStream_t>(a.stream)),
+        "cudaMemsetAsync of first_seen");
   const unsigned blocks = blocks_for(a.count, distinct_block);
   LAUNCH(mark_first, blocks, distinct_block, 0, a.stream, a);
   LAUNCH(count_first, blocks, distinct_block, 0, a.stream, a);

@@ -298,8 +298,8 @@ def _all_rows(g: Graph, f: Factors, x: Tensor, n_layers: int) -> list[Tensor]:
 
 
 def _some_rows(g: Graph, f: Factors, x: Tensor, n_layers: int, rows: Tensor, precision: str) -> list[Tensor]:
-    slot = _row_slots(g, rows)
-    return [take(x, rows, g.num_nodes), *_stored_layers(g, f, x, n_layers, rows, precision, slot)]
+    row_of_node = _rows_of_nodes(g, rows)
+    return [take(x, rows, g.num_nodes), *_stored_layers(g, f, x, n_layers, rows, precision, row_of_node)]
 
 
 def _stored_layers(
@@ -309,7 +309,7 @@ def _stored_layers(
     n_layers: int,
     rows: Tensor | None,
     precision: str,
-    row_slot: Tensor | None = None,
+    row_of_node: Tensor | None = None,
 ) -> list[Tensor]:
     """X_1 .. X_K at ``rows``, all but the last from Z_k in buffers (X_k itself if the graph is weighted)."""
     outputs = []
@@ -328,7 +328,7 @@ def _stored_layers(
         if n_layers > 0:
             out = x.new_empty(g.num_nodes if rows is None else len(rows), x.shape[1])
             finite = _layer(
-                g, source, out, rows=rows, row_slot=row_slot, weights=f.weights, pre=pre, post=f.scale
+                g, source, out, rows=rows, row_of_node=row_of_node, weights=f.weights, pre=pre, post=f.scale
             )
             _fail_unless(finite, x)
             outputs.append(out)
@@ -413,11 +413,11 @@ def _backward_rows(
     A gradient ``base`` (num_nodes, dim) is added, and used up. Between the layers stands D^-1/2 H_k; H_k itself
     if the graph is weighted.
     """
-    slot = _row_slots(g, rows)
+    row_of_node = _rows_of_nodes(g, rows)
     source: Tensor | None = None
-    source_slot: Tensor | None = None
+    source_row: Tensor | None = None
     if len(grads) > 1:
-        source, source_slot = _per_row(g, f.scale, rows, grads[-1]), slot
+        source, source_row = _per_row(g, f.scale, rows, grads[-1]), row_of_node
     with _buffers(g, grads[0], len(grads) - 2, precision) as buffers:
         for k in reversed(range(1, len(grads) - 1)):
             target = buffers[k % len(buffers)]
@@ -425,32 +425,32 @@ def _backward_rows(
                 g,
                 source,
                 target,
-                slot=source_slot,
+                x_row=source_row,
                 weights=f.weights,
                 post=f.scale_squared,
                 add=grads[k],
-                add_slot=slot,
+                add_row=row_of_node,
                 add_scale=f.scale,
             )
-            source, source_slot = target, None
+            source, source_row = target, None
         _layer(
             g,
             source,
             result,
-            slot=source_slot,
+            x_row=source_row,
             weights=f.weights,
             post=f.scale,
             add=grads[0] if base is None else base.index_add_(0, rows.clamp_min(0), grads[0]),
-            add_slot=slot if base is None else None,
+            add_row=row_of_node if base is None else None,
             adam=adam,
         )
 
 
-def _row_slots(g: Graph, rows: Tensor) -> Tensor:
-    slot = torch.empty(g.num_nodes, dtype=torch.int32, device=g.device)
+def _rows_of_nodes(g: Graph, rows: Tensor) -> Tensor:
+    row_of_node = torch.empty(g.num_nodes, dtype=torch.int32, device=g.device)
     bad_rows = None if g.faults is None else g.faults[1:]
-    _core.row_slots(g.core, capsule(rows), capsule(slot), capsule(bad_rows), stream_of(g.device))
-    return slot
+    _core.rows_of_nodes(g.core, capsule(rows), capsule(row_of_node), capsule(bad_rows), stream_of(g.device))
+    return row_of_node
 
 
 @_propagate_backward.register_fake
