@@ -237,6 +237,8 @@ int64_t self_attention_scratch_size(const py::object& layer, int64_t num_layers,
 void bind_combine(py::module_& m) {
   using py::arg;
   const auto stream = arg("stream") = 0;
+  m.attr("combine_max_layers") = max_combine_layers;
+  m.attr("combine_max_dim") = max_combine_dim;
   m.def("combine_stripes", &stripes, arg("layer"), arg("num_layers"));
   m.def("combine_attention_scratch", &attention_scratch_size, arg("layer"), arg("num_layers"), arg("hidden"),
         arg("backward"));

@@ -7,8 +7,9 @@
 
 namespace pyrec {
 
-constexpr int64_t long_row = 128;    // edges; a row of more is cut, into pieces of about as many
-constexpr int64_t max_pieces = 256;  // of one row
+constexpr int64_t long_row = 128;  // edges; a row of more is cut, into pieces of about as many
+constexpr int64_t max_pieces =
+    256;  // of one row, which the second phase adds in sequence: longer rows have longer pieces
 
 struct alignas(16) row_task {
   int64_t begin;  // edges [begin, begin + count) of the node's row

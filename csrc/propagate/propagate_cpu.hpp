@@ -17,8 +17,9 @@ constexpr int max_kept_vectors = 8;
 // ahead, 4.3 ms so).
 constexpr int64_t prefetch_distance = 64;
 constexpr int second_level = 2;
-constexpr int64_t rows_per_task = 64;
-constexpr int64_t max_compressed = 256;
+constexpr int64_t rows_per_task = 64;  // chosen rows: at gowalla's 23 edges a row, some 10 µs of work
+constexpr int64_t max_compressed =
+    256;  // edges whose rows and factors, 3 KB at most, lie on the stack at a time
 
 // Edges of one row: their rows of x, with a weight each where the factor is `weight` or `kept`.
 template <class T>
@@ -229,6 +230,26 @@ void propagate_block(const propagate_args<T, X, Out>& a, int64_t first, int64_t 
 }
 
 // All columns of rows [first, last), in blocks of as many vectors as fit the registers.
+//
+// Problem. A row's sums have to stay in registers from its first edge to its last. So the number of vectors must be
+// known to the compiler, but dim is known to the caller alone.
+//
+// Solution. propagate_block is compiled for each number of vectors, with a last one that is whole or partial.
+// propagate_columns finds the one that fits: it starts with the most vectors that registers hold and
+//
+//   columns left                      calls
+//   at most (Vectors - 1) vectors     itself with Vectors - 1: one less is tried until the last is needed
+//   fewer than Vectors vectors        propagate_block with a partial last vector, and is done
+//   Vectors vectors                   propagate_block with whole vectors, and is done
+//   more                              the same, and then itself with the columns behind that block
+//
+// so that dim 100 on vectors of 16 is one block of seven, the last of 4 lanes, and dim 300 one of 16 and one of three.
+//
+// Usage. propagate_columns<factor, max_vectors>(a, first, last, 0), as propagate_rows does.
+//
+// It expands to max_vectors x 2 blocks for each factor and each choice of T, X and Out: 496 with AVX-512, 288
+// elsewhere, nine tenths of an instruction set's code. Whoever adds a factor or a type pays for it here, which is
+// why dropout has one factor for three and at most half the vectors.
 template <edge_factor Factor, int Vectors, class T, class X, class Out>
 void propagate_columns(const propagate_args<T, X, Out>& a, int64_t first, int64_t last, int64_t column) {
   constexpr int width = simd<T>::width;

@@ -263,8 +263,15 @@ __device__ __forceinline__ void finish_row(const propagate_args<T, X, Out>& a, c
   }
 }
 
+// Blocks that a multiprocessor of 65,536 registers is to run at once, which leaves a thread 72 registers, or 96 for
+// packs of 8 and 128 for long rows: what they need without a spill (bench/results/registers-sm90.txt).
+template <int V>
+constexpr int blocks_at_once = V == 8 ? 5 : 7;
+constexpr int long_blocks_at_once = 4;
+
 template <edge_kind Kind, int Lanes, int V, class T, class X, class Out>
-__global__ void __launch_bounds__(threads, V == 8 ? 5 : 7) propagate_rows(const propagate_args<T, X, Out> a) {
+__global__ void __launch_bounds__(threads, blocks_at_once<V>)
+    propagate_rows(const propagate_args<T, X, Out> a) {
   const group_task task = task_of_group(a, grid_thread() / Lanes);
   const row_task& t = task.edges;
   const bool whole = t.node >= 0 && !task.piece;
@@ -291,7 +298,8 @@ __global__ void __launch_bounds__(threads, V == 8 ? 5 : 7) propagate_rows(const 
 
 // A warp takes a long row.
 template <int V, class T, class X, class Out>
-__global__ void __launch_bounds__(threads, 4) propagate_long_rows(const propagate_args<T, X, Out> a) {
+__global__ void __launch_bounds__(threads, long_blocks_at_once)
+    propagate_long_rows(const propagate_args<T, X, Out> a) {
   const int64_t i = grid_thread() / warp;
   if (i >= a.schedule.num_long) return;
   const int32_t node = a.schedule.long_rows[i];

@@ -11,12 +11,12 @@
 #ifdef __AVX512VNNI__
 namespace pyrec::PYREC_ISA {
 
-constexpr int64_t scan_users = 96;       // of a task
-constexpr int64_t most_waiting = 8;      // candidates of a user that wait for their scores
-constexpr int64_t scan_bytes = 1 << 18;  // of codes that stay in the second-level cache while the users pass
-constexpr int64_t probe_panels = 16;     // after which it is known whether codes pay
-constexpr int64_t seeds_per_place = 8;   // candidates that are scored outright for each place in a list
-constexpr int64_t worth_codes = 16;      // codes pay where fewer than one candidate in so many is scored
+// bench/NOTES.md tells where each number is from.
+constexpr int64_t scan_users = topk_block_users;  // of a task
+constexpr int64_t most_waiting = 8;               // candidates of a user that wait for their scores
+constexpr int64_t probe_panels = 16;              // after which it is known whether codes pay
+constexpr int64_t seeds_per_place = 8;  // candidates that are scored outright for each place in a list
+constexpr int64_t worth_codes = 16;     // codes pay where fewer than one candidate in so many is scored
 
 struct scan_task {
   explicit scan_task(const topk_args& args) : a(args) {}
@@ -214,7 +214,7 @@ inline void settle_all(scan_task& t) {
 // came before, which makes the lists better, or at the worst (all are ties) costs a few scans in vain.
 inline void search_task(scan_task& t) {
   const int64_t num_panels = ceil_div(t.num_rows, panel_width);
-  const int64_t most = scan_bytes / (words_of(t.a.dim) * 4 * panel_width);
+  const int64_t most = topk_block_bytes / (words_of(t.a.dim) * 4 * panel_width);
   const auto end = [&](int64_t panel) { return panel < num_panels ? panel : num_panels; };
   int64_t first = end(ceil_div(seeds_per_place * t.a.k, panel_width));
   score_panels(t, 0, first);

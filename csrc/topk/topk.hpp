@@ -16,6 +16,12 @@ namespace pyrec {
 constexpr int64_t topk_max_k = 1024;
 constexpr int64_t topk_max_splits = 64;
 constexpr int64_t topk_longest_coded = 512;  // dim that codes are made of
+
+// How the CPU cuts a search. pyrec/ops/topk.py sizes the scratch by the same numbers; bench/NOTES.md tells where
+// each is from.
+constexpr int64_t topk_block_users = 96;       // that packed or coded candidates are shown to at a time
+constexpr int64_t topk_block_bytes = 1 << 18;  // of candidates that stay in the second-level cache meanwhile
+constexpr int64_t topk_sliced_rows = 256;      // so many candidates of vectors that are cut into slices
 // A multiple of the items in a panel, whatever the instruction set.
 constexpr int64_t topk_panel_multiple = 32;
 
@@ -27,6 +33,7 @@ struct topk_panel_bounds {
 };
 
 constexpr int64_t topk_device_tile_users = 128;  // users of a block on a CUDA device
+constexpr int topk_device_blocks = 2;            // that a multiprocessor runs at once, with short queues
 
 // What topk_args.faults holds.
 constexpr int topk_unsound = 0;        // not 0: the input is wrong, and ids and scores are not written

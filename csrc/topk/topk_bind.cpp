@@ -277,8 +277,12 @@ void bind_topk(py::module_& m) {
   m.attr("topk_max_splits") = topk_max_splits;
   m.attr("topk_panel_multiple") = topk_panel_multiple;
   m.attr("topk_longest_coded") = topk_longest_coded;
+  m.attr("topk_block_users") = topk_block_users;
+  m.attr("topk_block_bytes") = topk_block_bytes;
+  m.attr("topk_sliced_rows") = topk_sliced_rows;
   m.def("topk_has_codes", [] { return kernels().topk.codes; });
   m.attr("topk_device_tile_users") = topk_device_tile_users;
+  m.attr("topk_device_blocks") = topk_device_blocks;
   m.attr("topk_fault_words") = topk_fault_words;
   m.def("topk_checks", &topk_checks, py::arg("queries"));
   m.def("check_topk_values", &check_topk_values, py::arg("queries"), py::arg("items"), py::arg("seen_indptr"),

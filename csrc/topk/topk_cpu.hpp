@@ -6,15 +6,14 @@
 
 namespace pyrec::PYREC_ISA {
 
-// How many users a task takes, and how many panels stay in the second-level cache while those users pass.
-// Long vectors are cut into slices; the unfinished scores of such a block wait in memory between slices.
+// Long vectors are cut into slices; the unfinished scores of such a block wait in memory between slices: 48 KB,
+// for half the users.
 constexpr int64_t longest_whole_dim = 512;
 constexpr int64_t slice_dim = 256;
-constexpr int64_t block_users = 96;
+constexpr int64_t block_users_sliced = topk_block_users / 2;
+constexpr int64_t block_panels_sliced = topk_sliced_rows / panel_width;
 constexpr int64_t task_blocks = 4;  // blocks that the candidates are packed for, so that packing costs little
-constexpr int64_t block_users_sliced = 48;
-constexpr int64_t block_bytes = 1 << 18;
-constexpr int64_t block_panels_sliced = 256 / panel_width;
+static_assert(topk_block_users % tile_users == 0 && block_users_sliced % tile_users == 0);
 
 // Some users against one split of the candidates.
 struct topk_task {
@@ -119,7 +118,7 @@ inline void score_block(const topk_block& b) {
 inline void search_whole(topk_block b) {
   const int64_t end = b.last_panel;
   const int64_t panel_bytes = b.a.dim * panel_width * static_cast<int64_t>(sizeof(float));
-  const int64_t step = panel_bytes < block_bytes ? block_bytes / panel_bytes : 1;
+  const int64_t step = panel_bytes < topk_block_bytes ? topk_block_bytes / panel_bytes : 1;
   for (; b.first_panel < end; b.first_panel = b.last_panel) {
     b.last_panel = b.first_panel + step < end ? b.first_panel + step : end;
     score_block(b);
@@ -158,10 +157,10 @@ struct panel_rows {
 inline void search_run(const topk_task& t, const float* panels, int64_t run, int64_t num_panels) {
   const topk_args& a = t.a;
   const bool whole = a.dim <= longest_whole_dim;
-  const int64_t most = whole ? block_users : block_users_sliced;
+  const int64_t most = whole ? topk_block_users : block_users_sliced;
   for (int64_t first = t.first_user; first < t.last_user; first += most) {
     const int64_t last = first + most < t.last_user ? first + most : t.last_user;
-    float worst[block_users];
+    float worst[topk_block_users];
     for (int64_t user = first; user < last; ++user) worst[user - first] = list_of(a, t.split, user).worst();
     const topk_block block{.a = a,
                            .panels = panels,
@@ -243,7 +242,7 @@ inline void search_split(topk_task& t, float* panels) {
 
 // Users are parted so that a task packs for many of them, and that every worker has as many tasks.
 inline void search_packed(const topk_args& a) {
-  const int64_t blocks = ceil_div(a.num_queries, block_users);
+  const int64_t blocks = ceil_div(a.num_queries, topk_block_users);
   const int64_t even = rounded_up(ceil_div(blocks, task_blocks), a.num_workers);
   const int64_t parts = even < blocks ? even : blocks;
   const int64_t users = rounded_up(ceil_div(a.num_queries, parts), tile_users);

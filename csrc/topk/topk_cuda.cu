@@ -229,7 +229,7 @@ __device__ __forceinline__ bool any_open(const topk_args& a, const code_parts& p
 }
 
 template <int Capacity, int V>
-__global__ void __launch_bounds__(threads, Capacity == short_queue && V == 4 ? 2 : 1)
+__global__ void __launch_bounds__(threads, Capacity == short_queue && V == 4 ? topk_device_blocks : 1)
     search(const topk_args a, const code_parts parts, const search_plan plan) {
   if (a.faults[topk_unsound] != 0) return;
   DYNAMIC_SHARED(tile_memory<Capacity>, memory);
@@ -311,7 +311,8 @@ size_t most_shared_memory() {
 template <int Capacity, int V>
 void start_search(const topk_args& a, const code_parts& parts, size_t most_bytes) {
   constexpr size_t of_side = sizeof(code_row) * tile_users;
-  constexpr size_t of_a_pair = 110 << 10;
+  constexpr size_t of_a_pair =
+      110 << 10;  // a multiprocessor of compute capability 9.0 has 228 KB, 1 of each block's the system's
   search_plan plan{.num_slices = static_cast<int>(ceil_div(parts.columns, slice)), .lists_inside = false};
   size_t bytes = sizeof(tile_memory<Capacity>) + (plan.num_slices == 1 ? 1 : 2) * of_side;
   const size_t with_lists = bytes + tile_users * static_cast<size_t>(a.k) * sizeof(uint64_t);

@@ -24,8 +24,8 @@ from pyrec.ops.gradients import differentiable_gradients
 from pyrec.ops.operator import Operator
 from pyrec.reference import combine as reference
 
-MAX_LAYERS = 64
-MAX_HIDDEN = 512
+MAX_LAYERS = _core.combine_max_layers
+MAX_HIDDEN = _core.combine_max_dim
 
 
 def combine_weighted(layers: Sequence[Tensor], alpha: Tensor) -> Tensor:

@@ -20,21 +20,21 @@ from pyrec._arrays import capsule, optional_tensors, require_contiguous, require
 from pyrec.errors import DataError
 from pyrec.ops.operator import Operator
 
-MAX_K = 1024
-"""The longest list."""
+MAX_K = _core.topk_max_k
+"""The longest list, 1024."""
 
-_MOST_CODED = 1 << 24  # values of the items that are coded at a time: 16 MiB
-_PACKED = 1 << 16  # values of the items that a thread packs at a time: 256 KiB
-_PACKED_FOR_FEW = 1 << 11  # with the items that they come from, half a first-level cache
-_FEW_USERS = 16
-_ROWS_WORTH_A_RUN = 256  # of long vectors, of which slices pass through the cache
+# How a search is cut; those of the kernels are csrc/topk/topk.hpp's. bench/NOTES.md tells where each is from.
+_BLOCK_USERS = _core.topk_block_users
+_PACKED = _core.topk_block_bytes // 4  # values of the items that a thread packs at a time
+_ROWS_WORTH_A_RUN = _core.topk_sliced_rows  # of long vectors, of which slices pass through the cache
 _MOST_PACKED = 1 << 20  # values, whatever their length
-_USERS_OF_A_TASK = 96
+_PACKED_FOR_FEW = 1 << 11  # values: with the items that they come from, half a first-level cache
+_FEW_USERS = 16
 _CANDIDATES_WORTH_A_SPLIT = 1024
-_USERS_WORTH_CODES = 96  # fewer do not pay for coding the items
+_MOST_CODED = 1 << 24  # values of the items that are coded at a time: 16 MiB
+_USERS_WORTH_CODES = _BLOCK_USERS  # fewer do not pay for coding the items
 _SHORTEST_WORTH_CODES = 8  # dim
 _CANDIDATES_WORTH_CODES = 128  # for each place in a list: longer lists take most of their candidates' scores
-_BLOCKS_OF_A_PROCESSOR = 2  # that a device's multiprocessor runs at once
 _USERS_WORTH_SORTING = 2048  # on a device: fewer do not pay for sorting the candidates by their length
 
 
@@ -164,7 +164,7 @@ def _num_device_splits(num_queries: int, k: int, num_candidates: int, device: to
         return 1
     blocks = max(-(-num_queries // _core.topk_device_tile_users), 1)
     processors = torch.cuda.get_device_properties(device).multi_processor_count
-    wanted = processors * _BLOCKS_OF_A_PROCESSOR // blocks
+    wanted = processors * _core.topk_device_blocks // blocks
     worth_a_split = max(_CANDIDATES_WORTH_A_SPLIT, 16 * k)
     return max(min(wanted, num_candidates // worth_a_split, _core.topk_max_splits), 1)
 
@@ -178,7 +178,7 @@ def _by_length(items: Tensor, allowed: Tensor | None) -> Tensor:
 
 def _num_splits(num_queries: int, num_candidates: int) -> int:
     """Parts of the candidates to search side by side, so that a few users keep every thread busy."""
-    blocks = max(-(-num_queries // _USERS_OF_A_TASK), 1)
+    blocks = max(-(-num_queries // _BLOCK_USERS), 1)
     wanted = -(-_core.num_threads() // blocks)
     return max(min(wanted, num_candidates // _CANDIDATES_WORTH_A_SPLIT, _core.topk_max_splits), 1)
 
@@ -199,7 +199,7 @@ def _panels(num_queries: int, num_candidates: int, dim: int, splits: int) -> Ten
     rows = (_PACKED_FOR_FEW if few else _PACKED) // dim
     if not few:
         rows = min(max(rows, _ROWS_WORTH_A_RUN), _MOST_PACKED // dim)
-    workers = min(_core.num_threads(), splits * max(-(-num_queries // _USERS_OF_A_TASK), 1))
+    workers = min(_core.num_threads(), splits * max(-(-num_queries // _BLOCK_USERS), 1))
     packed = _whole_panels(rows, -(-num_candidates // splits))
     return torch.empty(workers, packed, dim, dtype=torch.float32, device="cpu")
 
