@@ -29,7 +29,7 @@ PYREC_INLINE void parallel_for(int64_t count, const Body& body) {
 // body(first, last) for ranges of `per` that make up [0, count); the last one may be shorter.
 template <class Body>
 PYREC_INLINE void parallel_ranges(int64_t count, int64_t per, const Body& body) {
-  parallel_for(ceil_div(count, per), [&](int64_t i) {
+  parallel_for(ceil_div(count, per), [&](int64_t i) __attribute__((always_inline)) {
     const int64_t last = (i + 1) * per;
     body(i * per, last < count ? last : count);
   });
@@ -56,10 +56,11 @@ PYREC_INLINE void parallel_for_workers(int64_t count, int num_workers, const Bod
 // body(first, last, worker) likewise.
 template <class Body>
 PYREC_INLINE void parallel_ranges_workers(int64_t count, int64_t per, int num_workers, const Body& body) {
-  parallel_for_workers(ceil_div(count, per), num_workers, [&](int64_t i, int worker) {
-    const int64_t last = (i + 1) * per;
-    body(i * per, last < count ? last : count, worker);
-  });
+  parallel_for_workers(ceil_div(count, per), num_workers,
+                       [&](int64_t i, int worker) __attribute__((always_inline)) {
+                         const int64_t last = (i + 1) * per;
+                         body(i * per, last < count ? last : count, worker);
+                       });
 }
 
 }  // namespace pyrec
