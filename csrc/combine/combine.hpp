@@ -14,8 +14,8 @@
 // A row that the mask leaves out has weight 0 and is no query; a node without rows gives E_n = 0. Backward
 // passes compute everything again from the rows (attention from alpha too), so that nothing of size
 // (num_rows, L, dim) is ever kept. Gradients of the parameters are summed over nodes in a fixed order: the
-// nodes are cut into stripes by their number alone, a stripe is summed in sequence, and the stripes are added in
-// order.
+// nodes are cut into stripes by their number alone, a stripe is summed in sequence, and the stripes are added
+// in order.
 #include <cstdint>
 #include <limits>
 

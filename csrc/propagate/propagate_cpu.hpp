@@ -126,8 +126,8 @@ PYREC_INLINE void accumulate_chosen(const propagate_args<T, X, Out>& a, int64_t 
   }
 }
 
-// Edges [first, last) of a row, at most max_compressed, that dropout keeps and whose source has a row of x: these
-// rows and the factors. Returns their number.
+// Edges [first, last) of a row, at most max_compressed, that dropout keeps and whose source has a row of x:
+// these rows and the factors. Returns their number.
 template <class T, class X, class Out>
 __attribute__((noinline)) int64_t choose_kept(const propagate_args<T, X, Out>& a, int64_t node, int64_t first,
                                               int64_t last, int32_t* rows, T* factors) {
@@ -231,8 +231,8 @@ void propagate_block(const propagate_args<T, X, Out>& a, int64_t first, int64_t 
 
 // All columns of rows [first, last), in blocks of as many vectors as fit the registers.
 //
-// Problem. A row's sums have to stay in registers from its first edge to its last. So the number of vectors must be
-// known to the compiler, but dim is known to the caller alone.
+// Problem. A row's sums have to stay in registers from its first edge to its last. So the number of vectors
+// must be known to the compiler, but dim is known to the caller alone.
 //
 // Solution. propagate_block is compiled for each number of vectors, with a last one that is whole or partial.
 // propagate_columns finds the one that fits: it starts with the most vectors that registers hold and
@@ -243,13 +243,14 @@ void propagate_block(const propagate_args<T, X, Out>& a, int64_t first, int64_t 
 //   Vectors vectors                   propagate_block with whole vectors, and is done
 //   more                              the same, and then itself with the columns behind that block
 //
-// so that dim 100 on vectors of 16 is one block of seven, the last of 4 lanes, and dim 300 one of 16 and one of three.
+// so that dim 100 on vectors of 16 is one block of seven, the last of 4 lanes, and dim 300 one of 16 and one of
+// three.
 //
 // Usage. propagate_columns<factor, max_vectors>(a, first, last, 0), as propagate_rows does.
 //
 // It expands to max_vectors x 2 blocks for each factor and each choice of T, X and Out: 496 with AVX-512, 288
-// elsewhere, nine tenths of an instruction set's code. Whoever adds a factor or a type pays for it here, which is
-// why dropout has one factor for three and at most half the vectors.
+// elsewhere, nine tenths of an instruction set's code. Whoever adds a factor or a type pays for it here, which
+// is why dropout has one factor for three and at most half the vectors.
 template <edge_factor Factor, int Vectors, class T, class X, class Out>
 void propagate_columns(const propagate_args<T, X, Out>& a, int64_t first, int64_t last, int64_t column) {
   constexpr int width = simd<T>::width;

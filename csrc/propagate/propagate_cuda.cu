@@ -263,8 +263,8 @@ __device__ __forceinline__ void finish_row(const propagate_args<T, X, Out>& a, c
   }
 }
 
-// Blocks that a multiprocessor of 65,536 registers is to run at once, which leaves a thread 72 registers, or 96 for
-// packs of 8 and 128 for long rows: what they need without a spill (bench/results/registers-sm90.txt).
+// Blocks that a multiprocessor of 65,536 registers is to run at once, which leaves a thread 72 registers, or
+// 96 for packs of 8 and 128 for long rows: what they need without a spill (bench/results/registers-sm90.txt).
 template <int V>
 constexpr int blocks_at_once = V == 8 ? 5 : 7;
 constexpr int long_blocks_at_once = 4;

@@ -6,8 +6,8 @@
 //
 // A candidate is an item, or one of `allowed`. Shorter lists end in id -1, score -inf. The order of items is
 // total and each score is one fixed sum, so neither blocks, splits, threads nor the way of searching can
-// change a list. There are two ways: all scores (topk_cpu.hpp), or by codes, of 8 bits (search_coded_cpu.hpp, which
-// takes an instruction set that has topk_kernels.codes) or of 16 (topk_cuda.cu), whose products bound the
+// change a list. There are two ways: all scores (topk_cpu.hpp), or by codes, of 8 bits (search_coded_cpu.hpp,
+// which takes an instruction set that has topk_kernels.codes) or of 16 (topk_cuda.cu), whose products bound the
 // scores, and only the scores that may count.
 #include <cstdint>
 

@@ -311,8 +311,8 @@ size_t most_shared_memory() {
 template <int Capacity, int V>
 void start_search(const topk_args& a, const code_parts& parts, size_t most_bytes) {
   constexpr size_t of_side = sizeof(code_row) * tile_users;
-  constexpr size_t of_a_pair =
-      110 << 10;  // a multiprocessor of compute capability 9.0 has 228 KB, 1 of each block's the system's
+  // A multiprocessor of compute capability 9.0 has 228 KB, of which the system takes 1 from each block.
+  constexpr size_t of_a_pair = 110 << 10;
   search_plan plan{.num_slices = static_cast<int>(ceil_div(parts.columns, slice)), .lists_inside = false};
   size_t bytes = sizeof(tile_memory<Capacity>) + (plan.num_slices == 1 ? 1 : 2) * of_side;
   const size_t with_lists = bytes + tile_users * static_cast<size_t>(a.k) * sizeof(uint64_t);
