@@ -29,18 +29,14 @@ struct scratch {
   row_terms<T> terms;  // sources: rows of vectors, or ~s for du_s; none of a sample with a bad row
 };
 
-// Returns the bytes of the buffer.
 template <class T>
-int64_t lay_out(const bpr_args<T>& a, scratch<T>& s) {
-  const auto buffer = reinterpret_cast<uintptr_t>(a.scratch);
-  uintptr_t at = buffer;
+scratch<T> lay_out(const bpr_args<T>& a, buffer_parts& parts) {
   const int64_t num_entries = a.num_samples * (2 + a.num_negatives);
-  s.mean = take_sample_mean(at, a.num_samples, a.num_negatives, a.weight, a.loss, a.grad_weight);
-  s.user_grad = take_part<T>(at, a.num_samples * a.dim);
-  s.rate = take_part<T>(at, a.num_samples * a.num_negatives);
-  s.rate_sum = take_part<T>(at, a.num_samples);
-  s.terms = take_row_terms<T>(at, num_entries, a.num_rows);
-  return static_cast<int64_t>(at - buffer);
+  return {.mean = take_sample_mean(parts, a.num_samples, a.num_negatives, a.weight, a.loss, a.grad_weight),
+          .user_grad = parts.take<T>(a.num_samples * a.dim),
+          .rate = parts.take<T>(a.num_samples * a.num_negatives),
+          .rate_sum = parts.take<T>(a.num_samples),
+          .terms = take_row_terms<T>(parts, num_entries, a.num_rows)};
 }
 
 template <class T>
@@ -169,8 +165,8 @@ struct term_rows {
 
 template <int Lanes, int V, class T>
 void launch(const bpr_args<T>& a) {
-  scratch<T> s;
-  lay_out(a, s);
+  buffer_parts parts(a.scratch);
+  const scratch<T> s = lay_out(a, parts);
   start_segments(s.terms.by_row, a.stream);
   start_sample_mean(s.mean, a.stream);
   const auto samples = take_samples<Lanes, V, T>;
@@ -196,8 +192,9 @@ void bpr_on_device(const bpr_args<T>& a) {
 
 template <class T>
 int64_t scratch_bytes(const bpr_args<T>& a) {
-  scratch<T> s;
-  return lay_out(a, s);
+  buffer_parts parts(nullptr);
+  lay_out(a, parts);
+  return parts.bytes();
 }
 
 }  // namespace

@@ -5,6 +5,7 @@
 #include <cstdint>
 
 #include "common/rounding.hpp"
+#include "common/scratch_parts.hpp"
 
 namespace pyrec {
 
@@ -23,25 +24,6 @@ constexpr PYREC_INLINE int64_t combine_stripes(int64_t num_rows, int64_t num_lay
   const int64_t blocks = ceil_div(num_rows, block_nodes(num_layers));
   return blocks < max_combine_stripes ? blocks : max_combine_stripes;
 }
-
-// Hands out consecutive arrays of a region, each padded; of a region at null to learn its size.
-template <class T>
-class region_parts {
- public:
-  PYREC_INLINE explicit region_parts(T* region) : at_(reinterpret_cast<uintptr_t>(region)) {}
-
-  PYREC_INLINE T* take(int64_t count) {
-    T* const part = reinterpret_cast<T*>(at_);
-    at_ += static_cast<uintptr_t>(padded(count)) * sizeof(T);
-    taken_ += padded(count);
-    return part;
-  }
-  PYREC_INLINE int64_t taken() const { return taken_; }
-
- private:
-  uintptr_t at_;
-  int64_t taken_ = 0;
-};
 
 // Numbers in each region.
 struct scratch_regions {
@@ -112,23 +94,25 @@ struct attention_scratch {
 
   // Returns the sizes of the regions.
   PYREC_INLINE scratch_regions place(T* shared, T* stripe, T* worker) {
-    region_parts<T> of_all(shared), of_stripe(stripe), of_worker(worker);
-    weight_t = of_all.take(x_dim_ * hidden);
-    bias = of_all.take(hidden);
-    vector = of_all.take(hidden);
-    weight = of_all.take(backward_ ? num_hidden_ * dim : 0);
-    grad_weight = of_stripe.take(backward_ ? num_hidden_ * dim : 0);
-    grad_bias = of_stripe.take(backward_ ? hidden : 0);
-    grad_vector = of_stripe.take(backward_ ? hidden : 0);
-    x = of_worker.take(rows * dim);
-    projected = of_worker.take(rows * hidden);
-    scores = of_worker.take(rows);
-    mask = of_worker.take(rows);
-    inverse = of_worker.take(rows);
-    pooled = of_worker.take(nodes * dim);
-    grad_x = of_worker.take(backward_ ? rows * dim : 0);
-    alpha = of_worker.take(backward_ ? rows : 0);
-    return {of_all.taken(), 0, of_stripe.taken(), of_worker.taken()};
+    constexpr uintptr_t multiple = combine_padding * sizeof(T);
+    buffer_parts of_all(shared, multiple), of_stripe(stripe, multiple), of_worker(worker, multiple);
+    weight_t = of_all.take<T>(x_dim_ * hidden);
+    bias = of_all.take<T>(hidden);
+    vector = of_all.take<T>(hidden);
+    weight = of_all.take<T>(backward_ ? num_hidden_ * dim : 0);
+    grad_weight = of_stripe.take<T>(backward_ ? num_hidden_ * dim : 0);
+    grad_bias = of_stripe.take<T>(backward_ ? hidden : 0);
+    grad_vector = of_stripe.take<T>(backward_ ? hidden : 0);
+    x = of_worker.take<T>(rows * dim);
+    projected = of_worker.take<T>(rows * hidden);
+    scores = of_worker.take<T>(rows);
+    mask = of_worker.take<T>(rows);
+    inverse = of_worker.take<T>(rows);
+    pooled = of_worker.take<T>(nodes * dim);
+    grad_x = of_worker.take<T>(backward_ ? rows * dim : 0);
+    alpha = of_worker.take<T>(backward_ ? rows : 0);
+    constexpr auto size = static_cast<int64_t>(sizeof(T));
+    return {of_all.bytes() / size, 0, of_stripe.bytes() / size, of_worker.bytes() / size};
   }
 };
 
@@ -193,32 +177,34 @@ struct self_attention_scratch {
 
   // Returns the sizes of the regions.
   PYREC_INLINE scratch_regions place(T* shared, T* stripe, T* worker) {
-    region_parts<T> of_all(shared), of_stripe(stripe), of_worker(worker);
+    constexpr uintptr_t multiple = combine_padding * sizeof(T);
+    buffer_parts of_all(shared, multiple), of_stripe(stripe, multiple), of_worker(worker, multiple);
     const int64_t parameter = backward_ ? x_dim_ * dim : 0;
-    query_t = of_all.take(parameter);
-    key_t = of_all.take(parameter);
-    value_t = of_all.take(parameter);
-    grad_query_t = of_stripe.take(parameter);
-    grad_key_t = of_stripe.take(parameter);
-    grad_value_t = of_stripe.take(parameter);
-    x = of_worker.take(rows * dim);
-    x_t = of_worker.take(dim * rows);
-    query = of_worker.take(x_dim_ * rows);
-    key = of_worker.take(x_dim_ * rows);
-    weights = of_worker.take(num_layers_ * rows);
-    mean = of_worker.take(rows);
-    mask = of_worker.take(rows);
-    share = of_worker.take(nodes);
-    pooled_t = of_worker.take(backward_ ? 0 : dim * nodes);
-    out_t = of_worker.take(backward_ ? 0 : dim * nodes);
-    alpha = of_worker.take(backward_ ? 0 : rows);
-    grad = of_worker.take(backward_ ? nodes * dim : 0);
-    pooled = of_worker.take(backward_ ? nodes * dim : 0);
-    grad_pooled = of_worker.take(backward_ ? nodes * dim : 0);
-    grad_mean = of_worker.take(backward_ ? rows : 0);
-    grad_x = of_worker.take(backward_ ? rows * dim : 0);
-    grad_key = of_worker.take(backward_ ? x_dim_ * rows : 0);
-    return {of_all.taken(), 0, of_stripe.taken(), of_worker.taken()};
+    query_t = of_all.take<T>(parameter);
+    key_t = of_all.take<T>(parameter);
+    value_t = of_all.take<T>(parameter);
+    grad_query_t = of_stripe.take<T>(parameter);
+    grad_key_t = of_stripe.take<T>(parameter);
+    grad_value_t = of_stripe.take<T>(parameter);
+    x = of_worker.take<T>(rows * dim);
+    x_t = of_worker.take<T>(dim * rows);
+    query = of_worker.take<T>(x_dim_ * rows);
+    key = of_worker.take<T>(x_dim_ * rows);
+    weights = of_worker.take<T>(num_layers_ * rows);
+    mean = of_worker.take<T>(rows);
+    mask = of_worker.take<T>(rows);
+    share = of_worker.take<T>(nodes);
+    pooled_t = of_worker.take<T>(backward_ ? 0 : dim * nodes);
+    out_t = of_worker.take<T>(backward_ ? 0 : dim * nodes);
+    alpha = of_worker.take<T>(backward_ ? 0 : rows);
+    grad = of_worker.take<T>(backward_ ? nodes * dim : 0);
+    pooled = of_worker.take<T>(backward_ ? nodes * dim : 0);
+    grad_pooled = of_worker.take<T>(backward_ ? nodes * dim : 0);
+    grad_mean = of_worker.take<T>(backward_ ? rows : 0);
+    grad_x = of_worker.take<T>(backward_ ? rows * dim : 0);
+    grad_key = of_worker.take<T>(backward_ ? x_dim_ * rows : 0);
+    constexpr auto size = static_cast<int64_t>(sizeof(T));
+    return {of_all.bytes() / size, 0, of_stripe.bytes() / size, of_worker.bytes() / size};
   }
 };
 

@@ -24,11 +24,11 @@ struct sample_mean {
 };
 
 template <class T>
-sample_mean<T> take_sample_mean(uintptr_t& at, int64_t num_samples, int64_t terms, const T* weight, T* loss,
-                                T* grad_weight) {
+sample_mean<T> take_sample_mean(buffer_parts& parts, int64_t num_samples, int64_t terms, const T* weight,
+                                T* loss, T* grad_weight) {
   sample_mean<T> m{num_samples, static_cast<double>(terms), weight, loss, grad_weight, nullptr, nullptr, 0};
-  m.losses = take_part<double>(at, num_samples);
-  m.share = take_part<double>(at, 1);
+  m.losses = parts.take<double>(num_samples);
+  m.share = parts.take<double>(1);
   m.equal_share = 1.0 / static_cast<double>(num_samples * terms);
   return m;
 }

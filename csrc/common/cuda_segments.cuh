@@ -21,13 +21,13 @@ struct segments {
   int32_t* count;    // (num_rows,) its length, and behind them the number of places taken
 };
 
-inline segments take_segments(uintptr_t& at, int64_t num_entries, int64_t num_rows) {
-  segments s{num_entries, num_rows, nullptr, nullptr, nullptr, nullptr};
-  s.ticket = take_part<int32_t>(at, num_entries);
-  s.entries = take_part<int32_t>(at, num_entries);
-  s.start = take_part<int32_t>(at, num_rows);
-  s.count = take_part<int32_t>(at, num_rows + 1);
-  return s;
+inline segments take_segments(buffer_parts& parts, int64_t num_entries, int64_t num_rows) {
+  return {.num_entries = num_entries,
+          .num_rows = num_rows,
+          .ticket = parts.take<int32_t>(num_entries),
+          .entries = parts.take<int32_t>(num_entries),
+          .start = parts.take<int32_t>(num_rows),
+          .count = parts.take<int32_t>(num_rows + 1)};
 }
 
 // Before the first ticket.

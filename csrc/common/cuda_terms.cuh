@@ -19,12 +19,10 @@ struct row_terms {
 };
 
 template <class T>
-row_terms<T> take_row_terms(uintptr_t& at, int64_t num_entries, int64_t num_rows) {
-  row_terms<T> terms{};
-  terms.factor = take_part<T>(at, num_entries);
-  terms.source = take_part<int32_t>(at, num_entries);
-  terms.by_row = take_segments(at, num_entries, num_rows);
-  return terms;
+row_terms<T> take_row_terms(buffer_parts& parts, int64_t num_entries, int64_t num_rows) {
+  return {.factor = parts.take<T>(num_entries),
+          .source = parts.take<int32_t>(num_entries),
+          .by_row = take_segments(parts, num_entries, num_rows)};
 }
 
 // grad: (num_rows, dim); rows(source): the dim numbers of a source.

@@ -22,15 +22,11 @@ struct scratch {
   row_terms<T> terms;  // sources: rows of vectors; none of a sample with a bad row or label
 };
 
-// Returns the bytes of the buffer.
 template <class T>
-int64_t lay_out(const pointwise_args<T>& a, scratch<T>& s) {
-  const auto buffer = reinterpret_cast<uintptr_t>(a.scratch);
-  uintptr_t at = buffer;
-  s.mean = take_sample_mean(at, a.num_samples, 1, a.weight, a.loss, a.grad_weight);
-  s.rate = take_part<T>(at, a.num_samples);
-  s.terms = take_row_terms<T>(at, 2 * a.num_samples, a.num_rows);
-  return static_cast<int64_t>(at - buffer);
+scratch<T> lay_out(const pointwise_args<T>& a, buffer_parts& parts) {
+  return {.mean = take_sample_mean(parts, a.num_samples, 1, a.weight, a.loss, a.grad_weight),
+          .rate = parts.take<T>(a.num_samples),
+          .terms = take_row_terms<T>(parts, 2 * a.num_samples, a.num_rows)};
 }
 
 // The row that an entry names, or the other one of its sample.
@@ -118,8 +114,8 @@ struct term_rows {
 
 template <int Lanes, int V, class T>
 void launch(const pointwise_args<T>& a) {
-  scratch<T> s;
-  lay_out(a, s);
+  buffer_parts parts(a.scratch);
+  const scratch<T> s = lay_out(a, parts);
   start_segments(s.terms.by_row, a.stream);
   start_sample_mean(s.mean, a.stream);
   const auto samples = take_samples<Lanes, V, T>;
@@ -147,8 +143,9 @@ void pointwise_on_device(const pointwise_args<T>& a) {
 
 template <class T>
 int64_t scratch_bytes(const pointwise_args<T>& a) {
-  scratch<T> s;
-  return lay_out(a, s);
+  buffer_parts parts(nullptr);
+  lay_out(a, parts);
+  return parts.bytes();
 }
 
 }  // namespace

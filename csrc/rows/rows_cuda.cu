@@ -51,13 +51,8 @@ struct addition {
   int32_t* ordered;  // (num_rows,) entries by rows, each row's in their order
 };
 
-// Returns the bytes of the buffer.
-int64_t lay_out(void* scratch, int64_t num_rows, int64_t num_nodes, addition& parts) {
-  const auto buffer = reinterpret_cast<uintptr_t>(scratch);
-  uintptr_t at = buffer;
-  parts.by_row = take_segments(at, num_rows, num_nodes);
-  parts.ordered = take_part<int32_t>(at, num_rows);
-  return static_cast<int64_t>(at - buffer);
+addition lay_out(int64_t num_rows, int64_t num_nodes, buffer_parts& parts) {
+  return {.by_row = take_segments(parts, num_rows, num_nodes), .ordered = parts.take<int32_t>(num_rows)};
 }
 
 __global__ void __launch_bounds__(threads) count_entries(const segments s, const named_row row_of) {
@@ -100,8 +95,8 @@ __global__ void __launch_bounds__(threads) add_entries(const add_rows_args<T> a,
 
 template <int Lanes, int V, class T>
 void start_add_rows(const add_rows_args<T>& a) {
-  addition parts;
-  lay_out(a.scratch, a.num_rows, a.num_nodes, parts);
+  buffer_parts buffer(a.scratch);
+  const addition parts = lay_out(a.num_rows, a.num_nodes, buffer);
   const named_row row_of{a.rows};
   const unsigned blocks = blocks_for(a.num_rows, threads);
   start_segments(parts.by_row, a.stream);
@@ -129,8 +124,9 @@ void add_rows(const add_rows_args<T>& a) {
 }
 
 int64_t scratch_bytes(int64_t num_rows, int64_t num_nodes) {
-  addition parts;
-  return lay_out(nullptr, num_rows, num_nodes, parts);
+  buffer_parts parts(nullptr);
+  lay_out(num_rows, num_nodes, parts);
+  return parts.bytes();
 }
 
 }  // namespace

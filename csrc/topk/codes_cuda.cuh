@@ -50,21 +50,19 @@ struct code_parts {
   int32_t* ids;     // (num_tiles * tile_items,) the candidates' items
 };
 
-// Returns the bytes of the buffer.
-inline int64_t lay_out(const topk_args& a, code_parts& parts) {
-  const auto buffer = reinterpret_cast<uintptr_t>(a.scratch);
-  uintptr_t at = buffer;
+inline code_parts lay_out(const topk_args& a, buffer_parts& parts) {
   const int64_t users = rounded_up(a.num_queries, tile_users);
   const int64_t candidates = rounded_up(a.num_candidates, tile_items);
-  parts.columns = rounded_up(a.dim, code_multiple);
-  parts.num_tiles = candidates / tile_items;
-  parts.queries = take_part<uint16_t>(at, users * parts.columns);
-  parts.candidates = take_part<uint16_t>(at, candidates * parts.columns);
-  parts.query_bounds = take_part<query_bound>(at, users);
-  parts.tile_bounds = take_part<tile_bound>(at, parts.num_tiles);
-  parts.worst = take_part<uint64_t>(at, users);
-  parts.ids = take_part<int32_t>(at, candidates);
-  return static_cast<int64_t>(at - buffer);
+  const int64_t columns = rounded_up(a.dim, code_multiple);
+  const int64_t num_tiles = candidates / tile_items;
+  return {.columns = columns,
+          .num_tiles = num_tiles,
+          .queries = parts.take<uint16_t>(users * columns),
+          .candidates = parts.take<uint16_t>(candidates * columns),
+          .query_bounds = parts.take<query_bound>(users),
+          .tile_bounds = parts.take<tile_bound>(num_tiles),
+          .worst = parts.take<uint64_t>(users),
+          .ids = parts.take<int32_t>(candidates)};
 }
 
 struct code_norms {

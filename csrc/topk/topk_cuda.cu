@@ -336,8 +336,8 @@ void start_search(const topk_args& a, const code_parts& parts) {
 void topk_search(const topk_args& a) {
   start_checks(a);
   if (a.num_queries == 0) return;
-  code_parts parts;
-  lay_out(a, parts);
+  buffer_parts buffer(a.scratch);
+  const code_parts parts = lay_out(a, buffer);
   start_encoding(a, parts);
   a.dim % 4 == 0 && aligned(a.queries) && aligned(a.items) ? start_search<4>(a, parts)
                                                            : start_search<1>(a, parts);
@@ -345,8 +345,9 @@ void topk_search(const topk_args& a) {
 }
 
 int64_t scratch_bytes(const topk_args& a) {
-  code_parts parts;
-  return lay_out(a, parts);
+  buffer_parts parts(nullptr);
+  lay_out(a, parts);
+  return parts.bytes();
 }
 
 }  // namespace
