@@ -48,7 +48,7 @@ def check_regular(path: Path, most_bytes: int | None = None) -> None:
         raise DataError(f"{path} has {found.st_size} bytes, but at most {most_bytes} are read")
 
 
-def read_text(path: Path, most_bytes: int, mend: str) -> str:
+def read_text(path: Path, most_bytes: int, advice: str) -> str:
     """Return the text of a file that is not trusted.
 
     Raises:
@@ -58,12 +58,12 @@ def read_text(path: Path, most_bytes: int, mend: str) -> str:
         check_regular(path, most_bytes)
         return path.read_text(encoding="utf-8")
     except OSError as error:
-        raise DataError(f"cannot read {path}: {error.strerror or error}; {mend}") from None
+        raise DataError(f"cannot read {path}: {error.strerror or error}; {advice}") from None
     except UnicodeDecodeError as error:
-        raise DataError(f"{path} is no text in UTF-8: {error}; {mend}") from None
+        raise DataError(f"{path} is no text in UTF-8: {error}; {advice}") from None
 
 
-def parse_json(text: str, source: object, mend: str) -> Any:
+def parse_json(text: str, source: object, advice: str) -> Any:
     """Return what JSON that is not trusted holds.
 
     Raises:
@@ -72,7 +72,7 @@ def parse_json(text: str, source: object, mend: str) -> Any:
     try:
         return json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise DataError(f"{source} is no JSON that can be read: {error}; {mend}") from None
+        raise DataError(f"{source} is no JSON that can be read: {error}; {advice}") from None
 
 
 @contextmanager

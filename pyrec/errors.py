@@ -1,4 +1,4 @@
-"""The errors that pyrec raises for bad input; each message names what, where, the bound and the mend."""
+"""The errors that pyrec raises for bad input; each message names what, where, the bound and a way on."""
 
 from __future__ import annotations
 

@@ -522,7 +522,7 @@ def test_quotes_that_swallow_names_are_named_with_their_line(tmp_path: Path) -> 
         (f"1,One\n2,{'x' * 200_000}\n", 2),
     ):
         names.write_text(content)
-        with pytest.raises(DataError, match=rf"names\.csv:{line}: .*; mend the line's quotes"):
+        with pytest.raises(DataError, match=rf"names\.csv:{line}: .*; correct the line's quotes"):
             read_names(names, train)
 
 

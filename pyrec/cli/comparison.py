@@ -24,7 +24,7 @@ from pyrec.look import plots
 from pyrec.models import Recommender
 
 PICTURED = ("ndcg", "recall", "precision", "map", "mrr", "hit")
-"""The metrics of users, the first of which that is compared is drawn."""
+"""The metrics of users; the first one that is compared is drawn."""
 
 
 def compare_runs(

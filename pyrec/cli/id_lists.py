@@ -266,7 +266,7 @@ def _cells(lines: list[str], delimiter: str, column: int, path: str) -> Iterator
                 yield rows.line_num, row[column]
             is_header = False
     except csv.Error as error:
-        raise DataError(f"{path}:{rows.line_num}: {error}; mend the line's quotes") from None
+        raise DataError(f"{path}:{rows.line_num}: {error}; correct the line's quotes") from None
 
 
 def _whole_lines(lines: list[str], known: KnownIds) -> Iterator[tuple[int, str]]:

@@ -31,7 +31,7 @@ class Lists:
     Attributes:
         users: Raw ids (B,).
         items: Raw ids (B, n), best first.
-        scores: float32 (B, n), -inf behind the end of a short list.
+        scores: float32 (B, n), -inf pads a short list.
     """
 
     users: NDArray[Any]
@@ -44,7 +44,7 @@ class Lists:
         return np.asarray(np.count_nonzero(self.scores > -np.inf, axis=1))
 
     def by_user(self) -> Iterator[tuple[Any, list[Any], list[float]]]:
-        """Yield a user, their items and the scores, without the places behind the end."""
+        """Yield a user, their items and the scores, without padding."""
         columns = (self.users.tolist(), self.items.tolist(), self.scores.tolist(), self.lengths.tolist())
         for user, items, scores, length in zip(*columns, strict=True):
             yield user, items[:length], scores[:length]

@@ -133,7 +133,7 @@ def _rows(text: str, path: Path) -> Iterator[tuple[int, list[str]]]:
         try:
             row = next(rows, None)
         except csv.Error as error:
-            raise DataError(f"{path}:{number}: {error}; mend the line's quotes") from None
+            raise DataError(f"{path}:{number}: {error}; correct the line's quotes") from None
         if row is None:
             return
         yield number, row

@@ -52,13 +52,13 @@ class Dataset:
         ours = self.interactions
         for name, part in (("events", self.events), ("impressions", self.impressions)):
             if part is not None:
-                mend = "give both the same ids: Interactions.with_ids, or user_ids= and item_ids="
-                _check_ids(f"{name}.user_ids", part.user_ids, ours.user_ids, "user", mend)
-                _check_ids(f"{name}.item_ids", part.item_ids, ours.item_ids, "item", mend)
+                advice = "give both the same ids: Interactions.with_ids, or user_ids= and item_ids="
+                _check_ids(f"{name}.user_ids", part.user_ids, ours.user_ids, "user", advice)
+                _check_ids(f"{name}.item_ids", part.item_ids, ours.item_ids, "item", advice)
         for name, rows, ids in (("user", self.users, ours.user_ids), ("item", self.items, ours.item_ids)):
             if rows is not None:
-                mend = f"{name}s.align(interactions.{name}_ids) puts the rows in that order"
-                _check_ids(f"{name}s.ids", rows.ids, ids, name, mend)
+                advice = f"{name}s.align(interactions.{name}_ids) puts the rows in that order"
+                _check_ids(f"{name}s.ids", rows.ids, ids, name, advice)
 
     def __repr__(self) -> str:
         parts = [getattr(self, name) for name in _KINDS]
@@ -92,12 +92,12 @@ def as_dataset(obj: Any) -> Dataset:
     return Dataset(as_interactions(obj))
 
 
-def _check_ids(name: str, theirs: IdArray, ours: IdArray, kind: str, mend: str) -> None:
+def _check_ids(name: str, theirs: IdArray, ours: IdArray, kind: str, advice: str) -> None:
     """Refuses ids that are not those of the interactions, in their order."""
     at = first_difference(theirs, ours)
     if at is None:
         return
     if theirs.size != ours.size:
-        raise DataError(f"{name} has {theirs.size} {kind}s, the interactions have {ours.size}; {mend}")
+        raise DataError(f"{name} has {theirs.size} {kind}s, the interactions have {ours.size}; {advice}")
     their, our = (ids[at : at + 1].tolist()[0] for ids in (theirs, ours))
-    raise DataError(f"{name}[{at}] is {their!r}, the interactions have {our!r} there; {mend}")
+    raise DataError(f"{name}[{at}] is {their!r}, the interactions have {our!r} there; {advice}")

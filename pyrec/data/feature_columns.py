@@ -158,7 +158,7 @@ def _finite(
     if bad.any():
         at = int(bad.argmax())
         raise DataError(
-            f"{column.where(at)} is {given[at].tolist()}, which is not finite in float32; mend it"
+            f"{column.where(at)} is {given[at].tolist()}, which is not finite in float32; correct it"
         )
     return np.ascontiguousarray(dense)
 
@@ -235,7 +235,7 @@ def _read(column: Column, cells: list[Any], kind: Kind | None, separator: str | 
 def _number(column: Column, at: int, text: str) -> float:
     if not NUMBER.fullmatch(text):
         raise DataError(
-            f"{column.where(at)} is {text[:40]!r}, which is no number; mend it, or choose another kind: "
+            f"{column.where(at)} is {text[:40]!r}, which is no number; correct it, or choose another kind: "
             f"kinds={{{column.name!r}: 'codes'}}"
         )
     return float(text)
@@ -253,7 +253,7 @@ def _dense(column: Column, cells: list[Any], there: npt.NDArray[np.bool_]) -> De
         if len(rows[at]) != width or not all(map(_is_number, rows[at])):
             raise DataError(
                 f"{column.where(at)} is {cells[at]!r:.60}, but {width} number{'s are' * (width > 1) or ' is'} needed; "
-                "mend it, or choose another kind: kinds="
+                "correct it, or choose another kind: kinds="
             )
         values[at] = [float(number) for number in rows[at]]
     with np.errstate(over="ignore"):

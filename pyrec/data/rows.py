@@ -190,7 +190,7 @@ def number_ids(values: Values, ids: Values | None, what: str, name: str) -> tupl
 
 
 def unique_ids(ids: Values, name: str) -> IdArray:
-    """Returns raw ids (m,), int64 or text, of which each is listed once.
+    """Returns raw ids (m,), int64 or text, each listed once.
 
     Raises:
         DataError: an id is malformed, or listed more than once.

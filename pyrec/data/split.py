@@ -48,7 +48,7 @@ def split_random(
 
 
 def hold_out(
-    interactions: Interactions, share: float, seed: int, asked: str, mend: str
+    interactions: Interactions, share: float, seed: int, asked: str, advice: str
 ) -> tuple[Interactions, Interactions]:
     """`split_random` for somebody who asked for something else, in whose terms an error is.
 
@@ -57,7 +57,7 @@ def hold_out(
         share: Of the interactions, for the second part.
         seed: As for `split_random`.
         asked: The argument that needs the split, with its value.
-        mend: What to do where nothing can be held out.
+        advice: What to do where nothing can be held out.
 
     Raises:
         DataError: nothing can be held out.
@@ -67,7 +67,7 @@ def hold_out(
     except DataError:
         raise DataError(
             f"{asked} holds {share:.3g} of the interactions out, but none of {len(interactions):,} can be: each of "
-            f"{np.count_nonzero(np.diff(interactions.indptr)):,} users keeps one to learn from; {mend}"
+            f"{np.count_nonzero(np.diff(interactions.indptr)):,} users keeps one to learn from; {advice}"
         ) from None
 
 

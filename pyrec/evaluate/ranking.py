@@ -82,7 +82,7 @@ class Evaluation:
         per_user: Each accuracy metric's values by user, float64 (num_users,): for significance tests.
         users: The raw ids of those users (num_users,).
         is_warm: Whether they have training interactions, bool (num_users,).
-        lists: Their recommendations, int32 internal ids (num_users, largest cut-off); -1 behind the end of a short one.
+        lists: Their recommendations, int32 internal ids (num_users, largest cut-off); -1 pads a short one.
         counts: How many users and interactions of the test set are cold, and more.
         seconds: Wall time of ranking and measuring.
     """

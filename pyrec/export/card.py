@@ -54,7 +54,7 @@ def export_card(facts: Mapping[str, Any], files: Sequence[str], metrics: Mapping
     params = [f"- `{name}`: `{value!r}`" for name, value in facts["params"].items()]
     sections = [
         f"# Vectors of a {facts['model']} model",
-        f"{facts['num_users']:,} users and {facts['num_items']:,} items, {facts['dim']} numbers each, float32; "
+        f"{facts['num_users']:,} users and {facts['num_items']:,} items, {facts['dim']} dimensions each, float32; "
         f"written by pyrec {facts['pyrec']}.\n"
         "A user's score for an item is the inner product of their vectors: the larger the better. What a user has "
         "seen is not left out here;\n"

@@ -17,7 +17,7 @@ class Nodes:
     Attributes:
         is_item: (num_rows,) int64, 0 for a user and 1 for an item.
         activity: (num_rows,) float32, log(1 + degree) standardised among the graph's users or items.
-        counted: (num_rows,) float32, 1; 0 for what stands behind a device's distinct nodes.
+        counted: (num_rows,) float32, 1; 0 for padding behind a device's distinct nodes.
         centre: (2,) float32, the mean of log(1 + degree) over users and over items.
         spread: (2,) float32, its standard deviation, 1 where all are alike.
     """
@@ -41,13 +41,13 @@ class Nodes:
         return cls(is_item, activity, torch.ones_like(activity), centre, spread)
 
     def at(self, rows: Tensor) -> Nodes:
-        """Those of ``rows`` (num_rows,) int64; -1 stands behind a device's distinct nodes and may be any."""
+        """Those of ``rows`` (num_rows,) int64; -1 is padding on a device, and may be any."""
         there = rows.clamp_min(0)
         counted = self.counted[there] * (rows >= 0)
         return Nodes(self.is_item[there], self.activity[there], counted, self.centre, self.spread)
 
     def users_alone(self) -> Nodes:
-        """The same rows, of which those of items do not count."""
+        """The same rows; those of items do not count."""
         return replace(self, counted=self.counted * (1 - self.is_item))
 
     def new_users(self, degree: Tensor) -> Nodes:

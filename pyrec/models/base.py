@@ -75,7 +75,7 @@ class Recommender(Exchanged, ABC):
 
         Args:
             interactions: An `Interactions`, a data frame, or a matrix users x items, sparse or a NumPy array; or a
-                `pyrec.data.Dataset`, of which a model takes what it learns from.
+                `pyrec.data.Dataset`; a model takes from it what it learns from.
             y: Ignored; scikit-learn passes it.
         """
 
@@ -274,8 +274,8 @@ class Recommender(Exchanged, ABC):
             exclude: Raw ids of items that nobody is to get; None for none.
             N: Another name for ``n``.
             k: Another name for ``n``.
-            unknown: What is done about unknown ids: "error", or "skip" to leave them out. A history of which nothing
-                is left gets an empty list, so row b is always that of ``histories[b]``.
+            unknown: What is done about unknown ids: "error", or "skip" to leave them out. A history with nothing
+                left gets an empty list, so row b is always that of ``histories[b]``.
 
         Returns:
             Raw item ids (B, n) and scores float32 (B, n), as from `recommend`.

@@ -13,7 +13,7 @@ from pyrec.ops.propagate import propagate, propagate_gradient
 class Content(FirstLayer):
     """X_0 from any module, by autograd.
 
-    With layers the module runs on every node in each step, and X_0's gradient is stored: 8 bytes a number. Without
+    With layers the module runs on every node in each step, and X_0's gradient is stored: 8 bytes a value. Without
     layers it runs on the batch's nodes alone.
 
     Attributes:

@@ -1,4 +1,4 @@
-"""A table of embeddings, the step of which is part of the last backward product."""
+"""A table of embeddings; Adam takes its step inside the last backward product."""
 
 from __future__ import annotations
 

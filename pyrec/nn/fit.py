@@ -29,15 +29,15 @@ class OnTraining(LayerFit):
 
 @dataclass(frozen=True, repr=False)
 class HeldOut(LayerFit):
-    """A share of the interactions that graph and embeddings do without at first.
+    """A share of the interactions, held out of the graph and of training while the weights are learned.
 
-    Then everything is learned anew with these weights, in twice the time. Of an attention the sides' weights alone
-    are learned: no embedding is multiplied by them, so they mean the same beside other embeddings.
+    Then the model is retrained on all interactions with the weights fixed, which doubles the time. Of an attention only
+    the sides' weights are learned: no embedding is multiplied by them, so they mean the same beside other embeddings.
 
     Args:
         share: Of the interactions, above 0 and below 1.
-        rate: Learning rate of the weights, in units of the embeddings'. Fast weights run to one layer before the
-            embeddings have formed.
+        rate: Learning rate of the weights, in units of the embeddings'. With fast weights one layer wins before
+            the embeddings have formed.
     """
 
     name: ClassVar[str] = "held-out"

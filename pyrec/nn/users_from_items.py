@@ -108,5 +108,5 @@ class ItemNetwork(Network):
 
 
 def _users_of(nodes: Nodes | None) -> Nodes | None:
-    """The same nodes, of which users alone count."""
+    """The same nodes; users alone count."""
     return None if nodes is None else nodes.users_alone()

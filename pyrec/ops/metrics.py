@@ -35,7 +35,7 @@ def ranking_metrics(ids: Tensor, test_indptr: Tensor, test_indices: Tensor, cuto
 
     Args:
         ids: (Q, K) int32, contiguous: recommended items, best first, distinct in each row (an item that is
-            there twice counts twice); -1 behind the end of a short list.
+            there twice counts twice); -1 pads a short list.
         test_indptr: (Q + 1,) int64, row pointers of the test items.
         test_indices: (num_test,) int32, the test items, ascending in each row.
         cutoffs: Values of k, strictly ascending, 1 to K.
@@ -58,7 +58,7 @@ def item_counts(ids: Tensor, num_items: int, cutoffs: Sequence[int]) -> Tensor:
     """How many lists hold each item within each cut-off: what coverage, popularity and Gini are made of.
 
     Args:
-        ids: (Q, K) int32, contiguous: recommended items, best first; -1 behind the end of a short list.
+        ids: (Q, K) int32, contiguous: recommended items, best first; -1 pads a short list.
         num_items: Number of items, above every id.
         cutoffs: Values of k, strictly ascending, 1 to K.
 

@@ -5,7 +5,7 @@ Z_k = D^-1 (A Z_{k-1}). The matrix is symmetric, so the backward pass is the sam
 with g_k = dL/dX_k, H_K = g_K and H_{k-1} = g_{k-1} + Â H_k, dL/dX_0 = H_0.
 
 Restricted to rows, the last forward layer is computed on those rows alone, and the first backward layer reads
-the row-sparse gradient through a map from nodes to its rows. The numbers are those of the whole computation.
+the row-sparse gradient through a map from nodes to its rows. The result is that of the whole computation.
 
 With ``precision="bf16"`` what whole layers gather, Z_0 .. Z_{K-1} forward for K > 1 and D^-1/2 H_k backward, is
 stored as bfloat16 (rounded to nearest, ties to even); every product and sum, X_0, the outputs and their gradients stay

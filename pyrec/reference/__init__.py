@@ -1,1 +1,1 @@
-"""Each kernel in plain torch or NumPy: what the tests compare with and the benchmarks race against."""
+"""Each kernel in plain torch or NumPy: what tests and benchmarks compare with."""

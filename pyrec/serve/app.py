@@ -213,7 +213,7 @@ def _fails(encode: Callable[[Sequence[Any]], Int32Array], ids: Sequence[Any]) ->
 
 
 def _answer(items: IdArray, scores: NDArray[np.float32]) -> JSONResponse:
-    """Return lists without the places behind the end of a short one."""
+    """Return lists without the padding of a short one."""
     lengths = np.isfinite(scores).sum(axis=1).tolist()
     return JSONResponse(
         {

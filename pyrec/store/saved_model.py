@@ -178,8 +178,8 @@ def read_config(directory: str | PathLike[str]) -> dict[str, Any]:
     path = Path(directory) / CONFIG
     stopped = (Path(directory) / TRAINING).exists()
     goes_on = f"pyrec train --resume {directory} goes on with the run"
-    mend = goes_on if stopped else f"is {directory} a saved model?"
-    config = parse_json(read_text(path, CONFIG_BYTES, mend), path, mend)
+    advice = goes_on if stopped else f"is {directory} a saved model?"
+    config = parse_json(read_text(path, CONFIG_BYTES, advice), path, advice)
     if not isinstance(config, dict) or config.get("format") not in READ:
         raise DataError(f"{path} is not in a format that this version reads, {READ[0]} to {READ[-1]}")
     for name, kind in {"model": str, "params": dict, "sha256": str, "run": dict}.items():

@@ -83,7 +83,7 @@ class LayerWeights(Bilevel):
     """How layers combine, learned on pairs that are held out of both graph and loss.
 
     On the data that they are trained on, BPR's embeddings explain every pair best by themselves, so weights that are
-    learned there run to layer 0. On held-out pairs, layers are worth what they generalise. The embeddings count as
+    learned there end at layer 0. On held-out pairs, layers count by how they generalise. The embeddings count as
     fixed (first order; DARTS, section 2.3 with ξ = 0).
     """
 

@@ -174,12 +174,12 @@ class Stage:
 
 def _finite_epoch(trainer: Trainer, epoch: int, stop: StopRequest) -> None:
     """Train for an epoch; what is said of numbers that are not finite says what to change."""
-    mend = f"training diverged in epoch {epoch}; lower learning_rate or raise temperature"
+    diverged = f"training diverged in epoch {epoch}; lower learning_rate or raise temperature"
     try:
         loss = trainer.epoch(epoch - 1, lambda: stop.made)
     except (DataError, RuntimeError) as error:
         if not any(words in str(error) for words in _NOT_FINITE):
             raise
-        raise DataError(f"{mend} ({error})") from error
+        raise DataError(f"{diverged} ({error})") from error
     if not np.isfinite(loss):
-        raise DataError(f"{mend} (the loss is {loss})")
+        raise DataError(f"{diverged} (the loss is {loss})")

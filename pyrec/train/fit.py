@@ -37,7 +37,7 @@ class Validation(NamedTuple):
 
     Attributes:
         measure: Gives metrics on held-out interactions.
-        chosen_by: The metric of which the largest counts.
+        chosen_by: The metric whose largest value is kept.
         patience: Epochs without a better one before training stops; None to train to the end.
     """
 
@@ -94,9 +94,9 @@ class Fit:
         self.learned, self.held_out = interactions, None
         if plan.validation_share is not None:
             asked = f"stopping__share = {plan.validation_share:g}"
-            mend = "give more interactions, or leave it out"
+            advice = "give more interactions, or leave it out"
             self.learned, self.held_out = hold_out(
-                interactions, plan.validation_share, plan.seed, asked, mend
+                interactions, plan.validation_share, plan.seed, asked, advice
             )
 
     @full_precision()
@@ -159,11 +159,11 @@ class Fit:
         """Give the network the combine that is learned on held-out interactions."""
         plan, journal = self._plan, self._journal
         asked = "combine__fit = 'held-out' (what None is with loss = 'bpr')"
-        mend = "give more interactions, or combine__fit = 'train' or combine = 'mean'"
-        learned, held_out = hold_out(self.learned, fit.share, plan.seed, asked, mend)
+        advice = "give more interactions, or combine__fit = 'train' or combine = 'mean'"
+        learned, held_out = hold_out(self.learned, fit.share, plan.seed, asked, advice)
         parts = (learned, self.learned, held_out)
         graph, whole, pairs = (Graph.from_interactions(part).to(self._device) for part in parts)
-        sampler = _held_out_sampler(whole, pairs, f"{asked} has nothing to learn from", mend)
+        sampler = _held_out_sampler(whole, pairs, f"{asked} has nothing to learn from", advice)
         teacher = copy.deepcopy(self._network)
         if not journal.goes_on_in(COMBINE):
             plan.encoder.start(teacher, learned)
@@ -183,7 +183,7 @@ class Fit:
         return Batches(graph, sampler, negatives, plan.batch_size, plan.seed, samples)
 
 
-def _held_out_sampler(whole: Graph, pairs: Graph, asked: str, mend: str) -> Sampler:
+def _held_out_sampler(whole: Graph, pairs: Graph, asked: str, advice: str) -> Sampler:
     """Draws held-out pairs; an error is in terms of what asked for them, unless it is of all interactions."""
     Sampler(whole)
     try:
@@ -191,5 +191,5 @@ def _held_out_sampler(whole: Graph, pairs: Graph, asked: str, mend: str) -> Samp
     except DataError:
         raise DataError(
             f"{asked}: who has one of the {pairs.num_edges // 2:,} interactions held out has all "
-            f"{whole.num_items:,} items; {mend}"
+            f"{whole.num_items:,} items; {advice}"
         ) from None

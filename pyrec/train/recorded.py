@@ -6,7 +6,7 @@ sum of the losses. The recorded work moves all three on, and the program only sa
 
 The first full batches warm up what can only be made outside a recording (libraries, buffers, the optimizer's state).
 They are steps of the epoch like all others, and recording runs nothing: so nothing is trained twice, nothing has to
-be restored, and the numbers are the bits of as many steps taken one by one.
+be restored, and the results are the bits of as many steps taken one by one.
 """
 
 from __future__ import annotations

@@ -103,7 +103,7 @@ class _Table:
             for role, at in layout.roles.items():
                 self._check_cell(row[at], role, where)
         last = number + block.count(b"\n") - 1
-        raise DataError(f"{layout.path}, lines {number} to {last}: a field is malformed; mend these lines")
+        raise DataError(f"{layout.path}, lines {number} to {last}: a field is malformed; correct these lines")
 
     def _check_cell(self, text: str, role: str, where: str) -> None:
         if role == "rating":
@@ -157,7 +157,7 @@ def check_id(text: str, role: str, where: str, is_text: bool, is_auto: bool, has
         raise DataError(f"{where}: the {role} id {text[:40]!r} {problem}")
     if is_auto and (problem := text_oddity(text, has_quotes)):
         raise DataError(
-            f"{where}: the {role} id {text[:40]!r} {problem}; mend or drop the line, or if it is an id say that "
+            f"{where}: the {role} id {text[:40]!r} {problem}; correct or drop the line, or if it is an id say that "
             "all are text: --id-type str (in Python id_type='str')"
         )
 
@@ -169,7 +169,7 @@ def _check_number(
     if not NUMBER.fullmatch(written) or not abs(float(written)) <= float(np.finfo(dtype).max):
         comma = "a decimal comma is to be a point; " if "," in text else ""
         raise DataError(
-            f"{where}: the {role} {text[:40]!r} is not a finite number; {comma}mend the line, or {_leave_out(role)}"
+            f"{where}: the {role} {text[:40]!r} is not a finite number; {comma}correct the line, or {_leave_out(role)}"
         )
 
 

@@ -156,6 +156,6 @@ def odd_id(where: str, role: str, text: str, which: str) -> DataError:
     if _is_number(text):
         what = f"is a number, but not written as a plain integer within int64, as {which} are"
     return DataError(
-        f"{where}: the {role} id {text[:40]!r} {what}; mend the line, or if ids are text say so: --id-type str (in "
+        f"{where}: the {role} id {text[:40]!r} {what}; correct the line, or if ids are text say so: --id-type str (in "
         "Python id_type='str')"
     )

@@ -172,6 +172,6 @@ def _refuse_byte(block: bytes, at: int, path: Path, line: int) -> NoReturn:
     if token.startswith("-") and token[1:].isdigit():
         raise DataError(f"{where}: {token} is negative; ids in 'user item item ...' are whole numbers from 0")
     raise DataError(
-        f"{where}: {token!r} is not a whole number, as all are in {LISTS}; mend it, or if these are columns say what "
-        "is between them: --sep ' ' (in Python sep=' ')"
+        f"{where}: {token!r} is not a whole number, as all are in {LISTS}; correct it, or if these are columns say "
+        "what is between them: --sep ' ' (in Python sep=' ')"
     )

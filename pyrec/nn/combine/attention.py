@@ -98,8 +98,8 @@ class AttentionCombine(CombineModule):
     users or of items, and a is the node's standardised log-degree (`Nodes`). Lengths of rows are left out as they
     grow while training. Starts at the mean by v = p = q = 0; W (hidden, dim) and b (hidden,) are uniform in (-1, 1).
 
-    Its penalty is ``kl`` times the mean over the rows of KL(alpha || softmax_k(p_k + q_k a)): what a row's own numbers
-    change about the weights that its side and activity give has to be worth it.
+    Its penalty is ``kl`` times the mean over the rows of KL(alpha || softmax_k(p_k + q_k a)): it pulls a row's
+    weights towards those of its side and activity.
 
     Attributes:
         kl: Weight of the penalty.

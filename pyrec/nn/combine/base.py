@@ -52,7 +52,7 @@ class Combine(Component):
         """What its parameters are learned on; None where it has none that are learned.
 
         Args:
-            memorises: Whether on the training data they would run to layer 0: `Loss.memorises`.
+            memorises: Whether on the training data they would end at layer 0: `Loss.memorises`.
         """
         return None
 
@@ -150,7 +150,7 @@ def check_size(name: str, value: int) -> None:
 
 
 def uniform(shape: tuple[int, ...], bound: float, generator: torch.Generator | None) -> Tensor:
-    """Numbers drawn from (-bound, bound), float32."""
+    """Values drawn from (-bound, bound), float32."""
     drawn = torch.rand(shape, generator=generator, dtype=torch.float32, device="cpu")
     return (2 * drawn - 1) * bound
 

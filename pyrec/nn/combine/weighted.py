@@ -23,7 +23,7 @@ class Weighted(Combine):
 
     Args:
         fit: What the weights are learned on: ``train``, the training data, with the embeddings, or `HeldOut`. None:
-            held out with a loss that memorises, such as BPR, whose weights run to layer 0 on the training data.
+            `HeldOut` with a loss that memorises, such as BPR: it would put all weight on layer 0.
     """
 
     name: ClassVar[str] = "weighted"

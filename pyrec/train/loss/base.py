@@ -25,8 +25,8 @@ class Loss(Component):
 
     Attributes:
         accepts: The negatives that it can do with.
-        memorises: Whether weights of layers that are learned on the training data run to layer 0, so that they are
-            learned on interactions held out of them.
+        memorises: Whether it puts all weight on layer 0 on the training data. Layer weights are then learned on
+            held-out interactions.
         corrects: Whether it can correct for how often its negatives were to be expected.
     """
 
