@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from pyrec.cli.comparison import compare_runs
+from pyrec.cli.grouped_help import MEASURING, OUTPUT, GroupedCommand, grouped
 from pyrec.cli.measured import as_json as measured_as_json
 from pyrec.cli.measured import columns, note_lists, users_in_words
 from pyrec.cli.options import (
@@ -31,6 +32,7 @@ from pyrec.models import Recommender
 
 @click.command(
     "evaluate",
+    cls=GroupedCommand,
     help="Measure the model in RUN_DIR, by default on the data it was trained with; or compare two runs, paired "
     "over the test users: pyrec evaluate --compare RUN_A RUN_B [DATA]."
     + data_help(without="what the run was trained on is read again and split as it was")
@@ -41,19 +43,22 @@ from pyrec.models import Recommender
 @click.argument("run_dir", required=False)
 @data_options
 @cutoffs_option("10,20")
-@click.option(
+@grouped(
+    MEASURING,
     "--metrics",
     metavar="NAME,NAME",
     help=f"Which metrics, of {', '.join((*USER_METRICS, *ITEM_METRICS))}. [default: all]",
 )
-@click.option(
+@grouped(
+    MEASURING,
     "--compare",
     type=click.Path(path_type=Path),
     nargs=2,
     metavar="RUN_A RUN_B",
     help="Compare these two runs, in place of RUN_DIR.",
 )
-@click.option(
+@grouped(
+    OUTPUT,
     "--picture",
     type=click.Path(dir_okay=False, path_type=Path),
     metavar="FILE.png",
