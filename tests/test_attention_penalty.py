@@ -105,10 +105,12 @@ def test_a_bad_weight_is_an_error(kl):
         AttentionCombine(2, 8, kl=kl)
 
 
-def test_a_pull_without_anything_to_pull_is_an_error():
+@pytest.mark.parametrize(("name", "value"), [("kl", 1.0), ("width", 4)])
+def test_what_acts_on_nothing_beside_held_out_weights_is_an_error(name, value):
     for options, because in (
-        ({"loss": "bpr", "combine": Attention(kl=1.0)}, ", as the loss asks for; leave it out"),
-        ({"combine": Attention(kl=1.0, fit="held-out")}, "; leave it out, or give fit = 'train'"),
+        ({"loss": "bpr", "combine": Attention(**{name: value})}, ", as the loss asks for"),
+        ({"combine": Attention(**{name: value}, fit="held-out")}, ""),
     ):
-        with pytest.raises(ConfigError, match=rf"combine__kl = 1.0 has nothing to pull .*{because}"):
+        message = rf"combine__{name} = {value} acts on nothing .* held-out interactions{because}: the sides"
+        with pytest.raises(ConfigError, match=message):
             LightGCN(**options).fit(numbers())

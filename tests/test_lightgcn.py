@@ -351,7 +351,7 @@ def test_a_spectral_start_has_no_more_vectors_than_the_matrix(split):
         ),
         (
             {"n_layers": 0, "precision": "bf16"},
-            r"precision = 'bf16' is of layers that are stored, but n_layers = 0",
+            r"precision = 'bf16' is of layers that are propagated again, but n_layers = 0 has none",
         ),
         ({"encoder": Table("zeros")}, r"encoder__init = 'zeros' must be one of 'normal', 'spectral'"),
     ],
