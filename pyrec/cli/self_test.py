@@ -185,7 +185,7 @@ def _difference(have: Sequence[Tensor], expected: Sequence[Tensor]) -> float:
 
 
 def _embeddings() -> Tensor:
-    """Return (NUM_USERS + NUM_ITEMS, DIM) fixed numbers from -1 to 1."""
+    """Return (NUM_USERS + NUM_ITEMS, DIM) fixed values from -1 to 1."""
     return torch.linspace(-40, 40, (NUM_USERS + NUM_ITEMS) * DIM).sin().reshape(-1, DIM)
 
 

@@ -23,7 +23,7 @@ _KINDS: Final[dict[str, type]] = {
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Dataset:
-    """What a model is fitted on. Everything numbers the same users and items.
+    """What a model is fitted on. All parts have the same users and items.
 
     Attributes:
         interactions: each user and item once, with ratings, times, labels and weights where there are any; graphs are

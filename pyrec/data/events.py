@@ -75,7 +75,7 @@ class Events(Numbered):
             times: (n,) integers, finite floats, datetimes, dates or ISO 8601 text; None if each user's events are
                 given in order.
             values: (n,) finite numbers, or None.
-            user_ids: (num_users,) every user id, in the order of the numbers wanted; by default the ids that occur,
+            user_ids: (num_users,) every user id, in the order of the internal ids; by default the ids that occur,
                 ascending.
             item_ids: (num_items,) likewise.
             time_format: how times as text are written, by the directives of ``datetime.strptime``; None for ISO 8601.
@@ -119,7 +119,7 @@ class Events(Numbered):
 
     @classmethod
     def from_rows(cls, rows: Rows) -> Events:
-        """Sorts rows whose ids are numbered and checked already.
+        """Sorts rows whose internal ids are there and checked.
 
         Args:
             rows: in the order given; their ratings become the values.
@@ -196,7 +196,7 @@ class Events(Numbered):
         )
 
     def with_ids(self, user_ids: IdArray, item_ids: IdArray) -> Events:
-        """Returns the same events numbered by other id maps.
+        """Returns the same events in the internal ids of other id maps.
 
         Args:
             user_ids: (m,) unique raw ids that include all of this one's.

@@ -1,4 +1,4 @@
-"""Raw ids (integers or text) mapped to contiguous int32 numbers and back."""
+"""Raw ids (integers or text) mapped to internal ids, contiguous int32, and back."""
 
 from __future__ import annotations
 
@@ -220,7 +220,7 @@ def _factorise_text(raw: IdArray) -> tuple[Int32Array, IdArray]:
 
 
 def first_difference(one: IdArray, other: IdArray) -> int | None:
-    """Returns the first number that two id maps give to different ids; None if they are the same.
+    """Returns the first internal id that two id maps give to different raw ids; None if they are the same.
 
     Args:
         one: (m,) int64 or text.
@@ -236,10 +236,10 @@ def first_difference(one: IdArray, other: IdArray) -> int | None:
 
 
 class IdMap:
-    """Looks up the numbers of raw ids.
+    """Looks up the internal ids of raw ids.
 
     Attributes:
-        ids: (m,) int64 or text of dtype `TEXT`, unique, in the order of their numbers.
+        ids: (m,) int64 or text of dtype `TEXT`, unique, in the order of the internal ids.
     """
 
     def __init__(self, ids: IdArray, what: str) -> None:
@@ -261,12 +261,12 @@ class IdMap:
     def encode(
         self, values: npt.ArrayLike | Sequence[object], name: str, unknown: Unknown = "error"
     ) -> Int32Array:
-        """Returns the numbers of raw ids.
+        """Returns the internal ids of raw ids.
 
         Args:
             values: (n,) raw ids.
             name: what the message calls them.
-            unknown: "error", or "skip" to give unknown ids the number -1.
+            unknown: "error", or "skip" to make unknown ids -1.
 
         Returns:
             int32 (n,).
@@ -291,7 +291,7 @@ class IdMap:
         return codes
 
     def _find(self, raw: IdArray) -> Int32Array:
-        """Returns the numbers int32 (n,) of raw ids (n,), int64 or str, of the right type; -1 for an unknown one."""
+        """Returns the internal ids int32 (n,) of raw ids (n,) of the right type; -1 for an unknown one."""
         if is_text(self.ids):
             return np.fromiter(self._find_text(raw), np.int32, raw.size)
         if self._is_range:

@@ -116,7 +116,7 @@ class Impressions(Numbered):
             clicks: for each impression a truth value, or 0 or 1, for each candidate; None where nobody knows.
             times: (n,) times, as `pyrec.data.Events.from_arrays` takes them, or None.
             histories: for each impression the raw ids of what the user had clicked before, in that order; or None.
-            user_ids: every user id, in the order of the numbers wanted; by default the ids that occur, ascending.
+            user_ids: every user id, in the order of the internal ids; by default the ids that occur, ascending.
             item_ids: likewise; by default those of candidates and histories.
             time_format: how times as text are written.
 
@@ -217,7 +217,7 @@ def _check_rows(name: str, found: int, n: int) -> None:
 
 
 def _number_lists(lists: dict[str, list[Any]], item_ids: Values | None) -> tuple[dict[str, Ragged], IdArray]:
-    """Returns lists of raw item ids as rows of numbers, and the ids that they count."""
+    """Returns lists of raw item ids as rows of internal ids, and the raw id of each."""
     indptrs, flat = {}, {}
     for name, rows in lists.items():
         indptrs[name] = np.zeros(len(rows) + 1, dtype=np.int64)

@@ -1,4 +1,4 @@
-"""Interactions of users with items: contiguous numbers, sorted, without duplicates."""
+"""Interactions of users with items: internal ids, sorted, without duplicates."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class Interactions(Numbered):
     slow; use ``encode_users(ids, unknown="skip") >= 0``, or sets.
 
     Attributes:
-        users: int32 (n,), ascending numbers in [0, num_users).
+        users: int32 (n,), ascending internal ids in [0, num_users).
         items: int32 (n,), ascending for each user, in [0, num_items).
         user_ids: (num_users,) raw ids, int64 or text (see above); ``user_ids[users]`` are the raw users.
         item_ids: (num_items,) likewise.
@@ -98,7 +98,7 @@ class Interactions(Numbered):
             ratings: (n,) finite numbers, or None.
             times: (n,) integers, finite floats, datetimes, dates or ISO 8601 text, or None. What is no number becomes
                 nanoseconds since 1970 UTC; without a zone or offset it is taken as UTC.
-            user_ids: (num_users,) every user id, in the order of the numbers wanted; by default the ids that
+            user_ids: (num_users,) every user id, in the order of the internal ids; by default the ids that
                 occur, ascending. Users without interactions can be named here.
             item_ids: (num_items,) likewise.
             time_format: how times as text are written, by the directives of ``datetime.strptime``, such as
@@ -131,7 +131,7 @@ class Interactions(Numbered):
         labels: FloatArray | None = None,
         weights: FloatArray | None = None,
     ) -> Interactions:
-        """Sorts and merges interactions whose ids are numbered and checked already.
+        """Sorts and merges interactions whose internal ids are there and checked.
 
         Args:
             users: int32 (n,) in [0, len(user_ids)).
@@ -274,7 +274,7 @@ class Interactions(Numbered):
         return replace(self, users=self.users[keep], items=self.items[keep], **kept)
 
     def with_ids(self, user_ids: IdArray, item_ids: IdArray) -> Interactions:
-        """Returns the same interactions numbered by other id maps.
+        """Returns the same interactions in the internal ids of other id maps.
 
         Args:
             user_ids: (m,) unique raw ids that include all of this one's.

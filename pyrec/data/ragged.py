@@ -24,7 +24,7 @@ Positions: TypeAlias = slice | npt.NDArray[np.integer] | npt.NDArray[np.bool_]
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Ragged:
-    """Rows of numbers, each row in the order given and with its repeats.
+    """Rows of column indices, each row in the order given and with its repeats.
 
     Row q is ``indices[indptr[q]:indptr[q + 1]]``. Build one with `from_lists` or from arrays, which are checked. The
     arrays are shared, not copied: do not write to them.
@@ -61,7 +61,7 @@ class Ragged:
 
         Args:
             rows: for each row whole numbers in [0, num_columns).
-            num_columns: what the numbers count.
+            num_columns: the indices are below it.
             name: what messages call the rows.
 
         Raises:

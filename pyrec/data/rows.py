@@ -1,4 +1,4 @@
-"""Rows of who, what, how much and when: raw columns as checked numbers, in the order given and with repeats."""
+"""Rows of who, what, how much and when: raw columns checked, in the order given and with repeats."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Rows(NamedTuple):
 
 
 class Numbered:
-    """What has numbered users and items: their raw ids, and the way from raw ids to numbers."""
+    """Users and items by internal ids: their raw ids, and the way from raw ids to internal ones."""
 
     user_ids: IdArray
     item_ids: IdArray
@@ -70,12 +70,12 @@ class Numbered:
         return IdMap(self.item_ids, "item")
 
     def encode_users(self, raw: Values, name: str = "users", unknown: Unknown = "error") -> Int32Array:
-        """Returns the numbers int32 (n,) of raw user ids (n,).
+        """Returns the internal ids int32 (n,) of raw user ids (n,).
 
         Args:
             raw: (n,) raw ids.
             name: what the message calls them.
-            unknown: "error", or "skip" to give unknown ids the number -1.
+            unknown: "error", or "skip" to make unknown ids -1.
 
         Raises:
             ConfigError: ``unknown`` is neither of the two.
@@ -85,12 +85,12 @@ class Numbered:
         return self._user_map.encode(raw, name, unknown)
 
     def encode_items(self, raw: Values, name: str = "items", unknown: Unknown = "error") -> Int32Array:
-        """Returns the numbers int32 (n,) of raw item ids (n,).
+        """Returns the internal ids int32 (n,) of raw item ids (n,).
 
         Args:
             raw: (n,) raw ids.
             name: what the message calls them.
-            unknown: "error", or "skip" to give unknown ids the number -1.
+            unknown: "error", or "skip" to make unknown ids -1.
 
         Raises:
             ConfigError: ``unknown`` is neither of the two.
@@ -116,7 +116,7 @@ def code_rows(
         items: (n,) raw item ids.
         ratings: (n,) finite numbers, or None.
         times: (n,) times as `pyrec.data.times.as_times` takes them, or None.
-        ids: every user id and every item id, in the order of the numbers wanted; None for those that occur, ascending.
+        ids: every user id and every item id, in the order of the internal ids; None for those that occur, ascending.
         time_format: of times as text.
         names: what messages call the column of each role.
 
@@ -172,11 +172,11 @@ def require_table(frame: Any) -> Table:
 
 
 def number_ids(values: Values, ids: Values | None, what: str, name: str) -> tuple[Int32Array, IdArray]:
-    """Returns the numbers int32 (n,) of raw ids (n,), and the ids (m,) that they count.
+    """Returns the internal ids int32 (n,) of raw ids (n,), and the raw id (m,) of each.
 
     Args:
         values: (n,) raw ids.
-        ids: (m,) every id, in the order of the numbers wanted; None for those that occur, ascending.
+        ids: (m,) every id, in the order of the internal ids; None for those that occur, ascending.
         what: "user" or "item".
         name: what messages call the values.
 
@@ -250,7 +250,7 @@ def refuse_masked(values: Any, name: str) -> None:
 
 
 def check_codes(codes: npt.NDArray[Any], count: int, what: str) -> None:
-    """Refuses numbers (n,) that are not int32 within [0, count): SciPy would follow them anywhere."""
+    """Refuses internal ids (n,) that are not int32 within [0, count): SciPy would follow them anywhere."""
     if codes.dtype != np.int32:
         raise DataError(f"{what}s has dtype {codes.dtype}, but int32 is needed; convert it with .astype")
     if codes.size and (codes.min() < 0 or codes.max() >= count):
@@ -267,7 +267,7 @@ def check_length(values: Any, name: str, n: int) -> None:
 
 
 def check_finite(values: npt.NDArray[Any], name: str) -> None:
-    """Refuses numbers (n,) of which one is not finite."""
+    """Refuses numbers (n,) unless all are finite."""
     bad = ~np.isfinite(values)
     if bad.any():
         at = int(bad.argmax())
@@ -275,7 +275,7 @@ def check_finite(values: npt.NDArray[Any], name: str) -> None:
 
 
 def check_numbers(numbers: Any, n: int, name: str = "ratings") -> FloatArray:
-    """Returns numbers (n,) as float32, in which each has to be finite."""
+    """Returns numbers (n,) as float32; each has to be finite in it."""
     refuse_masked(numbers, name)
     kind = getattr(getattr(numbers, "dtype", None), "kind", None)
     if kind in ("M", "m", "S"):

@@ -74,7 +74,7 @@ def hold_out(
 def split_time(interactions: Interactions, train_fraction: float = 0.8) -> tuple[Interactions, Interactions]:
     """Takes the earliest interactions of all for training and the rest for the test.
 
-    The order is one for all users; at equal times the smaller user number, then the smaller item number, is
+    The order is one for all users; at equal times the smaller internal user id, then the smaller item id, is
     earlier. A user who only appears late has no training interaction.
 
     Args:

@@ -34,8 +34,8 @@ def holm(p_values: Sequence[float]) -> list[float]:
 def relative_gain(ours: Values, base: Values, confidence: float = CONFIDENCE) -> tuple[float, float, float]:
     """mean(ours) / mean(base) - 1 with its confidence interval, as fractions.
 
-    By the delta method: the ratio r of two means over the same n users has about the variance of the mean of
-    (ours_u - r base_u) / mean(base), and its interval is Student's with n - 1 degrees of freedom.
+    By the delta method: r is the ratio of two means over the same n users. Its variance is about that of the mean of
+    (ours_u - r base_u) / mean(base). Its interval is Student's with n - 1 degrees of freedom.
 
     Args:
         ours: (n,) values.

@@ -74,9 +74,9 @@ def export(
 
     Raises:
         NotFittedError: Before `fit`.
-        ConfigError: If the format is unknown, its library is not installed, the model has no vectors or a
-            hyperparameter that JSON cannot hold, the folder holds something else, or one text id is so long that
-            NumPy's files, in which all are as wide as the longest, would be mostly padding.
+        ConfigError: If the format is unknown or its library is not installed; the model has no vectors, or a
+            hyperparameter that JSON cannot hold; or the folder holds something else. Also if one text id is so long
+            that NumPy's files would be mostly padding: all ids are as wide as the longest.
         DataError: If the folder cannot be written.
     """
     if format not in FORMATS:

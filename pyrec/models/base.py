@@ -181,7 +181,7 @@ class Recommender(Exchanged, ABC):
             check_rows("excluded", excluded, (len(users), self.train_.num_items))
         if allowed is not None and (not isinstance(allowed, torch.Tensor) or allowed.is_meta):
             raise DataError(
-                f"allowed is a {type(allowed).__name__}, but an int32 tensor of item numbers is needed"
+                f"allowed is a {type(allowed).__name__}, but an int32 tensor of internal item ids is needed"
             )
         lists = None
         if candidates is not None:

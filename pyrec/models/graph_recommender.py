@@ -182,7 +182,7 @@ class GraphRecommender(EpochRecommender):
             one.check_for(self.n_layers, encoder)
 
     def search_options(self, train: Interactions) -> Options:
-        """See `Recommender.search_options`; the encoder may do with some numbers of layers alone."""
+        """See `Recommender.search_options`; the encoder may allow some numbers of layers alone."""
         options = dict(super().search_options(train))
         layers = Encoder.of(self.encoder).layers_to_try(Combine.of(self.combine).learned)
         if layers and "n_layers" in options:

@@ -28,8 +28,8 @@ BLOCK_ITEMS = 4096
 class ItemKNN(ItemItemRecommender):
     """Scores an item by its likeness to the user's items, over the item's nearest neighbours only.
 
-    ``w_ji = c_ji / (sqrt(n_i n_j) + shrinkage)`` with ``c_ji`` the users of both items and ``n_i`` the users
-    of item i, kept where j is among the ``neighbors`` items most like i, else 0. W stays sparse.
+    ``w_ji = c_ji / (sqrt(n_i n_j) + shrinkage)``: ``c_ji`` are the users of both items, ``n_i`` the users of item i.
+    It is kept where j is among the ``neighbors`` items most like i, else 0. W stays sparse.
 
     Attributes:
         weights_: W, float32 CSR (num_items, num_items), at most ``neighbors`` entries a column.

@@ -44,7 +44,7 @@ def ndcg(model: Scored, interactions: Any) -> float:
 
 
 def _known(test: Interactions, train: Interactions) -> Interactions:
-    """Return the test interactions in the training set's numbers, without users and items that it does not know."""
+    """Return the test interactions in the training set's internal ids; unknown users and items are left out."""
     users = train.encode_users(test.user_ids, unknown="skip")
     items = train.encode_items(test.item_ids, unknown="skip")
     keep = (users[test.users] >= 0) & (items[test.items] >= 0)

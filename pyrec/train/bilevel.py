@@ -82,9 +82,8 @@ class SecondBatches:
 class LayerWeights(Bilevel):
     """How layers combine, learned on pairs that are held out of both graph and loss.
 
-    On the data that they are trained on, BPR's embeddings explain every pair best by themselves, so weights that are
-    learned there end at layer 0. On held-out pairs, layers count by how they generalise. The embeddings count as
-    fixed (first order; DARTS, section 2.3 with ξ = 0).
+    BPR's embeddings memorise the training pairs, so weights that are learned there end at layer 0. On held-out pairs,
+    layers count by how they generalise. The embeddings count as fixed (first order; DARTS, section 2.3 with ξ = 0).
     """
 
     def __init__(

@@ -113,7 +113,7 @@ class Stage:
 
         Args:
             epochs: How many, at most.
-            report: Takes an epoch's record; changes nothing but the record and its own list of them, so that a stop
+            report: Takes an epoch's record. It changes the record and its own list of records alone, so that a stop
                 may interrupt it and a fit that goes on may repeat it.
             after_report: Takes the record after it, and changes `parts`; never interrupted.
             stop_after: Whether to end after this epoch.

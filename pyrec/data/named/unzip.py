@@ -24,8 +24,8 @@ def unzip(archive: Path, folder: Path, most_bytes: int) -> None:
         most_bytes: bound on the sum of the unpacked sizes.
 
     Raises:
-        DataError: it is no sound zip file, a member's path leads out of the folder, is there twice or is no plain
-            file, or it would unpack to more than `MOST_MEMBERS` files or `most_bytes`.
+        DataError: it is no sound zip file, or would unpack to more than `MOST_MEMBERS` files or `most_bytes`; a
+            member's path leads out of the folder, is there twice or is no plain file.
         OSError: a file cannot be read or written.
     """
     try:
