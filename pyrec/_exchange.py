@@ -20,8 +20,8 @@ from functools import cached_property, wraps
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from pyrec._ambient import defaults
-from pyrec._params import Parameters, parameter_names
 from pyrec.errors import DataError
+from pyrec.params import Parameters, parameter_names
 
 if TYPE_CHECKING:
     from typing_extensions import Self

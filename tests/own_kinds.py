@@ -4,8 +4,8 @@ from typing import TypeVar
 
 import pytest
 
-from pyrec._params import Component
 from pyrec.models import Recommender, base
+from pyrec.params import Component
 
 Kind = TypeVar("Kind", bound=type)
 

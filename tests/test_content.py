@@ -12,7 +12,6 @@ from small_models import LEARNING, SMALL
 from torch import Tensor, nn
 
 from pyrec import LightGCN, Recommender
-from pyrec._options import Count, Options
 from pyrec.data import Dataset, Features, Interactions, split_random
 from pyrec.errors import ConfigError, DataError, StoppedError
 from pyrec.graph import Graph
@@ -22,6 +21,7 @@ from pyrec.nn.content import Content
 from pyrec.nn.embedding_table import first_embeddings
 from pyrec.nn.encoder import Encoder, Inputs
 from pyrec.nn.network import Network
+from pyrec.options import Count, Options
 from pyrec.reference import train as reference_train
 from pyrec.reference.propagate import normalised_adjacency
 from pyrec.store.arrays import State

@@ -19,10 +19,10 @@ import children
 import numpy as np
 import pytest
 
-from pyrec._params import Component
 from pyrec.cli import main
 from pyrec.data import split_random, synthetic
 from pyrec.models import base
+from pyrec.params import Component
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]

@@ -5,8 +5,6 @@ import re
 import pytest
 from command_line import refuse, run
 
-from pyrec._options import Choice, Count
-from pyrec._params import Part, to_json
 from pyrec.cli.flag_values import values_of
 from pyrec.cli.flags import FLAGS, PLACES, help_of, type_of
 from pyrec.cli.model_options import build_model, find_flag, model_arguments, path_of
@@ -16,6 +14,8 @@ from pyrec.models import EASE, MF, MODELS, SVD, ItemKNN, LightGCN, Popularity
 from pyrec.nn.combine import Attention, Mean, SelfAttention, Weighted
 from pyrec.nn.encoder import FromItems, Table
 from pyrec.nn.fit import HeldOut
+from pyrec.options import Choice, Count
+from pyrec.params import Part, to_json
 from pyrec.train.augment import Contrast, EdgeDropout, ExtraEdges
 from pyrec.train.early_stopping import EarlyStopping
 from pyrec.train.loss import BPR, Pointwise, Softmax

@@ -8,7 +8,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 BELOW_ALL = (
-    "errors version device interrupt _atomic _ambient _arrays _checks _exchange _optional _options _params"
+    "errors version device interrupt _atomic _ambient _arrays _checks _exchange _optional options params"
 )
 ABOVE_THE_KERNELS = "store nn train evaluate models look"
 ROOMS = (

@@ -5,7 +5,7 @@ import torch
 from torch.nn import functional
 
 from pyrec.errors import DataError
-from pyrec.train import losses
+from pyrec.train.loss import cross_entropy
 
 BATCH, NUM_ITEMS, DIM, TEMPERATURE = 6, 9, 4, 0.5
 
@@ -25,13 +25,15 @@ def sampled(users, items, weight=None):
     is_positive[0, 0] = is_positive[3, 2] = True
     log_expected = torch.linspace(-1, 1, 5, dtype=users.dtype)
     pool = items[::2]
-    return losses.sampled_softmax(users, items[:BATCH], pool, is_positive, TEMPERATURE, log_expected, weight)
+    return cross_entropy.sampled_softmax(
+        users, items[:BATCH], pool, is_positive, TEMPERATURE, log_expected, weight
+    )
 
 
 def full(users, items, weight=None):
     """Of the three first users, each of whom has two samples."""
     user, item = torch.arange(BATCH) % 3, torch.arange(BATCH) + 2
-    return losses.full_softmax(users[:3], items, user, item, TEMPERATURE, weight)
+    return cross_entropy.full_softmax(users[:3], items, user, item, TEMPERATURE, weight)
 
 
 def each_sampled(users, items):
@@ -96,7 +98,9 @@ def test_first_and_second_derivatives(loss, each):
 
 def test_an_empty_pool_has_no_second_derivative_either():
     users, items = (make(2, DIM, seed=seed) for seed in (1, 2))
-    value = losses.sampled_softmax(users, items, items, torch.ones(2, 2, dtype=torch.bool), TEMPERATURE)
+    value = cross_entropy.sampled_softmax(
+        users, items, items, torch.ones(2, 2, dtype=torch.bool), TEMPERATURE
+    )
     (grad,) = torch.autograd.grad(value, [users], create_graph=True)
     assert not grad.any()
     (second,) = torch.autograd.grad(grad.sum(), [users])

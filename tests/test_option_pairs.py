@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 
 from pyrec import LightGCN, Recommender
-from pyrec._params import Parameters
 from pyrec.data import Interactions, synthetic
 from pyrec.errors import ConfigError, StoppedError
 from pyrec.nn.combine import Attention, Combine, Mean, SelfAttention, Weighted
 from pyrec.nn.encoder import FromItems, Table
 from pyrec.nn.fit import HeldOut
+from pyrec.params import Parameters
 from pyrec.store.training_checkpoint import Checkpoints
 from pyrec.train.augment import Contrast, EdgeDropout, ExtraEdges
 from pyrec.train.early_stopping import EarlyStopping

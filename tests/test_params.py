@@ -11,12 +11,12 @@ from own_kinds import listed, unlisted
 from small_models import SMALL, numbers
 
 from pyrec import EASE, MF, LightGCN, Recommender
-from pyrec._options import Number, Options
-from pyrec._params import Component, from_json, params_to_json, to_json
 from pyrec.errors import ConfigError, DataError
 from pyrec.nn.combine import Attention, Combine, Weighted
 from pyrec.nn.encoder import Encoder, Table
 from pyrec.nn.fit import HeldOut, LayerFit
+from pyrec.options import Number, Options
+from pyrec.params import Component, from_json, params_to_json, to_json
 from pyrec.train.augment import Augment, Contrast, EdgeDropout, ExtraEdges
 from pyrec.train.early_stopping import EarlyStopping, Stopping
 from pyrec.train.loss import BPR, Loss, Softmax

@@ -25,9 +25,8 @@ from pyrec.ops.propagate import propagate
 from pyrec.reference import bpr as reference_bpr
 from pyrec.reference import train as reference_train
 from pyrec.reference.propagate import normalised_adjacency
-from pyrec.train import losses
 from pyrec.train.augment import Contrast, EdgeDropout, ExtraEdges
-from pyrec.train.loss import BPR, Softmax
+from pyrec.train.loss import BPR, Softmax, cross_entropy
 from pyrec.train.negatives import Hard, InBatch, Uniform
 from pyrec.train.optimisation import Optimisation
 
@@ -194,14 +193,14 @@ def test_the_sampled_softmax_has_the_gradient_of_the_formula(corrected):
     log_expected = torch.randn(7, dtype=torch.float64) if corrected else None
 
     def value(users, positives, pool):
-        return losses.sampled_softmax(users, positives, pool, is_positive, 0.5, log_expected)
+        return cross_entropy.sampled_softmax(users, positives, pool, is_positive, 0.5, log_expected)
 
     assert torch.autograd.gradcheck(value, (users, positives, pool))
 
 
 def test_a_pool_without_negatives_has_no_loss_and_no_gradient():
     users, items = (torch.randn(2, 4, requires_grad=True) for _ in range(2))
-    result = losses.sampled_softmax(users, items, items, torch.ones(2, 2, dtype=torch.bool), 0.5)
+    result = cross_entropy.sampled_softmax(users, items, items, torch.ones(2, 2, dtype=torch.bool), 0.5)
     result.backward()
     assert result.item() == 0
     assert not users.grad.any()
@@ -213,7 +212,7 @@ def test_the_sampled_softmax_leaves_out_ones_own_positive():
         functional.normalize(torch.randn(3, 4), dim=1),
     )
     is_positive = torch.tensor([[False, True, False], [False, False, False]])
-    result = losses.sampled_softmax(users, items[1:], items, is_positive, 0.5)
+    result = cross_entropy.sampled_softmax(users, items[1:], items, is_positive, 0.5)
     first = torch.logsumexp(users[0] @ items[[1, 0, 2]].T / 0.5, 0) - users[0] @ items[1] / 0.5
     second = torch.logsumexp(users[1] @ items[[2, 0, 1, 2]].T / 0.5, 0) - users[1] @ items[2] / 0.5
     assert result.item() == pytest.approx(float(first + second) / 2, rel=1e-5)
@@ -223,7 +222,7 @@ def test_a_corrected_pool_counts_as_often_as_it_stands_for_others():
     users, items = (functional.normalize(torch.randn(n, 4), dim=1) for n in (2, 3))
     is_positive = torch.zeros(2, 3, dtype=torch.bool)
     log_expected = torch.tensor([0.5, 0.1, 2.0]).log()
-    result = losses.sampled_softmax(users, items[1:], items, is_positive, 0.5, log_expected)
+    result = cross_entropy.sampled_softmax(users, items[1:], items, is_positive, 0.5, log_expected)
     positive = (users * items[1:]).sum(1) / 0.5
     total = positive.exp() + ((users @ items.T / 0.5).exp() / torch.tensor([0.5, 0.1, 2.0])).sum(1)
     assert result.item() == pytest.approx(float((total.log() - positive).mean()), rel=1e-5)

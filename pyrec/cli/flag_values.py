@@ -10,9 +10,9 @@ from typing import Any, TypeAlias
 
 import click
 
-from pyrec._params import Component, Parameters, Part, Parts, called
 from pyrec.cli.flags import FLAGS, PLACES, Place, first_flag, flag_of, made_by_default, name_of, options_of
 from pyrec.models import Recommender
+from pyrec.params import Component, Parameters, Part, Parts, called
 
 Values: TypeAlias = dict[str, Any]
 

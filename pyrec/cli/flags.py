@@ -13,9 +13,9 @@ from typing import Any, Final
 
 import click
 
-from pyrec._options import Choice, Count, Option, Switch
-from pyrec._params import Component, Parameters, Part, Parts, called, parameter_names
 from pyrec.models import MODELS
+from pyrec.options import Choice, Count, Option, Switch
+from pyrec.params import Component, Parameters, Part, Parts, called, parameter_names
 
 MODEL: Final = "Model"
 

@@ -10,7 +10,6 @@ from typing import Any
 
 import click
 
-from pyrec._params import Part, called
 from pyrec.cli.flag_values import arguments_of, values_of
 from pyrec.cli.flags import CHOOSING, FLAGS, PLACES, name_of, type_of
 from pyrec.cli.grouped_help import GroupedCommand, grouped
@@ -28,6 +27,7 @@ from pyrec.cli.output import note, print_json
 from pyrec.cli.sources import DATA_HELP, Source, data_options, note_reading
 from pyrec.evaluate.tables import table
 from pyrec.models import Recommender
+from pyrec.params import Part, called
 from pyrec.tune.search import METRICS, Search, Trial, check_optuna, tune
 from pyrec.tune.space import Range, check_space, default_space
 

@@ -29,13 +29,13 @@ from numpy.typing import NDArray
 from pyrec._atomic import replacing, write_text, writing
 from pyrec._exchange import of_one_state
 from pyrec._optional import need
-from pyrec._params import params_to_json
 from pyrec.data.ids import is_text
 from pyrec.device import gibibytes
 from pyrec.errors import ConfigError
 from pyrec.export.card import VECTOR_FILES, export_card
 from pyrec.models import Recommender
 from pyrec.models.vectors import VectorRecommender
+from pyrec.params import params_to_json
 from pyrec.store.saved_model import plain
 from pyrec.version import version
 

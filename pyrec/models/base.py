@@ -15,7 +15,6 @@ from scipy.sparse import csr_array
 from pyrec._ambient import defaults
 from pyrec._arrays import tensor_of
 from pyrec._exchange import Exchanged, keep_params
-from pyrec._options import Options
 from pyrec.data import Interactions, Ragged, as_dataset
 from pyrec.data.ids import Unknown
 from pyrec.data.ragged import as_ragged
@@ -24,6 +23,7 @@ from pyrec.models import raw_ids, requests
 from pyrec.models.candidates import best_candidates, left_of
 from pyrec.models.item_sets import check_rows, one_hot_rows, union, user_rows
 from pyrec.models.score import ndcg
+from pyrec.options import Options
 from pyrec.store import saved_model
 from pyrec.store.arrays import State
 

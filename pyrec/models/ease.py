@@ -9,11 +9,11 @@ from numpy.typing import NDArray
 from scipy.linalg import lapack
 from scipy.sparse import csr_array
 
-from pyrec._options import Number, Options
 from pyrec.data import Interactions
 from pyrec.device import available_memory, gibibytes
 from pyrec.errors import ConfigError, DataError
 from pyrec.models.item_item import ItemItemRecommender
+from pyrec.options import Number, Options
 from pyrec.store.arrays import State
 
 if TYPE_CHECKING:

@@ -14,8 +14,6 @@ from scipy.sparse import csr_array
 from torch import Tensor
 
 from pyrec._arrays import tensor_of
-from pyrec._options import Choice, Count, Number, Options
-from pyrec._params import Part, Parts
 from pyrec.data import Dataset, Interactions, Ragged, as_dataset
 from pyrec.device import DEVICES, check_fits, find_device
 from pyrec.errors import ConfigError
@@ -29,6 +27,8 @@ from pyrec.nn.encoder import Encoder, Inputs
 from pyrec.nn.fit import LayerFit
 from pyrec.nn.network import Network
 from pyrec.ops.propagate import PRECISIONS
+from pyrec.options import Choice, Count, Number, Options
+from pyrec.params import Part, Parts
 from pyrec.store.arrays import State
 from pyrec.store.resumable import restore_tensors, tensor_arrays, under
 from pyrec.store.saved_model import Saved

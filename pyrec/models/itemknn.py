@@ -8,11 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csc_array, csr_array
 
-from pyrec._options import Count, Number, Options
 from pyrec.data import Interactions
 from pyrec.graph.graph import Graph
 from pyrec.models.item_item import ItemItemRecommender
 from pyrec.ops.neighbors import nearest_items
+from pyrec.options import Count, Number, Options
 from pyrec.store.arrays import State
 
 if TYPE_CHECKING:

@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 
 from pyrec._arrays import tensor_of
 from pyrec._checks import check_count
-from pyrec._options import Count, Options
 from pyrec.data import Interactions, Ragged
 from pyrec.errors import ConfigError
 from pyrec.models.vectors import VectorRecommender
 from pyrec.nn.singular import leading_singular_vectors, most_vectors
+from pyrec.options import Count, Options
 from pyrec.store.arrays import State
 
 if TYPE_CHECKING:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from pyrec._options import Number, Options, Share
-from pyrec._params import Component
+from pyrec.options import Number, Options, Share
+from pyrec.params import Component
 
 
 class LayerFit(Component):

@@ -48,10 +48,10 @@ from pyrec._atomic import (
     sync_folder,
     write_text,
 )
-from pyrec._params import Parameters, from_json, to_json
 from pyrec.data import Interactions
 from pyrec.data.ids import TEXT, text_problem
 from pyrec.errors import ConfigError, DataError
+from pyrec.params import Parameters, from_json, to_json
 from pyrec.store.arrays import State
 from pyrec.version import version
 

@@ -28,10 +28,10 @@ from safetensors import SafetensorError, safe_open
 
 from pyrec._atomic import check_regular, parse_json, replacing
 from pyrec._checks import check_count
-from pyrec._params import to_json
 from pyrec.data import Interactions
 from pyrec.errors import ConfigError, DataError
 from pyrec.interrupt import StopRequest
+from pyrec.params import to_json
 from pyrec.store.arrays import State
 from pyrec.store.resumable import under
 from pyrec.store.saved_model import TRAINING, interaction_arrays, plain, save_arrays

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from pyrec._options import Count, Options, Share
-from pyrec._params import Component
 from pyrec.ops.topk import MAX_K
+from pyrec.options import Count, Options, Share
+from pyrec.params import Component
 
 
 class Stopping(Component):

@@ -16,12 +16,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pyrec._checks import check_count, check_real, check_share
-from pyrec._params import params_to_json
 from pyrec.data import Interactions
 from pyrec.data.split import hold_out
 from pyrec.errors import ConfigError, DataError
 from pyrec.evaluate.ranking import evaluate
 from pyrec.models import EpochRecommender, Recommender
+from pyrec.params import params_to_json
 from pyrec.store.saved_model import plain
 from pyrec.store.training_checkpoint import fingerprint
 from pyrec.tune.space import Range, check_space

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pyrec._checks import check_finite
-from pyrec._options import Count, Option
-from pyrec._params import to_json
 from pyrec.data import Interactions
 from pyrec.errors import ConfigError
 from pyrec.models import MODELS, Recommender
+from pyrec.options import Count, Option
+from pyrec.params import to_json
 
 if TYPE_CHECKING:
     from optuna import Trial as OptunaTrial

@@ -11,13 +11,13 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from pyrec._checks import check_real
-from pyrec._options import Count, Number, Options
-from pyrec._params import Part
 from pyrec.errors import ConfigError
 from pyrec.graph.nodes import Nodes
 from pyrec.nn.combine.base import Combine, CombineModule, check_size, uniform, zeros
 from pyrec.nn.fit import HeldOut, LayerFit, OnTraining
 from pyrec.ops.combine import MAX_HIDDEN, combine_attention
+from pyrec.options import Count, Number, Options
+from pyrec.params import Part
 
 WIDTH: Final = 16
 KL: Final = 10.0

@@ -11,11 +11,11 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from pyrec._params import Component
 from pyrec.errors import ConfigError, DataError
 from pyrec.graph.nodes import Nodes
 from pyrec.nn.fit import LayerFit
 from pyrec.ops.combine import MAX_HIDDEN, MAX_LAYERS
+from pyrec.params import Component
 
 PullBack = Callable[[Tensor], list[Tensor]]
 

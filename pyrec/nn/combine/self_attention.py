@@ -9,12 +9,12 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from pyrec._options import Count, Options
 from pyrec.errors import ConfigError
 from pyrec.graph.nodes import Nodes
 from pyrec.nn.combine.base import Combine, CombineModule, check_size, uniform, zeros
 from pyrec.nn.fit import LayerFit, OnTraining
 from pyrec.ops.combine import MAX_HIDDEN, combine_self_attention
+from pyrec.options import Count, Options
 
 
 @dataclass(frozen=True, repr=False)

@@ -9,12 +9,12 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from pyrec._options import Options
-from pyrec._params import Part
 from pyrec.graph.nodes import Nodes
 from pyrec.nn.combine.base import Combine, CombineModule, zeros
 from pyrec.nn.fit import HeldOut, LayerFit, OnTraining
 from pyrec.ops.combine import combine_weighted
+from pyrec.options import Options
+from pyrec.params import Part
 
 
 @dataclass(frozen=True, repr=False)

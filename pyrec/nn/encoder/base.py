@@ -7,10 +7,10 @@ from typing import ClassVar
 
 import torch
 
-from pyrec._params import Component
 from pyrec.data import Dataset, Interactions
 from pyrec.nn.combine import CombineModule
 from pyrec.nn.network import Network
+from pyrec.params import Component
 from pyrec.store.arrays import State
 from pyrec.store.resumable import Arrays
 

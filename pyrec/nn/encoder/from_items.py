@@ -7,7 +7,6 @@ from typing import ClassVar
 
 import torch
 
-from pyrec._options import Choice, Options
 from pyrec.data import Interactions
 from pyrec.errors import ConfigError
 from pyrec.nn.combine import CombineModule
@@ -17,6 +16,7 @@ from pyrec.nn.encoder.table import STARTS
 from pyrec.nn.network import Network
 from pyrec.nn.spectral import spectral_embeddings
 from pyrec.nn.users_from_items import ItemNetwork
+from pyrec.options import Choice, Options
 
 
 @dataclass(frozen=True, repr=False)

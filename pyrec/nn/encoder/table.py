@@ -7,13 +7,13 @@ from typing import ClassVar, Final
 
 import torch
 
-from pyrec._options import Choice, Options
 from pyrec.data import Interactions
 from pyrec.nn.combine import CombineModule
 from pyrec.nn.embedding_table import INITIAL_STD, EmbeddingTable, first_embeddings
 from pyrec.nn.encoder.base import Encoder, Inputs
 from pyrec.nn.network import Network
 from pyrec.nn.spectral import spectral_embeddings
+from pyrec.options import Choice, Options
 
 STARTS: Final = ("normal", "spectral")
 

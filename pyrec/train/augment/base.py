@@ -6,13 +6,13 @@ from typing import ClassVar, Protocol
 
 from torch import Tensor
 
-from pyrec._params import Component
 from pyrec.data import Interactions
 from pyrec.errors import ConfigError
 from pyrec.graph.graph import Graph
 from pyrec.graph.nodes import Nodes
 from pyrec.nn.encoder import Encoder
 from pyrec.nn.network import Network
+from pyrec.params import Component
 from pyrec.train.batch import Batch
 from pyrec.train.memory import Memory, Sizes
 

@@ -20,7 +20,6 @@ from torch import Tensor
 from torch.nn import functional
 
 from pyrec._checks import check_share
-from pyrec._options import Choice, Number, Options
 from pyrec.errors import ConfigError
 from pyrec.graph.graph import Graph
 from pyrec.graph.nodes import Nodes
@@ -28,6 +27,7 @@ from pyrec.nn.encoder import Encoder
 from pyrec.nn.network import Network
 from pyrec.ops.dropout import DroppedGraph, mixed_seed
 from pyrec.ops.propagate import propagate_gradient
+from pyrec.options import Choice, Number, Options
 from pyrec.train.augment.base import Augment
 from pyrec.train.batch import Batch
 from pyrec.train.memory import Memory, Sizes

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from pyrec._options import Options, Share
 from pyrec.graph.graph import Graph
 from pyrec.ops.dropout import DroppedGraph, mixed_seed
+from pyrec.options import Options, Share
 from pyrec.train.augment.base import Augment
 from pyrec.train.batch import Batch
 from pyrec.train.memory import Memory, Sizes

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from pyrec._options import Number, Options
 from pyrec.data import Interactions
 from pyrec.data.random_pairs import add_random_pairs
 from pyrec.graph.graph import Graph
+from pyrec.options import Number, Options
 from pyrec.train.augment.base import Augment
 
 

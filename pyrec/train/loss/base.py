@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from pyrec._params import Component
 from pyrec.data import Interactions
 from pyrec.errors import ConfigError, DataError
+from pyrec.params import Component
 from pyrec.train.batch import Batch
 from pyrec.train.negatives import Negatives
 

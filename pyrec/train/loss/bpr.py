@@ -7,9 +7,9 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from pyrec._options import Choice, Options
-from pyrec._params import Part
 from pyrec.ops.bpr import bpr
+from pyrec.options import Choice, Options
+from pyrec.params import Part
 from pyrec.train.batch import Batch
 from pyrec.train.loss.base import SCORES, Loss
 from pyrec.train.negatives import Hard, Negatives, Uniform

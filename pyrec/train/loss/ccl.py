@@ -8,11 +8,11 @@ from typing import ClassVar, Final
 from torch import Tensor
 from torch.nn import functional
 
-from pyrec._options import Number, Options, Share
-from pyrec._params import Part
+from pyrec.options import Number, Options, Share
+from pyrec.params import Part
 from pyrec.train.batch import Batch
 from pyrec.train.loss.base import Loss
-from pyrec.train.losses import weighted_mean
+from pyrec.train.loss.weighted_mean import weighted_mean
 from pyrec.train.negatives import Negatives, Uniform
 
 MANY: Final = Uniform(64)

@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from pyrec._options import Choice, Options
-from pyrec._params import Part
 from pyrec.data import Interactions
 from pyrec.errors import DataError
 from pyrec.ops.pointwise import pointwise
+from pyrec.options import Choice, Options
+from pyrec.params import Part
 from pyrec.train.batch import Batch
 from pyrec.train.loss.base import SCORES, Loss
 from pyrec.train.negatives import Negatives, Observed, Uniform

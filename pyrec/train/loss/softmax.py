@@ -9,11 +9,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from pyrec._options import Choice, Number, Options
-from pyrec._params import Part
+from pyrec.options import Choice, Number, Options
+from pyrec.params import Part
 from pyrec.train.batch import Batch
 from pyrec.train.loss.base import SCORES, Loss
-from pyrec.train.losses import full_softmax, sampled_softmax
+from pyrec.train.loss.cross_entropy import full_softmax, sampled_softmax
 from pyrec.train.negatives import AllItems, InBatch, Negatives, Uniform
 
 AUTO: Final = "auto"

@@ -7,9 +7,9 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from pyrec._params import Component
 from pyrec.graph.graph import Graph
 from pyrec.ops.sample import Sampler, Triples
+from pyrec.params import Component
 from pyrec.train.batch import Batch
 
 

@@ -9,9 +9,9 @@ from typing import ClassVar, Final
 import torch
 from torch import Tensor
 
-from pyrec._options import Count, Options
 from pyrec.graph.graph import Graph
 from pyrec.ops.sample import Triples
+from pyrec.options import Count, Options
 from pyrec.train.batch import Batch
 from pyrec.train.negatives.base import Negatives
 

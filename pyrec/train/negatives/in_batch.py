@@ -7,8 +7,8 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from pyrec._options import Options, Switch
 from pyrec.ops.sample import Sampler, Triples
+from pyrec.options import Options, Switch
 from pyrec.train.negatives.base import Negatives
 
 

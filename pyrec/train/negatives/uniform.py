@@ -8,8 +8,8 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from pyrec._options import Count, Options, Switch
 from pyrec.ops.sample import Sampler, Triples
+from pyrec.options import Count, Options, Switch
 from pyrec.train.negatives.base import Negatives
 
 

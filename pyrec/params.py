@@ -12,8 +12,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from pyrec._options import Option, Options, listed
 from pyrec.errors import ConfigError, DataError
+from pyrec.options import Option, Options, listed
 
 if TYPE_CHECKING:
     from typing_extensions import Self
