@@ -201,32 +201,35 @@ def test_patience_acts() -> None:
     assert len(LightGCN(epochs=20, learning_rate=1.0, stopping=stopping).fit(train()).history_) < 20
 
 
+ONE_LAYER = "no weights to learn where n_layers"
+PROPAGATED = "changes what is propagated, but n_layers = 0"
+HELD_OUT = "acts on nothing where layers are weighed on held-out"
 REFUSED = [
-    {"n_layers": 0},
-    {"n_layers": 1, "encoder": "items"},
-    {"n_layers": 2, "encoder": "items"},
-    {"n_layers": 1, "precision": "bf16"},
-    {"n_layers": 0, "combine": "mean", "augment": EdgeDropout()},
-    {"n_layers": 0, "combine": "mean", "augment": "extra-edges"},
-    {"n_layers": 0, "combine": "mean", "augment": "contrast"},
-    {"n_layers": 3, "encoder": "items", "augment": "contrast"},
-    {"combine": Attention(kl=1.0), "loss": "bpr"},
-    {"combine": Attention(width=8), "loss": "bpr"},
-    {"combine": Attention(kl=1.0, fit="held-out")},
-    {"combine": SelfAttention(heads=3)},
-    {"loss": BPR(negatives="batch")},
-    {"loss": BPR(negatives=AllItems())},
-    {"loss": BPR(negatives=Uniform(corrected=True))},
-    {"loss": Softmax(negatives="hard")},
-    {"loss": BPR(negatives=Hard(1))},
-    {"loss": Pointwise(negatives="hard")},
-    {"loss": Pointwise(negatives=Uniform(corrected=True))},
-    {"stopping": EarlyStopping(share=None)},
-    {"augment": (EdgeDropout(0.1), EdgeDropout(0.2))},
+    ({"n_layers": 0}, ONE_LAYER),
+    ({"n_layers": 1, "encoder": "items"}, ONE_LAYER),
+    ({"n_layers": 2, "encoder": "items"}, "odd layers alone hold users"),
+    ({"n_layers": 1, "precision": "bf16"}, "of layers that are propagated again"),
+    ({"n_layers": 0, "combine": "mean", "augment": EdgeDropout()}, PROPAGATED),
+    ({"n_layers": 0, "combine": "mean", "augment": "extra-edges"}, PROPAGATED),
+    ({"n_layers": 0, "combine": "mean", "augment": "contrast"}, PROPAGATED),
+    ({"n_layers": 3, "encoder": "items", "augment": "contrast"}, "compares views of items"),
+    ({"combine": Attention(kl=1.0), "loss": "bpr"}, HELD_OUT),
+    ({"combine": Attention(width=8), "loss": "bpr"}, HELD_OUT),
+    ({"combine": Attention(kl=1.0, fit="held-out")}, HELD_OUT),
+    ({"combine": SelfAttention(heads=3)}, "heads = 3 does not divide"),
+    ({"loss": BPR(negatives="batch")}, "loss__negatives = 'batch' is not for the loss 'bpr'"),
+    ({"loss": BPR(negatives=AllItems())}, "loss__negatives = 'all' is not for the loss 'bpr'"),
+    ({"loss": BPR(negatives=Uniform(corrected=True))}, "corrected = True is for the loss 'softmax'"),
+    ({"loss": Pointwise(negatives="hard")}, "loss__negatives = 'hard' is not for the loss 'pointwise'"),
+    ({"loss": Pointwise(negatives=Uniform(corrected=True))}, "corrected = True is for the loss 'softmax'"),
+    ({"loss": Softmax(negatives="hard")}, "loss__negatives = 'hard' is not for the loss 'softmax'"),
+    ({"loss": BPR(negatives=Hard(1))}, "loss__negatives__number = 1 must be at least 2"),
+    ({"stopping": EarlyStopping(share=None)}, "stopping__share = None needs a validation set"),
+    ({"augment": (EdgeDropout(0.1), EdgeDropout(0.2))}, "'edge-dropout' 2 times"),
 ]
 
 
-@pytest.mark.parametrize("options", REFUSED, ids=str)
-def test_what_acts_on_nothing_is_refused(options: Row) -> None:
-    with pytest.raises(ConfigError):
+@pytest.mark.parametrize(("options", "message"), REFUSED, ids=str)
+def test_what_acts_on_nothing_is_refused(options: Row, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
         LightGCN(**options).fit(train())
