@@ -166,6 +166,22 @@ def test_parts_that_pages_define_are_forgotten() -> None:
     assert not defined & known
 
 
+def test_the_readme_is_short() -> None:
+    assert len((ROOT / "README.md").read_text().split()) <= 1000
+
+
+def test_files_that_pages_name_are_there() -> None:
+    """Paths in backticks below the folders of the repository; `K`, `NAME` and `COMMAND` stand for any."""
+    named = re.compile(r"`((?:pyrec|csrc|tests|docs)/[\w./-]+)`")
+    gone = [
+        f"{page.relative_to(ROOT)}: {path}"
+        for page in [*PAGES, ROOT / "CONTRIBUTING.md"]
+        for path in named.findall(page.read_text())
+        if not re.search(r"(\b|_)(K|NAME|COMMAND)\b", path) and not (ROOT / path).exists()
+    ]
+    assert not gone, "\n".join(gone)
+
+
 def test_shown_lines_and_markers_are_found(tmp_path: Path) -> None:
     page = tmp_path / "page.md"
     page.write_text(
