@@ -40,6 +40,7 @@ KERNELS = (
     "combine_self_attention",
     "combine_self_attention_grad",
     "bpr",
+    "pointwise",
     "sample_triples",
     "distinct_nodes",
 )

@@ -13,7 +13,7 @@ from pyrec.data import synthetic
 from pyrec.errors import CudaError, DataError, StoppedError
 from pyrec.nn.adam import AdamState, _DeviceCount
 from pyrec.store.arrays import State
-from pyrec.train.loss import BPR, Softmax
+from pyrec.train.loss import BPR, Pointwise, Softmax
 from pyrec.train.negatives import Hard, Uniform
 from pyrec.train.optimisation import Optimisation
 from pyrec.train.recorded import WARM_UP, CudaRecorder, ReplayedEpochs
@@ -25,6 +25,7 @@ STEPS = [
     {"loss": Softmax(negatives=Uniform(2))},
     {"loss": BPR(negatives=Uniform(3))},
     {"loss": BPR(negatives=Hard(3))},
+    {"loss": Pointwise(negatives=Uniform(2))},
     {"precision": "bf16"},
     {"n_layers": 0},
 ]
