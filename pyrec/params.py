@@ -57,7 +57,7 @@ class Parameters:
 
     @classmethod
     def kinds_of(cls, name: str) -> list[type[Component]]:
-        """Return the classes of which a hyperparameter may be a component, or several; none for other values."""
+        """Return the classes that a hyperparameter may be a component of, or several; none for other values."""
         option = cls.options[name]
         return list(option.family.kinds.values()) if isinstance(option, (Part, Parts)) else []
 

@@ -49,7 +49,7 @@ class Tracking:
     """Tells trackers of a fit: its ``callback``, and a context that begins and ends what they keep.
 
     Attributes:
-        trackers: Who is told.
+        trackers: Who gets the records.
         metrics: The final metrics, to be filled in before the context ends.
     """
 

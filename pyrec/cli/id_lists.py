@@ -282,5 +282,5 @@ def _whole_lines(lines: list[str], known: KnownIds) -> Iterator[tuple[int, str]]
 
 
 def _is_integer(text: str) -> bool:
-    """Whether the text is an integer of 64 bits in plain digits, of which 19 are enough."""
+    """Whether the text is an integer of 64 bits in plain digits, at most 19."""
     return re.fullmatch("-?[0-9]{1,19}", text) is not None and -(2**63) <= int(text) < 2**63

@@ -135,13 +135,13 @@ def _train(setup: Setup, report: Report | None) -> Run:
 
 
 def _described(setup: Setup) -> dict[str, Any]:
-    """Return what trackers are told of a run at its start."""
+    """Return what trackers get at the start of a run."""
     data = {f"data.{name}": value for name, value in setup.source.as_json().items() if value is not None}
     return {"model": setup.model.model_name, **setup.model.flat_params(), **data}
 
 
 def _tracked(evaluation: Evaluation) -> dict[str, float]:
-    """Return the means that trackers are told, those over the warm users only if they differ."""
+    """Return the means that trackers get, those over the warm users only if they differ."""
     if not 0 < evaluation.num_cold_users < evaluation.num_users:
         return evaluation.metrics
     warm = {f"warm/{name}": value for name, value in evaluation.warm_metrics.items()}

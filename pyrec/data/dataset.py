@@ -76,7 +76,7 @@ class Dataset:
 
 
 def as_dataset(obj: Any) -> Dataset:
-    """Returns a data set of whatever ``fit`` takes.
+    """Returns a data set of anything that ``fit`` takes.
 
     Args:
         obj: `Dataset` (returned as it is), `Events` (whose interactions are made), or what

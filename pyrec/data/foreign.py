@@ -10,7 +10,7 @@ from pyrec.errors import DataError, PyrecError
 
 @contextmanager
 def reading(what: str) -> Iterator[None]:
-    """Turns whatever another library raises into a DataError that says it of ``what``, e.g. "column 'user'"."""
+    """Turns any error of another library into a DataError about ``what``, e.g. "column 'user'"."""
     try:
         yield
     except (PyrecError, MemoryError):

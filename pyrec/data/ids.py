@@ -122,7 +122,7 @@ def _check_decimals(raw: IdArray, name: str) -> IdArray:
 
 
 def _mixture(raw: IdArray, name: str) -> DataError:
-    """Returns the error for ids of which one, at least, is of another type."""
+    """Returns the error for ids where at least one is of another type."""
     wanted = str if isinstance(raw[0], str) else (int, np.integer)
     odd = np.fromiter(
         (not isinstance(value, wanted) or isinstance(value, bool) for value in raw), bool, raw.size

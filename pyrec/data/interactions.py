@@ -310,7 +310,7 @@ class Interactions(Numbered):
 
 
 def as_interactions(obj: Any) -> Interactions:
-    """Returns interactions from whatever holds them.
+    """Returns interactions from any object that holds them.
 
     Args:
         obj: `Interactions` (returned as they are); a SciPy sparse matrix or array users x items, or a NumPy array of

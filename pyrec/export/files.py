@@ -43,7 +43,7 @@ MANIFEST = "export.json"
 CARD = "README.md"
 USERS_A_BATCH = 1 << 16
 MOST_PADDED = 2**28
-"""Bytes of ids in a NumPy file, of which most would be padding."""
+"""Bytes of ids in a NumPy file; beyond them most would be padding."""
 
 
 @dataclass(frozen=True)

@@ -54,7 +54,7 @@ def from_flat(model_name: str, flat: Mapping[str, Any], num_items: int) -> dict[
     init = flat.get("init", "normal")
     given["encoder"] = FromItems(init) if from_items else Table(init)
     n_layers = flat.get("n_layers", 2)
-    if n_layers in (0, 1):  # of which none is stored to be propagated again
+    if n_layers in (0, 1):  # no layer is stored to be propagated again
         given.pop("precision", None)
     one_layer = n_layers == 0 or (from_items and n_layers == 1)
     given["combine"] = "mean" if one_layer else _combine(flat)

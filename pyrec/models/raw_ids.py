@@ -63,7 +63,7 @@ def spread(
     Args:
         ids: int32 (num_known, k).
         scores: float32 (num_known, k).
-        known: bool (B,), of which num_known are true.
+        known: bool (B,), num_known of them true.
     """
     if known.all():
         return ids, scores

@@ -79,7 +79,7 @@ def _of_new_users(model: Scored, test: Interactions, k: int) -> float:
 
 
 def hide_items(test: Interactions) -> tuple[Interactions, Interactions]:
-    """Split each user's items in those that are told and a fifth, at least one, to be found; of one item none is."""
+    """Split each user's items: a fifth, at least one, is to be found, the rest is known; a single item is known."""
     counts = np.diff(test.indptr)
     wanted = np.minimum(np.maximum(np.rint(HIDDEN_SHARE * counts), 1), counts - 1)
     order = np.lexsort((np.random.default_rng(0).random(len(test)), test.users))

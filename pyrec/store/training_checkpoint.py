@@ -207,7 +207,7 @@ def fingerprint(
 
     Args:
         interactions: None has an empty fingerprint.
-        features: Of users and items, to be told from others, too.
+        features: Of users and items, part of the fingerprint, too.
     """
     if interactions is None:
         return {}

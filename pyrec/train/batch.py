@@ -22,7 +22,7 @@ class Batch:
         triples: The samples.
         rows: (num_rows,) int64, the distinct nodes: users, then positives, then the others.
         position: (2 * size + num_others,) int64 into ``rows``: of users, of positives, and of the others: the
-            negatives row by row, or whatever the loss compares the positives with.
+            negatives row by row, or the items that the loss compares positives with.
         epoch: Number of the epoch; 0 if a device's cursor holds it.
         first: Position of the batch's first sample in the epoch; 0 if a device's cursor holds it.
         weight: (size,) float32, how much each sample counts; None if all count the same.

@@ -1,6 +1,6 @@
 """Bilevel learning: parameters φ that go down a loss on a second data set, while θ goes down the training loss.
 
-θ are the embeddings and whatever the trainer learns; φ may be the weights of layers, of samples, or imputed labels.
+θ are the embeddings and the trainer's other parameters; φ may be the weights of layers, of samples, or imputed labels.
 After each step of θ comes one of φ. Source: Franceschi et al., "Bilevel programming for hyperparameter optimization and
 meta-learning", ICML 2018; with one virtual step, as in DARTS (Liu et al., ICLR 2019).
 """

@@ -1,7 +1,7 @@
 """Training steps and epochs of a network on sampled triples.
 
 On a CUDA device a full batch's step is recorded once and replayed, `pyrec.train.recorded`. So a step there waits
-for nothing and finds in memory whatever changes from one to the next.
+for nothing, and reads from memory all that changes from step to step.
 """
 
 from __future__ import annotations

@@ -62,7 +62,7 @@ class _Table:
         self._header = layout.header
 
     def append(self, block: bytes, number: int) -> None:
-        """Adds whole rows, of which the first has this line number."""
+        """Adds whole rows; the first has this line number."""
         layout = self._layout
         decode(block, number, layout.path)
         column = layout.dialect.table(block, layout.num_columns)

@@ -78,7 +78,7 @@ def split(block: bytes, sep: bytes, num_columns: int) -> Split | None:
 
 
 def split_quoted(block: bytes, sep: bytes, num_columns: int) -> Split | None:
-    """Finds the fields of lines, of which some are in quotes.
+    """Finds the fields of lines, some of them in quotes.
 
     Args:
         block: whole rows; a line end in quotes ends none.

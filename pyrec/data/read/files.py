@@ -220,7 +220,7 @@ class _Joined(io.RawIOBase):
 
 
 def decode(block: bytes, number: int, path: Path, errors: str = "strict") -> str:
-    """Returns the text of lines, of which the first has this number.
+    """Returns the text of lines; the first has this number.
 
     Raises:
         DataError: a line holds a NUL or is not UTF-8.

@@ -113,7 +113,7 @@ def find_layout(look: Look, dialect: Dialect) -> Layout:
 
     Raises:
         ConfigError: a format of times is given, but there is no time.
-        DataError: what was found contradicts itself, or cannot be told; the message says how to decide.
+        DataError: what was found contradicts itself, or is not clear; the message says how to decide.
     """
     top, reading = find_top(look, dialect), look.reading
     line, first = top.header or top.data[0]

@@ -20,7 +20,7 @@ from pyrec.errors import ConfigError, DataError
 LISTS: Final = "lines 'user item item ...'"
 DECIDE: Final = "say which: --format lists, or --sep ' ' (in Python format='lists', or sep=' ')"
 _BLANK_ROWS: Final = 200
-"""From which lists are told from columns; the rest is held against that."""
+"""These lines decide between lists and columns; the rest is checked against that."""
 _QUOTED: Final = (",", ";")
 
 
@@ -46,7 +46,7 @@ def find_shape(content: Content, reading: Reading) -> Lists | Layout:
 
     Raises:
         ConfigError: the caller says what cannot be.
-        DataError: the file is of another kind, has no line of data, or its shape cannot be told; the message names what
+        DataError: the file is of another kind, has no line of data, or its shape is not clear; the message names what
             speaks against it and how to decide.
     """
     if reading.format is None and reading.sep is None:

@@ -51,7 +51,7 @@ def unpacked(file: BinaryIO, packed: str, path: Path, member: str | None = None)
 
     Raises:
         ConfigError: a library that unpacks it is missing.
-        DataError: it is an archive whose file cannot be told, or that cannot be read.
+        DataError: it is an archive where the file meant is not clear, or one that cannot be read.
     """
     if packed == "zip":
         return _of_zip(file, path, member)

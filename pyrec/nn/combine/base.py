@@ -128,7 +128,7 @@ class CombineModule(nn.Module):
         raise NotImplementedError
 
     def transferable(self) -> list[nn.Parameter]:
-        """The parameters that mean the same beside other embeddings: those that no embedding is multiplied by."""
+        """The parameters that mean the same beside other embeddings: no embedding is multiplied by them."""
         return []
 
     def layer_alpha(self) -> Tensor | None:

@@ -49,7 +49,7 @@ class Encoder(Component):
     """Where the first embeddings of users and items come from; `make` gives the network that has them.
 
     Attributes:
-        contrastable: Whether a node has one embedding, of which two views can be compared.
+        contrastable: Whether a node has one embedding, so that two views of it can be compared.
     """
 
     family = "encoder"
@@ -99,7 +99,7 @@ class Encoder(Component):
         """Raise ConfigError where it does not go with so many layers."""
 
     def layers_to_try(self, learned: bool) -> tuple[int, ...]:
-        """The numbers of layers that are worth searching; none for those that are with any encoder.
+        """The numbers of layers that are worth searching; empty for those of any encoder.
 
         Args:
             learned: Whether the combine has weights to learn.

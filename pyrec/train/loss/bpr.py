@@ -22,7 +22,7 @@ class BPR(Loss):
     Source: Rendle et al., "BPR: Bayesian personalized ranking from implicit feedback", UAI 2009.
 
     Args:
-        score: What ranks, ``inner`` or ``cosine``; inner products are learned whatever ranks.
+        score: What ranks, ``inner`` or ``cosine``; the loss always compares inner products.
         negatives: `Uniform`, or `Hard`, the hardest of some uniform ones.
     """
 

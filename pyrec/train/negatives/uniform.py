@@ -15,7 +15,7 @@ from pyrec.train.negatives.base import Negatives
 
 @dataclass(frozen=True, repr=False)
 class Uniform(Negatives):
-    """Items drawn uniformly from those that the user has not; the softmax loss shares those of a batch.
+    """Items drawn uniformly from those that the user does not have; with the softmax loss a batch shares them.
 
     Args:
         number: Of each positive.
