@@ -179,6 +179,7 @@ def test_operators_that_wait_are_noticed():
             wait()
 
 
+@pytest.mark.launches_nothing
 def test_a_count_in_memory_gives_the_same_steps(device):
     """The host's numbers and the device's are the same float32 ones over many steps."""
     table = torch.zeros(4, 2, device=device.torch)
