@@ -109,9 +109,8 @@ def best_candidates(scores: torch.Tensor, candidates: csr_array, k: int) -> tupl
     order = torch.argsort(scores, descending=True, stable=True)
     order = order[torch.argsort(rows[order], stable=True)]
     starts = tensor_of(candidates.indptr[:-1].astype(np.int64)).to(device)
-    place = (
-        torch.arange(len(rows), dtype=torch.int64, device=device) - starts[rows]
-    )  # rows ascend, so that rows[order] is rows
+    # Rows ascend, so that rows[order] is rows.
+    place = torch.arange(len(rows), dtype=torch.int64, device=device) - starts[rows]
     keep = place < k
     ids = torch.full((num_queries, k), -1, dtype=torch.int32, device=device)
     best = torch.full((num_queries, k), -torch.inf, dtype=torch.float32, device=device)
