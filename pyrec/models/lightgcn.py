@@ -50,7 +50,7 @@ class LightGCN(GraphRecommender):
             embedding_size: Dimension of an embedding, 1 to 512; multiples of 16 are fast.
             n_layers: Propagation layers K, 0 to 16.
             combine: How the K + 1 layers become one vector: `Mean`, `Weighted`, `Attention` or `SelfAttention`.
-            loss: `BPR`, `Softmax` or `Pointwise`. It has its score and its negatives.
+            loss: `BPR`, `Softmax`, `Pointwise` or `CCL`. It has its score and its negatives.
             encoder: Where embeddings come from: `Table`, or `FromItems`, whose users are made of their items.
             augment: Any of `EdgeDropout`, `ExtraEdges` and `Contrast`.
             stopping: `EarlyStopping`, which keeps the best epoch; None keeps the last one.
