@@ -26,7 +26,7 @@ def test_a_share_that_cannot_be_held_out_is_told_as_what_asked_for_it(matrix):
     ):
         LightGCN(**SMALL, loss="bpr", combine=Weighted("held-out")).fit(matrix)
     with pytest.raises(
-        DataError, match=r"combine__fit = 'held-out' \(what None is with loss = 'bpr'\) holds"
+        DataError, match=r"combine__fit = 'held-out' \(None stands for it with a loss such as 'bpr'\) holds"
     ):
         LightGCN(**SMALL, loss="bpr").fit(matrix)
     with pytest.raises(

@@ -158,7 +158,7 @@ class Fit:
     def _learn_combine(self, fit: HeldOut) -> None:
         """Give the network the combine that is learned on held-out interactions."""
         plan, journal = self._plan, self._journal
-        asked = "combine__fit = 'held-out' (what None is with loss = 'bpr')"
+        asked = "combine__fit = 'held-out' (None stands for it with a loss such as 'bpr')"
         advice = "give more interactions, or combine__fit = 'train' or combine = 'mean'"
         learned, held_out = hold_out(self.learned, fit.share, plan.seed, asked, advice)
         parts = (learned, self.learned, held_out)
