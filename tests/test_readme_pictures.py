@@ -4,8 +4,7 @@ import re
 from pathlib import Path
 
 import pytest
-
-from bench.readme_pictures import FOLDER, PAGE, SHOWN, draw_flow, draw_speed, races
+from readme_pictures import FOLDER, PAGE, SHOWN, draw_flow, draw_speed, races
 
 ROOT = Path(__file__).parents[1]
 
