@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import lapack
 from scipy.sparse import csr_array
 
 from pyrec.data import Interactions
@@ -68,6 +67,8 @@ class EASE(ItemItemRecommender):
 
 
 def _solve(train: Interactions, reg: float) -> NDArray[np.float32]:
+    from scipy.linalg import lapack  # here, as it would be a fiftieth of what importing pyrec takes
+
     matrix = train.to_csr().astype(np.float64)
     gram = (matrix.T @ matrix).toarray(order="F")
     gram[np.diag_indices_from(gram)] += reg

@@ -11,7 +11,6 @@ from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import eigh, svd
 from scipy.sparse import csr_array
 
 from pyrec.data import Interactions
@@ -54,6 +53,8 @@ def leading_singular_vectors(
     Raises:
         DataError: The iteration does not converge.
     """
+    from scipy.linalg import svd  # here, as it would be a fiftieth of what importing pyrec takes
+
     transposed = matrix.T.tocsr()
     wide = matrix.shape[0] < matrix.shape[1]
     there, back = (transposed, matrix) if wide else (matrix, transposed)
@@ -126,6 +127,8 @@ class _Basis:
             The eigenvalues of the matrix in this basis, falling, their vectors (width, width), and the length of what
             the last product has outside the basis.
         """
+        from scipy.linalg import eigh
+
         left = 0.0
         for step in range(self._kept, self._width):
             vector, along, left = self._orthogonal(product(self._vectors[step]), step + 1)
