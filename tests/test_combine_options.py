@@ -100,6 +100,7 @@ def test_every_number_of_rows(kernels, num_rows):
     Problem(num_rows=num_rows, masked=True).compare(kernels, torch.float64)
 
 
+@pytest.mark.launches_nothing
 def test_no_rows(device):
     layers = make_layers(0, 3, 8, torch.float32, device.torch)
     parameters = make_parameters("attention", 3, 8, torch.float32, device.torch)
