@@ -132,6 +132,14 @@ def test_a_saved_model_keeps_its_weights(tmp_path: Any) -> None:
 
 
 @pytest.mark.parametrize("loss", ["bpr", "softmax"])
-def test_a_batch_whose_weights_are_all_0_says_so(loss: str) -> None:
-    with pytest.raises(DataError, match="weight has the sum 0"):
+def test_weights_that_are_all_0_are_refused(loss: str) -> None:
+    with pytest.raises(DataError, match=r"the weights of all .* interactions are 0"):
         MF(**LEARNING, loss=loss).fit(weighted(0.0))
+
+
+@pytest.mark.parametrize("loss", ["bpr", "softmax"])
+def test_few_weights_above_0_are_enough(loss: str) -> None:
+    """Most batches of all interactions would have the sum 0."""
+    data = weighted(lambda users: (users == 7).astype(float))
+    model = MF(**LEARNING | {"batch_size": 4}, loss=loss).fit(data)
+    assert np.isfinite([record["loss"] for record in model.history_]).all()

@@ -150,7 +150,7 @@ class Fit:
         propagated = self.learned_graph
         for one in plan.augment:
             propagated = one.training_graph(propagated, self.learned, plan.seed)
-        sampler = Sampler(self.learned_graph)
+        sampler = Sampler(self.learned_graph, _positives(self.learned_graph, self.learned))
         self.full_users, self.empty_users = sampler.full_users, sampler.empty_users
         batches = self._batches(propagated, sampler, self.learned)
         return Trainer(network, batches, plan.loss, plan.optimisation, plan.augment)
@@ -163,6 +163,7 @@ class Fit:
         learned, held_out = hold_out(self.learned, fit.share, plan.seed, asked, advice)
         parts = (learned, self.learned, held_out)
         graph, whole, pairs = (Graph.from_interactions(part).to(self._device) for part in parts)
+        pairs = _positives(pairs, held_out) or pairs
         sampler = _held_out_sampler(whole, pairs, f"{asked} has nothing to learn from", advice)
         teacher = copy.deepcopy(self._network)
         if not journal.goes_on_in(COMBINE):
@@ -171,7 +172,7 @@ class Fit:
         second = self._batches(graph, sampler, held_out)
         rate = plan.optimisation.learning_rate * fit.rate
         bilevel: Bilevel = LayerWeights(teacher, graph, second, plan.loss, rate)
-        first = self._batches(graph, Sampler(graph), learned)
+        first = self._batches(graph, Sampler(graph, _positives(graph, learned)), learned)
         trainer = Trainer(teacher, first, plan.loss, plan.optimisation, plan.augment, bilevel)
         Stage(COMBINE, trainer, journal).run(plan.optimisation.epochs)
         self._network.combine.load_state_dict(teacher.combine.state_dict())
@@ -181,6 +182,24 @@ class Fit:
         negatives = plan.loss.source(graph.num_items)
         samples = Samples.of_interactions(interactions, plan.loss.labels(interactions), graph.device)
         return Batches(graph, sampler, negatives, plan.batch_size, plan.seed, samples)
+
+
+def _positives(graph: Graph, interactions: Interactions) -> Graph | None:
+    """The graph of the interactions that have a weight; None where all have.
+
+    The others are no positives, or a batch of them alone would divide by the sum of their weights.
+
+    Raises:
+        DataError: All weights are 0.
+    """
+    if interactions.weights is None or interactions.weights.all():
+        return None
+    if not interactions.weights.any():
+        raise DataError(
+            f"the weights of all {len(interactions):,} interactions are 0: there is nothing to learn from; "
+            "one has to be above 0"
+        )
+    return graph.beside(interactions.select(interactions.weights > 0))
 
 
 def _held_out_sampler(whole: Graph, pairs: Graph, asked: str, advice: str) -> Sampler:
