@@ -57,10 +57,10 @@ def _complete(num_users: int = 4000, num_items: int = 3000) -> tuple[torch.Tenso
 def _calls() -> dict[str, Callable[[], Any]]:
     """One call of each kernel, some ten milliseconds long or more."""
     ids, indptr, indices = _lists()
-    nodes = torch.randint(GRAPH.num_nodes, (1_000_000,), generator=torch.Generator().manual_seed(0))
+    nodes = torch.randint(GRAPH.num_nodes, (10_000_000,), generator=torch.Generator().manual_seed(0))
     users, positives, negatives = nodes[:200_000], nodes[200_000:400_000], nodes[400_000:600_000, None]
     label = torch.linspace(0, 1, len(users))
-    layers = [X.repeat(4, 1) for _ in range(3)]
+    layers = [X.repeat(12, 1) for _ in range(3)]
     hidden, square = torch.ones(16, 128), torch.eye(128)
     return {
         "Graph": lambda: Graph(*_complete()),
@@ -68,7 +68,7 @@ def _calls() -> dict[str, Callable[[], Any]]:
         "topk": lambda: topk(X, X, 100),
         "ranking_metrics": lambda: ranking_metrics(ids, indptr, indices, [10, 100]),
         "item_counts": lambda: item_counts(ids, 100, [10, 100]),
-        "sample": lambda: SAMPLER.sample(0, 0),
+        "sample": lambda: SAMPLER.sample(0, 0, num_negatives=4),
         "distinct": lambda: distinct(nodes, GRAPH),
         "bpr": lambda: bpr(X, users, positives, negatives),
         "pointwise": lambda: pointwise(X, users, positives, label, "logistic"),
