@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pyrec.data.ids import IdArray, IdMap, Int32Array, as_ids
+from pyrec.data.ids import IdArray, Int32Array, as_ids
 from pyrec.data.interactions import Interactions
 from pyrec.data.ragged import Ragged
 from pyrec.data.rows import (
@@ -205,10 +205,7 @@ class Events(Numbered):
         Raises:
             DataError: one of this one's ids is not in the new map.
         """
-        check_array(user_ids, "user_ids", "iTU")
-        check_array(item_ids, "item_ids", "iTU")
-        users = IdMap(as_ids(user_ids), "user").encode(self.user_ids, "user_ids")
-        items = IdMap(as_ids(item_ids), "item").encode(self.item_ids, "item_ids")
+        users, items = self._renumbering(user_ids, item_ids)
         codes = users[self.users], items[self.items]
         return Events.from_rows(Rows(*codes, user_ids, item_ids, self.values, self.times, self.notes))
 

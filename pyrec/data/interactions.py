@@ -12,7 +12,7 @@ import numpy.typing as npt
 from scipy.sparse import csr_array, issparse
 
 from pyrec.data.frames import guess_columns, open_table
-from pyrec.data.ids import MAX_COUNT, IdArray, IdMap, Int32Array, as_ids
+from pyrec.data.ids import MAX_COUNT, IdArray, Int32Array, as_ids
 from pyrec.data.rows import (
     FloatArray,
     Numbered,
@@ -283,10 +283,7 @@ class Interactions(Numbered):
         Raises:
             DataError: one of this one's ids is not in the new map.
         """
-        check_array(user_ids, "user_ids", "iTU")
-        check_array(item_ids, "item_ids", "iTU")
-        users = IdMap(as_ids(user_ids), "user").encode(self.user_ids, "user_ids")
-        items = IdMap(as_ids(item_ids), "item").encode(self.item_ids, "item_ids")
+        users, items = self._renumbering(user_ids, item_ids)
         optional = {name: getattr(self, name) for name in _OPTIONAL}
         return Interactions.from_codes(
             users[self.users], items[self.items], user_ids, item_ids, notes=self.notes, **optional

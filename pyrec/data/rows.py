@@ -99,6 +99,18 @@ class Numbered:
         """
         return self._item_map.encode(raw, name, unknown)
 
+    def _renumbering(self, user_ids: IdArray, item_ids: IdArray) -> tuple[Int32Array, Int32Array]:
+        """Returns the internal ids of this one's users and items in other id maps.
+
+        Raises:
+            DataError: one of this one's ids is not in the new map.
+        """
+        check_array(user_ids, "user_ids", "iTU")
+        check_array(item_ids, "item_ids", "iTU")
+        users = IdMap(as_ids(user_ids), "user").encode(self.user_ids, "user_ids")
+        items = IdMap(as_ids(item_ids), "item").encode(self.item_ids, "item_ids")
+        return users, items
+
 
 def code_rows(
     users: Any,

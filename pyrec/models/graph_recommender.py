@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 import numpy as np
 import torch
@@ -49,6 +49,12 @@ TRAINING = "Training"
 """Heading of the options that say how it is trained."""
 VALIDATION_METRICS = ("precision", "recall", "ndcg")
 
+AUGMENT: Final = Parts(
+    family=Augment,
+    flag="",
+    help="Changes of the graph in training, and losses beside the ranking loss.",
+)
+
 
 class GraphRecommender(EpochRecommender):
     """A model whose users and items have embeddings that are propagated over the graph and combined.
@@ -70,11 +76,7 @@ class GraphRecommender(EpochRecommender):
         "encoder": Part(
             family=Encoder, help="Where embeddings come from: a table of all nodes, or of items alone."
         ),
-        "augment": Parts(
-            family=Augment,
-            flag="",
-            help="Changes of the graph in training, and losses beside the ranking loss.",
-        ),
+        "augment": AUGMENT,
         "stopping": Part(
             family=Stopping, optional=True, flag="", help="Which epoch is kept, and when training stops."
         ),
@@ -232,8 +234,7 @@ class GraphRecommender(EpochRecommender):
         )
 
     def _augment(self) -> tuple[Augment, ...]:
-        several = self.augment if isinstance(self.augment, (tuple, list)) else (self.augment,)
-        return tuple(Augment.of(one) for one in several if one is not None)
+        return AUGMENT.components(self.augment)  # type: ignore[return-value]
 
     def _layer_fit(self) -> LayerFit | None:
         if Encoder.of(self.encoder).combined(self.n_layers) == 1:

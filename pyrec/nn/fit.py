@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Final
 
 from pyrec.options import Number, Options, Share
-from pyrec.params import Component
+from pyrec.params import Component, Part
 
 
 class LayerFit(Component):
@@ -58,3 +58,22 @@ class HeldOut(LayerFit):
 
     share: float = 0.1
     rate: float = 0.1
+
+
+FIT: Final = Part(
+    family=LayerFit,
+    optional=True,
+    flag="--combine-fit",
+    group="Combine",
+    unset="held-out for bpr, else train",
+    help="What learned weights of layers are learned on.",
+)
+"""The option ``fit`` of a combine."""
+
+
+def resolved(fit: LayerFit | str | None, memorises: bool) -> LayerFit:
+    """What ``fit`` stands for; None is held out where weights would run to layer 0 on the training data."""
+    if fit is None:
+        return HeldOut() if memorises else OnTraining()
+    found: LayerFit = LayerFit.of(fit)
+    return found

@@ -14,10 +14,9 @@ from pyrec._checks import check_real
 from pyrec.errors import ConfigError
 from pyrec.graph.nodes import Nodes
 from pyrec.nn.combine.base import Combine, CombineModule, check_size, uniform, zeros
-from pyrec.nn.fit import HeldOut, LayerFit, OnTraining
+from pyrec.nn.fit import FIT, LayerFit, resolved
 from pyrec.ops.combine import MAX_HIDDEN, combine_attention
 from pyrec.options import Count, Number, Options
-from pyrec.params import Part
 
 WIDTH: Final = 16
 KL: Final = 10.0
@@ -53,14 +52,7 @@ class Attention(Combine):
             unset="10 where learned on the training data",
             help="Pull of a node's layer weights to those of its side and activity.",
         ),
-        "fit": Part(
-            family=LayerFit,
-            optional=True,
-            flag="--combine-fit",
-            group="Combine",
-            unset="held-out for bpr, else train",
-            help="What learned weights of layers are learned on.",
-        ),
+        "fit": FIT,
     }
 
     width: int | None = None
@@ -80,7 +72,7 @@ class Attention(Combine):
         Raises:
             ConfigError: A width or a pull is given where the sides' weights alone are learned.
         """
-        fit: LayerFit = LayerFit.of(self.fit) if self.fit else HeldOut() if memorises else OnTraining()
+        fit = resolved(self.fit, memorises)
         for name in ("width", "kl"):
             if fit.held_out and getattr(self, name) is not None:
                 because = "" if self.fit else ", as the loss asks for"

@@ -11,10 +11,9 @@ from torch import Tensor, nn
 
 from pyrec.graph.nodes import Nodes
 from pyrec.nn.combine.base import Combine, CombineModule, zeros
-from pyrec.nn.fit import HeldOut, LayerFit, OnTraining
+from pyrec.nn.fit import FIT, LayerFit, resolved
 from pyrec.ops.combine import combine_weighted
 from pyrec.options import Options
-from pyrec.params import Part
 
 
 @dataclass(frozen=True, repr=False)
@@ -28,16 +27,7 @@ class Weighted(Combine):
 
     name: ClassVar[str] = "weighted"
     shared: ClassVar[bool] = True
-    options: ClassVar[Options] = {
-        "fit": Part(
-            family=LayerFit,
-            optional=True,
-            flag="--combine-fit",
-            group="Combine",
-            unset="held-out for bpr, else train",
-            help="What learned weights of layers are learned on.",
-        )
-    }
+    options: ClassVar[Options] = {"fit": FIT}
 
     fit: LayerFit | str | None = None
 
@@ -53,10 +43,7 @@ class Weighted(Combine):
 
     def fits(self, memorises: bool) -> LayerFit:
         """See `Combine.fits`."""
-        if self.fit is None:
-            return HeldOut() if memorises else OnTraining()
-        fit: LayerFit = LayerFit.of(self.fit)
-        return fit
+        return resolved(self.fit, memorises)
 
 
 class WeightedCombine(CombineModule):

@@ -12,11 +12,11 @@ from pyrec.errors import ConfigError
 from pyrec.nn.combine import CombineModule
 from pyrec.nn.embedding_table import INITIAL_STD, EmbeddingTable
 from pyrec.nn.encoder.base import Encoder, Inputs
-from pyrec.nn.encoder.table import STARTS
+from pyrec.nn.encoder.table import INIT
 from pyrec.nn.network import Network
 from pyrec.nn.spectral import spectral_embeddings
 from pyrec.nn.users_from_items import ItemNetwork
-from pyrec.options import Choice, Options
+from pyrec.options import Options
 
 
 @dataclass(frozen=True, repr=False)
@@ -32,9 +32,7 @@ class FromItems(Encoder):
 
     name: ClassVar[str] = "items"
     contrastable: ClassVar[bool] = False
-    options: ClassVar[Options] = {
-        "init": Choice(values=STARTS, help="First embeddings: random or singular vectors.")
-    }
+    options: ClassVar[Options] = {"init": INIT}
 
     init: str = "normal"
 

@@ -15,7 +15,8 @@ from pyrec.nn.network import Network
 from pyrec.nn.spectral import spectral_embeddings
 from pyrec.options import Choice, Options
 
-STARTS: Final = ("normal", "spectral")
+INIT: Final = Choice(values=("normal", "spectral"), help="First embeddings: random or singular vectors.")
+"""The option ``init`` of an encoder."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -28,9 +29,7 @@ class Table(Encoder):
     """
 
     name: ClassVar[str] = "table"
-    options: ClassVar[Options] = {
-        "init": Choice(values=STARTS, help="First embeddings: random or singular vectors.")
-    }
+    options: ClassVar[Options] = {"init": INIT}
 
     init: str = "normal"
 

@@ -10,12 +10,17 @@ from torch import Tensor
 
 from pyrec.data import Interactions
 from pyrec.errors import ConfigError, DataError
-from pyrec.params import Component
+from pyrec.options import Choice
+from pyrec.params import Component, Part
 from pyrec.train.batch import Batch
 from pyrec.train.negatives import Negatives
 
 SCORES: Final = ("inner", "cosine")
 """How a user's and an item's vectors are compared: by their inner product or by their cosine."""
+
+SCORE: Final = Choice(values=SCORES, help="How a user and an item are compared.")
+NEGATIVES: Final = Part(family=Negatives, flag="--negatives-from", help="Where negatives come from.")
+"""The options ``score`` and ``negatives`` of a loss."""
 
 
 class Loss(Component):

@@ -8,10 +8,9 @@ from typing import ClassVar
 from torch import Tensor
 
 from pyrec.ops.bpr import bpr
-from pyrec.options import Choice, Options
-from pyrec.params import Part
+from pyrec.options import Options
 from pyrec.train.batch import Batch
-from pyrec.train.loss.base import SCORES, Loss
+from pyrec.train.loss.base import NEGATIVES, SCORE, Loss
 from pyrec.train.negatives import Hard, Negatives, Uniform
 
 
@@ -30,8 +29,8 @@ class BPR(Loss):
     accepts: ClassVar[tuple[type[Negatives], ...]] = (Uniform, Hard)
     memorises: ClassVar[bool] = True
     options: ClassVar[Options] = {
-        "score": Choice(values=SCORES, help="How a user and an item are compared."),
-        "negatives": Part(family=Negatives, flag="--negatives-from", help="Where negatives come from."),
+        "score": SCORE,
+        "negatives": NEGATIVES,
     }
 
     score: str = "inner"

@@ -9,9 +9,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from pyrec.options import Number, Options, Share
-from pyrec.params import Part
 from pyrec.train.batch import Batch
-from pyrec.train.loss.base import Loss
+from pyrec.train.loss.base import NEGATIVES, Loss
 from pyrec.train.loss.weighted_mean import weighted_mean
 from pyrec.train.negatives import Negatives, Uniform
 
@@ -42,7 +41,7 @@ class CCL(Loss):
             of="a cosine", help="Cosine below which a negative costs nothing.", search=(0.1, 0.9)
         ),
         "negative_weight": Number(help="Weight of the negatives.", search=(1.0, 100.0)),
-        "negatives": Part(family=Negatives, flag="--negatives-from", help="Where negatives come from."),
+        "negatives": NEGATIVES,
     }
 
     margin: float = 0.4

@@ -15,9 +15,8 @@ from pyrec.data import Interactions
 from pyrec.errors import DataError
 from pyrec.ops.pointwise import pointwise
 from pyrec.options import Choice, Options
-from pyrec.params import Part
 from pyrec.train.batch import Batch
-from pyrec.train.loss.base import SCORES, Loss
+from pyrec.train.loss.base import NEGATIVES, SCORE, Loss
 from pyrec.train.negatives import Negatives, Observed, Uniform
 
 KINDS: Final = ("logistic", "squared")
@@ -44,8 +43,8 @@ class Pointwise(Loss):
         "kind": Choice(
             values=KINDS, flag="--pointwise", help="Logistic or squared error, of the pointwise loss."
         ),
-        "score": Choice(values=SCORES, help="How a user and an item are compared."),
-        "negatives": Part(family=Negatives, flag="--negatives-from", help="Where negatives come from."),
+        "score": SCORE,
+        "negatives": NEGATIVES,
         "target": Choice(values=TARGETS, help="What the pointwise loss predicts."),
     }
 

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar, Final
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from pyrec.options import Choice, Number, Options
-from pyrec.params import Part
+from pyrec.options import Number, Options
 from pyrec.train.batch import Batch
-from pyrec.train.loss.base import SCORES, Loss
+from pyrec.train.loss.base import NEGATIVES, SCORE, Loss
 from pyrec.train.loss.cross_entropy import full_softmax, sampled_softmax
 from pyrec.train.negatives import AllItems, InBatch, Negatives, Uniform
 
@@ -40,10 +39,8 @@ class Softmax(Loss):
     corrects: ClassVar[bool] = True
     options: ClassVar[Options] = {
         "temperature": Number(help="Divides the scores of the softmax loss.", search=(0.05, 0.5)),
-        "score": Choice(values=SCORES, help="How a user and an item are compared."),
-        "negatives": Part(
-            family=Negatives, auto=AUTO, flag="--negatives-from", help="Where negatives come from."
-        ),
+        "score": SCORE,
+        "negatives": replace(NEGATIVES, auto=AUTO),
     }
 
     temperature: float = 0.2
