@@ -36,6 +36,27 @@ def full(users, items, weight=None):
     return cross_entropy.full_softmax(users[:3], items, user, item, TEMPERATURE, weight)
 
 
+POOL = [0, 2, 2, 5, 2, 7, 3]
+"""Items 2 to 4 are positives, and two items are there more than once."""
+
+
+def pooled(users, items, weight=None):
+    """Of the three first users, among a pool that two samples' own positives are in."""
+    rows = torch.cat([users[:3], items])
+    user, item = torch.arange(BATCH) % 3, torch.arange(BATCH) + 2
+    return cross_entropy.pooled_softmax(rows, user, item + 3, torch.tensor(POOL) + 3, TEMPERATURE, weight)
+
+
+def each_pooled(users, items):
+    """(BATCH,) from the formula: the positive among itself and what is not itself in the pool."""
+    user, item = torch.arange(BATCH) % 3, torch.arange(BATCH) + 2
+    logits = users[user] @ items.T / TEMPERATURE
+    positive = logits[torch.arange(BATCH), item]
+    others = torch.stack([torch.tensor(POOL) != own for own in item.tolist()])
+    total = positive.exp() + (logits[:, POOL].exp() * others).sum(1)
+    return total.log() - positive
+
+
 def each_sampled(users, items):
     """(BATCH,) from the formula: the positive among itself and the pool."""
     positive = (users * items[:BATCH]).sum(1) / TEMPERATURE
@@ -52,7 +73,9 @@ def each_full(users, items):
     return functional.cross_entropy(logits, torch.arange(BATCH) + 2, reduction="none")
 
 
-PAIRS = pytest.mark.parametrize(("loss", "each"), [(sampled, each_sampled), (full, each_full)])
+PAIRS = pytest.mark.parametrize(
+    ("loss", "each"), [(sampled, each_sampled), (pooled, each_pooled), (full, each_full)]
+)
 
 
 def inputs():
@@ -96,6 +119,35 @@ def test_first_and_second_derivatives(loss, each):
     assert torch.autograd.gradgradcheck(loss, tensors[:2])
 
 
+@pytest.mark.parametrize("scale", [1e-3, 1, 60])
+@pytest.mark.parametrize("own_pool", [False, True], ids=["drawn", "positives"])
+def test_a_pool_that_users_share_is_the_one_that_each_sample_meets(scale, own_pool):
+    """In float32, for scores near 0 and so large that their exponentials overflow, and with a near-perfect fit."""
+    generator = torch.Generator().manual_seed(0)
+    rows = torch.randn(40 + 60, 8, generator=generator)
+    rows[40:80] = rows[:40] + 0.01 * rows[40:80]
+    rows *= scale
+    user = torch.arange(200) % 40
+    item = torch.where(torch.arange(200) < 80, user + 40, 40 + torch.arange(200) % 60)
+    pool = item if own_pool else torch.randint(40, 100, (300,), generator=generator)
+    rows.requires_grad_()
+    result = cross_entropy.pooled_softmax(rows, user, item, pool, 1.0)
+    is_own = item[:, None] == pool[None, :]
+    expected = cross_entropy.sampled_softmax(rows[user], rows[item], rows[pool], is_own, 1.0)
+    torch.testing.assert_close(result, expected, rtol=1e-5, atol=1e-6)
+    grads = [torch.autograd.grad(one, rows)[0] for one in (result, expected)]
+    torch.testing.assert_close(*grads, rtol=1e-4, atol=1e-6 * max(scale, 1))
+
+
+def test_an_only_positive_as_its_own_pool_has_no_loss():
+    rows = make(2, DIM, seed=1)
+    user, item = torch.tensor([0]), torch.tensor([1])
+    value = cross_entropy.pooled_softmax(rows, user, item, item, TEMPERATURE)
+    (grad,) = torch.autograd.grad(value, rows)
+    assert value.item() == pytest.approx(0, abs=1e-12)
+    assert grad.abs().max() < 1e-12
+
+
 def test_an_empty_pool_has_no_second_derivative_either():
     users, items = (make(2, DIM, seed=seed) for seed in (1, 2))
     value = cross_entropy.sampled_softmax(
@@ -107,7 +159,7 @@ def test_an_empty_pool_has_no_second_derivative_either():
     assert not second.any()
 
 
-@pytest.mark.parametrize("loss", [sampled, full])
+@pytest.mark.parametrize("loss", [sampled, pooled, full])
 @pytest.mark.parametrize(
     ("weight", "message"),
     [

@@ -98,6 +98,48 @@ def sampled_softmax(
     return weighted_mean(functional.softplus(negative - positive), weight)
 
 
+def pooled_softmax(
+    rows: Tensor,
+    user: Tensor,
+    item: Tensor,
+    pool: Tensor,
+    temperature: float,
+    weight: Tensor | None = None,
+) -> Tensor:
+    """What `sampled_softmax` computes, where a user meets an item of the pool once, however often both are named.
+
+    With T the logarithm of a user's sum over the whole pool, p the product with the positive and m how often the pool
+    holds it, the others sum to ``exp(T) - m exp(p)``. So the loss is ``log(exp(T - p) + 1 - m)``, and ``T - p`` is at
+    least ``log m``.
+
+    Args:
+        rows: (num_rows, dim), distinct users first, then distinct items.
+        user: (batch,) int64 into ``rows``.
+        item: (batch,) int64 into ``rows``, the samples' positives.
+        pool: (num_pool,) int64 into ``rows``.
+        temperature: Divides the products; above 0.
+        weight: (batch,), as for `weighted_mean`.
+
+    Returns:
+        As `sampled_softmax`.
+
+    Raises:
+        DataError: As `weighted_mean`.
+    """
+    users = rows[: int(user.max()) + 1] / temperature
+    times = torch.bincount(pool, minlength=len(rows))
+    distinct = times.nonzero().squeeze(1)
+    times = times.to(rows.dtype)
+    total = LogTotal.apply(users, gather(rows, distinct), None, -times[distinct].log())  # type: ignore[no-untyped-call]
+    positive = (gather(users, user) * gather(rows, item)).sum(-1)
+    above = gather(total[:, None], user).squeeze(1) - positive
+    is_above, left = above > 0, 1 - times[item]
+    # log(exp(a) + c) without overflow, and without losing what is near 0: for a > 0 it is a + log(1 + c exp(-a)).
+    small = torch.where(is_above, -above, above).exp()
+    rest = torch.where(is_above, left * small, small + (left - 1)).log1p()
+    return weighted_mean(torch.where(is_above, above, 0.0) + rest, weight)
+
+
 def full_softmax(
     users: Tensor,
     items: Tensor,

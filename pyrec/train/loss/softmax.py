@@ -12,7 +12,7 @@ from torch.nn import functional
 from pyrec.options import Number, Options
 from pyrec.train.batch import Batch
 from pyrec.train.loss.base import NEGATIVES, SCORE, Loss
-from pyrec.train.loss.cross_entropy import full_softmax, sampled_softmax
+from pyrec.train.loss.cross_entropy import full_softmax, pooled_softmax, sampled_softmax
 from pyrec.train.negatives import AllItems, InBatch, Negatives, Uniform
 
 AUTO: Final = "auto"
@@ -77,8 +77,11 @@ class Softmax(Loss):
         return full_softmax(users, items, own, positives - num_users, self.temperature, batch.weight)
 
     def _sampled(self, batch: Batch, vectors: Tensor) -> Tensor:
+        user, own, others = batch.positions()
+        # The weights of corrected negatives may be large, and the subtraction then loses digits.
+        if not batch.padded and batch.log_expected is None:
+            return pooled_softmax(vectors, user, own, others, self.temperature, batch.weight)
         users, positives, pool = batch.ends(vectors)
-        _, own, others = batch.positions()
         is_positive = own[:, None] == others[None, :]
         expected, weight = batch.log_expected, batch.weight
         return sampled_softmax(users, positives, pool, is_positive, self.temperature, expected, weight)
