@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,17 +15,17 @@ from pyrec.models import EpochRecommender, Recommender
 
 @dataclass(frozen=True)
 class Run:
-    """A finished training run."""
+    """A finished training run; without a test set, it learned from every interaction and nothing is measured."""
 
     data_name: str
     source: Source
     model: Recommender
     train: Interactions
-    test: Interactions
+    test: Interactions | None
     k: list[int]
     seconds_train: float
-    evaluation: Evaluation
-    baseline: Evaluation
+    evaluation: Evaluation | None
+    baselines: Mapping[str, Evaluation]
 
     @property
     def label(self) -> str:
@@ -36,21 +37,41 @@ class Run:
         """A record an epoch; empty for a model without epochs."""
         return self.model.history_ if isinstance(self.model, EpochRecommender) else []
 
+    @property
+    def best_epoch(self) -> int | None:
+        """The epoch that was kept; None for a model without epochs."""
+        return self.model.best_epoch_ if isinstance(self.model, EpochRecommender) else None
+
+    @property
+    def validation(self) -> dict[str, float]:
+        """The metrics on the held-out share at the epoch that was kept; empty where none chose it."""
+        if self.best_epoch is None:
+            return {}
+        record = self.history[self.best_epoch - 1]
+        return {name: value for name, value in record.items() if name.startswith("validation_")}
+
     def columns(self) -> dict[str, dict[str, float]]:
-        """Return the metrics of the model and of popularity, by column title."""
-        return columns({self.label: self.evaluation, "popularity": self.baseline})
+        """Return the metrics of the model and of what it is compared with, by column title."""
+        model = {} if self.evaluation is None else {self.label: self.evaluation}
+        return columns({**model, **self.baselines})
 
     def metrics(self) -> dict[str, Any]:
         """Return what ``metrics.json`` holds."""
+        epochs = {} if self.best_epoch is None else {"best_epoch": self.best_epoch}
+        baselines: dict[str, Any] = {}
+        for name, baseline in self.baselines.items():
+            baselines[f"baseline_{name}"] = baseline.metrics
+            baselines[f"baseline_{name}_warm"] = warm_as_json(baseline)
         return {
-            **as_json(self.evaluation),
+            **({} if self.evaluation is None else as_json(self.evaluation)),
+            "measured": self.evaluation is not None,
             "seconds_train": self.seconds_train,
             "num_users": self.train.num_users,
             "num_items": self.train.num_items,
             "num_train": len(self.train),
-            "num_test": len(self.test),
+            "num_test": 0 if self.test is None else len(self.test),
             "num_epochs": len(self.history),
-            **({"best_epoch": self.model.best_epoch_} if isinstance(self.model, EpochRecommender) else {}),
-            "baseline_popularity": self.baseline.metrics,
-            "baseline_popularity_warm": warm_as_json(self.baseline),
+            **epochs,
+            **self.validation,
+            **baselines,
         }

@@ -18,6 +18,10 @@ FILES = {
     "layer_weights.png": "how much each layer weighs",
 }
 
+UNMEASURED = (
+    "Nothing was measured: the model learned from every interaction, and none was left to measure on."
+)
+
 
 def model_card(run: Run, files: Sequence[str]) -> str:
     """Return the card's Markdown.
@@ -35,13 +39,15 @@ def model_card(run: Run, files: Sequence[str]) -> str:
         "## Metrics\n\n" + _metrics_text(run),
         "## Data\n\n" + _data_text(run),
         "## Hyperparameters\n\n" + (_markdown([["name", "value"], *params]) if params else "None."),
-        "## Use\n\n" + _use_text(class_name),
+        "## Use\n\n" + _use_text(run, class_name),
         "## Files\n\n" + _markdown([["file", "what"], *listed]),
     ]
     return "\n\n".join(sections) + "\n"
 
 
 def _metrics_text(run: Run) -> str:
+    if run.evaluation is None:
+        return UNMEASURED + _validation_text(run)
     table = _markdown(metric_rows(run.columns()), "---:")
     lines = [
         f"Means over {users_in_words(run.evaluation)}.",
@@ -51,19 +57,27 @@ def _metrics_text(run: Run) -> str:
     return "\n".join(lines) + f"\n\n{table}"
 
 
+def _validation_text(run: Run) -> str:
+    if not run.validation:
+        return ""
+    rows = [["on the held-out share", "value"], *([name, f"{x:.4f}"] for name, x in run.validation.items())]
+    return f" Epoch {run.best_epoch} was kept, chosen on a held-out share.\n\n{_markdown(rows, '---:')}"
+
+
 def _data_text(run: Run) -> str:
     rows = [
         ["", "value"],
         ["users", f"{run.train.num_users:,}"],
         ["items", f"{run.train.num_items:,}"],
         ["training interactions", f"{len(run.train):,}"],
-        ["test interactions", f"{len(run.test):,}"],
+        ["test interactions", "none" if run.test is None else f"{len(run.test):,}"],
     ]
     rows += [[name, f"`{value}`"] for name, value in run.source.as_json().items() if value is not None]
     return _markdown(rows)
 
 
-def _use_text(class_name: str) -> str:
+def _use_text(run: Run, class_name: str) -> str:
+    other = " OTHER_DATA" if run.test is None else ""
     return f"""```python
 from pyrec.models import {class_name}
 
@@ -74,7 +88,7 @@ items, scores = model.recommend_for_items([[item_id, item_id]], n=10)  # a new u
 
 ```
 pyrec recommend "this folder" --users 1,2,3
-pyrec evaluate "this folder"
+pyrec evaluate "this folder"{other}
 ```"""
 
 

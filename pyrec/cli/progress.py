@@ -26,12 +26,14 @@ class EpochProgress:
         seconds: Time spent in here, which is not training.
     """
 
-    def __init__(self, epochs: int, test: Interactions, k: Sequence[int], every: int, done: int = 0) -> None:
+    def __init__(
+        self, epochs: int, test: Interactions | None, k: Sequence[int], every: int, done: int = 0
+    ) -> None:
         """Prepare for a run.
 
         Args:
             epochs: Epochs to come, at most.
-            test: The test set.
+            test: The test set, if there is one.
             k: Cut-offs of the metrics; the largest is shown.
             every: Record test metrics each so many epochs, and after the last of ``epochs``; 0 for never.
             done: Epochs before, of a run that goes on.
@@ -44,7 +46,8 @@ class EpochProgress:
         """Take the record of an epoch that has just ended."""
         started = time.perf_counter()
         epoch = record["epoch"]
-        if self._every and (epoch % self._every == 0 or epoch == self._epochs):
+        due = self._every and (epoch % self._every == 0 or epoch == self._epochs)
+        if due and self._test is not None:
             measured = evaluate(model, self._test, self._k, CURVE_METRICS)
             record |= {f"test_{name}": value for name, value in measured.metrics.items()}
             if 0 < measured.num_cold_users < measured.num_users:

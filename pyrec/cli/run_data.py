@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +32,12 @@ def source_of(run: Path) -> Source:
     if STDIN in (source.data, source.train, source.test):
         raise DataError(
             f"{run} was trained on what came through a pipe; name the data again: DATA, or - for the standard input"
+        )
+    if source.everything:
+        words = shlex.join(replace(source, everything=False).arguments())
+        raise DataError(
+            f"{run} learned from every interaction of its data (--all), so none is left to measure on; name others, "
+            f"DATA or --test FILE, or measure a run that leaves some out: pyrec train {words}"
         )
     return source
 

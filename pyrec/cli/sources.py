@@ -12,7 +12,15 @@ import click
 from pyrec.cli.grouped_help import DATA, grouped
 from pyrec.cli.output import note
 from pyrec.data import Interactions
-from pyrec.data.load import DEFAULT_SEED, DEFAULT_SPLIT, Split, holds_pair, load_data, load_training
+from pyrec.data.load import (
+    DEFAULT_SEED,
+    DEFAULT_SPLIT,
+    Split,
+    holds_pair,
+    load_data,
+    load_everything,
+    load_training,
+)
 from pyrec.data.read.files import STDIN, Content, is_pipe, opened
 from pyrec.data.read.layout import Layout
 from pyrec.data.read.parquet import MAGIC, find_roles, parts_of
@@ -43,8 +51,8 @@ SPLIT = {"split": DEFAULT_SPLIT, "split_seed": DEFAULT_SEED}
 READING = ("min_rating", "id_type", "columns", "header", "sep", "format", "time_format")
 """Options about reading files."""
 
-_LATER = ("columns", "header", "sep", "format", "time_format")
-"""Of these, what the descriptions of older runs lack."""
+_LATER = ("columns", "header", "sep", "format", "time_format", "everything")
+"""What the descriptions of older runs lack."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +60,7 @@ class Source:
     """Where interactions come from: the values of the options that `data_options` and `file_options` add.
 
     None stands for an option that was not given; one of a split means nothing where nothing is split.
+    ``everything`` tells that nothing is split and all parts are learned from.
     """
 
     data: str | None = None
@@ -66,6 +75,7 @@ class Source:
     sep: str | None = None
     format: Format | None = None
     time_format: str | None = None
+    everything: bool = False
 
     @classmethod
     def take(cls, options: dict[str, Any]) -> Source:
@@ -96,10 +106,14 @@ class Source:
         A pipe, which can be read once, is kept as the standard input.
         """
         values = asdict(self)
+        if not values.pop("everything"):
+            values |= {name: value for name, value in SPLIT.items() if values[name] is None}
+        else:
+            values["everything"] = True
         values |= {
             name: STDIN for name in ("data", "train", "test") if values[name] and is_pipe(values[name])
         }
-        return values | {name: value for name, value in SPLIT.items() if values[name] is None}
+        return values
 
     def or_as(self, other: Source) -> Source:
         """Return the source, read and split as ``other`` where it does not say how and that means something to it."""
@@ -125,6 +139,15 @@ class Source:
             DataError: If a file is missing or malformed, or a part is empty.
         """
         return load_data(**self._where())
+
+    def load_everything(self) -> tuple[str, Interactions]:
+        """Return the name and all interactions, of both files where there are two.
+
+        Raises:
+            ConfigError: If the options contradict each other, or a split is asked for.
+            DataError: If a file is missing or malformed.
+        """
+        return load_everything(**self._where())
 
     def load_test(self) -> Interactions:
         """Return all interactions of the test file.
@@ -172,7 +195,7 @@ class Source:
             value = getattr(self, field.name)
             if field.name == "data" or value == field.default:
                 continue
-            words += _words(field.name.replace("_", "-"), value)
+            words += ["--all"] if field.name == "everything" else _words(field.name.replace("_", "-"), value)
         return words
 
     def _files(self) -> list[Path]:
@@ -222,6 +245,7 @@ class Source:
     def _where(self) -> dict[str, Any]:
         options = asdict(self)
         options["seed"] = options.pop("split_seed")
+        options.pop("everything")
         return options
 
 
@@ -355,8 +379,13 @@ def note_reading(*parts: Interactions) -> None:
         note(f"note: {text}")
 
 
-def describe(name: str, train: Interactions, test: Interactions) -> str:
-    """Return what there is to say about the data, a line each."""
+def describe(name: str, train: Interactions, test: Interactions | None) -> str:
+    """Return what there is to say about the data, a line each; without a test set all of them are learned from."""
+    if test is None:
+        return (
+            f"{name}: {train.num_users:,} users x {train.num_items:,} items, "
+            f"{len(train):,} interactions, all to learn from; nothing is left to measure on"
+        )
     text = (
         f"{name}: {train.num_users:,} users x {train.num_items:,} items, "
         f"{len(train):,} training and {len(test):,} test interactions"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import time
 from contextlib import ExitStack
 from pathlib import Path
@@ -11,9 +12,9 @@ import click
 
 from pyrec._atomic import check_writable
 from pyrec.cli.finished_run import Run
-from pyrec.cli.grouped_help import MEASURING, OUTPUT, GroupedCommand, grouped
+from pyrec.cli.grouped_help import DATA, MEASURING, OUTPUT, GroupedCommand, grouped
 from pyrec.cli.measured import note_lists, users_in_words
-from pyrec.cli.model_options import build_model, model_options
+from pyrec.cli.model_options import build_model, model_arguments, model_options
 from pyrec.cli.options import cutoffs_option, json_option, set_threads, threads_option
 from pyrec.cli.output import note, print_json
 from pyrec.cli.progress import EpochProgress
@@ -39,6 +40,13 @@ from pyrec.track import Tracking, open_tracker
     help=f"Train a model and print what it reaches, beside popularity.{DATA_HELP}",
 )
 @data_options
+@grouped(
+    DATA,
+    "--all",
+    "everything",
+    is_flag=True,
+    help="Learn from every interaction, for a model to be used: nothing is split off and nothing measured.",
+)
 @model_options
 @cutoffs_option("20")
 @grouped(
@@ -82,6 +90,10 @@ def command(ctx: click.Context, /, threads: int | None, as_json: bool, **options
     set_threads(threads)
     report = Report.take(options)
     setup = _begin(options) if options["resume"] is None else take_up(ctx, options["resume"], options)
+    if report is not None and setup.source.everything:
+        raise click.UsageError(
+            "--report shows what was measured, and --all measures nothing; leave out one of them"
+        )
     run = _train(setup, report)
     _print(run, setup.folder, as_json)
 
@@ -106,11 +118,12 @@ def _train(setup: Setup, report: Report | None) -> Run:
         check_writable(setup.folder)  # before training, not after it
     run_ids = setup.run_ids or [None] * len(setup.track)
     trackers = [open_tracker(place, run_id) for place, run_id in zip(setup.track, run_ids, strict=True)]
-    name, train, test = setup.source.load()
+    name, train, test = _load(setup.source)
     note(describe(name, train, test))
-    note_reading(train, test)
+    note_reading(train, *([] if test is None else [test]))
     setup.cut_off_at(train.num_items)
-    baseline = evaluate(Popularity().fit(train), test, setup.k)  # refuses bad cut-offs before any training
+    # Refuses bad cut-offs before any training.
+    baselines = {} if test is None else {"popularity": evaluate(Popularity().fit(train), test, setup.k)}
     item_names = {} if report is None else report.names(train)
     model, kept, signals = setup.model, None, Signals()
     with ExitStack() as stack:
@@ -123,15 +136,20 @@ def _train(setup: Setup, report: Report | None) -> Run:
                 tracking.start(_described(setup), setup.epoch)
                 setup.run_ids = [tracker.run_id for tracker in trackers]
                 seconds = _fit(setup, train, test, kept, tracking)
-                evaluation = evaluate(model, test, setup.k)
-                tracking.metrics |= _tracked(evaluation)
+                evaluation = None if test is None else evaluate(model, test, setup.k)
+                tracking.metrics |= {} if evaluation is None else _tracked(evaluation)
         except StoppedError as stopped:
             _leave(stopped, setup, signals)
-        run = Run(name, setup.source, model, train, test, setup.k, seconds, evaluation, baseline)
+        run = Run(name, setup.source, model, train, test, setup.k, seconds, evaluation, baselines)
         _keep(run, setup, kept)
     if report is not None:
         _write_report(run, report, item_names)
     return run
+
+
+def _load(source: Source) -> tuple[str, Interactions, Interactions | None]:
+    """Return the name, the training part and the test part of the data; no test part if all are learned from."""
+    return (*source.load_everything(), None) if source.everything else source.load()
 
 
 def _described(setup: Setup) -> dict[str, Any]:
@@ -149,7 +167,11 @@ def _tracked(evaluation: Evaluation) -> dict[str, float]:
 
 
 def _fit(
-    setup: Setup, train: Interactions, test: Interactions, kept: Checkpoints | None, tracking: Tracking
+    setup: Setup,
+    train: Interactions,
+    test: Interactions | None,
+    kept: Checkpoints | None,
+    tracking: Tracking,
 ) -> float:
     """Fit the model and return the seconds that took in all, less what the progress reports took."""
     started = time.perf_counter()
@@ -182,7 +204,19 @@ def _fit(
     _note_skipped(model)
     if model.stopping is not None:
         note(f"kept epoch {model.best_epoch_} of {len(model.history_)}, the best by validation ndcg")
+        if test is None:
+            _note_held_out(setup.source, model)
     return spent()
+
+
+def _note_held_out(source: Source, model: EpochRecommender) -> None:
+    """Say how to learn from the share as well that chose the epoch."""
+    again = type(model)(**{**model.get_params(deep=False), "stopping": None, "epochs": model.best_epoch_})
+    words = shlex.join(["pyrec", "train", *source.arguments(), *model_arguments(again)])
+    note(
+        "note: the embeddings have not learned from the share that chose the epoch, which is in the graph alone; for "
+        f"as many epochs with it, over which a linear rate falls faster: {words}"
+    )
 
 
 def _leave(stopped: StoppedError, setup: Setup, signals: Signals) -> None:
@@ -203,6 +237,7 @@ def _keep(run: Run, setup: Setup, kept: Checkpoints | None) -> None:
 
 
 def _write_report(run: Run, report: Report, item_names: dict[Any, str]) -> None:
+    assert run.test is not None
     report.write(
         run.model,
         run.test,
@@ -212,7 +247,7 @@ def _write_report(run: Run, report: Report, item_names: dict[Any, str]) -> None:
         settings=run.source.as_json(),
         item_names=item_names,
         evaluation=run.evaluation,
-        baseline=run.baseline,
+        baseline=run.baselines["popularity"],
     )
 
 
@@ -226,13 +261,16 @@ def _note_skipped(model: EpochRecommender) -> None:
 
 
 def _print(run: Run, out: Path | None, as_json: bool) -> None:
-    note_lists(run.evaluation)
+    evaluation = run.evaluation
+    if evaluation is not None:
+        note_lists(evaluation)
     if as_json:
         print_json(run.metrics())
         return
-    click.echo(table(metric_rows(run.columns())))
-    click.echo(
-        f"\ntraining {run.seconds_train:.2f} s, evaluation {run.evaluation.seconds:.2f} s, "
-        f"{users_in_words(run.evaluation)}"
-    )
+    took = f"training {run.seconds_train:.2f} s"
+    if evaluation is None:
+        click.echo(f"{run.label}: {took}, on all {len(run.train):,} interactions; nothing was measured")
+    else:
+        click.echo(table(metric_rows(run.columns())))
+        click.echo(f"\n{took}, evaluation {evaluation.seconds:.2f} s, {users_in_words(evaluation)}")
     note("nothing kept; --out RUN_DIR keeps the model" if out is None else f"kept in {out}")

@@ -5,12 +5,12 @@ from pyrec.data.events import Events
 from pyrec.data.features import Features
 from pyrec.data.impressions import Impressions
 from pyrec.data.interactions import Interactions, as_interactions
-from pyrec.data.load import Split, load_data, load_training
+from pyrec.data.load import Split, load_data, load_everything, load_training
 from pyrec.data.named.sets import NamedDataset, get_dataset, list_datasets
 from pyrec.data.ragged import Ragged
 from pyrec.data.read.features import read_features
 from pyrec.data.read.readers import read_events, read_folder, read_interactions, read_pair
-from pyrec.data.split import split_random, split_time
+from pyrec.data.split import split_random, split_time, union
 from pyrec.data.stats import InteractionStats
 from pyrec.data.synthetic import synthetic
 
@@ -29,6 +29,7 @@ __all__ = [
     "get_dataset",
     "list_datasets",
     "load_data",
+    "load_everything",
     "load_training",
     "read_events",
     "read_features",
@@ -38,4 +39,5 @@ __all__ = [
     "split_random",
     "split_time",
     "synthetic",
+    "union",
 ]

@@ -11,7 +11,7 @@ from pyrec.data.read.files import is_pipe
 from pyrec.data.read.readers import FOLDER_FILES, file_of_folder, folder_by, holds_parts, pair_by, read_by
 from pyrec.data.read.reading import Format, IdType, Reading
 from pyrec.data.roles import Columns
-from pyrec.data.split import split_random, split_time
+from pyrec.data.split import split_random, split_time, union
 from pyrec.data.synthetic import synthetic
 from pyrec.errors import ConfigError, DataError
 
@@ -135,6 +135,56 @@ def load_training(
         data, None, None, split, min_rating, seed, id_type, columns, header, sep, format, time_format
     )
     return whole.name, whole.train
+
+
+def load_everything(
+    data: str | Path | None = None,
+    train: str | Path | None = None,
+    test: str | Path | None = None,
+    split: float | Literal["time"] | None = None,
+    min_rating: float | None = None,
+    seed: int | None = None,
+    id_type: IdType = "auto",
+    columns: Columns | None = None,
+    header: bool | None = None,
+    sep: str | None = None,
+    format: Format | None = None,  # noqa: A002
+    time_format: str | None = None,
+) -> tuple[str, Interactions]:
+    """Loads every interaction, those of a training and a test file together.
+
+    Args:
+        data: see `load_data`; so are the others.
+        train: a file.
+        test: another file.
+        split: None, for nothing is split.
+        min_rating: keep the ratings from this up.
+        seed: None, for nothing is drawn.
+        id_type: see `pyrec.data.read.readers.read_interactions`.
+        columns: likewise.
+        header: likewise.
+        sep: likewise.
+        format: likewise.
+        time_format: likewise.
+
+    Returns:
+        The name of the data and all interactions.
+
+    Raises:
+        ConfigError: see `load_data`; or a split is asked for.
+        DataError: see `load_data`.
+    """
+    for name, value in (("split", split), ("the split's seed", seed)):
+        if value is not None:
+            raise ConfigError(f"{name} is {value!r}, but every interaction is loaded; leave it out")
+    if train is None and data is not None and not holds_pair(data):
+        _check_sources(data, train, test)
+        path, reading = Path(data), Reading(id_type, columns, header, sep, format, time_format)
+        return _name(path), read_by(path, min_rating, reading)
+    name, *parts = load_data(
+        data, train, test, None, min_rating, None, id_type, columns, header, sep, format, time_format
+    )
+    return name, union(*parts)
 
 
 def holds_pair(data: str | Path) -> bool:

@@ -1,11 +1,14 @@
-"""Splits interactions into a training and a test part that share the id maps."""
+"""Splits interactions into a training and a test part that share the id maps, and puts two parts together."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from pyrec._checks import check_count, check_share
+from pyrec.data.ids import first_difference
 from pyrec.data.interactions import Interactions, require_interactions
 from pyrec.errors import ConfigError, DataError
 
@@ -96,6 +99,37 @@ def split_time(interactions: Interactions, train_fraction: float = 0.8) -> tuple
     order = np.argsort(interactions.times, kind="stable")
     is_train[order[: round(train_fraction * len(interactions))]] = True
     return _parts(interactions, is_train, train_fraction)
+
+
+def union(first: Interactions, second: Interactions) -> Interactions:
+    """Puts two parts together, such as a training and a test part: what a model learns from once it is chosen.
+
+    Of a pair in both parts the later one counts, without times that of the second. Ratings, times, labels and weights
+    are kept if both parts have them.
+
+    Args:
+        first: n interactions.
+        second: m interactions with the same id maps.
+
+    Returns:
+        Up to n + m interactions.
+
+    Raises:
+        DataError: the id maps differ.
+    """
+    for kind in ("user", "item"):
+        ids = [getattr(require_interactions(part, "a part"), f"{kind}_ids") for part in (first, second)]
+        if (at := first_difference(*ids)) is not None:
+            raise DataError(
+                f"the {kind} ids of the two parts differ from position {at} on; read both files together "
+                "(read_pair), or give both the same ids (with_ids)"
+            )
+    columns: dict[str, Any] = {}
+    for name in ("users", "items", "ratings", "times", "labels", "weights"):
+        both = [getattr(part, name) for part in (first, second)]
+        columns[name] = None if any(one is None for one in both) else np.concatenate(both)
+    notes = tuple(dict.fromkeys((*first.notes, *second.notes)))
+    return Interactions.from_codes(**columns, user_ids=first.user_ids, item_ids=first.item_ids, notes=notes)
 
 
 def _check_fraction(fraction: object) -> float:
