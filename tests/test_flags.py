@@ -54,6 +54,7 @@ COMPONENTS = [
         EarlyStopping(k=CUTOFF),
         EarlyStopping(0.2, k=CUTOFF),
         EarlyStopping(0.1, 3, k=CUTOFF),
+        EarlyStopping(0.2, k=CUTOFF, metric="recall"),
     )
 ]
 GRAPHS = [
@@ -251,6 +252,7 @@ def test_a_flag_without_a_place_says_where_it_has_one(capsys, words: str, messag
         ("--init spectral", LightGCN(encoder=Table("spectral"))),
         ("--init spectral --encoder items", LightGCN(encoder=FromItems("spectral"))),
         ("--validation .2", LightGCN(stopping=EarlyStopping(0.2, k=CUTOFF))),
+        ("--validation .2 --stop-by map", LightGCN(stopping=EarlyStopping(0.2, k=CUTOFF, metric="map"))),
         ("--model svd --dim 3", SVD(3)),
         ("--model ease --reg 3", EASE(3.0)),
     ],

@@ -71,6 +71,7 @@ VALUES = {
         EarlyStopping(share=0.3),
         EarlyStopping(k=5),
         EarlyStopping(patience=1),
+        EarlyStopping(metric="hit"),
     ],
     "precision": ["fp32", "bf16"],
     "schedule": ["linear", "constant"],

@@ -52,7 +52,7 @@ class EpochProgress:
             record |= {f"test_{name}": value for name, value in measured.metrics.items()}
             if 0 < measured.num_cold_users < measured.num_users:
                 record |= {f"test_warm_{name}": value for name, value in measured.warm_metrics.items()}
-        self._show(record)
+        self._show(record, model.get_params().get("stopping__metric", "ndcg"))
         self.seconds += time.perf_counter() - started
 
     def close(self) -> None:
@@ -60,10 +60,9 @@ class EpochProgress:
         if self._bar is not None:
             self._bar.close()
 
-    def _show(self, record: dict[str, Any]) -> None:
+    def _show(self, record: dict[str, Any], chosen_by: str) -> None:
         shown = {"loss": f"{record['loss']:.4f}"}
-        # The first chooses the epoch.
-        for kind, metric in (("validation", "ndcg"), ("test", "recall"), ("test_warm", "recall")):
+        for kind, metric in (("validation", chosen_by), ("test", "recall"), ("test_warm", "recall")):
             name = f"{metric}@{max(self._k)}"
             if f"{kind}_{name}" in record:
                 shown[f"{kind.replace('_', ' ')} {name}"] = f"{record[f'{kind}_{name}']:.4f}"

@@ -32,6 +32,7 @@ from pyrec.models import EpochRecommender, Popularity, Recommender
 from pyrec.store import saved_model
 from pyrec.store.training_checkpoint import Checkpoints, fingerprint
 from pyrec.track import Tracking, open_tracker
+from pyrec.train.early_stopping import Stopping
 
 
 @click.command(
@@ -203,7 +204,8 @@ def _fit(
         progress.close()
     _note_skipped(model)
     if model.stopping is not None:
-        note(f"kept epoch {model.best_epoch_} of {len(model.history_)}, the best by validation ndcg")
+        chosen_by = Stopping.of(model.stopping).metric
+        note(f"kept epoch {model.best_epoch_} of {len(model.history_)}, the best by validation {chosen_by}")
         if test is None:
             _note_held_out(setup.source, model)
     return spent()

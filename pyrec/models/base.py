@@ -375,6 +375,21 @@ class Recommender(Exchanged, ABC):
         options = self.get_options()
         return {name: option for name, option in options.items() if option.search or option.tried}
 
+    def training_seconds(self, interactions: Any, limit: float = 1.0) -> float | None:  # noqa: ARG002
+        """Return about how many seconds `fit` will take here; None where the model cannot tell.
+
+        A part of the work is timed on the data themselves. The model stays as it is.
+
+        Args:
+            interactions: As for `fit`.
+            limit: About how many seconds the estimate may take, beside what `fit` prepares before it learns.
+
+        Raises:
+            ConfigError: As from `fit`.
+            DataError: As from `fit`.
+        """
+        return None
+
     def save(self, directory: str | PathLike[str], run: Mapping[str, Any] | None = None) -> None:
         """Write ``model.safetensors`` and ``config.json`` into ``directory``, which is made if need be.
 

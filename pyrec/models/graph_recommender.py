@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 from torch import Tensor
 
+from pyrec._ambient import defaults
 from pyrec._arrays import tensor_of
 from pyrec.data import Dataset, Interactions, Ragged, as_dataset
 from pyrec.device import DEVICES, check_fits, find_device
@@ -48,6 +50,8 @@ if TYPE_CHECKING:
 TRAINING = "Training"
 """Heading of the options that say how it is trained."""
 VALIDATION_METRICS = ("precision", "recall", "ndcg")
+TIMED_USERS = 1024
+"""Whose lists are timed to tell how long a validation takes."""
 
 AUGMENT: Final = Parts(
     family=Augment,
@@ -205,6 +209,35 @@ class GraphRecommender(EpochRecommender):
             self._plan(inputs.interactions), inputs, validated or self.stopping is not None
         )
 
+    @defaults()
+    def training_seconds(self, interactions: Any, limit: float = 1.0) -> float:
+        """See `Recommender.training_seconds`: all epochs, each with its validation if `stopping` holds out a share."""
+        self.check_params()
+        dataset, trial = as_dataset(interactions), self.clone()
+        train, device = self._training_set(dataset.interactions), find_device(self.device)
+        plan, trial._inputs = trial._plan(train), trial._inputs_of(dataset)
+        check_fits(trial._training_bytes(plan, trial._inputs, self.stopping is not None), device)
+        trial.train_, trial.network_ = train, trial._make_network(trial._inputs)
+        identity = TrainingIdentity(self.model_name, {}, {}, {})
+        journal = Journal(None, lambda: identity, resume=False)
+        fit = Fit(plan, train, trial.network_, device, journal, [])
+        seconds = fit.seconds(limit / 2)
+        if fit.held_out is not None:
+            seconds += self.epochs * trial._validation_seconds(fit)
+        return seconds
+
+    def _validation_seconds(self, fit: Fit) -> float:
+        """Of a validation, from the lists of some users."""
+        started = time.perf_counter()
+        view = self._view(fit.learned, fit.learned_graph)
+        users = np.arange(min(self.train_.num_users, TIMED_USERS), dtype=np.int32)
+        k = min(Stopping.of(self.stopping).k, self.train_.num_items)
+        view.topk(users[:1], k)[0].cpu()
+        refreshed = time.perf_counter()
+        view.topk(users, k)[0].cpu()
+        a_user = (time.perf_counter() - refreshed) / len(users)
+        return refreshed - started + a_user * self.train_.num_users
+
     def _training_bytes(self, plan: Plan, inputs: Inputs, validated: bool) -> int:
         of_network = (self.embedding_size, self.n_layers, self.precision, self.device)
         sizes = plan.sizes(inputs.interactions, *of_network)
@@ -284,14 +317,15 @@ class GraphRecommender(EpochRecommender):
     def _validation(self, fit: Fit, stopping: EarlyStopping, validation: Interactions | None) -> Validation:
         held_out = validation if fit.held_out is None else fit.held_out
         assert held_out is not None
+        names = list(dict.fromkeys([*VALIDATION_METRICS, stopping.metric]))
 
         def measure() -> dict[str, float]:
             """Metrics on held-out interactions, which neither the graph nor the mask of seen items knows."""
             view = self._view(fit.learned, fit.learned_graph)
-            metrics = evaluate(view, held_out, stopping.k, VALIDATION_METRICS).metrics
+            metrics = evaluate(view, held_out, stopping.k, names).metrics
             return {f"validation_{name}": value for name, value in metrics.items()}
 
-        return Validation(measure, f"validation_ndcg@{stopping.k}", stopping.patience)
+        return Validation(measure, f"validation_{stopping.metric}@{stopping.k}", stopping.patience)
 
     def _view(self, train: Interactions, graph: Graph) -> Self:
         """This model as it ranks by other interactions."""

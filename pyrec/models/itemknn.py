@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csc_array, csr_array
 
+from pyrec._ambient import defaults
 from pyrec.data import Interactions
 from pyrec.graph.graph import Graph
 from pyrec.models.item_item import ItemItemRecommender
@@ -23,6 +25,9 @@ BLOCK_BYTES = 64 * 2**20
 """Bound on the neighbours of a block of items, in bytes."""
 BLOCK_ITEMS = 4096
 """Bound on its items, so that Ctrl-C does not wait long."""
+
+TIMED_BLOCKS, TIMED_ITEMS = 8, 64
+"""Blocks, and items of a block, that are timed to tell how long all items take."""
 
 
 class ItemKNN(ItemItemRecommender):
@@ -66,6 +71,22 @@ class ItemKNN(ItemItemRecommender):
         self.weights_ = _neighbor_weights(train, int(self.neighbors), float(self.shrinkage))
         self.train_ = train
         return self
+
+    @defaults()
+    def training_seconds(self, interactions: Any, limit: float = 1.0) -> float:
+        """See `Recommender.training_seconds`: from blocks of items, spread over all."""
+        self.check_params()
+        train = self._training_set(interactions)
+        started = time.perf_counter()
+        graph, num_items = Graph.from_interactions(train), train.num_items
+        k = min(int(self.neighbors), max(1, num_items - 1))
+        prepared, timed = time.perf_counter(), 0
+        for start in range(0, num_items, max(num_items // TIMED_BLOCKS, TIMED_ITEMS)):
+            _block(graph, k, float(self.shrinkage), start, TIMED_ITEMS)
+            timed += min(TIMED_ITEMS, num_items - start)
+            if time.perf_counter() - prepared >= limit:
+                break
+        return prepared - started + (time.perf_counter() - prepared) * num_items / timed
 
     def _scores(self, histories: csr_array) -> NDArray[np.float32]:
         scores: NDArray[np.float32] = (histories @ self.weights_).toarray()

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+from pyrec.ops.metrics import METRICS
 from pyrec.ops.topk import MAX_K
-from pyrec.options import Count, Options, Share
+from pyrec.options import Choice, Count, Options, Share
 from pyrec.params import Component
 
 
@@ -18,14 +19,15 @@ class Stopping(Component):
 
 @dataclass(frozen=True, repr=False)
 class EarlyStopping(Stopping):
-    """The epoch with the best ndcg on held-out interactions is kept.
+    """The epoch with the best value of a metric on held-out interactions is kept.
 
     With a ``share`` held out, parameters are learned on the rest; the fitted vectors propagate over all interactions.
 
     Args:
         share: Of the interactions that are held out, above 0 and below 1. None: `fit` is given a validation set.
-        patience: Epochs without a better ndcg before training stops; None to train to the end.
+        patience: Epochs without a better value before training stops; None to train to the end.
         k: Cut-off of the metrics.
+        metric: What is best: ``ndcg``, ``recall``, ``precision``, ``map``, ``mrr`` or ``hit``, at ``k``.
     """
 
     name: ClassVar[str] = "early"
@@ -45,8 +47,14 @@ class EarlyStopping(Stopping):
             help="Epochs without a better validation score before stopping.",
         ),
         "k": Count(low=1, high=MAX_K, flag="", help="Cut-off of the validation metrics."),
+        "metric": Choice(
+            values=METRICS,
+            flag="--stop-by",
+            help="Validation metric that chooses the epoch, at the largest --k.",
+        ),
     }
 
     share: float | None = 0.1
     patience: int | None = None
     k: int = 20
+    metric: str = "ndcg"

@@ -7,6 +7,7 @@ With held-out layer weights there are two stages: ``combine`` trains another net
 from __future__ import annotations
 
 import copy
+import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -27,6 +28,7 @@ from pyrec.train.bilevel import Bilevel, LayerWeights
 from pyrec.train.epochs import Journal, Stage
 from pyrec.train.plan import Plan
 from pyrec.train.samples import Samples
+from pyrec.train.timing import epoch_seconds
 from pyrec.train.trainer import Trainer
 
 Record = dict[str, Any]
@@ -141,6 +143,24 @@ class Fit:
         last = stage.run(plan.optimisation.epochs, report, after_report, best.patience_spent)
         return best.put_back(last)
 
+    @full_precision()
+    def seconds(self, limit: float) -> float:
+        """Return what `run` will take in all epochs, validation aside, from the first steps of one.
+
+        The steps are taken, so the network is of no use afterwards. A start from singular vectors is not counted.
+
+        Args:
+            limit: Seconds for the steps of a stage.
+        """
+        started = time.perf_counter()
+        self._network.to(self._device)
+        trainers = [self._trainer(self._network)]
+        if isinstance(self._plan.layer_fit, HeldOut):
+            trainers.append(self._combine_trainer(self._plan.layer_fit))
+        setup = time.perf_counter() - started
+        epochs = self._plan.optimisation.epochs
+        return setup + epochs * sum(epoch_seconds(trainer, limit) for trainer in trainers)
+
     def _trainer(self, network: Network) -> Trainer:
         """The trainer of the model's own stage; it leaves the graphs where they are found."""
         plan = self._plan
@@ -157,6 +177,12 @@ class Fit:
 
     def _learn_combine(self, fit: HeldOut) -> None:
         """Give the network the combine that is learned on held-out interactions."""
+        trainer = self._combine_trainer(fit)
+        Stage(COMBINE, trainer, self._journal).run(self._plan.optimisation.epochs)
+        self._network.combine.load_state_dict(trainer.network.combine.state_dict())
+
+    def _combine_trainer(self, fit: HeldOut) -> Trainer:
+        """The trainer of the stage before: of a copy of the network, and of the combine on held-out interactions."""
         plan, journal = self._plan, self._journal
         asked = "combine__fit = 'held-out' (None stands for it with a loss such as 'bpr')"
         advice = "give more interactions, or combine__fit = 'train' or combine = 'mean'"
@@ -173,9 +199,7 @@ class Fit:
         rate = plan.optimisation.learning_rate * fit.rate
         bilevel: Bilevel = LayerWeights(teacher, graph, second, plan.loss, rate)
         first = self._batches(graph, Sampler(graph, _positives(graph, learned)), learned)
-        trainer = Trainer(teacher, first, plan.loss, plan.optimisation, plan.augment, bilevel)
-        Stage(COMBINE, trainer, journal).run(plan.optimisation.epochs)
-        self._network.combine.load_state_dict(teacher.combine.state_dict())
+        return Trainer(teacher, first, plan.loss, plan.optimisation, plan.augment, bilevel)
 
     def _batches(self, graph: Graph, sampler: Sampler, interactions: Interactions) -> Batches:
         plan = self._plan
