@@ -9,6 +9,7 @@ import click
 
 from pyrec.cli.comparison import compare_runs
 from pyrec.cli.grouped_help import MEASURING, OUTPUT, GroupedCommand, grouped
+from pyrec.cli.item_names import NamesFile, item_names_option, names_of
 from pyrec.cli.measured import as_json as measured_as_json
 from pyrec.cli.measured import columns, note_lists, users_in_words
 from pyrec.cli.options import (
@@ -22,7 +23,7 @@ from pyrec.cli.options import (
 from pyrec.cli.output import note, print_json
 from pyrec.cli.run_data import check_same, in_ids_of, known_part, load_parts, read_as, source_of
 from pyrec.cli.run_folder import read_history, read_metrics
-from pyrec.cli.run_report import Report, report_options
+from pyrec.cli.run_report import Report, report_option
 from pyrec.cli.sources import Source, data_help, data_options, describe, note_reading
 from pyrec.evaluate.item_metrics import ITEM_METRICS
 from pyrec.evaluate.ranking import USER_METRICS, Evaluation, evaluate
@@ -65,7 +66,8 @@ from pyrec.models import Recommender
     help="With --compare: draw the difference by user activity.",
 )
 @unknown_option
-@report_options
+@report_option
+@item_names_option("For the report; the run's own, if it has any, need not be named.")
 @threads_option
 @json_option
 def command(
@@ -83,7 +85,9 @@ def command(
     set_threads(threads)
     chosen = None if metrics is None else [name.strip() for name in metrics.split(",")]
     skip = unknown == "skip"
-    report = Report.take(options)
+    report, names_file = Report.take(options), options.pop("item_names")
+    if names_file is not None and report is None:
+        raise click.UsageError("--item-names is for the report; name its file: --report FILE.html")
     if compare is not None:
         if report is not None:
             raise click.UsageError("--report is about one run; leave out --compare")
@@ -94,7 +98,7 @@ def command(
         raise click.UsageError("Missing argument 'RUN_DIR'")
     if picture is not None:
         raise click.UsageError("--picture draws a comparison; name two runs: --compare RUN_A RUN_B")
-    _evaluate(Path(run_dir), _source(options), k, chosen, report, skip, as_json)
+    _evaluate(Path(run_dir), _source(options), k, chosen, report, names_file, skip, as_json)
 
 
 def _shifted(run_dir: str | None, data: str | None) -> str | None:
@@ -117,6 +121,7 @@ def _evaluate(
     k: list[int],
     metrics: list[str] | None,
     report: Report | None,
+    names_file: NamesFile | None,
     skip: bool,
     as_json: bool,
 ) -> None:
@@ -130,7 +135,7 @@ def _evaluate(
         check_same(run_dir, model, train)
     test = in_ids_of(model, known_part({run_dir: model}, test, skip))
     note(describe(name, model.train_, test))
-    item_names = {} if report is None else report.names(model.train_)
+    item_names = {} if report is None else names_of(run_dir, names_file, model.train_)
     evaluation = evaluate(model, test, k, metrics)
     note_lists(evaluation)
     _print(model, evaluation, as_json)

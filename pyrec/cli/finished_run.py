@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
+from pyrec.cli.item_names import Names
 from pyrec.cli.measured import as_json, columns, warm_as_json
 from pyrec.cli.sources import Source
 from pyrec.data import Interactions
@@ -26,6 +27,7 @@ class Run:
     seconds_train: float
     evaluation: Evaluation | None
     baselines: Mapping[str, Evaluation]
+    item_names: Names = field(default_factory=dict)
 
     @property
     def label(self) -> str:

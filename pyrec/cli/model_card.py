@@ -13,6 +13,7 @@ FILES = {
     "model.safetensors": "what the model learned, its training interactions and the raw ids",
     "config.json": "the model's name, hyperparameters and data",
     "metrics.json": "the metrics on the test set",
+    "item_names.json": "what the items are called, by raw id",
     "history.jsonl": "a record for each epoch",
     "curves.png": "loss and accuracy by epoch",
     "layer_weights.png": "how much each layer weighs",

@@ -19,7 +19,7 @@ from pyrec.cli.output import note
 from pyrec.errors import ConfigError, DataError
 from pyrec.look import plots
 from pyrec.models import Recommender
-from pyrec.store import saved_model
+from pyrec.store import item_names, saved_model
 from pyrec.store.training_checkpoint import Checkpoints
 
 METRICS = "metrics.json"
@@ -67,6 +67,7 @@ def write_run(run: Run, folder: Path) -> None:
     with writing(folder):
         for name in OPTIONAL:
             (folder / name).unlink(missing_ok=True)
+    item_names.write(folder, run.item_names)
     write_text(folder / METRICS, json.dumps(run.metrics(), indent=2) + "\n")
     if run.history:
         write_text(folder / HISTORY, "".join(json.dumps(record) + "\n" for record in run.history))

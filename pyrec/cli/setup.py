@@ -11,6 +11,7 @@ import click
 from click.core import ParameterSource
 
 from pyrec.cli.flag_values import values_of
+from pyrec.cli.item_names import NamesFile
 from pyrec.cli.model_options import cut_off
 from pyrec.cli.options import cutoffs_that_fit
 from pyrec.cli.sources import Source
@@ -35,6 +36,7 @@ class Setup:
         every: Epochs from one checkpoint to the next; 0 for none but after a stop.
         track: Places of trackers.
         folder: Where the run is kept, if it is.
+        names_file: What says what the items are called, if anything does.
         run_ids: What the trackers call a run that goes on.
         seconds: That it was trained for before.
         test: `pyrec.store.training_checkpoint.fingerprint` of its test set; empty where not known.
@@ -49,6 +51,7 @@ class Setup:
     every: int
     track: list[str]
     folder: Path | None
+    names_file: NamesFile | None = None
     run_ids: list[str | None] = field(default_factory=list)
     seconds: float = 0.0
     test: dict[str, Any] = field(default_factory=dict)
@@ -74,7 +77,8 @@ class Setup:
     def about(self) -> dict[str, Any]:
         """Return what its checkpoints keep: what `take_up` needs beside what a checkpoint says anyway."""
         kept = {name: getattr(self, name) for name in _KEPT}
-        return kept | {"data": self.source.as_json()}
+        names = None if self.names_file is None else str(self.names_file)
+        return kept | {"data": self.source.as_json(), "item_names": names}
 
 
 _KEPT = {
@@ -119,6 +123,10 @@ def take_up(ctx: click.Context, folder: Path, options: Mapping[str, Any]) -> Set
     epoch = config["epoch"] if config["stage"] == MODEL else 1
     place: dict[str, Any] = {"folder": folder, "epoch": epoch, "resumed": True}
     setup = Setup(source, _model(config, kept.path), **place, **{name: about[name] for name in _KEPT})
+    if options["item_names"] is not None:
+        setup.names_file = options["item_names"]
+    elif isinstance(before := about.get("item_names"), str):
+        setup.names_file = NamesFile.of(before)
     given = _given(ctx)
     if "every" in given:
         setup.every = options["every"]

@@ -13,13 +13,14 @@ import click
 from pyrec._atomic import check_writable
 from pyrec.cli.finished_run import Run
 from pyrec.cli.grouped_help import DATA, MEASURING, OUTPUT, GroupedCommand, grouped
+from pyrec.cli.item_names import item_names_option
 from pyrec.cli.measured import note_lists, users_in_words
 from pyrec.cli.model_options import build_model, model_arguments, model_options
 from pyrec.cli.options import cutoffs_option, json_option, set_threads, threads_option
 from pyrec.cli.output import note, print_json
 from pyrec.cli.progress import EpochProgress
 from pyrec.cli.run_folder import check_folder, write_run
-from pyrec.cli.run_report import Report, report_options
+from pyrec.cli.run_report import Report, report_option
 from pyrec.cli.setup import Setup, take_up
 from pyrec.cli.sources import DATA_HELP, Source, data_options, describe, note_reading
 from pyrec.data import Interactions
@@ -82,7 +83,8 @@ from pyrec.train.early_stopping import Stopping
     metavar="tensorboard:DIR|mlflow:URI",
     help="Send hyperparameters and metrics there as well; repeatable.",
 )
-@report_options
+@report_option
+@item_names_option("Kept in RUN_DIR, so that later commands show them, and in the report.")
 @threads_option
 @json_option
 @click.pass_context
@@ -90,6 +92,10 @@ def command(ctx: click.Context, /, threads: int | None, as_json: bool, **options
     """Train, measure, print and, with ``--out``, keep the run; or go on with one."""
     set_threads(threads)
     report = Report.take(options)
+    if options["item_names"] is not None and report is options["out"] is options["resume"] is None:
+        raise click.UsageError(
+            "--item-names are kept with the run or shown in a report; give --out RUN_DIR or --report FILE.html"
+        )
     setup = _begin(options) if options["resume"] is None else take_up(ctx, options["resume"], options)
     if report is not None and setup.source.everything:
         raise click.UsageError(
@@ -110,7 +116,9 @@ def _begin(options: dict[str, Any]) -> Setup:
         check_folder(folder)
         if (folder / saved_model.CONFIG).exists():
             note(f"--out {folder} holds a run, which this one will replace when it ends")
-    return Setup(source, model, k, options["eval_every"], every, list(options["track"]), folder)
+    return Setup(
+        source, model, k, options["eval_every"], every, list(options["track"]), folder, options["item_names"]
+    )
 
 
 def _train(setup: Setup, report: Report | None) -> Run:
@@ -125,7 +133,7 @@ def _train(setup: Setup, report: Report | None) -> Run:
     setup.cut_off_at(train.num_items)
     # Refuses bad cut-offs before any training.
     baselines = {} if test is None else {"popularity": evaluate(Popularity().fit(train), test, setup.k)}
-    item_names = {} if report is None else report.names(train)
+    item_names = {} if setup.names_file is None else setup.names_file.read(train)
     model, kept, signals = setup.model, None, Signals()
     with ExitStack() as stack:
         if setup.folder is not None and isinstance(model, EpochRecommender):
@@ -141,10 +149,10 @@ def _train(setup: Setup, report: Report | None) -> Run:
                 tracking.metrics |= {} if evaluation is None else _tracked(evaluation)
         except StoppedError as stopped:
             _leave(stopped, setup, signals)
-        run = Run(name, setup.source, model, train, test, setup.k, seconds, evaluation, baselines)
+        run = Run(name, setup.source, model, train, test, setup.k, seconds, evaluation, baselines, item_names)
         _keep(run, setup, kept)
     if report is not None:
-        _write_report(run, report, item_names)
+        _write_report(run, report)
     return run
 
 
@@ -238,7 +246,7 @@ def _keep(run: Run, setup: Setup, kept: Checkpoints | None) -> None:
         kept.remove()
 
 
-def _write_report(run: Run, report: Report, item_names: dict[Any, str]) -> None:
+def _write_report(run: Run, report: Report) -> None:
     assert run.test is not None
     report.write(
         run.model,
@@ -247,7 +255,7 @@ def _write_report(run: Run, report: Report, item_names: dict[Any, str]) -> None:
         history=run.history,
         seconds_train=run.seconds_train,
         settings=run.source.as_json(),
-        item_names=item_names,
+        item_names=run.item_names,
         evaluation=run.evaluation,
         baseline=run.baselines["popularity"],
     )

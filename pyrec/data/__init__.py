@@ -9,6 +9,7 @@ from pyrec.data.load import Split, load_data, load_everything, load_training
 from pyrec.data.named.sets import NamedDataset, get_dataset, list_datasets
 from pyrec.data.ragged import Ragged
 from pyrec.data.read.features import read_features
+from pyrec.data.read.item_names import read_item_names
 from pyrec.data.read.readers import read_events, read_folder, read_interactions, read_pair
 from pyrec.data.split import split_random, split_time, union
 from pyrec.data.stats import InteractionStats
@@ -35,6 +36,7 @@ __all__ = [
     "read_features",
     "read_folder",
     "read_interactions",
+    "read_item_names",
     "read_pair",
     "split_random",
     "split_time",

@@ -64,8 +64,12 @@ _NAMES = {
 
 def role_of(name: str) -> str | None:
     """Returns the role that a column name stands for, or None if it is not a well-known one."""
-    plain = "".join(c for c in name.strip().partition(":")[0].lower() if c not in "_- ")
-    return next((role for role, names in _NAMES.items() if plain in names), None)
+    return next((role for role, names in _NAMES.items() if plain_name(name) in names), None)
+
+
+def plain_name(name: str) -> str:
+    """Returns a column name as well-known ones are compared: small letters, without underscores, hyphens and spaces."""
+    return "".join(c for c in name.strip().partition(":")[0].lower() if c not in "_- ")
 
 
 def names_both(names: Sequence[str]) -> bool:
