@@ -31,7 +31,16 @@ from pyrec.errors import (  # noqa: E402
 from pyrec.evaluate.ranking import Evaluation, evaluate  # noqa: E402
 from pyrec.export.files import export  # noqa: E402
 from pyrec.graph.graph import Graph  # noqa: E402
-from pyrec.models import EASE, MF, SVD, ItemKNN, LightGCN, Popularity, Recommender  # noqa: E402
+from pyrec.models import (  # noqa: E402
+    EASE,
+    MF,
+    SVD,
+    Explanation,
+    ItemKNN,
+    LightGCN,
+    Popularity,
+    Recommender,
+)
 from pyrec.nn.combine import Attention, Mean, SelfAttention, Weighted  # noqa: E402
 from pyrec.nn.encoder import FromItems, Table  # noqa: E402
 from pyrec.nn.fit import HeldOut  # noqa: E402
@@ -58,6 +67,7 @@ __all__ = [
     "EarlyStopping",
     "EdgeDropout",
     "Evaluation",
+    "Explanation",
     "ExtraEdges",
     "FromItems",
     "Graph",

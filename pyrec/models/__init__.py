@@ -2,6 +2,7 @@
 
 from pyrec.models.base import Recommender
 from pyrec.models.ease import EASE
+from pyrec.models.explain import Explanation
 from pyrec.models.itemknn import ItemKNN
 from pyrec.models.lightgcn import LightGCN
 from pyrec.models.mf import MF
@@ -28,6 +29,7 @@ __all__ = [
     "MODELS",
     "SVD",
     "EpochRecommender",
+    "Explanation",
     "ItemKNN",
     "LightGCN",
     "Popularity",

@@ -21,7 +21,9 @@ from pyrec.data.ragged import as_ragged
 from pyrec.errors import ConfigError, DataError, NotFittedError
 from pyrec.models import raw_ids, requests
 from pyrec.models.candidates import best_candidates, left_of
+from pyrec.models.explain import Explanation
 from pyrec.models.item_sets import check_rows, one_hot_rows, union, user_rows
+from pyrec.models.reasons import Asker, Reasons, explain_history, explain_user, only
 from pyrec.models.score import ndcg
 from pyrec.options import Options
 from pyrec.store import saved_model
@@ -59,7 +61,16 @@ class Recommender(Exchanged, ABC):
     model_name: ClassVar[str]
     personal: ClassVar[bool] = True
     """Whether users get different lists. If not, the model needs no history and compares no items."""
-    READERS = ("topk", "recommend", "recommend_for_items", "similar_items", "score", "save")
+    READERS = (
+        "topk",
+        "recommend",
+        "recommend_for_items",
+        "similar_items",
+        "explain",
+        "explain_for_items",
+        "score",
+        "save",
+    )
     train_: Interactions
 
     def __init_subclass__(cls, **options: Any) -> None:
@@ -134,6 +145,24 @@ class Recommender(Exchanged, ABC):
     def _query_vectors(self, users: NDArray[np.int32]) -> torch.Tensor:
         """Return query vectors, float32 (Q, dim), of known users (Q,)."""
         return self._query_from_items(self._histories(users))
+
+    def _reasons(self, asker: Asker, item: int) -> Reasons:
+        """Return what each item of the asker's history, which is not empty, has to do with the item's score.
+
+        By default how much the score falls without it, for a user who is known by the history alone.
+        """
+        items = asker.items
+        scores = [
+            self._score_candidates(
+                self._query_from_items(histories), only(item, len(histories), self.train_.num_items)
+            )
+            for histories in (
+                asker.history,
+                *(asker.without(batch) for batch in _batches(items, self._query_width())),
+            )
+        ]
+        whole, *without = (part.double().cpu().numpy() for part in scores)
+        return Reasons("left out", items, whole - np.concatenate(without))
 
     # What every model offers.
 
@@ -346,6 +375,40 @@ class Recommender(Exchanged, ABC):
             ids.append(batch_ids)
             scores.append(batch_scores)
         return self._decode(torch.cat(ids), torch.cat(scores), known)
+
+    def explain(self, user: Any, item: Any | None = None) -> Explanation:
+        """Say why an item has its score for a known user.
+
+        Args:
+            user: A raw user id.
+            item: A raw item id, which may be of the user's history; None for the best one that is recommended.
+
+        Returns:
+            Which items of the history have what to do with the score; its ``kind`` says how that is meant. A user
+            without history gets the most popular items, and is told so.
+
+        Raises:
+            NotFittedError: Before `fit`.
+            UnknownIdError: If the user or the item is unknown.
+            DataError: If ``item`` is None and the user had all items.
+        """
+        self._check_fitted()
+        return explain_user(self, user, item)
+
+    def explain_for_items(self, history: Any, item: Any | None = None) -> Explanation:
+        """Say why an item has its score for a new user, known by what they had.
+
+        Args:
+            history: Raw ids of the user's items, as one of ``histories`` in `recommend_for_items`.
+            item: As for `explain`.
+
+        Raises:
+            NotFittedError: Before `fit`.
+            UnknownIdError: If an item is unknown.
+            DataError: If the history is empty, or holds all items and ``item`` is None.
+        """
+        self._check_fitted()
+        return explain_history(self, history, item)
 
     def score(self, interactions: Any, y: Any = None) -> float:  # noqa: ARG002
         """Return ndcg@20 (at all items if there are fewer) on test interactions, which scikit-learn searches by.

@@ -77,6 +77,10 @@ class EASE(ItemItemRecommender):
     def _scores(self, histories: csr_array) -> NDArray[np.float32]:
         return np.asarray(histories @ self.weights_, dtype=np.float32)
 
+    def _weights_to(self, item: int, items: NDArray[np.int32]) -> NDArray[np.float32]:
+        column: NDArray[np.float32] = self.weights_[items, item]
+        return column
+
     def _state(self) -> dict[str, NDArray[Any]]:
         return {"weights": self.weights_}
 

@@ -23,11 +23,14 @@ from pyrec.evaluate.ranking import check_cutoffs, check_test, evaluate
 from pyrec.graph.graph import Graph
 from pyrec.models.base import Recommender
 from pyrec.models.format_1 import from_format_1
+from pyrec.models.messages import Messages, shares
+from pyrec.models.reasons import Asker, Reasons, likenesses, products
 from pyrec.models.vectors import EpochRecommender
 from pyrec.nn.combine import Combine
 from pyrec.nn.encoder import Encoder, Inputs
 from pyrec.nn.fit import LayerFit
 from pyrec.nn.network import Network
+from pyrec.nn.without_edges import scores_without
 from pyrec.ops.propagate import PRECISIONS
 from pyrec.options import Choice, Count, Number, Options
 from pyrec.params import Part, Parts
@@ -52,6 +55,11 @@ TRAINING = "Training"
 VALIDATION_METRICS = ("precision", "recall", "ndcg")
 TIMED_USERS = 1024
 """Whose lists are timed to tell how long a validation takes."""
+
+LEFT_OUT: Final = 20
+"""Items of a history that are left out to explain a score, at least."""
+EDGES_LEFT_OUT: Final = 40_000_000
+"""Bound on edges times layers times items left out, beyond `LEFT_OUT`: it keeps an explanation below a second."""
 
 AUGMENT: Final = Parts(
     family=Augment,
@@ -403,6 +411,57 @@ class GraphRecommender(EpochRecommender):
                 (layer[num_users:] * scale[num_users:, None]).cpu().numpy() for layer in layers
             ]
         return self._history_layers
+
+    # Why.
+
+    @torch.no_grad()
+    def _reasons(self, asker: Asker, item: int) -> Reasons:
+        """Of a user with an embedding the change without each item; else exact, as the user is a sum over items."""
+        if self.n_layers == 0:
+            known = asker.user is not None
+            return likenesses(self.item_vectors_, asker, item) if known else self._of_mean(asker, item)
+        found = shares(self.network_, self._messages(asker), self.item_vectors_[item], self._by_cosine)
+        exact = Reasons(
+            "exact", asker.items, found.of_items, layers=found.of_layers, layer_weights=found.weights
+        )
+        if asker.user is None or self.network_.users_are_items:
+            return exact
+        most = max(LEFT_OUT, EDGES_LEFT_OUT // max(1, self._graph.num_edges * self.n_layers))
+        items = asker.items[np.argsort(-np.abs(found.of_items), kind="stable")[:most]]
+        changes = self._changes_without(asker.user, items, item)
+        skipped = len(asker.items) - len(items)
+        return replace(exact, kind="left out", items=items, values=changes, skipped=skipped)
+
+    def _of_mean(self, asker: Asker, item: int) -> Reasons:
+        """Of a new user without layers, whose vector is the mean of its items', or that at length 1."""
+        vectors = self.item_vectors_
+        values = products(vectors, asker.items, vectors[item]) / len(asker.items)
+        if self._by_cosine:
+            values /= float(self._vectors_from_items(asker.history.csr()).norm().clamp_min(1e-12))
+        return Reasons("exact", asker.items, values)
+
+    def _messages(self, asker: Asker) -> Messages:
+        """What a user's items send it, as in `_vectors_from_items`; its own embedding if it is a known one."""
+        items, device = asker.items, self.item_vectors_.device
+        sent = np.stack([layer[items] for layer in self._scaled_item_layers()]) / np.float32(
+            len(items) ** 0.5
+        )
+        own = (
+            torch.zeros_like(self.item_vectors_[0])
+            if asker.user is None
+            else self.network_.first()[asker.user]
+        )
+        known = self.network_.nodes(self._graph)
+        nodes = None if known is None else known.new_users(torch.tensor([len(items)], device=device))
+        return Messages(own, tensor_of(sent).to(device), nodes)
+
+    def _changes_without(self, user: int, items: NDArray[np.int32], item: int) -> NDArray[np.float64]:
+        """How much the score falls, (n,), on the graph without the user's edge to each of ``items``."""
+        num_users = self.train_.num_users
+        nodes = tensor_of(items).long().to(self.item_vectors_.device) + num_users
+        scores = scores_without(self.network_, self._graph, user, nodes, num_users + item, self._by_cosine)
+        changes: NDArray[np.float64] = (scores[0] - scores[1:]).cpu().numpy()
+        return changes
 
     # Files.
 

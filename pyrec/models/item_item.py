@@ -14,6 +14,7 @@ from pyrec.data import Ragged
 from pyrec.models.base import Recommender
 from pyrec.models.candidates import entries_of
 from pyrec.models.item_sets import one_hot_rows, row_tensors
+from pyrec.models.reasons import Asker, Reasons
 from pyrec.ops.topk import topk
 
 ROWS_PER_CALL = 32
@@ -29,6 +30,16 @@ class ItemItemRecommender(Recommender):
     @abstractmethod
     def _scores(self, histories: csr_array) -> NDArray[np.float32]:
         """Return ``histories @ W``, float32 (Q, num_items), dense."""
+
+    def _weights_to(self, item: int, items: NDArray[np.int32]) -> NDArray[np.float32]:
+        """Return ``W[items, item]``, float32 (n,)."""
+        width = self.train_.num_items
+        blocks = np.array_split(items, -(-len(items) // ROWS_PER_CALL))
+        return np.concatenate([self._scores(one_hot_rows(block, width))[:, item] for block in blocks])
+
+    def _reasons(self, asker: Asker, item: int) -> Reasons:
+        """``s_ui = sum_j W_ji``: an item j adds its weight."""
+        return Reasons("exact", asker.items, self._weights_to(item, asker.items))
 
     def _query_from_items(self, histories: Ragged) -> torch.Tensor:
         return tensor_of(self._scores(histories.csr()))

@@ -92,6 +92,10 @@ class ItemKNN(ItemItemRecommender):
         scores: NDArray[np.float32] = (histories @ self.weights_).toarray()
         return scores
 
+    def _weights_to(self, item: int, items: NDArray[np.int32]) -> NDArray[np.float32]:
+        column: NDArray[np.float32] = self.weights_[items][:, [item]].toarray()[:, 0]
+        return column
+
     def _state(self) -> dict[str, NDArray[Any]]:
         weights = self.weights_
         return {

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from pyrec._arrays import tensor_of
 from pyrec.data import Ragged
+from pyrec.models.reasons import POPULARITY, Asker, Reasons
 from pyrec.models.vectors import VectorRecommender
 from pyrec.store.arrays import State
 
@@ -40,6 +41,9 @@ class Popularity(VectorRecommender):
 
     def _query_from_items(self, histories: Ragged) -> torch.Tensor:
         return torch.ones(len(histories), 1, dtype=torch.float32, device="cpu")
+
+    def _reasons(self, asker: Asker, item: int) -> Reasons:  # noqa: ARG002
+        return POPULARITY
 
     def _state(self) -> dict[str, NDArray[Any]]:
         return {"popularity": self.popularity_}

@@ -13,6 +13,7 @@ from pyrec._arrays import tensor_of
 from pyrec._checks import check_count
 from pyrec.data import Interactions, Ragged
 from pyrec.errors import ConfigError
+from pyrec.models.reasons import Asker, Reasons, products
 from pyrec.models.vectors import VectorRecommender
 from pyrec.nn.singular import leading_singular_vectors, most_vectors
 from pyrec.options import Count, Options
@@ -75,6 +76,11 @@ class SVD(VectorRecommender):
 
     def _query_from_items(self, histories: Ragged) -> torch.Tensor:
         return tensor_of(np.ascontiguousarray(histories.csr() @ self.item_factors_, dtype=np.float32))
+
+    def _reasons(self, asker: Asker, item: int) -> Reasons:
+        """``s_ui = sum_j q_j · q_i``: an item j adds its inner product."""
+        vectors = self._item_vectors()
+        return Reasons("exact", asker.items, products(vectors, asker.items, vectors[item]))
 
     def _state(self) -> dict[str, NDArray[Any]]:
         return {"item_factors": self.item_factors_}

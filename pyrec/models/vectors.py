@@ -16,6 +16,7 @@ from pyrec.data import Interactions
 from pyrec.models.base import Recommender
 from pyrec.models.candidates import inner_products
 from pyrec.models.item_sets import row_tensors
+from pyrec.models.reasons import Asker, Reasons, likenesses
 from pyrec.ops.topk import topk
 from pyrec.store.training_checkpoint import Checkpoints
 
@@ -52,6 +53,12 @@ class VectorRecommender(Recommender):
         queries = vectors[tensor_of(items).long().to(vectors.device)]
         indptr, indices = row_tensors(seen, vectors.device)
         return topk(queries, vectors, k, seen_indptr=indptr, seen_indices=indices)
+
+    def _reasons(self, asker: Asker, item: int) -> Reasons:
+        """A user with a vector of their own is no sum of items: what there is, is how like these are."""
+        if asker.user is not None and type(self)._query_vectors is not Recommender._query_vectors:
+            return likenesses(self._item_vectors(), asker, item)
+        return super()._reasons(asker, item)
 
     def _unit_item_vectors(self) -> torch.Tensor:
         """Return the items' vectors at length one; they are kept until the item vectors are others."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import torch
 from torch import Tensor, nn
 
@@ -18,11 +20,14 @@ class Network(nn.Module):
     Source: LightGCN (He et al., SIGIR 2020).
 
     Attributes:
+        users_are_items: Whether users have no embedding of their own, and are sums over their items.
         first: Gives X_0; rows are users, then items.
         combine: From a node's n_layers + 1 rows to one.
         n_layers: K.
         precision: How `propagate` stores whole layers: ``fp32`` or ``bf16``.
     """
+
+    users_are_items: ClassVar[bool] = False
 
     def __init__(
         self, first: FirstLayer, combine: CombineModule, n_layers: int, precision: str = "fp32"
@@ -83,8 +88,16 @@ class Network(nn.Module):
         """The weights of X_0 .. X_K: (n_layers + 1,) where all nodes share them, else (num_nodes, n_layers + 1)."""
         alpha = self.combine.layer_alpha()
         if alpha is None:
-            alpha = self.combine.alpha(self._combined(self.layers(graph)), self.nodes(graph))
+            return self.user_weights(self.layers(graph), self.nodes(graph))
         return self._of_all_layers(alpha)
+
+    def user_weights(self, layers: list[Tensor], nodes: Nodes | None) -> Tensor:
+        """The weights of X_0 .. X_K of users: (n_layers + 1,), or (num_rows, n_layers + 1)."""
+        return self._of_all_layers(self.combine.alpha(self._combined(layers), nodes))
+
+    def user_readout(self, layers: list[Tensor], nodes: Nodes | None, target: Tensor) -> Tensor:
+        """`CombineModule.readout` for users, of X_0 .. X_K: (num_rows, dim, n_layers + 1)."""
+        return self._of_all_layers(self.combine.readout(self._combined(layers), nodes, target))
 
     def others(self) -> list[nn.Parameter]:
         """Parameters besides those of ``first`` and of ``combine``."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import torch
 from torch import Tensor, nn
 
@@ -26,6 +28,8 @@ class ItemNetwork(Network):
         num_users: Number of users.
         targets: (num_items, dim) float32, the items' vectors. Starts as N(0, 0.1²).
     """
+
+    users_are_items: ClassVar[bool] = True
 
     def __init__(
         self,

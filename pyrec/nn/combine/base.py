@@ -127,6 +127,23 @@ class CombineModule(nn.Module):
         """The weights of the layers: (K + 1,) where all rows share them, else (num_rows, K + 1)."""
         raise NotImplementedError
 
+    def readout(self, layers: Sequence[Tensor], nodes: Nodes | None, target: Tensor) -> Tensor:
+        """What each layer is multiplied by in the inner product of the pooled rows with ``target``.
+
+        With the weights of these layers held fixed, the pooled rows are linear in the layers, and
+        ``pooled · target = sum_k X_k · readout_k``. Here ``readout_k = alpha_k target``, as for any weighted sum.
+
+        Args:
+            layers: As for `forward`.
+            nodes: As for `forward`.
+            target: (num_rows, dim).
+
+        Returns:
+            (num_rows, dim, K + 1).
+        """
+        alpha = self.alpha(layers, nodes).expand(len(target), -1)
+        return target[:, :, None] * alpha[:, None, :]
+
     def transferable(self) -> list[nn.Parameter]:
         """The parameters that mean the same beside other embeddings: no embedding is multiplied by them."""
         return []

@@ -79,3 +79,21 @@ class SelfAttentionCombine(CombineModule):
         return combine_self_attention(
             layers, self.w_query, self.w_key, self.w_value, self.n_heads, return_alpha=True
         )[1]
+
+    def readout(self, layers: Sequence[Tensor], nodes: Nodes | None, target: Tensor) -> Tensor:
+        """See `CombineModule.readout`: ``W_v`` times each head's part of ``target``, by the head's weights."""
+        self._check(layers)
+        x = torch.stack(list(layers), dim=1)  # (num_rows, K + 1, dim)
+        size = target.shape[1] // self.n_heads
+        queries, keys = (self._heads(x @ w) for w in (self.w_query, self.w_key))
+        weights = torch.softmax(queries @ keys.transpose(2, 3) / size**0.5, dim=-1).mean(dim=2)
+        parts = weights[..., None] * target.view(
+            len(target), self.n_heads, 1, size
+        )  # (num_rows, heads, K + 1, size)
+        readout: Tensor = self.w_value @ parts.transpose(1, 2).flatten(2).transpose(1, 2)
+        return readout
+
+    def _heads(self, x: Tensor) -> Tensor:
+        """(num_rows, K + 1, dim) as (num_rows, heads, K + 1, dim / heads)."""
+        num_rows, num_layers, dim = x.shape
+        return x.view(num_rows, num_layers, self.n_heads, dim // self.n_heads).transpose(1, 2)

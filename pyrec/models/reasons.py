@@ -1,0 +1,188 @@
+"""From what a model says of one score, in internal ids, to an `Explanation` in raw ones."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.sparse import csr_array
+
+from pyrec.data import Interactions, Ragged
+from pyrec.errors import DataError
+from pyrec.models.explain import Explanation, Kind, Part
+from pyrec.ops.topk import MAX_K
+
+
+@dataclass(frozen=True, eq=False)
+class Asker:
+    """Whose score is to be explained.
+
+    Attributes:
+        user: The internal id of a known user; None for a new one.
+        history: (1, num_items), with order and repeats.
+    """
+
+    user: int | None
+    history: Ragged
+
+    @property
+    def items(self) -> NDArray[np.int32]:
+        """The items of the history, each once, int32 (n,), as they come first."""
+        _, first = np.unique(self.history.indices, return_index=True)
+        return self.history.indices[np.sort(first)]
+
+    def without(self, items: NDArray[np.int32]) -> Ragged:
+        """The history without one item, for each of ``items`` (n,): (n, num_items)."""
+        own = self.history.indices
+        return Ragged.from_lists([own[own != item] for item in items.tolist()], self.history.num_columns)
+
+
+@dataclass(frozen=True, eq=False)
+class Reasons:
+    """What a model says of one score, in internal ids.
+
+    Attributes:
+        kind: See `Explanation`.
+        items: Items of the history, int32 (n,).
+        values: What each has to do with the score, (n,).
+        skipped: See `Explanation`, as the next three.
+        remainder: float or None.
+        layers: (K + 1,) or None.
+        layer_weights: (K + 1,) or None.
+    """
+
+    kind: Kind
+    items: NDArray[np.int32]
+    values: NDArray[np.floating]
+    skipped: int = 0
+    remainder: float | None = None
+    layers: NDArray[np.floating] | None = None
+    layer_weights: NDArray[np.floating] | None = None
+
+
+NOTHING = np.empty(0, dtype=np.int32)
+POPULARITY = Reasons("popularity", NOTHING, np.empty(0, dtype=np.float32))
+
+
+class Explained(Protocol):
+    """What this module asks of a model."""
+
+    train_: Interactions
+    personal: ClassVar[bool]
+
+    @property
+    def label(self) -> str:
+        """See `Recommender.label`."""
+
+    def topk(self, user_indices: NDArray[np.integer], k: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """See `Recommender.topk`."""
+
+    def _histories(self, users: NDArray[np.int32]) -> Ragged: ...
+    def _query_vectors(self, users: NDArray[np.int32]) -> torch.Tensor: ...
+    def _query_from_items(self, histories: Ragged) -> torch.Tensor: ...
+    def _rank_for_items(
+        self, known: Ragged, k: int, filter_seen: bool
+    ) -> tuple[torch.Tensor, torch.Tensor]: ...
+    def _score_candidates(self, queries: torch.Tensor, candidates: csr_array) -> torch.Tensor: ...
+    def _reasons(self, asker: Asker, item: int) -> Reasons: ...
+
+
+def explain_user(model: Explained, user: Any, item: Any | None) -> Explanation:
+    """Explain the score of an item, or of the best one, for a known user; see `Recommender.explain`."""
+    index = model.train_.encode_users([user], "user")
+    asker = Asker(int(index[0]), model._histories(index))
+    ids, _ = model.topk(index, _longest(model.train_))
+    return _explanation(model, asker, ids[0].cpu().numpy(), item)
+
+
+def explain_history(model: Explained, history: Any, item: Any | None) -> Explanation:
+    """Explain the score of an item, or of the best one, for a new user; see `Recommender.explain_for_items`."""
+    train = model.train_
+    own = Ragged.from_lists([train.encode_items(history, "history")], train.num_items)
+    if len(own.indices) == 0 and model.personal:
+        raise DataError("history is empty; name an item, or use the popularity model for such users")
+    ids, _ = model._rank_for_items(own, _longest(train), True)
+    return _explanation(model, Asker(None, own), ids[0].cpu().numpy(), item)
+
+
+def _longest(train: Interactions) -> int:
+    return min(MAX_K, train.num_items)
+
+
+def _explanation(model: Explained, asker: Asker, listed: NDArray[np.int32], item: Any | None) -> Explanation:
+    """Explain by the user's list, ``listed`` (k,), best first, -1 behind its end."""
+    train = model.train_
+    index = _best(listed, train) if item is None else int(train.encode_items([item], "item")[0])
+    is_cold = model.personal and len(asker.history.indices) == 0
+    reasons = POPULARITY if is_cold else model._reasons(asker, index)
+    score = float((train.items == index).sum()) if is_cold else score_of(model, asker, index)
+    place = np.flatnonzero(listed == index)
+    order = np.argsort(-np.abs(reasons.values), kind="stable")
+    items = _raw(train.item_ids, reasons.items[order])
+    return Explanation(
+        model=model.label,
+        user=None if asker.user is None else _raw(train.user_ids, np.array([asker.user]))[0],
+        item=_raw(train.item_ids, np.array([index]))[0],
+        score=score,
+        rank=int(place[0]) + 1 if len(place) else None,
+        seen=bool((asker.history.indices == index).any()),
+        kind=reasons.kind,
+        history=tuple(_raw(train.item_ids, asker.history.indices)),
+        parts=tuple(map(Part, items, reasons.values[order].tolist())),
+        skipped=reasons.skipped,
+        remainder=reasons.remainder,
+        layers=_numbers(reasons.layers),
+        layer_weights=_numbers(reasons.layer_weights),
+    )
+
+
+def score_of(model: Explained, asker: Asker, item: int) -> float:
+    """The score that the model gives the item."""
+    known = asker.user is not None
+    query = (
+        model._query_vectors(np.array([asker.user], np.int32))
+        if known
+        else model._query_from_items(asker.history)
+    )
+    return float(model._score_candidates(query, only(item, 1, asker.history.num_columns)))
+
+
+def only(item: int, num_rows: int, num_items: int) -> csr_array:
+    """The same one candidate for each of some queries, (num_rows, num_items)."""
+    ones = np.ones(num_rows, dtype=np.float32)
+    columns = np.full(num_rows, item, dtype=np.int32)
+    return csr_array((ones, columns, np.arange(num_rows + 1)), shape=(num_rows, num_items))
+
+
+def _best(listed: NDArray[np.int32], train: Interactions) -> int:
+    if listed[0] < 0:
+        raise DataError(
+            f"item is None, but the user had all {train.num_items} items, so none is recommended; name an item"
+        )
+    return int(listed[0])
+
+
+def _raw(ids: NDArray[Any], indices: NDArray[np.integer]) -> list[Any]:
+    """Raw ids as Python's integers or text."""
+    raw: list[Any] = ids[indices].tolist()
+    return raw
+
+
+def _numbers(values: NDArray[np.floating] | None) -> tuple[float, ...] | None:
+    return None if values is None else tuple(values.tolist())
+
+
+def likenesses(vectors: torch.Tensor, asker: Asker, item: int) -> Reasons:
+    """Inner products of the items of the history with the item, by vectors (num_items, dim)."""
+    return Reasons("similar", asker.items, products(vectors, asker.items, vectors[item]))
+
+
+@torch.no_grad()
+def products(vectors: torch.Tensor, items: NDArray[np.int32], target: torch.Tensor) -> NDArray[np.float64]:
+    """Inner products of some rows of ``vectors`` (num_items, dim) with ``target`` (dim,): float64 (n,)."""
+    rows = torch.from_numpy(items.astype(np.int64)).to(vectors.device)
+    values: NDArray[np.float64] = (vectors[rows].double() * target.double()).sum(dim=1).cpu().numpy()
+    return values
