@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from scipy.sparse import csr_array
 
 from pyrec import ItemKNN, evaluate
@@ -11,6 +12,7 @@ from pyrec.data import Interactions, split_random, synthetic
 from pyrec.errors import ConfigError, DataError, NotFittedError
 from pyrec.models import MODELS
 from pyrec.models.item_item import ItemItemRecommender
+from pyrec.models.vectors import VectorRecommender
 from pyrec.tune import Range, Search
 
 
@@ -107,3 +109,50 @@ def test_it_answers_nothing_before_it_is_fitted_and_for_nobody_it_knows(model: J
         Jaccard().recommend([0], 3)
     with pytest.raises(DataError, match="1000000"):
         model.recommend([10**6], 3)
+
+
+class Drawn(VectorRecommender):
+    """Vectors from a generator: no hook is written."""
+
+    model_name = "drawn, of a test"
+
+    def __init__(self, by_items: bool = False) -> None:
+        self.by_items = by_items
+
+    def fit(self, interactions: Any, y: Any = None) -> "Drawn":  # noqa: ARG002
+        self.train_ = self._training_set(interactions)
+        generator = torch.Generator().manual_seed(0)
+        self.item_vectors_ = torch.randn(self.train_.num_items, 4, generator=generator)
+        users = None if self.by_items else torch.randn(self.train_.num_users, 4, generator=generator)
+        self.user_vectors_ = users
+        return self
+
+
+@pytest.mark.parametrize("by_items", [False, True])
+def test_a_model_of_vectors_needs_no_hook(
+    parts: tuple[Interactions, Interactions], by_items: bool, tmp_path: Any
+) -> None:
+    model = Drawn(by_items).fit(parts[0])
+    train, items = model.train_, model.item_vectors_.numpy()
+    own = train.items[train.users == 7]
+    mean = items[own].mean(axis=0)
+    user = mean if by_items else model.user_vectors_.numpy()[7]
+    known, new = model.recommend([7], 5), model.recommend_for_items([train.item_ids[own]], 5)
+    for (ids, scores), vector in ((known, user), (new, mean)):
+        expected = np.delete(items @ vector, own)
+        np.testing.assert_allclose(scores[0], -np.sort(-expected)[:5], rtol=1e-5)
+        assert not np.isin(ids, train.item_ids[own]).any()
+    model.save(tmp_path / "run")
+    loaded = Drawn.load(tmp_path / "run")
+    for one, other in zip(loaded.recommend([7, 3], 5), model.recommend([7, 3], 5), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_saved_vectors_of_different_dimensions_are_refused(
+    parts: tuple[Interactions, Interactions], tmp_path: Any
+) -> None:
+    model = Drawn().fit(parts[0])
+    model.user_vectors_ = model.user_vectors_[:, :3]
+    model.save(tmp_path / "run")
+    with pytest.raises(DataError, match=r"user_vectors is float32 \(50, 3\), expected float32 \(50, 4\)"):
+        Drawn.load(tmp_path / "run")

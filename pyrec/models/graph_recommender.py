@@ -124,8 +124,6 @@ class GraphRecommender(EpochRecommender):
 
     network_: Network
     _inputs: Inputs
-    user_vectors_: Tensor
-    item_vectors_: Tensor
     loss_: Loss
 
     def fit(
@@ -370,13 +368,6 @@ class GraphRecommender(EpochRecommender):
             return None
         weights: NDArray[np.float32] = self.network_.layer_weights(self._graph).cpu().numpy()
         return weights
-
-    def _item_vectors(self) -> Tensor:
-        return self.item_vectors_
-
-    def _query_vectors(self, users: NDArray[np.int32]) -> Tensor:
-        vectors = self.user_vectors_
-        return vectors[tensor_of(users).long().to(vectors.device)]
 
     @torch.no_grad()
     def _query_from_items(self, histories: Ragged) -> Tensor:

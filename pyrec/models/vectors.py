@@ -12,12 +12,13 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from pyrec._arrays import tensor_of
-from pyrec.data import Interactions
+from pyrec.data import Interactions, Ragged
 from pyrec.models.base import Recommender
 from pyrec.models.candidates import inner_products
 from pyrec.models.item_sets import row_tensors
 from pyrec.models.reasons import Asker, Reasons, likenesses
 from pyrec.ops.topk import topk
+from pyrec.store.arrays import State
 from pyrec.store.training_checkpoint import Checkpoints
 
 if TYPE_CHECKING:
@@ -25,11 +26,44 @@ if TYPE_CHECKING:
 
 
 class VectorRecommender(Recommender):
-    """Scores by ``q · v_i``, ranks by the top-k kernel, and compares items by the cosine of their vectors."""
+    """Scores by ``q · v_i``, ranks by the top-k kernel, and compares items by the cosine of their vectors.
 
-    @abstractmethod
+    A model with a vector of each user and item needs no hook: its `fit` sets ``train_`` and the two attributes below.
+    A new user is then the mean of the history's items.
+
+    Attributes:
+        user_vectors_: (num_users, dim) float32, on the model's device; None where users are what they had.
+        item_vectors_: (num_items, dim) float32, contiguous, likewise.
+    """
+
+    user_vectors_: torch.Tensor | None = None
+    item_vectors_: torch.Tensor
+
     def _item_vectors(self) -> torch.Tensor:
         """Return the items' vectors, float32 (num_items, dim), contiguous, on the model's device."""
+        return self.item_vectors_
+
+    def _query_vectors(self, users: NDArray[np.int32]) -> torch.Tensor:
+        vectors = self.user_vectors_
+        if vectors is None:
+            return super()._query_vectors(users)
+        return vectors[tensor_of(users).long().to(vectors.device)]
+
+    def _query_from_items(self, histories: Ragged) -> torch.Tensor:
+        rows, items = histories.csr(), self._item_vectors()
+        lengths = np.maximum(np.diff(rows.indptr), 1)[:, None]
+        return tensor_of((rows @ items.cpu().numpy() / lengths).astype(np.float32)).to(items.device)
+
+    def _state(self) -> dict[str, NDArray[Any]]:
+        vectors = {"user_vectors": self.user_vectors_, "item_vectors": self.item_vectors_}
+        return {name: one.detach().cpu().numpy() for name, one in vectors.items() if one is not None}
+
+    def _restore(self, state: State) -> None:
+        items = state.array("item_vectors", np.float32, (self.train_.num_items, None))
+        self.item_vectors_ = tensor_of(items)
+        if "user_vectors" in state:
+            shape = (self.train_.num_users, items.shape[1])
+            self.user_vectors_ = tensor_of(state.array("user_vectors", np.float32, shape))
 
     def _query_width(self) -> int:
         return self._item_vectors().shape[1]
