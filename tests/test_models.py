@@ -1,12 +1,14 @@
 """The contract that every model keeps, and each baseline against its definition."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 from scipy.sparse import coo_array, csr_array
 from small_models import NUM_ITEMS, NUM_USERS, OPTIONS, make, numbers, texts
 
-from pyrec.data import Dataset, Interactions, Ragged
+from pyrec.data import Dataset, Interactions, Ragged, synthetic
 from pyrec.data.load import load_data
 from pyrec.errors import ConfigError, DataError, NotFittedError
 from pyrec.evaluate import evaluate
@@ -338,6 +340,28 @@ def test_ease_solves_the_constrained_least_squares() -> None:
     gradient = R.T @ (R @ weights - R) + reg * weights  # zero off the diagonal, where B is free
     np.fill_diagonal(gradient, 0)
     np.testing.assert_allclose(gradient, 0, atol=1e-4)
+
+
+@pytest.mark.parametrize("neighbors", [1, 3, 1000])
+def test_ease_keeps_the_largest_weights_of_each_item(neighbors: int, tmp_path: Path) -> None:
+    train = synthetic(60, 40, interactions_per_user=8, num_groups=4)
+    whole, model = EASE(5.0).fit(train).weights_, EASE(5.0, neighbors).fit(train)
+    expected = whole.copy()
+    for column in range(train.num_items):
+        expected[np.argsort(-np.abs(whole[:, column]))[neighbors:], column] = 0
+    np.testing.assert_array_equal(model.weights_.toarray(), expected)
+    model.save(tmp_path / "run")
+    loaded = EASE.load(tmp_path / "run")
+    assert (loaded.weights_ != model.weights_).nnz == 0
+    assert loaded.get_params() == {"reg": 5.0, "neighbors": neighbors}
+    np.testing.assert_allclose(
+        loaded.recommend([3], 5)[1], np.sort(_scores_of(expected, train, 3))[-5:][::-1][None], rtol=1e-5
+    )
+
+
+def _scores_of(weights: np.ndarray, train: Interactions, user: int) -> np.ndarray:
+    own = train.items[train.users == user]
+    return np.delete(weights[own].sum(axis=0), own)
 
 
 def test_ease_refuses_what_memory_cannot_hold(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,21 +7,24 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csr_array
+from scipy.sparse import csc_array, csr_array
 
 from pyrec._ambient import defaults
 from pyrec.data import Interactions
 from pyrec.device import available_memory, gibibytes
 from pyrec.errors import ConfigError, DataError
 from pyrec.models.item_item import ItemItemRecommender
-from pyrec.options import Number, Options
-from pyrec.store.arrays import State
+from pyrec.options import Count, Number, Options
+from pyrec.store.arrays import State, csr_state
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
 TIMED_ITEMS = 1024
 """Size of the system that is timed to tell how long a larger one takes."""
+
+COLUMNS_PER_PART = 1024
+"""Columns of B that are looked through at a time."""
 
 
 class EASE(ItemItemRecommender):
@@ -31,20 +34,31 @@ class EASE(ItemItemRecommender):
     float32.
 
     Attributes:
-        weights_: B, float32 (num_items, num_items).
+        weights_: B, float32 (num_items, num_items); a CSR array where ``neighbors`` bounds it.
     """
 
     model_name: ClassVar[str] = "ease"
-    options: ClassVar[Options] = {"reg": Number(help="λ, the L2 penalty on B.", search=(1, 10_000))}
-    weights_: NDArray[np.float32]
+    options: ClassVar[Options] = {
+        "reg": Number(help="λ, the L2 penalty on B.", search=(1, 10_000)),
+        "neighbors": Count(
+            low=1,
+            optional=True,
+            unset="all",
+            help="Weights kept for each item: the largest by absolute value.",
+        ),
+    }
+    weights_: NDArray[np.float32] | csr_array
 
-    def __init__(self, reg: float = 400.0) -> None:
+    def __init__(self, reg: float = 400.0, neighbors: int | None = None) -> None:
         """Store the hyperparameters.
 
         Args:
             reg: λ, the L2 penalty on B; above 0.
+            neighbors: Weights kept in each column of B, the largest by absolute value, so that a large model is sparse
+                in memory and in its file; None for all.
         """
         self.reg = reg
+        self.neighbors = neighbors
 
     def fit(self, interactions: Any, y: Any = None) -> Self:  # noqa: ARG002
         """Solve for B: time O(num_items³), memory 20 bytes times num_items². See `Recommender.fit`.
@@ -56,7 +70,8 @@ class EASE(ItemItemRecommender):
         self.check_params()
         train = self._training_set(interactions)
         _check_memory(train.num_items)
-        self.weights_ = _solve(train, float(self.reg))
+        weights = _solve(train, float(self.reg))
+        self.weights_ = weights if self.neighbors is None else _largest(weights, int(self.neighbors))
         self.train_ = train
         return self
 
@@ -75,18 +90,25 @@ class EASE(ItemItemRecommender):
         return (time.perf_counter() - started) * (train.num_items / size) ** 3
 
     def _scores(self, histories: csr_array) -> NDArray[np.float32]:
-        return np.asarray(histories @ self.weights_, dtype=np.float32)
+        weights = self.weights_
+        scores = (histories @ weights).toarray() if isinstance(weights, csr_array) else histories @ weights
+        return np.asarray(scores, dtype=np.float32)
 
     def _weights_to(self, item: int, items: NDArray[np.int32]) -> NDArray[np.float32]:
         column: NDArray[np.float32] = self.weights_[items, item]
         return column
 
     def _state(self) -> dict[str, NDArray[Any]]:
+        if isinstance(self.weights_, csr_array):
+            return csr_state(self.weights_)
         return {"weights": self.weights_}
 
     def _restore(self, state: State) -> None:
-        num_items = self.train_.num_items
-        self.weights_ = state.array("weights", np.float32, (num_items, num_items))
+        shape = (self.train_.num_items, self.train_.num_items)
+        if self.neighbors is None:
+            self.weights_ = state.array("weights", np.float32, shape)
+        else:
+            self.weights_ = state.csr("weights", "indices", "indptr", shape)
 
 
 def _solve(train: Interactions, reg: float) -> NDArray[np.float32]:
@@ -104,6 +126,24 @@ def _solve(train: Interactions, reg: float) -> NDArray[np.float32]:
     weights += weights.T
     weights /= -diagonal.astype(np.float32)
     return np.ascontiguousarray(weights)
+
+
+def _largest(weights: NDArray[np.float32], count: int) -> csr_array:
+    """Return the weights (num_items, num_items) of largest absolute value in each column, at most ``count``; no 0s."""
+    num_items = len(weights)
+    lengths, rows, values = [], [], []
+    for start in range(0, num_items, COLUMNS_PER_PART):
+        columns = weights[:, start : start + COLUMNS_PER_PART].T.copy()
+        if count < num_items:
+            least = np.argpartition(np.abs(columns), num_items - count, axis=1)[:, : num_items - count]
+            np.put_along_axis(columns, least, 0.0, axis=1)
+        kept = columns != 0
+        lengths.append(np.count_nonzero(kept, axis=1))
+        rows.append(np.nonzero(kept)[1].astype(np.int32))
+        values.append(columns[kept])
+    indptr = np.concatenate([[0], np.cumsum(np.concatenate(lengths))])
+    parts = (np.concatenate(values), np.concatenate(rows), indptr)
+    return csc_array(parts, shape=(num_items, num_items)).tocsr()
 
 
 def _check_memory(num_items: int) -> None:

@@ -15,7 +15,7 @@ from pyrec.graph.graph import Graph
 from pyrec.models.item_item import ItemItemRecommender
 from pyrec.ops.neighbors import nearest_items
 from pyrec.options import Count, Number, Options
-from pyrec.store.arrays import State
+from pyrec.store.arrays import State, csr_state
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -97,12 +97,7 @@ class ItemKNN(ItemItemRecommender):
         return column
 
     def _state(self) -> dict[str, NDArray[Any]]:
-        weights = self.weights_
-        return {
-            "weights": weights.data,
-            "indices": weights.indices.astype(np.int32),
-            "indptr": weights.indptr.astype(np.int64),
-        }
+        return csr_state(self.weights_)
 
     def _restore(self, state: State) -> None:
         num_items = self.train_.num_items

@@ -105,3 +105,12 @@ class State:
         if name not in self.arrays:
             raise DataError(f"{self.source}: array {name!r} is missing")
         return self.arrays[name]
+
+
+def csr_state(matrix: csr_array) -> dict[str, NDArray[Any]]:
+    """Return a matrix of weights as the arrays that ``State.csr("weights", "indices", "indptr", ...)`` reads."""
+    return {
+        "weights": matrix.data,
+        "indices": matrix.indices.astype(np.int32),
+        "indptr": matrix.indptr.astype(np.int64),
+    }
