@@ -8,13 +8,13 @@ from types import ModuleType
 from pyrec.errors import ConfigError
 
 
-def need(module: str, purpose: str, extra: str) -> ModuleType:
+def need(module: str, purpose: str, extra: str | None) -> ModuleType:
     """Return a module of an optional dependency.
 
     Args:
         module: Its name.
         purpose: What needs it, to begin the message with.
-        extra: The extra of this package that installs it.
+        extra: The extra of this package that installs it; None if none does.
 
     Raises:
         ConfigError: If it cannot be imported.
@@ -24,4 +24,5 @@ def need(module: str, purpose: str, extra: str) -> ModuleType:
     except ImportError as error:
         name = module.partition(".")[0]
         reason = "" if getattr(error, "name", None) == name else f" ({error})"
-        raise ConfigError(f"{purpose} needs {name}: pip install '.[{extra}]'{reason}") from None
+        wanted = name if extra is None else f"'.[{extra}]'"
+        raise ConfigError(f"{purpose} needs {name}: pip install {wanted}{reason}") from None

@@ -293,10 +293,10 @@ def test_a_history_reaches_the_model_in_its_order_with_its_repeats(
 
 def test_an_empty_history_is_refused_where_it_says_nothing(model: Recommender) -> None:
     if not model.personal:
-        assert model.recommend_for_items([[]], n=3)[0].shape == (1, 3)
+        assert model.recommend_for_items([[]], n=3, fallback="none")[0].shape == (1, 3)
         return
-    with pytest.raises(DataError, match=r"histories\[1\] is empty"):
-        model.recommend_for_items([["i1"], []])
+    with pytest.raises(DataError, match=r"histories\[1\] is empty; .* fallback='popularity'"):
+        model.recommend_for_items([["i1"], []], fallback="none")
 
 
 @pytest.mark.parametrize(

@@ -80,7 +80,7 @@ def test_skipped_users_have_an_empty_list_in_their_row(model, text):
 
 def test_skipped_items_are_left_out_of_histories_and_choices():
     model = fitted(pyrec.ItemKNN())
-    items, scores = model.recommend_for_items([[10, 77], [77], [20]], 2, unknown="skip")
+    items, scores = model.recommend_for_items([[10, 77], [77], [20]], 2, unknown="skip", fallback="none")
     for row, history in ((0, [10]), (2, [20])):
         alone = model.recommend_for_items([history], 2)
         assert items[row].tolist() == alone[0][0].tolist()
@@ -97,9 +97,10 @@ def test_skipped_items_are_left_out_of_histories_and_choices():
     with pytest.raises(DataError, match="items holds no known item"):
         model.recommend([3], items=[77], unknown="skip")
     with pytest.raises(DataError, match=r"histories\[1\] is empty"):
-        model.recommend_for_items([[10], []], unknown="skip")
-    popular = fitted(pyrec.Popularity()).recommend_for_items([[77], []], 1, unknown="skip")[0]
-    assert popular.tolist() == [[10], [10]]  # two users each have 10, 20 and 30: the smallest id
+        model.recommend_for_items([[10], []], unknown="skip", fallback="none")
+    for one in (fitted(pyrec.Popularity()), model):
+        popular = one.recommend_for_items([[77], []], 1, unknown="skip")[0]
+        assert popular.tolist() == [[10], [10]]  # two users each have 10, 20 and 30: the smallest id
 
 
 @pytest.mark.parametrize("wrong", ["ignore", None, True])

@@ -253,6 +253,11 @@ class Interactions(Numbered):
         np.cumsum(np.bincount(self.users, minlength=self.num_users), out=indptr[1:])
         return indptr
 
+    @cached_property
+    def popularity(self) -> npt.NDArray[np.int64]:
+        """int64 (num_items,): how many users each item has."""
+        return np.bincount(self.items, minlength=self.num_items)
+
     def to_csr(self) -> csr_array:
         """Returns the matrix users x items of float32 ones, with sorted indices."""
         ones = np.ones(len(self), dtype=np.float32)

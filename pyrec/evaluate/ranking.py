@@ -31,7 +31,8 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
+from functools import partial
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -68,7 +69,8 @@ class Ranker(Protocol):
     def topk(self, user_indices: NDArray[np.integer], k: int) -> tuple[torch.Tensor, torch.Tensor]:
         """Rank items for users (B,): ids int32 (B, k), without what they had in training, and scores (B, k).
 
-        Where `evaluate` is given candidates, ``candidates=`` is a `pyrec.data.Ragged` (B, num_items) besides.
+        Where `evaluate` is given candidates, ``candidates=`` is a `pyrec.data.Ragged` (B, num_items) besides; where it
+        is given ``fallback="none"``, so is `topk`.
         """
 
 
@@ -156,6 +158,7 @@ def evaluate(
     metrics: Sequence[str] | None = None,
     batch_size: int = 16_384,
     candidates: Ragged | csr_array | None = None,
+    fallback: Literal["popularity", "none"] = "popularity",
 ) -> Evaluation:
     """Rank all items for every user with test items, leaving out their training items, and measure the lists.
 
@@ -168,6 +171,8 @@ def evaluate(
         candidates: For each user the only items to rank, (num_users, num_items): `pyrec.data.Ragged` or a CSR matrix.
             Training items among them are left out all the same. A test item that is no candidate counts as not found.
             None for all items.
+        fallback: What a model's `topk` does for users without a history: ``"popularity"`` gives them the most popular
+            items; ``"none"`` leaves them to the model.
 
     Returns:
         The metrics' means, over all test users and over the warm ones, their values by user, and what is cold.
@@ -176,10 +181,10 @@ def evaluate(
         NotFittedError: If the model is not fitted.
         DataError: If ``test`` is empty, has other users or items than the model, ``k`` exceeds the items, or
             ``model`` is none; or ``candidates`` have another type or shape.
-        ConfigError: If a metric is unknown, or ``k`` or ``batch_size`` is out of range.
+        ConfigError: If a metric is unknown, ``k`` or ``batch_size`` is out of range, or ``fallback`` is neither value.
     """
     with _one_state(model) as state:
-        return _evaluate(state, test, k, metrics, batch_size, candidates)
+        return _evaluate(state, test, k, metrics, batch_size, candidates, fallback)
 
 
 def _one_state(model: Ranker) -> AbstractContextManager[Ranker]:
@@ -200,6 +205,7 @@ def _evaluate(
     metrics: Sequence[str] | None,
     batch_size: int,
     candidates: Ragged | csr_array | None,
+    fallback: str,
 ) -> Evaluation:
     train = model.training_set()
     check_test(test, train)
@@ -211,7 +217,7 @@ def _evaluate(
         lists_of = as_ragged("candidates", candidates, (train.num_users, train.num_items))
     started = time.perf_counter()
     users = np.flatnonzero(np.diff(test.indptr)).astype(np.int32)
-    ranked = _ranked_lists(model, users, max(cutoffs), batch_size, lists_of)
+    ranked = _ranked_lists(model, users, max(cutoffs), batch_size, lists_of, fallback)
     per_user = _user_metrics(ranked, users, test, cutoffs, names)
     is_warm = np.diff(train.indptr)[users] > 0
     means = _means(per_user, ranked, np.ones(len(users), dtype=bool), train, cutoffs, names)
@@ -223,10 +229,17 @@ def _evaluate(
 
 
 def _ranked_lists(
-    model: Ranker, users: NDArray[np.int32], k: int, batch_size: int, candidates: Ragged | None
+    model: Ranker,
+    users: NDArray[np.int32],
+    k: int,
+    batch_size: int,
+    candidates: Ragged | None,
+    fallback: str,
 ) -> torch.Tensor:
     """Return the k best items (len(users), k) of each user, int32 internal ids, without their training items."""
     rank: Callable[..., tuple[torch.Tensor, torch.Tensor]] = model.topk
+    if fallback != "popularity":
+        rank = partial(rank, fallback=fallback)
     batches = [users[start : start + batch_size] for start in range(0, len(users), batch_size)]
     if candidates is None:
         return torch.cat([rank(batch, k)[0] for batch in batches])

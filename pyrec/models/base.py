@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from os import PathLike
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
 import numpy as np
 import torch
@@ -22,7 +23,10 @@ from pyrec.errors import ConfigError, DataError, NotFittedError
 from pyrec.models import raw_ids, requests
 from pyrec.models.candidates import best_candidates, left_of
 from pyrec.models.explain import Explanation
+from pyrec.models.fallback import Fallback, falls_back, with_popular
 from pyrec.models.item_sets import check_rows, one_hot_rows, union, user_rows
+from pyrec.models.limits import Limits
+from pyrec.models.lists import Ranking, Recommendations
 from pyrec.models.reasons import Asker, Reasons, explain_history, explain_user, only
 from pyrec.models.score import ndcg
 from pyrec.options import Options
@@ -34,6 +38,8 @@ if TYPE_CHECKING:
 
 _KNOWN: dict[str, type[Recommender]] = {}
 """Every class with a ``model_name`` of its own, by it."""
+
+Query: TypeAlias = Callable[[NDArray[np.bool_]], torch.Tensor]
 
 QUERY_BYTES = 64 * 2**20
 """Bound on a batch of query vectors, in bytes; users beyond it go into further batches."""
@@ -164,6 +170,32 @@ class Recommender(Exchanged, ABC):
         whole, *without = (part.double().cpu().numpy() for part in scores)
         return Reasons("left out", items, whole - np.concatenate(without))
 
+    def _cold_users(self, users: NDArray[np.int32]) -> NDArray[np.bool_]:
+        """Return of which known users (Q,) the model knows nothing, bool (Q,): who has no training interaction.
+
+        A model that knows users by something else, such as their features, says so here.
+        """
+        ends = self.train_.indptr
+        return np.asarray(ends[users] == ends[users + 1])
+
+    def _cold_histories(self, histories: Ragged) -> NDArray[np.bool_]:
+        """Return which histories (Q, num_items) say nothing, bool (Q,): those without an item that anybody had.
+
+        A model that knows items by something else, such as their features, says so here.
+        """
+        told = histories.rows[self.train_.popularity[histories.indices] > 0]
+        return np.asarray(np.bincount(told, minlength=len(histories)) == 0)
+
+    def _fall_back(self, queries: torch.Tensor, limits: Limits, ranking: Ranking) -> Ranking:  # noqa: ARG002
+        """Return the lists with what the model has no score for in the order of popularity; here all have one.
+
+        Args:
+            queries: (Q, dim), as for `_rank`.
+            limits: What was ranked.
+            ranking: The lists (Q, k), without a fallback.
+        """
+        return ranking
+
     # What every model offers.
 
     @property
@@ -181,7 +213,8 @@ class Recommender(Exchanged, ABC):
         allowed: torch.Tensor | None = None,
         excluded: csr_array | None = None,
         candidates: Ragged | csr_array | None = None,
-    ) -> tuple[torch.Tensor, torch.Tensor]:
+        fallback: Fallback = "popularity",
+    ) -> Ranking:
         """Rank items for known users, in internal ids: what `recommend` and `evaluate` stand on.
 
         Args:
@@ -193,17 +226,21 @@ class Recommender(Exchanged, ABC):
                 none.
             candidates: For each user the only items to rank, (B, num_items): `pyrec.data.Ragged`, or a CSR matrix
                 whose stored entries count. Time and memory go by their number. None for all items.
+            fallback: See `recommend`.
 
         Returns:
-            ids int32 (B, k) and scores float32 (B, k), best first; equal scores by smaller id. A list with
-            fewer than k items ends in id -1 and score -inf. Both lie where the model does.
+            The pair of ids int32 (B, k) and scores float32 (B, k), best first; equal scores by smaller id. A list with
+            fewer than k items ends in id -1 and score -inf. ``is_fallback``, bool (B, k), is an attribute of it. All
+            lie where the model does.
 
         Raises:
             NotFittedError: Before `fit`.
             DataError: If a user id or ``k`` is out of range, or ``excluded`` or ``candidates`` has another
                 type or shape.
+            ConfigError: If ``fallback`` is neither value.
         """
         self._check_fitted()
+        falls = falls_back(fallback) and self.personal
         k = requests.check_length("k", k, self.train_.num_items)
         users = requests.check_users(user_indices, self.train_.num_users)
         if excluded is not None:
@@ -215,20 +252,15 @@ class Recommender(Exchanged, ABC):
         lists = None
         if candidates is not None:
             lists = as_ragged("candidates", candidates, (len(users), self.train_.num_items))
-        ids, scores = [], []
+        parts = []
         for rows in _batches(np.arange(len(users), dtype=np.int32), self._query_width()):
             batch = users[rows]
             seen = self._histories(batch).csr() if filter_seen else None
             seen = union(seen, None if excluded is None else excluded[rows])
-            queries = self._query_vectors(batch)
-            if lists is None:
-                batch_ids, batch_scores = self._rank(queries, k, seen, allowed)
-            else:
-                left = left_of(lists[rows], seen, allowed)
-                batch_ids, batch_scores = best_candidates(self._score_candidates(queries, left), left, k)
-            ids.append(batch_ids)
-            scores.append(batch_scores)
-        return torch.cat(ids), torch.cat(scores)
+            limits = Limits(seen, allowed, None if lists is None else lists[rows])
+            warm = ~self._cold_users(batch) if falls else np.ones(len(batch), dtype=bool)
+            parts.append(self._ranking(partial(_of, self._query_vectors, batch), warm, k, limits, falls))
+        return Ranking.joined(parts)
 
     def recommend(
         self,
@@ -241,7 +273,10 @@ class Recommender(Exchanged, ABC):
         N: int | None = None,
         k: int | None = None,
         unknown: Unknown = "error",
-    ) -> tuple[NDArray[Any], NDArray[np.float32]]:
+        fallback: Fallback = "popularity",
+        as_frame: bool | str = False,
+        item_names: Mapping[Any, str] | None = None,
+    ) -> Recommendations | Any:
         """Recommend items to known users.
 
         The lists are exact: items that may not be recommended take no part in the search.
@@ -258,17 +293,25 @@ class Recommender(Exchanged, ABC):
             k: Another name for ``n``.
             unknown: What is done about unknown ids: "error", or "skip". Skipped users get an empty list, so row b is
                 always that of ``users[b]``; skipped items of ``items`` and ``exclude`` are left out.
+            fallback: "popularity" gives users without a training interaction the items that most training users had;
+                the score is their number. Models of item-to-item weights then also put items that nothing in the
+                history speaks for or against, whose score is exactly 0, in this order. "none": the model's own order,
+                which says nothing there.
+            as_frame: Return a data frame: True or ``"pandas"``, or ``"polars"``. See `Recommendations.to_frame`.
+            item_names: What items are called, by raw id: for the frame's column ``name`` and what ``print`` shows.
 
         Returns:
-            Raw item ids (B, n) and scores float32 (B, n), best first. A list with fewer than n items ends in
-            scores of -inf and ids of -1 (integer ids) or ``""`` (string ids).
+            The pair of raw item ids (B, n) and scores float32 (B, n), best first. A list with fewer than n items ends
+            in scores of -inf and ids of -1 (integer ids) or ``""`` (string ids). It is a `Recommendations`, whose
+            ``is_fallback``, bool (B, n), tells which entries are there by the fallback.
 
         Raises:
             NotFittedError: Before `fit`.
             UnknownIdError: If a user or item is unknown; it holds all that are, and their positions.
             DataError: If ``n`` is out of range, ``items`` and ``exclude`` leave nothing, or a user has no entry in a
                 mapping ``items``. What is left of a user's own list may be nothing.
-            ConfigError: If more than one of ``n``, ``N`` and ``k`` is given, or ``unknown`` is neither value.
+            ConfigError: If more than one of ``n``, ``N`` and ``k`` is given, ``unknown`` or ``fallback`` is neither
+                value, or the frame's library is not installed.
         """
         self._check_fitted()
         n = requests.list_length(self.train_.num_items, n, N, k)
@@ -278,7 +321,11 @@ class Recommender(Exchanged, ABC):
         lists = requests.candidate_rows(self.train_, indices, items, unknown)
         allowed = self._allowed(None if lists is not None else items, exclude, unknown)
         candidates = None if lists is None else lists[known]
-        return self._decode(*self.topk(indices[known], n, filter_seen, allowed, excluded, candidates), known)
+        ranking = self.topk(indices[known], n, filter_seen, allowed, excluded, candidates, fallback)
+        found = self._decode(
+            ranking.spread(known), raw_ids.given(users, indices, self.train_.user_ids), "user", item_names
+        )
+        return found.to_frame(as_frame) if as_frame else found
 
     def recommend_for_items(
         self,
@@ -291,7 +338,10 @@ class Recommender(Exchanged, ABC):
         N: int | None = None,
         k: int | None = None,
         unknown: Unknown = "error",
-    ) -> tuple[NDArray[Any], NDArray[np.float32]]:
+        fallback: Fallback = "popularity",
+        as_frame: bool | str = False,
+        item_names: Mapping[Any, str] | None = None,
+    ) -> Recommendations | Any:
         """Recommend items to new users, known by what they had, without training again.
 
         Args:
@@ -303,8 +353,12 @@ class Recommender(Exchanged, ABC):
             exclude: Raw ids of items that nobody is to get; None for none.
             N: Another name for ``n``.
             k: Another name for ``n``.
-            unknown: What is done about unknown ids: "error", or "skip" to leave them out. A history with nothing
-                left gets an empty list, so row b is always that of ``histories[b]``.
+            unknown: What is done about unknown ids: "error", or "skip" to leave them out.
+            fallback: See `recommend`. With "popularity" a history that is empty, has nothing known left, or holds
+                only items that nobody had in training gets the popular items. With "none" an empty one is an error,
+                and one with nothing known left gets an empty list. Row b is always that of ``histories[b]``.
+            as_frame: See `recommend`; the column ``history`` holds the number of the row.
+            item_names: See `recommend`.
 
         Returns:
             Raw item ids (B, n) and scores float32 (B, n), as from `recommend`.
@@ -312,11 +366,12 @@ class Recommender(Exchanged, ABC):
         Raises:
             NotFittedError: Before `fit`.
             UnknownIdError: If an item is unknown; it holds all that are, and which histories have one.
-            DataError: If a history is empty, ``n`` is out of range, ``items`` and ``exclude`` leave nothing, or
-                one of them is a mapping.
-            ConfigError: If more than one of ``n``, ``N`` and ``k`` is given, or ``unknown`` is neither value.
+            DataError: If a history is empty and there is no fallback, ``n`` is out of range, ``items`` and
+                ``exclude`` leave nothing, or one of them is a mapping.
+            ConfigError: As from `recommend`.
         """
         self._check_fitted()
+        falls = falls_back(fallback) and self.personal
         n = requests.list_length(self.train_.num_items, n, N, k)
         for name, choice in (("items", items), ("exclude", exclude)):
             if isinstance(choice, Mapping):
@@ -324,9 +379,11 @@ class Recommender(Exchanged, ABC):
                     f"{name} is a mapping, but new users have no ids; give one list of items for all"
                 )
         allowed = self._allowed(items, exclude, unknown)
-        known = raw_ids.encode_histories(self.train_, histories, not self.personal, unknown)
-        told = (known.lengths > 0) | (not self.personal)
-        return self._decode(*self._rank_for_items(known[told], n, filter_seen, allowed), told)
+        known = raw_ids.encode_histories(self.train_, histories, falls or not self.personal, unknown)
+        told = (known.lengths > 0) | falls | (not self.personal)
+        ranking = self._rank_for_items(known[told], n, filter_seen, allowed, falls).spread(told)
+        found = self._decode(ranking, np.arange(len(known)), "history", item_names)
+        return found.to_frame(as_frame) if as_frame else found
 
     def similar_items(
         self,
@@ -336,7 +393,9 @@ class Recommender(Exchanged, ABC):
         N: int | None = None,
         k: int | None = None,
         unknown: Unknown = "error",
-    ) -> tuple[NDArray[Any], NDArray[np.float32]]:
+        as_frame: bool | str = False,
+        item_names: Mapping[Any, str] | None = None,
+    ) -> Recommendations | Any:
         """Return the items most like each given item, never itself.
 
         Models of factors compare by the cosine of the item vectors, models of item-to-item weights by the
@@ -349,6 +408,8 @@ class Recommender(Exchanged, ABC):
             k: Another name for ``n``.
             unknown: What is done about unknown ids: "error", or "skip". Skipped items get an empty list, so row b is
                 always that of ``items[b]``.
+            as_frame: See `recommend`; the column ``similar_to`` holds the given item.
+            item_names: See `recommend`.
 
         Returns:
             Raw item ids (B, n) and similarities float32 (B, n), as from `recommend`.
@@ -357,8 +418,7 @@ class Recommender(Exchanged, ABC):
             NotFittedError: Before `fit`.
             UnknownIdError: If an item is unknown; it holds all that are, and their positions.
             DataError: If ``n`` is out of range.
-            ConfigError: If the model compares no items (popularity), more than one of ``n``, ``N`` and ``k`` is
-                given, or ``unknown`` is neither value.
+            ConfigError: If the model compares no items (popularity), or as from `recommend`.
         """
         self._check_fitted()
         if not self.personal:
@@ -368,13 +428,15 @@ class Recommender(Exchanged, ABC):
         n = requests.list_length(self.train_.num_items, n, N, k)
         indices = self.train_.encode_items(items, unknown=unknown)
         known = indices >= 0
-        ids, scores = [], []
+        parts = []
         for batch in _batches(indices[known], self._query_width()):
             itself = one_hot_rows(batch, self.train_.num_items)
-            batch_ids, batch_scores = self._rank_similar(batch, n, itself)
-            ids.append(batch_ids)
-            scores.append(batch_scores)
-        return self._decode(torch.cat(ids), torch.cat(scores), known)
+            parts.append(Ranking(*self._rank_similar(batch, n, itself)))
+        ranking = Ranking.joined(parts).spread(known)
+        found = self._decode(
+            ranking, raw_ids.given(items, indices, self.train_.item_ids), "similar_to", item_names
+        )
+        return found.to_frame(as_frame) if as_frame else found
 
     def explain(self, user: Any, item: Any | None = None) -> Explanation:
         """Say why an item has its score for a known user.
@@ -549,28 +611,63 @@ class Recommender(Exchanged, ABC):
         return user_rows(self.train_, users)
 
     def _rank_for_items(
-        self, known: Ragged, k: int, filter_seen: bool, allowed: torch.Tensor | None = None
-    ) -> tuple[torch.Tensor, torch.Tensor]:
+        self,
+        known: Ragged,
+        k: int,
+        filter_seen: bool,
+        allowed: torch.Tensor | None = None,
+        falls: bool = True,
+    ) -> Ranking:
         """Return the k best items (Q, k), and their scores, of users known by their items, ``known`` (Q, num_items)."""
-        ids, scores = [], []
+        parts = []
         for rows in _batches(np.arange(len(known), dtype=np.int32), self._query_width()):
             batch = known[rows]
-            queries = self._query_from_items(batch)
-            batch_ids, batch_scores = self._rank(queries, k, batch.csr() if filter_seen else None, allowed)
-            ids.append(batch_ids)
-            scores.append(batch_scores)
-        return torch.cat(ids), torch.cat(scores)
+            limits = Limits(batch.csr() if filter_seen else None, allowed)
+            warm = ~self._cold_histories(batch) if falls else np.ones(len(batch), dtype=bool)
+            parts.append(self._ranking(partial(_of, self._query_from_items, batch), warm, k, limits, falls))
+        return Ranking.joined(parts)
+
+    def _ranking(self, query: Query, warm: NDArray[np.bool_], k: int, limits: Limits, falls: bool) -> Ranking:
+        """Return the lists (Q, k) of a batch.
+
+        Args:
+            query: Returns the query vectors of some of its rows, bool (Q,).
+            warm: The rows that say something, bool (Q,). The others go by popularity.
+            k: Length of the lists.
+            limits: What may be ranked.
+            falls: Whether what the model has no score for goes by popularity, too.
+        """
+        queries, of_warm = query(warm), limits.rows(warm)
+        ranking = self._ranked(queries, k, of_warm)
+        if falls:
+            ranking = self._fall_back(queries, of_warm, ranking)
+        return with_popular(ranking, ~warm, self.train_, limits)
+
+    def _ranked(self, queries: torch.Tensor, k: int, limits: Limits) -> Ranking:
+        """Return the model's own lists (Q, k) of queries (Q, dim)."""
+        if limits.candidates is None:
+            return Ranking(*self._rank(queries, k, limits.seen, limits.allowed))
+        left = left_of(limits.candidates, limits.seen, limits.allowed)
+        return Ranking(*best_candidates(self._score_candidates(queries, left), left, k))
 
     def _allowed(self, items: Any | None, exclude: Any | None, unknown: Unknown) -> torch.Tensor | None:
         chosen = requests.candidates(self.train_, items, exclude, unknown)
         return None if chosen is None else tensor_of(chosen)
 
     def _decode(
-        self, ids: torch.Tensor, scores: torch.Tensor, known: NDArray[np.bool_]
-    ) -> tuple[NDArray[Any], NDArray[np.float32]]:
-        """Return raw ids and scores, (B, k), of the lists of those who are ``known`` (B,)."""
-        ids, scores = raw_ids.spread(ids, scores, known)
-        return raw_ids.decode(self.train_.item_ids, ids.cpu().numpy()), scores.cpu().numpy()
+        self, ranking: Ranking, keys: NDArray[Any], key_name: str, item_names: Mapping[Any, str] | None
+    ) -> Recommendations:
+        """Return lists (B, k) in raw ids."""
+        ids, scores, is_fallback = (
+            part.cpu().numpy() for part in (ranking.ids, ranking.scores, ranking.is_fallback)
+        )
+        raw = raw_ids.decode(self.train_.item_ids, ids)
+        return Recommendations(raw, scores, is_fallback, keys, key_name, item_names)
+
+
+def _of(query: Callable[[Any], torch.Tensor], batch: Any, rows: NDArray[np.bool_]) -> torch.Tensor:
+    """Return the query vectors of some rows of a batch; all of it is handed on as it is."""
+    return query(batch if rows.all() else batch[rows])
 
 
 def _batches(rows: NDArray[np.int32], width: int) -> list[NDArray[np.int32]]:

@@ -369,6 +369,16 @@ class GraphRecommender(EpochRecommender):
         weights: NDArray[np.float32] = self.network_.layer_weights(self._graph).cpu().numpy()
         return weights
 
+    def _cold_users(self, users: NDArray[np.int32]) -> NDArray[np.bool_]:
+        cold = super()._cold_users(users)
+        return np.zeros_like(cold) if Encoder.of(self.encoder).knows_users else cold
+
+    def _cold_histories(self, histories: Ragged) -> NDArray[np.bool_]:
+        """See `Recommender._cold_histories`; layers reach a new user over items that somebody had alone."""
+        if self.n_layers == 0 and Encoder.of(self.encoder).knows_items:
+            return np.asarray(histories.lengths == 0)
+        return super()._cold_histories(histories)
+
     @torch.no_grad()
     def _query_from_items(self, histories: Ragged) -> Tensor:
         vectors = self._vectors_from_items(histories.csr())

@@ -14,6 +14,8 @@ from pyrec.data import Ragged
 from pyrec.models.base import Recommender
 from pyrec.models.candidates import entries_of
 from pyrec.models.item_sets import one_hot_rows, row_tensors
+from pyrec.models.limits import Limits
+from pyrec.models.lists import Ranking
 from pyrec.models.reasons import Asker, Reasons
 from pyrec.ops.topk import topk
 
@@ -25,6 +27,10 @@ class ItemItemRecommender(Recommender):
 
     A query is the user's row of scores, made by a sparse product: that costs |r_u| rows of W and not
     num_items of them, as an inner product with the columns of a dense W would.
+
+    A score of exactly 0 says nothing: W has no entry between the item and any of the history. Unless `fallback` is
+    "none", items of this score are in the order of `popularity`, equal ones by smaller id. They stay where their score
+    puts them: behind all that the history speaks for, and before what it speaks against, which has a negative score.
     """
 
     @abstractmethod
@@ -55,6 +61,27 @@ class ItemItemRecommender(Recommender):
     def _score_candidates(self, queries: torch.Tensor, candidates: csr_array) -> torch.Tensor:
         rows, items = (tensor_of(at.astype(np.int64)) for at in entries_of(candidates))
         return queries[rows, items]
+
+    def _fall_back(self, queries: torch.Tensor, limits: Limits, ranking: Ranking) -> Ranking:
+        """See `Recommender._fall_back`.
+
+        Columns in the order of popularity rank the same scores, and equal ones by popularity. So a list's places with
+        a score of 0 are the same, and what is in these is taken.
+        """
+        unscored = ranking.scores == 0
+        some = unscored.any(dim=1)
+        if not some.any():
+            return ranking
+        order = np.argsort(-self.train_.popularity, kind="stable").astype(np.int32)
+        place = np.empty_like(order)
+        place[order] = np.arange(len(order), dtype=np.int32)
+        k, columns = ranking.ids.shape[1], tensor_of(order).long()
+        among = limits.rows(some.numpy()).renumbered(place)
+        popular_first, _ = self._ranked(queries[some][:, columns], k, among)
+        found = columns[popular_first.clamp_min(0).long()].int()
+        ids = ranking.ids.clone()
+        ids[some] = torch.where(unscored[some], found, ids[some])
+        return Ranking(ids, ranking.scores, unscored)
 
     def _rank_similar(
         self, items: NDArray[np.int32], k: int, seen: csr_array

@@ -32,7 +32,7 @@ class Popularity(VectorRecommender):
     def fit(self, interactions: Any, y: Any = None) -> Self:  # noqa: ARG002
         """Count each item's users. See `Recommender.fit`."""
         train = self._training_set(interactions)
-        self.popularity_ = np.bincount(train.items, minlength=train.num_items).astype(np.float32)
+        self.popularity_ = train.popularity.astype(np.float32)
         self.train_ = train
         return self
 

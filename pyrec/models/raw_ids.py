@@ -6,12 +6,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
-from pyrec._arrays import tensor_of
 from pyrec.data import Interactions, Ragged
-from pyrec.data.ids import Unknown, is_text
+from pyrec.data.ids import Unknown, check_ids, is_text
 from pyrec.errors import DataError, UnknownIdError
 
 
@@ -41,7 +39,7 @@ def _encode_history(
     name = f"histories[{position}]"
     items = interactions.encode_items(history, name, unknown)
     if len(items) == 0 and not allow_empty:
-        raise DataError(f"{name} is empty; name an item, or use the popularity model for such users")
+        raise DataError(f"{name} is empty; name an item, or use fallback='popularity' for such users")
     return items[items >= 0]
 
 
@@ -55,24 +53,10 @@ def _all_unknown(errors: Mapping[int, UnknownIdError]) -> UnknownIdError:
     return UnknownIdError(f"{first}{more}", "item", unknown, np.array(list(errors), dtype=np.int64))
 
 
-def spread(
-    ids: torch.Tensor, scores: torch.Tensor, known: NDArray[np.bool_]
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return lists with an empty one, ids -1 and scores -inf, wherever ``known`` (B,) is false.
-
-    Args:
-        ids: int32 (num_known, k).
-        scores: float32 (num_known, k).
-        known: bool (B,), num_known of them true.
-    """
-    if known.all():
-        return ids, scores
-    rows = tensor_of(np.flatnonzero(known)).to(ids.device)
-    shape = len(known), ids.shape[1]
-    all_ids = torch.full(shape, -1, dtype=ids.dtype, device=ids.device)
-    all_scores = torch.full(shape, -torch.inf, dtype=scores.dtype, device=scores.device)
-    all_ids[rows], all_scores[rows] = ids, scores
-    return all_ids, all_scores
+def given(values: Any, codes: NDArray[np.int32], ids: NDArray[Any]) -> NDArray[Any]:
+    """Return raw ids (B,) that a caller gave, whose internal ids are ``codes`` (B,), -1 for an unknown one."""
+    known = codes >= 0
+    return ids[codes] if known.all() else check_ids(values, "ids")
 
 
 def decode(item_ids: NDArray[Any], ids: NDArray[np.int32]) -> NDArray[Any]:

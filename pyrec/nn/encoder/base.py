@@ -50,10 +50,15 @@ class Encoder(Component):
 
     Attributes:
         contrastable: Whether a node has one embedding, so that two views of it can be compared.
+        knows_users: Whether users' embeddings come from something other than interactions, such as features. Users
+            without a training interaction are then ranked for by the model; else they get popular items.
+        knows_items: The same of items. A new user's history of items that nobody had then says something.
     """
 
     family = "encoder"
     contrastable: ClassVar[bool] = True
+    knows_users: ClassVar[bool] = False
+    knows_items: ClassVar[bool] = False
 
     def features(self, dataset: Dataset) -> Arrays:
         """Return the arrays of the data set that the network is made of, by name; by default none.
