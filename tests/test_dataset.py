@@ -46,17 +46,17 @@ def rated() -> Interactions:
         times=[1, 2, 3, 4],
         labels=[1, -1, 1, 0],
         weights=[0.5, 1, 2, 3],
-    )
+    )  # the pair of b and x twice
 
 
 def test_labels_and_weights_go_where_their_interaction_goes() -> None:
     x = rated()
     assert x.item_ids[x.items].tolist() == ["x", "y", "x"]
-    assert (x.labels.tolist(), x.weights.tolist()) == ([1, -1, 0], [2, 1, 3])
+    assert (x.labels.tolist(), x.weights.tolist()) == ([1, -1, 0], [2, 1, 3.5])
     assert (x.labels.dtype, x.weights.dtype) == (np.float32, np.float32)
     assert repr(x) == "Interactions(2 users, 2 items, 3 interactions, times, labels, weights)"
     kept = x.select(np.array([True, False, True]))
-    assert (kept.labels.tolist(), kept.weights.tolist()) == ([1, 0], [2, 3])
+    assert (kept.labels.tolist(), kept.weights.tolist()) == ([1, 0], [2, 3.5])
     assert kept.compact().labels.tolist() == [1, 0]
     wider = x.with_ids(
         np.array(["b", "a"], object).astype(np.dtypes.StringDType()), np.array(["y", "x"], dtype="T")

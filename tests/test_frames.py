@@ -52,7 +52,6 @@ SAME = {
     "a column and a level of the same role": LOG.set_index(pd.Index(["x", "y", "z"], name="user")),
     "a column that is the index as well": LOG.set_index("customer", drop=False),
     "a Series over users and items": LOG.set_index(["customer", "product"])["stars"],
-    "counted values": LOG.loc[LOG.index.repeat([1, 2, 4])].drop(columns="stars").value_counts(),
     "run-end encoded": ARROW.set_column(0, "customer", pc.run_end_encode(ARROW["customer"])),
     "a subclass of a frame": type("Frame", (pd.DataFrame,), {})(LOG),
     "a Series without a name": LOG.set_index(["customer", "product"])["stars"].rename(None),
@@ -87,6 +86,17 @@ SAME = {
 @pytest.mark.parametrize("name", SAME)
 def test_a_table_is_read_however_it_is_held(name):
     assert triples(as_interactions(SAME[name])) == PAIRS
+
+
+def test_counted_values_are_weights():
+    counted = LOG.loc[LOG.index.repeat([1, 2, 4])].drop(columns="stars").value_counts()
+    x = as_interactions(counted)
+    assert x.ratings is None
+    assert list(zip(x.users.tolist(), x.items.tolist(), x.weights.tolist(), strict=True)) == [
+        (0, 0, 4),
+        (0, 1, 2),
+        (1, 1, 1),
+    ]
 
 
 def text_ids(column):

@@ -69,7 +69,9 @@ def test_text_that_starts_like_an_archive(write, content, expected):
 
 def test_columns_without_ratings_and_headers_of_two_columns(write):
     assert triples(read_interactions(write("a,x\nb,y\n"))) == [("a", "x"), ("b", "y")]
-    assert triples(read_interactions(write("userID\tartistID\tweight\n2\t51\t13883\n"))) == [(2, 51, 13883)]
+    plays = read_interactions(write("userID\tartistID\tweight\n2\t51\t13883\n"))
+    assert triples(plays) == [(2, 51)]
+    assert plays.weights.tolist() == [13883]
     assert triples(read_interactions(write("userId,movieId,tag,timestamp\n2,5,fun,9\n"))) == [(2, 5, 9)]
 
 

@@ -27,6 +27,7 @@ from pyrec.data.read.parquet import MAGIC, find_roles, parts_of
 from pyrec.data.read.readers import FOLDER_FILES, holds_parts, read_interactions
 from pyrec.data.read.reading import FORMATS, Format, Reading
 from pyrec.data.read.shape import Lists, find_shape
+from pyrec.data.weights import DEFAULT
 from pyrec.errors import ConfigError, DataError, PyrecError
 from pyrec.evaluate.counts import count_test
 
@@ -51,7 +52,7 @@ SPLIT = {"split": DEFAULT_SPLIT, "split_seed": DEFAULT_SEED}
 READING = ("min_rating", "id_type", "columns", "header", "sep", "format", "time_format")
 """Options about reading files."""
 
-_LATER = ("columns", "header", "sep", "format", "time_format", "everything")
+_LATER = ("columns", "header", "sep", "format", "time_format", "everything", "weights")
 """What the descriptions of older runs lack."""
 
 
@@ -76,6 +77,7 @@ class Source:
     format: Format | None = None
     time_format: str | None = None
     everything: bool = False
+    weights: str | None = None
 
     @classmethod
     def take(cls, options: dict[str, Any]) -> Source:
@@ -318,7 +320,7 @@ def file_options(command: Command) -> Command:
             "--columns",
             callback=_columns_value,
             metavar="ROLE=NAME,...",
-            help="Which columns are the user, item, rating and time, by name or number: user=customer,item=3; "
+            help="Which columns are the user, item, rating, time and weight, by name or number: user=customer,item=3; "
             "time= for none. [default: by well-known names]",
         ),
         grouped(
@@ -366,6 +368,13 @@ def data_options(command: Command) -> Command:
             metavar="FRACTION|time",
             help="How one file is split: the training share, drawn at random, or by time (older 80 %). "
             f"[default: {DEFAULT_SPLIT}]",
+        ),
+        grouped(
+            DATA,
+            "--weights",
+            metavar="log1p|bm25|cap:N|none",
+            help="How weights, such as counts of plays, are made even before training: by their logarithm, by BM25, "
+            f"by a bound, or not. [default: {DEFAULT}]",
         ),
         file_options,
     ):

@@ -14,6 +14,7 @@ from pyrec.data.read.readers import read_events, read_folder, read_interactions,
 from pyrec.data.split import split_random, split_time, union
 from pyrec.data.stats import InteractionStats
 from pyrec.data.synthetic import synthetic
+from pyrec.data.weights import transform_weights
 
 __all__ = [
     "Dataset",
@@ -41,5 +42,6 @@ __all__ = [
     "split_random",
     "split_time",
     "synthetic",
+    "transform_weights",
     "union",
 ]

@@ -14,6 +14,7 @@ from pyrec.data.ids import IdArray, Int32Array, as_ids
 from pyrec.data.interactions import Interactions
 from pyrec.data.ragged import Ragged
 from pyrec.data.rows import (
+    ARGUMENTS,
     FloatArray,
     Numbered,
     Rows,
@@ -46,6 +47,7 @@ class Events(Numbered):
         times: int64 or float64 (n,), ascending for each user; None where a user's events are in order as they stand.
         values: float32 (n,), such as ratings or seconds, or None.
         notes: what was decided or dropped on the way here, a sentence each.
+        weights: float32 (n,), at least 0, or None; how much each event counts, such as the plays of a day.
     """
 
     users: Int32Array
@@ -55,6 +57,7 @@ class Events(Numbered):
     times: TimeArray | None = None
     values: FloatArray | None = None
     notes: tuple[str, ...] = ()
+    weights: FloatArray | None = None
 
     @classmethod
     def from_arrays(
@@ -66,6 +69,7 @@ class Events(Numbered):
         user_ids: Values | None = None,
         item_ids: Values | None = None,
         time_format: str | None = None,
+        weights: npt.ArrayLike | None = None,
     ) -> Events:
         """Builds events from raw ids.
 
@@ -79,14 +83,16 @@ class Events(Numbered):
                 ascending.
             item_ids: (num_items,) likewise.
             time_format: how times as text are written, by the directives of ``datetime.strptime``; None for ISO 8601.
+            weights: (n,) finite numbers of at least 0, or None.
 
         Raises:
             ConfigError: ``time_format`` is no such format.
-            DataError: lengths differ, an id, time or value is missing or malformed, or an id is not in the list given;
-                the message names the position.
+            DataError: lengths differ, an id, time, value or weight is missing or malformed, or an id is not in the list
+                given; the message names the position.
         """
-        names = {"user": "users", "item": "items", "rating": "values", "time": "times"}
-        return cls.from_rows(code_rows(users, items, values, times, (user_ids, item_ids), time_format, names))
+        names = {**ARGUMENTS, "rating": "values"}
+        ids = (user_ids, item_ids)
+        return cls.from_rows(code_rows(users, items, values, times, ids, time_format, names, weights))
 
     @classmethod
     def from_frame(
@@ -97,6 +103,7 @@ class Events(Numbered):
         time: Hashable | None = "time",
         value: Hashable | None = None,
         time_format: str | None = None,
+        weight: Hashable | None = None,
     ) -> Events:
         """Builds events from a table: a row an event.
 
@@ -107,13 +114,14 @@ class Events(Numbered):
             time: name of the time column; None if each user's rows are in order.
             value: name of a column of numbers, or None.
             time_format: see `from_arrays`.
+            weight: name of a column of numbers of at least 0, or None.
 
         Raises:
             ConfigError: ``time_format`` is no format that ``strptime`` knows.
             DataError: not a table, a column is missing or there twice, or a value is missing or malformed; the message
                 names the column.
         """
-        names = {"user": user, "item": item, "rating": value, "time": time}
+        names = {"user": user, "item": item, "rating": value, "time": time, "weight": weight}
         chosen = {role: name for role, name in names.items() if name is not None}
         return cls.from_rows(code_table(require_table(frame), chosen, time_format))
 
@@ -127,7 +135,7 @@ class Events(Numbered):
         Raises:
             DataError: an array is of another kind or length, or a number is out of range.
         """
-        users, items, user_ids, item_ids, values, times, notes = rows
+        users, items, user_ids, item_ids, values, times, notes, weights = rows
         for name, array, kinds in (
             ("users", users, "i"),
             ("items", items, "i"),
@@ -136,7 +144,7 @@ class Events(Numbered):
         ):
             check_array(array, name, kinds)
         check_length(items, "items", users.size)
-        for name, column in (("values", values), ("times", times)):
+        for name, column in (("values", values), ("times", times), ("weights", weights)):
             if column is not None:
                 check_array(column, name, "if")
                 check_length(column, name, users.size)
@@ -151,13 +159,16 @@ class Events(Numbered):
             None if times is None else times[order],
             None if values is None else values[order],
             notes,
+            None if weights is None else weights[order],
         )
 
     def __len__(self) -> int:
         return int(self.users.size)
 
     def __repr__(self) -> str:
-        extra = "".join(f", {name}" for name in ("times", "values") if getattr(self, name) is not None)
+        extra = "".join(
+            f", {name}" for name in ("times", "values", "weights") if getattr(self, name) is not None
+        )
         return f"Events({self.num_users} users, {self.num_items} items, {len(self)} events{extra})"
 
     @cached_property
@@ -172,10 +183,12 @@ class Events(Numbered):
         return Ragged(self.indptr, self.items, self.num_items)
 
     def to_interactions(self) -> Interactions:
-        """Returns the interactions, each user and item once: the latest event counts, with its value as the rating."""
-        return Interactions.from_codes(
-            self.users, self.items, self.user_ids, self.item_ids, self.values, self.times, self.notes
-        )
+        """Returns the interactions, each user and item once: the latest event counts, with its value as the rating.
+
+        Weights are added.
+        """
+        codes = self.users, self.items, self.user_ids, self.item_ids
+        return Interactions.from_rows(Rows(*codes, self.values, self.times, self.notes, self.weights))
 
     def select(self, mask: npt.ArrayLike) -> Events:
         """Returns some of the events, with the same id maps.
@@ -193,6 +206,7 @@ class Events(Numbered):
             items=self.items[keep],
             times=None if self.times is None else self.times[keep],
             values=None if self.values is None else self.values[keep],
+            weights=None if self.weights is None else self.weights[keep],
         )
 
     def with_ids(self, user_ids: IdArray, item_ids: IdArray) -> Events:
@@ -207,7 +221,8 @@ class Events(Numbered):
         """
         users, items = self._renumbering(user_ids, item_ids)
         codes = users[self.users], items[self.items]
-        return Events.from_rows(Rows(*codes, user_ids, item_ids, self.values, self.times, self.notes))
+        rows = Rows(*codes, user_ids, item_ids, self.values, self.times, self.notes, self.weights)
+        return Events.from_rows(rows)
 
 
 def _order(users: Int32Array, num_users: int, times: TimeArray | None) -> npt.NDArray[Any]:

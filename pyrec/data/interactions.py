@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +16,7 @@ from pyrec.data.ids import MAX_COUNT, IdArray, Int32Array, as_ids
 from pyrec.data.rows import (
     FloatArray,
     Numbered,
+    Rows,
     Values,
     check_array,
     check_codes,
@@ -28,11 +29,11 @@ from pyrec.data.rows import (
     refuse_masked,
     require_table,
 )
-from pyrec.data.sort import pair_order
+from pyrec.data.sort import pair_order, pair_sums
 from pyrec.data.sparse import csr_parts
 from pyrec.data.stats import InteractionStats, describe
 from pyrec.data.times import TimeArray
-from pyrec.errors import DataError
+from pyrec.errors import ConfigError, DataError
 
 _ID_COLUMNS: Final = 4
 """An array of no more columns may hold users, items, ratings and times instead of a column an item."""
@@ -46,7 +47,8 @@ class Interactions(Numbered):
     """Who interacted with what; sorted by (user, item), each pair once.
 
     Build one with `from_arrays`, `from_csr`, `from_frame` or `as_interactions`. Of several interactions with
-    the same user and item the latest by time is kept; without times, or at equal times, the last one given.
+    the same user and item the latest by time is kept; without times, or at equal times, the last one given. Their
+    weights are added: two rows of 3 plays are 6 plays.
     The arrays are shared, not copied, wherever they are handed on: do not write to them. They may be read-only, as a
     file's memory is that joblib maps; they are not made so here, for other consumers of DLPack refuse such arrays.
 
@@ -64,7 +66,8 @@ class Interactions(Numbered):
         times: int64 or float64 (n,) or None; in the unit given (int64 nanoseconds for datetimes).
         notes: what was decided or dropped on the way here, a sentence each.
         labels: float32 (n,) or None; what a pointwise loss is to predict.
-        weights: float32 (n,), at least 0, or None; how much each interaction counts in a loss.
+        weights: float32 (n,), at least 0, or None; how much each interaction counts in a model, such as how often
+            something was played. See `pyrec.data.transform_weights`.
     """
 
     users: Int32Array
@@ -111,12 +114,9 @@ class Interactions(Numbered):
             DataError: lengths differ, an id, rating, time, label or weight is missing or malformed, or an id is not
                 in the list given; the message names the position.
         """
-        rows = code_rows(users, items, ratings, times, (user_ids, item_ids), time_format)
-        return cls.from_codes(
-            *rows,
-            labels=None if labels is None else check_numbers(labels, rows.users.size, "labels"),
-            weights=None if weights is None else check_weights(weights, rows.users.size),
-        )
+        rows = code_rows(users, items, ratings, times, (user_ids, item_ids), time_format, weights=weights)
+        told = None if labels is None else check_numbers(labels, rows.users.size, "labels")
+        return cls.from_codes(**rows._asdict(), labels=told)
 
     @classmethod
     def from_codes(
@@ -142,11 +142,11 @@ class Interactions(Numbered):
             times: int64 or float64 (n,) or None.
             notes: see the attribute; one on merged duplicates is added where there are any.
             labels: float32 (n,) or None.
-            weights: float32 (n,) or None.
+            weights: float32 (n,) or None; those of equal pairs are added.
 
         Raises:
             DataError: an array is of another kind or length, or a number is out of range; or users and items
-                together exceed 2**31 - 1, the number of nodes of a graph.
+                together exceed 2**31 - 1, the number of nodes of a graph; or a sum of weights exceeds float32.
         """
         for name, values, kinds in (
             ("users", users, "i"),
@@ -174,37 +174,43 @@ class Interactions(Numbered):
             return cls(users, items, user_ids, item_ids, notes=notes, **optional)
         if merged := users.size - order.size:
             which = "last" if times is None else "latest"
-            notes += (f"{merged:,} of {users.size:,} rows repeat a user and an item; the {which} one counts",)
+            sums = "" if weights is None else ", with the sum of their weights"
+            notes += (
+                f"{merged:,} of {users.size:,} rows repeat a user and an item; the {which} one counts{sums}",
+            )
         kept = _taken(optional, order)
+        if merged and weights is not None:
+            kept["weights"] = _summed(weights, users, items, (user_ids.size, item_ids.size))
         return cls(users[order], items[order], user_ids, item_ids, notes=notes, **kept)
 
     @classmethod
-    def from_csr(cls, matrix: Any) -> Interactions:
+    def from_csr(cls, matrix: Any, values: Literal["ratings", "weights"] = "ratings") -> Interactions:
         """Builds interactions from a SciPy sparse matrix or array, users x items.
 
         Raw ids are row and column numbers; empty rows and columns stay, as users and items without
-        interactions. Values become the ratings, unless all are 1. An entry that is stored more than once is the sum
-        of its values, as SciPy reads it in every format (of booleans: True). Zeros, stored or summed, are no
-        interactions. Negative values are ratings like others.
+        interactions. Values become the ratings or the weights, unless all are 1. An entry that is stored more than
+        once is the sum of its values, as SciPy reads it in every format (of booleans: True). Zeros, stored or summed,
+        are no interactions. Negative values are ratings like others, but no weights.
 
         Args:
             matrix: CSR; other sparse formats are converted and give the same interactions.
+            values: what the values are: "ratings", or "weights", such as counts.
 
         Raises:
+            ConfigError: ``values`` is neither of the two.
             DataError: not a sparse matrix, or its indptr, indices or values are malformed.
         """
+        if values not in ("ratings", "weights"):
+            raise ConfigError(f"values is {values!r}; it is 'ratings' or 'weights'")
         rows, columns, data, (num_users, num_items) = csr_parts(matrix)
-        ratings = check_numbers(data, rows.size, "user_items.data")
+        check = check_numbers if values == "ratings" else check_weights
+        numbers = check(data, rows.size, "user_items.data")
         stored = data != 0  # not of the ratings: what float32 rounds to 0 is an interaction
         if not stored.all():
-            rows, columns, ratings = rows[stored], columns[stored], ratings[stored]
-        return cls.from_codes(
-            rows,
-            columns,
-            np.arange(num_users, dtype=np.int64),
-            np.arange(num_items, dtype=np.int64),
-            None if bool(np.all(ratings == 1)) else ratings,
-        )
+            rows, columns, numbers = rows[stored], columns[stored], numbers[stored]
+        told = {} if bool(np.all(numbers == 1)) else {values: numbers}
+        ids = (np.arange(size, dtype=np.int64) for size in (num_users, num_items))
+        return cls.from_codes(rows, columns, *ids, **told)  # type: ignore[arg-type]
 
     @classmethod
     def from_frame(
@@ -215,6 +221,7 @@ class Interactions(Numbered):
         rating: Hashable | None = None,
         time: Hashable | None = None,
         time_format: str | None = None,
+        weight: Hashable | None = None,
     ) -> Interactions:
         """Builds interactions from a table: a row an interaction.
 
@@ -227,15 +234,28 @@ class Interactions(Numbered):
             rating: name of the rating column, or None.
             time: name of the time column, or None.
             time_format: see `from_arrays`.
+            weight: name of a column of numbers of at least 0, such as counts, or None; see `weights`.
 
         Raises:
             ConfigError: ``time_format`` is no format that ``strptime`` knows.
             DataError: not a table, a column is missing or there twice, or a value is missing or malformed; the
                 message names the column.
         """
-        names = {"user": user, "item": item, "rating": rating, "time": time}
+        names = {"user": user, "item": item, "rating": rating, "time": time, "weight": weight}
         chosen = {role: name for role, name in names.items() if name is not None}
-        return cls.from_codes(*code_table(require_table(frame), chosen, time_format))
+        return cls.from_rows(code_table(require_table(frame), chosen, time_format))
+
+    @classmethod
+    def from_rows(cls, rows: Rows) -> Interactions:
+        """Sorts and merges rows whose internal ids are there and checked.
+
+        Args:
+            rows: in the order given.
+
+        Raises:
+            DataError: see `from_codes`.
+        """
+        return cls.from_codes(**rows._asdict())
 
     def __len__(self) -> int:
         return int(self.users.size)
@@ -258,10 +278,20 @@ class Interactions(Numbered):
         """int64 (num_items,): how many users each item has."""
         return np.bincount(self.items, minlength=self.num_items)
 
-    def to_csr(self) -> csr_array:
-        """Returns the matrix users x items of float32 ones, with sorted indices."""
-        ones = np.ones(len(self), dtype=np.float32)
-        matrix = csr_array((ones, self.items, self.indptr), shape=(self.num_users, self.num_items))
+    @cached_property
+    def effective_weights(self) -> FloatArray | None:
+        """The weights, float32 (n,), or None where all count the same because each is 1 or none is given."""
+        return None if self.weights is None or bool((self.weights == 1).all()) else self.weights
+
+    def to_csr(self, weighted: bool = False) -> csr_array:
+        """Returns the matrix users x items in float32, with sorted indices.
+
+        Args:
+            weighted: whether the values are the weights, where there are some, or ones.
+        """
+        weights = self.effective_weights if weighted else None
+        values = np.ones(len(self), dtype=np.float32) if weights is None else weights
+        matrix = csr_array((values, self.items, self.indptr), shape=(self.num_users, self.num_items))
         matrix.has_sorted_indices = True
         return matrix
 
@@ -328,7 +358,7 @@ def as_interactions(obj: Any) -> Interactions:
         return Interactions.from_csr(obj)
     table = open_table(obj)
     if table is not None:
-        return Interactions.from_codes(*code_table(table, guess_columns(table)))
+        return Interactions.from_rows(code_table(table, guess_columns(table)))
     if isinstance(obj, np.ndarray):
         return Interactions.from_csr(_sparse(obj))
     raise DataError(
@@ -363,6 +393,18 @@ def require_interactions(obj: object, name: str) -> Interactions:
 def _taken(arrays: Mapping[str, npt.NDArray[Any] | None], at: npt.NDArray[Any]) -> dict[str, Any]:
     """Returns the arrays (n,) at some positions, or where a mask is true; None stays None."""
     return {name: None if array is None else array[at] for name, array in arrays.items()}
+
+
+def _summed(weights: FloatArray, users: Int32Array, items: Int32Array, shape: tuple[int, int]) -> FloatArray:
+    """Returns the sum of the weights of each pair, float32 (m,), in the order of (user, item)."""
+    sums = pair_sums(weights, users, items, shape)
+    with np.errstate(over="ignore"):
+        rounded: FloatArray = sums.astype(np.float32)
+    if not np.isfinite(rounded).all():
+        raise DataError(
+            f"the weights of one user and item sum to {sums.max():.6g}, beyond float32; scale the weights"
+        )
+    return rounded
 
 
 def _used(codes: Int32Array, num_codes: int) -> tuple[Int32Array, npt.NDArray[np.intp]]:

@@ -13,6 +13,7 @@ from pyrec.data.read.reading import Format, IdType, Reading
 from pyrec.data.roles import Columns
 from pyrec.data.split import split_random, split_time, union
 from pyrec.data.synthetic import synthetic
+from pyrec.data.weights import DEFAULT, check_transform, transform_weights
 from pyrec.errors import ConfigError, DataError
 
 DEFAULT_SPLIT = 0.8
@@ -46,6 +47,7 @@ def load_data(
     sep: str | None = None,
     format: Format | None = None,  # noqa: A002
     time_format: str | None = None,
+    weights: str | None = None,
 ) -> Split:
     """Loads a training and a test part.
 
@@ -63,6 +65,8 @@ def load_data(
         sep: likewise.
         format: likewise.
         time_format: likewise.
+        weights: how the training part's weights are made of what was read; see
+            `pyrec.data.weights.transform_weights`. None for "log1p" where there are some.
 
     Raises:
         ConfigError: the arguments exclude each other, mean nothing to these data, or are out of range.
@@ -71,6 +75,21 @@ def load_data(
     reading = Reading(id_type, columns, header, sep, format, time_format, needs_times=split == "time")
     _check_sources(data, train, test)
     _check_split(data, train, split, seed)
+    if weights is not None:
+        check_transform(weights)
+    parts = _read(data, train, test, split, min_rating, seed, reading)
+    return parts._replace(train=_weighed(parts.train, weights))
+
+
+def _read(
+    data: str | Path | None,
+    train: str | Path | None,
+    test: str | Path | None,
+    split: float | Literal["time"] | None,
+    min_rating: float | None,
+    seed: int | None,
+    reading: Reading,
+) -> Split:
     if train is not None and test is not None:
         return Split(_name(Path(train)), *pair_by(train, test, min_rating, reading))
     if data is None:
@@ -99,6 +118,7 @@ def load_training(
     sep: str | None = None,
     format: Format | None = None,  # noqa: A002
     time_format: str | None = None,
+    weights: str | None = None,
 ) -> tuple[str, Interactions]:
     """Loads the training part alone; a test file is not opened.
 
@@ -115,6 +135,7 @@ def load_training(
         sep: likewise.
         format: likewise.
         time_format: likewise.
+        weights: see `load_data`.
 
     Returns:
         The name of the data and the training part. Its id maps lack what only a test file has.
@@ -123,18 +144,26 @@ def load_training(
         ConfigError: see `load_data`.
         DataError: see `load_data`.
     """
-    reading = Reading(id_type, columns, header, sep, format, time_format)
+    reading = Reading(id_type, columns, header, sep, format, time_format, needs_times=split == "time")
     _check_sources(data, train, test)
     _check_split(data, train, split, seed)
+    if weights is not None:
+        check_transform(weights)
     if train is not None:
-        return _name(Path(train)), read_by(train, min_rating, reading)
-    if data is not None and holds_pair(data):
+        name, part = _name(Path(train)), read_by(train, min_rating, reading)
+    elif data is not None and holds_pair(data):
         folder = Path(data).resolve()
-        return folder.name, read_by(file_of_folder(folder, FOLDER_FILES[0]), min_rating, reading)
-    whole = load_data(
-        data, None, None, split, min_rating, seed, id_type, columns, header, sep, format, time_format
-    )
-    return whole.name, whole.train
+        name, part = folder.name, read_by(file_of_folder(folder, FOLDER_FILES[0]), min_rating, reading)
+    else:
+        name, part, _ = _read(data, None, None, split, min_rating, seed, reading)
+    return name, _weighed(part, weights)
+
+
+def _weighed(train: Interactions, weights: str | None) -> Interactions:
+    """Returns the training part with its weights transformed; without any where nobody asked for one, as it is."""
+    if weights is None and train.weights is None:
+        return train
+    return transform_weights(train, DEFAULT if weights is None else weights)
 
 
 def load_everything(
@@ -150,6 +179,7 @@ def load_everything(
     sep: str | None = None,
     format: Format | None = None,  # noqa: A002
     time_format: str | None = None,
+    weights: str | None = None,
 ) -> tuple[str, Interactions]:
     """Loads every interaction, those of a training and a test file together.
 
@@ -166,6 +196,7 @@ def load_everything(
         sep: likewise.
         format: likewise.
         time_format: likewise.
+        weights: see `load_data`.
 
     Returns:
         The name of the data and all interactions.
@@ -177,14 +208,16 @@ def load_everything(
     for name, value in (("split", split), ("the split's seed", seed)):
         if value is not None:
             raise ConfigError(f"{name} is {value!r}, but every interaction is loaded; leave it out")
+    reading = Reading(id_type, columns, header, sep, format, time_format)
+    _check_sources(data, train, test)
+    if weights is not None:
+        check_transform(weights)
     if train is None and data is not None and not holds_pair(data):
-        _check_sources(data, train, test)
-        path, reading = Path(data), Reading(id_type, columns, header, sep, format, time_format)
-        return _name(path), read_by(path, min_rating, reading)
-    name, *parts = load_data(
-        data, train, test, None, min_rating, None, id_type, columns, header, sep, format, time_format
-    )
-    return name, union(*parts)
+        name, whole = _name(Path(data)), read_by(Path(data), min_rating, reading)
+    else:
+        name, *parts = _read(data, train, test, None, min_rating, None, reading)
+        whole = union(*parts)
+    return name, _weighed(whole, weights)
 
 
 def holds_pair(data: str | Path) -> bool:

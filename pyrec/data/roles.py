@@ -1,15 +1,17 @@
-"""Which column is the user, the item, the rating and the time: as chosen, by well-known names, or by position."""
+"""Which column is the user, item, rating, time and weight: as chosen, by well-known names, or by position."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Final, TypeAlias
 
 from pyrec.errors import ConfigError, DataError
 
-ROLES = ("user", "item", "rating", "time")
+ROLES = ("user", "item", "rating", "time", "weight")
+BY_POSITION = ROLES[:4]
+"""The roles of columns without names, in this order."""
 
 Columns: TypeAlias = Mapping[str, str | int | None]
 """The column of a role, of `ROLES`: its name in the header, its number from 1, or None for no such column."""
@@ -49,17 +51,34 @@ _NAMES = {
         "rating",
         "ratings",
         "bookrating",
-        "weight",
         "score",
         "stars",
         "overall",
         "value",
-        "count",
-        "playcount",
-        "plays",
     },
     "time": {"time", "timestamp", "unixtime", "unixtimestamp", "unixreviewtime", "ts"},
+    "weight": {
+        "weight",
+        "weights",
+        "count",
+        "counts",
+        "plays",
+        "playcount",
+        "numplays",
+        "listencount",
+        "clickcount",
+    }
+    | {"viewcount", "purchasecount", "quantity", "qty", "frequency"},
 }
+
+_LOOKS_LIKE: Final[Mapping[str, re.Pattern[str]]] = {
+    "rating": re.compile("rating|score|stars"),
+    "time": re.compile("time|date"),
+    "weight": re.compile(
+        r"(?<![a-z])(weights?|counts?|plays?|listens?|clicks?|views?|purchases?|quantity|qty|freq(uency)?)(?![a-z])"
+    ),
+}
+"""What may name the column of a role that no well-known name has, in lower case; of weights whole words."""
 
 
 def role_of(name: str) -> str | None:
@@ -70,6 +89,11 @@ def role_of(name: str) -> str | None:
 def plain_name(name: str) -> str:
     """Returns a column name as well-known ones are compared: small letters, without underscores, hyphens and spaces."""
     return "".join(c for c in name.strip().partition(":")[0].lower() if c not in "_- ")
+
+
+def weight_candidates(names: Sequence[str]) -> list[int]:
+    """Returns the columns whose names are well-known ones of a weight."""
+    return [column for column, name in enumerate(names) if role_of(name) == "weight"]
 
 
 def names_both(names: Sequence[str]) -> bool:
@@ -89,12 +113,14 @@ def named_roles(
         absent: roles that no column has.
 
     Raises:
-        DataError: two columns have the same role, or one of user and item is named and the other is not.
+        DataError: two columns have the same role, or one of user and item is named and the other is not. Of several
+            that may be the weight none is.
     """
     found = dict(chosen)
+    unclear = {"weight"} if len(weight_candidates(names)) > 1 else set()
     for column, name in enumerate(names):
         role = None if column in chosen.values() else role_of(name)
-        if role is None or role in chosen or role in absent:
+        if role is None or role in chosen or role in absent or role in unclear:
             continue
         if role in found:
             raise DataError(
@@ -109,6 +135,47 @@ def named_roles(
                 f"for the {other}; rename that column to {other!r}, or say which it is"
             )
     return found
+
+
+def unused_columns(
+    names: Sequence[str],
+    roles: Mapping[str, int],
+    columns: Columns | None,
+    is_number: Callable[[int], bool],
+) -> list[str]:
+    """Returns a note on a column that may be the rating, the time or the weight, for each of them that no column is.
+
+    Args:
+        names: the header.
+        roles: the column of each role that was found.
+        columns: what the caller chose.
+        is_number: tells whether a column holds numbers, as a weight has to.
+    """
+    notes = []
+    free = [at for at in range(len(names)) if at not in roles.values()]
+    for role, pattern in _LOOKS_LIKE.items():
+        if role in roles or role in (columns or {}):
+            continue
+        found = [
+            at for at in free if pattern.search(_words(names[at])) and (role != "weight" or is_number(at))
+        ]
+        sure = [at for at in found if role == "weight" and role_of(names[at]) == role]
+        if len(sure) > 1:
+            both = " and ".join(repr(names[at]) for at in sure)
+            notes.append(
+                f"the columns {both} may be the weight, so none is used; --columns weight={sure[0] + 1} takes one"
+            )
+        elif found:
+            at = found[0]
+            notes.append(
+                f"the column {names[at]!r} is not used; --columns {role}={at + 1} takes it as the {role}"
+            )
+    return notes
+
+
+def _words(name: str) -> str:
+    """Returns a name in lower case, an underscore before what starts with a capital: playCount becomes play_count."""
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name.partition(":")[0]).lower()
 
 
 def assign_roles(
@@ -149,7 +216,7 @@ def assign_roles(
         filled = [at for at in range(num_columns) if at not in empty]
         if len(filled) < 2:
             raise DataError(f"{where}: all columns but one are empty, but a user and an item are needed")
-        return {role: at for role, at in zip(ROLES, filled, strict=False) if role not in absent}
+        return {role: at for role, at in zip(BY_POSITION, filled, strict=False) if role not in absent}
     if len(set(chosen.values())) < len(chosen):
         raise DataError(
             f"{where}: columns = {dict(columns or {})} takes one column twice; give each role its own"

@@ -19,7 +19,13 @@ from pyrec.errors import DataError
 FloatArray: TypeAlias = npt.NDArray[np.float32]
 Values: TypeAlias = npt.ArrayLike | Sequence[object]
 
-ARGUMENTS: Final[Mapping[str, str]] = {"user": "users", "item": "items", "rating": "ratings", "time": "times"}
+ARGUMENTS: Final[Mapping[str, str]] = {
+    "user": "users",
+    "item": "items",
+    "rating": "ratings",
+    "time": "times",
+    "weight": "weights",
+}
 """What messages call the column of a role."""
 
 
@@ -34,6 +40,7 @@ class Rows(NamedTuple):
         ratings: float32 (n,) or None.
         times: int64 or float64 (n,) or None.
         notes: what was decided or dropped on the way here, a sentence each.
+        weights: float32 (n,), at least 0, or None.
     """
 
     users: Int32Array
@@ -43,6 +50,7 @@ class Rows(NamedTuple):
     ratings: FloatArray | None = None
     times: TimeArray | None = None
     notes: tuple[str, ...] = ()
+    weights: FloatArray | None = None
 
 
 class Numbered:
@@ -120,6 +128,7 @@ def code_rows(
     ids: tuple[Any | None, Any | None] = (None, None),
     time_format: str | None = None,
     names: Mapping[str, str] = ARGUMENTS,
+    weights: Any | None = None,
 ) -> Rows:
     """Returns raw columns as numbers.
 
@@ -131,6 +140,7 @@ def code_rows(
         ids: every user id and every item id, in the order of the internal ids; None for those that occur, ascending.
         time_format: of times as text.
         names: what messages call the column of each role.
+        weights: (n,) finite numbers of at least 0, or None.
 
     Raises:
         ConfigError: ``time_format`` is no format that ``strptime`` knows.
@@ -147,6 +157,7 @@ def code_rows(
         all_items,
         None if ratings is None else check_numbers(ratings, n, names["rating"]),
         None if times is None else check_times(times, n, names["time"], time_format),
+        weights=None if weights is None else check_weights(weights, n, names["weight"]),
     )
 
 
@@ -162,10 +173,11 @@ def code_table(table: Table, names: Mapping[str, Hashable], time_format: str | N
         ConfigError: ``time_format`` is no format that ``strptime`` knows.
         DataError: a column does not exist or is there twice, or a value is missing or malformed.
     """
-    columns = {"rating": None, "time": None, **frame_columns(table, names)}
+    columns = {"rating": None, "time": None, "weight": None, **frame_columns(table, names)}
     called = {role: f"column {name!r}" for role, name in names.items()}
-    users, items, ratings, times = (columns[role] for role in ROLES)
-    return code_rows(users, items, ratings, times, (None, None), time_format, {**ARGUMENTS, **called})
+    users, items, ratings, times, weights = (columns[role] for role in ROLES)
+    told = {**ARGUMENTS, **called}
+    return code_rows(users, items, ratings, times, (None, None), time_format, told, weights)
 
 
 def require_table(frame: Any) -> Table:

@@ -6,7 +6,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
-from scipy.sparse import csr_array
+from scipy.sparse import coo_array, csr_array
 
 from pyrec.data.ids import Int32Array
 
@@ -63,6 +63,25 @@ def pair_order(
         return order
     kept = np.append(starts[1:], order.size) - 1 if times is None else _latest(times[order], starts)
     return np.asarray(order[kept])
+
+
+def pair_sums(
+    values: npt.NDArray[np.float32], users: Int32Array, items: Int32Array, shape: tuple[int, int]
+) -> npt.NDArray[np.float64]:
+    """Returns the sums of the values of equal pairs, in the order of (user, item).
+
+    Args:
+        values: float32 (n,).
+        users: int32 (n,).
+        items: int32 (n,).
+        shape: (num_users, num_items).
+
+    Returns:
+        float64 (m,), one for each distinct pair, as many as `pair_order` keeps.
+    """
+    matrix = coo_array((values.astype(np.float64), (users, items)), shape=shape).tocsr()
+    matrix.sum_duplicates()
+    return np.asarray(matrix.data)
 
 
 def _latest(times: npt.NDArray[Any], starts: npt.NDArray[np.intp]) -> npt.NDArray[np.intp]:

@@ -104,8 +104,8 @@ def split_time(interactions: Interactions, train_fraction: float = 0.8) -> tuple
 def union(first: Interactions, second: Interactions) -> Interactions:
     """Puts two parts together, such as a training and a test part: what a model learns from once it is chosen.
 
-    Of a pair in both parts the later one counts, without times that of the second. Ratings, times, labels and weights
-    are kept if both parts have them.
+    Of a pair in both parts the later one counts, without times that of the second; weights are added. Ratings, times,
+    labels and weights are kept if both parts have them.
 
     Args:
         first: n interactions.

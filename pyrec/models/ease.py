@@ -31,7 +31,8 @@ class EASE(ItemItemRecommender):
     """Least squares ``min_B |R - R B|² + reg |B|²`` with ``diag(B) = 0``.
 
     With ``P = (RᵀR + reg I)⁻¹``: ``B_ij = -P_ij / P_jj`` off the diagonal. Solved in float64, kept in
-    float32.
+    float32. ``R_ui`` is 1, or the weight ``w_ui`` where the interactions have weights: a user's weight is predicted by
+    those of the user's other items. So ``(RᵀR)_ij = Σ_u w_ui w_uj``, and weights times c ask for reg times c².
 
     Attributes:
         weights_: B, float32 (num_items, num_items); a CSR array where ``neighbors`` bounds it.
@@ -114,7 +115,7 @@ class EASE(ItemItemRecommender):
 def _solve(train: Interactions, reg: float) -> NDArray[np.float32]:
     from scipy.linalg import lapack  # here, as it would be a fiftieth of what importing pyrec takes
 
-    matrix = train.to_csr().astype(np.float64)
+    matrix = train.to_csr(weighted=True).astype(np.float64)
     gram = (matrix.T @ matrix).toarray(order="F")
     gram[np.diag_indices_from(gram)] += reg
     factor, failed = lapack.dpotrf(gram, lower=1, overwrite_a=1)

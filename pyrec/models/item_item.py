@@ -13,7 +13,7 @@ from pyrec._arrays import tensor_of
 from pyrec.data import Ragged
 from pyrec.models.base import Recommender
 from pyrec.models.candidates import entries_of
-from pyrec.models.item_sets import one_hot_rows, row_tensors
+from pyrec.models.item_sets import one_hot_rows, row_tensors, weighted_rows
 from pyrec.models.limits import Limits
 from pyrec.models.lists import Ranking
 from pyrec.models.reasons import Asker, Reasons
@@ -23,7 +23,9 @@ ROWS_PER_CALL = 32
 
 
 class ItemItemRecommender(Recommender):
-    """Scores ``s_u = r_u W``, where ``r_u`` is the user's row of ones and ``W`` (num_items, num_items).
+    """Scores ``s_u = r_u W``, where ``r_u`` is the user's row and ``W`` (num_items, num_items).
+
+    ``r_u`` holds ones, or a known user's weights where the interactions have some; a new user's items count 1 each.
 
     A query is the user's row of scores, made by a sparse product: that costs |r_u| rows of W and not
     num_items of them, as an inner product with the columns of a dense W would.
@@ -44,11 +46,14 @@ class ItemItemRecommender(Recommender):
         return np.concatenate([self._scores(one_hot_rows(block, width))[:, item] for block in blocks])
 
     def _reasons(self, asker: Asker, item: int) -> Reasons:
-        """``s_ui = sum_j W_ji``: an item j adds its weight."""
-        return Reasons("exact", asker.items, self._weights_to(item, asker.items))
+        """``s_ui = sum_j r_uj W_ji``: an item j adds W_ji, times its weight in the history."""
+        return Reasons("exact", asker.items, asker.weighted(self._weights_to(item, asker.items)))
 
     def _query_from_items(self, histories: Ragged) -> torch.Tensor:
         return tensor_of(self._scores(histories.csr()))
+
+    def _query_vectors(self, users: NDArray[np.int32]) -> torch.Tensor:
+        return tensor_of(self._scores(weighted_rows(self.train_, users)))
 
     def _query_width(self) -> int:
         return self.train_.num_items

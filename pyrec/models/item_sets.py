@@ -21,6 +21,21 @@ def user_rows(interactions: Interactions, users: NDArray[np.int32]) -> Ragged:
     return Ragged(indptr, np.concatenate([np.empty(0, dtype=np.int32), *rows]), interactions.num_items)
 
 
+def weighted_rows(interactions: Interactions, users: NDArray[np.int32]) -> csr_array:
+    """Return the items of ``users`` (Q,) with their weights, or ones: float32 (Q, num_items), ascending."""
+    rows = user_rows(interactions, users)
+    weights = interactions.effective_weights
+    if weights is None:
+        return rows.csr()
+    starts = np.repeat(interactions.indptr[users] - rows.indptr[:-1], rows.lengths)
+    matrix = csr_array(
+        (weights[np.arange(rows.indices.size) + starts], rows.indices, rows.indptr),
+        shape=(len(users), interactions.num_items),
+    )
+    matrix.has_sorted_indices = True
+    return matrix
+
+
 def check_rows(name: str, rows: object, shape: tuple[int, int]) -> None:
     """Check that the argument ``name`` is a CSR matrix of that shape.
 

@@ -23,16 +23,22 @@ class Asker:
     Attributes:
         user: The internal id of a known user; None for a new one.
         history: (1, num_items), with order and repeats.
+        weights: Of a known user's items, float32 (n,); None where each counts 1.
     """
 
     user: int | None
     history: Ragged
+    weights: NDArray[np.float32] | None = None
 
     @property
     def items(self) -> NDArray[np.int32]:
         """The items of the history, each once, int32 (n,), as they come first."""
         _, first = np.unique(self.history.indices, return_index=True)
         return self.history.indices[np.sort(first)]
+
+    def weighted(self, values: NDArray[np.floating]) -> NDArray[np.floating]:
+        """What each item of the history, (n,), has to do with a score that is linear in the history's weights."""
+        return values if self.weights is None else values * self.weights
 
     def without(self, items: NDArray[np.int32]) -> Ragged:
         """The history without one item, for each of ``items`` (n,): (n, num_items)."""
@@ -93,7 +99,9 @@ class Explained(Protocol):
 def explain_user(model: Explained, user: Any, item: Any | None) -> Explanation:
     """Explain the score of an item, or of the best one, for a known user; see `Recommender.explain`."""
     index = model.train_.encode_users([user], "user")
-    asker = Asker(int(index[0]), model._histories(index))
+    of_user = slice(*model.train_.indptr[index[0] : index[0] + 2])
+    weights = model.train_.effective_weights
+    asker = Asker(int(index[0]), model._histories(index), None if weights is None else weights[of_user])
     ids, _ = model.topk(index, _longest(model.train_))
     return _explanation(model, asker, ids[0].cpu().numpy(), item)
 

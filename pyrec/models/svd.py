@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy.sparse import csr_array
 
 from pyrec._arrays import tensor_of
 from pyrec._checks import check_count
 from pyrec.data import Interactions, Ragged
 from pyrec.errors import ConfigError
+from pyrec.models.item_sets import weighted_rows
 from pyrec.models.reasons import Asker, Reasons, products
 from pyrec.models.vectors import VectorRecommender
 from pyrec.nn.singular import leading_singular_vectors, most_vectors
@@ -26,8 +28,9 @@ if TYPE_CHECKING:
 class SVD(VectorRecommender):
     """Scores ``r_u Q Qᵀ``, where Q holds the leading right singular vectors of the interaction matrix R.
 
-    A user's vector is ``r_u Q``, so a new user needs no training. The same data give the same bits, and each singular
-    vector's largest entry is positive. Columns beyond the rank of R are zeros.
+    ``R_ui`` is 1, or the weight where the interactions have some. A user's vector is ``r_u Q``, so a new user, whose
+    items count 1 each, needs no training. The same data give the same bits, and each singular vector's largest entry is
+    positive. Columns beyond the rank of R are zeros.
 
     Attributes:
         item_factors_: Q, float32 (num_items, embedding_size), by falling singular value.
@@ -75,12 +78,18 @@ class SVD(VectorRecommender):
         return tensor_of(self.item_factors_)
 
     def _query_from_items(self, histories: Ragged) -> torch.Tensor:
-        return tensor_of(np.ascontiguousarray(histories.csr() @ self.item_factors_, dtype=np.float32))
+        return self._of_rows(histories.csr())
+
+    def _query_vectors(self, users: NDArray[np.int32]) -> torch.Tensor:
+        return self._of_rows(weighted_rows(self.train_, users))
+
+    def _of_rows(self, rows: csr_array) -> torch.Tensor:
+        return tensor_of(np.ascontiguousarray(rows @ self.item_factors_, dtype=np.float32))
 
     def _reasons(self, asker: Asker, item: int) -> Reasons:
-        """``s_ui = sum_j q_j · q_i``: an item j adds its inner product."""
+        """``s_ui = sum_j r_uj q_j · q_i``: an item j adds its inner product, times its weight."""
         vectors = self._item_vectors()
-        return Reasons("exact", asker.items, products(vectors, asker.items, vectors[item]))
+        return Reasons("exact", asker.items, asker.weighted(products(vectors, asker.items, vectors[item])))
 
     def _state(self) -> dict[str, NDArray[Any]]:
         return {"item_factors": self.item_factors_}
@@ -91,7 +100,7 @@ class SVD(VectorRecommender):
 
 
 def _right_factors(train: Interactions, rank: int) -> NDArray[np.float32]:
-    matrix = train.to_csr().astype(np.float64)
+    matrix = train.to_csr(weighted=True).astype(np.float64)
     start = np.random.default_rng(0).uniform(0.5, 1.5, size=min(matrix.shape))
     _, _, vectors = leading_singular_vectors(matrix, rank, start, tolerance=1e-12)
     peaks = np.take_along_axis(vectors, np.abs(vectors).argmax(axis=0)[None], axis=0)

@@ -36,7 +36,7 @@ class Samples:
         cls, interactions: Interactions, label: NDArray[np.float32] | None, device: torch.device
     ) -> Samples | None:
         """Those of some interactions with labels, on a device; None where neither weights nor labels are given."""
-        weight = interactions.weights
+        weight = interactions.effective_weights
         if weight is None and label is None:
             return None
         pairs = interactions.users.astype(np.int64) * interactions.num_items + interactions.items

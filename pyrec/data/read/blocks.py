@@ -81,19 +81,20 @@ class TextColumn:
 
 
 class NumberColumn:
-    """Finite numbers in float32."""
+    """Finite numbers in float32, of at least a bound."""
 
-    def __init__(self, point: bytes) -> None:
+    def __init__(self, point: bytes, least: float = -np.inf) -> None:
         self._point = point
+        self._least = least
         self._blocks: list[npt.NDArray[np.float32]] = []
 
     def append(self, fields: Fields) -> bool:
-        """Adds n fields and tells whether all are finite numbers in float32."""
+        """Adds n fields and tells whether all are finite numbers in float32, and none is below the bound."""
         values, good = numbers(fields, self._point)
         with np.errstate(over="ignore"):
             rounded = values.astype(np.float32)
         self._blocks.append(rounded)
-        return bool(good.all() and np.isfinite(rounded).all())
+        return bool(good.all() and np.isfinite(rounded).all() and (values >= self._least).all())
 
     def finish(self) -> npt.NDArray[np.float32]:
         """Returns the numbers float32 (n,)."""

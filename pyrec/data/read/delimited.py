@@ -56,6 +56,7 @@ class _Table:
             for role in ("user", "item")
         }
         self._rating = NumberColumn(point) if "rating" in layout.roles else None
+        self._weight = NumberColumn(point, least=0) if "weight" in layout.roles else None
         self._time: TimeColumn | None = None
         if "time" in layout.roles:
             self._time = TimeColumn(layout.times, reading.time_format)
@@ -70,7 +71,7 @@ class _Table:
             self.explain(block, number)
 
     def _fits(self, block: bytes, column: Callable[[int], Fields]) -> bool:
-        columns = {**self._ids, "rating": self._rating, "time": self._time}
+        columns = {**self._ids, "rating": self._rating, "time": self._time, "weight": self._weight}
         if self._repeats_header(block):
             return False
         if any((cells.ends > cells.starts).any() for cells in map(column, self._layout.empty)):
@@ -106,8 +107,12 @@ class _Table:
         raise DataError(f"{layout.path}, lines {number} to {last}: a field is malformed; correct these lines")
 
     def _check_cell(self, text: str, role: str, where: str) -> None:
+        has_comma = self._layout.decimal == "comma"
         if role == "rating":
-            _check_number(text, role, np.float32, where, self._layout.decimal == "comma")
+            _check_number(text, role, np.float32, where, has_comma)
+        elif role == "weight":
+            _check_number(text, role, np.float32, where, has_comma)
+            _check_not_negative(text, where)
         elif role == "time" and self._layout.times == "number":
             _check_number(text, role, np.float64, where)
         elif role == "time":
@@ -126,13 +131,14 @@ class _Table:
         items, item_ids = self._ids["item"].finish()
         rating = None if self._rating is None else self._rating.finish()
         time = None if self._time is None else self._time.finish()
+        weight = None if self._weight is None else self._weight.finish()
         told = notes + tuple(self.notes)
         for role, column in self._ids.items():
             if isinstance(column, IntegerColumn) and column.padded:
                 told += (
                     f"{column.padded:,} {role} ids have leading zeros and are read as the integers they are",
                 )
-        return Rows(users, items, user_ids, item_ids, rating, time, told)
+        return Rows(users, items, user_ids, item_ids, rating, time, told, weight)
 
 
 def check_id(text: str, role: str, where: str, is_text: bool, is_auto: bool, has_quotes: bool) -> None:
@@ -170,6 +176,14 @@ def _check_number(
         comma = "a decimal comma is to be a point; " if "," in text else ""
         raise DataError(
             f"{where}: the {role} {text[:40]!r} is not a finite number; {comma}correct the line, or {_leave_out(role)}"
+        )
+
+
+def _check_not_negative(text: str, where: str) -> None:
+    if text.startswith("-") and float(text.replace(",", ".")) < 0:
+        raise DataError(
+            f"{where}: the weight {text[:40]!r} is below 0; a weight is 0 or more: correct the line, or "
+            f"{_leave_out('weight')}"
         )
 
 

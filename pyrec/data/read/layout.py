@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -23,7 +22,7 @@ from pyrec.data.read.kinds import (
 from pyrec.data.read.look import Look, as_block
 from pyrec.data.read.reading import Reading
 from pyrec.data.read.records import Dialect, Row
-from pyrec.data.roles import ROLES, assign_roles, missing_time
+from pyrec.data.roles import BY_POSITION, assign_roles, missing_time, unused_columns
 from pyrec.data.times import time_unit
 from pyrec.errors import DataError
 
@@ -41,10 +40,10 @@ class Layout:
         num_columns: columns of every line.
         header: the names of the columns, or None.
         skip: lines before the first row of data.
-        roles: column number of "user", "item" and, where there are, "rating" and "time".
+        roles: column number of "user", "item" and, where there are, "rating", "time" and "weight".
         text_ids: which of "user" and "item" are text; the others are integers.
         empty: columns that would have a role by their position, but hold nothing in the first lines.
-        decimal: how ratings write a fraction.
+        decimal: how ratings and weights write a fraction.
         times: whether times are numbers or text.
         notes: what was decided, a sentence each.
     """
@@ -73,13 +72,12 @@ class _Columns:
     notes: list[str] = field(default_factory=list)
 
     def decimal(self, sep: str, is_by_position: bool) -> Decimal:
-        if "rating" not in self.roles:
-            return "point"
-        if is_by_position and "time" not in self.roles:
+        if "rating" in self.roles and is_by_position and "time" not in self.roles:
             refuse_times(self.path, self.cells["rating"], self.roles["rating"] + 1)
-        decimal = find_decimal(self.cells["rating"], sep)
+        numbers = [role for role in ("rating", "weight") if role in self.roles]
+        decimal = find_decimal([cell for role in numbers for cell in self.cells[role]], sep)
         if decimal == "comma":
-            self.notes.append("ratings have a decimal comma")
+            self.notes.append(f"{' and '.join(f'{role}s' for role in numbers)} have a decimal comma")
         return decimal
 
     def times(self, names: tuple[str, ...] | None) -> TimeKind:
@@ -134,7 +132,13 @@ def find_layout(look: Look, dialect: Dialect) -> Layout:
     is_by_position = top.names is None and not reading.columns
     if is_by_position:
         _check_position(look.path, fitting, empty, roles)
-    columns.notes += _unused(top.names or (), roles, reading)
+    if top.names is not None:
+        columns.notes += unused_columns(
+            top.names,
+            roles,
+            reading.columns,
+            lambda at: all(NUMBER.fullmatch(row[at]) for _, row in fitting),
+        )
     decimal, times = columns.decimal(dialect.sep, is_by_position), columns.times(top.names)
     return Layout(
         look.path,
@@ -165,28 +169,13 @@ def _check_position(path: Path, rows: list[Row], empty: frozenset[int], roles: d
     line, first = rows[0]
     filled = len(first) - len(empty)
     timed = [role for role in ("user", "item") if are_times([row[roles[role]] for _, row in rows])]
-    if filled <= len(ROLES) and not timed:
+    if filled <= len(BY_POSITION) and not timed:
         return
     why = f"column {roles[timed[0]] + 1} holds times" if timed else f"there are {filled} columns"
     raise DataError(
         f"{path}, line {line}: {why}, but without a header the columns are user, item, rating, time; choose them: "
         "--columns user=1,item=2 (in Python columns={'user': 1, 'item': 2})"
     )
-
-
-def _unused(names: Sequence[str], roles: dict[str, int], reading: Reading) -> list[str]:
-    """Says which columns might be the rating and the time, where none is."""
-    notes = []
-    for role, words in (("rating", ("rating", "score", "stars")), ("time", ("time", "date"))):
-        if role in roles or role in (reading.columns or {}):
-            continue
-        for at, name in enumerate(names):
-            if at not in roles.values() and any(word in name.lower() for word in words):
-                notes.append(
-                    f"the column {name!r} is not used; --columns {role}={at + 1} takes it as the {role}"
-                )
-                break
-    return notes
 
 
 def first_line(look: Look, dialect: Dialect, top: Top) -> int:

@@ -9,7 +9,7 @@ from typing import Any
 
 from pyrec.data.read.files import Content, opened
 from pyrec.data.read.reading import Reading
-from pyrec.data.roles import assign_roles, missing_time
+from pyrec.data.roles import assign_roles, missing_time, unused_columns
 from pyrec.data.rows import Rows, code_table, require_table
 from pyrec.device import available_memory, gibibytes
 from pyrec.errors import ConfigError, DataError
@@ -25,7 +25,7 @@ def parts_of(folder: Path) -> list[Path]:
 
 
 def read_parquet(content: Content, reading: Reading) -> Rows:
-    """Reads the user, item, rating and time columns of a Parquet file.
+    """Reads the user, item, rating, time and weight columns of a Parquet file.
 
     Args:
         content: the file.
@@ -35,8 +35,8 @@ def read_parquet(content: Content, reading: Reading) -> Rows:
         ConfigError: PyArrow is not installed.
         DataError: the file is malformed, or a value is missing.
     """
-    roles, table = _read_table(content, reading)
-    return _rows(table, roles, content.path, reading, tuple(content.notes))
+    roles, table, notes = _read_table(content, reading)
+    return _rows(table, roles, content.path, reading, (*content.notes, *notes))
 
 
 def read_parts(folder: Path, reading: Reading) -> Rows:
@@ -49,15 +49,16 @@ def read_parts(folder: Path, reading: Reading) -> Rows:
     parts = parts_of(folder)
     tables: list[Any] = []
     roles: dict[str, str] = {}
+    notes: list[str] = []
     for path in parts:
         with opened(path) as content:
             if not content.head.startswith(MAGIC):
                 raise DataError(f"{path} is no Parquet file, as its name says; leave it out of the folder")
-            roles, table = _read_table(content, reading)
+            roles, table, notes = _read_table(content, reading)
             tables.append(table)
     with _arrow_errors(folder, "its parts have different columns") as arrow:
         whole = arrow.concat_tables(tables)
-    return _rows(whole, roles, folder, reading, (f"{len(parts)} Parquet files are read as one",))
+    return _rows(whole, roles, folder, reading, (f"{len(parts)} Parquet files are read as one", *notes))
 
 
 def find_roles(content: Content, reading: Reading) -> dict[str, str]:
@@ -116,13 +117,27 @@ def read_columns(content: Content, choose: Callable[[list[str]], list[str]]) -> 
     return table
 
 
-def _read_table(content: Content, reading: Reading) -> tuple[dict[str, str], Any]:
-    """Returns the columns' names by role, and the table of these columns."""
+def _read_table(content: Content, reading: Reading) -> tuple[dict[str, str], Any, list[str]]:
+    """Returns the columns' names by role, the table of these columns, and notes on others."""
     roles, parquet = _open(content, reading)
+    notes = _unused(parquet.schema_arrow, roles, reading)
     with _arrow_errors(content.path, "it is not a sound Parquet file"):
         table: Any = parquet.read(columns=list(roles.values()))
         table.validate(full=True)  # text that is no UTF-8, offsets that lie
-    return roles, table
+    return roles, table, notes
+
+
+def _unused(schema: Any, roles: dict[str, str], reading: Reading) -> list[str]:
+    from pyarrow import types  # type: ignore[import-untyped]
+
+    names: list[str] = schema.names
+    taken = {role: names.index(name) for role, name in roles.items()}
+
+    def is_number(at: int) -> bool:
+        kind = schema.types[at]
+        return bool(types.is_integer(kind) or types.is_floating(kind))
+
+    return unused_columns(names, taken, reading.columns, is_number)
 
 
 def _rows(table: Any, roles: dict[str, str], path: Path, reading: Reading, notes: tuple[str, ...]) -> Rows:
@@ -144,7 +159,7 @@ def _arrow_errors(path: Path, otherwise: str) -> Iterator[Any]:
         ConfigError: PyArrow is not installed.
     """
     try:
-        import pyarrow  # type: ignore[import-untyped]
+        import pyarrow
     except ImportError:
         raise ConfigError(
             f"{path} is Parquet, and PyArrow, which reads it, is not installed; pip install pyarrow"

@@ -59,9 +59,9 @@ def read_interactions(
             any. Duplicates are merged before.
         id_type: "int" or "str" for ids of delimited text that are all integers or all text; "auto" finds out.
             Parquet says itself, and ``user item item ...`` holds integers.
-        columns: which columns are the user, item, rating and time, by name in the header or by number from 1, such
-            as ``{"user": "customer", "item": 3}``; those not given are found by well-known names. None for a rating or
-            a time that no column is: ``{"time": None}``.
+        columns: which columns are the user, item, rating, time and weight, by name in the header or by number from 1,
+            such as ``{"user": "customer", "item": 3}``; those not given are found by well-known names. None for a
+            rating, a time or a weight that no column is: ``{"time": None}``.
         header: whether the first line of delimited text is a header; None to find out.
         sep: what is between the columns of delimited text, such as ``","``; ``" "`` for any number of blanks; None to
             find out.
@@ -83,7 +83,7 @@ def read_by(path: str | Path, min_rating: float | None, reading: Reading) -> Int
     """Reads one file; see `read_interactions`."""
     _check_min_rating(min_rating)
     path = Path(path)
-    interactions = Interactions.from_codes(*_read(path, reading))
+    interactions = Interactions.from_rows(_read(path, reading))
     return interactions if min_rating is None else _at_least(interactions, min_rating, path)
 
 

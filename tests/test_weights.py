@@ -1,0 +1,398 @@
+"""Counts as weights: read from files and tables, added over repeats, made even, and used by the models."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from command_line import refuse, run
+from scipy.sparse import csr_array
+
+from pyrec import EASE, SVD, Popularity
+from pyrec.cli.sources import Source
+from pyrec.data import (
+    Interactions,
+    as_interactions,
+    load_data,
+    load_training,
+    read_events,
+    read_interactions,
+    synthetic,
+    transform_weights,
+)
+from pyrec.errors import ConfigError, DataError
+
+PLAYS = "user,artist,plays\n1,10,4\n1,11,1\n2,10,9\n3,12,2\n"
+ROWS = [(1, 10, 4.0), (1, 11, 1.0), (2, 10, 9.0), (3, 12, 2.0)]
+
+
+def rows(x: Interactions) -> list[tuple[int, int, float]]:
+    ids = x.user_ids[x.users].tolist(), x.item_ids[x.items].tolist()
+    return list(zip(*ids, x.weights.tolist(), strict=True))
+
+
+@pytest.fixture
+def write(tmp_path):
+    def written(content: str, name: str = "plays.csv"):
+        (tmp_path / name).write_text(content)
+        return tmp_path / name
+
+    return written
+
+
+# Read
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "weight",
+        "Weights",
+        "count",
+        "plays",
+        "play_count",
+        "playCount",
+        "listen-count",
+        "quantity",
+        "qty",
+        "weight:float",
+    ],
+)
+def test_a_column_is_the_weight_by_its_name(write, name):
+    x = read_interactions(write(PLAYS.replace("plays", name)))
+    assert rows(x) == ROWS
+    assert x.ratings is None
+    assert x.weights.dtype == np.float32
+
+
+def test_every_format_has_weights(write, tmp_path):
+    frame = pd.DataFrame(ROWS, columns=["user", "artist", "plays"])
+    tab = write(
+        PLAYS.replace(",", "\t").replace("user", "user_id:token").replace("plays", "weight:float"), "a.inter"
+    )
+    blanks = write(PLAYS.replace(",", " "), "blanks.txt")
+    quoted = write(
+        'user,artist,plays\n"1","10","4"\n"1","11","1"\n"2","10","9"\n"3","12","2"\n', "quoted.csv"
+    )
+    packed = tmp_path / "packed.csv.gz"
+    packed.write_bytes(gzip.compress(PLAYS.encode()))
+    parquet = tmp_path / "plays.parquet"
+    frame.to_parquet(parquet)
+    for path in (tab, blanks, quoted, packed, parquet):
+        assert rows(read_interactions(path)) == ROWS, path
+    for table in (
+        frame,
+        pa.Table.from_pandas(frame),
+        frame.to_dict("list"),
+        frame.set_index(["user", "artist"])["plays"],
+    ):
+        assert rows(as_interactions(table)) == ROWS
+    assert rows(Interactions.from_frame(frame, item="artist", weight="plays")) == ROWS
+    assert Interactions.from_frame(frame, item="artist").weights is None
+    events = read_events(write("user,item,time,plays\n1,10,5,3\n1,10,6,1\n"))
+    assert events.weights.tolist() == [3, 1]
+    assert rows(events.to_interactions()) == [(1, 10, 4.0)]
+
+
+def test_ratings_times_and_weights_side_by_side(write):
+    x = read_interactions(write("plays,user,rating,item,time\n7,1,3.5,2,99\n0,2,1,2,98\n"))
+    assert (x.weights.tolist(), x.ratings.tolist(), x.times.tolist()) == ([7, 0], [3.5, 1], [99, 98])
+
+
+def test_the_caller_chooses_the_column(write):
+    path = write("user,item,stuff,plays\n1,2,5,7\n2,2,6,8\n")
+    assert read_interactions(path, columns={"weight": "stuff"}).weights.tolist() == [5, 6]
+    assert read_interactions(path, columns={"weight": 3}).weights.tolist() == [5, 6]
+    left_out = read_interactions(path, columns={"weight": None})
+    assert (left_out.weights, left_out.ratings) == (None, None)
+    as_rating = read_interactions(path, columns={"rating": "plays"})
+    assert (as_rating.ratings.tolist(), as_rating.weights) == ([7, 8], None)
+    assert read_interactions(path, min_rating=8, columns={"rating": "plays"}).item_ids.tolist() == [2]
+    bare = write("1,2,5,9\n2,2,6,8\n", "bare.csv")
+    assert read_interactions(bare, columns={"user": 1, "item": 2, "weight": 3}).weights.tolist() == [5, 6]
+    assert read_interactions(bare).weights is None  # by position: user, item, rating, time
+
+
+def test_a_decimal_comma(write):
+    x = read_interactions(write("user;item;weight\n1;2;0,5\n1;3;2,25\n"))
+    assert x.weights.tolist() == [0.5, 2.25]
+    assert "weights have a decimal comma" in x.notes
+
+
+def test_weights_of_equal_pairs_are_added(write):
+    x = read_interactions(write(PLAYS + "1,10,3\n1,10,0.5\n"))
+    assert rows(x) == [(1, 10, 7.5), *ROWS[1:]]
+    assert "the last one counts, with the sum of their weights" in x.notes[-1]
+    timed = Interactions.from_arrays([1, 1], [2, 2], ratings=[5, 1], times=[9, 3], weights=[2, 3])
+    assert (timed.ratings.tolist(), timed.weights.tolist()) == ([5], [5])  # the rating is the latest one
+
+
+def test_a_sum_beyond_float32_is_refused():
+    with pytest.raises(DataError, match=r"the weights of one user and item sum to 6e\+38, beyond float32"):
+        Interactions.from_arrays([1, 1], [2, 2], weights=[3e38, 3e38])
+
+
+def test_values_of_a_matrix():
+    counts = csr_array(np.array([[3, 0, 1], [0, 2, 0]]))
+    x = Interactions.from_csr(counts, values="weights")
+    assert (x.weights.tolist(), x.ratings) == ([3, 1, 2], None)
+    assert (x.to_csr(weighted=True) != counts).nnz == 0
+    assert x.to_csr().data.tolist() == [1, 1, 1]
+    assert Interactions.from_csr(counts).ratings.tolist() == [3, 1, 2]
+    with pytest.raises(ConfigError, match="values is 'counts'; it is 'ratings' or 'weights'"):
+        Interactions.from_csr(counts, values="counts")
+    with pytest.raises(DataError, match=r"user_items.data\[1\] = -1.0 is below 0; a weight is 0 or more"):
+        Interactions.from_csr(csr_array(np.array([[3, -1]])), values="weights")
+
+
+BAD = {
+    "-1": "line 3: the weight '-1' is below 0; a weight is 0 or more: correct the line, or leave the column out",
+    "-0.5": "the weight '-0.5' is below 0",
+    "nan": "line 3: the weight 'nan' is not a finite number; correct the line, or leave the column out",
+    "inf": "the weight 'inf' is not a finite number",
+    "1e39": "the weight '1e39' is not a finite number",
+    "many": "the weight 'many' is not a finite number",
+    "": "the weight '' is not a finite number",
+    "1;5": "the weight '1;5' is not a finite number",
+}
+
+
+@pytest.mark.parametrize("text", BAD)
+def test_a_malformed_weight_is_named_with_its_line(write, text):
+    with pytest.raises(DataError, match=r"plays\.csv, ") as refused:
+        read_interactions(write(f"user,item,plays\n1,2,3\n1,3,{text}\n1,4,5\n"))
+    assert BAD[text] in str(refused.value)
+    assert "--columns weight= (in Python columns={'weight': None})" in str(refused.value)
+
+
+@pytest.mark.parametrize("value", [-1.0, float("nan"), float("inf")])
+def test_a_malformed_weight_of_a_table_is_named(value, tmp_path):
+    frame = pd.DataFrame({"user": [1, 2], "item": [1, 1], "plays": [1.0, value]})
+    with pytest.raises(DataError, match=r"column 'plays'.*row 1|column 'plays'\[1\] = "):
+        as_interactions(frame)
+    pq.write_table(pa.Table.from_pandas(frame), tmp_path / "x.parquet")
+    with pytest.raises(DataError, match=r"x.parquet: .*column 'plays'"):
+        read_interactions(tmp_path / "x.parquet")
+
+
+def test_minus_zero_is_zero(write):
+    assert read_interactions(write("user,item,plays\n1,2,-0\n1,3,1\n")).weights.tolist() == [0, 1]
+
+
+# What is not used is told
+
+
+def test_two_columns_that_may_be_the_weight(write, tmp_path):
+    path = write("user,item,plays,count\n1,2,3,4\n2,2,5,6\n")
+    told = "the columns 'plays' and 'count' may be the weight, so none is used; --columns weight=3 takes one"
+    x = read_interactions(path)
+    assert x.weights is None
+    assert told in x.notes
+    pd.read_csv(path).to_parquet(tmp_path / "x.parquet")
+    assert told in read_interactions(tmp_path / "x.parquet").notes
+    chosen = read_interactions(path, columns={"weight": "count"})
+    assert (chosen.weights.tolist(), chosen.notes) == ([4, 6], ())
+
+
+@pytest.mark.parametrize("name", ["total_plays", "numListens", "view_count_30d", "Clicks"])
+def test_a_column_named_like_counts_is_told(write, name):
+    x = read_interactions(write(f"user,item,{name}\n1,2,3\n2,2,5\n"))
+    assert x.notes == (f"the column {name!r} is not used; --columns weight=3 takes it as the weight",)
+    assert read_interactions(write(f"user,item,{name}\n1,2,a\n2,2,5\n")).notes == ()
+
+
+@pytest.mark.parametrize("name", ["country", "playlist_id", "discount", "review", "account"])
+def test_other_columns_are_none(write, name):
+    assert read_interactions(write(f"user,item,{name}\n1,2,3\n2,2,5\n")).notes == ()
+
+
+# Made even
+
+
+def plays(weights: Any = (4, 1, 9, 2)) -> Interactions:
+    return Interactions.from_arrays([1, 1, 2, 3], [10, 11, 10, 12], weights=list(weights))
+
+
+def test_the_transforms_by_hand():
+    logs = np.array([1.6094379, 0.6931472, 2.3025851, 1.0986123])  # log 5, log 2, log 10, log 3
+    np.testing.assert_allclose(transform_weights(plays()).weights, logs / 1.4259456, rtol=1e-6)
+    np.testing.assert_allclose(
+        transform_weights(plays(), "cap:4").weights, np.array([4, 1, 4, 2]) / 2.75, rtol=1e-6
+    )
+    assert transform_weights(plays(), "none").weights.tolist() == [4, 1, 9, 2]
+    # 3 items; user 1 has two of them, the others one: idf = log(1 + 1.5 / 2.5) and log(1 + 2.5 / 1.5).
+    # Lengths 13, 1 and 2, mean 16/3: k1 (1 - b + b L / mean) = 2.49375, .46875 and .6375.
+    idf = np.array([0.4700036, 0.4700036, 0.9808293, 0.9808293])
+    grown = np.array([4 * 2.2 / 6.49375, 1 * 2.2 / 1.46875, 9 * 2.2 / 11.49375, 2 * 2.2 / 2.6375])
+    np.testing.assert_allclose(
+        transform_weights(plays(), "bm25").weights, idf * grown / (idf * grown).mean(), rtol=1e-6
+    )
+
+
+@pytest.mark.parametrize("how", ["log1p", "bm25", "cap:2.5"])
+def test_the_mean_is_1_and_scale_is_kept_in_order(how):
+    x = plays([400, 1, 900, 0])
+    made = transform_weights(x, how)
+    assert made.weights.mean() == pytest.approx(1)
+    assert made.weights.dtype == np.float32
+    assert made.weights[3] == 0
+    assert made.weights[0] >= made.weights[1]
+    assert x.weights.tolist() == [400, 1, 900, 0]
+    assert made.notes[-1].startswith(
+        f"the weights are 0 to 900; by {how}, divided by the mean, they count 0 to "
+    )
+
+
+@pytest.mark.parametrize("how", ["log1p", "cap:3", "none"])
+def test_equal_weights_of_1_are_none(how):
+    made = transform_weights(plays([1, 1, 1, 1]), how)
+    assert made.weights.tolist() == [1, 1, 1, 1]
+    assert made.effective_weights is None
+
+
+@pytest.mark.parametrize(
+    "how", ["log", "cap", "cap:", "cap:0", "cap:-1", "cap:nan", "cap:inf", "cap:x", "bm25:2", 3, None]
+)
+def test_another_transform_is_refused(how):
+    with pytest.raises(
+        ConfigError, match=r"weights is .*; it is one of log1p, bm25, cap:N with a number N above 0, or none"
+    ):
+        transform_weights(plays(), how)
+
+
+def test_nothing_to_transform_is_refused():
+    with pytest.raises(
+        DataError, match="weights is 'bm25', but the interactions have no weights; choose their column"
+    ):
+        transform_weights(synthetic(), "bm25")
+    with pytest.raises(DataError, match="the weights of all 4 interactions are 0"):
+        transform_weights(plays([0, 0, 0, 0]))
+
+
+# What the commands train on
+
+
+def log(write, more: str = ""):
+    generator = np.random.default_rng(3)
+    lines = [
+        f"{u},{i},{generator.integers(1, 300)}" for u in range(20) for i in generator.permutation(12)[:6]
+    ]
+    return write("user,item,plays\n" + "\n".join(lines) + more + "\n", "log.csv")
+
+
+def test_the_training_part_alone_is_transformed(write):
+    path = log(write)
+    whole = read_interactions(path)
+    name, train, test = load_data(path, weights="bm25", seed=4)
+    assert name == "log"
+    raw = load_data(path, weights="none", seed=4)
+    np.testing.assert_array_equal(train.weights, transform_weights(raw.train, "bm25").weights)
+    assert set(test.weights.tolist()) <= set(whole.weights.tolist())
+    np.testing.assert_array_equal(load_training(path, weights="bm25", seed=4)[1].weights, train.weights)
+    by_default = load_data(path, seed=4).train
+    np.testing.assert_array_equal(by_default.weights, transform_weights(raw.train, "log1p").weights)
+    assert load_data(path, columns={"weight": None}).train.weights is None
+
+
+def test_a_transform_of_no_weights_is_refused(write, tmp_path):
+    with pytest.raises(DataError, match="weights is 'log1p', but the interactions have no weights"):
+        load_data(weights="log1p")
+    with pytest.raises(ConfigError, match="weights is 'cap:0'"):
+        load_data(tmp_path / "absent", weights="cap:0")
+
+
+def test_train_and_evaluate_by_weights(write, tmp_path, capsys):
+    path, out = log(write), tmp_path / "run"
+    _, told = run(capsys, "train", path, "--model", "ease", "--weights", "cap:50", "--out", out)
+    assert "note: the weights are 1 to 296; by cap:50, divided by the mean, they count " in told
+    kept = json.loads((out / "config.json").read_text())["run"]["data"]
+    assert kept["weights"] == "cap:50"
+    assert json.loads(run(capsys, "evaluate", out, "--json")[0])
+    older = {name: value for name, value in kept.items() if name != "weights"}
+    assert Source.from_json(older, "x").weights is None
+    assert Source.from_json(kept, "x").arguments()[-2:] == ["--weights", "cap:50"]
+    refused = refuse(capsys, "train", path, "--model", "ease", "--weights", "cap:no")
+    assert "weights is 'cap:no'; it is one of log1p" in refused
+
+
+# The models
+
+
+def weighted(seed: int = 0) -> Interactions:
+    x = synthetic(40, 25, interactions_per_user=7, num_groups=3)
+    weights = np.random.default_rng(seed).gamma(1.0, 2.0, len(x)).astype(np.float32)
+    return Interactions.from_codes(x.users, x.items, x.user_ids, x.item_ids, weights=weights)
+
+
+def without(x: Interactions, weight: float | None = None) -> Interactions:
+    weights = None if weight is None else np.full(len(x), weight, np.float32)
+    return Interactions.from_codes(x.users, x.items, x.user_ids, x.item_ids, weights=weights)
+
+
+def test_ease_is_least_squares_of_the_weights():
+    """Each column of B is a ridge regression of the item's weights on those of the other items."""
+    x = weighted()
+    model = EASE(reg=3.0).fit(x)
+    dense = x.to_csr(weighted=True).toarray().astype(np.float64)
+    for item in range(x.num_items):
+        others = np.delete(np.arange(x.num_items), item)
+        rest = dense[:, others]
+        expected = np.linalg.solve(rest.T @ rest + 3.0 * np.eye(len(others)), rest.T @ dense[:, item])
+        np.testing.assert_allclose(model.weights_[others, item], expected, rtol=1e-4, atol=1e-5)
+
+
+def test_scores_of_known_users_are_of_their_weights_and_new_users_count_1():
+    x = weighted()
+    dense, ones = x.to_csr(weighted=True).toarray(), x.to_csr().toarray()
+    histories = [x.item_ids[row > 0] for row in ones]
+    for model in (EASE(reg=3.0).fit(x), SVD(8).fit(x)):
+        matrix = model.weights_ if isinstance(model, EASE) else model.item_factors_ @ model.item_factors_.T
+        for rows_of, (ids, scores) in (
+            (dense, model.recommend(x.user_ids, n=25, filter_seen=False)),
+            (ones, model.recommend_for_items(histories, n=25, filter_seen=False)),
+        ):
+            found = np.zeros_like(dense)
+            np.put_along_axis(found, x.encode_items(ids.ravel()).reshape(ids.shape), scores, axis=1)
+            np.testing.assert_allclose(found, rows_of @ matrix, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("make", [lambda: EASE(3.0), lambda: SVD(8), Popularity])
+def test_weights_of_1_are_none_to_the_bit(make, tmp_path):
+    x = weighted()
+    plain, equal = (make().fit(without(x, weight)) for weight in (None, 1.0))
+    for name, array in plain._state().items():
+        np.testing.assert_array_equal(equal._state()[name], array)
+    for one, other in zip(plain.recommend(x.user_ids), equal.recommend(x.user_ids), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize("make", [lambda: EASE(3.0), lambda: SVD(8)])
+def test_a_saved_model_scores_by_the_weights(make, tmp_path):
+    x = weighted()
+    model = make().fit(x)
+    model.save(tmp_path / "m")
+    loaded = type(model).load(tmp_path / "m")
+    for one, other in zip(model.recommend(x.user_ids), loaded.recommend(x.user_ids), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize("make", [lambda: EASE(3.0), lambda: SVD(8)])
+def test_a_pair_of_weight_0_teaches_nothing_and_is_seen(make):
+    x = weighted()
+    weights = x.weights.copy()
+    weights[::5] = 0
+    zeros = Interactions.from_codes(x.users, x.items, x.user_ids, x.item_ids, weights=weights)
+    fewer = zeros.select(weights > 0)
+    one, other = make().fit(zeros), make().fit(fewer)
+    for name, array in one._state().items():
+        np.testing.assert_allclose(other._state()[name], array, rtol=1e-5, atol=1e-6)
+    ids, scores = one.recommend(zeros.user_ids, n=25)
+    for user in range(zeros.num_users):
+        seen = zeros.item_ids[zeros.items[zeros.users == user]]
+        assert not set(seen.tolist()) & set(ids[user][np.isfinite(scores[user])].tolist())
