@@ -62,10 +62,10 @@ def test_labels_and_weights_go_where_their_interaction_goes() -> None:
         np.array(["b", "a"], object).astype(np.dtypes.StringDType()), np.array(["y", "x"], dtype="T")
     )
     assert wider.users.tolist() == [0, 1, 1]
-    assert (wider.labels.tolist(), wider.weights.tolist()) == ([0, -1, 1], [3, 1, 2])
+    assert (wider.labels.tolist(), wider.weights.tolist()) == ([0, -1, 1], [3.5, 1, 2])
     for first, second in (split_time(x, 0.5), split_random(x, 0.5)):
         both = [zip(part.users, part.items, part.weights, strict=True) for part in (first, second)]
-        assert sorted(row for rows in both for row in rows) == [(0, 0, 2), (0, 1, 1), (1, 0, 3)]
+        assert sorted(row for rows in both for row in rows) == [(0, 0, 2), (0, 1, 1), (1, 0, 3.5)]
 
 
 def test_a_saved_model_keeps_labels_and_weights(tmp_path) -> None:
