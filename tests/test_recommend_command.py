@@ -12,10 +12,12 @@ import pytest
 from command_line import refuse, run
 
 from pyrec import cli
-from pyrec.cli import recommend
+from pyrec.cli import lists
 from pyrec.data import Interactions
 from pyrec.data.synthetic import synthetic
+from pyrec.evaluate.tables import width_of
 from pyrec.models import EASE, Popularity, Recommender
+from pyrec.store import item_names
 
 ODD = ["Smith, J.", '"Bo" & Co', "-x", "a=b", " blank ", "東京 都", "plain", "tab\there", "C, D", "C", "D"]
 """Ids that a shell, a list with commas or a CSV file could take for something else."""
@@ -199,7 +201,7 @@ def test_all_users_in_blocks_are_all_users_at_once(
     assert [int(row["user"]) for row in rows] == np.repeat(range(40), 4).tolist()
     assert [int(row["item"]) for row in rows] == items.ravel().tolist()
     assert [float(row["score"]) for row in rows] == pytest.approx(scores.ravel().tolist(), rel=1e-5)
-    monkeypatch.setattr(recommend, "BLOCK_ROWS", 28)  # 7 users of 4 items
+    monkeypatch.setattr(lists, "BLOCK_ROWS", 28)  # 7 users of 4 items
     for layout, text in whole.items():
         in_blocks, _ = run(capsys, *words, "--format", layout)
         assert [line.split() for line in in_blocks.splitlines()] == [
@@ -213,7 +215,7 @@ def test_all_users_in_blocks_are_all_users_at_once(
 
 def test_a_parquet_file_in_blocks(capsys, odd: Path, run_dir: Path, tmp_path: Path, monkeypatch) -> None:
     parquet = pytest.importorskip("pyarrow.parquet")
-    monkeypatch.setattr(recommend, "BLOCK_ROWS", 28)
+    monkeypatch.setattr(lists, "BLOCK_ROWS", 28)
     run(capsys, "recommend", run_dir, "--all", "--n", "4", "--out", tmp_path / "lists.parquet")
     found = parquet.read_table(tmp_path / "lists.parquet").to_pydict()
     items, scores = Recommender.load(run_dir).recommend(range(40), 4)
@@ -332,7 +334,7 @@ def test_a_file_of_users_that_cannot_be_used(
 def test_a_failed_write_leaves_the_old_file(capsys, run_dir: Path, tmp_path: Path, monkeypatch) -> None:
     path = tmp_path / "lists.csv"
     path.write_text("old")
-    monkeypatch.setattr(recommend, "BLOCK_ROWS", 10)
+    monkeypatch.setattr(lists, "BLOCK_ROWS", 10)
     rank = EASE.recommend
 
     def stop(model: EASE, users: np.ndarray, *rest: object, **options: object) -> object:
@@ -372,3 +374,151 @@ def test_users_without_a_history_and_without_items_left_are_told(capsys, tmp_pat
     assert [len(json.loads(line)["items"]) for line in out.splitlines()] == [0, 2, 3]
     assert "note: 1 of 3 users have no training interaction; their lists follow no history" in err
     assert "note: 2 of 3 users have fewer than 3 items left, 1 of them none" in err
+
+
+# New users, by their history
+
+
+def test_a_new_user_is_known_by_a_history(capsys, run_dir: Path) -> None:
+    model = Recommender.load(run_dir)
+    words = ("recommend", run_dir, "--history", "3,5", "--history", "7", "--n", "4")
+    for options, filters in (((), {}), (("--include-seen", "--exclude", "1,2"), {"exclude": [1, 2]})):
+        items, scores = model.recommend_for_items(
+            [[3, 5], [7]], 4, filter_seen="--include-seen" not in options, **filters
+        )
+        rows = rows_of(run(capsys, *words, *options, "--format", "csv")[0])
+        assert [row["history"] for row in rows] == ["1"] * 4 + ["2"] * 4
+        assert [int(row["item"]) for row in rows] == items.ravel().tolist()
+        assert [float(row["score"]) for row in rows] == pytest.approx(scores.ravel().tolist(), rel=1e-5)
+    first = json.loads(run(capsys, *words, "--format", "json")[0])[0]
+    assert list(first) == ["history", "items", "scores"]
+
+
+def test_histories_from_a_file_of_lines_or_a_table(capsys, run_dir: Path, tmp_path: Path) -> None:
+    items = Recommender.load(run_dir).recommend_for_items([[3, 5], [7]], 2)[0].ravel().tolist()
+    contents = {
+        "3,5\n\n7\n": ("history", ["1", "1", "3", "3"]),
+        "user,item\n80,3\n90,7\n80,5\n": ("user", ["80", "80", "90", "90"]),
+        "when;movieId;userId\n1;3;b\n2;5;b\n3;7;a\n": ("user", ["b", "b", "a", "a"]),
+    }
+    for content, (key, keys) in contents.items():
+        (tmp_path / "new").write_text(content)
+        words = ("recommend", run_dir, "--histories-from", tmp_path / "new", "--n", "2", "--format", "csv")
+        rows = rows_of(run(capsys, *words)[0])
+        assert [row[key] for row in rows] == keys
+        assert [int(row["item"]) for row in rows] == items
+    done = children.run("-m", "pyrec.cli", *words[:3], "-", *words[4:], input="3,5\n7\n")
+    assert [int(row["item"]) for row in rows_of(done.stdout)] == items
+
+
+def test_the_ids_of_new_users_keep_their_type(capsys, run_dir: Path, tmp_path: Path) -> None:
+    for user, told in (("80", 80), ("new", "new")):
+        (tmp_path / "new").write_text(f"user,item\n{user},3\n")
+        words = ("recommend", run_dir, "--histories-from", tmp_path / "new", "--format", "jsonl")
+        assert json.loads(run(capsys, *words)[0])["user"] == told
+
+
+def test_histories_are_read_by_the_order_of_their_items(capsys, run_dir: Path, monkeypatch) -> None:
+    asked: list[object] = []
+    rank = EASE.recommend_for_items
+    monkeypatch.setattr(
+        EASE, "recommend_for_items", lambda model, rows, **how: asked.append(rows) or rank(model, rows, **how)
+    )
+    run(capsys, "recommend", run_dir, "--history", "7,3,7")
+    assert asked == [[[7, 3, 7]]]
+
+
+def test_text_items_of_a_history_are_quoted_as_elsewhere(capsys, odd: Path) -> None:
+    words = ("recommend", odd, "--history", '"Smith, J.",plain', "--format", "csv")
+    assert {row["item"] for row in rows_of(run(capsys, *words)[0])} == set(ODD) - {"Smith, J.", "plain"}
+
+
+def test_unknown_items_of_histories(capsys, run_dir: Path, tmp_path: Path) -> None:
+    (tmp_path / "new").write_text("3,99\n98\n5\n")
+    words = ("recommend", run_dir, "--histories-from", tmp_path / "new", "--format", "csv", "--n", "1")
+    assert "2 of 4 ids unknown: 99, 98; choose among the 30 integer ids" in refuse(capsys, *words)
+    out, err = run(capsys, *words, "--unknown", "skip")
+    assert [row["history"] for row in rows_of(out)] == ["1", "3"]
+    assert "1 of 3 histories hold no known item; left out" in err
+    for content, message in (
+        ("\n", "holds no history; write one a line"),
+        ("user,item\n", "holds no row below its header"),
+        ("user,item\n1\n", "new:2 has no id in column 2"),
+        ("3 5\n", "unknown: '3 5'; write ids apart by commas"),
+        ("3\n3,,5\n", "new, line 2: '3,,5' holds an empty id"),
+    ):
+        (tmp_path / "new").write_text(content)
+        assert message in refuse(capsys, *words)
+    assert "name the users in one way alone, not by --users and --history" in refuse(
+        capsys, "recommend", run_dir, "--users", "1", "--history", "2"
+    )
+
+
+# Names
+
+
+@pytest.fixture
+def named(run_dir: Path) -> Path:
+    """The run, which knows what all items but item 0 are called; item 2 is in more histories than item 3."""
+    item_names.write(
+        run_dir, {item: f"Film {item}, part {item % 3}" for item in range(1, 30)} | {3: "東京 \x1b物語"}
+    )
+    return run_dir
+
+
+def test_names_are_a_column_of_every_form(capsys, named: Path, tmp_path: Path) -> None:
+    names = item_names.read(named)
+    words = ("recommend", named, "--users", "7", "--n", "30", "--include-seen")
+    rows = rows_of(run(capsys, *words, "--format", "csv")[0])
+    assert list(rows[0]) == ["user", "rank", "item", "score", "name"]
+    assert all(row["name"] == names.get(int(row["item"]), "") for row in rows)
+    one = json.loads(run(capsys, *words, "--format", "json")[0])[0]
+    assert one["names"] == [names.get(item) for item in one["items"]]
+    assert None in one["names"]
+    assert run(capsys, *words, "--format", "jsonl")[0] == json.dumps(one, ensure_ascii=False) + "\n"
+    parquet = pytest.importorskip("pyarrow.parquet")
+    run(capsys, *words, "--out", tmp_path / "lists.parquet")
+    assert parquet.read_table(tmp_path / "lists.parquet").to_pydict()["name"] == one["names"]
+    table, _ = run(capsys, *words, "--users", "8")
+    assert "Film 1, part 1" in table
+    assert "\x1b" not in table
+
+
+def test_a_file_of_names_counts_more_than_what_the_run_remembers(capsys, named: Path, tmp_path: Path) -> None:
+    (tmp_path / "movies.csv").write_text("movieId,title\n" + "".join(f"{n},New {n}\n" for n in range(29)))
+    words = ("recommend", named, "--users", "7", "--format", "csv", "--item-names", tmp_path / "movies.csv")
+    out, err = run(capsys, *words)
+    assert all(row["name"] in (f"New {row['item']}", "") for row in rows_of(out))
+    assert f"note: 1 of 30 items have no name in {tmp_path / 'movies.csv'}" in err
+
+
+def test_long_names_are_cut_to_the_terminal(capsys, named: Path, monkeypatch) -> None:
+    monkeypatch.setenv("COLUMNS", "44")
+    words = ("recommend", named, "--users", "7", "--n", "30", "--include-seen")
+    item_names.write(named, {item: f"{'東京' * item} {'long ' * 9}" for item in range(30)})
+    whole = run(capsys, *words)[0].splitlines()
+    monkeypatch.setattr("pyrec.cli.list_writers.terminal_width", lambda: 44)
+    lines = run(capsys, *words)[0].splitlines()
+    assert max(map(width_of, whole)) > 100
+    assert max(map(width_of, lines)) == 44
+    assert all(line.endswith("…") for line in lines[1:])
+
+
+def test_a_name_in_the_place_of_an_id_is_understood(capsys, named: Path) -> None:
+    message = refuse(capsys, "recommend", named, "--history", "film 17")
+    assert "unknown: 'film 17'; did you mean 17 (Film 17, part 2)" in message
+    train = Recommender.load(named).train_
+    counts = np.bincount(train.items, minlength=30)
+    first = max((item for item in range(1, 30) if item % 3 == 2), key=lambda item: (counts[item], -item))
+    assert f"did you mean {first} (Film {first}, part 2) or " in refuse(
+        capsys, "recommend", named, "--history", "PART 2"
+    )
+    assert "did you mean 25 (Film 25, part 1)" in refuse(
+        capsys, "recommend", named, "--items", "Flim 25 prt 1", "--all"
+    )
+
+
+def test_a_mistyped_id_is_answered_by_those_spelled_like_it(capsys, odd: Path) -> None:
+    assert "unknown: 'PLAN'; did you mean 'plain'" in refuse(capsys, "recommend", odd, "--users", "PLAN")
+    message = refuse(capsys, "recommend", odd, "--users", "plain,smith j", "--items", "C")
+    assert "did you mean 'Smith, J.', or leave out what is unknown: --unknown skip" in message

@@ -17,6 +17,7 @@ COMMANDS = {
     "tune": "Search for hyperparameters on held-out training interactions.",
     "evaluate": "Measure a saved model.",
     "recommend": "Print recommendations of a saved model.",
+    "similar": "Print the items most like others.",
     "export": "Write a saved model's vectors for use elsewhere.",
     "serve": "Answer requests over HTTP with a saved model.",
     "data": "Look at data sets and fetch named ones.",

@@ -5,13 +5,14 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from pyrec.cli.near_ids import did_you_mean, like_name, like_spelling
 from pyrec.cli.output import note
 from pyrec.data import Interactions
 from pyrec.data.ids import text_problem
@@ -33,11 +34,14 @@ class KnownIds:
     Attributes:
         what: "user" or "item".
         ids: Their raw ids, int64 or text (n,).
+        names: What they are called, by raw id, as far as that is known.
     """
 
-    def __init__(self, what: str, train: Interactions) -> None:
+    def __init__(self, what: str, train: Interactions, names: Mapping[Any, str] | None = None) -> None:
         self.what = what
         self.ids: NDArray[Any] = train.user_ids if what == "user" else train.item_ids
+        self.names = names or {}
+        self._train = train
         self._encode = train.encode_users if what == "user" else train.encode_items
         self._integers = self.ids.dtype.kind == "i"
 
@@ -65,6 +69,22 @@ class KnownIds:
         """Return known ids as an array: int64, or text as objects, so that a long id widens no other."""
         return np.array(values, dtype=np.int64 if self._integers else object)
 
+    def suggestion(self, value: RawId) -> str:
+        """Return a question whether ids of a like name or spelling are meant by an unknown one; empty for none."""
+        if near := like_name(str(value), self.names, self._most_frequent):
+            return did_you_mean([f"{raw} ({self.names[raw][:60]})" for raw in near])
+        ids = () if self._integers else self.ids.tolist()
+        return did_you_mean([repr(raw[:40]) for raw in like_spelling(str(value), ids)])
+
+    def _most_frequent(self, items: list[Any]) -> list[Any]:
+        """Return raw ids of items by their number of training users, most first; without those that are unknown."""
+        strange = set(self.unknown(items))
+        known = [raw for at, raw in enumerate(items) if at not in strange]
+        counts = np.bincount(self._train.items, minlength=self._train.num_items)[
+            self._encode(self.array(known))
+        ]
+        return [known[at] for at in np.argsort(-counts, kind="stable").tolist()]
+
     def __str__(self) -> str:
         kind = "integer" if self._integers else "text"
         return (
@@ -89,11 +109,12 @@ def ids_in_options(option: str, texts: Sequence[str], known: KnownIds, skip: boo
     """
     found: list[str] = []
     for text in texts:
-        found += _words(option, text, known)
+        found += words_of(option, text, known)
     values = [known.value_of(word) for word in found]
     unknown = known.unknown(values)
-    hint = _joined(texts, known) if unknown else ""
-    return only_known(option, values, unknown, known, skip, hint or _other_ways(option, texts, known))
+    return only_known(
+        option, values, unknown, known, skip, list_hint(option, texts, known) if unknown else ""
+    )
 
 
 def ids_in_file(option: str, path: str, known: KnownIds, skip: bool, columns: Collection[str]) -> list[RawId]:
@@ -112,10 +133,10 @@ def ids_in_file(option: str, path: str, known: KnownIds, skip: bool, columns: Co
     Raises:
         DataError: If the file cannot be read, is not UTF-8, holds no id, or an id is unknown.
     """
-    lines = re.split("\r\n|\n", _read(path))
+    lines = read_lines(path)
     header = next((line for line in lines if line.strip()), "")
-    at = None if known.has(header) else _column_of(header, known.what, columns)
-    rows = _cells(lines, *at, path) if at is not None else _whole_lines(lines, known)
+    at = None if known.has(header) else column_of(header, known.what, columns)
+    rows = table_cells(lines, *at, path) if at is not None else _whole_lines(lines, known)
     where: dict[RawId, int] = {}
     for number, text in rows:
         where.setdefault(known.value_of(text), number)
@@ -132,6 +153,11 @@ def ids_in_file(option: str, path: str, known: KnownIds, skip: bool, columns: Co
     return only_known(f"{option} {path}", values, unknown, known, skip, hint)
 
 
+def list_hint(option: str, texts: Sequence[str], known: KnownIds) -> str:
+    """Return what may be wrong with lists that hold unknown ids; empty where nothing shows."""
+    return _joined(texts, known) or _other_ways(option, texts, known)
+
+
 def only_known(
     source: str, values: list[RawId], unknown: list[int], known: KnownIds, skip: bool, hint: str
 ) -> list[RawId]:
@@ -141,10 +167,11 @@ def only_known(
     strange = [values[at] for at in unknown]
     many = f"{len(unknown):,} of {len(values):,} ids unknown: " if len(values) > 1 else "unknown: "
     told = f"{source}: {many}{some(strange)}{hint}"
-    if len(unknown) == len(values):
-        raise DataError(f"{told}; choose among {known}")
-    if not skip:
-        raise DataError(f"{told}; choose among {known}, or leave out what is unknown: --unknown skip")
+    if len(unknown) == len(values) or not skip:
+        way = "" if hint else known.suggestion(strange[0])
+        way = way or f"choose among {known}"
+        or_skip = "" if len(unknown) == len(values) else ", or leave out what is unknown: --unknown skip"
+        raise DataError(f"{told}; {way}{or_skip}")
     note(f"note: {told}; left out")
     left_out = set(unknown)
     return [value for at, value in enumerate(values) if at not in left_out]
@@ -163,7 +190,12 @@ def quoted(text: str) -> str:
     return '"' + text.replace('"', '""') + '"'
 
 
-def _words(option: str, text: str, known: KnownIds) -> list[str]:
+def words_of(option: str, text: str, known: KnownIds) -> list[str]:
+    """Return the ids in a text, as `ids_in_options` reads them.
+
+    Raises:
+        DataError: If an id is empty, a quote does not close, or the text reads both ways.
+    """
     if known.has(text) and text == text.strip() and "," not in text:
         return [text]
     whole = known.has(text)
@@ -232,17 +264,22 @@ def _other_ways(option: str, texts: Sequence[str], known: KnownIds) -> str:
     return ""
 
 
-def _read(path: str) -> str:
+def read_lines(path: str) -> list[str]:
+    """Return the lines of a file, or of the standard input for ``-``, which may be packed.
+
+    Raises:
+        DataError: If it cannot be read or is not UTF-8.
+    """
     with opened(Path(path)) as file:
         content = file.everything().read()
     try:
-        return content.decode("utf-8-sig")
+        return re.split("\r\n|\n", content.decode("utf-8-sig"))
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
         raise DataError(f"{path}:{line} is no text in UTF-8; save the file as UTF-8") from None
 
 
-def _column_of(header: str, what: str, columns: Collection[str]) -> tuple[str, int] | None:
+def column_of(header: str, what: str, columns: Collection[str] = ()) -> tuple[str, int] | None:
     """Return the sign between the cells of a header, and which of these names the ids; None if none does."""
     for delimiter in ("\t", ",", ";"):
         for cells in csv.reader([header], delimiter=delimiter):
@@ -252,7 +289,7 @@ def _column_of(header: str, what: str, columns: Collection[str]) -> tuple[str, i
     return None
 
 
-def _cells(lines: list[str], delimiter: str, column: int, path: str) -> Iterator[tuple[int, str]]:
+def table_cells(lines: list[str], delimiter: str, column: int, path: str) -> Iterator[tuple[int, str]]:
     """Yield the number of a row's last line and the cell of one column, for each row below the header."""
     rows = csv.reader(io.StringIO("\n".join(lines), newline=""), delimiter=delimiter, strict=True)
     is_header = True
@@ -279,6 +316,14 @@ def _whole_lines(lines: list[str], known: KnownIds) -> Iterator[tuple[int, str]]
             yield number, match[1].replace('""', '"')
         else:
             yield number, line if known.has(line) else line.strip()
+
+
+def whole_numbers(texts: Sequence[str]) -> NDArray[Any]:
+    """Return ids from texts: int64 if all are whole numbers, else text as objects."""
+    integers = all(map(_is_integer, texts))
+    return np.array(
+        [int(text) for text in texts] if integers else texts, dtype=np.int64 if integers else object
+    )
 
 
 def _is_integer(text: str) -> bool:

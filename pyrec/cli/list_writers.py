@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,25 +16,25 @@ from numpy.typing import NDArray
 from pyrec._atomic import replacing
 from pyrec._optional import need
 from pyrec.cli.id_lists import quoted
+from pyrec.cli.output import terminal_width
 from pyrec.errors import ConfigError
 from pyrec.evaluate.tables import table
 
-HEADER = ["user", "rank", "item", "score"]
 FORMATS = ("table", "csv", "json", "jsonl", "parquet")
 SUFFIXES = {".csv": "csv", ".json": "json", ".jsonl": "jsonl", ".ndjson": "jsonl", ".parquet": "parquet"}
 
 
 @dataclass(frozen=True)
 class Lists:
-    """Ranked lists of some users.
+    """Ranked lists.
 
     Attributes:
-        users: Raw ids (B,).
+        keys: Whose they are, raw ids (B,).
         items: Raw ids (B, n), best first.
         scores: float32 (B, n), -inf pads a short list.
     """
 
-    users: NDArray[Any]
+    keys: NDArray[Any]
     items: NDArray[Any]
     scores: NDArray[np.float32]
 
@@ -43,19 +43,64 @@ class Lists:
         """Items that are there in each list, int64 (B,)."""
         return np.asarray(np.count_nonzero(self.scores > -np.inf, axis=1))
 
-    def by_user(self) -> Iterator[tuple[Any, list[Any], list[float]]]:
-        """Yield a user, their items and the scores, without padding."""
-        columns = (self.users.tolist(), self.items.tolist(), self.scores.tolist(), self.lengths.tolist())
-        for user, items, scores, length in zip(*columns, strict=True):
-            yield user, items[:length], scores[:length]
+    def by_key(self) -> Iterator[tuple[Any, list[Any], list[float]]]:
+        """Yield whose a list is, its items and the scores, without padding."""
+        columns = (self.keys.tolist(), self.items.tolist(), self.scores.tolist(), self.lengths.tolist())
+        for key, items, scores, length in zip(*columns, strict=True):
+            yield key, items[:length], scores[:length]
 
-    def cells(self) -> list[list[str]]:
-        """Return a row of text for each recommendation, in the order of `HEADER`."""
+
+@dataclass(frozen=True)
+class Columns:
+    """What is written of each recommendation.
+
+    Attributes:
+        key: What the column is called that says whose a list is: ``user``, ``history`` or ``similar_to``.
+        names: What items are called, by raw id; if there are none, no column has them.
+        key_is_item: Whether the lists are those of items, which have names too.
+    """
+
+    key: str
+    names: Mapping[Any, str]
+    key_is_item: bool = False
+
+    @property
+    def key_name(self) -> list[str]:
+        """The column with the name of who has the list, if there is one."""
+        return [f"{self.key}_name"] if self.key_is_item and self.names else []
+
+    @property
+    def header(self) -> list[str]:
+        """The columns' names."""
+        return [self.key, *self.key_name, "rank", "item", "score", *(["name"] if self.names else [])]
+
+    @property
+    def texts(self) -> list[int]:
+        """Which columns hold names."""
+        return [at for at, column in enumerate(self.header) if column.endswith("name")]
+
+    def cells(self, lists: Lists) -> list[list[str]]:
+        """Return a row of text for each recommendation, in the order of the header."""
         return [
-            [str(user), str(rank), str(item), f"{score:.6g}"]
-            for user, items, scores in self.by_user()
+            [
+                str(key),
+                *([self.names.get(key, "")] if self.key_name else []),
+                str(rank),
+                str(item),
+                f"{score:.6g}",
+                *([self.names.get(item, "")] if self.names else []),
+            ]
+            for key, items, scores in lists.by_key()
             for rank, (item, score) in enumerate(zip(items, scores, strict=True), start=1)
         ]
+
+    def object(self, key: Any, items: list[Any], scores: list[float]) -> str:
+        """Return a list as JSON; null for an item without a name."""
+        named = {column: self.names.get(key) for column in self.key_name}
+        names = {"names": [self.names.get(item) for item in items]} if self.names else {}
+        return json.dumps(
+            {self.key: key, **named, "items": items, "scores": scores, **names}, ensure_ascii=False
+        )
 
 
 Write = Callable[[Lists], None]
@@ -82,7 +127,7 @@ def layout_of(path: Path | None, layout: str | None) -> str:
 
 
 @contextmanager
-def writer(path: Path | None, layout: str) -> Iterator[Write]:
+def writer(path: Path | None, layout: str, columns: Columns) -> Iterator[Write]:
     """Yield what writes blocks of lists; a file takes its place when the block ends well.
 
     Raises:
@@ -90,17 +135,20 @@ def writer(path: Path | None, layout: str) -> Iterator[Write]:
         DataError: If the file cannot be written.
     """
     if path is None:
-        with _OPEN[layout](_echo) as write:
+        with _OPEN[layout](_echo, columns) as write:
             yield write
         return
     if layout == "parquet":
         need("pyarrow", "a Parquet file", "io")
     with replacing(path) as temporary:
         if layout == "parquet":
-            with _parquet(temporary) as write:
+            with _parquet(temporary, columns) as write:
                 yield write
             return
-        with temporary.open("w", encoding="utf-8", newline="") as file, _OPEN[layout](file.write) as write:
+        with (
+            temporary.open("w", encoding="utf-8", newline="") as file,
+            _OPEN[layout](file.write, columns) as write,
+        ):
             yield write
 
 
@@ -109,13 +157,14 @@ def _echo(text: str) -> None:
 
 
 @contextmanager
-def _as_table(put: Callable[[str], Any]) -> Iterator[Write]:
-    """A block's columns are as wide as it needs; the header is the first block's."""
+def _as_table(put: Callable[[str], Any], columns: Columns) -> Iterator[Write]:
+    """A block's columns are as wide as it needs, names as a terminal leaves room; the header is the first block's."""
     begun = False
 
     def write(lists: Lists) -> None:
         nonlocal begun
-        lines = table([HEADER, *lists.cells()]).split("\n")
+        rows = [columns.header, *columns.cells(lists)]
+        lines = table(rows, {0, *columns.texts}, columns.texts, terminal_width()).split("\n")
         put("".join(f"{line}\n" for line in lines[begun:]))
         begun = True
 
@@ -123,32 +172,28 @@ def _as_table(put: Callable[[str], Any]) -> Iterator[Write]:
 
 
 @contextmanager
-def _as_csv(put: Callable[[str], Any]) -> Iterator[Write]:
-    put(",".join(HEADER) + "\n")
+def _as_csv(put: Callable[[str], Any], columns: Columns) -> Iterator[Write]:
+    put(",".join(columns.header) + "\n")
 
     def write(lists: Lists) -> None:
-        put("".join(",".join(map(quoted, row)) + "\n" for row in lists.cells()))
+        put("".join(",".join(map(quoted, row)) + "\n" for row in columns.cells(lists)))
 
     yield write
 
 
-def _object(user: Any, items: list[Any], scores: list[float]) -> str:
-    return json.dumps({"user": user, "items": items, "scores": scores}, ensure_ascii=False)
+@contextmanager
+def _as_json_lines(put: Callable[[str], Any], columns: Columns) -> Iterator[Write]:
+    yield lambda lists: put("".join(columns.object(*one) + "\n" for one in lists.by_key()))
 
 
 @contextmanager
-def _as_json_lines(put: Callable[[str], Any]) -> Iterator[Write]:
-    yield lambda lists: put("".join(_object(*one) + "\n" for one in lists.by_user()))
-
-
-@contextmanager
-def _as_json(put: Callable[[str], Any]) -> Iterator[Write]:
+def _as_json(put: Callable[[str], Any], columns: Columns) -> Iterator[Write]:
     before = "["
 
     def write(lists: Lists) -> None:
         nonlocal before
-        for one in lists.by_user():
-            put(before + _object(*one))
+        for one in lists.by_key():
+            put(before + columns.object(*one))
             before = ", "
 
     yield write
@@ -156,22 +201,28 @@ def _as_json(put: Callable[[str], Any]) -> Iterator[Write]:
 
 
 @contextmanager
-def _parquet(path: Path) -> Iterator[Write]:
+def _parquet(path: Path, columns: Columns) -> Iterator[Write]:
     arrow: Any = need("pyarrow", "a Parquet file", "io")
     parquet: Any = need("pyarrow.parquet", "a Parquet file", "io")
     file: Any = None
 
+    def named(ids: list[Any]) -> Any:
+        return arrow.array([columns.names.get(raw) for raw in ids], arrow.string())
+
     def write(lists: Lists) -> None:
         nonlocal file
         there = lists.scores > -np.inf
-        users, ranks = np.nonzero(there)
-        columns = {
-            "user": arrow.array(lists.users[users].tolist(), _arrow_type(arrow, lists.users)),
+        keys, ranks = np.nonzero(there)
+        whose, items = lists.keys[keys].tolist(), lists.items[there].tolist()
+        values = {
+            columns.key: arrow.array(whose, _arrow_type(arrow, lists.keys)),
             "rank": arrow.array(ranks + 1, arrow.int32()),
-            "item": arrow.array(lists.items[there].tolist(), _arrow_type(arrow, lists.items)),
+            "item": arrow.array(items, _arrow_type(arrow, lists.items)),
             "score": arrow.array(lists.scores[there], arrow.float32()),
         }
-        block = arrow.table(columns)
+        if columns.names:
+            values |= {"name": named(items), **{column: named(whose) for column in columns.key_name}}
+        block = arrow.table({column: values[column] for column in columns.header})
         if file is None:
             file = parquet.ParquetWriter(path, block.schema)
         file.write_table(block)

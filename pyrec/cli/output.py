@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import io
 import json
+import shutil
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -21,6 +22,13 @@ def note(text: str) -> None:
 def is_watched() -> bool:
     """Whether stderr is a terminal, where a bar can be drawn."""
     return sys.stderr is not None and sys.stderr.isatty()
+
+
+def terminal_width() -> int | None:
+    """Return how many places a line has where standard output is a terminal; None elsewhere."""
+    if sys.stdout is None or not sys.stdout.isatty():
+        return None
+    return shutil.get_terminal_size().columns
 
 
 @contextmanager

@@ -42,6 +42,16 @@ def source_of(run: Path) -> Source:
     return source
 
 
+def chosen_column(run: Path, role: str) -> tuple[str, ...]:
+    """Return what the column of a role is called in the data of a run, if that was chosen."""
+    try:
+        columns = source_of(run).columns or {}
+    except DataError:  # saved from Python, without a word on its data
+        return ()
+    name = columns.get(role)
+    return (name,) if isinstance(name, str) else ()
+
+
 def _saved_source(run: Path) -> Source:
     return Source.from_json(saved_model.read_config(run)["run"].get("data"), str(run))
 

@@ -1,0 +1,112 @@
+"""What the commands that print ranked lists share: their options, the blocks, and what is said of the outcome."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+import click
+import numpy as np
+from numpy.typing import NDArray
+from tqdm import tqdm  # type: ignore[import-untyped]
+
+from pyrec.cli.grouped_help import Command
+from pyrec.cli.item_names import item_names_option
+from pyrec.cli.list_writers import FORMATS, Columns, Lists, writer
+from pyrec.cli.options import threads_option, unknown_option
+from pyrec.cli.output import is_watched, note
+
+BLOCK_ROWS: Final = 2**17
+"""Recommendations that are held at a time."""
+SECONDS_BETWEEN_NOTES: Final = 10.0
+IDS_HELP: Final = "Quote an id with a comma as in CSV; repeatable."
+
+Rank = Callable[[slice], tuple[NDArray[Any], NDArray[np.float32]]]
+"""Gives raw item ids (B, n) and scores (B, n) of a slice of those who get lists."""
+
+
+class Wanted(NamedTuple):
+    """Whose lists are written.
+
+    Attributes:
+        keys: What is written of each, (B,).
+        what: What messages call them: ``users``.
+        columns: What is written of each recommendation.
+        rank: Ranks for a slice of them.
+    """
+
+    keys: NDArray[Any]
+    what: str
+    columns: Columns
+    rank: Rank
+
+
+def list_options(command: Command) -> Command:
+    """Add ``--n``, ``--unknown``, ``--item-names``, ``--out``, ``--format`` and ``--threads`` to a command."""
+    for decorate in (
+        threads_option,
+        click.option(
+            "--format",
+            "layout",
+            type=click.Choice(FORMATS),
+            help="How to write. [default: by the name of --out, else table]",
+        ),
+        click.option(
+            "--out",
+            type=click.Path(path_type=Path),
+            metavar="FILE",
+            help="Write to this file: .csv, .json, .jsonl or .parquet. It is replaced when all lists are there.",
+        ),
+        item_names_option("[default: what the run was trained with]"),
+        unknown_option,
+        click.option("--n", type=int, help="Items of a list. [default: 10, or all if there are fewer]"),
+    ):
+        command = decorate(command)
+    return command
+
+
+def write_lists(wanted: Wanted, n: int, most: int, out: Path | None, layout: str) -> None:
+    """Rank block by block, write, and say who got fewer items than asked for, and where the lists are.
+
+    Args:
+        wanted: Whose lists.
+        n: Items of a list.
+        most: Items of the longest list that is possible.
+        out: The file; None for standard output.
+        layout: One of `FORMATS`.
+    """
+    lengths: list[NDArray[np.int64]] = []
+    with writer(out, layout, wanted.columns) as write:
+        for rows in _in_blocks(len(wanted.keys), max(1, BLOCK_ROWS // n), wanted.what):
+            lists = Lists(wanted.keys[rows], *wanted.rank(rows))
+            write(lists)
+            lengths.append(lists.lengths)
+    _note_outcome(np.concatenate(lengths), wanted.what, most, out)
+
+
+def _in_blocks(count: int, size: int, what: str) -> Iterator[slice]:
+    """Yield slices, with a bar on a terminal and a line now and then elsewhere, on stderr."""
+    starts = range(0, count, size)
+    bar = tqdm(total=count, unit=f" {what}", file=sys.stderr, disable=not is_watched() or len(starts) == 1)
+    noted = time.monotonic()
+    with bar:
+        for start in starts:
+            stop = min(start + size, count)
+            yield slice(start, stop)
+            bar.update(stop - start)
+            if not is_watched() and time.monotonic() - noted > SECONDS_BETWEEN_NOTES:
+                noted = time.monotonic()
+                note(f"{stop:,} of {count:,} {what}")
+
+
+def _note_outcome(lengths: NDArray[np.int64], what: str, most: int, out: Path | None) -> None:
+    short, empty = int((lengths < most).sum()), int((lengths == 0).sum())
+    if short:
+        note(
+            f"note: {short:,} of {len(lengths):,} {what} have fewer than {most} items left, {empty:,} of them none"
+        )
+    if out is not None:
+        note(f"{lengths.sum():,} recommendations for {len(lengths):,} {what} in {out}")

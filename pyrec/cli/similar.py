@@ -1,0 +1,72 @@
+"""``pyrec similar``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from pyrec.cli.id_lists import KnownIds, ids_in_file, ids_in_options
+from pyrec.cli.item_names import NamesFile, names_of
+from pyrec.cli.list_writers import Columns, layout_of
+from pyrec.cli.lists import IDS_HELP, Wanted, list_options, write_lists
+from pyrec.cli.options import set_threads
+from pyrec.cli.run_data import chosen_column
+from pyrec.models import Recommender
+from pyrec.models.requests import list_length
+
+HELP = """Print the items most like some items of the model in RUN_DIR, or write them to a file.
+
+Examples:
+
+\b
+  pyrec similar run --items 1,260 --n 5 --item-names movies.csv
+  pyrec similar run --all --out similar.parquet"""
+
+WAYS = "--items ID,ID, --items-from FILE (- for standard input), or --all"
+
+
+@click.command("similar", help=HELP)
+@click.argument("run_dir", type=click.Path(path_type=Path))
+@click.option(
+    "--items", multiple=True, metavar="ID,ID", help=f"Items, by the ids of the training data. {IDS_HELP}"
+)
+@click.option(
+    "--items-from",
+    metavar="FILE",
+    help="Items from a file, or from standard input for -: an id a line, or a table whose header names the items.",
+)
+@click.option("--all", "every", is_flag=True, help="All items of the training data.")
+@list_options
+def command(
+    run_dir: Path,
+    items: tuple[str, ...],
+    items_from: str | None,
+    every: bool,
+    n: int | None,
+    unknown: str,
+    item_names: NamesFile | None,
+    out: Path | None,
+    layout: str | None,
+    threads: int | None,
+) -> None:
+    """Load, compare block by block and write."""
+    set_threads(threads)
+    given = [bool(items), items_from is not None, every].count(True)
+    if given != 1:
+        raise click.UsageError(f"name the items{'' if given == 0 else ' in one way alone'}: {WAYS}")
+    layout = layout_of(out, layout)
+    model = Recommender.load(run_dir)
+    names = names_of(run_dir, item_names, model.train_)
+    known, skip = KnownIds("item", model.train_, names), unknown == "skip"
+    if every:
+        wanted = model.train_.item_ids
+    elif items_from is not None:
+        column = chosen_column(run_dir, "item")
+        wanted = known.array(ids_in_file("--items-from", items_from, known, skip, column))
+    else:
+        wanted = known.array(ids_in_options("--items", items, known, skip))
+    n = list_length(model.train_.num_items, n, None, None)
+    columns = Columns("similar_to", names, key_is_item=True)
+    lists = Wanted(wanted, "items", columns, lambda rows: model.similar_items(wanted[rows], n))
+    write_lists(lists, n, min(n, model.train_.num_items - 1), out, layout)
