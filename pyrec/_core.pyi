@@ -83,7 +83,15 @@ def take_rows(
 def add_rows_scratch(rows: Any, num_nodes: int) -> int: ...
 def add_rows(rows: Any, x: Any, out: Any, scratch: Any, stream: int = 0) -> None: ...
 def nearest_items(
-    graph: Graph, first: int, shrinkage: float, roots: Any, scratch: Any, ids: Any, weights: Any
+    graph: Graph,
+    first: int,
+    shrinkage: float,
+    roots: Any,
+    scratch: Any,
+    ids: Any,
+    weights: Any,
+    edge_weights: Any = None,
+    sums: Any = None,
 ) -> None: ...
 def sample_triples(
     graph: Graph,

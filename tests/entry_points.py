@@ -245,6 +245,8 @@ def bindings() -> Iterator[tuple[str, EntryPoint]]:
     nearest = {"ids": empty(2, 3, dtype=torch.int32), "weights": empty(2, 3), "roots": torch.ones(ITEMS)}
     counts = {"scratch": empty(1, 2 * ITEMS + 1, dtype=torch.int32), "first": 0, "shrinkage": 0.5}
     yield "nearest_items", (of_graph(c.nearest_items), lambda: {**nearest, **counts})
+    sums = {"edge_weights": torch.ones(EDGES), "sums": empty(1, ITEMS)}
+    yield "nearest_items, weighted", (of_graph(c.nearest_items), lambda: {**nearest, **counts, **sums})
     yield "sample_triples", (of_graph(c.sample_triples), sampling)
     yield "distinct_sums", (c.distinct_sums, lambda: {"count": 7})
     yield "distinct_nodes", (of_graph(c.distinct_nodes), distinct_arrays)

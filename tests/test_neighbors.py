@@ -19,6 +19,11 @@ def graph_of(matrix: np.ndarray) -> Graph:
     return Graph.from_interactions(Interactions.from_csr(csr_array(matrix)))
 
 
+def weighted_graph(matrix: np.ndarray) -> Graph:
+    x = Interactions.from_csr(csr_array(matrix), values="weights")
+    return Graph.from_interactions(x, torch.from_numpy(x.to_csr(weighted=True).data))
+
+
 def hub(num_users: int, num_items: int, seed: int = 0) -> np.ndarray:
     """Users of a few items each, one of all but the last item, and items without users."""
     rng = np.random.default_rng(seed)
@@ -42,6 +47,9 @@ MATRICES = {
 }
 
 
+EDGES = 2 * int(MATRICES["dense"]().sum())
+
+
 @pytest.mark.parametrize("k", [1, 5, 256])
 @pytest.mark.parametrize("shrinkage", [0.0, 7.5])
 @pytest.mark.parametrize("kind", list(MATRICES))
@@ -54,6 +62,63 @@ def test_neighbours_are_those_of_the_dense_counts(kind: str, shrinkage: float, k
     np.testing.assert_array_equal(ids.numpy(), expected_ids)
 
 
+@pytest.mark.parametrize("k", [1, 5, 256])
+@pytest.mark.parametrize("shrinkage", [0.0, 7.5])
+@pytest.mark.parametrize("kind", list(MATRICES))
+def test_weighted_neighbours_are_those_of_the_dense_products(kind: str, shrinkage: float, k: int) -> None:
+    """Whole weights: sums of their products are exact in float32."""
+    matrix = MATRICES[kind]()
+    matrix *= np.random.default_rng(5).integers(1, 40, matrix.shape)
+    k = min(k, matrix.shape[1])
+    ids, weights = nearest_items(weighted_graph(matrix), k, shrinkage)
+    expected_ids, expected = reference.nearest_items(matrix, k, shrinkage)
+    np.testing.assert_array_equal(weights.numpy(), expected)
+    np.testing.assert_array_equal(ids.numpy(), expected_ids)
+    if kind not in ("one item", "nothing in common"):
+        assert not torch.equal(weights, nearest_items(graph_of(matrix > 0), k, shrinkage)[1])
+
+
+def test_weights_of_any_size_are_right_to_rounding() -> None:
+    matrix = MATRICES["dense"]() * np.random.default_rng(6).gamma(0.3, 2.0, (40, 30)).astype(np.float32)
+    ids, weights = nearest_items(weighted_graph(matrix), 29, 0.5)
+    _, expected = reference.nearest_items(matrix, 29, 0.5)
+    np.testing.assert_allclose(weights.numpy(), expected, rtol=40 * 2.0**-24)
+    wide = matrix.astype(np.float64).T @ matrix.astype(np.float64)
+    cosines = wide / (np.sqrt(np.outer(np.diag(wide), np.diag(wide))) + 0.5)
+    rows = np.arange(30)[:, None]
+    np.testing.assert_allclose(weights.numpy(), cosines[rows, ids.numpy()], rtol=1e-5)
+
+
+def test_equal_weights_are_none_without_shrinkage() -> None:
+    """A power of two leaves every bit."""
+    matrix = MATRICES["hub"]()
+    plain, scaled = nearest_items(graph_of(matrix), 7), nearest_items(weighted_graph(matrix * 8), 7)
+    ones = nearest_items(
+        Graph.from_interactions(x := Interactions.from_csr(csr_array(matrix)), torch.ones(len(x))), 7
+    )
+    for one, other, same in zip(plain, scaled, ones, strict=True):
+        assert torch.equal(one, other)
+        assert torch.equal(one, same)
+
+
+def test_products_that_round_to_nothing_make_no_neighbours() -> None:
+    matrix = np.full((3, 3), 1e-30, dtype=np.float32)
+    ids, weights = nearest_items(weighted_graph(matrix), 2)
+    assert (ids.unique().tolist(), weights.unique().tolist()) == ([-1], [0])
+    matrix[2] = [1, 1, 0]
+    ids, weights = nearest_items(weighted_graph(matrix), 2)
+    assert ids.tolist() == [[1, -1], [0, -1], [-1, -1]]
+    assert weights.tolist() == [[1, 0], [1, 0], [0, 0]]
+
+
+def test_weights_beyond_float32_are_refused() -> None:
+    matrix = np.array([[1, 2e19], [1, 1]], dtype=np.float32)
+    with pytest.raises(
+        DataError, match=r"squares of the weights of item 1 sum to 4e\+38, beyond float32; scale"
+    ):
+        nearest_items(weighted_graph(matrix), 1)
+
+
 def test_a_weight_worked_out_by_hand() -> None:
     """Items 0 and 1 share two users of 3 and 2: 2 / (sqrt(6) + 1); item 2 shares one of 3 and 1 with item 0."""
     matrix = np.array([[1, 1, 0], [1, 1, 0], [1, 0, 1]], dtype=np.float32)
@@ -64,8 +129,19 @@ def test_a_weight_worked_out_by_hand() -> None:
     torch.testing.assert_close(weights, expected)
 
 
-def test_rows_may_be_asked_for_in_pieces_and_by_any_number_of_threads() -> None:
-    graph = graph_of(hub(80, 400))
+def test_a_cosine_of_weights_worked_out_by_hand() -> None:
+    """Columns (3, 0, 4) and (1, 2, 2): 11 / (5 * 3 + 1)."""
+    ids, weights = nearest_items(weighted_graph(np.array([[3, 1], [0, 2], [4, 2]], dtype=np.float32)), 1, 1.0)
+    assert ids.tolist() == [[1], [0]]
+    assert weights.tolist() == [[11 / 16], [11 / 16]]
+
+
+@pytest.mark.parametrize("make", [graph_of, weighted_graph])
+def test_rows_may_be_asked_for_in_pieces_and_by_any_number_of_threads(make) -> None:
+    matrix = hub(80, 400)
+    if make is weighted_graph:
+        matrix *= np.random.default_rng(7).random(matrix.shape, dtype=np.float32) + 0.01
+    graph = make(matrix)
     ids, weights = nearest_items(graph, 7, 1.0)
     before = torch.get_num_threads()
     try:
@@ -150,6 +226,11 @@ def test_bad_arguments(given: dict, error: type, message: str) -> None:
         ({"scratch": torch.empty(1, 60, dtype=torch.int32)}, "scratch"),
         ({"weights": torch.empty(2, 3)}, "weights"),
         ({"ids": torch.empty(2, 0, dtype=torch.int32), "weights": torch.empty(2, 0)}, "k = 0"),
+        ({"edge_weights": torch.ones(3), "sums": torch.empty(1, 30)}, "edge_weights"),
+        ({"edge_weights": torch.ones(EDGES), "sums": torch.empty(1, 29)}, "sums"),
+        ({"edge_weights": torch.ones(EDGES), "sums": torch.empty(2, 30)}, "sums"),
+        ({"edge_weights": torch.ones(EDGES)}, "edge_weights and sums are given together, or neither"),
+        ({"sums": torch.empty(1, 30)}, "edge_weights and sums are given together, or neither"),
     ],
 )
 def test_the_gate_checks_what_it_is_handed(changed: dict, message: str) -> None:

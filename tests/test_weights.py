@@ -14,7 +14,7 @@ import pytest
 from command_line import refuse, run
 from scipy.sparse import csr_array
 
-from pyrec import EASE, SVD, Popularity
+from pyrec import EASE, MF, SVD, ItemKNN, Popularity
 from pyrec.cli.sources import Source
 from pyrec.data import (
     Interactions,
@@ -335,6 +335,9 @@ def without(x: Interactions, weight: float | None = None) -> Interactions:
     return Interactions.from_codes(x.users, x.items, x.user_ids, x.item_ids, weights=weights)
 
 
+MODELS = [lambda: EASE(3.0), lambda: SVD(8), lambda: ItemKNN(5, 1.0), lambda: EASE(3.0, neighbors=5)]
+
+
 def test_ease_is_least_squares_of_the_weights():
     """Each column of B is a ridge regression of the item's weights on those of the other items."""
     x = weighted()
@@ -351,8 +354,11 @@ def test_scores_of_known_users_are_of_their_weights_and_new_users_count_1():
     x = weighted()
     dense, ones = x.to_csr(weighted=True).toarray(), x.to_csr().toarray()
     histories = [x.item_ids[row > 0] for row in ones]
-    for model in (EASE(reg=3.0).fit(x), SVD(8).fit(x)):
-        matrix = model.weights_ if isinstance(model, EASE) else model.item_factors_ @ model.item_factors_.T
+    for model in (EASE(reg=3.0).fit(x), SVD(8).fit(x), ItemKNN(9, 2.0).fit(x)):
+        if isinstance(model, SVD):
+            matrix = model.item_factors_ @ model.item_factors_.T
+        else:
+            matrix = model.weights_ if isinstance(model, EASE) else model.weights_.toarray()
         for rows_of, (ids, scores) in (
             (dense, model.recommend(x.user_ids, n=25, filter_seen=False)),
             (ones, model.recommend_for_items(histories, n=25, filter_seen=False)),
@@ -362,7 +368,7 @@ def test_scores_of_known_users_are_of_their_weights_and_new_users_count_1():
             np.testing.assert_allclose(found, rows_of @ matrix, rtol=1e-4, atol=1e-4)
 
 
-@pytest.mark.parametrize("make", [lambda: EASE(3.0), lambda: SVD(8), Popularity])
+@pytest.mark.parametrize("make", [*MODELS, Popularity])
 def test_weights_of_1_are_none_to_the_bit(make, tmp_path):
     x = weighted()
     plain, equal = (make().fit(without(x, weight)) for weight in (None, 1.0))
@@ -372,7 +378,7 @@ def test_weights_of_1_are_none_to_the_bit(make, tmp_path):
         np.testing.assert_array_equal(one, other)
 
 
-@pytest.mark.parametrize("make", [lambda: EASE(3.0), lambda: SVD(8)])
+@pytest.mark.parametrize("make", MODELS)
 def test_a_saved_model_scores_by_the_weights(make, tmp_path):
     x = weighted()
     model = make().fit(x)
@@ -382,7 +388,7 @@ def test_a_saved_model_scores_by_the_weights(make, tmp_path):
         np.testing.assert_array_equal(one, other)
 
 
-@pytest.mark.parametrize("make", [lambda: EASE(3.0), lambda: SVD(8)])
+@pytest.mark.parametrize("make", MODELS)
 def test_a_pair_of_weight_0_teaches_nothing_and_is_seen(make):
     x = weighted()
     weights = x.weights.copy()
@@ -396,3 +402,34 @@ def test_a_pair_of_weight_0_teaches_nothing_and_is_seen(make):
     for user in range(zeros.num_users):
         seen = zeros.item_ids[zeros.items[zeros.users == user]]
         assert not set(seen.tolist()) & set(ids[user][np.isfinite(scores[user])].tolist())
+
+
+def test_item_knn_is_the_cosine_of_weights():
+    x = weighted()
+    dense = x.to_csr(weighted=True).toarray().astype(np.float64)
+    lengths = np.sqrt((dense**2).sum(axis=0))
+    cosines = dense.T @ dense / (np.outer(lengths, lengths) + 2.0)
+    np.fill_diagonal(cosines, 0)
+    np.testing.assert_allclose(ItemKNN(24, 2.0).fit(x).weights_.toarray(), cosines, rtol=1e-5, atol=1e-7)
+
+
+@pytest.mark.parametrize("make", [*MODELS, Popularity, lambda: MF(epochs=1)])
+def test_weights_of_0_alone_are_refused(make):
+    with pytest.raises(
+        DataError, match=r"the weights of all [0-9]+ interactions are 0: there is nothing to learn from"
+    ):
+        make().fit(without(weighted(), 0.0))
+
+
+def test_explained_parts_count_by_the_weights_and_sum_to_the_score():
+    x = weighted()
+    for make in MODELS:
+        model = make().fit(x)
+        known = model.explain(int(x.user_ids[3]))
+        assert sum(part.value for part in known.parts) == pytest.approx(known.score, rel=1e-4)
+        new = model.explain_for_items(known.history, known.item)
+        assert sum(part.value for part in new.parts) == pytest.approx(new.score, rel=1e-4)
+        mine = {i: w for u, i, w in rows(x) if u == x.user_ids[3]}
+        plain = {part.item: part.value for part in new.parts}
+        for part in known.parts:
+            assert part.value == pytest.approx(plain[part.item] * mine[part.item], rel=1e-4)

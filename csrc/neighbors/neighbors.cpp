@@ -1,6 +1,7 @@
 #include "neighbors/neighbors.hpp"
 
 #include <algorithm>
+#include <type_traits>
 #include <vector>
 
 #include "common/parallel.hpp"
@@ -54,13 +55,18 @@ class best_neighbors {
   std::vector<neighbor> kept_;
 };
 
+template <class Sum>
 struct worker {
-  int32_t* counts;   // (num_items,) zeros between rows
-  int32_t* touched;  // (num_items + 1,) the items with a count; one place for what is not kept
+  Sum* sums;         // (num_items,) c of the row's item; zeros between rows
+  int32_t* touched;  // (num_items + 1,) the items with a sum; one place for what is not kept
   best_neighbors best;
 };
 
+// Sum is int32_t for users that count 1 each, float for weights.
+template <class Sum>
 struct item_rows {
+  static constexpr bool is_weighted = std::is_same_v<Sum, float>;
+
   const nearest_items_args& args;
   const int64_t* indptr;
   const int32_t* indices;
@@ -74,10 +80,16 @@ struct item_rows {
         num_users(of.interactions.num_users),
         num_items(of.interactions.num_items) {}
 
-  worker make_worker(int64_t which) const {
+  worker<Sum> make_worker(int64_t which) const {
     int32_t* counts = args.scratch + which * (2 * num_items + 1);
-    std::fill_n(counts, num_items, 0);
-    return {.counts = counts, .touched = counts + num_items, .best = best_neighbors(args.k)};
+    Sum* sums = nullptr;
+    if constexpr (is_weighted) {
+      sums = args.sums + which * num_items;
+    } else {
+      sums = counts;
+    }
+    std::fill_n(sums, num_items, Sum{0});
+    return {.sums = sums, .touched = counts + num_items, .best = best_neighbors(args.k)};
   }
 
   // Pairs of a user of the item and an item of that user.
@@ -88,7 +100,7 @@ struct item_rows {
     return sum;
   }
 
-  void find(int64_t row, worker& w) const {
+  void find(int64_t row, worker<Sum>& w) const {
     const int64_t item = args.first + row;
     w.best.clear();
     if (pairs(item) < num_items) {
@@ -99,43 +111,45 @@ struct item_rows {
     w.best.write(args.ids + row * args.k, args.weights + row * args.k);
   }
 
-  // Counts a list of items, each of which is looked at again.
-  void few(int64_t item, worker& w) const {
-    int32_t* counts = w.counts;
+  // Sums over a list of items, each of which is looked at again. One whose products have all rounded to 0 may be in
+  // it twice: the second time its sum is 0.
+  void few(int64_t item, worker<Sum>& w) const {
+    Sum* sums = w.sums;
     int64_t length = 0;
-    for_users(item, [&](const int32_t* items, int64_t size) {
-      for (int64_t i = 0; i < size; ++i) {
-        const auto other = static_cast<int32_t>(items[i] - num_users);
+    for_users(item, [&](const user_row& user) {
+      for (int64_t i = 0; i < user.size; ++i) {
+        const auto other = static_cast<int32_t>(user.items[i] - num_users);
         w.touched[length] = other;
-        length += counts[other]++ == 0 ? 1 : 0;
+        length += sums[other] == 0 ? 1 : 0;
+        sums[other] += user.term(i);
       }
     });
-    counts[item] = 0;
+    sums[item] = 0;
     const float root = args.roots[item];
     for (int64_t i = 0; i < length; ++i) {
       const int32_t other = w.touched[i];
-      const float weight = weigh(counts[other], root, args.roots[other]);
-      counts[other] = 0;
+      const float weight = weigh(sums[other], root, args.roots[other]);
+      sums[other] = 0;
       if (weight > 0 && weight >= w.best.worst()) w.best.offer({weight, other});
     }
   }
 
-  // Counts as many pairs as there are items, so all items are looked at, in order: an equal one is a worse
+  // Sums over as many pairs as there are items, so all items are looked at, in order: an equal one is a worse
   // one.
-  void many(int64_t item, worker& w) const {
-    int32_t* counts = w.counts;
-    for_users(item, [&](const int32_t* items, int64_t size) {
-      for (int64_t i = 0; i < size; ++i) ++counts[items[i] - num_users];
+  void many(int64_t item, worker<Sum>& w) const {
+    Sum* sums = w.sums;
+    for_users(item, [&](const user_row& user) {
+      for (int64_t i = 0; i < user.size; ++i) sums[user.items[i] - num_users] += user.term(i);
     });
-    counts[item] = 0;
+    sums[item] = 0;
     const float root = args.roots[item];
     float weights[scan_length];
     for (int64_t start = 0; start < num_items; start += scan_length) {
       const int64_t length = std::min(scan_length, num_items - start);
-      for (int64_t i = 0; i < length; ++i) weights[i] = weigh(counts[start + i], root, args.roots[start + i]);
+      for (int64_t i = 0; i < length; ++i) weights[i] = weigh(sums[start + i], root, args.roots[start + i]);
       offer_better(weights, start, length, w.best);
     }
-    std::fill_n(counts, num_items, 0);
+    std::fill_n(sums, num_items, Sum{0});
   }
 
   static void offer_better(const float* weights, int64_t start, int64_t length, best_neighbors& best) {
@@ -150,25 +164,46 @@ struct item_rows {
     }
   }
 
-  float weigh(int32_t count, float root, float other_root) const {
-    const float weight = static_cast<float>(count) / (root * other_root + args.shrinkage);
-    return count == 0 ? 0.0F : weight;
+  float weigh(Sum sum, float root, float other_root) const {
+    const float weight = static_cast<float>(sum) / (root * other_root + args.shrinkage);
+    return sum == 0 ? 0.0F : weight;
   }
+
+  // A user of the row's item, and what each of the user's items adds to its sum.
+  struct user_row {
+    const int32_t* items;  // (size,)
+    int64_t size;
+    float weight;          // of the user and the row's item
+    const float* weights;  // (size,) of the user and each item; null where each is 1
+
+    Sum term(int64_t i) const {
+      if constexpr (is_weighted) {
+        return weight * weights[i];
+      } else {
+        return 1;
+      }
+    }
+  };
 
   template <class Body>
   void for_users(int64_t item, const Body& body) const {
     for (int64_t e = indptr[num_users + item]; e < indptr[num_users + item + 1]; ++e) {
       const int64_t begin = indptr[indices[e]];
-      body(indices + begin, indptr[indices[e] + 1] - begin);
+      user_row user{
+          .items = indices + begin, .size = indptr[indices[e] + 1] - begin, .weight = 1, .weights = nullptr};
+      if constexpr (is_weighted) {
+        user.weight = args.edge_weights[e];
+        user.weights = args.edge_weights + begin;
+      }
+      body(user);
     }
   }
 };
 
-}  // namespace
-
-void nearest_items(const nearest_items_args& args) {
-  const item_rows rows(args);
-  std::vector<worker> workers;
+template <class Sum>
+void find_rows(const nearest_items_args& args) {
+  const item_rows<Sum> rows(args);
+  std::vector<worker<Sum>> workers;
   for (int64_t which = 0; which < args.num_workers; ++which) workers.push_back(rows.make_worker(which));
   const auto num_workers = static_cast<int>(args.num_workers);
   parallel_ranges_workers(args.count, rows_at_a_time, num_workers,
@@ -176,6 +211,16 @@ void nearest_items(const nearest_items_args& args) {
                             for (int64_t row = first; row < last; ++row)
                               rows.find(row, workers[static_cast<size_t>(which)]);
                           });
+}
+
+}  // namespace
+
+void nearest_items(const nearest_items_args& args) {
+  if (args.edge_weights == nullptr) {
+    find_rows<int32_t>(args);
+  } else {
+    find_rows<float>(args);
+  }
 }
 
 }  // namespace pyrec

@@ -8,8 +8,8 @@ namespace pyrec {
 namespace {
 
 void nearest(const graph& interactions, int64_t first, double shrinkage, const py::handle& roots_source,
-             const py::handle& scratch_source, const py::handle& ids_source,
-             const py::handle& weights_source) {
+             const py::handle& scratch_source, const py::handle& ids_source, const py::handle& weights_source,
+             const py::handle& edge_weights_source, const py::handle& sums_source) {
   require_place(interactions.indptr, {});
   const tensor ids = output(ids_source, "ids", dtype::int32, {any_size, any_size});
   const int64_t count = ids.size(0);
@@ -18,6 +18,12 @@ void nearest(const graph& interactions, int64_t first, double shrinkage, const p
   const int64_t num_items = interactions.num_items;
   const tensor roots = input(roots_source, "roots", dtype::float32, {num_items});
   const tensor scratch = output(scratch_source, "scratch", dtype::int32, {any_size, 2 * num_items + 1});
+  const auto edge_weights =
+      optional_input(edge_weights_source, "edge_weights", dtype::float32, {interactions.num_edges()});
+  const auto sums = optional_output(sums_source, "sums", dtype::float32, {scratch.size(0), num_items});
+  if (edge_weights.has_value() != sums.has_value()) {
+    throw data_error("edge_weights and sums are given together, or neither");
+  }
   check_range("scratch's rows", scratch.size(0), 1, INT32_MAX);
   check_range("k", k, 1, INT32_MAX);
   check_range("first", first, 0, num_items);
@@ -26,12 +32,14 @@ void nearest(const graph& interactions, int64_t first, double shrinkage, const p
     throw config_error("shrinkage = " + std::to_string(shrinkage) + " must be a finite number, at least 0");
   }
   const nearest_items_args args{.interactions = interactions,
+                                .edge_weights = pointer<float>(edge_weights),
                                 .first = first,
                                 .count = count,
                                 .k = k,
                                 .shrinkage = static_cast<float>(shrinkage),
                                 .roots = roots.data<const float>(),
                                 .scratch = scratch.data<int32_t>(),
+                                .sums = mutable_pointer<float>(sums),
                                 .num_workers = scratch.size(0),
                                 .ids = ids.data<int32_t>(),
                                 .weights = weights.data<float>()};
@@ -43,7 +51,8 @@ void nearest(const graph& interactions, int64_t first, double shrinkage, const p
 
 void bind_neighbors(py::module_& m) {
   m.def("nearest_items", &nearest, py::arg("graph"), py::arg("first"), py::arg("shrinkage"), py::arg("roots"),
-        py::arg("scratch"), py::arg("ids"), py::arg("weights"));
+        py::arg("scratch"), py::arg("ids"), py::arg("weights"), py::arg("edge_weights") = py::none(),
+        py::arg("sums") = py::none());
 }
 
 }  // namespace pyrec

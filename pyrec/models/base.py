@@ -604,6 +604,11 @@ class Recommender(Exchanged, ABC):
             raise DataError(
                 "interactions is empty: there is nothing to learn from; check the file or the filter"
             )
+        if train.weights is not None and not train.weights.any():
+            raise DataError(
+                f"the weights of all {len(train):,} interactions are 0: there is nothing to learn from; one has to be "
+                "above 0"
+            )
         return train
 
     def _histories(self, users: NDArray[np.int32]) -> Ragged:

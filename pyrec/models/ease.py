@@ -96,6 +96,8 @@ class EASE(ItemItemRecommender):
         return np.asarray(scores, dtype=np.float32)
 
     def _weights_to(self, item: int, items: NDArray[np.int32]) -> NDArray[np.float32]:
+        if isinstance(self.weights_, csr_array):
+            return super()._weights_to(item, items)
         column: NDArray[np.float32] = self.weights_[items, item]
         return column
 

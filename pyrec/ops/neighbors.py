@@ -12,7 +12,7 @@ from torch import Tensor
 from pyrec import _core
 from pyrec._arrays import capsule, tensor_of
 from pyrec._checks import check_count, check_real
-from pyrec.errors import ConfigError
+from pyrec.errors import ConfigError, DataError
 from pyrec.graph.graph import Graph, check_graph
 
 SCRATCH_BYTES = 64 * 2**20
@@ -25,11 +25,12 @@ def nearest_items(
     """The k items most like each of some items, by how many users have both.
 
     With c_ij the users of both items and n_i the users of item i, ``w_ij = c_ij / (sqrt(n_i n_j) + shrinkage)``, each
-    operation rounded to float32. The same bits at any number of threads. Time grows with the pairs of a user of the
-    item and an item of that user, memory with the threads times the items, at most 64 MiB or one thread's.
+    operation rounded to float32. Where the graph has weights r_ui, ``c_ij = Σ_u r_ui r_uj`` and ``n_i = Σ_u r_ui²``:
+    the cosine of the items' columns of weights. The same bits at any number of threads. Time grows with the pairs of a
+    user of the item and an item of that user, memory with the threads times the items, at most 64 MiB or one thread's.
 
     Args:
-        graph: The interactions, on the CPU; weights of edges are not looked at.
+        graph: The interactions, on the CPU, with weights of its edges or without.
         k: Items for each, from 1 to the number of items.
         shrinkage: At least 0.
         first: The first item.
@@ -40,7 +41,8 @@ def nearest_items(
         itself. Behind the end of a short list are ids of -1 and weights of 0.
 
     Raises:
-        DataError: ``graph`` is no graph, or not on the CPU.
+        DataError: ``graph`` is no graph, or not on the CPU; or the squares of an item's weights sum to more than
+            float32 holds.
         ConfigError: A number is out of range.
         MemoryError: There is no room for the answer.
     """
@@ -56,9 +58,29 @@ def nearest_items(
     )
     ids, weights = (tensor_of(np.empty((count, k), kind)) for kind in (np.int32, np.float32))
     if count > 0:
-        roots = graph.degree[graph.num_users :].double().sqrt().float()
+        roots = _norms(graph).float()
         width = 2 * graph.num_items + 1
         workers = max(1, min(_core.num_threads(), SCRATCH_BYTES // (4 * width)))
         scratch = torch.empty(workers, width, dtype=torch.int32, device="cpu")
-        _core.nearest_items(graph.core, first, shrinkage, *map(capsule, (roots, scratch, ids, weights)))
+        arrays = [roots, scratch, ids, weights]
+        if graph.weights is not None:
+            sums = torch.empty(workers, graph.num_items, dtype=torch.float32, device="cpu")
+            arrays += [graph.weights, sums]
+        _core.nearest_items(graph.core, first, shrinkage, *map(capsule, arrays))
     return ids, weights
+
+
+def _norms(graph: Graph) -> Tensor:
+    """The norm of each item's column, (num_items,) float64: the square root of n_i."""
+    if graph.weights is None:
+        return graph.degree[graph.num_users :].double().sqrt()
+    first = int(graph.indptr[graph.num_users])
+    squares = graph.weights[first:].double().square()
+    items = torch.repeat_interleave(graph.degree[graph.num_users :])
+    total = squares.new_zeros(graph.num_items).index_add_(0, items, squares)
+    if total.max() > torch.finfo(torch.float32).max:
+        raise DataError(
+            f"the squares of the weights of item {int(total.argmax())} sum to {float(total.max()):.3g}, beyond "
+            "float32; scale the weights, or see pyrec.data.transform_weights"
+        )
+    return total.sqrt()

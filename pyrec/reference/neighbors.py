@@ -1,4 +1,4 @@
-"""The items that most users share with each item, from the dense matrix of counts."""
+"""The items that most users share with each item, from the dense matrix of counts or weights."""
 
 from __future__ import annotations
 
@@ -9,9 +9,14 @@ from numpy.typing import NDArray
 def nearest_items(
     matrix: NDArray[np.float32], k: int, shrinkage: float = 0.0
 ) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
-    """What `pyrec.ops.neighbors.nearest_items` gives, from ones and zeros, users x items."""
-    counts = matrix.T @ matrix
-    roots = np.sqrt(np.diag(counts).astype(np.float64)).astype(np.float32)
+    """What `pyrec.ops.neighbors.nearest_items` gives, from ones or weights and zeros, users x items.
+
+    Sums are of float64 and rounded to float32 then, which for whole weights below 2**12 of few users changes nothing.
+    """
+    wide = matrix.astype(np.float64)
+    products = wide.T @ wide
+    counts = products.astype(np.float32)
+    roots = np.sqrt(np.diag(products)).astype(np.float32)
     with np.errstate(invalid="ignore"):
         weights = counts / (roots[:, None] * roots + np.float32(shrinkage))
     weights = np.where(counts > 0, weights, np.float32(0))
