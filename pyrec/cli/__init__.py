@@ -18,6 +18,7 @@ COMMANDS = {
     "evaluate": "Measure a saved model.",
     "recommend": "Print recommendations of a saved model.",
     "similar": "Print the items most like others.",
+    "explain": "Say why a saved model recommends an item.",
     "export": "Write a saved model's vectors for use elsewhere.",
     "serve": "Answer requests over HTTP with a saved model.",
     "data": "Look at data sets and fetch named ones.",

@@ -5,18 +5,27 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pyrec.evaluate.by_degree import ActivityGroups, range_label
+from pyrec.models.explain import MEANING, Explanation, Kind, Row
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 DEGREE_GROUPS = 4
+LONGEST_NAME: Final = 48
+VALUE_AXIS: Final[Mapping[Kind, str]] = {
+    "exact": "what each adds to the score",
+    "left out": "how much the score falls without it",
+    "similar": "how like this item it is (no part of the score)",
+    "popularity": "",
+}
+"""What `draw_parts` shows, by the kind of explanation."""
 TITLE_SIZE, LEGEND_SIZE, TICK_SIZE = 10, 8, 8
 
 
@@ -47,14 +56,14 @@ LIGHT = Theme("#1f2328", "#777777", "#dddddd", "#1f5fa8", "#d9730d", "#2e8b57", 
 DARK = Theme("#e6e9ed", "#9aa3ad", "#3a4149", "#74b0f4", "#f0a35e", "#6fcf97", "#3f6c9e", (0.4, 1.0))
 
 
-def finish_axes(figure: Figure, theme: Theme) -> None:
-    """Give every axes of the figure the house look: two spines, a light grid, the theme's ink."""
+def finish_axes(figure: Figure, theme: Theme, grid: Literal["x", "y"] = "y") -> None:
+    """Give every axes of the figure the house look: two spines, a light grid along one axis, the theme's ink."""
     for axes in figure.axes:
         axes.set_facecolor("none")
         axes.spines[["top", "right"]].set_visible(False)
         for spine in axes.spines.values():
             spine.set_color(theme.muted)
-        axes.grid(axis="y", color=theme.grid, linewidth=0.7)
+        axes.grid(axis=grid, color=theme.grid, linewidth=0.7)
         axes.set_axisbelow(True)
         axes.tick_params(colors=theme.ink)
         for text in (axes.title, axes.xaxis.label, axes.yaxis.label):
@@ -216,6 +225,62 @@ def draw_popularity_shares(axes: Axes, series: Mapping[str, NDArray[np.float64]]
     axes.set_xlabel("items by popularity, in % of all (left: most popular)")
     axes.set_ylabel("share (%)")
     axes.legend(frameon=False, fontsize=LEGEND_SIZE)
+
+
+def draw_parts(axes: Axes, rows: Sequence[Row], why: Explanation, theme: Theme) -> None:
+    """Draw a bar to the right for what speaks for an item, to the left for what speaks against it.
+
+    Args:
+        axes: Where to draw.
+        rows: Of the explanation, the first on top; sums are grey.
+        why: What the values are of.
+        theme: Its colours.
+    """
+    _sideways_bars(axes, rows, theme)
+    axes.set_xlabel(VALUE_AXIS[why.kind])
+    if not rows:
+        axes.text(
+            0.5, 0.5, (why.notes() or [MEANING[why.kind]])[0], ha="center", va="center", color=theme.ink
+        )
+        axes.set_axis_off()
+
+
+def draw_layers(axes: Axes, layers: Sequence[float], weights: Sequence[float], theme: Theme) -> None:
+    """Draw what each layer of a user adds to a score.
+
+    Args:
+        axes: Where to draw.
+        layers: (K + 1,), what each adds.
+        weights: (K + 1,), the user's weight of each.
+        theme: Its colours.
+    """
+    rows = []
+    for k, (value, weight) in enumerate(zip(layers, weights, strict=True)):
+        name = "layer 0 (the embedding itself)" if k == 0 else f"layer {k}"
+        rows.append(Row(f"{name}, weight {weight:.2f}", value, True))
+    _sideways_bars(axes, rows, theme)
+    axes.set_xlabel("what each layer of the user adds to the score")
+
+
+def _sideways_bars(axes: Axes, rows: Sequence[Row], theme: Theme) -> None:
+    places, values = range(len(rows)), [row.value for row in rows]
+    signs = [theme.blue if value >= 0 else theme.orange for value in values]
+    colors = [sign if row.is_part else theme.muted for sign, row in zip(signs, rows, strict=True)]
+    bars = axes.barh(places, values, color=colors, height=0.7)
+    texts = [f"{value:+.4f}" for value in values]
+    axes.bar_label(bars, texts, padding=3, fontsize=TICK_SIZE, color=theme.ink)
+    axes.axvline(0, color=theme.muted, linewidth=1)
+    labels = [shorten(row.label, LONGEST_NAME) for row in rows]
+    axes.set_yticks(places, labels, fontsize=TICK_SIZE, parse_math=False)
+    axes.tick_params(axis="y", length=0)
+    axes.tick_params(axis="x", labelsize=TICK_SIZE)
+    axes.invert_yaxis()
+    axes.margins(x=0.2, y=0.02)  # room for the numbers
+
+
+def shorten(text: str, length: int) -> str:
+    """Return a text of at most so many characters, with dots where its end is cut off."""
+    return text if len(text) <= length else text[: length - 1].rstrip() + "…"
 
 
 def _activity_axis(axes: Axes, groups: ActivityGroups) -> None:

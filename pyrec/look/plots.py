@@ -5,25 +5,31 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pyrec._atomic import replacing
+from pyrec._optional import need
 from pyrec.errors import ConfigError
 from pyrec.evaluate.by_degree import by_activity
 from pyrec.evaluate.significance import Values
 from pyrec.look.panels import (
     LIGHT,
+    LONGEST_NAME,
     curve_metrics,
     draw_by_degree,
     draw_gain,
+    draw_layers,
     draw_loss,
     draw_metrics,
+    draw_parts,
     draw_weight_bars,
     finish_axes,
+    shorten,
 )
+from pyrec.models.explain import Explanation, called
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -116,6 +122,44 @@ def plot_gain(
     _finish(figure, path, title)
 
 
+def plot_explanation(
+    why: Explanation, path: Path, item_names: Mapping[Any, str] | None = None, n: int = 10
+) -> None:
+    """Draw what each item of the history has to do with the score, as bars, and what each layer adds if there are any.
+
+    Args:
+        why: Of one score.
+        path: The PNG file to write.
+        item_names: What items are called, by raw id.
+        n: Parts to show.
+
+    Raises:
+        ConfigError: If matplotlib is missing.
+        DataError: If the file cannot be written.
+    """
+    rows = why.rows(item_names, n)
+    bars = max(1, len(rows)) + (0 if why.layers is None else len(why.layers) + 3)
+    figure = _figure(width=8, height=1.7 + 0.3 * bars)
+    if why.layers is None or why.layer_weights is None:
+        draw_parts(figure.subplots(), rows, why, LIGHT)
+    else:
+        heights = [len(rows), len(why.layers)]
+        parts, layers = figure.subplots(2, 1, height_ratios=heights)
+        draw_parts(parts, rows, why, LIGHT)
+        draw_layers(layers, why.layers, why.layer_weights, LIGHT)
+    title = shorten(called(why.item, item_names), 2 * LONGEST_NAME)
+    _finish(figure, path, f"{title}\n{why.standing()}", grid="x")
+
+
+def need_matplotlib() -> None:
+    """Say what to install where matplotlib is missing, before anything is computed for a plot.
+
+    Raises:
+        ConfigError: If it is.
+    """
+    need("matplotlib", "a picture", "plots")
+
+
 def _figure(width: float, height: float) -> Figure:
     """Return a figure of its own, drawn without a display and outside pyplot's global state."""
     try:
@@ -125,9 +169,9 @@ def _figure(width: float, height: float) -> Figure:
     return Figure(figsize=(width, height), dpi=DPI, layout="constrained")
 
 
-def _finish(figure: Figure, path: Path, title: str) -> None:
+def _finish(figure: Figure, path: Path, title: str, grid: Literal["x", "y"] = "y") -> None:
     if title:
-        figure.suptitle(title, fontsize=11)
-    finish_axes(figure, LIGHT)
+        figure.suptitle(title, fontsize=11, parse_math=False)
+    finish_axes(figure, LIGHT, grid)
     with replacing(path) as temporary:
         figure.savefig(temporary, format="png")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Final, Literal, NamedTuple
 
 Kind = Literal["exact", "left out", "similar", "popularity"]
@@ -30,6 +30,20 @@ class Part(NamedTuple):
 
     item: Any
     value: float
+
+
+class Row(NamedTuple):
+    """A line of a table, or a bar, of an explanation.
+
+    Attributes:
+        label: What it is called.
+        value: As of a `Part`.
+        is_part: Whether it is one item's; else a sum.
+    """
+
+    label: str
+    value: float
+    is_part: bool
 
 
 @dataclass(frozen=True, repr=False)
@@ -68,7 +82,7 @@ class Explanation:
     skipped: int = 0
     remainder: float | None = None
     layers: tuple[float, ...] | None = None
-    layer_weights: tuple[float, ...] | None = field(default=None)
+    layer_weights: tuple[float, ...] | None = None
 
     def __repr__(self) -> str:
         who = f"a history of {len(self.history)}" if self.user is None else repr(self.user)
@@ -78,16 +92,29 @@ class Explanation:
             f"{len(self.parts)} parts)"
         )
 
-    def as_dict(self) -> dict[str, Any]:
-        """Return everything as JSON can hold it, by the names of the attributes; a part is ``item`` and ``value``."""
-        return {
+    def as_dict(self, item_names: Mapping[Any, str] | None = None) -> dict[str, Any]:
+        """Return everything as JSON can hold it, by the names of the attributes.
+
+        A part has ``item`` and ``value``. ``meaning`` says what the value is.
+
+        Args:
+            item_names: What items are called, by raw id: then there are ``item_name``, and ``name`` in each part, null
+                for an item without one.
+        """
+        told = {
             **vars(self),
             "meaning": MEANING[self.kind],
+            "notes": self.notes(),
             "history": list(self.history),
             "parts": [part._asdict() for part in self.parts],
             "layers": None if self.layers is None else list(self.layers),
             "layer_weights": None if self.layer_weights is None else list(self.layer_weights),
         }
+        if item_names:
+            told["item_name"] = item_names.get(self.item)
+            for part in told["parts"]:
+                part["name"] = item_names.get(part["item"])
+        return told
 
     def summary(self, item_names: Mapping[Any, str] | None = None, n: int = 10) -> str:
         """Return the explanation as text: a line on the score, then a line for each part.
@@ -97,56 +124,62 @@ class Explanation:
             n: Parts to show; what the others come to is one line.
         """
         names = item_names or {}
-        return "\n".join(
-            [
-                self._headline(names),
-                *self.notes(),
-                *(f"  {part.value:+.4f}  {_called(part.item, names)}" for part in self.parts[:n]),
-                *self._rest(n),
-                *self._of_layers(),
-            ]
-        )
+        lines = [self.headline(names), f"{self.kind}: {MEANING[self.kind]}", *self.notes()]
+        lines += [f"  {row.value:+.4f}  {row.label}" for row in self.rows(names, n)]
+        if hidden := self.hidden(n):
+            lines.append(f"  {hidden:,} other items of the history have smaller values")
+        if self.layers is not None and self.layer_weights is not None:
+            lines.append("layers of the user: what each adds to the score, and its weight")
+            pairs = enumerate(zip(self.layers, self.layer_weights, strict=True))
+            lines += [f"  {value:+.4f}  layer {k}, weight {weight:.3f}" for k, (value, weight) in pairs]
+        return "\n".join(lines)
+
+    def headline(self, item_names: Mapping[Any, str] | None = None) -> str:
+        """Return which item has which score for whom, a line."""
+        return f"{called(self.item, item_names)} {self.standing()}"
+
+    def standing(self) -> str:
+        """Return what follows the item in `headline`: for whom, by which model, with which score and place."""
+        who = "a new user" if self.user is None else f"user {self.user}"
+        place = "" if self.rank is None else f", place {self.rank:,} of the list"
+        score = f"{self.score:,.0f}" if self.kind == "popularity" else f"{self.score:.4f}"
+        return f"for {who} by {self.model}: score {score}{place}"
 
     def notes(self) -> list[str]:
-        """Return what has to be known to read the parts, a sentence each."""
-        notes = [f"{self.kind}: {MEANING[self.kind]}"]
+        """Return what else has to be known of this score, a sentence each."""
+        notes = []
         if self.kind == "popularity" and not self.history:
-            notes.append("the user has no history, so the most popular items are recommended")
+            notes.append("there is no history to go by, so the most popular items are recommended")
+        if self.kind == "exact" and self.parts and not any(part.value for part in self.parts):
+            notes.append("nothing in the history speaks for this item or against it")
         if self.seen:
             notes.append("the user had this item, so lists leave it out")
         if self.skipped:
             notes.append(
-                f"{self.skipped:,} items of the history were not left out, as the graph is large; by a first estimate "
-                "they matter less"
+                f"the graph is large: {self.skipped:,} items of the history, the least by a first estimate, were not "
+                "left out"
             )
         return notes
 
-    def _headline(self, names: Mapping[Any, str]) -> str:
-        who = "a new user" if self.user is None else f"user {self.user}"
-        place = "" if self.rank is None else f", place {self.rank:,} of the list"
-        return f"{_called(self.item, names)} for {who} by {self.model}: score {self.score:.4f}{place}"
+    def rows(self, item_names: Mapping[Any, str] | None = None, n: int = 10) -> list[Row]:
+        """Return what to show of the parts.
 
-    def _rest(self, n: int) -> list[str]:
-        lines = []
-        if (more := self.parts[n:]) and self.kind == "exact":
-            lines.append(
-                f"  {sum(part.value for part in more):+.4f}  {len(more):,} other items of the history"
-            )
-        elif more:
-            lines.append(f"  {len(more):,} other items of the history have smaller values")
+        Of the kind ``exact`` the values sum to the score: behind ``n`` parts come the sum of the others, and the
+        remainder if there is one.
+        """
+        shown = [Row(called(part.item, item_names), part.value, True) for part in self.parts[:n]]
+        if (others := self.parts[n:]) and self.kind == "exact":
+            total = sum(part.value for part in others)
+            shown.append(Row(f"{len(others):,} other items of the history", total, False))
         if self.remainder is not None:
-            lines.append(f"  {self.remainder:+.4f}  what was learned for the user")
-        return lines
+            shown.append(Row("learned for the user", self.remainder, False))
+        return shown
 
-    def _of_layers(self) -> list[str]:
-        if self.layers is None or self.layer_weights is None:
-            return []
-        lines = ["layers of the user: what each adds to the score, and its weight"]
-        pairs = zip(self.layers, self.layer_weights, strict=True)
-        return lines + [
-            f"  {value:+.4f}  layer {k}, weight {weight:.3f}" for k, (value, weight) in enumerate(pairs)
-        ]
+    def hidden(self, n: int = 10) -> int:
+        """Return how many parts `rows` neither shows nor sums up."""
+        return 0 if self.kind == "exact" else max(0, len(self.parts) - n)
 
 
-def _called(item: Any, names: Mapping[Any, str]) -> str:
-    return f"{item} {names[item]}" if item in names else str(item)
+def called(item: Any, item_names: Mapping[Any, str] | None = None) -> str:
+    """Return an item's raw id and, if it has one, its name."""
+    return f"{item} {item_names[item]}" if item_names and item in item_names else str(item)
