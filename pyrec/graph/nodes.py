@@ -31,17 +31,12 @@ class Nodes:
     @classmethod
     def of(cls, graph: Graph) -> Nodes:
         """All nodes of a graph, users first."""
-        return cls.of_degree(graph.degree, graph.num_users)
-
-    @classmethod
-    def of_degree(cls, degree: Tensor, num_users: int) -> Nodes:
-        """All nodes of a graph with these degrees, (num_nodes,), users first."""
-        log_degree = torch.log1p(degree.float())
-        sides = torch.split(log_degree, [num_users, len(degree) - num_users])
+        log_degree = torch.log1p(graph.degree.float())
+        sides = torch.split(log_degree, [graph.num_users, graph.num_items])
         centre = torch.stack([_mean(side) for side in sides])
         spread = torch.stack([_spread(side) for side in sides])
-        numbers = torch.arange(len(degree), dtype=torch.int64, device=log_degree.device)
-        is_item = (numbers >= num_users).long()
+        numbers = torch.arange(graph.num_nodes, dtype=torch.int64, device=log_degree.device)
+        is_item = (numbers >= graph.num_users).long()
         activity = (log_degree - centre[is_item]) / spread[is_item]
         return cls(is_item, activity, torch.ones_like(activity), centre, spread)
 

@@ -6,7 +6,8 @@ r_n = sqrt(d_n / d'_n) for these two and 1 for all others, and R = diag(r),
 
     Â' = R Â R - w r_u r_j / sqrt(d_u d_j) (E_uj + E_ju),
 
-so each column takes the kernel on the whole graph, and corrections in two rows.
+so each column takes the kernel on the whole graph, and corrections in two rows. A column holds the numbers of a user
+and of an item at a time: as each step changes sides, those of the one lie on users and those of the other on items.
 """
 
 from __future__ import annotations
@@ -22,8 +23,10 @@ from pyrec.graph.nodes import Nodes
 from pyrec.nn.network import Network
 from pyrec.ops.propagate import propagate, total_weight
 
-MAX_GRAPHS = 256
-"""At a time: two columns each, of the 512 that the kernel takes."""
+MAX_GRAPHS = 512
+"""At a time: columns that the kernel takes."""
+ROUNDING = 1e-14
+"""A variance of logarithms below it is none."""
 TABLE_BYTES = 128 * 2**20
 """Bound on a table of columns, and on a block of one in float64, in bytes."""
 
@@ -62,37 +65,40 @@ class Lacking:
         return [replace(self, items=items, weights=weights) for items, weights in pairs]
 
     def layers(self, x: Tensor, n_layers: int, target: int) -> list[Tensor]:
-        """X_0 .. X_K on each graph, (2 B, dim): B times the user's, then those of the node ``target``."""
-        count = len(self.items)
-        columns = torch.arange(2 * count, device=x.device)
-        items, weights = self.items.repeat(2), self.weights.repeat(2)
-        degree = total_weight(self.graph)
-        of_user, of_item = degree[self.user].expand(2 * count), degree[items]
-        grown_user, grown_item = (_growth(degrees, weights) for degrees in (of_user, of_item))
-        lost = _finite(weights / (of_user * of_item).sqrt()) * grown_user * grown_item
+        """X_0 .. X_K on each graph, (2 B, dim): B times the user's, then those of the node ``target``, an item."""
+        items, count, num_users = self.items, len(self.items), self.graph.num_users
+        columns = torch.arange(count, device=x.device)
+        degree = self.graph.degree.double() if self.graph.weights is None else total_weight(self.graph)
+        of_user, of_item = degree[self.user].expand(count), degree[items]
+        grown_user, grown_item = (_growth(degrees, self.weights) for degrees in (of_user, of_item))
+        lost = _finite(self.weights / (of_user * of_item).sqrt()) * grown_user * grown_item
         grown_user, grown_item, lost = (factor.to(x.dtype) for factor in (grown_user, grown_item, lost))
-        table = x.new_zeros(self.graph.num_nodes, 2 * count)
-        table[self.user, :count] = table[target, count:] = 1
-        layers = [_product(table, x)]
-        for _ in range(n_layers):
+        table = x.new_zeros(self.graph.num_nodes, count)
+        table[[self.user, target]] = 1
+        layers = [x[[self.user, target]].repeat_interleave(count, 0)]
+        for k in range(1, n_layers + 1):
             user, item = table[self.user].clone(), table[items, columns]
             table[self.user], table[items, columns] = grown_user * user, grown_item * item
             table = propagate(table, self.graph, 1)[1]
             table[self.user] = grown_user * table[self.user] - lost * item
             table[items, columns] = grown_item * table[items, columns] - lost * user
-            layers.append(_product(table, x))
+            sides = [_product(table[side], x[side]) for side in (slice(num_users), slice(num_users, None))]
+            layers.append(torch.cat(sides if k % 2 == 0 else sides[::-1]))
         return layers
 
     def nodes(self, target: int) -> Nodes:
         """The same 2 B rows, described on each graph."""
-        ends = torch.tensor([self.user, target], device=self.items.device)
-        activity = []
-        for item, weight in zip(self.items.tolist(), self.weights.tolist(), strict=True):
-            degree = self.graph.degree
-            degree[[self.user, item]] -= int(weight > 0)
-            activity.append(Nodes.of_degree(degree, self.graph.num_users).activity[ends])
-        rows = Nodes.of(self.graph).at(ends.repeat_interleave(len(self.items)))
-        return replace(rows, activity=torch.stack(activity, dim=1).flatten())
+        graph, count = self.graph, len(self.items)
+        degree = graph.degree.double()
+        fewer = (self.weights > 0).double()
+        user, item = self.items.new_tensor([self.user]).expand(count), self.items - graph.num_users
+        users, items = degree[: graph.num_users], degree[graph.num_users :]
+        activity = [
+            _activity(users, user, users[user] - fewer, self.user),
+            _activity(items, item, items[item] - fewer, target - graph.num_users),
+        ]
+        rows = Nodes.of(graph).at(self.items.new_tensor([self.user, target]).repeat_interleave(count))
+        return replace(rows, activity=torch.cat(activity).float())
 
 
 @torch.no_grad()
@@ -127,6 +133,24 @@ def scores_without(
         users, items_of_them = vectors.chunk(2)
         scores.append((users * items_of_them).sum(dim=1))
     return torch.cat(scores)
+
+
+def _activity(degree: Tensor, changed: Tensor, by: Tensor, at: int) -> Tensor:
+    """`Nodes.activity` of one node of a side, (B,), as the degree of a node of that side becomes another.
+
+    Args:
+        degree: (num_nodes,) float64, of the side.
+        changed: (B,) int64, the node whose degree changes.
+        by: (B,) float64, its new degree.
+        at: The node whose activity is wanted.
+    """
+    logs = degree.log1p()
+    centred = logs - logs.mean()
+    old, new = centred[changed], by.log1p() - logs.mean()
+    shift = (new - old) / len(degree)
+    variance = (centred.square().sum() - old.square() + new.square()) / len(degree) - shift.square()
+    own = torch.where(changed == at, new, centred[at]) - shift
+    return own / torch.where(variance > ROUNDING, variance.sqrt(), 1.0)
 
 
 def _growth(degree: Tensor, weight: Tensor) -> Tensor:
