@@ -1,11 +1,13 @@
 """Why an item has its score: sums to the score, brute force where an item is left out, and what is refused."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from command_line import refuse, run
 from networks import COMBINES, make_network
 from small_models import SMALL, make, texts
 from strategies import random_graph
@@ -19,9 +21,11 @@ from pyrec.models import MODELS, LightGCN, Recommender, graph_recommender
 from pyrec.models.explain import TOLERANCE
 from pyrec.models.vectors import VectorRecommender
 from pyrec.nn.without_edges import scores_without
+from pyrec.store import item_names
 
 EXACT: dict[str, Recommender] = {
     "ease": MODELS["ease"](reg=5.0),
+    "ease, some weights": MODELS["ease"](reg=5.0, neighbors=8),
     "itemknn": MODELS["itemknn"](neighbors=8),
     "svd": make("svd"),
     **{
@@ -45,10 +49,13 @@ HISTORY = ["i4", "i17", "i9", "i4"]
 
 
 def cold_user() -> Interactions:
-    """The data with one more user, who has nothing."""
+    """The data with one more user, who has nothing, and one more item, which nobody had."""
     x = texts()
     return Interactions.from_arrays(
-        x.user_ids[x.users], x.item_ids[x.items], user_ids=[*x.user_ids, "cold"], item_ids=x.item_ids
+        x.user_ids[x.users],
+        x.item_ids[x.items],
+        user_ids=[*x.user_ids, "cold"],
+        item_ids=[*x.item_ids, "new"],
     )
 
 
@@ -99,7 +106,7 @@ def test_the_tolerance_is_of_the_size_of_rounding() -> None:
 
 def test_parts_are_the_weights_of_item_to_item_models() -> None:
     train = texts()
-    for name in ("ease", "itemknn"):
+    for name in ("ease", "ease, some weights", "itemknn"):
         model = EXACT[name].clone().fit(train)
         dense = model.weights_ if name == "ease" else model.weights_.toarray()
         why = model.explain("u3", "i2")
@@ -202,12 +209,53 @@ def test_popularity_is_its_own_reason() -> None:
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_a_user_without_history_is_told_of_popularity(name: str) -> None:
+def test_who_has_no_history_is_told_of_popularity(name: str) -> None:
     train = cold_user()
-    why = make(name).fit(train).explain("cold", "i2")
-    assert (why.kind, why.parts, why.history, why.layers) == ("popularity", (), (), None)
-    assert why.score == (train.items == train.encode_items(["i2"])[0]).sum()
-    assert "no history" in why.summary()
+    model = make(name).fit(train)
+    best, scores = model.recommend(["cold"], 1)
+    of_history = [model.explain_for_items(history) for history in ([], ["new"])]
+    for why in (model.explain("cold"), *of_history):
+        assert (why.kind, why.parts, why.layers, why.rank) == ("popularity", (), None, 1)
+        assert (why.item, why.score) == (best[0, 0], scores[0, 0])
+        assert why.is_fallback == model.personal
+    if model.personal:
+        assert "there is no history" in of_history[0].summary()
+        assert "nobody had the items of the history" in of_history[1].summary()
+    assert model.explain("cold", "i2").score == (train.items == train.encode_items(["i2"])[0]).sum()
+
+
+def test_items_that_nothing_speaks_for_are_said_to_be_so() -> None:
+    model = make("itemknn").fit(cold_user())
+    why = model.explain("u3", "new")
+    assert (why.kind, why.score) == ("exact", 0)
+    assert "nothing in the history speaks for this item" in why.summary()
+
+
+class Means(VectorRecommender):
+    """A model of somebody's own without a hook; of users who have no vectors, too."""
+
+    model_name = "means-of-items"
+
+    def __init__(self, users: bool = True) -> None:
+        self.users = users
+
+    def fit(self, interactions: Any) -> "Means":
+        self.train_ = self._training_set(interactions)
+        generator = torch.Generator().manual_seed(0)
+        if self.users:
+            self.user_vectors_ = torch.randn(self.train_.num_users, 4, generator=generator)
+        self.item_vectors_ = torch.randn(self.train_.num_items, 4, generator=generator)
+        return self
+
+
+def test_a_model_of_vectors_alone_explains_means_exactly() -> None:
+    means = Means(users=False).fit(texts())
+    vectors = Means().fit(texts())
+    assert vectors.explain("u3").kind == "similar"
+    for why in (means.explain("u3"), means.explain_for_items(HISTORY), vectors.explain_for_items(HISTORY)):
+        assert why.kind == "exact"
+        assert is_the_sum(why)
+        assert len(why.parts) == len(set(why.history))
 
 
 class Squares(VectorRecommender):
@@ -321,9 +369,8 @@ def test_bad_input_is_refused(name: str) -> None:
         model.explain_for_items(["i1", "nothing"])
     with pytest.raises(UnknownIdError, match="nothing"):
         model.explain_for_items(["i1"], "nothing")
-    if model.personal:
-        with pytest.raises(DataError, match="history is empty"):
-            model.explain_for_items([])
+    with pytest.raises(DataError, match="history"):
+        model.explain_for_items("i1")
 
 
 def test_somebody_who_had_everything_has_no_best_item() -> None:
@@ -331,3 +378,62 @@ def test_somebody_who_had_everything_has_no_best_item() -> None:
     with pytest.raises(DataError, match="had all 5 items"):
         model.explain(1)
     assert model.explain(1, 2).seen
+
+
+# The command
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Saved models of each kind, and a file of names."""
+    folder = tmp_path_factory.mktemp("runs")
+    for name in ("ease", "lightgcn", "mf", "popularity"):
+        make(name).fit(cold_user()).save(folder / name)
+    (folder / "names.csv").write_text("item,name\n" + "".join(f"i{at},Name {at}\n" for at in range(30)))
+    return folder
+
+
+@pytest.mark.parametrize("name", ["ease", "lightgcn", "mf", "popularity"])
+def test_the_command_prints_what_the_model_says(capsys, runs: Path, name: str) -> None:
+    model = Recommender.load(runs / name)
+    names = {f"i{at}": f"Name {at}" for at in range(30)}
+    for user in ("u3", "cold"):
+        out, _ = run(capsys, "explain", runs / name, "--user", user, "--item", "i2", "--n", 2)
+        assert out == model.explain(user, "i2").summary(n=2) + "\n"
+    named = ("--item-names", runs / "names.csv")
+    out, _ = run(capsys, "explain", runs / name, "--history", "i4,i17", "--history", "i9", *named)
+    assert out == model.explain_for_items(["i4", "i17", "i9"]).summary(names) + "\n"
+    out, _ = run(capsys, "explain", runs / name, "--user", "u3", "--json", *named)
+    why = model.explain("u3")
+    assert json.loads(out) == json.loads(json.dumps(why.as_dict(names)))
+    assert json.loads(out)["item_name"] == names.get(why.item)
+    assert [part["name"] for part in json.loads(out)["parts"]] == [names[part.item] for part in why.parts]
+
+
+def test_the_command_knows_the_names_that_a_run_remembers(capsys, runs: Path) -> None:
+    item_names.write(runs / "ease", {"i2": "Two"})
+    out, _ = run(capsys, "explain", runs / "ease", "--user", "u3", "--item", "i2")
+    assert out.startswith("i2 Two for user u3")
+    item_names.write(runs / "ease", {})
+
+
+def test_the_command_draws(capsys, runs: Path, tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    for name in ("ease", "lightgcn", "mf", "popularity"):
+        picture = tmp_path / f"{name}.png"
+        _, err = run(capsys, "explain", runs / name, "--user", "u3", "--picture", picture)
+        assert err == f"drawn in {picture}\n"
+        assert picture.read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_command_refuses(capsys, runs: Path, tmp_path: Path) -> None:
+    ease = runs / "ease"
+    assert "name a user (--user ID), or" in refuse(capsys, "explain", ease)
+    assert "name a user (--user ID), or" in refuse(capsys, "explain", ease, "--user", "u3", "--history", "i1")
+    assert "--user names 2 users" in refuse(capsys, "explain", ease, "--user", "u3,u4")
+    assert "nobody" in refuse(capsys, "explain", ease, "--user", "nobody")
+    assert "'i99'" in refuse(capsys, "explain", ease, "--user", "u3", "--item", "i99")
+    assert "'i99'" in refuse(capsys, "explain", ease, "--history", "i1,i99")
+    assert "--n" in refuse(capsys, "explain", ease, "--user", "u3", "--n", "0")
+    missing = tmp_path / "no" / "such" / "why.png"
+    assert str(missing.parent) in refuse(capsys, "explain", ease, "--user", "u3", "--picture", missing)

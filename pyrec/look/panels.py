@@ -239,9 +239,8 @@ def draw_parts(axes: Axes, rows: Sequence[Row], why: Explanation, theme: Theme) 
     _sideways_bars(axes, rows, theme)
     axes.set_xlabel(VALUE_AXIS[why.kind])
     if not rows:
-        axes.text(
-            0.5, 0.5, (why.notes() or [MEANING[why.kind]])[0], ha="center", va="center", color=theme.ink
-        )
+        told = (why.notes() or [MEANING[why.kind]])[0]
+        axes.text(0.5, 0.5, told, ha="center", va="center", color=theme.ink, in_layout=False)
         axes.set_axis_off()
 
 

@@ -139,7 +139,7 @@ def plot_explanation(
     """
     rows = why.rows(item_names, n)
     bars = max(1, len(rows)) + (0 if why.layers is None else len(why.layers) + 3)
-    figure = _figure(width=8, height=1.7 + 0.3 * bars)
+    figure = _figure(width=8, height=1.9 + 0.3 * bars)
     if why.layers is None or why.layer_weights is None:
         draw_parts(figure.subplots(), rows, why, LIGHT)
     else:

@@ -446,8 +446,8 @@ class Recommender(Exchanged, ABC):
             item: A raw item id, which may be of the user's history; None for the best one that is recommended.
 
         Returns:
-            Which items of the history have what to do with the score; its ``kind`` says how that is meant. A user
-            without history gets the most popular items, and is told so.
+            Which items of the history have what to do with the score; its ``kind`` says how that is meant. Who has no
+            history gets the most popular items, and is told so.
 
         Raises:
             NotFittedError: Before `fit`.
@@ -467,7 +467,7 @@ class Recommender(Exchanged, ABC):
         Raises:
             NotFittedError: Before `fit`.
             UnknownIdError: If an item is unknown.
-            DataError: If the history is empty, or holds all items and ``item`` is None.
+            DataError: If the history holds all items and ``item`` is None.
         """
         self._check_fitted()
         return explain_history(self, history, item)

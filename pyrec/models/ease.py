@@ -13,7 +13,7 @@ from pyrec._ambient import defaults
 from pyrec.data import Interactions
 from pyrec.device import available_memory, gibibytes
 from pyrec.errors import ConfigError, DataError
-from pyrec.models.item_item import ItemItemRecommender
+from pyrec.models.item_item import ItemItemRecommender, entries
 from pyrec.options import Count, Number, Options
 from pyrec.store.arrays import State, csr_state
 
@@ -96,10 +96,7 @@ class EASE(ItemItemRecommender):
         return np.asarray(scores, dtype=np.float32)
 
     def _weights_to(self, item: int, items: NDArray[np.int32]) -> NDArray[np.float32]:
-        if isinstance(self.weights_, csr_array):
-            return super()._weights_to(item, items)
-        column: NDArray[np.float32] = self.weights_[items, item]
-        return column
+        return entries(self.weights_, items, item)
 
     def _state(self) -> dict[str, NDArray[Any]]:
         if isinstance(self.weights_, csr_array):

@@ -58,6 +58,7 @@ class Explanation:
         rank: Its place, from 1, in the user's list without what the user had. None if it is seen, or if its place is
             beyond the longest list, 1,024.
         seen: Whether it is in the history.
+        is_fallback: Whether the model has nothing of the user to go by, so that items go by popularity.
         kind: What the parts are. ``exact``: they and the remainder sum to the score, up to `TOLERANCE`. ``left out``:
             the score less what it is when the item of the history is left out. ``similar``: inner products of the
             item vectors, which are likeness and no parts of the score. ``popularity``: there are none.
@@ -76,6 +77,7 @@ class Explanation:
     score: float
     rank: int | None
     seen: bool
+    is_fallback: bool
     kind: Kind
     history: tuple[Any, ...]
     parts: tuple[Part, ...]
@@ -148,8 +150,9 @@ class Explanation:
     def notes(self) -> list[str]:
         """Return what else has to be known of this score, a sentence each."""
         notes = []
-        if self.kind == "popularity" and not self.history:
-            notes.append("there is no history to go by, so the most popular items are recommended")
+        if self.is_fallback:
+            why = "nobody had the items of the history" if self.history else "there is no history to go by"
+            notes.append(f"{why}, so the most popular items are recommended")
         if self.kind == "exact" and self.parts and not any(part.value for part in self.parts):
             notes.append("nothing in the history speaks for this item or against it")
         if self.seen:

@@ -445,7 +445,7 @@ class GraphRecommender(EpochRecommender):
         """What a user's items send it, as in `_vectors_from_items`; its own embedding if it is a known one."""
         items, device = asker.items, self.item_vectors_.device
         sent = np.stack([layer[items] for layer in self._scaled_item_layers()]) / np.float32(
-            len(items) ** 0.5
+            max(1, len(items)) ** 0.5
         )
         own = (
             torch.zeros_like(self.item_vectors_[0])

@@ -95,6 +95,17 @@ class ItemItemRecommender(Recommender):
         return rank_rows(weights, k, seen, None)
 
 
+def entries(
+    weights: NDArray[np.float32] | csr_array, rows: NDArray[np.int32], column: int
+) -> NDArray[np.float32]:
+    """Return ``weights[rows, column]``, float32 (n,), of a dense or a sparse matrix."""
+    if isinstance(weights, csr_array):
+        found: NDArray[np.float32] = weights[rows][:, [column]].toarray()[:, 0]
+    else:
+        found = weights[rows, column]
+    return found
+
+
 def rank_rows(
     scores: torch.Tensor, k: int, seen: csr_array | None, allowed: torch.Tensor | None
 ) -> tuple[torch.Tensor, torch.Tensor]:

@@ -13,7 +13,7 @@ from pyrec._ambient import defaults
 from pyrec._arrays import tensor_of
 from pyrec.data import Interactions
 from pyrec.graph.graph import Graph
-from pyrec.models.item_item import ItemItemRecommender
+from pyrec.models.item_item import ItemItemRecommender, entries
 from pyrec.ops.neighbors import nearest_items
 from pyrec.options import Count, Number, Options
 from pyrec.store.arrays import State, csr_state
@@ -95,8 +95,7 @@ class ItemKNN(ItemItemRecommender):
         return scores
 
     def _weights_to(self, item: int, items: NDArray[np.int32]) -> NDArray[np.float32]:
-        column: NDArray[np.float32] = self.weights_[items][:, [item]].toarray()[:, 0]
-        return column
+        return entries(self.weights_, items, item)
 
     def _state(self) -> dict[str, NDArray[Any]]:
         return csr_state(self.weights_)

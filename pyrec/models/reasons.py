@@ -87,6 +87,8 @@ class Explained(Protocol):
         """See `Recommender.topk`."""
 
     def _histories(self, users: NDArray[np.int32]) -> Ragged: ...
+    def _cold_users(self, users: NDArray[np.int32]) -> NDArray[np.bool_]: ...
+    def _cold_histories(self, histories: Ragged) -> NDArray[np.bool_]: ...
     def _query_vectors(self, users: NDArray[np.int32]) -> torch.Tensor: ...
     def _query_from_items(self, histories: Ragged) -> torch.Tensor: ...
     def _rank_for_items(
@@ -103,30 +105,32 @@ def explain_user(model: Explained, user: Any, item: Any | None) -> Explanation:
     weights = model.train_.effective_weights
     asker = Asker(int(index[0]), model._histories(index), None if weights is None else weights[of_user])
     ids, _ = model.topk(index, _longest(model.train_))
-    return _explanation(model, asker, ids[0].cpu().numpy(), item)
+    return _explanation(model, asker, bool(model._cold_users(index)[0]), ids[0].cpu().numpy(), item)
 
 
 def explain_history(model: Explained, history: Any, item: Any | None) -> Explanation:
     """Explain the score of an item, or of the best one, for a new user; see `Recommender.explain_for_items`."""
     train = model.train_
     own = Ragged.from_lists([train.encode_items(history, "history")], train.num_items)
-    if len(own.indices) == 0 and model.personal:
-        raise DataError("history is empty; name an item, or use the popularity model for such users")
     ids, _ = model._rank_for_items(own, _longest(train), True)
-    return _explanation(model, Asker(None, own), ids[0].cpu().numpy(), item)
+    is_cold = bool(model._cold_histories(own)[0])
+    return _explanation(model, Asker(None, own), is_cold, ids[0].cpu().numpy(), item)
 
 
 def _longest(train: Interactions) -> int:
     return min(MAX_K, train.num_items)
 
 
-def _explanation(model: Explained, asker: Asker, listed: NDArray[np.int32], item: Any | None) -> Explanation:
+def _explanation(
+    model: Explained, asker: Asker, is_cold: bool, listed: NDArray[np.int32], item: Any | None
+) -> Explanation:
     """Explain by the user's list, ``listed`` (k,), best first, -1 behind its end."""
     train = model.train_
     index = _best(listed, train) if item is None else int(train.encode_items([item], "item")[0])
-    is_cold = model.personal and len(asker.history.indices) == 0
-    reasons = POPULARITY if is_cold else model._reasons(asker, index)
-    score = float((train.items == index).sum()) if is_cold else score_of(model, asker, index)
+    if falls_back := is_cold and model.personal:
+        reasons, score = POPULARITY, float(train.popularity[index])
+    else:
+        reasons, score = model._reasons(asker, index), score_of(model, asker, index)
     place = np.flatnonzero(listed == index)
     order = np.argsort(-np.abs(reasons.values), kind="stable")
     items = _raw(train.item_ids, reasons.items[order])
@@ -138,6 +142,7 @@ def _explanation(model: Explained, asker: Asker, listed: NDArray[np.int32], item
         rank=int(place[0]) + 1 if len(place) else None,
         seen=bool((asker.history.indices == index).any()),
         kind=reasons.kind,
+        is_fallback=falls_back,
         history=tuple(_raw(train.item_ids, asker.history.indices)),
         parts=tuple(map(Part, items, reasons.values[order].tolist())),
         skipped=reasons.skipped,

@@ -16,7 +16,7 @@ from pyrec.data import Interactions, Ragged
 from pyrec.models.base import Recommender
 from pyrec.models.candidates import inner_products
 from pyrec.models.item_sets import row_tensors
-from pyrec.models.reasons import Asker, Reasons, likenesses
+from pyrec.models.reasons import Asker, Reasons, likenesses, products
 from pyrec.ops.topk import topk
 from pyrec.store.arrays import State
 from pyrec.store.training_checkpoint import Checkpoints
@@ -89,10 +89,15 @@ class VectorRecommender(Recommender):
         return topk(queries, vectors, k, seen_indptr=indptr, seen_indices=indices)
 
     def _reasons(self, asker: Asker, item: int) -> Reasons:
-        """A user with a vector of their own is no sum of items: what there is, is how like these are."""
-        if asker.user is not None and type(self)._query_vectors is not Recommender._query_vectors:
-            return likenesses(self._item_vectors(), asker, item)
-        return super()._reasons(asker, item)
+        """Of a mean of item vectors, exact; a user with a vector of their own is no sum of items, which are likened."""
+        kind, vectors = type(self), self._item_vectors()
+        of_items = self.user_vectors_ is None and kind._query_vectors is VectorRecommender._query_vectors
+        if asker.user is not None and not of_items:
+            return likenesses(vectors, asker, item)
+        if kind._query_from_items is not VectorRecommender._query_from_items:
+            return super()._reasons(asker, item)
+        values = products(vectors, asker.items, vectors[item]) / max(1, len(asker.items))
+        return Reasons("exact", asker.items, values)
 
     def _unit_item_vectors(self) -> torch.Tensor:
         """Return the items' vectors at length one; they are kept until the item vectors are others."""
