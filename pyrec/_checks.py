@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
+from difflib import get_close_matches
 from numbers import Integral, Real
 
 
@@ -73,3 +75,9 @@ def _is_finite(value: Real) -> bool:
         return math.isfinite(value)
     except OverflowError:  # a whole number beyond every float
         return False
+
+
+def did_you_mean(given: str, known: Iterable[str]) -> str:
+    """Return ``; did you mean X?`` with the known name that is most like the given one, or nothing."""
+    close = get_close_matches(given, list(known), n=1)
+    return f"; did you mean {close[0]}?" if close else ""

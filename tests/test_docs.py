@@ -109,6 +109,8 @@ def shortened(words: list[str]) -> list[str]:
     """The arguments of a `pyrec` command with a few epochs and trials, also where it names none."""
     if words[0] == "train" and "--model" not in words and "--epochs" not in words and "--help" not in words:
         words = [*words, "--epochs", str(MOST)]
+    if words[0] == "compare" and "--trials" not in words:
+        words = [*words, "--trials", "1"]
     return [
         str(min(int(word), MOST)) if before in ("--epochs", "--trials") else word
         for before, word in pairwise(["", *words])

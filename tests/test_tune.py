@@ -109,7 +109,9 @@ def test_each_model_has_a_space_with_its_default(train) -> None:
 
 
 def test_trials_are_measured_on_what_is_held_out(train) -> None:
-    found = tune(Search(EASE(), [Range("reg", 0.5, 500)], train, share=0.3, seed=4, k=5), trials=4)
+    found = tune(
+        Search(EASE(), [Range("reg", 0.5, 500)], train, share=0.3, seed=4, metric="ndcg@5"), trials=4
+    )
     learned, held_out = split_random(train, 0.7, 4)
     for trial in found:
         expected = evaluate(EASE(**trial.params).fit(learned), held_out, 5, ["ndcg", "recall", "precision"])
@@ -122,7 +124,7 @@ def test_trials_are_measured_on_what_is_held_out(train) -> None:
 
 def test_a_model_with_epochs_counts_with_its_best(train) -> None:
     model = LightGCN(**VALIDATED | {"stopping": EarlyStopping(0.2, 2, k=5)})
-    found = tune(Search(model, [Range("learning_rate", 0.01, 0.1)], train, k=5), trials=2)
+    found = tune(Search(model, [Range("learning_rate", 0.01, 0.1)], train, metric="ndcg@5"), trials=2)
     for trial in found:
         history = model.clone().set_params(**trial.params).fit(train).history_
         best = max(record["validation_ndcg@5"] for record in history)
@@ -157,14 +159,15 @@ def test_hyperparameters_of_components_are_searched_by_their_paths(train) -> Non
 
 def test_the_same_seed_searches_the_same(train) -> None:
     first, again, other = (
-        tune(Search(EASE(), [Range("reg", 0.5, 50)], train, seed=seed, k=5), trials=3) for seed in (1, 1, 2)
+        tune(Search(EASE(), [Range("reg", 0.5, 50)], train, seed=seed, metric="ndcg@5"), trials=3)
+        for seed in (1, 1, 2)
     )
     assert [trial.params for trial in first] == [trial.params for trial in again]
     assert {trial.params["reg"] for trial in first} != {trial.params["reg"] for trial in other}
 
 
 def test_a_search_is_resumed(train, tmp_path: Path) -> None:
-    storage, search = tmp_path / "trials.db", Search(EASE(), [Range("reg", 0.5, 500)], train, k=5)
+    storage, search = tmp_path / "trials.db", Search(EASE(), [Range("reg", 0.5, 500)], train, metric="ndcg@5")
     reported = []
     first = tune(search, 2, storage=storage, report=reported.append)
     both = tune(search, 5, storage=storage, report=reported.append)
@@ -174,11 +177,11 @@ def test_a_search_is_resumed(train, tmp_path: Path) -> None:
     assert tune(search, 5, storage=storage, report=reported.append) == both
     assert len(reported) == 5
     with pytest.raises(ConfigError, match="holds another search"):
-        tune(Search(EASE(), [Range("reg", 1, 500)], train, k=5), 5, storage=storage)
+        tune(Search(EASE(), [Range("reg", 1, 500)], train, metric="ndcg@5"), 5, storage=storage)
 
 
 def test_trials_on_another_held_out_share_are_another_search(train, tmp_path: Path) -> None:
-    storage, search = tmp_path / "trials.db", Search(EASE(), [Range("reg", 0.5, 500)], train, k=5)
+    storage, search = tmp_path / "trials.db", Search(EASE(), [Range("reg", 0.5, 500)], train, metric="ndcg@5")
     tune(search, 1, storage=storage)
     other_items = (train.items + 1) % train.num_items
     as_many = Interactions.from_arrays(train.users, other_items)
@@ -236,7 +239,12 @@ def test_parameters_that_do_not_go_together_are_passed_over(train) -> None:
             ConfigError,
             "stopping__share = '0.1' must be a finite number",
         ),
-        (MF(stopping=EarlyStopping(0.2, k=7)), {}, ConfigError, "k = 20, but the model's stopping__k is 7"),
+        (
+            MF(stopping=EarlyStopping(0.2, k=7)),
+            {},
+            ConfigError,
+            "metric = ndcg@20, but the model.s stopping keeps the epoch by ndcg@7",
+        ),
     ],
 )
 def test_bad_searches_are_refused(train, model, arguments, error, message) -> None:
@@ -301,7 +309,7 @@ def test_a_test_file_is_never_opened(capsys, tmp_path: Path, log: Path) -> None:
     folder.mkdir()
     (folder / "train.txt").write_text("".join(f"{user} {user % 7} {7 + user % 5}\n" for user in range(30)))
     (folder / "test.txt").write_text("not interactions")
-    ease = ("--model", "ease", "--trials", 1, "--k", 5)
+    ease = ("--model", "ease", "--trials", 1, "--metric", "ndcg@5")
     run(capsys, "tune", folder, *ease)
     out, _ = run(capsys, "tune", "--train", log, "--test", tmp_path / "absent", *ease)
     assert f"--train {log} --test {tmp_path / 'absent'} --model ease --k 5" in out
@@ -323,7 +331,7 @@ def test_the_command_printed_repeats_the_best_trial(capsys, log: Path, tmp_path:
         "--split-seed",
         2,
     )
-    text, err = run(capsys, "tune", log, *OPTIONS, *arguments, "--trials", 3, "--k", 5, "--json")
+    text, err = run(capsys, "tune", log, *OPTIONS, *arguments, "--trials", 3, "--metric", "ndcg@5", "--json")
     printed = json.loads(text)
     best = printed["best"]
     assert set(best["params"]) == {"learning_rate", "reg", "n_layers", "loss__temperature"}
@@ -342,7 +350,9 @@ def test_the_command_printed_repeats_the_best_trial(capsys, log: Path, tmp_path:
 
 
 def test_a_table_of_the_best_trials(capsys, log: Path) -> None:
-    out, err = run(capsys, "tune", log, "--model", "itemknn", "--trials", 12, "--k", 5, "--validation", 0.3)
+    out, err = run(
+        capsys, "tune", log, "--model", "itemknn", "--trials", 12, "--metric", "ndcg@5", "--validation", 0.3
+    )
     header, *rows = out.split("\n\n")[0].splitlines()
     expected = ["trial", "ndcg@5", "recall@5", "precision@5", "neighbors", "shrinkage", "epoch", "seconds"]
     assert header.split() == expected
@@ -355,7 +365,7 @@ def test_a_table_of_the_best_trials(capsys, log: Path) -> None:
 
 def test_ranges_replace_the_space(capsys, log: Path) -> None:
     arguments = ("--range", "lr=0.01:0.1", "--range", "layers=1:2", "--range", "combine=mean,weighted")
-    out, _ = run(capsys, "tune", log, *OPTIONS, *arguments, "--trials", 4, "--k", 5, "--json")
+    out, _ = run(capsys, "tune", log, *OPTIONS, *arguments, "--trials", 4, "--metric", "ndcg@5", "--json")
     for trial in json.loads(out)["trials"]:
         assert 0.01 <= trial["params"]["learning_rate"] <= 0.1
         assert trial["params"]["n_layers"] in (1, 2)
@@ -364,7 +374,7 @@ def test_ranges_replace_the_space(capsys, log: Path) -> None:
 
 def test_a_component_is_tried_with_what_is_given_of_it(capsys, log: Path) -> None:
     arguments = ("--range", "loss=bpr,softmax", "--temperature", "0.1", "--score", "inner")
-    out, err = run(capsys, "tune", log, *OPTIONS, *arguments, "--trials", 5, "--k", 5, "--json")
+    out, err = run(capsys, "tune", log, *OPTIONS, *arguments, "--trials", 5, "--metric", "ndcg@5", "--json")
     printed = json.loads(out)
     assert {trial["params"]["loss"] for trial in printed["trials"]} == {"bpr", "softmax"}
     assert "loss softmax" in err
@@ -375,13 +385,13 @@ def test_a_component_is_tried_with_what_is_given_of_it(capsys, log: Path) -> Non
     else:
         assert given["--loss"] == "bpr"
         assert "--temperature" not in given
-    table, _ = run(capsys, "tune", log, *OPTIONS, *arguments, "--trials", 1, "--k", 5)
+    table, _ = run(capsys, "tune", log, *OPTIONS, *arguments, "--trials", 1, "--metric", "ndcg@5")
     assert "--temperature 0.1" in table
 
 
 def test_a_range_brings_the_component_that_it_is_of(capsys, log: Path) -> None:
     arguments = ("--range", "edge-dropout=0.1:0.3", "--range", "temperature=0.1,0.2", "--validation", "0.2")
-    out, _ = run(capsys, "tune", log, *OPTIONS, *arguments, "--trials", 2, "--k", 5, "--json")
+    out, _ = run(capsys, "tune", log, *OPTIONS, *arguments, "--trials", 2, "--metric", "ndcg@5", "--json")
     printed = json.loads(out)
     assert set(printed["best"]["params"]) == {"augment__edge_dropout__share", "loss__temperature"}
     share = printed["best"]["params"]["augment__edge_dropout__share"]
@@ -390,7 +400,7 @@ def test_a_range_brings_the_component_that_it_is_of(capsys, log: Path) -> None:
 
 
 def test_failed_trials_are_told_and_counted(capsys, log: Path) -> None:
-    arguments = ("--combine", "self-attention", "--range", "heads=1,3", "--trials", 8, "--k", 5)
+    arguments = ("--combine", "self-attention", "--range", "heads=1,3", "--trials", 8, "--metric", "ndcg@5")
     out, err = run(capsys, "tune", log, *OPTIONS, *arguments)
     told = [line for line in err.splitlines() if "failed: " in line]
     assert told
@@ -399,7 +409,7 @@ def test_failed_trials_are_told_and_counted(capsys, log: Path) -> None:
 
 
 def test_an_option_given_is_not_searched(capsys, log: Path) -> None:
-    out, _ = run(capsys, "tune", log, *OPTIONS, "--lr", 0.01, "--trials", 1, "--k", 5, "--json")
+    out, _ = run(capsys, "tune", log, *OPTIONS, "--lr", 0.01, "--trials", 1, "--metric", "ndcg@5", "--json")
     assert set(json.loads(out)["best"]["params"]) == {"reg", "n_layers", "loss__temperature"}
 
 

@@ -14,6 +14,7 @@ from pyrec.version import version
 
 COMMANDS = {
     "train": "Train a model and print what it reaches.",
+    "compare": "Find the best model for some data, and its hyperparameters.",
     "tune": "Search for hyperparameters on held-out training interactions.",
     "evaluate": "Measure a saved model.",
     "recommend": "Print recommendations of a saved model.",

@@ -11,6 +11,8 @@ import torch
 from click.core import ParameterSource
 
 from pyrec.cli.grouped_help import DATA, MEASURING, OUTPUT, RUNNING, grouped
+from pyrec.evaluate.metric_name import DEFAULT_CUTOFF, read_metric
+from pyrec.evaluate.ranking import USER_METRICS
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -33,6 +35,18 @@ def cutoffs_option(default: str) -> Callable[[Command], Command]:
         show_default=True,
         metavar="K,K",
         help="Cut-offs of the metrics.",
+    )
+
+
+def metric_option(group: str) -> Callable[[Command], Command]:
+    """Return the option ``--metric``, whose value is a `MetricName`."""
+    return grouped(
+        group,
+        "--metric",
+        callback=lambda ctx, param, value: read_metric(value),  # noqa: ARG005
+        default="ndcg",
+        metavar="NAME@K",
+        help=f"What to choose by: {', '.join(USER_METRICS)}, at this cut-off. [default: ndcg@{DEFAULT_CUTOFF}]",
     )
 
 

@@ -388,6 +388,14 @@ def note_reading(*parts: Interactions) -> None:
         note(f"note: {text}")
 
 
+def note_training(name: str, train: Interactions) -> None:
+    """Print what there is to say about a training part alone, on stderr."""
+    note_reading(train)
+    note(
+        f"{name}: {train.num_users:,} users x {train.num_items:,} items, {len(train):,} training interactions"
+    )
+
+
 def describe(name: str, train: Interactions, test: Interactions | None) -> str:
     """Return what there is to say about the data, a line each; without a test set all of them are learned from."""
     if test is None:

@@ -227,6 +227,47 @@ def draw_popularity_shares(axes: Axes, series: Mapping[str, NDArray[np.float64]]
     axes.legend(frameon=False, fontsize=LEGEND_SIZE)
 
 
+def draw_scores(
+    axes: Axes,
+    labels: Sequence[str],
+    scores: Sequence[float],
+    untuned: Sequence[float],
+    metric: str,
+    theme: Theme,
+) -> None:
+    """Draw a row for each model, the first on top: the score untuned, and of the best hyperparameters.
+
+    Args:
+        axes: Where to draw.
+        labels: (n,) names of the models.
+        scores: (n,) of the best hyperparameters that were found.
+        untuned: (n,) before the search.
+        metric: What the scores are.
+        theme: Its colours.
+    """
+    rows = np.arange(len(labels))
+    axes.hlines(rows, untuned, scores, color=theme.pale, linewidth=2)
+    axes.plot(untuned, rows, "o", color=theme.muted, markerfacecolor="none", label="untuned")
+    axes.plot(scores, rows, "o", color=theme.blue, label="the best hyperparameters that were tried")
+    axes.set_yticks(rows, labels)
+    axes.set_ylim(len(labels) - 0.5, -0.5)
+    axes.margins(x=0.08)
+    axes.set_xlabel(f"{metric}, mean over held-out users")
+    axes.legend(
+        frameon=False, fontsize=LEGEND_SIZE, loc="lower right"
+    )  # falling scores leave that corner free
+
+
+def draw_differences(
+    axes: Axes, differences: Sequence[float], halves: Sequence[float], metric: str, theme: Theme
+) -> None:
+    """Draw a row for each model with its mean difference to the first one, and the 95 % interval of that."""
+    rows = np.arange(len(differences))
+    axes.axvline(0, color=theme.muted, linewidth=1)
+    axes.errorbar(differences, rows, xerr=halves, fmt="o", capsize=3, color=theme.blue)
+    axes.set_xlabel(f"difference in {metric} to the best, 95 % interval, paired")
+
+
 def draw_parts(axes: Axes, rows: Sequence[Row], why: Explanation, theme: Theme) -> None:
     """Draw a bar to the right for what speaks for an item, to the left for what speaks against it.
 

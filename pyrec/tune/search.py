@@ -2,14 +2,14 @@
 
 A test set has no place here. A model that trains by epochs holds out the share of its early stopping and counts with
 its best epoch; another model is trained on what `pyrec.data.split_random` leaves and measured on the rest, the same
-for every trial. The score is ndcg.
+for every trial. The score is ndcg@20, or another metric of users.
 """
 
 from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,11 +19,13 @@ from pyrec._checks import check_count, check_real, check_share
 from pyrec.data import Interactions
 from pyrec.data.split import hold_out
 from pyrec.errors import ConfigError, DataError
+from pyrec.evaluate.metric_name import read_metric
 from pyrec.evaluate.ranking import evaluate
 from pyrec.models import EpochRecommender, Recommender
 from pyrec.params import params_to_json
 from pyrec.store.saved_model import plain
 from pyrec.store.training_checkpoint import fingerprint
+from pyrec.tune.budget import FAILURES, Budget, EpochCallback, Progress, reason_of
 from pyrec.tune.space import Range, check_space
 
 if TYPE_CHECKING:
@@ -42,7 +44,8 @@ class Trial:
     Attributes:
         number: Of the trial, from 0.
         params: The searched parameters.
-        metrics: On the held-out interactions, ndcg, recall and precision by name: ``{"ndcg@20": ...}``.
+        metrics: On the held-out interactions, ndcg, recall, precision and what is searched by, by name:
+            ``{"ndcg@20": ...}``.
         best_epoch: The epoch they are of; 0 for a model without epochs.
         seconds: Wall time of training and measuring.
     """
@@ -62,11 +65,12 @@ class Search:
         model: The model with the parameters that are fixed, not fitted. If it trains by epochs, it has
             an `EarlyStopping` with a share held out, whose ``patience`` should be set.
         space: What is searched: hyperparameters of the model, other than those that trials are compared by
-            (``stopping__share``, ``stopping__k`` and ``seed``).
+            (``stopping__share``, ``stopping__k``, ``stopping__metric`` and ``seed``).
         train: All interactions to learn from.
         share: Share of ``train`` held out for a model without epochs.
         seed: Of the search and of that share.
-        k: Cut-off of the metrics.
+        metric: What is searched by, ``ndcg``, ``recall``, ``precision``, ``map``, ``mrr`` or ``hit`` with its cut-off;
+            without one at 20, or all items if there are fewer.
     """
 
     model: Recommender
@@ -74,14 +78,40 @@ class Search:
     train: Interactions
     share: float = 0.1
     seed: int = 0
-    k: int = 20
+    metric: str = "ndcg"
+
+    @property
+    def k(self) -> int:
+        """The cut-off of the metrics.
+
+        Raises:
+            ConfigError: If ``metric`` is none.
+            DataError: If the cut-off exceeds the items.
+        """
+        return read_metric(self.metric).at(self.train.num_items)
+
+    @property
+    def target(self) -> str:
+        """The name that `Trial.metrics` has for the metric."""
+        return f"{read_metric(self.metric).name}@{self.k}"
+
+    @property
+    def metric_names(self) -> list[str]:
+        """The metrics of a trial, without the cut-off."""
+        return list(dict.fromkeys([*METRICS, read_metric(self.metric).name]))
 
     def with_params(self, params: Mapping[str, Any]) -> Recommender:
         """Return the model with other values of some parameters, not fitted."""
         return self.model.clone().set_params(**params)
 
-    def run(self, params: Mapping[str, Any]) -> tuple[dict[str, float], int]:
+    def run(
+        self, params: Mapping[str, Any], callback: EpochCallback | None = None
+    ) -> tuple[dict[str, float], int]:
         """Train with these parameters; return the held-out metrics and the best epoch.
+
+        Args:
+            params: What differs from the model's.
+            callback: Called after each epoch, as `pyrec.models.EpochRecommender.fit` does.
 
         Raises:
             ConfigError: If a parameter is out of its range.
@@ -89,14 +119,14 @@ class Search:
         """
         model = self.with_params(params)
         if isinstance(model, EpochRecommender):
-            records = model.fit(self.train).history_
-            best = max(records, key=lambda record: record[f"validation_ndcg@{self.k}"])
-            names = [f"{name}@{self.k}" for name in METRICS]
+            records = model.fit(self.train, callback=callback).history_
+            best = max(records, key=lambda record: record[f"validation_{self.target}"])
+            names = [f"{name}@{self.k}" for name in self.metric_names]
             return {name: best[f"validation_{name}"] for name in names}, best["epoch"]
         learned, held_out = hold_out(
             self.train, self.share, self.seed, f"share = {self.share:g}", "give more interactions"
         )
-        return evaluate(model.fit(learned), held_out, self.k, METRICS).metrics, 0
+        return evaluate(model.fit(learned), held_out, self.k, self.metric_names).metrics, 0
 
     def describe(self) -> str:
         """Return what tells searches apart, as JSON."""
@@ -107,9 +137,26 @@ class Search:
             "train": fingerprint(self.train),
             "share": self.share,
             "seed": self.seed,
-            "k": self.k,
+            "metric": self.target,
         }
         return json.dumps(about, sort_keys=True, default=plain)
+
+
+class Trials(list[Trial]):
+    """The trials of a search that succeeded, the best first.
+
+    Attributes:
+        interrupted: Whether Ctrl-C ended the search.
+    """
+
+    def __init__(self, trials: Iterable[Trial], interrupted: bool = False) -> None:
+        super().__init__(trials)
+        self.interrupted = interrupted
+
+    @property
+    def best(self) -> Trial:
+        """The first one."""
+        return self[0]
 
 
 def tune(
@@ -119,19 +166,23 @@ def tune(
     storage: Path | None = None,
     report: Callable[[Trial], None] | None = None,
     report_failure: Callable[[int, str], None] | None = None,
-) -> list[Trial]:
+    watch: Callable[[Progress], None] | None = None,
+) -> Trials:
     """Search by Optuna's TPE (Bergstra et al., NeurIPS 2011), from the model's own parameters on if in range.
 
     A trial whose training diverges, or whose parameters do not go together, counts as tried and has no place in the
-    result.
+    result. Ctrl-C ends the search; if a trial has succeeded by then, those that have are returned.
 
     Args:
         search: What is searched.
         trials: Trials in all, those that ``storage`` holds included.
-        timeout: Seconds after which no further trial starts; None for no limit.
+        timeout: Seconds that the search may take; None for no limit. A trial that would take longer than is left, going
+            by the mean of those before, is not started. One that trains by epochs is ended when the time is over, and
+            counts as failed.
         storage: An SQLite file that keeps the trials, so that a search goes on where it was interrupted.
         report: Called after each trial that succeeded.
         report_failure: Called after each other one, with its number and why it failed.
+        watch: Called at the start of each trial and after each of its epochs.
 
     Returns:
         The trials, the best first.
@@ -147,26 +198,99 @@ def tune(
         check_real("timeout", timeout, ConfigError, positive=True)
     check_space(search.model, search.space)
     _check_scoring(search)
-    with _quiet():
-        study = _study(search, storage)
-        left = trials - len(_ended(study))
-        if left > 0:
-            study.optimize(
-                lambda trial: _objective(trial, search),
-                n_trials=left,
-                timeout=timeout,
-                catch=(ConfigError, DataError),
-                callbacks=[lambda _, ended: _report(ended, search, report, report_failure)],
+    with quiet():
+        under_way = _UnderWay(search, _study(search, storage), trials, Budget(timeout), watch)
+        try:
+            under_way.run(lambda ended: _report(ended, search, report, report_failure))
+        except KeyboardInterrupt:
+            if not under_way.completed:
+                raise
+            return Trials(_ranked(under_way.study, search), interrupted=True)
+    return Trials(_ranked(under_way.study, search))
+
+
+class _UnderWay:
+    """A search under way."""
+
+    def __init__(
+        self,
+        search: Search,
+        study: Study,
+        trials: int,
+        budget: Budget,
+        watch: Callable[[Progress], None] | None,
+    ) -> None:
+        self.study = study
+        self._search, self._trials, self._budget, self._watch = search, trials, budget, watch
+        self._seconds: list[float] = []
+        self._best = max((trial.value for trial in self.completed if trial.value is not None), default=None)
+
+    @property
+    def completed(self) -> list[FrozenTrial]:
+        """The trials that succeeded."""
+        return [trial for trial in self.study.trials if trial.state.name == "COMPLETE"]
+
+    def run(self, report: Callable[[FrozenTrial], None]) -> None:
+        """Try until there are as many trials as asked for, or the time is too short for one more."""
+        while self._left_to_try and self._budget.left > self._expected:
+            self.study.optimize(
+                self._objective, n_trials=1, catch=FAILURES, callbacks=[lambda _, ended: report(ended)]
             )
-    return _ranked(study, search)
+
+    @property
+    def _left_to_try(self) -> int:
+        return self._trials - len(_ended(self.study))
+
+    @property
+    def _expected(self) -> float:
+        """Seconds of a trial, by those of this run."""
+        return sum(self._seconds) / max(len(self._seconds), 1)
+
+    def _objective(self, trial: OptunaTrial) -> float:
+        started = time.perf_counter()
+        params = {one.name: one.suggest(trial) for one in self._search.space}
+        self._tell(trial.number, 0, started)
+
+        def after_epoch(model: Recommender, record: dict[str, Any]) -> None:
+            self._tell(trial.number, record["epoch"], started)
+            self._budget.check(record["epoch"], model.get_params()["epochs"])
+
+        try:
+            metrics, epoch = self._search.run(params, after_epoch)
+        except FAILURES as error:
+            trial.set_user_attr(FAILURE, reason_of(error))
+            raise
+        self._seconds.append(time.perf_counter() - started)
+        outcome = {"metrics": metrics, "best_epoch": epoch, "seconds": self._seconds[-1]}
+        trial.set_user_attr(OUTCOME, outcome)
+        score = metrics[self._search.target]
+        self._best = score if self._best is None else max(score, self._best)
+        return score
+
+    def _tell(self, number: int, epoch: int, started: float) -> None:
+        if self._watch is None:
+            return
+        model, left = self._search.model, None
+        if self._seconds:
+            to_come = (self._left_to_try + 1) * self._expected - (time.perf_counter() - started)
+            left = max(min(to_come, self._budget.left), 0.0)
+        epochs = model.get_params().get("epochs", 0)
+        self._watch(Progress(model.label, number, epoch, epochs, self._best, model.label, left))
+
+
+def has_optuna() -> bool:
+    """Return whether Optuna is installed."""
+    try:
+        import optuna  # noqa: F401
+    except ModuleNotFoundError:
+        return False
+    return True
 
 
 def check_optuna() -> None:
     """Raise ConfigError if Optuna is not installed."""
-    try:
-        import optuna  # noqa: F401
-    except ModuleNotFoundError:
-        raise ConfigError("tuning needs Optuna: pip install '.[tune]'") from None
+    if not has_optuna():
+        raise ConfigError("tuning needs Optuna: pip install '.[tune]'")
 
 
 def _check_scoring(search: Search) -> None:
@@ -184,14 +308,16 @@ def _check_scoring(search: Search) -> None:
         )
     check_share(name, share, "the interactions", ConfigError, positive=True)
     check_count("seed", search.seed, 0, None, ConfigError)
-    if params.get("stopping__k", search.k) != search.k:
-        raise ConfigError(
-            f"k = {search.k}, but the model's stopping__k is {params['stopping__k']}; give both the same"
-        )
+    if by_epochs and {"stopping__metric", "stopping__k"} <= params.keys():
+        kept_by = f"{params['stopping__metric']}@{params['stopping__k']}"
+        if kept_by != search.target:
+            raise ConfigError(
+                f"metric = {search.target}, but the model's stopping keeps the epoch by {kept_by}; give both the same"
+            )
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Keep Optuna's log, which repeats what is reported here, from stderr."""
     from optuna import logging
 
@@ -224,23 +350,9 @@ def _study(search: Search, storage: Path | None) -> Study:
     study.set_user_attr(SEARCH, described)
     # Another seed for what is left, or the first random trials would be repeated.
     study.sampler = optuna.samplers.TPESampler(seed=(search.seed + len(study.trials)) % 2**32)
-    own = search.model.get_params()
-    if not study.trials and all(own[one.name] in one for one in search.space):
-        study.enqueue_trial({one.name: one.written(own[one.name]) for one in search.space})
+    if not study.trials:
+        begin_with(study, search.model, search.space)
     return study
-
-
-def _objective(trial: OptunaTrial, search: Search) -> float:
-    started = time.perf_counter()
-    params = {one.name: one.suggest(trial) for one in search.space}
-    try:
-        metrics, epoch = search.run(params)
-    except (ConfigError, DataError) as error:
-        trial.set_user_attr(FAILURE, str(error))
-        raise
-    outcome = {"metrics": metrics, "best_epoch": epoch, "seconds": time.perf_counter() - started}
-    trial.set_user_attr(OUTCOME, outcome)
-    return metrics[f"ndcg@{search.k}"]
 
 
 def _trial(ended: FrozenTrial, search: Search) -> Trial:
@@ -261,6 +373,15 @@ def _report(
         report_failure(ended.number, ended.user_attrs[FAILURE])
 
 
+def begin_with(study: Study, model: Recommender, space: Sequence[Range]) -> bool:
+    """Have the model's own parameters tried first, if they are in the space; return whether they are."""
+    own = model.get_params()
+    if not all(own[one.name] in one for one in space):
+        return False
+    study.enqueue_trial({one.name: one.written(own[one.name]) for one in space})
+    return True
+
+
 def _ended(study: Study) -> list[FrozenTrial]:
     return [trial for trial in study.trials if trial.state.name in ("COMPLETE", "FAIL")]
 
@@ -274,4 +395,4 @@ def _ranked(study: Study, search: Search) -> list[Trial]:
         first = f"; the first: {reasons[0]}" if reasons else ""
         raise DataError(f"no trial succeeded of {len(study.trials)}{first}")
     found = [_trial(trial, search) for trial in done]
-    return sorted(found, key=lambda trial: (-trial.metrics[f"ndcg@{search.k}"], trial.number))
+    return sorted(found, key=lambda trial: (-trial.metrics[search.target], trial.number))

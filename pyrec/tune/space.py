@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 DIGITS = 3
 """Significant digits of a real number that is tried, so that it can be written down as it was."""
 LOG_RATIO = 10
-COMPARED_BY = ("seed", "stopping", "stopping__k", "stopping__share")
+COMPARED_BY = ("seed", "stopping", "stopping__k", "stopping__metric", "stopping__share")
 """Hyperparameters that say what a trial is scored on: not searched, or the best would be the luckiest."""
 
 
