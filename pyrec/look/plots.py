@@ -25,11 +25,8 @@ from pyrec.look.panels import (
     draw_layers,
     draw_loss,
     draw_metrics,
-<<<<<<< HEAD
     draw_parts,
-=======
     draw_scores,
->>>>>>> 6ff7fa5 (pyrec compare: models and their hyperparameters on one held-out share, within a time; tune by any metric of users)
     draw_weight_bars,
     finish_axes,
     shorten,
@@ -127,7 +124,6 @@ def plot_gain(
     _finish(figure, path, title)
 
 
-<<<<<<< HEAD
 def plot_explanation(
     why: Explanation, path: Path, item_names: Mapping[Any, str] | None = None, n: int = 10
 ) -> None:
@@ -138,35 +134,11 @@ def plot_explanation(
         path: The PNG file to write.
         item_names: What items are called, by raw id.
         n: Parts to show.
-=======
-def plot_models(
-    labels: Sequence[str],
-    scores: Sequence[float],
-    untuned: Sequence[float],
-    differences: Sequence[float],
-    halves: Sequence[float],
-    path: Path,
-    title: str,
-    metric: str,
-) -> None:
-    """Draw models side by side, the best on top: their scores, and their differences to the best with intervals.
-
-    Args:
-        labels: (n,) names of the models, the best first.
-        scores: (n,) of the best hyperparameters that were found.
-        untuned: (n,) before the search.
-        differences: (n,) to the best model.
-        halves: (n,) half the widths of their intervals; NaN for none.
-        path: The PNG file to write.
-        title: Shown on top.
-        metric: What the scores are.
->>>>>>> 6ff7fa5 (pyrec compare: models and their hyperparameters on one held-out share, within a time; tune by any metric of users)
 
     Raises:
         ConfigError: If matplotlib is missing.
         DataError: If the file cannot be written.
     """
-<<<<<<< HEAD
     rows = why.rows(item_names, n)
     bars = max(1, len(rows)) + (0 if why.layers is None else len(why.layers) + 3)
     figure = _figure(width=8, height=1.9 + 0.3 * bars)
@@ -188,13 +160,39 @@ def need_matplotlib() -> None:
         ConfigError: If it is.
     """
     need("matplotlib", "a picture", "plots")
-=======
+
+
+def plot_models(
+    labels: Sequence[str],
+    scores: Sequence[float],
+    untuned: Sequence[float],
+    differences: Sequence[float],
+    halves: Sequence[float],
+    path: Path,
+    title: str,
+    metric: str,
+) -> None:
+    """Draw models side by side, the best on top: their scores, and their differences to the best with intervals.
+
+    Args:
+        labels: (n,) names of the models, the best first.
+        scores: (n,) of the best hyperparameters that were found.
+        untuned: (n,) before the search.
+        differences: (n,) to the best model.
+        halves: (n,) half the widths of their intervals; NaN for none.
+        path: The PNG file to write.
+        title: Shown on top.
+        metric: What the scores are.
+
+    Raises:
+        ConfigError: If matplotlib is missing.
+        DataError: If the file cannot be written.
+    """
     figure = _figure(width=10, height=1.6 + 0.42 * len(labels))
     left, right = figure.subplots(1, 2, sharey=True)
     draw_scores(left, labels, scores, untuned, metric, LIGHT)
     draw_differences(right, differences, halves, metric, LIGHT)
     _finish(figure, path, title)
->>>>>>> 6ff7fa5 (pyrec compare: models and their hyperparameters on one held-out share, within a time; tune by any metric of users)
 
 
 def _figure(width: float, height: float) -> Figure:
