@@ -114,9 +114,30 @@ class Graph:
             weights,
         )
 
-    def beside(self, interactions: Interactions) -> Graph:
-        """The graph of other interactions of the same nodes, on the same device; the two have buffers in common."""
-        other = Graph.from_interactions(interactions).to(self.device)
+    @classmethod
+    def by_weights(cls, interactions: Interactions) -> Graph:
+        """Builds the graph whose edges have the weights of the interactions; those of weight 0 are left out.
+
+        Without weights, or if each is 1, it is that of `from_interactions`.
+
+        Args:
+            interactions: n interactions, sorted by user and item.
+        """
+        weights = interactions.effective_weights
+        if weights is None:
+            return cls.from_interactions(interactions)
+        some = weights > 0
+        return cls.from_interactions(interactions.select(some), tensor_of(weights[some]))
+
+    def beside(self, interactions: Interactions, weighted: bool = False) -> Graph:
+        """The graph of other interactions of the same nodes, on the same device; the two have buffers in common.
+
+        Args:
+            interactions: n interactions, sorted by user and item.
+            weighted: Whether its edges have their weights.
+        """
+        make = Graph.by_weights if weighted else Graph.from_interactions
+        other = make(interactions).to(self.device)
         other.scratch = self.scratch
         return other
 
@@ -232,10 +253,11 @@ class Graph:
     def _make_factors(self, dtype: torch.dtype) -> Factors:
         if self._host is not None:
             return Factors(*(f if f is None else f.to(self.device) for f in self._host.factors(dtype)))
-        return self._normalised_by(self._total_weight(), dtype)
+        return self._normalised_by(self.total_weight, dtype)
 
-    def _total_weight(self) -> Tensor:
-        """(num_nodes,) float64: the sum of the weights of each node's edges."""
+    @property
+    def total_weight(self) -> Tensor:
+        """(num_nodes,) float64: the sum of the weights of each node's edges, which is d in D^-1/2 A D^-1/2."""
         if self.weights is None:
             return self.degree.double()
         weights = self.weights.double()

@@ -18,7 +18,7 @@ from pyrec._ambient import defaults
 from pyrec._arrays import tensor_of
 from pyrec.data import Dataset, Interactions, Ragged, as_dataset
 from pyrec.device import DEVICES, check_fits, find_device
-from pyrec.errors import ConfigError
+from pyrec.errors import ConfigError, DataError
 from pyrec.evaluate.ranking import check_cutoffs, check_test, evaluate
 from pyrec.graph.graph import Graph
 from pyrec.models.base import Recommender
@@ -32,7 +32,7 @@ from pyrec.nn.fit import LayerFit
 from pyrec.nn.network import Network
 from pyrec.nn.without_edges import scores_without
 from pyrec.ops.propagate import PRECISIONS
-from pyrec.options import Choice, Count, Number, Options
+from pyrec.options import Choice, Count, Number, Options, Switch
 from pyrec.params import Part, Parts
 from pyrec.store.arrays import State
 from pyrec.store.resumable import restore_tensors, tensor_arrays, under
@@ -104,6 +104,7 @@ class GraphRecommender(EpochRecommender):
         ),
         "device": Choice(values=DEVICES, group=TRAINING, help="Where to train."),
         "precision": Choice(values=PRECISIONS, group=TRAINING, help="Storage of what whole layers gather."),
+        "weighted_edges": Switch(help="Propagate by the weights of the interactions."),
     }
 
     embedding_size: int
@@ -121,6 +122,7 @@ class GraphRecommender(EpochRecommender):
     seed: int
     device: str
     precision: str = "fp32"
+    weighted_edges: bool = False
 
     network_: Network
     _inputs: Inputs
@@ -156,6 +158,10 @@ class GraphRecommender(EpochRecommender):
             data = (fingerprint(train, inputs.features.arrays), fingerprint(validation))
             return TrainingIdentity(self.model_name, self.get_params(deep=False), *data)
 
+        if self.weighted_edges and train.weights is None:
+            raise DataError(
+                "weighted_edges = True, but the interactions have no weights; give some, or leave it out"
+            )
         plan.loss.labels(train)  # what cannot be learned from is an error before anything is trained
         journal = Journal(checkpoints, identity, resume)
         self.train_ = train
@@ -192,6 +198,15 @@ class GraphRecommender(EpochRecommender):
             )
         for one in self._augment():
             one.check_for(self.n_layers, encoder)
+        self._check_weighted_edges()
+
+    def _check_weighted_edges(self) -> None:
+        if self.weighted_edges and self.n_layers == 0:
+            raise ConfigError("weighted_edges = True has no layers to propagate; give n_layers = 1 or more")
+        if self.weighted_edges and any(one.more_interactions() for one in self._augment()):
+            raise ConfigError(
+                "weighted_edges = True has no weights for augment = 'extra-edges'; leave out one of the two"
+            )
 
     def search_options(self, train: Interactions) -> Options:
         """See `Recommender.search_options`; the encoder may allow some numbers of layers alone."""
@@ -270,6 +285,7 @@ class GraphRecommender(EpochRecommender):
             batch_size=self.batch_size,
             seed=self.seed,
             validation_share=stopping.share if stopping else None,
+            weighted_edges=bool(self.weighted_edges),
         )
 
     def _augment(self) -> tuple[Augment, ...]:
@@ -387,8 +403,8 @@ class GraphRecommender(EpochRecommender):
     def _vectors_from_items(self, histories: csr_array) -> Tensor:
         """A new user is a node with these neighbours and no embedding of its own: X_0 = 0.
 
-        Layer k is then sum_i X_{k-1}[i] / sqrt(d_u d_i) over its items. Without layers (MF) there is nothing
-        to propagate, and the user is the mean of its items.
+        Layer k is then sum_i X_{k-1}[i] / sqrt(d_u d_i) over its items, whose edges have weight 1. Without layers (MF)
+        there is nothing to propagate, and the user is the mean of its items.
         """
         degree = np.maximum(np.diff(histories.indptr), 1)[:, None]
         if self.n_layers == 0:
@@ -405,8 +421,8 @@ class GraphRecommender(EpochRecommender):
         """X_k[i] / sqrt(d_i) of all items, (num_items, dim), for k = 0 .. n_layers - 1."""
         if self._history_layers is None:
             num_users = self.train_.num_users
-            scale = self._graph.factors(torch.float32).scale
-            assert scale is not None  # the graph of plain interactions has no weights
+            degree = self._graph.total_weight
+            scale = torch.where(degree > 0, degree.rsqrt(), 0.0).float()
             layers = self.network_.layers(self._graph)[:-1]
             self._history_layers = [
                 (layer[num_users:] * scale[num_users:, None]).cpu().numpy() for layer in layers
@@ -444,9 +460,11 @@ class GraphRecommender(EpochRecommender):
     def _messages(self, asker: Asker) -> Messages:
         """What a user's items send it, as in `_vectors_from_items`; its own embedding if it is a known one."""
         items, device = asker.items, self.item_vectors_.device
-        sent = np.stack([layer[items] for layer in self._scaled_item_layers()]) / np.float32(
-            max(1, len(items)) ** 0.5
-        )
+        weights = np.ones(len(items), np.float32)
+        if self.weighted_edges and asker.weights is not None:
+            weights = asker.weights
+        root = np.float32((float(weights.sum(dtype=np.float64)) or 1.0) ** 0.5)
+        sent = np.stack([layer[items] for layer in self._scaled_item_layers()]) * weights[:, None] / root
         own = (
             torch.zeros_like(self.item_vectors_[0])
             if asker.user is None
@@ -481,7 +499,8 @@ class GraphRecommender(EpochRecommender):
         self._inputs = Inputs(self.train_, self.embedding_size, state.under("features."))
         self.network_ = self._make_network(self._inputs)
         restore_tensors(self.network_.state_dict(), state)
-        self._graph = Graph.from_interactions(self.train_)
+        make = Graph.by_weights if self.weighted_edges else Graph.from_interactions
+        self._graph = make(self.train_)
         self.history_ = []
         self.loss_ = self._plan(self.train_).loss
         self._refresh()

@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 from scipy.sparse import csc_array, csr_array
 
 from pyrec._ambient import defaults
-from pyrec._arrays import tensor_of
 from pyrec.data import Interactions
 from pyrec.graph.graph import Graph
 from pyrec.models.item_item import ItemItemRecommender, entries
@@ -80,7 +79,7 @@ class ItemKNN(ItemItemRecommender):
         self.check_params()
         train = self._training_set(interactions)
         started = time.perf_counter()
-        graph, num_items = _weighted_graph(train), train.num_items
+        graph, num_items = Graph.by_weights(train), train.num_items
         k = min(int(self.neighbors), max(1, num_items - 1))
         prepared, timed = time.perf_counter(), 0
         for start in range(0, num_items, max(num_items // TIMED_BLOCKS, TIMED_ITEMS)):
@@ -107,22 +106,13 @@ class ItemKNN(ItemItemRecommender):
 
 def _neighbor_weights(train: Interactions, neighbors: int, shrinkage: float) -> csr_array:
     """Return W (num_items, num_items): column i holds the weights of item i's nearest neighbours."""
-    graph, num_items = _weighted_graph(train), train.num_items
+    graph, num_items = Graph.by_weights(train), train.num_items
     k = min(neighbors, max(1, num_items - 1))
     size = min(BLOCK_ITEMS, max(1, BLOCK_BYTES // (8 * k)))
     parts = [_block(graph, k, shrinkage, start, size) for start in range(0, num_items, size)]
     lengths, others, weights = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
     indptr = np.concatenate([[0], np.cumsum(lengths)])
     return csc_array((weights, others, indptr), shape=(num_items, num_items)).tocsr()
-
-
-def _weighted_graph(train: Interactions) -> Graph:
-    """Return the graph with the weights of the interactions; those of weight 0 are left out."""
-    if train.effective_weights is None:
-        return Graph.from_interactions(train)
-    some = train.select(train.effective_weights > 0)
-    assert some.weights is not None
-    return Graph.from_interactions(some, tensor_of(some.weights))
 
 
 def _block(

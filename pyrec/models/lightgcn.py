@@ -39,6 +39,7 @@ class LightGCN(GraphRecommender):
         seed: int = 0,
         device: str = "cpu",
         precision: str = "fp32",
+        weighted_edges: bool = False,
     ) -> None:
         """Store the hyperparameters; `fit` checks them.
 
@@ -63,6 +64,8 @@ class LightGCN(GraphRecommender):
             device: ``cpu`` or ``cuda``: where to train and rank. A loaded model ranks on the CPU.
             precision: ``fp32``, or ``bf16`` to store whole layers as bfloat16, forward and backward: faster, for 8 bits
                 of fraction. Parameters and sums stay float32.
+            weighted_edges: Propagate by ``w_ui / sqrt(d_u d_i)`` with d the sum of a node's weights, where the
+                interactions have weights. The loss counts by the weights in any case.
         """
         self.embedding_size = embedding_size
         self.n_layers = n_layers
@@ -79,3 +82,4 @@ class LightGCN(GraphRecommender):
         self.seed = seed
         self.device = device
         self.precision = precision
+        self.weighted_edges = weighted_edges

@@ -52,9 +52,10 @@ class Lacking:
         """The whole graph, and those without the edge to each of ``items`` (n,), neighbours of the user: B = n + 1."""
         weights = torch.ones(len(items), dtype=torch.float64, device=items.device)
         if graph.weights is not None:
-            start, end = graph.indptr[user : user + 2].tolist()
-            places = torch.searchsorted(graph.indices[start:end].long(), items)
-            weights = graph.weights[start:end][places].double()
+            row = slice(*graph.indptr[user : user + 2].tolist())
+            own = torch.zeros(graph.num_nodes, dtype=torch.float64, device=items.device)
+            own[graph.indices[row].long()] = graph.weights[row].double()  # a pair of weight 0 has no edge
+            weights = own[items]
         some = items.new_full((1,), graph.num_nodes - 1)  # of which nothing is taken
         return cls(graph, user, torch.cat([some, items]), torch.cat([weights.new_zeros(1), weights]))
 

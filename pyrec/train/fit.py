@@ -164,13 +164,16 @@ class Fit:
     def _trainer(self, network: Network) -> Trainer:
         """The trainer of the model's own stage; it leaves the graphs where they are found."""
         plan = self._plan
-        self.graph = Graph.from_interactions(self._interactions).to(self._device)
+        self.graph = self._propagated(self._interactions)
         whole = self.learned is self._interactions
-        self.learned_graph = self.graph if whole else self.graph.beside(self.learned)
+        self.learned_graph = (
+            self.graph if whole else self.graph.beside(self.learned, weighted=plan.weighted_edges)
+        )
         propagated = self.learned_graph
         for one in plan.augment:
             propagated = one.training_graph(propagated, self.learned, plan.seed)
-        sampler = Sampler(self.learned_graph, _positives(self.learned_graph, self.learned))
+        sampled = _whole(self.learned_graph, self.learned)
+        sampler = Sampler(sampled, _positives(sampled, self.learned))
         self.full_users, self.empty_users = sampler.full_users, sampler.empty_users
         batches = self._batches(propagated, sampler, self.learned)
         return Trainer(network, batches, plan.loss, plan.optimisation, plan.augment)
@@ -187,8 +190,8 @@ class Fit:
         asked = "combine__fit = 'held-out' (None stands for it with a loss such as 'bpr')"
         advice = "give more interactions, or combine__fit = 'train' or combine = 'mean'"
         learned, held_out = hold_out(self.learned, fit.share, plan.seed, asked, advice)
-        parts = (learned, self.learned, held_out)
-        graph, whole, pairs = (Graph.from_interactions(part).to(self._device) for part in parts)
+        graph = self._propagated(learned)
+        whole, pairs = (Graph.from_interactions(part).to(self._device) for part in (self.learned, held_out))
         pairs = _positives(pairs, held_out) or pairs
         sampler = _held_out_sampler(whole, pairs, f"{asked} has nothing to learn from", advice)
         teacher = copy.deepcopy(self._network)
@@ -198,14 +201,25 @@ class Fit:
         second = self._batches(graph, sampler, held_out)
         rate = plan.optimisation.learning_rate * fit.rate
         bilevel: Bilevel = LayerWeights(teacher, graph, second, plan.loss, rate)
-        first = self._batches(graph, Sampler(graph, _positives(graph, learned)), learned)
+        sampled = _whole(graph, learned)
+        first = self._batches(graph, Sampler(sampled, _positives(sampled, learned)), learned)
         return Trainer(teacher, first, plan.loss, plan.optimisation, plan.augment, bilevel)
+
+    def _propagated(self, interactions: Interactions) -> Graph:
+        """The graph that vectors propagate over, on the device."""
+        make = Graph.by_weights if self._plan.weighted_edges else Graph.from_interactions
+        return make(interactions).to(self._device)
 
     def _batches(self, graph: Graph, sampler: Sampler, interactions: Interactions) -> Batches:
         plan = self._plan
         negatives = plan.loss.source(graph.num_items)
         samples = Samples.of_interactions(interactions, plan.loss.labels(interactions), graph.device)
         return Batches(graph, sampler, negatives, plan.batch_size, plan.seed, samples)
+
+
+def _whole(graph: Graph, interactions: Interactions) -> Graph:
+    """The graph with all interactions, which negatives are drawn by; one by weights lacks those of weight 0."""
+    return graph if graph.num_edges == 2 * len(interactions) else graph.beside(interactions)
 
 
 def _positives(graph: Graph, interactions: Interactions) -> Graph | None:

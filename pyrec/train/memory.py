@@ -20,6 +20,7 @@ class Sizes:
         batch_nodes: R, the most distinct nodes in a batch, at most N.
         stored_bytes: s, of a number of a whole layer: 2 for bf16, else 4.
         device: ``cpu`` or ``cuda``.
+        weighted_edges: Whether edges have weights.
     """
 
     num_nodes: int
@@ -31,6 +32,7 @@ class Sizes:
     batch_nodes: int
     stored_bytes: int
     device: str
+    weighted_edges: bool = False
 
     @property
     def table_bytes(self) -> int:
@@ -75,8 +77,11 @@ def total(parts: Iterable[Memory]) -> Memory:
 
 
 def graph_memory(sizes: Sizes) -> Memory:
-    """Of graphs 8 N + 8 n, three factors 12 N, tasks of rows 16 N, users of interactions 4 n; in a step a map 4 N."""
-    kept = 36 * sizes.num_nodes + 12 * sizes.num_interactions
+    """Of graphs 8 N + 8 n, three factors 12 N, tasks of rows 16 N, users of interactions 4 n; in a step a map 4 N.
+
+    Weights of edges are 8 n, and 8 n normalised.
+    """
+    kept = 36 * sizes.num_nodes + (28 if sizes.weighted_edges else 12) * sizes.num_interactions
     return Memory(kept=kept, step=4 * sizes.num_nodes)
 
 

@@ -27,6 +27,7 @@ class Plan:
         batch_size: Samples in a step.
         seed: Of all sampling.
         validation_share: Of the interactions, held out to choose the epoch; None for none.
+        weighted_edges: Whether the graph's edges have the weights of the interactions.
     """
 
     loss: Loss
@@ -37,6 +38,7 @@ class Plan:
     batch_size: int
     seed: int
     validation_share: float | None = None
+    weighted_edges: bool = False
 
     @property
     def fits_held_out(self) -> bool:
@@ -68,6 +70,7 @@ class Plan:
             num_nodes=num_nodes,
             num_items=train.num_items,
             num_interactions=round(len(train) * self.graphs_at_a_time),
+            weighted_edges=self.weighted_edges,
             dim=dim,
             n_layers=n_layers,
             batch_size=size,
