@@ -103,8 +103,7 @@ def replacing(path: Path) -> Iterator[Path]:
     # A folder, for some writers make files beside the one that they are asked for; of a name of its own in each call.
     folder = path.with_name(f".{path.name}.{machine}-{os.getpid()}-{token_hex(8)}.tmp")
     temporary = folder / path.name
-    with writing(path), _taken(folder.name):
-        path.parent.mkdir(parents=True, exist_ok=True)
+    with writing(path), _taken(folder.name), _making(path.parent):
         _remove_orphans(path, machine)
         folder.mkdir()
         try:
@@ -163,13 +162,28 @@ def replace(source: Path, target: Path) -> None:
             source.unlink()
 
 
+@contextmanager
+def _making(folder: Path) -> Iterator[None]:
+    """Make a folder and those above it; what was made, and is empty, is removed again if the block fails."""
+    missing = [one for one in (folder, *folder.parents) if not one.exists()]
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        yield
+    except BaseException:
+        for one in missing:
+            with suppress(OSError):
+                one.rmdir()
+        raise
+
+
 def check_writable(folder: Path) -> None:
-    """Refuses a folder in which no file can be made.
+    """Refuses a folder in which no file can be made, or that cannot be made; it is not made.
 
     Raises:
         DataError: Says why.
     """
-    path = folder / f".pyrec-{token_hex(8)}"
+    place = next((one for one in (folder, *folder.parents) if one.exists()), folder)
+    path = place / f".pyrec-{token_hex(8)}"
     with writing(folder):
         path.touch()
         with _unless_refused():

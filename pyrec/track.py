@@ -12,7 +12,10 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from datetime import datetime
+from itertools import chain, count
+from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -77,7 +80,7 @@ class Tracking:
     def __call__(self, model: Recommender, record: Mapping[str, Any]) -> None:
         """Take the record of an epoch that has just ended."""
         if not self._begun:
-            self.start(model.flat_params(), record["epoch"])
+            self.start({"model": model.model_name, **model.flat_params()}, record["epoch"])
         metrics = {_path(name): float(value) for name, value in record.items() if _is_metric(name, value)}
         for tracker in self.trackers:
             tracker.on_epoch(record["epoch"], metrics)
@@ -104,26 +107,38 @@ class Tracking:
 
 
 class TensorBoard:
-    """Event files for TensorBoard: scalars by epoch, hyperparameters as text; ``tensorboard --logdir``."""
+    """Event files for TensorBoard: scalars by epoch, hyperparameters as text; ``tensorboard --logdir``.
 
-    def __init__(self, directory: str | os.PathLike[str]) -> None:
+    Each run has a folder of its own in the directory, so that several are told apart.
+    """
+
+    def __init__(
+        self, directory: str | os.PathLike[str], name: str | None = None, run_id: str | None = None
+    ) -> None:
         """Write nothing yet.
 
         Args:
-            directory: Of the event files. Those of a run that goes on are added to.
+            directory: Of the runs.
+            name: What the run is called; its model, if not given. The time follows where that name is taken.
+            run_id: The folder in the directory of a run that goes on, whose event files are added to; None for a new
+                one.
 
         Raises:
             ConfigError: If tensorboard is missing.
         """
         need("tensorboard", "tracking", "track")
         self._writer_class = need("torch.utils.tensorboard", "tracking", "track").SummaryWriter
-        self._directory = os.fspath(directory)
-        self.run_id: str | None = None
+        self._directory = Path(directory)
+        self._name = name
+        self.run_id = run_id
 
     def on_start(self, params: Mapping[str, Any], epoch: int) -> None:
         """See `Tracker.on_start`; what an earlier part of the run wrote of these epochs is dropped."""
         try:
-            self._writer = self._writer_class(self._directory, purge_step=epoch if epoch > 1 else None)
+            if self.run_id is None:
+                self.run_id = _new_folder(self._directory, self._name or str(params.get("model", "run")))
+            place = str(self._directory / self.run_id)
+            self._writer = self._writer_class(place, purge_step=epoch if epoch > 1 else None)
         except OSError as error:
             raise DataError(f"cannot write {self._directory}: {error.strerror or error}") from error
         rows = "".join(f"| {name} | {json.dumps(value, default=str)} |\n" for name, value in params.items())
@@ -205,19 +220,32 @@ class MLflow:
             raise DataError(f"mlflow {what}: {error}") from error
 
 
-def open_tracker(place: str, run_id: str | None = None) -> Tracker:
+def _new_folder(directory: Path, name: str) -> str:
+    """Make a folder of that name, with the time behind it if the name is taken; return what it is called."""
+    directory.mkdir(parents=True, exist_ok=True)
+    at = datetime.now().strftime("%Y%m%d-%H%M%S")
+    names = chain([name, f"{name}-{at}"], (f"{name}-{at}-{number}" for number in count(2)))
+    for one in names:
+        with suppress(FileExistsError):
+            (directory / one).mkdir()
+            return one
+    raise AssertionError("names do not end")
+
+
+def open_tracker(place: str, run_id: str | None = None, name: str | None = None) -> Tracker:
     """Return the tracker of a place ``tensorboard:DIR`` or ``mlflow:URI``, as ``pyrec train --track`` names it.
 
     Args:
         place: The kind and where.
         run_id: The run to go on with.
+        name: What a new run is called in TensorBoard; its model, if not given.
 
     Raises:
         ConfigError: If it is neither, or the package is missing.
     """
     kind, _, where = place.partition(":")
     if kind == "tensorboard" and where:
-        return TensorBoard(where)
+        return TensorBoard(where, name, run_id)
     if kind == "mlflow" and where:
         return MLflow(where, run_id=run_id)
     raise ConfigError(f"track = {place!r} is neither tensorboard:DIR nor mlflow:URI")

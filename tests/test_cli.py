@@ -20,8 +20,10 @@ from pyrec.cli import main, run_folder
 from pyrec.cli.doctor import _report
 from pyrec.cli.self_test import SELF_TESTS, TOLERANCE
 from pyrec.cli.sources import Source
+from pyrec.data import read_interactions, split_random
 from pyrec.data.synthetic import synthetic
 from pyrec.errors import DataError
+from pyrec.evaluate.ranking import evaluate
 from pyrec.models import EASE, MODELS, Recommender
 from pyrec.ops import propagate
 from pyrec.store import saved_model
@@ -156,7 +158,7 @@ def test_augmentation_is_kept_with_the_run(capsys, data: Path, tmp_path: Path) -
 def test_train_by_epochs_keeps_a_whole_run(capsys, data: Path, tmp_path: Path) -> None:
     pytest.importorskip("matplotlib")
     folder = tmp_path / "run"
-    options = ("--combine", "attention", "--k", "5", "--out", folder, "--json")
+    options = ("--combine", "attention", "--k", "5", "--eval-every", "1", "--out", folder, "--json")
     out, err = run(capsys, "train", data, *EPOCHS, *options)
     assert sorted(path.name for path in folder.iterdir()) == [
         "README.md",
@@ -199,7 +201,7 @@ def test_train_records_test_metrics_every_few_epochs(
 def test_a_new_run_replaces_the_old_one_whole(capsys, data: Path, tmp_path: Path) -> None:
     folder = tmp_path / "run"
     run(capsys, "train", data, *EPOCHS, "--k", "5", "--out", folder)
-    run(capsys, "train", data, "--model", "ease", "--out", folder)
+    run(capsys, "train", data, "--model", "ease", "--out", folder, "--replace")
     assert sorted(path.name for path in folder.iterdir()) == [
         "README.md",
         "config.json",
@@ -372,11 +374,16 @@ def test_cut_offs_that_nobody_asked_for_fit_the_items(capsys, tmp_path: Path) ->
     assert "n = 10 must be at most 5" in refuse(capsys, "recommend", folder, "--users", "u3", "--n", "10")
 
 
-def test_a_new_run_says_what_it_replaces_and_which_epoch_it_kept(capsys, data: Path, tmp_path: Path) -> None:
+def test_a_run_is_replaced_if_asked_to_alone(capsys, data: Path, tmp_path: Path) -> None:
     folder = tmp_path / "run"
     words = ("train", data, *EPOCHS, "--k", "5", "--validation", "0.2", "--out", folder)
-    assert "replace" not in run(capsys, *words)[1]
-    err = run(capsys, *words)[1]
+    assert "will replace" not in run(capsys, *words)[1]
+    before = (folder / "model.safetensors").read_bytes()
+    message = refuse(capsys, *words, "--seed", "1")
+    assert f"--out {folder} holds a run; put this one in its place with --replace, or name another" in message
+    assert (folder / "model.safetensors").read_bytes() == before
+    err = run(capsys, *words, "--seed", "1", "--replace")[1]
+    assert (folder / "model.safetensors").read_bytes() != before
     assert f"--out {folder} holds a run, which this one will replace when it ends" in err
     kept = json.loads((folder / "metrics.json").read_text())["best_epoch"]
     assert f"kept epoch {kept} of 3, the best by validation ndcg" in err
@@ -456,7 +463,18 @@ def test_train_and_evaluate_write_the_same_report(capsys, data: Path, tmp_path: 
         'item,name\n0,"Nought, the <first>"\n' + "".join(f"{i},Item {i}\n" for i in range(1, 30))
     )
     words = ("--k", "5", "--item-names", names, "--report")
-    run(capsys, "train", data, *EPOCHS, *words, tmp_path / "first.html", "--out", tmp_path / "run")
+    run(
+        capsys,
+        "train",
+        data,
+        *EPOCHS,
+        "--eval-every",
+        "1",
+        *words,
+        tmp_path / "first.html",
+        "--out",
+        tmp_path / "run",
+    )
     for chosen in ((), ("--metrics", "recall")):
         out, err = run(capsys, "evaluate", tmp_path / "run", *chosen, *words, report)
         assert out.startswith("metric")
@@ -482,7 +500,7 @@ def test_a_report_that_cannot_be_written_is_refused_before_training(
     (tmp_path / "names").write_text("9999,Toy Story\n")
     words = ("train", data, *report, "--item-names", tmp_path / "names")
     assert "names none of the" in refuse_after_output(capsys, *words)
-    assert not any((tmp_path / "run").iterdir())
+    assert not (tmp_path / "run").exists()
 
 
 def refuse_after_output(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
@@ -735,14 +753,33 @@ def test_a_run_keeps_the_split_that_holds_and_not_who_gave_it(tmp_path: Path) ->
 def test_a_run_whose_data_are_not_told(capsys, run_dir: Path) -> None:
     model = Recommender.load(run_dir)
     model.save(run_dir)
-    assert "does not say what it was trained on" in refuse(capsys, "evaluate", run_dir)
+    message = refuse(capsys, "evaluate", run_dir)
+    assert f"{run_dir} does not say what it was trained on; name what to measure on: DATA, or" in message
+
+
+def test_what_a_model_had_in_training_is_left_out_of_data_that_are_named(
+    capsys, rated: Path, tmp_path: Path
+) -> None:
+    everything = read_interactions(rated)
+    train, test = split_random(everything, 0.7, 3)
+    model = EASE().fit(train)
+    model.save(tmp_path / "run")
+    expected = evaluate(model, test, 5)
+    out, err = run(capsys, "evaluate", tmp_path / "run", "--test", rated, "--k", "5", "--json")
+    assert json.loads(out)["ndcg@5"] == expected["ndcg@5"]
+    assert json.loads(out)["num_seen_interactions"] == 0
+    told = f"of {len(everything):,} test interactions {tmp_path / 'run'} had {len(train):,} in training"
+    assert f"note: {told}; left out" in err
+    EASE().fit(everything).save(tmp_path / "all")
+    message = refuse(capsys, "evaluate", tmp_path / "all", rated, "--k", "5")
+    assert "in training, and none is left to measure on; name others, DATA or --test FILE" in message
 
 
 def test_a_folder_that_cannot_be_written(capsys, data: Path) -> None:
     line = refuse(capsys, "train", data, "--model", "ease", "--out", data / "train.txt" / "run")
     assert "Not a directory" in line
     with pytest.raises(DataError, match=r"cannot write .*run: Not a directory"):
-        run_folder.check_folder(data / "train.txt" / "run")
+        run_folder.check_folder(data / "train.txt" / "run", replace=False)
 
 
 def test_a_folder_that_cannot_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -751,7 +788,7 @@ def test_a_folder_that_cannot_be_read(tmp_path: Path, monkeypatch: pytest.Monkey
 
     monkeypatch.setattr(Path, "iterdir", refuse)
     with pytest.raises(DataError, match=r"cannot write .*: Permission denied"):
-        run_folder.check_folder(tmp_path)
+        run_folder.check_folder(tmp_path, replace=False)
 
 
 @pytest.mark.parametrize("option", ["--out", "--report"])
@@ -793,7 +830,9 @@ def test_a_model_without_room_where_it_was_to_be_is_kept_elsewhere(
 
 def test_an_earlier_runs_file_that_cannot_be_removed(capsys, data: Path, run_dir: Path) -> None:
     (run_dir / run_folder.HISTORY).mkdir()
-    line = refuse_after_output(capsys, "train", data, "--model", "popularity", "--k", "5", "--out", run_dir)
+    line = refuse_after_output(
+        capsys, "train", data, "--model", "popularity", "--k", "5", "--out", run_dir, "--replace"
+    )
     assert f"cannot write {run_dir}: Is a directory" in line
 
 
@@ -881,7 +920,7 @@ def test_words_of_a_source_are_its_options(capsys, rated: Path) -> None:
 
 
 def test_descriptions_of_older_runs_are_read() -> None:
-    new = {"columns", "header", "sep", "format", "time_format"}
+    new = {"columns", "header", "sep", "format", "time_format", "everything"}
     told = {
         name: value for name, value in Source(data="log.csv", split=0.5).as_json().items() if name not in new
     }

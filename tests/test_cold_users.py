@@ -128,7 +128,7 @@ def test_a_test_file_alone_is_measured_on_as_a_whole(
     found = json.loads(run(capsys, "evaluate", runs[0], "--test", path, "--k", "1", "--json")[0])
     assert found["num_test_users"] == 4
     assert found["recall@1"] == 1.0  # p, q, r by popularity, and each has had two of them
-    path.write_text("user,item\na,r\na,q\nb,q\nb,p\n")
+    path.write_text("user,item\na,r\na,s\nb,q\nb,s\n")
     _, err = run(capsys, "evaluate", runs[0], path, "--split", "0.5", "--k", "1")
     measured = re.search(
         r"note: more is split, and ([12]) of its 4 interactions are measured on; --test (.*) meas", err
@@ -158,10 +158,10 @@ def test_what_a_model_does_not_know_is_counted_and_can_be_left_out(
     )
 
 
-def test_two_runs_are_compared_on_what_both_know_and_what_one_has_seen_is_told(
+def test_two_runs_are_compared_on_what_both_know_and_neither_had_in_training(
     capsys, runs: list[Path], tmp_path: Path
 ) -> None:
-    (tmp_path / "train.csv").write_text("user,item\na,p\nb,q\nc,r\na,r\n")
+    (tmp_path / "train.csv").write_text("user,item\na,p\nb,q\nc,r\na,s\n")
     pair = ("--train", tmp_path / "train.csv", "--test", tmp_path / "train.csv")
     run(capsys, "train", *pair, "--model", "popularity", "--k", "1", "--out", tmp_path / "other")
     (tmp_path / "test.csv").write_text("user,item\na,r\nb,r\nc,r\nd,q\n")  # d is unknown to the other run
@@ -178,19 +178,22 @@ def test_two_runs_are_compared_on_what_both_know_and_what_one_has_seen_is_told(
     message = refuse(capsys, *words)
     assert "1 of 4 test interactions are with 1 users ('d') that" in message
     out, err = run(capsys, *words, "--unknown", "skip", "--json")
-    assert json.loads(out)["num_users"] == 3
-    assert (
-        f"{runs[0]} had 1 of 3 test interactions in training and {tmp_path / 'other'} 2; these count" in err
+    assert json.loads(out)["num_users"] == 1
+    told = (
+        f"note: of 3 test interactions {runs[0]} had 1 and {tmp_path / 'other'} had 1 in training; left out"
     )
+    assert told in err
+    (tmp_path / "test.csv").write_text("user,item\nc,r\n")
+    assert "in training, and none is left to measure on; name others" in refuse(capsys, *words)
 
 
 def test_curves_of_a_run_by_epochs_have_both_means(capsys, log: Path, tmp_path: Path) -> None:
-    model = ("--model", "lightgcn", "--dim", "4", "--epochs", "2", "--k", "1")
+    model = ("--model", "lightgcn", "--dim", "4", "--epochs", "2", "--k", "1", "--eval-every", "1")
     _, err = run(capsys, "train", log, "--split", "time", *model, "--out", tmp_path / "run")
     history = [json.loads(line) for line in (tmp_path / "run" / "history.jsonl").read_text().splitlines()]
     metrics = read_metrics(tmp_path / "run")
     assert history[-1]["test_recall@1"] == metrics["recall@1"]
     assert history[-1]["test_warm_recall@1"] == metrics["warm"]["recall@1"]
-    assert f"test warm recall@1 {metrics['warm']['recall@1']:.4f}" in err
+    assert "test" not in [line for line in err.splitlines() if line.startswith("epoch")][-1]
     _, err = run(capsys, "train", log, "--split", "0.5", *model, "--out", tmp_path / "other")
     assert "warm" not in (tmp_path / "other" / "history.jsonl").read_text() + err

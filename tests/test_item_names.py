@@ -200,7 +200,7 @@ def test_a_run_remembers_its_names(capsys, tmp_path: Path) -> None:
     assert "note: 1 of 7 items have no name in" in err
     assert item_names.read(folder) == {n: f"Film {n}" for n in range(6)}
     assert "`item_names.json`" in (folder / "README.md").read_text()
-    run(capsys, *words)
+    run(capsys, *words, "--replace")
     assert item_names.read(folder) == {}
 
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -72,6 +73,7 @@ def stop_in_step(monkeypatch: pytest.MonkeyPatch, number: int, step: int) -> Non
         return take(self, batch)
 
     monkeypatch.setattr(Trainer, "step", counted)
+    monkeypatch.setattr(LightGCN, "training_seconds", lambda *_, **__: None)  # which takes steps, too
 
 
 @pytest.mark.parametrize(
@@ -360,7 +362,7 @@ def test_tensorboard_gets_each_epoch_once(capsys, data, stopped_with, tmp_path) 
     accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
     folder = stopped_with(f"tensorboard:{tmp_path / 'events'}")
     run(capsys, "train", "--resume", folder)
-    events = accumulator.EventAccumulator(str(tmp_path / "events"))
+    events = accumulator.EventAccumulator(str(tmp_path / "events" / "run"))
     events.Reload()
     history = [json.loads(line) for line in (folder / "history.jsonl").read_text().splitlines()]
     for name, entry in (("loss", "loss"), ("validation/ndcg@5", "validation_ndcg@5")):
@@ -368,6 +370,26 @@ def test_tensorboard_gets_each_epoch_once(capsys, data, stopped_with, tmp_path) 
         assert scalars == [(record["epoch"], np.float32(record[entry])) for record in history]
     metrics = json.loads((folder / "metrics.json").read_text())
     assert events.Scalars("final/recall@5")[0].value == np.float32(metrics["recall@5"])
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_tensorboard_tells_runs_apart(capsys, data, tmp_path) -> None:
+    accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    events = tmp_path / "events"
+    words = ("train", *files(data), "--model", "popularity", "--k", "5", "--track", f"tensorboard:{events}")
+    for out in ((), ("--out", tmp_path / "first"), ()):
+        run(capsys, *words, *out)
+    named, bare, dated = sorted(events.iterdir(), key=lambda path: (path.name != "first", path.name))
+    assert (named.name, bare.name) == ("first", "popularity")
+    assert re.fullmatch(r"popularity-\d{8}-\d{6}", dated.name)
+    for folder in (named, bare, dated):
+        found = accumulator.EventAccumulator(str(folder))
+        found.Reload()
+        assert len(found.Scalars("final/recall@5")) == 1
+    model = LightGCN(embedding_size=8, epochs=2)
+    with Tracking(track.TensorBoard(events), track.TensorBoard(events)) as tracking:
+        model.fit(synthetic(20, 20, interactions_per_user=4), callback=tracking)
+    assert len([path for path in events.iterdir() if path.name.startswith("lightgcn")]) == 2
 
 
 @pytest.mark.filterwarnings("ignore")
@@ -398,6 +420,7 @@ def stopped_with(capsys, data, tmp_path, monkeypatch):
         with monkeypatch.context() as patch:
             stop_in_step(patch, signal.SIGINT, 18 + 11)
             words = ("train", *files(data), *OPTIONS, *LEARNED, "--track", place, "--out", tmp_path / "run")
+            words += ("--eval-every", "1")
             assert main([str(word) for word in words]) == 130
         capsys.readouterr()
         return tmp_path / "run"

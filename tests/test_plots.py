@@ -50,7 +50,7 @@ def test_curves_of_loss_and_metrics(figures: list[Any], tmp_path: Path) -> None:
     assert loss.lines[0].get_xydata().tolist() == [[1, 0.7], [2, 0.5], [3, 0.4]]
     labels = {line.get_label(): line.get_xydata().tolist() for line in metrics.lines}
     assert labels == {
-        "recall@20 (test)": [[1, 0.1], [3, 0.2]],
+        "recall@20 (test, not to choose by)": [[1, 0.1], [3, 0.2]],
         "recall@20 (validation)": [[2, 0.12], [3, 0.15]],
     }
     for axes in (loss, metrics):

@@ -15,7 +15,7 @@ from pyrec._atomic import check_writable
 from pyrec.cli.grouped_help import MEASURING, OUTPUT, RUNNING, GroupedCommand, grouped
 from pyrec.cli.model_options import model_arguments
 from pyrec.cli.moving_line import MovingLine
-from pyrec.cli.options import json_option, metric_option, set_threads, threads_option
+from pyrec.cli.options import json_option, metric_option, quiet_option, set_threads, threads_option
 from pyrec.cli.output import note, print_json
 from pyrec.cli.sources import DATA_HELP, Source, data_options, describe, note_reading, note_training
 from pyrec.cli.tune import INTERRUPTED, SEARCH
@@ -85,6 +85,7 @@ the next trial. The test part chooses nothing: the best of each model is measure
     help="Draw the models side by side.",
 )
 @threads_option
+@quiet_option
 @json_option
 def command(
     metric: MetricName,

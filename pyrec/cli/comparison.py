@@ -13,7 +13,7 @@ import numpy as np
 
 from pyrec.cli.options import cutoffs_that_fit
 from pyrec.cli.output import note, print_json
-from pyrec.cli.run_data import check_same, in_ids_of, known_part, load_parts, read_as, source_of
+from pyrec.cli.run_data import check_same, in_ids_of, known_part, load_parts, read_as, source_of, unseen_part
 from pyrec.cli.sources import Source, describe, note_reading
 from pyrec.data import Interactions
 from pyrec.errors import DataError
@@ -60,18 +60,14 @@ def compare_runs(
     if own:
         for run, model in zip(runs, models, strict=True):
             check_same(run, model, train)
-    known = known_part(dict(zip(runs, models, strict=True)), test, skip)
+    by_run = dict(zip(runs, models, strict=True))
+    known = known_part(by_run, test, skip)
+    known = known if own else unseen_part(by_run, known)
     tests = [in_ids_of(model, known) for model in models]
     k = cutoffs_that_fit(list(k), min(model.train_.num_items for model in models))
     for run, model, test in zip(runs, models, tests, strict=True):
         note(f"{run}: {model.label}; {describe(name, model.train_, test)}")
     first, second = (evaluate(model, test, k, metrics) for model, test in zip(models, tests, strict=True))
-    seen = [one.counts.num_seen_interactions for one in (first, second)]
-    if seen[0] != seen[1]:
-        note(
-            f"note: {runs[0]} had {seen[0]:,} of {len(known):,} test interactions in training and {runs[1]} "
-            f"{seen[1]:,}; these count against a run, so compare runs of the same training data"
-        )
     rows = compare(first, second)
     num_warm = int(warm_in_both(first, second).sum())
     warm = compare(first, second, users="warm") if num_warm else []

@@ -16,12 +16,13 @@ from pyrec.cli.options import (
     cutoffs_option,
     cutoffs_that_fit,
     json_option,
+    quiet_option,
     set_threads,
     threads_option,
     unknown_option,
 )
 from pyrec.cli.output import note, print_json
-from pyrec.cli.run_data import check_same, in_ids_of, known_part, load_parts, read_as, source_of
+from pyrec.cli.run_data import check_same, in_ids_of, known_part, load_parts, read_as, source_of, unseen_part
 from pyrec.cli.run_folder import read_history, read_metrics
 from pyrec.cli.run_report import Report, report_option
 from pyrec.cli.sources import Source, data_help, data_options, describe, note_reading
@@ -37,7 +38,8 @@ from pyrec.models import Recommender
     help="Measure the model in RUN_DIR, by default on the data it was trained with; or compare two runs, paired "
     "over the test users: pyrec evaluate --compare RUN_A RUN_B [DATA]."
     + data_help(without="what the run was trained on is read again and split as it was")
-    + " A file that is named by --test alone is measured on as a whole.\n\n"
+    + " A file that is named by --test alone is measured on as a whole. Of data that are named, what the model had in "
+    "training is left out.\n\n"
     "Means are over all users with test items; if some of them are cold, without training interactions, also over "
     "the others.",
 )
@@ -69,6 +71,7 @@ from pyrec.models import Recommender
 @report_option
 @item_names_option("For the report; the run's own, if it has any, need not be named.")
 @threads_option
+@quiet_option
 @json_option
 def command(
     run_dir: str | None,
@@ -133,7 +136,8 @@ def _evaluate(
     note_reading(*([] if train is None else [train]), test)
     if own:
         check_same(run_dir, model, train)
-    test = in_ids_of(model, known_part({run_dir: model}, test, skip))
+    test = known_part({run_dir: model}, test, skip)
+    test = in_ids_of(model, test if own else unseen_part({run_dir: model}, test))
     note(describe(name, model.train_, test))
     item_names = {} if report is None else names_of(run_dir, names_file, model.train_)
     evaluation = evaluate(model, test, k, metrics)

@@ -11,7 +11,7 @@ from pyrec._atomic import check_writable
 from pyrec.cli.grouped_help import OUTPUT, GroupedCommand, grouped
 from pyrec.cli.id_lists import KnownIds, RawId, ids_in_options
 from pyrec.cli.item_names import NamesFile, item_names_option, names_of
-from pyrec.cli.options import json_option, set_threads, threads_option
+from pyrec.cli.options import json_option, quiet_option, set_threads, threads_option
 from pyrec.cli.output import note, print_json
 from pyrec.look import plots
 from pyrec.models import Recommender
@@ -49,6 +49,7 @@ Examples:
     help="Draw the table as bars.",
 )
 @threads_option
+@quiet_option
 @json_option
 def command(
     run_dir: Path,

@@ -16,7 +16,7 @@ from tqdm import tqdm  # type: ignore[import-untyped]
 from pyrec.cli.grouped_help import Command
 from pyrec.cli.item_names import item_names_option
 from pyrec.cli.list_writers import FORMATS, Columns, Lists, writer
-from pyrec.cli.options import threads_option, unknown_option
+from pyrec.cli.options import quiet_option, threads_option, unknown_option
 from pyrec.cli.output import is_watched, note
 
 BLOCK_ROWS: Final = 2**17
@@ -45,8 +45,9 @@ class Wanted(NamedTuple):
 
 
 def list_options(command: Command) -> Command:
-    """Add ``--n``, ``--unknown``, ``--item-names``, ``--out``, ``--format`` and ``--threads`` to a command."""
+    """Add ``--n``, ``--unknown``, ``--item-names``, ``--out``, ``--format``, ``--threads`` and ``--quiet``."""
     for decorate in (
+        quiet_option,
         threads_option,
         click.option(
             "--format",

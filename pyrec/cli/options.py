@@ -11,6 +11,7 @@ import torch
 from click.core import ParameterSource
 
 from pyrec.cli.grouped_help import DATA, MEASURING, OUTPUT, RUNNING, grouped
+from pyrec.cli.output import QUIET
 from pyrec.evaluate.metric_name import DEFAULT_CUTOFF, read_metric
 from pyrec.evaluate.ranking import USER_METRICS
 
@@ -66,6 +67,21 @@ unknown_option = grouped(
     default="error",
     show_default=True,
     help="What to do about users and items that the model does not know: stop, or leave them out and say so.",
+)
+
+
+def _be_quiet(ctx: click.Context, param: click.Parameter, value: bool) -> None:  # noqa: ARG001
+    ctx.meta[QUIET] = value
+
+
+quiet_option = grouped(
+    OUTPUT,
+    f"--{QUIET}",
+    is_flag=True,
+    expose_value=False,
+    is_eager=True,
+    callback=_be_quiet,
+    help="Print the result and errors alone, without notes and progress.",
 )
 json_option = grouped(OUTPUT, "--json", "as_json", is_flag=True, help="Print only JSON on stdout.")
 

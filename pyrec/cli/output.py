@@ -13,15 +13,25 @@ from typing import Any
 
 import click
 
+QUIET = "quiet"
+"""The option of a command that prints its result and errors alone."""
+
+
+def is_quiet() -> bool:
+    """Whether the command that runs was asked to be quiet."""
+    context = click.get_current_context(silent=True)
+    return context is not None and bool(context.meta.get(QUIET))
+
 
 def note(text: str) -> None:
-    """Print a line that is no result on stderr."""
-    click.echo(text, err=True)
+    """Print a line that is no result on stderr, unless the command is to be quiet; an error ends it beforehand."""
+    if not is_quiet():
+        click.echo(text, err=True)
 
 
 def is_watched() -> bool:
-    """Whether stderr is a terminal, where a bar can be drawn."""
-    return sys.stderr is not None and sys.stderr.isatty()
+    """Whether stderr is a terminal, where a bar can be drawn, and the command is not to be quiet."""
+    return sys.stderr is not None and sys.stderr.isatty() and not is_quiet()
 
 
 def terminal_width() -> int | None:

@@ -1,4 +1,4 @@
-"""Progress of a training run: a bar on a terminal, a line an epoch elsewhere; on stderr."""
+"""Progress of a training run: a bar on a terminal, lines elsewhere, with the time that is left; on stderr."""
 
 from __future__ import annotations
 
@@ -12,35 +12,53 @@ from tqdm import tqdm  # type: ignore[import-untyped]
 from pyrec.cli.output import is_watched, note
 from pyrec.data import Interactions
 from pyrec.evaluate.ranking import evaluate
-from pyrec.models import Recommender
+from pyrec.models import EpochRecommender, Recommender
+from pyrec.train.early_stopping import Stopping
+from pyrec.tune.estimate import MINUTE, in_words
 
 CURVE_METRICS = ("precision", "recall", "ndcg")
+A_LINE_EACH = 50
+"""Epochs up to which each has a line of its own; of more, one now and then has."""
+SECONDS_BETWEEN_LINES = 10.0
 
 
 class EpochProgress:
-    """A callback for `fit` that shows each epoch and, every few, records the test metrics for the curves.
+    """A callback for `fit` that shows each epoch and, every few if asked to, records test metrics for the curves.
 
-    The test metrics are never used to choose: not the epoch, not a hyperparameter.
+    The test metrics are not shown and never used to choose: not the epoch, not a hyperparameter.
 
     Attributes:
         seconds: Time spent in here, which is not training.
     """
 
     def __init__(
-        self, epochs: int, test: Interactions | None, k: Sequence[int], every: int, done: int = 0
+        self,
+        model: EpochRecommender,
+        test: Interactions | None,
+        k: Sequence[int],
+        every: int,
+        done: int = 0,
     ) -> None:
         """Prepare for a run.
 
         Args:
-            epochs: Epochs to come, at most.
+            model: To be trained.
             test: The test set, if there is one.
             k: Cut-offs of the metrics; the largest is shown.
-            every: Record test metrics each so many epochs, and after the last of ``epochs``; 0 for never.
+            every: Record test metrics each so many epochs, and after the last of all; 0 for never.
             done: Epochs before, of a run that goes on.
         """
         self.seconds = 0.0
-        self._epochs, self._test, self._k, self._every = epochs, test, list(k), every
-        self._bar = tqdm(total=epochs, initial=done, unit="epoch", file=sys.stderr) if is_watched() else None
+        self._epochs, self._test, self._k, self._every = model.epochs, test, list(k), every
+        stopping = None if model.stopping is None else Stopping.of(model.stopping)
+        self._chosen_by = None if stopping is None else f"validation_{stopping.metric}@{stopping.k}"
+        self._may_stop = stopping is not None and stopping.patience is not None
+        self._first = self._noted = 0.0
+        self._begun = done + 1
+        self._bar = None
+        if is_watched():
+            what = "may stop early" if self._may_stop else None
+            self._bar = tqdm(total=self._epochs, initial=done, unit="epoch", desc=what, file=sys.stderr)
 
     def __call__(self, model: Recommender, record: dict[str, Any]) -> None:
         """Take the record of an epoch that has just ended."""
@@ -52,7 +70,7 @@ class EpochProgress:
             record |= {f"test_{name}": value for name, value in measured.metrics.items()}
             if 0 < measured.num_cold_users < measured.num_users:
                 record |= {f"test_warm_{name}": value for name, value in measured.warm_metrics.items()}
-        self._show(record, model.get_params().get("stopping__metric", "ndcg"))
+        self._show(record)
         self.seconds += time.perf_counter() - started
 
     def close(self) -> None:
@@ -60,15 +78,33 @@ class EpochProgress:
         if self._bar is not None:
             self._bar.close()
 
-    def _show(self, record: dict[str, Any], chosen_by: str) -> None:
+    def _show(self, record: dict[str, Any]) -> None:
         shown = {"loss": f"{record['loss']:.4f}"}
-        for kind, metric in (("validation", chosen_by), ("test", "recall"), ("test_warm", "recall")):
-            name = f"{metric}@{max(self._k)}"
-            if f"{kind}_{name}" in record:
-                shown[f"{kind.replace('_', ' ')} {name}"] = f"{record[f'{kind}_{name}']:.4f}"
+        if self._chosen_by in record:
+            name = str(self._chosen_by)
+            shown[name.replace("_", " ", 1)] = f"{record[name]:.4f}"
         if self._bar is not None:
             self._bar.set_postfix(shown, refresh=False)
             self._bar.update()
             return
+        now, epoch = time.perf_counter(), record["epoch"]
+        left = self._left(epoch, now, record["seconds"])
+        if not self._has_line(epoch, now):
+            return
+        self._noted = now
         words = "  ".join(f"{key} {value}" for key, value in shown.items())
-        note(f"epoch {record['epoch']}/{self._epochs}  {words}  {record['seconds']:.2f} s")
+        note(f"epoch {epoch}/{self._epochs}  {words}  {record['seconds']:.2f} s{left}")
+
+    def _has_line(self, epoch: int, now: float) -> bool:
+        ends = epoch in (self._begun, self._epochs)
+        return ends or self._epochs <= A_LINE_EACH or now - self._noted >= SECONDS_BETWEEN_LINES
+
+    def _left(self, epoch: int, now: float, seconds: float) -> str:
+        """What is left of the time, in words, if that is a minute or more; by the epochs since the first one here."""
+        if epoch == self._begun:
+            self._first = now
+        since = epoch - self._begun
+        left = (self._epochs - epoch) * ((now - self._first) / since if since else seconds)
+        if left < MINUTE:
+            return ""
+        return f", {'at most ' if self._may_stop else ''}{in_words(left)} left"

@@ -17,6 +17,7 @@ from pyrec.cli.sources import Source
 from pyrec.data import Interactions
 from pyrec.data.read.files import STDIN
 from pyrec.errors import DataError
+from pyrec.evaluate.counts import in_training
 from pyrec.models import Recommender
 from pyrec.store import saved_model
 from pyrec.store.training_checkpoint import fingerprint
@@ -132,6 +133,39 @@ def known_part(models: Mapping[Path, Recommender], test: Interactions, skip: boo
         raise DataError(f"{told}; leave them out with --unknown skip, or train on these data")
     note(f"note: {told}; left out")
     return test.select(known)
+
+
+def unseen_part(models: Mapping[Path, Recommender], test: Interactions) -> Interactions:
+    """Return the test interactions that no model had in training, and print how many of the others there are.
+
+    Args:
+        models: By their folders; they know all users and items of the test set.
+        test: In ids of its own.
+
+    Raises:
+        DataError: If nothing is left.
+    """
+    seen = [_seen(model.train_, test) for model in models.values()]
+    unseen = ~np.any(seen, axis=0)
+    if unseen.all():
+        return test
+    counts = " and ".join(
+        f"{run} had {np.count_nonzero(one):,}" for run, one in zip(models, seen, strict=True) if one.any()
+    )
+    told = f"of {len(test):,} test interactions {counts} in training"
+    if not unseen.any():
+        raise DataError(f"{told}, and none is left to measure on; name others, DATA or --test FILE")
+    note(f"note: {told}; left out")
+    return test.select(unseen)
+
+
+def _seen(train: Interactions, test: Interactions) -> NDArray[np.bool_]:
+    """Return which test interactions (n,), in ids of their own, are training interactions, bool (n,)."""
+    users, items = (
+        train.encode_users(test.user_ids, unknown="skip"),
+        train.encode_items(test.item_ids, unknown="skip"),
+    )
+    return in_training(train, users[test.users], items[test.items])
 
 
 def in_ids_of(model: Recommender, test: Interactions) -> Interactions:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from pyrec._atomic import parse_json, read_text, write_text, writing
+from pyrec._atomic import check_writable, parse_json, read_text, write_text, writing
 from pyrec.cli.finished_run import Run
 from pyrec.cli.model_card import model_card
 from pyrec.cli.output import note
@@ -34,23 +34,30 @@ MOST_BYTES = 64 * 2**20
 MEND = "train again, or delete the file"
 
 
-def check_folder(folder: Path) -> None:
-    """Make the folder, or accept an empty one or one with an earlier run, which is then replaced.
+def check_folder(folder: Path, replace: bool) -> None:
+    """Accept a folder that is not there, an empty one or, if asked to, one with a run that is to be replaced.
+
+    Nothing is written: the folder is made with the first file.
 
     Raises:
-        ConfigError: If it holds a run that was stopped or anything else, or is no folder.
-        DataError: If it cannot be made or read.
+        ConfigError: If it holds a run that is not to be replaced or was stopped, or anything else, or is no folder.
+        DataError: If it cannot be made, read or written.
     """
     with writing(folder):
         if folder.exists() and not folder.is_dir():
             raise ConfigError(f"--out {folder} is a file; name a folder")
-        folder.mkdir(parents=True, exist_ok=True)
-        if Checkpoints(folder).exists:
-            raise ConfigError(
-                f"--out {folder} holds a run that was stopped; go on with it, --resume {folder}, or name another folder"
-            )
-        if any(folder.iterdir()) and not (folder / saved_model.CONFIG).exists():
-            raise ConfigError(f"--out {folder} holds files but no run; name an empty or a new folder")
+        present = any(folder.iterdir()) if folder.exists() else False
+    if Checkpoints(folder).exists:
+        raise ConfigError(
+            f"--out {folder} holds a run that was stopped; go on with it, --resume {folder}, or name another folder"
+        )
+    if present and not (folder / saved_model.CONFIG).exists():
+        raise ConfigError(f"--out {folder} holds files but no run; name an empty or a new folder")
+    if present and not replace:
+        raise ConfigError(
+            f"--out {folder} holds a run; put this one in its place with --replace, or name another folder"
+        )
+    check_writable(folder)
 
 
 def write_run(run: Run, folder: Path) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from pyrec._atomic import check_writable, writing
+from pyrec._atomic import check_writable
 from pyrec._optional import need
 from pyrec.cli.grouped_help import OUTPUT, grouped
 from pyrec.cli.output import note
@@ -51,8 +51,6 @@ class Report:
             return None
         for module in ("matplotlib", "jinja2"):
             need(module, "a report", "report")
-        with writing(path):
-            path.parent.mkdir(parents=True, exist_ok=True)
         check_writable(path.parent)
         return cls(path)
 

@@ -14,13 +14,14 @@ from pyrec.cli.flag_values import values_of
 from pyrec.cli.item_names import NamesFile
 from pyrec.cli.model_options import cut_off
 from pyrec.cli.options import cutoffs_that_fit
+from pyrec.cli.output import QUIET
 from pyrec.cli.sources import Source
 from pyrec.errors import ConfigError, DataError
 from pyrec.models import MODELS, Recommender
 from pyrec.store import saved_model
 from pyrec.store.training_checkpoint import MODEL, Checkpoints
 
-FREE = {"resume", "out", "threads", "as_json", "every", "report", "item_names"}
+FREE = {"resume", "out", "threads", "as_json", "every", "report", "item_names", "replace", QUIET}
 """Options that a run may go on with whatever they were; data may be named anew, for they are compared themselves."""
 
 
@@ -42,6 +43,7 @@ class Setup:
         test: `pyrec.store.training_checkpoint.fingerprint` of its test set; empty where not known.
         epoch: The epoch to begin with, from 1.
         resumed: Whether the run was stopped and goes on.
+        baseline: Whether something quick is measured first, beside popularity.
     """
 
     source: Source
@@ -57,6 +59,7 @@ class Setup:
     test: dict[str, Any] = field(default_factory=dict)
     epoch: int = 1
     resumed: bool = False
+    baseline: bool = True
 
     def check_test(self, test: Mapping[str, Any]) -> None:
         """Take the test set's fingerprint; that of a run that goes on has to be the same.
@@ -78,7 +81,7 @@ class Setup:
         """Return what its checkpoints keep: what `take_up` needs beside what a checkpoint says anyway."""
         kept = {name: getattr(self, name) for name in _KEPT}
         names = None if self.names_file is None else str(self.names_file)
-        return kept | {"data": self.source.as_json(), "item_names": names}
+        return kept | {"data": self.source.as_json(), "item_names": names, "baseline": self.baseline}
 
 
 _KEPT = {
@@ -127,6 +130,7 @@ def take_up(ctx: click.Context, folder: Path, options: Mapping[str, Any]) -> Set
         setup.names_file = options["item_names"]
     elif isinstance(before := about.get("item_names"), str):
         setup.names_file = NamesFile.of(before)
+    setup.baseline = about.get("baseline", True) is True
     given = _given(ctx)
     if "every" in given:
         setup.every = options["every"]
@@ -149,6 +153,7 @@ def _given(ctx: click.Context) -> dict[str, str]:
 def _check_unchanged(setup: Setup, given: Mapping[str, str], options: Mapping[str, Any]) -> None:
     free = FREE | {field.name for field in fields(Source)}
     own = {"model_name": setup.model.model_name, "eval_every": setup.eval_every, "track": setup.track}
+    own["baseline"] = setup.baseline
     before = {**values_of(setup.model), **own, "k": setup.k}
     for name, flag in given.items():
         if name in free:

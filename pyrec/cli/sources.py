@@ -97,7 +97,9 @@ class Source:
         """
         names = {field.name for field in fields(cls)}
         if not isinstance(saved, Mapping) or {*saved, *_LATER} != names:
-            raise DataError(f"{where} does not say what it was trained on; name DATA, or --train and --test")
+            raise DataError(
+                f"{where} does not say what it was trained on; name what to measure on: DATA, or --train and --test"
+            )
         values = dict(saved)
         defaults = {name: None for name, value in SPLIT.items() if values[name] == value}
         return cls(**(values | defaults))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
-import time
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -11,29 +9,28 @@ from typing import Any
 import click
 
 from pyrec._atomic import check_writable
+from pyrec.cli.baselines import baselines
 from pyrec.cli.finished_run import Run
+from pyrec.cli.fitting import check_device, fit
 from pyrec.cli.grouped_help import DATA, MEASURING, OUTPUT, GroupedCommand, grouped
 from pyrec.cli.item_names import item_names_option
 from pyrec.cli.measured import note_lists, users_in_words
-from pyrec.cli.model_options import build_model, model_arguments, model_options
-from pyrec.cli.options import cutoffs_option, json_option, set_threads, threads_option
+from pyrec.cli.model_options import build_model, model_options
+from pyrec.cli.options import cutoffs_option, json_option, quiet_option, set_threads, threads_option
 from pyrec.cli.output import note, print_json
-from pyrec.cli.progress import EpochProgress
 from pyrec.cli.run_folder import check_folder, write_run
 from pyrec.cli.run_report import Report, report_option
 from pyrec.cli.setup import Setup, take_up
 from pyrec.cli.sources import DATA_HELP, Source, data_options, describe, note_reading
 from pyrec.data import Interactions
-from pyrec.device import find_device, gibibytes
 from pyrec.errors import StoppedError
 from pyrec.evaluate.ranking import Evaluation, evaluate
 from pyrec.evaluate.tables import metric_rows, table
 from pyrec.interrupt import Signals, stop_on_signals
-from pyrec.models import EpochRecommender, Popularity, Recommender
+from pyrec.models import EpochRecommender
 from pyrec.store import saved_model
 from pyrec.store.training_checkpoint import Checkpoints, fingerprint
 from pyrec.track import Tracking, open_tracker
-from pyrec.train.early_stopping import Stopping
 
 
 @click.command(
@@ -55,11 +52,24 @@ from pyrec.train.early_stopping import Stopping
     MEASURING,
     "--eval-every",
     type=click.IntRange(min=0),
-    default=1,
+    default=0,
     show_default=True,
-    help="Record test metrics each N epochs, for the curves only; 0 for never.",
+    help="Record test metrics each N epochs too, for the curves; they choose nothing. With 0 once, at the end.",
+)
+@grouped(
+    MEASURING,
+    "--baseline/--no-baseline",
+    default=True,
+    show_default=True,
+    help="Measure EASE or item-kNN first, if one takes seconds, for a model that trains by epochs.",
 )
 @grouped(OUTPUT, "--out", type=click.Path(path_type=Path), metavar="RUN_DIR", help="Keep the run here.")
+@grouped(
+    OUTPUT,
+    "--replace",
+    is_flag=True,
+    help="Let this run take the place of one that RUN_DIR holds, when it ends.",
+)
 @grouped(
     OUTPUT,
     "--checkpoint-every",
@@ -86,6 +96,7 @@ from pyrec.train.early_stopping import Stopping
 @report_option
 @item_names_option("Kept in RUN_DIR, so that later commands show them, and in the report.")
 @threads_option
+@quiet_option
 @json_option
 @click.pass_context
 def command(ctx: click.Context, /, threads: int | None, as_json: bool, **options: Any) -> None:
@@ -113,28 +124,40 @@ def _begin(options: dict[str, Any]) -> Setup:
     if every and (folder is None or not isinstance(model, EpochRecommender)):
         raise click.UsageError("--checkpoint-every needs --out RUN_DIR and a model that trains by epochs")
     if folder is not None:
-        check_folder(folder)
+        check_folder(folder, options["replace"])
         if (folder / saved_model.CONFIG).exists():
             note(f"--out {folder} holds a run, which this one will replace when it ends")
     return Setup(
-        source, model, k, options["eval_every"], every, list(options["track"]), folder, options["item_names"]
+        source,
+        model,
+        k,
+        options["eval_every"],
+        every,
+        list(options["track"]),
+        folder,
+        options["item_names"],
+        baseline=options["baseline"],
     )
 
 
 def _train(setup: Setup, report: Report | None) -> Run:
     """Train, measure and keep a run; Ctrl-C and SIGTERM stop it so that it can go on, where it is kept."""
-    if setup.folder is not None:
+    if setup.resumed and setup.folder is not None:
         check_writable(setup.folder)  # before training, not after it
     run_ids = setup.run_ids or [None] * len(setup.track)
-    trackers = [open_tracker(place, run_id) for place, run_id in zip(setup.track, run_ids, strict=True)]
+    called = None if setup.folder is None else setup.folder.resolve().name
+    trackers = [
+        open_tracker(place, run_id, called) for place, run_id in zip(setup.track, run_ids, strict=True)
+    ]
     name, train, test = _load(setup.source)
     note(describe(name, train, test))
     note_reading(train, *([] if test is None else [test]))
     setup.cut_off_at(train.num_items)
-    # Refuses bad cut-offs before any training.
-    baselines = {} if test is None else {"popularity": evaluate(Popularity().fit(train), test, setup.k)}
-    item_names = {} if setup.names_file is None else setup.names_file.read(train)
     model, kept, signals = setup.model, None, Signals()
+    check_device(model, train)
+    item_names = {} if setup.names_file is None else setup.names_file.read(train)
+    # Refuses bad cut-offs before any training.
+    first = {} if test is None else baselines(model, train, test, setup.k, setup.baseline)
     with ExitStack() as stack:
         if setup.folder is not None and isinstance(model, EpochRecommender):
             setup.check_test(fingerprint(test))
@@ -144,12 +167,12 @@ def _train(setup: Setup, report: Report | None) -> Run:
             with Tracking(*trackers) as tracking:
                 tracking.start(_described(setup), setup.epoch)
                 setup.run_ids = [tracker.run_id for tracker in trackers]
-                seconds = _fit(setup, train, test, kept, tracking)
+                seconds = fit(setup, train, test, kept, tracking)
                 evaluation = None if test is None else evaluate(model, test, setup.k)
                 tracking.metrics |= {} if evaluation is None else _tracked(evaluation)
         except StoppedError as stopped:
             _leave(stopped, setup, signals)
-        run = Run(name, setup.source, model, train, test, setup.k, seconds, evaluation, baselines, item_names)
+        run = Run(name, setup.source, model, train, test, setup.k, seconds, evaluation, first, item_names)
         _keep(run, setup, kept)
     if report is not None:
         _write_report(run, report)
@@ -173,60 +196,6 @@ def _tracked(evaluation: Evaluation) -> dict[str, float]:
         return evaluation.metrics
     warm = {f"warm/{name}": value for name, value in evaluation.warm_metrics.items()}
     return {**evaluation.metrics, **warm}
-
-
-def _fit(
-    setup: Setup,
-    train: Interactions,
-    test: Interactions | None,
-    kept: Checkpoints | None,
-    tracking: Tracking,
-) -> float:
-    """Fit the model and return the seconds that took in all, less what the progress reports took."""
-    started = time.perf_counter()
-    model, before = setup.model, setup.seconds
-    if not isinstance(model, EpochRecommender):
-        model.fit(train)
-        return time.perf_counter() - started
-    if model.device != "cpu":
-        find_device(model.device)
-        note(f"training takes {gibibytes(model.training_bytes(train))} of the device's memory")
-    epochs, resume = model.epochs, setup.resumed
-    progress = EpochProgress(epochs, test, setup.k, setup.eval_every, setup.epoch - 1)
-
-    def spent() -> float:
-        return before + time.perf_counter() - started - progress.seconds
-
-    def about() -> dict[str, Any]:
-        return {**setup.about(), "seconds": spent()}
-
-    def callback(model: Recommender, record: dict[str, Any]) -> None:
-        progress(model, record)
-        tracking(model, record)
-
-    if kept is not None:
-        kept.about = about
-    try:
-        model.fit(train, callback=callback, checkpoints=kept, resume=resume)
-    finally:
-        progress.close()
-    _note_skipped(model)
-    if model.stopping is not None:
-        chosen_by = Stopping.of(model.stopping).metric
-        note(f"kept epoch {model.best_epoch_} of {len(model.history_)}, the best by validation {chosen_by}")
-        if test is None:
-            _note_held_out(setup.source, model)
-    return spent()
-
-
-def _note_held_out(source: Source, model: EpochRecommender) -> None:
-    """Say how to learn from the share as well that chose the epoch."""
-    again = type(model)(**{**model.get_params(deep=False), "stopping": None, "epochs": model.best_epoch_})
-    words = shlex.join(["pyrec", "train", *source.arguments(), *model_arguments(again)])
-    note(
-        "note: the embeddings have not learned from the share that chose the epoch, which is in the graph alone; for "
-        f"as many epochs with it, over which a linear rate falls faster: {words}"
-    )
 
 
 def _leave(stopped: StoppedError, setup: Setup, signals: Signals) -> None:
@@ -259,15 +228,6 @@ def _write_report(run: Run, report: Report) -> None:
         evaluation=run.evaluation,
         baseline=run.baselines["popularity"],
     )
-
-
-def _note_skipped(model: EpochRecommender) -> None:
-    """Say which users training had nothing to learn from."""
-    if model.full_users_ or model.empty_users_:
-        note(
-            f"note: {model.full_users_:,} users own every item and {model.empty_users_:,} none; "
-            "training skips them"
-        )
 
 
 def _print(run: Run, out: Path | None, as_json: bool) -> None:

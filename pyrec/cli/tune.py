@@ -25,7 +25,7 @@ from pyrec.cli.model_options import (
     path_of,
 )
 from pyrec.cli.moving_line import MovingLine
-from pyrec.cli.options import json_option, metric_option, set_threads, threads_option
+from pyrec.cli.options import json_option, metric_option, quiet_option, set_threads, threads_option
 from pyrec.cli.output import note, print_json
 from pyrec.cli.sources import DATA_HELP, Source, data_options, note_training
 from pyrec.evaluate.metric_name import DEFAULT_CUTOFF, MetricName
@@ -81,6 +81,7 @@ names. Models that train by epochs stop early (--patience {PATIENCE}, at most --
 )
 @metric_option(SEARCH)
 @threads_option
+@quiet_option
 @json_option
 def command(
     model_name: str,

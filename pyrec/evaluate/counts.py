@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pyrec.data import Interactions
 
@@ -71,14 +72,20 @@ def count_test(train: Interactions, test: Interactions) -> EvaluationCounts:
         num_interactions=len(test),
         num_cold_items=len(np.unique(of_cold_items)),
         num_cold_interactions=len(of_cold_items),
-        num_seen_interactions=_count_common(train, test),
+        num_seen_interactions=int(in_training(train, test.users, test.items).sum()),
     )
 
 
-def _count_common(train: Interactions, test: Interactions) -> int:
-    """Count the pairs in both; each set is sorted by user, then item, and has a pair once."""
-    of_train, of_test = (x.users.astype(np.int64) * x.num_items + x.items for x in (train, test))
-    if not len(of_train):
-        return 0
-    at = np.minimum(np.searchsorted(of_train, of_test), len(of_train) - 1)
-    return int((of_train[at] == of_test).sum())
+def in_training(
+    train: Interactions, users: NDArray[np.integer], items: NDArray[np.integer]
+) -> NDArray[np.bool_]:
+    """Return which pairs of users and items (n,), in internal ids, are training interactions, bool (n,)."""
+    if not len(train):
+        return np.zeros(len(users), dtype=bool)
+    # The training set is sorted by user, then item, and has a pair once.
+    known, asked = (
+        one.astype(np.int64) * train.num_items + other
+        for one, other in ((train.users, train.items), (users, items))
+    )
+    at = np.minimum(np.searchsorted(known, asked), len(known) - 1)
+    return np.asarray(known[at] == asked)

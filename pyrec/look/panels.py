@@ -88,6 +88,14 @@ def curve_metrics(history: Sequence[Mapping[str, Any]]) -> list[str]:
     return sorted(names, key=lambda name: (name.startswith("validation"), name))
 
 
+KINDS = {
+    "test": "test, not to choose by",
+    "test_warm": "test, warm",
+    "": "test, not to choose by",
+}
+"""Whose metrics a curve shows, by the beginning of its name."""
+
+
 def draw_metrics(
     axes: Axes, history: Sequence[Mapping[str, Any]], metrics: Sequence[str], theme: Theme
 ) -> None:
@@ -97,7 +105,7 @@ def draw_metrics(
         epochs, values = _series(history, name)
         kind, _, metric = name.rpartition("_")
         style = {"validation": "--", "test_warm": ":"}.get(kind, "-")
-        label = f"{metric} ({kind.replace('_', ', ') or 'test'})"
+        label = f"{metric} ({KINDS.get(kind, kind)})"
         color = colors.get(metric.split("@")[0])
         axes.plot(epochs, values, style, color=color, label=label, **_line(len(epochs)))
     axes.set_ylabel("mean over users (0 to 1)")
