@@ -179,6 +179,23 @@ def test_other_hyperparameters_are_named(train, kept):
         MF(**OPTIONS).fit(train, checkpoints=kept, resume=True)
 
 
+def test_a_checkpoint_from_before_an_option_goes_on_with_its_default(train, tmp_path):
+    def without(saved):
+        return saved | {
+            "stopping": {name: saved["stopping"][name] for name in ("is", "share", "patience", "k")}
+        }
+
+    options = {**OPTIONS, "stopping": EarlyStopping(0.2, k=5)}
+    kept = Checkpoints(tmp_path, every=1)
+    whole = MF(**options).fit(train, checkpoints=kept)
+    rewrite(kept, {"params": without(kept.read_config()["params"])})
+    assert "metric" not in kept.read_config()["params"]["stopping"]
+    assert_same(MF(**options).fit(train, checkpoints=kept, resume=True), whole)
+    other = {**options, "stopping": EarlyStopping(0.2, k=5, metric="map")}
+    with pytest.raises(ConfigError, match=r"stopping = .*'map'.*'ndcg'.* in the checkpoint"):
+        MF(**other).fit(train, checkpoints=kept, resume=True)
+
+
 def test_other_data_are_named(train, kept):
     fewer, rest = split_random(train, 0.9)
     with pytest.raises(DataError, match=rf"the train set has {len(fewer)} interactions, {len(train)} in the"):

@@ -28,6 +28,7 @@ from pyrec.train.early_stopping import EarlyStopping
 from pyrec.train.loss import BPR, Softmax
 from pyrec.train.negatives import Hard
 from pyrec.tune import Search, tune
+from pyrec.tune.budget import Budget
 from pyrec.tune.space import Range, default_space
 
 VALIDATED = SMALL | {"epochs": 3, "batch_size": 128, "stopping": EarlyStopping(0.2)}
@@ -155,6 +156,84 @@ def test_hyperparameters_of_components_are_searched_by_their_paths(train) -> Non
         history = Search(model, space, train).with_params(trial.params).fit(train).history_
         assert history[trial.best_epoch - 1]["validation_ndcg@20"] == trial.metrics["ndcg@20"]
     assert model.augment == EdgeDropout(0.2)
+
+
+@pytest.mark.parametrize("metric", ["recall@5", "map@3", "hit"])
+def test_any_metric_of_users_is_searched_by(train, metric) -> None:
+    name, _, k = metric.partition("@")
+    cutoff = int(k or 20)
+    found = tune(Search(EASE(), [Range("reg", 0.5, 500)], train, metric=metric), trials=4)
+    learned, held_out = split_random(train, 0.9, 0)
+    scores = [
+        evaluate(EASE(**one.params).fit(learned), held_out, cutoff)[f"{name}@{cutoff}"] for one in found
+    ]
+    assert [one.metrics[f"{name}@{cutoff}"] for one in found] == scores == sorted(scores, reverse=True)
+    assert found.best is found[0]
+
+
+def test_an_epoch_is_kept_by_the_metric_that_is_searched_by(train) -> None:
+    stopping = EarlyStopping(0.2, k=5, metric="precision")
+    model = LightGCN(**VALIDATED | {"stopping": stopping, "epochs": 6})
+    found = tune(Search(model, [Range("learning_rate", 0.01, 0.1)], train, metric="precision@5"), trials=2)
+    for trial in found:
+        history = model.clone().set_params(**trial.params).fit(train).history_
+        values = [record["validation_precision@5"] for record in history]
+        assert trial.metrics["precision@5"] == max(values)
+        assert trial.best_epoch == values.index(max(values)) + 1
+
+
+def test_ctrl_c_gives_the_trials_so_far(train) -> None:
+    search, reported = Search(EASE(), [Range("reg", 0.5, 500)], train), []
+
+    def press(trial) -> None:
+        reported.append(trial)
+        if len(reported) == 2:
+            raise KeyboardInterrupt
+
+    found = tune(search, 5, report=press)
+    assert found.interrupted
+    assert sorted(trial.number for trial in found) == [0, 1]
+    assert not tune(search, 2).interrupted
+
+    def press_at_once(_) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        tune(search, 5, watch=press_at_once)
+
+
+def test_training_by_epochs_ends_with_the_time(train, monkeypatch) -> None:
+    monkeypatch.setattr(Budget, "left_with_grace", -1.0)
+    search = Search(LightGCN(**VALIDATED), [Range("learning_rate", 0.01, 0.1)], train)
+    with pytest.raises(
+        DataError,
+        match=r"no trial succeeded of 1; the first: ended after epoch 1 of at most 3, as the 50 sec",
+    ):
+        tune(search, 1, timeout=50)
+
+
+def test_a_trial_that_does_not_fit_in_the_time_is_not_started(train, monkeypatch) -> None:
+    monkeypatch.setattr(Budget, "left", 0.5)
+    monkeypatch.setattr("pyrec.tune.search._UnderWay._expected", 0.0)
+    search = Search(EASE(), [Range("reg", 0.5, 500)], train)
+    assert len(tune(search, 3, timeout=10)) == 3
+    monkeypatch.setattr("pyrec.tune.search._UnderWay._expected", 0.6)
+    with pytest.raises(DataError, match="no trial was started within timeout"):
+        tune(search, 3, timeout=10)
+
+
+def test_who_watches_is_told_of_trials_and_epochs(train) -> None:
+    told = []
+    search = Search(LightGCN(**VALIDATED), [Range("learning_rate", 0.01, 0.1)], train)
+    found = tune(search, 2, timeout=600, watch=told.append)
+    assert [(one.trial, one.epoch) for one in told] == [
+        (trial, epoch) for trial in (0, 1) for epoch in range(4)
+    ]
+    assert {one.epochs for one in told} == {3}
+    assert [one.best for one in told[:4]] == [None] * 4
+    first = next(trial for trial in found if trial.number == 0)
+    assert {one.best for one in told[4:]} == {first.metrics["ndcg@20"]}
+    assert all(0 <= one.left <= 600 for one in told[4:])
 
 
 def test_the_same_seed_searches_the_same(train) -> None:
@@ -363,6 +442,28 @@ def test_a_table_of_the_best_trials(capsys, log: Path) -> None:
     assert "log: 60 users x 40 items" in err
 
 
+def test_another_metric_on_the_command_line(capsys, log: Path) -> None:
+    out, err = run(capsys, "tune", log, *OPTIONS, "--metric", "recall@5", "--trials", 2)
+    header = out.splitlines()[0].split()
+    assert header[:4] == ["trial", "recall@5", "ndcg@5", "precision@5"]
+    assert "--stop-by recall" in out
+    assert "--k 5" in out
+    assert "trial 0  recall@5" in err
+    out, _ = run(capsys, "tune", log, "--model", "ease", "--metric", "mrr@5", "--trials", 2)
+    assert out.splitlines()[0].split()[:3] == ["trial", "mrr@5", "ndcg@5"]
+    assert "--stop-by" not in out
+
+
+def test_long_searches_say_so_beforehand(capsys, log: Path, monkeypatch) -> None:
+    monkeypatch.setattr(EASE, "training_seconds", lambda *_: 100.0)
+    _, err = run(capsys, "tune", log, "--model", "ease", "--trials", 2, "--timeout", 90)
+    assert (
+        "a trial takes about 2 minutes, 2 trials 3 minutes; --timeout ends the search after 2 minutes" in err
+    )
+    monkeypatch.setattr(EASE, "training_seconds", lambda *_: 1.0)
+    assert "a trial takes" not in run(capsys, "tune", log, "--model", "ease", "--trials", 2)[1]
+
+
 def test_ranges_replace_the_space(capsys, log: Path) -> None:
     arguments = ("--range", "lr=0.01:0.1", "--range", "layers=1:2", "--range", "combine=mean,weighted")
     out, _ = run(capsys, "tune", log, *OPTIONS, *arguments, "--trials", 4, "--metric", "ndcg@5", "--json")
@@ -437,6 +538,10 @@ def test_an_option_given_is_not_searched(capsys, log: Path) -> None:
         ),
         (["--model", "popularity"], "popularity has nothing to tune"),
         (["--trials", "0"], "0 is not in the range"),
+        (["--metric", "recal@10"], "is no metric such as recall@10"),
+        (["--metric", "recall@41"], "k = 41 must be at most 40, the number of items"),
+        (["--stop-by", "recall"], "--stop-by recall, but trials are compared by ndcg; give --metric alone"),
+        (["--timeout", "-1"], "timeout = -1.0 must be above 0"),
         (["--model", "ease", "--layers", "2"], "--layers is not for ease"),
         (["--validation", "1"], "stopping__share = 1.0 is a share of the interactions; it must be below 1"),
     ],

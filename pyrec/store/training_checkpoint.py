@@ -31,7 +31,7 @@ from pyrec._checks import check_count
 from pyrec.data import Interactions
 from pyrec.errors import ConfigError, DataError
 from pyrec.interrupt import StopRequest
-from pyrec.params import to_json
+from pyrec.params import KIND, Component, to_json
 from pyrec.store.arrays import State
 from pyrec.store.resumable import under
 from pyrec.store.saved_model import TRAINING, interaction_arrays, plain, save_arrays
@@ -244,10 +244,11 @@ def _check_same(config: Mapping[str, Any], identity: TrainingIdentity, path: Pat
         raise ConfigError(f"{path} is of model {config['model']!r}, not of {identity.model!r}")
     given = {name: to_json(value) for name, value in identity.params.items()}
     current = json.loads(json.dumps(given, default=plain))
+    saved = {name: _completed(value, identity.params.get(name)) for name, value in config["params"].items()}
     changed = [
-        f"{name} = {current.get(name)!r}, {config['params'].get(name)!r} in the checkpoint"
-        for name in {**config["params"], **current}
-        if current.get(name) != config["params"].get(name)
+        f"{name} = {current.get(name)!r}, {saved.get(name)!r} in the checkpoint"
+        for name in {**saved, **current}
+        if current.get(name) != saved.get(name)
     ]
     if changed:
         raise ConfigError(
@@ -257,6 +258,14 @@ def _check_same(config: Mapping[str, Any], identity: TrainingIdentity, path: Pat
         saved, given = config[name], getattr(identity, name)
         if saved != given:
             raise DataError(f"{path} is of other data: {_difference(name, saved, given)}")
+
+
+def _completed(saved: Any, given: Any) -> Any:
+    """What was saved of a component, with the defaults of hyperparameters that its class did not have then."""
+    if not isinstance(given, Component) or not isinstance(saved, Mapping) or saved.get(KIND) != given.name:
+        return saved
+    known = {**{name: to_json(value) for name, value in given.defaults().items()}, **saved}
+    return {name: _completed(value, getattr(given, name, None)) for name, value in known.items()}
 
 
 def _difference(name: str, saved: Mapping[str, Any], given: Mapping[str, Any]) -> str:

@@ -388,11 +388,12 @@ def _ended(study: Study) -> list[FrozenTrial]:
 
 def _ranked(study: Study, search: Search) -> list[Trial]:
     done = [trial for trial in study.trials if trial.state.name == "COMPLETE"]
-    if not done and not study.trials:
+    ended = _ended(study)
+    if not ended:
         raise DataError("no trial was started within timeout; raise it")
     if not done:
-        reasons = [trial.user_attrs[FAILURE] for trial in study.trials if FAILURE in trial.user_attrs]
+        reasons = [trial.user_attrs[FAILURE] for trial in ended if FAILURE in trial.user_attrs]
         first = f"; the first: {reasons[0]}" if reasons else ""
-        raise DataError(f"no trial succeeded of {len(study.trials)}{first}")
+        raise DataError(f"no trial succeeded of {len(ended)}{first}")
     found = [_trial(trial, search) for trial in done]
     return sorted(found, key=lambda trial: (-trial.metrics[search.target], trial.number))
