@@ -15,6 +15,10 @@ NEEDED = (
     "pyrec/py.typed",
     "pyrec/_core.pyi",
     "pyrec/cli/train.py",
+    "pyrec/look/report/page.html",
+    "pyrec/serve/page/index.html",
+    "pyrec/serve/page/page.css",
+    "pyrec/serve/page/page.js",
     "entry_points.txt",
     "LICENSE",
 )

@@ -1,8 +1,11 @@
 """A model served over HTTP on the loopback, for tests."""
 
+import re
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from os import PathLike
+from typing import Any
 
 import httpx
 import numpy as np
@@ -14,9 +17,9 @@ from pyrec.serve import create_app, listen
 
 
 @contextmanager
-def serving(model: Recommender) -> Iterator[httpx.Client]:
-    """A client of a server on the loopback."""
-    config = uvicorn.Config(create_app(model), log_level="critical", ws="none")
+def serving(source: Recommender | PathLike[str], **options: Any) -> Iterator[httpx.Client]:
+    """A client of a server on the loopback, for what `create_app` takes."""
+    config = uvicorn.Config(create_app(source, **options), log_level="critical", ws="none")
     server = uvicorn.Server(config)
     with listen() as listener:
         thread = threading.Thread(target=server.run, args=([listener],), daemon=True)
@@ -37,3 +40,11 @@ def same(response: httpx.Response, expected: tuple[NDArray, NDArray]) -> None:
     assert answer["items"] == [row[keep].tolist() for row, keep in zip(items, finite, strict=True)]
     for row, values, keep in zip(answer["scores"], scores, finite, strict=True):
         np.testing.assert_allclose(row, values[keep], rtol=1e-6)
+
+
+def refused(response: httpx.Response, status: int, argument: str | None, message: str) -> None:
+    """The answer is an error about this argument, with a message like this."""
+    assert response.status_code == status, response.text
+    error = response.json()["error"]
+    assert error["argument"] == argument
+    assert re.search(message, error["message"]), error["message"]

@@ -326,9 +326,9 @@ def test_what_is_no_model_is_not_measured(what: Any) -> None:
 
 def test_requests_of_a_service_are_answered_by_one_state() -> None:
     """The model is fitted anew between a request's arrival, its search and its answer."""
-    serve = pytest.importorskip("pyrec.serve.app")
+    serve = pytest.importorskip("pyrec.serve.service")
     model = SVD(6).fit(old_data())
-    service = serve._Service(model, 1)
+    service = serve.Service(serve.Served(model), 1)
     old, new = (SVD(6).fit(data) for data in (old_data(), new_data()))
     gate = Gate()
 

@@ -15,7 +15,7 @@ import httpx
 import numpy as np
 import pytest
 import torch
-from serving import same, serving
+from serving import refused, same, serving
 from small_models import sparse_ids
 
 import pyrec
@@ -52,13 +52,6 @@ class LastItem(SVD):
         return super()._query_from_items(
             Ragged.from_lists([row[-1:] for row in histories.to_lists()], histories.num_columns)
         )
-
-
-def refused(response: httpx.Response, status: int, argument: str | None, message: str) -> None:
-    assert response.status_code == status, response.text
-    error = response.json()["error"]
-    assert error["argument"] == argument
-    assert re.search(message, error["message"]), error["message"]
 
 
 def test_a_history_keeps_its_order():
@@ -110,7 +103,8 @@ def test_new_users(model, client):
     histories = [items[2:4], [items[9], items[9]]]
     expected = model.recommend_for_items(histories, 6)
     same(client.post("/recommend", json={"histories": histories, "n": 6}), expected)
-    refused(client.post("/recommend", json={"histories": [items[:1], []]}), 422, "histories[1]", "empty")
+    emptied = {"histories": [items[:1], []], "fallback": "none"}
+    refused(client.post("/recommend", json=emptied), 422, "histories[1]", "empty")
     wrong = [items[:1], [items[0], items[0] * 9]]
     refused(client.post("/recommend", json={"histories": wrong}), 404, "histories[1][1]", "not known")
 
@@ -181,7 +175,11 @@ def test_unknown_ids_are_named_and_no_others(model, client):
         ({"users": [100], "filter_seen": "no"}, "filter_seen", "valid boolean"),
         ({"users": [100], "items": []}, "items", "at least 1 item"),
         ({"users": [100], "exclude": 7}, "exclude", "valid list"),
-        ({"users": [100], "k": 5}, "k", "not permitted"),
+        ({"users": [100], "k": 5}, "k", "unknown field 'k'; known are users, histories, n, filter_seen"),
+        ({"user": [100]}, "user", r"unknown field 'user'.*; did you mean users\?"),
+        ({"users": [100], "filterseen": True}, "filterseen", r"did you mean filter_seen\?"),
+        ({"users": [100], "fallback": "random"}, "fallback", "'popularity' or 'none'"),
+        ({"users": [100], "names": 1}, "names", "valid boolean"),
         ([], None, "dictionary"),
     ],
     ids=str,
@@ -232,9 +230,53 @@ def test_long_bodies_are_refused(integers):
 
 
 def test_paths_and_methods_that_are_not_there(integers):
-    refused(integers.get("/nothing"), 404, None, "Not Found")
-    refused(integers.get("/recommend"), 405, None, "Method Not Allowed")
+    known = "/, /explain, /health, /history, /items, /recommend, /similar, /users"
+    refused(
+        integers.get("/nothing"), 404, None, f"there is no /nothing; known are {known}, and /openapi.json"
+    )
+    response = integers.get("/recommend")
+    refused(response, 405, None, "GET is not answered at /recommend; use POST")
+    assert response.headers["allow"] == "POST"
     assert "/recommend" in integers.get("/openapi.json").json()["paths"]
+
+
+@pytest.mark.parametrize(
+    ("sent", "told"),
+    [
+        ({"content-type": "text/plain"}, "content type 'text/plain'"),
+        ({"content-type": "application/x-www-form-urlencoded"}, "form-urlencoded'"),
+        ({}, "no content type"),
+    ],
+    ids=str,
+)
+def test_a_body_of_another_type_is_told_so(integers, sent, told):
+    response = integers.post("/recommend", content=b'{"users": [100]}', headers=sent)
+    refused(response, 422, None, f"{told}, but JSON is read; send the header content-type: application/json")
+
+
+def test_json_by_other_types_is_read(integers):
+    for kind in ("application/json; charset=utf-8", "APPLICATION/JSON", "application/vnd.api+json"):
+        response = integers.post("/recommend", content=b'{"users": [100]}', headers={"content-type": kind})
+        assert response.status_code == 200, kind
+    response = integers.post("/recommend", content=b"{", headers={"content-type": "application/json"})
+    refused(response, 400, None, "the body is no JSON: ")
+
+
+@pytest.mark.parametrize("path", ["/", "/health", "/openapi.json", "/users", "/nothing", "/page/page.js"])
+def test_head_is_get_without_its_body(integers, path):
+    head, got = integers.head(path), integers.get(path)
+    assert head.status_code == got.status_code
+    assert head.content == b""
+    assert got.content != b""
+    assert head.headers["content-length"] == str(len(got.content))
+
+
+def test_programs_are_told_where_to_go_on(integers):
+    for accept in ("application/json", "*/*"):
+        answer = integers.get("/", headers={"accept": accept})
+        assert answer.json()["openapi"] == "/openapi.json"
+        assert "/recommend" in answer.json()["paths"]
+        assert answer.headers["vary"] == "accept"
 
 
 @pytest.mark.parametrize("model", [Popularity(), EASE(reg=5)], ids=["popularity", "ease"])
@@ -311,13 +353,13 @@ class SlowSearch:
         self.go = threading.Event()
         self.calls = []
 
-    def __call__(self, _, users, k, filter_seen):
+    def __call__(self, _, users, k, filter_seen, __):
         self.go.wait(10)
         self.calls.append((users.tolist(), k, filter_seen))
         if 13 in users:
             raise ValueError("13")
         ids = users[:, None] * 100 + np.arange(k, dtype=np.int32)
-        return ids, ids.astype(np.float32)
+        return ids, ids.astype(np.float32), ids % 2 == 1
 
 
 def batched(asked, most_users=1024):
@@ -342,9 +384,25 @@ def test_requests_that_wait_are_searched_together():
     asked = [([1], 4, True), ([2, 3], 6, True), ([4], 5, False), ([5], 40, True), ([6], 7, True)]
     answers, calls = batched(asked)
     assert calls == [([1, 2, 3, 6], 7, True), ([4], 5, False), ([5], 40, True)]
-    for (users, k, _), (ids, scores) in zip(asked, answers, strict=True):
+    for (users, k, _), (ids, scores, is_fallback) in zip(asked, answers, strict=True):
         assert ids.tolist() == [[100 * user + j for j in range(k)] for user in users]
         assert (ids == scores).all()
+        assert (ids % 2 == is_fallback).all()
+
+
+def test_another_fallback_is_another_search():
+    search, model = SlowSearch(), SVD(embedding_size=4).fit(sparse_ids(False))
+    search.go.set()
+
+    async def run():
+        batcher = Batcher(search, pool)
+        await asyncio.gather(
+            *(batcher.ask(model, np.array([1]), 2, True, how) for how in ("none", "popularity", "none"))
+        )
+
+    with ThreadPoolExecutor(1) as pool:
+        asyncio.run(run())
+    assert [users for users, _, _ in search.calls] == [[1, 1], [1]]
 
 
 def test_batches_are_bounded():

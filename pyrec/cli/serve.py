@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import ipaddress
+import signal
 from pathlib import Path
+from types import FrameType
 
 import click
 
 from pyrec._optional import need
+from pyrec.cli.item_names import NamesFile, item_names_option
 from pyrec.cli.options import set_threads, threads_option
 from pyrec.cli.output import note
-from pyrec.models import Recommender
-from pyrec.serve import create_app, listen
+from pyrec.serve import create_app, listen, look_for_newer
 
 MOST_CONNECTIONS = 1000
+RELOAD_SECONDS = 2.0
 
 
 @click.command("serve")
@@ -26,12 +29,33 @@ MOST_CONNECTIONS = 1000
     show_default=True,
     help="Port to listen on; 0 for a free one.",
 )
+@item_names_option("By default what the run remembers.")
+@click.option(
+    "--reload",
+    is_flag=True,
+    help=f"Serve a newer model from RUN_DIR as soon as it is saved there; looked for every {RELOAD_SECONDS:g} seconds "
+    "and at SIGHUP.",
+)
+@click.option(
+    "--page/--no-page",
+    default=True,
+    help="Have the page at / and the lists of ids that it needs, or only what programs ask.  [default: page]",
+)
 @threads_option
-def command(run_dir: Path, host: str, port: int, threads: int | None) -> None:
-    """Answer requests over HTTP with the model in RUN_DIR: /recommend, /similar and /health."""
+def command(
+    run_dir: Path,
+    host: str,
+    port: int,
+    item_names: NamesFile | None,
+    reload: bool,
+    page: bool,
+    threads: int | None,
+) -> None:
+    """Answer requests over HTTP with the model in RUN_DIR; / is a page to look at in a browser."""
     uvicorn = need("uvicorn", "serving", "serve")
     set_threads(threads)
-    app = create_app(Recommender.load(run_dir))
+    names = None if item_names is None else item_names.read
+    app = create_app(run_dir, names, page=page, reload_seconds=RELOAD_SECONDS if reload else None)
     with listen(host, port) as listener:
         if not _is_loopback(host):
             note(f"warning: {host} is reachable from elsewhere, and requests need no password")
@@ -39,6 +63,12 @@ def command(run_dir: Path, host: str, port: int, threads: int | None) -> None:
         config = uvicorn.Config(
             app, log_level="warning", access_log=False, limit_concurrency=MOST_CONNECTIONS
         )
+        if reload and hasattr(signal, "SIGHUP"):  # not on Windows
+
+            def look(_number: int, _frame: FrameType | None) -> None:
+                look_for_newer(app)
+
+            signal.signal(signal.SIGHUP, look)
         uvicorn.Server(config).run(sockets=[listener])
 
 

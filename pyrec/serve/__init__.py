@@ -1,8 +1,9 @@
-"""Recommendations over HTTP; needs FastAPI and uvicorn (``pip install '.[serve]'``)."""
+"""Recommendations over HTTP, and a page to look at them; needs FastAPI and uvicorn (``pip install '.[serve]'``)."""
 
 from __future__ import annotations
 
 import socket
+from os import PathLike
 from typing import TYPE_CHECKING
 
 from pyrec._optional import need
@@ -12,19 +13,42 @@ if TYPE_CHECKING:
     from fastapi import FastAPI
 
     from pyrec.models import Recommender
+    from pyrec.serve.served import NamesSource
 
 
-def create_app(model: Recommender) -> FastAPI:
+def create_app(
+    source: Recommender | str | PathLike[str],
+    item_names: NamesSource | None = None,
+    *,
+    page: bool = True,
+    reload_seconds: float | None = None,
+) -> FastAPI:
     """Return an ASGI application that answers with a fitted model; docs/serving.md has the requests.
 
+    Args:
+        source: A fitted model, or the folder of a saved one.
+        item_names: What items are called, by raw id; a file that says so, as `pyrec.data.read_item_names` takes it; or
+            a function that returns it for the training `Interactions`. By default what lies beside the saved model.
+        page: Whether there are the page at ``/`` and the lists of ids that it needs: ``/users``, ``/items`` and
+            ``/history``.
+        reload_seconds: How often a folder is looked into for a newer model, which then takes the place of the one
+            before, between two requests. None never looks.
+
     Raises:
-        ConfigError: If FastAPI is not installed.
-        NotFittedError: Before `fit`.
+        ConfigError: If FastAPI is not installed, or ``reload_seconds`` is given with a model.
+        DataError: If a folder or a file of names cannot be read.
+        NotFittedError: If the model is not fitted.
     """
     need("fastapi", "serving", "serve")
     from pyrec.serve.app import make_app
 
-    return make_app(model)
+    return make_app(source, item_names, page=page, reload_seconds=reload_seconds)
+
+
+def look_for_newer(app: FastAPI) -> None:
+    """Make an application of `create_app` that watches a folder look into it at once; of use in a signal's handler."""
+    if app.state.watcher is not None:
+        app.state.watcher.look_now()
 
 
 def listen(host: str = "127.0.0.1", port: int = 0) -> socket.socket:

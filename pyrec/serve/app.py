@@ -1,223 +1,204 @@
-"""The application: ``/recommend``, ``/similar`` and ``/health``.
-
-The event loop reads, checks and writes; searches run in threads of their own, without the interpreter's lock: one for
-known users, whose requests are batched, and one for everything else.
-"""
+"""The application: its paths, the page among them, and what starts and ends with it."""
 
 from __future__ import annotations
 
 import asyncio
-from bisect import bisect_left
 from collections.abc import AsyncIterator, Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
-from functools import partial
-from typing import Any
+from datetime import datetime
+from os import PathLike
+from pathlib import Path
+from typing import Annotated, Any
 
-import numpy as np
 import torch
-from fastapi import APIRouter, FastAPI, Request
-from fastapi.responses import JSONResponse
-from numpy.typing import NDArray
+from fastapi import APIRouter, FastAPI, Query, Request
+from fastapi.responses import JSONResponse, Response
 
-from pyrec._exchange import one_state, view_of
-from pyrec.data.ids import IdArray, Int32Array, is_text
-from pyrec.errors import DataError
-from pyrec.models import Recommender, raw_ids
-from pyrec.models.requests import candidates, default_length
-from pyrec.serve.batcher import Batcher, Lists
-from pyrec.serve.errors import BodyLimit, RequestError, handle_errors
-from pyrec.serve.schemas import Health, RecommendRequest, Refusal, SimilarRequest
-from pyrec.serve.schemas import Lists as Answer
+from pyrec._checks import check_real
+from pyrec._exchange import view_of
+from pyrec.data.ids import is_text
+from pyrec.errors import ConfigError
+from pyrec.models import Recommender
+from pyrec.serve import page as pages
+from pyrec.serve.errors import BodyLimit, handle_errors
+from pyrec.serve.head import HeadAsGet
+from pyrec.serve.reload import Watcher
+from pyrec.serve.schemas import (
+    MOST_FOUND,
+    MOST_TYPED,
+    Entrance,
+    Explained,
+    ExplainRequest,
+    Found,
+    Health,
+    Histories,
+    HistoryRequest,
+    Lists,
+    Recommended,
+    RecommendRequest,
+    Refusal,
+    SimilarRequest,
+)
+from pyrec.serve.served import NamesSource, RunFolder, Served, names_of
+from pyrec.serve.service import Service
 from pyrec.version import version
 
 ERRORS: dict[int | str, dict[str, Any]] = {status: {"model": Refusal} for status in (400, 404, 413, 422)}
-
+Typed = Annotated[str, Query(max_length=MOST_TYPED)]
+SomeOf = Annotated[
+    Sequence[str], Query(max_length=MOST_FOUND, description="ids as text, instead of a search")
+]
+Limit = Annotated[int, Query(ge=1, le=MOST_FOUND)]
 
 ROUTER = APIRouter()
 """What every application answers. FastAPI remembers functions for good, so these hold no model; each asks its own."""
+LOOKUPS = APIRouter()
+"""What tells ids that nobody named, for the page."""
 
 
-@ROUTER.post("/recommend", response_model=Answer, responses=ERRORS)
+@ROUTER.get("/", response_model=Entrance)
+async def entrance(request: Request) -> Response:
+    """The page, for a browser that asks for HTML; for a program where to go on."""
+    if request.app.state.page and pages.wants_html(request):
+        return pages.answer("index.html", request)
+    root = request.scope.get("root_path", "")
+    return JSONResponse(
+        {"name": "pyrec", "openapi": f"{root}/openapi.json", "paths": sorted(request.app.openapi()["paths"])},
+        headers={"vary": "accept"},
+    )
+
+
+@ROUTER.post("/recommend", response_model=Recommended, responses=ERRORS)
 async def recommend(asked: RecommendRequest, request: Request) -> JSONResponse:
     """Items for known users, or for new ones by the items they had."""
     return await _service(request.app).recommend(asked)
 
 
-@ROUTER.post("/similar", response_model=Answer, responses=ERRORS)
+@ROUTER.post("/similar", response_model=Lists, responses=ERRORS)
 async def similar(asked: SimilarRequest, request: Request) -> JSONResponse:
     """Items like each of the given ones."""
     return await _service(request.app).similar(asked)
 
 
+@ROUTER.post("/explain", response_model=Explained, responses=ERRORS)
+async def explain(asked: ExplainRequest, request: Request) -> JSONResponse:
+    """Why an item has its score: which items of the history have what to do with it, and what each layer adds."""
+    return await _service(request.app).explain(asked)
+
+
 @ROUTER.get("/health")
 async def health(request: Request) -> Health:
     """Whether the model is there, and what it is."""
-    model = view_of(_service(request.app).model)
+    served, watcher = _service(request.app).served, request.app.state.watcher
+    model = view_of(served.model)
+    train = model.train_
     return Health(
         status="ok",
         model=model.model_name,
-        num_users=model.train_.num_users,
-        num_items=model.train_.num_items,
+        label=model.label,
+        num_users=train.num_users,
+        num_items=train.num_items,
+        user_ids="text" if is_text(train.user_ids) else "integers",
+        item_ids="text" if is_text(train.item_ids) else "integers",
+        item_names=bool(served.names),
+        personal=model.personal,
         version=version(),
+        saved_at=_as_text(served.saved_at),
+        loaded_at=_as_text(served.loaded_at),
+        reload="off" if watcher is None else "failed" if watcher.failed else "on",
     )
 
 
-def make_app(model: Recommender) -> FastAPI:
+@LOOKUPS.post("/history", response_model=Histories, responses=ERRORS)
+async def history(asked: HistoryRequest, request: Request) -> JSONResponse:
+    """The items that known users had in training: the latest first if they have times, else by ascending id."""
+    return await _service(request.app).history(asked)
+
+
+@LOOKUPS.get("/users", response_model=Found, responses=ERRORS)
+async def users(request: Request, prefix: Typed = "", limit: Limit = 10) -> JSONResponse:
+    """Users whose id begins so."""
+    return JSONResponse({"ids": await _service(request.app).find_users(prefix, limit)})
+
+
+@LOOKUPS.get("/items", response_model=Found, responses=ERRORS)
+async def items(
+    request: Request,
+    search: Typed = "",
+    limit: Limit = 10,
+    id: SomeOf = (),  # noqa: A002
+) -> JSONResponse:
+    """Items whose id or name has each of the words in it, the most popular first; or the known ones of given ids."""
+    service = _service(request.app)
+    ids, names = await (service.name_items(id) if id else service.find_items(search, limit))
+    return JSONResponse({"ids": ids, "names": names})
+
+
+def make_app(
+    source: Recommender | str | PathLike[str],
+    item_names: NamesSource | None = None,
+    *,
+    page: bool = True,
+    reload_seconds: float | None = None,
+) -> FastAPI:
     """Return the application; see `pyrec.serve.create_app`."""
-    model._check_fitted()
-    make_service = partial(_Service, model, torch.get_num_threads())
+    served, watch = _source(source, item_names, reload_seconds)
+    threads = torch.get_num_threads()
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         service = _service(app)
+        watcher = app.state.watcher = watch(service)
         try:
             await asyncio.get_running_loop().run_in_executor(service.others, service.warm)
+            if watcher is not None:
+                watcher.start()
             yield
         finally:
+            if watcher is not None:
+                watcher.stop()
             service.close()
-            app.state.service = make_service()  # for another start
+            app.state.service = Service(service.served, threads)  # for another start
 
     app = FastAPI(title="pyrec", version=version(), lifespan=lifespan, docs_url=None, redoc_url=None)
-    app.state.service = make_service()  # a mounted application is asked without having been started
+    app.state.service = Service(served, threads)  # a mounted application is asked without having been started
+    app.state.watcher = None
+    app.state.page = page
     app.add_middleware(BodyLimit)
+    app.add_middleware(HeadAsGet)
     handle_errors(app)
     app.include_router(ROUTER)
+    if page:
+        app.include_router(LOOKUPS)
+        app.include_router(pages.ROUTER)
     return app
 
 
-class _Service:
-    """A fitted model, asked from an event loop. Its threads begin with the first search.
-
-    The model may be fitted again meanwhile; each request is answered by one state of it.
-
-    Args:
-        model: What is asked.
-        threads: Of a search's kernels; a new thread would take OpenMP's default.
-    """
-
-    def __init__(self, model: Recommender, threads: int) -> None:
-        self.model = model
-        self.known = ThreadPoolExecutor(1, "pyrec-known", torch.set_num_threads, (threads,))
-        self.others = ThreadPoolExecutor(1, "pyrec-others", torch.set_num_threads, (threads,))
-        self.batcher = Batcher(_search, self.known)
-
-    def warm(self) -> None:
-        """Make what a first call would make."""
-        with one_state(self.model) as model:
-            train = model.train_
-            model.recommend(train.user_ids[:1], 1)
-            model.recommend_for_items([train.item_ids[:1]], 1, filter_seen=False)
-            if model.personal:
-                model.similar_items(train.item_ids[:1], 1)
-
-    def close(self) -> None:
-        """End the threads."""
-        self.known.shutdown()
-        self.others.shutdown()
-
-    async def recommend(self, request: RecommendRequest) -> JSONResponse:
-        """Answer for known or new users."""
-        with one_state(self.model) as model:
-            return await self._recommend(model, request)
-
-    async def similar(self, request: SimilarRequest) -> JSONResponse:
-        """Answer with the items nearest to each."""
-        with one_state(self.model) as model:
-            n = _length(model, request.n)
-            _encode_items(model, request.items, "items")
-            return await self._in_thread(model.similar_items, request.items, n)
-
-    async def _recommend(self, model: Recommender, request: RecommendRequest) -> JSONResponse:
-        n = _length(model, request.n)
-        choice = _choice(model, request.items, request.exclude)
-        if request.histories is not None:
-            for at, history in enumerate(request.histories):
-                _encode_items(model, history, f"histories[{at}]")
-                if not history and model.personal:
-                    raise RequestError(f"histories[{at}]", "an empty history says nothing of a user")
-            return await self._in_thread(
-                model.recommend_for_items, request.histories, n, request.filter_seen, choice
-            )
-        assert request.users is not None  # one of the two is given
-        users = _encode(model.train_.encode_users, request.users, "users", model.train_.user_ids)
-        if choice is not None:
-            return await self._in_thread(model.recommend, request.users, n, request.filter_seen, choice)
-        ids, scores = await self.batcher.ask(model, users, n, request.filter_seen)
-        return _answer(raw_ids.decode(model.train_.item_ids, ids), scores)
-
-    async def _in_thread(
-        self, ask: Callable[..., tuple[IdArray, NDArray[np.float32]]], *args: Any
-    ) -> JSONResponse:
-        items, scores = await asyncio.get_running_loop().run_in_executor(self.others, ask, *args)
-        return _answer(items, scores)
+def _source(
+    source: Recommender | str | PathLike[str],
+    item_names: NamesSource | None,
+    reload_seconds: float | None,
+) -> tuple[Served, Callable[[Service], Watcher | None]]:
+    """Return what is served first, and what makes the watcher of an application's start."""
+    if not isinstance(source, Recommender):
+        folder = RunFolder(Path(source), item_names)
+        if reload_seconds is None:
+            return folder.load(), lambda _: None
+        check_real("reload_seconds", reload_seconds, ConfigError, positive=True)
+        return folder.load(), lambda service: Watcher(folder, reload_seconds, service)
+    source._check_fitted()
+    if reload_seconds is not None:
+        raise ConfigError(
+            "reload_seconds is of a folder; a model that is fitted again is served anew by itself"
+        )
+    return Served(source, names_of(item_names or {}, source.train_)), lambda _: None
 
 
-def _search(model: Recommender, users: Int32Array, k: int, filter_seen: bool) -> Lists:
-    ids, scores = model.topk(users, k, filter_seen)
-    return ids.cpu().numpy(), scores.cpu().numpy()
-
-
-def _length(model: Recommender, n: int | None) -> int:
-    most = model.train_.num_items
-    if n is None:
-        return default_length(most)
-    if n > most:
-        raise RequestError("n", f"there are {most} items; ask for fewer")
-    return n
-
-
-def _encode_items(model: Recommender, items: Sequence[Any], argument: str) -> Int32Array:
-    return _encode(model.train_.encode_items, items, argument, model.train_.item_ids)
-
-
-def _choice(model: Recommender, items: Sequence[Any] | None, exclude: Sequence[Any] | None) -> IdArray | None:
-    """Return the raw ids of the only items to choose from; None for all."""
-    train = model.train_
-    for ids, argument in ((items, "items"), (exclude, "exclude")):
-        _encode_items(model, ids or (), argument)
-    try:
-        chosen = candidates(train, items, exclude or None)
-    except DataError:
-        raise RequestError("exclude", "leaves nothing to choose from; exclude fewer") from None
-    return None if chosen is None else train.item_ids[chosen]
-
-
-def _service(app: FastAPI) -> _Service:
+def _service(app: FastAPI) -> Service:
     service = app.state.service
-    assert isinstance(service, _Service)
+    assert isinstance(service, Service)
     return service
 
 
-def _encode(
-    encode: Callable[[Sequence[Any]], Int32Array], ids: Sequence[Any], argument: str, known: IdArray
-) -> Int32Array:
-    """Return internal ids; the answer to an unknown one names it and tells of no others."""
-    kind, wanted = (str, "text") if is_text(known) else (int, "whole numbers")
-    for at, raw in enumerate(ids):
-        if type(raw) is not kind:
-            raise RequestError(f"{argument}[{at}]", f"the ids of this model are {wanted}")
-    try:
-        return encode(ids)
-    except DataError:
-        at = bisect_left(range(len(ids)), True, key=lambda last: _fails(encode, ids[: last + 1]))
-        raise RequestError(f"{argument}[{at}]", f"{ids[at]!r} is not known to this model", 404) from None
-
-
-def _fails(encode: Callable[[Sequence[Any]], Int32Array], ids: Sequence[Any]) -> bool:
-    try:
-        encode(ids)
-    except DataError:
-        return True
-    return False
-
-
-def _answer(items: IdArray, scores: NDArray[np.float32]) -> JSONResponse:
-    """Return lists without the padding of a short one."""
-    lengths = np.isfinite(scores).sum(axis=1).tolist()
-    return JSONResponse(
-        {
-            "items": [row[:length] for row, length in zip(items.tolist(), lengths, strict=True)],
-            "scores": [row[:length] for row, length in zip(scores.tolist(), lengths, strict=True)],
-        }
-    )
+def _as_text(time: datetime | None) -> str | None:
+    return None if time is None else time.isoformat(timespec="seconds").replace("+00:00", "Z")

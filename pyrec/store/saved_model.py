@@ -158,10 +158,10 @@ def read(directory: str | PathLike[str]) -> Saved:
     folder = Path(directory)
     arrays = None
     while arrays is None:
-        stamp = _stamp(folder / CONFIG)
+        before = stamp(folder / CONFIG)
         config = read_config(folder)
         arrays = _read_arrays(folder, config["sha256"])
-        if arrays is None and _stamp(folder / CONFIG) == stamp:  # no save meanwhile
+        if arrays is None and stamp(folder / CONFIG) == before:  # no save meanwhile
             path = folder / ARRAYS
             raise DataError(f"{path} is not the file that {CONFIG} was written for; save the model again")
     state = State(str(folder / ARRAYS), arrays)
@@ -293,8 +293,8 @@ def _read_arrays(folder: Path, sha256: str) -> dict[str, NDArray[Any]] | None:
     return None
 
 
-def _stamp(path: Path) -> tuple[int, int] | None:
-    """Return what changes whenever the file is replaced; None if there is none."""
+def stamp(path: Path) -> tuple[int, int] | None:
+    """Return what changes whenever a file is replaced, its number and time (nanoseconds); None if there is none."""
     try:
         status = path.stat()
     except OSError:

@@ -1,0 +1,78 @@
+"""A newer model in the folder that is served takes the place of the older one, without a restart."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from queue import Empty, SimpleQueue
+
+from pyrec.serve.served import RunFolder
+from pyrec.serve.service import Service
+
+
+class Watcher:
+    """Looks into a run's folder every few seconds and puts a newer model in place once it is read whole.
+
+    A model that cannot be read is told of once, and the one before goes on being served.
+
+    Args:
+        folder: Where newer models appear.
+        seconds: Between two looks.
+        service: What serves them.
+
+    Attributes:
+        failed: Whether the newest model cannot be served.
+    """
+
+    def __init__(self, folder: RunFolder, seconds: float, service: Service) -> None:
+        self.failed = False
+        self._folder, self._seconds, self._service = folder, seconds, service
+        self._seen = service.served.stamps
+        self._calls: SimpleQueue[bool] = SimpleQueue()  # which a signal's handler may put into at any point
+        self._thread = threading.Thread(target=self._run, name="pyrec-reload", daemon=True)
+
+    def start(self) -> None:
+        """Begin to look."""
+        self._thread.start()
+
+    def look_now(self) -> None:
+        """Look at once, and tell if there is nothing newer; of use in a signal's handler."""
+        self._calls.put(True)
+
+    def stop(self) -> None:
+        """End, once a look that is under way has ended."""
+        self._calls.put(False)
+        if self._thread.is_alive():
+            self._thread.join()
+
+    def _run(self) -> None:
+        while True:
+            try:
+                asked = self._calls.get(timeout=self._seconds)
+            except Empty:
+                self.look()
+                continue
+            if not asked:
+                return
+            if not self.look():
+                _tell(f"{self._folder.path} is as it was read; nothing is newer")
+
+    def look(self) -> bool:
+        """Read what is in the folder if anything there was replaced; return whether there was."""
+        stamps = self._folder.stamps()  # before it is read: what is replaced meanwhile is read again
+        if stamps == self._seen:
+            return False
+        self._seen = stamps
+        try:
+            self._service.replace(self._folder.load())
+        except Exception as error:  # whatever it is, the service goes on
+            self.failed = True
+            _tell(f"warning: a newer {self._folder.path} cannot be served; the model before goes on: {error}")
+        else:
+            self.failed = False
+            _tell(f"now serving the newer {self._folder.path}")
+        return True
+
+
+def _tell(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
