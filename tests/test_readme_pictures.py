@@ -20,7 +20,7 @@ def test_figures_are_those_of_the_page(tmp_path) -> None:
         assert rival.startswith(f"{row.rival}, ")
     draw_speed(rows, tmp_path / "speed.svg")
     draw_flow(tmp_path / "flow.svg")
-    assert {path.name for path in tmp_path.iterdir()} == {path.name for path in FOLDER.iterdir()}
+    assert {path.name for path in tmp_path.iterdir()} == {path.name for path in FOLDER.glob("*.svg")}
 
 
 def test_a_row_that_is_gone_is_named() -> None:
