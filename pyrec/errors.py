@@ -40,6 +40,10 @@ class ConfigError(PyrecError, ValueError):
     """A hyperparameter, option or environment variable outside its range."""
 
 
+class UnknownParameterError(ConfigError, TypeError):
+    """A hyperparameter that a class does not have; the message names the one that may be meant."""
+
+
 class CudaError(PyrecError, RuntimeError):
     """CUDA kernels were asked for that this build lacks, or the CUDA runtime reported an error."""
 

@@ -4,12 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
 from pyrec._checks import check_count, check_real, check_share
 from pyrec.errors import ConfigError
+
+DIM_AKA: Final = (
+    *("factors", "n_factors", "num_factors", "n_components", "no_components"),
+    *("embedding_dim", "latent_dim", "hidden_dim", "hidden_size", "rank"),
+)
+REG_AKA: Final = ("regularization", "l2", "l2_reg", "weight_decay", "lambda", "lambda_", "reg_weight")
+NEGATIVES_AKA: Final = ("num_negatives", "n_negatives", "num_neg", "neg_samples", "negative_samples")
+"""What other libraries call hyperparameters that several classes have."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,6 +27,7 @@ class Option:
     Attributes:
         help: What it is, in one sentence.
         flag: Its option on the command line, with dashes; None for its own name, empty for none.
+        aka: What other libraries call it, which messages answer with its name.
         group: The heading of that option in the command's help; empty for that of the class.
         search: Smallest and largest number worth trying, where the class says so.
         tried: The values that are worth trying, instead of numbers between two.
@@ -28,6 +37,7 @@ class Option:
 
     help: str = ""
     flag: str | None = None
+    aka: tuple[str, ...] = ()
     group: str = ""
     search: tuple[float, float] | None = None
     tried: tuple[Any, ...] = ()

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import copy
 import inspect
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
+from numbers import Integral
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from pyrec.errors import ConfigError, DataError
+from pyrec._spellings import suggestion
+from pyrec.errors import ConfigError, DataError, UnknownParameterError
 from pyrec.options import Option, Options, listed
 
 if TYPE_CHECKING:
@@ -20,6 +22,18 @@ if TYPE_CHECKING:
 
 KIND = "is"
 """The entry of a component in JSON that holds its name."""
+
+
+class _Signature:
+    """The signature of a class as its ``__init__`` has it; else the one of `Parameters.__new__` would count."""
+
+    def __get__(self, instance: object, owner: type) -> inspect.Signature:
+        if instance is not None:
+            raise AttributeError("an object has the signature of its call")
+        if owner.__init__ is object.__init__:  # type: ignore[misc]
+            return inspect.Signature()
+        whole = inspect.signature(owner.__init__)  # type: ignore[misc]
+        return whole.replace(parameters=list(whole.parameters.values())[1:])
 
 
 class Parameters:
@@ -33,6 +47,21 @@ class Parameters:
     """
 
     options: ClassVar[Options] = {}
+    __signature__ = _Signature()
+
+    def __new__(cls, *args: Any, **params: Any) -> Self:
+        """Refuse arguments that the constructor does not take.
+
+        Raises:
+            UnknownParameterError: If there is one; the message names the hyperparameter that may be meant.
+        """
+        known = inspect.signature(cls).parameters
+        if args and not known:
+            raise TypeError(f"{cls.__name__} takes no arguments, but {len(args)} are given")
+        open_ended = any(one.kind is one.VAR_KEYWORD for one in known.values())
+        if not open_ended and (unknown := [name for name in params if name not in known]):
+            raise _unknown(cls, unknown, list(known), ())
+        return super().__new__(cls)
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
         """Return the hyperparameters, by the names that the constructor takes.
@@ -80,7 +109,7 @@ class Parameters:
             params: New values by the names that `get_params` gives. A component is replaced by a changed copy.
 
         Raises:
-            ConfigError: If a name is not known; then none is changed.
+            UnknownParameterError: If a name is not known; then none is changed.
         """
         changed = self._changed(params)
         for name, value in changed.items():
@@ -148,12 +177,18 @@ class Parameters:
             return tuple(several.values())
         raise self._unknown(params)
 
-    def _unknown(self, params: Mapping[str, Any]) -> ConfigError:
-        known = self.get_params()
-        unknown = [name for name in params if name not in known]
-        return ConfigError(
-            f"{type(self).__name__} has no hyperparameter {listed(unknown)}; it takes {', '.join(known) or 'none'}"
-        )
+    def _unknown(self, params: Mapping[str, Any]) -> UnknownParameterError:
+        known = list(self.get_params())
+        return _unknown(type(self), [name for name in params if name not in known], known, known)
+
+
+def _unknown(
+    kind: type[Parameters], unknown: list[str], known: list[str], settable: Collection[str]
+) -> UnknownParameterError:
+    """The error for names that a class does not have."""
+    meant = suggestion(kind, unknown, settable)
+    takes = f"{' It' if meant else '; it'} takes {', '.join(known) or 'none'}"
+    return UnknownParameterError(f"{kind.__name__} has no hyperparameter {listed(unknown)}{meant}{takes}")
 
 
 class Component(Parameters):
@@ -166,11 +201,13 @@ class Component(Parameters):
         name: What it is called in files, on the command line and as shorthand.
         family: What its family is called in messages.
         kinds: The classes of its family by name.
+        counted: The name of the one that a whole number stands for, which is its first hyperparameter; empty for none.
     """
 
     name: ClassVar[str]
     family: ClassVar[str]
     kinds: ClassVar[dict[str, type[Component]]]
+    counted: ClassVar[str] = ""
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
@@ -186,7 +223,7 @@ class Component(Parameters):
 
     @classmethod
     def of(cls, value: Any) -> Any:
-        """Return a component of this family: the value itself, or the one with its defaults that it names.
+        """Return a component of this family: the value itself, the one that it names, or the one of that number.
 
         Raises:
             ConfigError: If it is neither.
@@ -195,6 +232,9 @@ class Component(Parameters):
             return value
         if isinstance(value, str) and value in cls.kinds:
             return cls.kinds[value]()
+        if cls.counted and isinstance(value, Integral) and not isinstance(value, bool):
+            counted: Any = cls.kinds[cls.counted]
+            return counted(int(value))
         raise ConfigError(f"{cls.family} = {value!r} must be one of {listed(list(cls.kinds))}")
 
     def replaced(self, **changes: Any) -> Self:
@@ -229,15 +269,14 @@ class Part(Option):
         return () if one is None else (one,)
 
     def _check(self, name: str, value: Any) -> None:
-        if self.auto is not None and value == self.auto:
-            return
-        if not isinstance(value, self.family) and (not isinstance(value, str) or value not in self.names):
+        try:
+            component = self.component(value)
+        except ConfigError:
             example = next(iter(self.family.kinds.values()))()
             given = value.__name__ if isinstance(value, type) else repr(value)
             raise ConfigError(
                 f"{name} = {given} must be one of {listed(self.names)}, or an object such as {example!r}"
-            )
-        component = self.component(value)
+            ) from None
         if component is not None:
             component.check_params(f"{name}__")
 

@@ -83,7 +83,8 @@ def test_parameters_are_set_by_name_and_used_by_the_next_fit() -> None:
 def test_an_unknown_parameter_changes_nothing() -> None:
     model = LightGCN()
     with pytest.raises(
-        ConfigError, match="LightGCN has no hyperparameter 'layers', 'lr'; it takes embedding_size"
+        ConfigError,
+        match="LightGCN has no hyperparameter 'layers', 'lr'; did you mean n_layers and learning_rate",
     ):
         model.set_params(epochs=3, layers=2, lr=0.1)
     assert model.get_params() == LightGCN().get_params()

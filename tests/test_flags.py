@@ -3,6 +3,7 @@
 import re
 
 import pytest
+from click import UsageError
 from command_line import refuse, run
 
 from pyrec.cli.flag_values import values_of
@@ -14,7 +15,7 @@ from pyrec.models import EASE, MF, MODELS, SVD, ItemKNN, LightGCN, Popularity
 from pyrec.nn.combine import Attention, Mean, SelfAttention, Weighted
 from pyrec.nn.encoder import FromItems, Table
 from pyrec.nn.fit import HeldOut
-from pyrec.options import Choice, Count
+from pyrec.options import Choice, Count, Number, Share, Switch
 from pyrec.params import Part, to_json
 from pyrec.train.augment import Contrast, EdgeDropout, ExtraEdges
 from pyrec.train.early_stopping import EarlyStopping
@@ -40,6 +41,8 @@ COMPONENTS = [
         Softmax(0.3, "inner", Uniform(8, corrected=True)),
         Softmax(negatives=Uniform()),
         Softmax(negatives=InBatch(corrected=True)),
+        Softmax(negatives=3),
+        CCL(negatives=64),
         CCL(),
         CCL(0.2, 3.0),
         CCL(negatives=Uniform(1)),
@@ -213,9 +216,10 @@ def test_negatives_are_offered_by_what_a_loss_accepts() -> None:
         ("--model mf --layers 2", "--layers is not for mf, which takes --dim, --loss, "),
         ("--loss bpr --temperature .1", "--temperature is not for the loss bpr; it is for --loss softmax"),
         (
-            "--negatives 5",
-            "--negatives is not for the negatives auto; it is for --negatives-from uniform",
+            "--negatives 5 --negatives-from all",
+            "--negatives is not for the negatives all; it is for --negatives-from uniform",
         ),
+        ("--factors 3", "No such option"),
         (
             "--loss bpr --corrected true --negatives-from hard",
             "--corrected is not for the negatives hard; it is for --negatives-from uniform",
@@ -247,6 +251,8 @@ def test_a_flag_without_a_place_says_where_it_has_one(capsys, words: str, messag
     [
         ("--corrected true --negatives-from batch", LightGCN(loss=Softmax(negatives=InBatch(True)))),
         ("--loss ccl --corrected true", LightGCN(loss=CCL(negatives=Uniform(64, True)))),
+        ("--negatives 5", LightGCN(loss=Softmax(negatives=Uniform(5)))),
+        ("--negatives 5", LightGCN(loss=Softmax(negatives=5))),
         ("--loss bpr --negatives 3", LightGCN(loss=BPR(negatives=Uniform(3)))),
         ("--loss bpr --negatives-from hard --negatives 3", LightGCN(loss=BPR(negatives=Hard(3)))),
         ("--init spectral", LightGCN(encoder=Table("spectral"))),
@@ -271,6 +277,50 @@ def test_flags_are_found_by_any_of_their_names() -> None:
         (("patience",), "stopping__patience"),
     ):
         assert {path_of(find_flag(name), model) for name in names} == {path}
+
+
+def test_names_in_python_are_flags_too() -> None:
+    """Every hyperparameter with a flag is reached by its path, written as a flag or with underscores."""
+    for place in PLACES:
+        words = ["--model", place.model]
+        for step in place.steps:
+            words += [step.flag, step.kind.name if step.by_name else _some(step.kind)]
+        choices = getattr(type_of(FLAGS[find_flag(place.flag)]), "choices", None)
+        value = ".5" if isinstance(place.option, (Number, Share)) else "2"
+        value = str(choices[-1]) if choices else "true" if isinstance(place.option, Switch) else value
+        expected = parsed([*words, place.flag, value])
+        alias = "--" + place.path.replace("__", "-").replace("_", "-")
+        assert meaning(parsed([*words, alias, value])) == meaning(expected)
+
+
+def test_underscores_are_dashes(capsys) -> None:
+    for word in ("--learning_rate", "--learning-rate", "--lr"):
+        assert "learning_rate = 0.0 must be above 0" in refuse(capsys, "train", word, "0")
+
+
+@pytest.mark.parametrize(
+    ("words", "meant"),
+    [
+        ("--factors 8", "--dim"),
+        ("--weight-decay 0", "--reg"),
+        ("--random-state 1", "--seed"),
+        ("--num_negatives 3", "--negatives"),
+        ("--tau .1", "--temperature"),
+        ("--learning-rat 1", "--learning-rate"),
+    ],
+)
+def test_a_flag_of_another_library_is_answered_with_the_one_here(capsys, words: str, meant: str) -> None:
+    for command in ("train", "tune"):
+        message = refuse(capsys, command, *words.split())
+        assert message.startswith("No such option")
+        assert meant in message.partition("?")[0]
+
+
+def test_a_hyperparameter_to_search_is_answered_likewise(capsys) -> None:
+    with pytest.raises(UsageError, match=r"'n_factors' is no hyperparameter; did you mean dim\?"):
+        find_flag("n_factors")
+    with pytest.raises(UsageError, match=r"'xyzzy' is no hyperparameter; known are dim, "):
+        find_flag("xyzzy")
 
 
 def test_help_is_in_groups_and_gives_defaults(capsys) -> None:

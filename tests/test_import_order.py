@@ -8,7 +8,8 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 BELOW_ALL = (
-    "errors version device interrupt _atomic _ambient _arrays _checks _exchange _optional options params"
+    "errors version device interrupt _atomic _ambient _arrays _checks _exchange _optional "
+    "_spellings options params"
 )
 ABOVE_THE_KERNELS = "store nn train evaluate models look"
 ROOMS = (

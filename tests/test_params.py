@@ -1,17 +1,22 @@
 """Hyperparameters as scikit-learn handles them, those of components by the component's name and theirs."""
 
 import copy
+import inspect
 import json
 import pickle
+import re
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+import numpy as np
 import pytest
 from own_kinds import listed, unlisted
 from small_models import SMALL, numbers
 
-from pyrec import EASE, MF, LightGCN, Recommender
+from pyrec import EASE, MF, SVD, ItemKNN, LightGCN, Popularity, Recommender
+from pyrec._spellings import hyperparameters
 from pyrec.errors import ConfigError, DataError
+from pyrec.models import MODELS
 from pyrec.nn.combine import Attention, Combine, Weighted
 from pyrec.nn.encoder import Encoder, Table
 from pyrec.nn.fit import HeldOut, LayerFit
@@ -140,8 +145,97 @@ def test_an_unknown_name_changes_nothing(params: dict[str, Any], named: str) -> 
 
 def test_an_unknown_name_lists_what_there_is() -> None:
     known = r"it takes embedding_size, loss, .*loss__temperature, loss__score"
-    with pytest.raises(ConfigError, match=rf"MF has no hyperparameter 'temperature'; {known}"):
-        MF().set_params(temperature=1)
+    with pytest.raises(ConfigError, match=rf"MF has no hyperparameter 'xyzzy'; {known}"):
+        MF().set_params(xyzzy=1)
+    with pytest.raises(TypeError, match=r"EASE has no hyperparameter 'xyzzy', 'x'; it takes reg"):
+        EASE(xyzzy=1, x=2)
+
+
+@pytest.mark.parametrize(
+    ("kind", "given", "meant"),
+    [
+        (LightGCN, "lr", "learning_rate"),
+        (LightGCN, "dim", "embedding_size"),
+        (LightGCN, "layers", "n_layers"),
+        (LightGCN, "numLayers", "n_layers"),
+        (LightGCN, "temperature", "loss=Softmax(temperature=...)"),
+        (LightGCN, "loss__temperature", "loss=Softmax(temperature=...)"),
+        (LightGCN, "margin", "loss=CCL(margin=...)"),
+        (LightGCN, "num_negatives", "loss=Softmax(negatives=Uniform(number=...))"),
+        (LightGCN, "negatives", "loss=Softmax(negatives=...)"),
+        (LightGCN, "validation", "stopping=EarlyStopping(share=...)"),
+        (LightGCN, "edge_dropout", "augment=EdgeDropout(share=...)"),
+        (LightGCN, "learning_rat", "learning_rate"),
+        (MF, "factors", "embedding_size"),
+        (MF, "random_state", "seed"),
+        (EASE, "lambda_", "reg"),
+        (ItemKNN, "k", "neighbors"),
+        (SVD, "n_components", "embedding_size"),
+        (Softmax, "tau", "temperature"),
+        (Uniform, "num_negatives", "number"),
+    ],
+)
+def test_a_name_of_another_library_is_answered_with_the_one_here(kind: Any, given: str, meant: str) -> None:
+    message = (
+        rf"^{kind.__name__} has no hyperparameter '{given}'; did you mean {re.escape(meant)}\? It takes "
+    )
+    for error in (TypeError, ConfigError):
+        with pytest.raises(error, match=message):
+            kind(**{given: 1})
+
+
+def test_what_can_be_set_is_suggested_as_it_is_set() -> None:
+    for given, meant in (
+        ("lr", "learning_rate"),
+        ("temperature", "loss__temperature"),
+        ("num_negatives", "loss=Softmax(negatives=Uniform(number=...))"),  # there are none to number
+        ("margin", "loss=CCL(margin=...)"),
+    ):
+        with pytest.raises(ConfigError, match=rf"'{given}'; did you mean {re.escape(meant)}\?"):
+            MF().set_params(**{given: 1})
+    with pytest.raises(ConfigError, match=r"'num_negatives'; did you mean loss__negatives__number\?"):
+        MF(loss="bpr").set_params(num_negatives=3)
+
+
+def test_each_spelling_means_one_hyperparameter_of_a_class() -> None:
+    for kind in (*MODELS.values(), *KINDS):
+        words = [
+            word for one in hyperparameters(kind) if len(one.path) == 1 for word in set(one.words) if word
+        ]
+        assert len(words) == len(set(words)), kind
+
+
+def test_classes_show_the_signature_of_their_constructor() -> None:
+    assert list(inspect.signature(EASE).parameters) == list(inspect.signature(EASE.__init__).parameters)[1:]
+    assert list(inspect.signature(Softmax).parameters) == ["temperature", "score", "negatives"]
+    assert not inspect.signature(Popularity).parameters
+    for given in ((1,), {"n": 1}):
+        with pytest.raises(TypeError):
+            Popularity(*given) if isinstance(given, tuple) else Popularity(**given)
+
+
+# A number
+
+
+def test_a_number_stands_for_so_many_uniform_negatives() -> None:
+    graph = numbers()
+    model = MF(**SMALL, loss=BPR(negatives=3))
+    assert model.get_params()["loss__negatives__number"] == 3
+    assert json.loads(json.dumps(params_to_json(model)))["loss"]["negatives"] == 3
+    vectors = model.fit(graph).item_vectors_
+    assert (vectors == MF(**SMALL, loss=BPR(negatives=Uniform(3))).fit(graph).item_vectors_).all()
+    assert model.loss_.source(10) == Uniform(3)
+    assert model.set_params(loss__negatives__corrected=False).loss == BPR(negatives=Uniform(3))
+    assert Softmax(negatives=np.int64(4)).source(10) == Uniform(4)
+    for wrong, message in (
+        (0, "loss__negatives__number = 0 must be at least 1"),
+        (True, "loss__negatives = True must be one of"),
+        (1.5, "loss__negatives = 1.5 must be one of"),
+    ):
+        with pytest.raises(ConfigError, match=message):
+            MF(loss=BPR(negatives=wrong)).check_params()
+    with pytest.raises(ConfigError, match="loss = 3 must be one of"):
+        MF(loss=3).check_params()
 
 
 def test_a_value_that_is_no_component_has_nothing_to_set() -> None:
@@ -172,7 +266,7 @@ def test_an_object_is_shown_as_it_is_written() -> None:
     loss = BPR(negatives=Hard(3))
     assert repr(loss) == "BPR(score='inner', negatives=Hard(number=3))"
     assert eval(repr(loss)) == loss
-    assert repr(EASE(3.0)) == "EASE(reg=3.0)"
+    assert repr(EASE(3.0)) == "EASE(reg=3.0, neighbors=None)"
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: f"{kind.family}: {kind.name}")

@@ -27,6 +27,10 @@ COMMANDS = {
 }
 
 
+SETTINGS = {"max_content_width": 110, "token_normalize_func": lambda word: word.replace("_", "-")}
+"""Of every command; ``--learning_rate`` is ``--learning-rate``."""
+
+
 class _Commands(click.Group):
     """A group that knows its commands' names and imports a command's module only to run it."""
 
@@ -44,7 +48,7 @@ class _Commands(click.Group):
             formatter.write_dl(list(COMMANDS.items()))
 
 
-@click.group(cls=_Commands, invoke_without_command=True, context_settings={"max_content_width": 110})
+@click.group(cls=_Commands, invoke_without_command=True, context_settings=SETTINGS)
 @click.version_option(version(), prog_name="pyrec")
 @click.pass_context
 def pyrec(ctx: click.Context) -> None:

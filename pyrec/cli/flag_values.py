@@ -12,6 +12,7 @@ import click
 
 from pyrec.cli.flags import FLAGS, PLACES, Place, first_flag, flag_of, made_by_default, name_of, options_of
 from pyrec.models import Recommender
+from pyrec.options import Option
 from pyrec.params import Component, Parameters, Part, Parts, called
 
 Values: TypeAlias = dict[str, Any]
@@ -27,11 +28,18 @@ def values_of(one: Parameters) -> Values:
     for name, option in options_of(type(one)):
         value = params[name]
         if flag := flag_of(name, option):
-            values[name_of(flag)] = called(value)
+            values[name_of(flag)] = _called(option, value)
         if isinstance(option, (Part, Parts)):
             for component in option.components(value):
                 values |= values_of(component)
     return values
+
+
+def _called(option: Option, value: Any) -> Any:
+    """What a value is called: by the name of the component that it stands for, if it stands for one."""
+    if isinstance(option, Part) and (component := option.component(value)) is not None:
+        return component.name
+    return called(value)
 
 
 def arguments_of(
@@ -62,10 +70,14 @@ def _chosen(
     owner: type[Parameters], name: str, flag: str, given: Mapping[str, Any], default: Any
 ) -> dict[str, Any]:
     """The component that a flag chooses by its name, or the default, with what is given of it."""
+    option, kinds = owner.options[name], {kind.name: kind for kind in owner.kinds_of(name)}
     chosen = given.get(flag, called(default))
-    kind = next((kind for kind in owner.kinds_of(name) if kind.name == chosen), None)
+    counted = kinds.get(option.family.counted) if isinstance(option, Part) else None
+    if counted and chosen not in kinds and flag not in given and name_of(first_flag(counted)) in given:
+        chosen = counted.name  # --negatives 5 are five uniform ones
+    kind = kinds.get(chosen)
     if kind is not None:
-        base = made_by_default(kind, owner.options[name], default).get_params(deep=False)
+        base = made_by_default(kind, option, default).get_params(deep=False)
         inner = arguments_of(kind, given, base)
         if inner:
             return {name: kind(**{**base, **inner})}
@@ -91,8 +103,9 @@ def words_of(one: Parameters, defaults: Mapping[str, Any] | None = None) -> list
     params = one.get_params(deep=False)
     for name, option in options_of(type(one)):
         value, flag = params[name], flag_of(name, option)
-        if flag and called(value) != called(defaults[name]):
-            words += [flag, str(called(value))]
+        chosen = _called(option, value)
+        if flag and chosen != called(defaults[name]):
+            words += [flag, str(chosen)]
         if isinstance(option, (Part, Parts)):
             for component in option.components(value):
                 base = made_by_default(type(component), option, defaults[name]).get_params(deep=False)

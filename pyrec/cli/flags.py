@@ -142,6 +142,25 @@ FLAGS: Final[dict[str, list[Place]]] = {}
 """The same by the names of their flags."""
 for _place in PLACES:
     FLAGS.setdefault(name_of(_place.flag), []).append(_place)
+
+
+def _aliases() -> dict[str, list[str]]:
+    """Return the names in Python, as flags, by the name of the flag that they stand for."""
+    taken = {places[0].flag for places in FLAGS.values()}
+    found: dict[str, list[str]] = {}
+    meant: dict[str, set[str]] = {}
+    for place in PLACES:
+        alias = "--" + place.path.replace("__", "-").replace("_", "-")
+        if alias not in taken:
+            meant.setdefault(alias, set()).add(name_of(place.flag))
+    for alias, names in meant.items():
+        if len(names) == 1:
+            found.setdefault(names.pop(), []).append(alias)
+    return found
+
+
+ALIASES: Final = _aliases()
+"""What a flag is called in Python, written as a flag, by the flag's name: ``--learning-rate`` of ``lr``."""
 CHOOSING: Final = frozenset(
     name
     for name, places in FLAGS.items()
@@ -149,6 +168,11 @@ CHOOSING: Final = frozenset(
     if place.presence or isinstance(place.option, Part)
 )
 """Names of the flags that choose a component."""
+
+
+def also_known_as(name: str) -> list[str]:
+    """Return the words of other libraries for a flag, by its name."""
+    return list(dict.fromkeys(word for place in FLAGS[name] for word in place.option.aka))
 
 
 def type_of(places: list[Place]) -> click.ParamType[Any]:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 import click
 
+from pyrec._spellings import plain
 from pyrec.cli.flag_values import arguments_of, misplaced, values_of, words_of
-from pyrec.cli.flags import FLAGS, MODEL, help_of, type_of
+from pyrec.cli.flags import ALIASES, FLAGS, MODEL, also_known_as, help_of, type_of
 from pyrec.cli.grouped_help import grouped
 from pyrec.models import MODELS, Recommender
 
@@ -26,9 +28,15 @@ def model_options(command: Command) -> Command:
     for group, names in reversed(groups.items()):
         for name in reversed(names):
             places = FLAGS[name]
-            command = grouped(group, places[0].flag, name, type=type_of(places), help=help_of(places))(
-                command
-            )
+            command = grouped(
+                group,
+                places[0].flag,
+                name,
+                aliases=ALIASES.get(name, ()),
+                aka=also_known_as(name),
+                type=type_of(places),
+                help=help_of(places),
+            )(command)
     models = list(MODELS)
     choose = grouped(
         MODEL,
@@ -90,6 +98,10 @@ def find_flag(name: str) -> str:
         spelled = {known, places[0].flag.removeprefix("--"), *(place.path for place in places)}
         if name.removeprefix("--") in spelled | {place.hyperparameter for place in places if not place.steps}:
             return known
+    words = {plain(word): known for known in FLAGS for word in (known, *also_known_as(known))}
+    if near := difflib.get_close_matches(plain(name), words, 1, cutoff=0.7):
+        flag = FLAGS[words[near[0]]][0].flag.removeprefix("--")
+        raise click.UsageError(f"{name!r} is no hyperparameter; did you mean {flag}?")
     flags = ", ".join(places[0].flag.removeprefix("--") for places in FLAGS.values())
     raise click.UsageError(f"{name!r} is no hyperparameter; known are {flags}")
 

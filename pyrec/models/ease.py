@@ -14,7 +14,7 @@ from pyrec.data import Interactions
 from pyrec.device import available_memory, gibibytes
 from pyrec.errors import ConfigError, DataError
 from pyrec.models.item_item import ItemItemRecommender, entries
-from pyrec.options import Count, Number, Options
+from pyrec.options import REG_AKA, Count, Number, Options
 from pyrec.store.arrays import State, csr_state
 
 if TYPE_CHECKING:
@@ -40,7 +40,11 @@ class EASE(ItemItemRecommender):
 
     model_name: ClassVar[str] = "ease"
     options: ClassVar[Options] = {
-        "reg": Number(help="λ, the L2 penalty on B.", search=(1, 10_000)),
+        "reg": Number(
+            aka=REG_AKA,
+            help="λ, the L2 penalty on B.",
+            search=(1, 10_000),
+        ),
         "neighbors": Count(
             low=1,
             optional=True,

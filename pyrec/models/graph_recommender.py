@@ -32,7 +32,7 @@ from pyrec.nn.fit import LayerFit
 from pyrec.nn.network import Network
 from pyrec.nn.without_edges import scores_without
 from pyrec.ops.propagate import PRECISIONS
-from pyrec.options import Choice, Count, Number, Options, Switch
+from pyrec.options import DIM_AKA, REG_AKA, Choice, Count, Number, Options, Switch
 from pyrec.params import Part, Parts
 from pyrec.store.arrays import State
 from pyrec.store.resumable import restore_tensors, tensor_arrays, under
@@ -81,8 +81,21 @@ class GraphRecommender(EpochRecommender):
     """
 
     options: ClassVar[Options] = {
-        "embedding_size": Count(low=1, high=512, flag="--dim", help="Dimension of an embedding."),
-        "n_layers": Count(low=0, high=16, flag="--layers", help="Propagation layers.", search=(1, 4)),
+        "embedding_size": Count(
+            aka=DIM_AKA,
+            low=1,
+            high=512,
+            flag="--dim",
+            help="Dimension of an embedding.",
+        ),
+        "n_layers": Count(
+            aka=("num_layers", "depth", "hops"),
+            low=0,
+            high=16,
+            flag="--layers",
+            help="Propagation layers.",
+            search=(1, 4),
+        ),
         "combine": Part(family=Combine, help="How a node's layers become one vector."),
         "loss": Part(family=Loss, help="Training loss."),
         "encoder": Part(
@@ -90,17 +103,45 @@ class GraphRecommender(EpochRecommender):
         ),
         "augment": AUGMENT,
         "stopping": Part(
-            family=Stopping, optional=True, flag="", help="Which epoch is kept, and when training stops."
+            aka=("early_stopping",),
+            family=Stopping,
+            optional=True,
+            flag="",
+            help="Which epoch is kept, and when training stops.",
         ),
-        "epochs": Count(low=1, group=TRAINING, help="Passes over the training interactions."),
-        "batch_size": Count(low=1, group=TRAINING, help="Interactions in a training step."),
+        "epochs": Count(
+            aka=("n_epochs", "num_epochs", "max_epochs", "iterations", "n_iter"),
+            low=1,
+            group=TRAINING,
+            help="Passes over the training interactions.",
+        ),
+        "batch_size": Count(aka=("batch",), low=1, group=TRAINING, help="Interactions in a training step."),
         "learning_rate": Number(
-            flag="--lr", group=TRAINING, help="Adam's learning rate.", search=(5e-4, 2e-2)
+            aka=("eta", "step_size"),
+            flag="--lr",
+            group=TRAINING,
+            help="Adam's learning rate.",
+            search=(5e-4, 2e-2),
         ),
-        "schedule": Choice(values=SCHEDULES, group=TRAINING, help="Learning rate over the epochs."),
-        "reg": Number(positive=False, group=TRAINING, help="Weight of the L2 penalty.", search=(1e-6, 1e-2)),
+        "schedule": Choice(
+            aka=("scheduler", "lr_scheduler"),
+            values=SCHEDULES,
+            group=TRAINING,
+            help="Learning rate over the epochs.",
+        ),
+        "reg": Number(
+            aka=REG_AKA,
+            positive=False,
+            group=TRAINING,
+            help="Weight of the L2 penalty.",
+            search=(1e-6, 1e-2),
+        ),
         "seed": Count(
-            low=0, high=2**63 - 1, group=TRAINING, help="Seed of the first embeddings and of all sampling."
+            aka=("random_state", "random_seed"),
+            low=0,
+            high=2**63 - 1,
+            group=TRAINING,
+            help="Seed of the first embeddings and of all sampling.",
         ),
         "device": Choice(values=DEVICES, group=TRAINING, help="Where to train."),
         "precision": Choice(values=PRECISIONS, group=TRAINING, help="Storage of what whole layers gather."),

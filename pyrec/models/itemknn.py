@@ -43,9 +43,17 @@ class ItemKNN(ItemItemRecommender):
 
     model_name: ClassVar[str] = "itemknn"
     options: ClassVar[Options] = {
-        "neighbors": Count(low=1, help="Neighbours kept for each item.", search=(10, 500)),
+        "neighbors": Count(
+            aka=("k", "n_neighbors", "num_neighbors", "topk"),
+            low=1,
+            help="Neighbours kept for each item.",
+            search=(10, 500),
+        ),
         "shrinkage": Number(
-            positive=False, help="Damping of likeness that few users support.", search=(0, 100)
+            aka=("shrink",),
+            positive=False,
+            help="Damping of likeness that few users support.",
+            search=(0, 100),
         ),
     }
     weights_: csr_array

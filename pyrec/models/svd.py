@@ -18,7 +18,7 @@ from pyrec.models.item_sets import weighted_rows
 from pyrec.models.reasons import Asker, Reasons, products
 from pyrec.models.vectors import VectorRecommender
 from pyrec.nn.singular import leading_singular_vectors, most_vectors
-from pyrec.options import Count, Options
+from pyrec.options import DIM_AKA, Count, Options
 from pyrec.store.arrays import State
 
 if TYPE_CHECKING:
@@ -38,7 +38,13 @@ class SVD(VectorRecommender):
 
     model_name: ClassVar[str] = "svd"
     options: ClassVar[Options] = {
-        "embedding_size": Count(low=1, flag="--dim", help="Number of factors.", search=(2, 256))
+        "embedding_size": Count(
+            aka=DIM_AKA,
+            low=1,
+            flag="--dim",
+            help="Number of factors.",
+            search=(2, 256),
+        )
     }
     item_factors_: NDArray[np.float32]
 

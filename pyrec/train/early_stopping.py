@@ -33,6 +33,7 @@ class EarlyStopping(Stopping):
     name: ClassVar[str] = "early"
     options: ClassVar[Options] = {
         "share": Share(
+            aka=("validation_share", "validation_split"),
             of="the interactions",
             optional=True,
             flag="--validation",

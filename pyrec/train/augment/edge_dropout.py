@@ -25,7 +25,12 @@ class EdgeDropout(Augment):
 
     name: ClassVar[str] = "edge-dropout"
     options: ClassVar[Options] = {
-        "share": Share(of="the edges", flag="--edge-dropout", help="Share of edges that a step leaves out.")
+        "share": Share(
+            aka=("dropout", "drop_ratio"),
+            of="the edges",
+            flag="--edge-dropout",
+            help="Share of edges that a step leaves out.",
+        )
     }
 
     share: float = 0.1

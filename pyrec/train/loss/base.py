@@ -46,8 +46,8 @@ class Loss(Component):
         raise NotImplementedError
 
     @property
-    def negatives(self) -> Negatives | str:
-        """What a positive is compared with, or the name of it."""
+    def negatives(self) -> Negatives | str | int:
+        """What a positive is compared with, the name of it, or how many uniform ones."""
         raise NotImplementedError
 
     def __call__(self, batch: Batch, vectors: Tensor) -> Tensor:

@@ -22,7 +22,7 @@ class BPR(Loss):
 
     Args:
         score: What ranks, ``inner`` or ``cosine``; the loss always compares inner products.
-        negatives: `Uniform`, or `Hard`, the hardest of some uniform ones.
+        negatives: `Uniform`, or their number; or `Hard`, the hardest of some uniform ones.
     """
 
     name: ClassVar[str] = "bpr"
@@ -34,7 +34,7 @@ class BPR(Loss):
     }
 
     score: str = "inner"
-    negatives: Negatives | str = "uniform"
+    negatives: Negatives | str | int = "uniform"
 
     def __call__(self, batch: Batch, vectors: Tensor) -> Tensor:
         """See `Loss.__call__`."""

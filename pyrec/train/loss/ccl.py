@@ -30,7 +30,7 @@ class CCL(Loss):
     Args:
         margin: Cosines below it cost a negative nothing; above 0 and below 1.
         negative_weight: Of the negatives beside the positive; above 0.
-        negatives: `Uniform`; many of them do best.
+        negatives: `Uniform`, or their number; many of them do best.
     """
 
     name: ClassVar[str] = "ccl"
@@ -46,7 +46,7 @@ class CCL(Loss):
 
     margin: float = 0.4
     negative_weight: float = 10.0
-    negatives: Negatives | str = MANY
+    negatives: Negatives | str | int = MANY
 
     def __call__(self, batch: Batch, vectors: Tensor) -> Tensor:
         """See `Loss.__call__`."""

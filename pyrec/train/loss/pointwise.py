@@ -33,7 +33,7 @@ class Pointwise(Loss):
         kind: ``logistic``, the negative log-likelihood of labels between 0 and 1, or ``squared``, half the squared
             error of labels of any size.
         score: What ranks and what is compared: ``inner`` or ``cosine``.
-        negatives: `Uniform`, or `Observed`: none, which needs labels that differ.
+        negatives: `Uniform`, or their number; or `Observed`: none, which needs labels that differ.
         target: What an interaction's label is: ``label``, its own or 1, or ``rating``.
     """
 
@@ -50,7 +50,7 @@ class Pointwise(Loss):
 
     kind: Literal["logistic", "squared"] = "logistic"
     score: str = "inner"
-    negatives: Negatives | str = "uniform"
+    negatives: Negatives | str | int = "uniform"
     target: str = "label"
 
     def labels(self, interactions: Interactions) -> NDArray[np.float32] | None:

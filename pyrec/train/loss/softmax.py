@@ -30,22 +30,24 @@ class Softmax(Loss):
         temperature: Divides the scores; above 0.
         score: What is compared and what ranks: ``cosine``, or ``inner``, which can learn an item's popularity and
             needs a larger ``reg``.
-        negatives: `AllItems`, `Uniform`, which a batch shares, or `InBatch`. ``auto`` is all items where there are at
-            most 4,096 of them, else one uniform negative of each positive.
+        negatives: `AllItems`, `InBatch`, or `Uniform`, which a batch shares, or their number. ``auto`` is all items
+            where there are at most 4,096 of them, else one uniform negative of each positive.
     """
 
     name: ClassVar[str] = "softmax"
     accepts: ClassVar[tuple[type[Negatives], ...]] = (AllItems, Uniform, InBatch)
     corrects: ClassVar[bool] = True
     options: ClassVar[Options] = {
-        "temperature": Number(help="Divides the scores of the softmax loss.", search=(0.05, 0.5)),
+        "temperature": Number(
+            aka=("tau", "temp"), help="Divides the scores of the softmax loss.", search=(0.05, 0.5)
+        ),
         "score": SCORE,
         "negatives": replace(NEGATIVES, auto=AUTO),
     }
 
     temperature: float = 0.2
     score: str = "cosine"
-    negatives: Negatives | str = AUTO
+    negatives: Negatives | str | int = AUTO
 
     def source(self, num_items: int) -> Negatives:
         """See `Loss.source`."""

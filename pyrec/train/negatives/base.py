@@ -21,6 +21,7 @@ class Negatives(Component):
     """
 
     family = "negatives"
+    counted = "uniform"
     all_items: ClassVar[bool] = False
 
     @property

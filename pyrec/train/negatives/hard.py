@@ -11,7 +11,7 @@ from torch import Tensor
 
 from pyrec.graph.graph import Graph
 from pyrec.ops.sample import Triples
-from pyrec.options import Count, Options
+from pyrec.options import NEGATIVES_AKA, Count, Options
 from pyrec.train.batch import Batch
 from pyrec.train.negatives.base import Negatives
 
@@ -33,7 +33,13 @@ class Hard(Negatives):
 
     name: ClassVar[str] = "hard"
     options: ClassVar[Options] = {
-        "number": Count(low=2, high=2**16, help="Uniform negatives to choose from.", flag="--negatives")
+        "number": Count(
+            aka=NEGATIVES_AKA,
+            low=2,
+            high=2**16,
+            help="Uniform negatives to choose from.",
+            flag="--negatives",
+        )
     }
 
     number: int = 16

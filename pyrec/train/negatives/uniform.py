@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from pyrec.ops.sample import Sampler, Triples
-from pyrec.options import Count, Options, Switch
+from pyrec.options import NEGATIVES_AKA, Count, Options, Switch
 from pyrec.train.negatives.base import Negatives
 
 
@@ -25,7 +25,13 @@ class Uniform(Negatives):
 
     name: ClassVar[str] = "uniform"
     options: ClassVar[Options] = {
-        "number": Count(low=1, high=2**16, help="Negatives drawn for each positive.", flag="--negatives"),
+        "number": Count(
+            aka=NEGATIVES_AKA,
+            low=1,
+            high=2**16,
+            help="Negatives drawn for each positive.",
+            flag="--negatives",
+        ),
         "corrected": Switch(help="Weigh sampled negatives so that they stand for all items."),
     }
 
