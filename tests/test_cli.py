@@ -462,7 +462,7 @@ def test_train_and_evaluate_write_the_same_report(capsys, data: Path, tmp_path: 
     names.write_text(
         'item,name\n0,"Nought, the <first>"\n' + "".join(f"{i},Item {i}\n" for i in range(1, 30))
     )
-    words = ("--k", "5", "--item-names", names, "--report")
+    words = ("--k", "5", "--item-names", names, "--users", "3,1", "--report")
     run(
         capsys,
         "train",
@@ -481,7 +481,8 @@ def test_train_and_evaluate_write_the_same_report(capsys, data: Path, tmp_path: 
         assert str(report) in err
         assert report.read_bytes() == (tmp_path / "first.html").read_bytes()
     text = report.read_text()
-    assert text.count("<img") == 8  # two curves, three of the layers, two of activity, one of the items
+    assert text.count("<img") == 8 + 2 * 2  # curves, layers, activity, items; then two of each named user
+    assert text.index("User 3</h3>") < text.index("User 1</h3>")
     assert "Item 1" in text
     assert "It was trained in" in text
     (tmp_path / "run" / "history.jsonl").write_text("{")
@@ -491,16 +492,19 @@ def test_train_and_evaluate_write_the_same_report(capsys, data: Path, tmp_path: 
 
 
 def test_a_report_that_cannot_be_written_is_refused_before_training(
-    capsys, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    capsys, data: Path, run_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    report = ("--report", tmp_path / "r.html", "--out", tmp_path / "run")
+    report = ("--report", tmp_path / "r.html", "--out", tmp_path / "kept")
     with monkeypatch.context() as patch:
         patch.setitem(sys.modules, "jinja2", None)
         assert "a report needs jinja2" in refuse(capsys, "train", data, *report)
     (tmp_path / "names").write_text("9999,Toy Story\n")
     words = ("train", data, *report, "--item-names", tmp_path / "names")
     assert "names none of the" in refuse_after_output(capsys, *words)
-    assert not (tmp_path / "run").exists()
+    for command in (("train", data, *report), ("evaluate", run_dir, *report[:2])):
+        assert "--users: unknown: 77" in refuse_after_output(capsys, *command, "--users", "77")
+    assert "--users is for the report" in refuse(capsys, "train", data, "--users", "1")
+    assert not (tmp_path / "kept").exists()
 
 
 def refuse_after_output(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:

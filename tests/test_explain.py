@@ -426,7 +426,7 @@ def test_the_command_draws(capsys, runs: Path, tmp_path: Path) -> None:
         assert picture.read_bytes().startswith(b"\x89PNG")
 
 
-def test_the_command_refuses(capsys, runs: Path, tmp_path: Path) -> None:
+def test_the_command_refuses(capsys, runs: Path) -> None:
     ease = runs / "ease"
     assert "name a user (--user ID), or" in refuse(capsys, "explain", ease)
     assert "name a user (--user ID), or" in refuse(capsys, "explain", ease, "--user", "u3", "--history", "i1")
@@ -435,5 +435,5 @@ def test_the_command_refuses(capsys, runs: Path, tmp_path: Path) -> None:
     assert "'i99'" in refuse(capsys, "explain", ease, "--user", "u3", "--item", "i99")
     assert "'i99'" in refuse(capsys, "explain", ease, "--history", "i1,i99")
     assert "--n" in refuse(capsys, "explain", ease, "--user", "u3", "--n", "0")
-    missing = tmp_path / "no" / "such" / "why.png"
-    assert str(missing.parent) in refuse(capsys, "explain", ease, "--user", "u3", "--picture", missing)
+    inside = runs / "names.csv" / "why.png"
+    assert str(inside.parent) in refuse(capsys, "explain", ease, "--user", "u3", "--picture", inside)

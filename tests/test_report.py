@@ -18,7 +18,7 @@ import pyrec.look.report.data
 from pyrec import EASE, LightGCN, Popularity, evaluate
 from pyrec.data import Interactions, split_random
 from pyrec.data.synthetic import synthetic
-from pyrec.errors import ConfigError, DataError, NotFittedError
+from pyrec.errors import ConfigError, DataError, NotFittedError, UnknownIdError
 
 pytest.importorskip("matplotlib")
 pytest.importorskip("jinja2")
@@ -27,6 +27,7 @@ from matplotlib.image import imread
 from pyrec.look.report import write_report
 from pyrec.look.report.data import measure
 from pyrec.look.report.examples import examples
+from pyrec.look.report.named_users import named_users
 
 VOID = {"meta", "source", "img"}
 EVIL = '<script>alert("x")</script>&amp;\'"'
@@ -78,9 +79,9 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     model = LightGCN(embedding_size=8, epochs=3, batch_size=64).fit(train, callback=callback)
     path = tmp_path_factory.mktemp("report") / "report.html"
     names = {raw: f"{EVIL} named {raw}" for raw in train.item_ids[::2].tolist()}
-    write_report(
-        path, model, test, k=(2, 5), data_name=EVIL, settings={"file": EVIL, "none": None}, item_names=names
-    )
+    settings = {"file": EVIL, "none": None}
+    about = {"data_name": EVIL, "settings": settings, "item_names": names, "users": train.user_ids[[0, 9]]}
+    write_report(path, model, test, k=(2, 5), **about)
     return path
 
 
@@ -92,8 +93,9 @@ def page(report: Path) -> Page:
 def test_every_part_is_there(page: Page) -> None:
     headings = {"Metrics beside popularity", "Learning", "Layers", "Who is served how well", "Some users"}
     assert headings | {"Which items are recommended", "Data", "Hyperparameters"} <= set(page.text)
-    assert sum(tag == "img" for tag, _ in page.tags) == 2 + 3 + 2 + 1
-    assert sum(tag == "article" for tag, _ in page.tags) == 5
+    assert "Users that were asked for" in page.text
+    assert sum(tag == "img" for tag, _ in page.tags) == 2 + 3 + 2 + 1 + 2 * 2
+    assert sum(tag == "article" for tag, _ in page.tags) == 5 + 2
 
 
 def test_nothing_is_loaded_and_nothing_runs(report: Path, page: Page) -> None:
@@ -112,7 +114,7 @@ def test_nothing_is_loaded_and_nothing_runs(report: Path, page: Page) -> None:
 
 def test_pictures_are_whole_svg_without_links(page: Page) -> None:
     pictures = [a.get("src") or a.get("srcset") for tag, a in page.tags if tag in ("img", "source")]
-    assert len(set(pictures)) == len(pictures) == 16
+    assert len(set(pictures)) == len(pictures) == 24
     for uri in pictures:
         head, _, body = (uri or "").partition(",")
         assert head == "data:image/svg+xml;base64"
@@ -164,6 +166,42 @@ def test_examples_mark_what_is_in_the_test_set() -> None:
         for item in (*one.recommended, *one.history):
             assert item.label == ("three" if item.id == "3" else item.id)
             assert int(item.num_users) == (train.items == int(item.id)).sum()
+
+
+def test_named_users_have_their_reasons() -> None:
+    train, test = parts()
+    train = Interactions.from_arrays(
+        train.users, train.items, user_ids=[*train.user_ids.tolist(), 99], item_ids=train.item_ids
+    )
+    test = Interactions.from_arrays(test.users, test.items, user_ids=train.user_ids, item_ids=train.item_ids)
+    model = EASE(5.0).fit(train)
+    about = {
+        "data_name": "x",
+        "history": None,
+        "seconds_train": None,
+        "settings": {},
+        "item_names": {3: "three"},
+    }
+    with_history, cold = named_users(measure(model, test, (2, 5), **about, named=[7, 99]))
+    assert (with_history.example.user, cold.example.user) == ("7", "99")
+    ids, scores = model.recommend([7], 10)
+    for item, score, shown in zip(ids[0].tolist(), scores[0], with_history.recommended, strict=True):
+        assert (shown.item.id, shown.score) == (str(item), f"{score:.4f}")
+        parts_for = sorted(model.explain(7, item).parts, key=lambda part: -part.value)
+        told = [f"{'three' if part.item == 3 else part.item} {part.value:+.4f}" for part in parts_for]
+        assert shown.parts == [text for text, part in zip(told, parts_for, strict=True) if part.value > 0][:3]
+    assert with_history.meaning.startswith("exact: ")
+    assert len(with_history.pictures) == 1
+    assert [one.item.id for one in cold.recommended] == list(map(str, model.recommend([99], 10)[0][0]))
+    assert (cold.pictures, cold.example.place, cold.example.score) == ([], "", "no test items")
+    assert "no history" in cold.notes[0]
+    assert cold.recommended[0].score.endswith(" users")
+
+
+def test_unknown_named_users_are_refused(tmp_path: Path) -> None:
+    train, test = parts()
+    with pytest.raises(UnknownIdError, match="users"):
+        write_report(tmp_path / "r.html", EASE(5.0).fit(train), test, k=3, users=[1234])
 
 
 def test_the_same_model_gives_the_same_bytes_and_no_empty_parts(tmp_path: Path) -> None:
@@ -246,7 +284,7 @@ def test_a_browser_shows_it_all_without_scrolling_sideways(report: Path, tmp_pat
     assert title is not None
     needed, has, pictures, drawn = title[1].split(",")
     assert int(needed) <= int(has)
-    assert (pictures, drawn) == ("8", "true")
+    assert (pictures, drawn) == ("12", "true")
 
 
 def test_a_screenshot_is_light_or_dark_and_not_empty(report: Path, tmp_path: Path) -> None:

@@ -140,6 +140,8 @@ def _evaluate(
     test = in_ids_of(model, test if own else unseen_part({run_dir: model}, test))
     note(describe(name, model.train_, test))
     item_names = {} if report is None else names_of(run_dir, names_file, model.train_)
+    if report is not None:
+        report.named(model.train_)  # refuses unknown users before anything is measured
     evaluation = evaluate(model, test, k, metrics)
     note_lists(evaluation)
     _print(model, evaluation, as_json)

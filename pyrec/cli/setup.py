@@ -21,7 +21,7 @@ from pyrec.models import MODELS, Recommender
 from pyrec.store import saved_model
 from pyrec.store.training_checkpoint import MODEL, Checkpoints
 
-FREE = {"resume", "out", "threads", "as_json", "every", "report", "item_names", "replace", QUIET}
+FREE = {"resume", "out", "threads", "as_json", "every", "report", "users", "item_names", "replace", QUIET}
 """Options that a run may go on with whatever they were; data may be named anew, for they are compared themselves."""
 
 

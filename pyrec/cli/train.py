@@ -153,6 +153,8 @@ def _train(setup: Setup, report: Report | None) -> Run:
     note(describe(name, train, test))
     note_reading(train, *([] if test is None else [test]))
     setup.cut_off_at(train.num_items)
+    if report is not None:
+        report.named(train)  # refuses unknown users before any training
     model, kept, signals = setup.model, None, Signals()
     check_device(model, train)
     item_names = {} if setup.names_file is None else setup.names_file.read(train)

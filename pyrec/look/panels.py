@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 DEGREE_GROUPS = 4
 LONGEST_NAME: Final = 48
+ROOM: Final = 0.28
 VALUE_AXIS: Final[Mapping[Kind, str]] = {
     "exact": "what each adds to the score",
     "left out": "how much the score falls without it",
@@ -276,7 +277,9 @@ def draw_differences(
     axes.set_xlabel(f"difference in {metric} to the best, 95 % interval, paired")
 
 
-def draw_parts(axes: Axes, rows: Sequence[Row], why: Explanation, theme: Theme) -> None:
+def draw_parts(
+    axes: Axes, rows: Sequence[Row], why: Explanation, theme: Theme, longest: int = LONGEST_NAME
+) -> None:
     """Draw a bar to the right for what speaks for an item, to the left for what speaks against it.
 
     Args:
@@ -284,8 +287,9 @@ def draw_parts(axes: Axes, rows: Sequence[Row], why: Explanation, theme: Theme) 
         rows: Of the explanation, the first on top; sums are grey.
         why: What the values are of.
         theme: Its colours.
+        longest: Characters of a label; a longer one is cut off.
     """
-    _sideways_bars(axes, rows, theme)
+    _sideways_bars(axes, rows, theme, longest)
     axes.set_xlabel(VALUE_AXIS[why.kind])
     if not rows:
         told = (why.notes() or [MEANING[why.kind]])[0]
@@ -304,13 +308,13 @@ def draw_layers(axes: Axes, layers: Sequence[float], weights: Sequence[float], t
     """
     rows = []
     for k, (value, weight) in enumerate(zip(layers, weights, strict=True)):
-        name = "layer 0 (the embedding itself)" if k == 0 else f"layer {k}"
+        name = "layer 0 (own embedding)" if k == 0 else f"layer {k}"
         rows.append(Row(f"{name}, weight {weight:.2f}", value, True))
     _sideways_bars(axes, rows, theme)
-    axes.set_xlabel("what each layer of the user adds to the score")
+    axes.set_xlabel("what each layer adds to the score")
 
 
-def _sideways_bars(axes: Axes, rows: Sequence[Row], theme: Theme) -> None:
+def _sideways_bars(axes: Axes, rows: Sequence[Row], theme: Theme, longest: int = LONGEST_NAME) -> None:
     places, values = range(len(rows)), [row.value for row in rows]
     signs = [theme.blue if value >= 0 else theme.orange for value in values]
     colors = [sign if row.is_part else theme.muted for sign, row in zip(signs, rows, strict=True)]
@@ -318,12 +322,16 @@ def _sideways_bars(axes: Axes, rows: Sequence[Row], theme: Theme) -> None:
     texts = [f"{value:+.4f}" for value in values]
     axes.bar_label(bars, texts, padding=3, fontsize=TICK_SIZE, color=theme.ink)
     axes.axvline(0, color=theme.muted, linewidth=1)
-    labels = [shorten(row.label, LONGEST_NAME) for row in rows]
+    labels = [shorten(row.label, longest) for row in rows]
     axes.set_yticks(places, labels, fontsize=TICK_SIZE, parse_math=False)
     axes.tick_params(axis="y", length=0)
     axes.tick_params(axis="x", labelsize=TICK_SIZE)
     axes.invert_yaxis()
-    axes.margins(x=0.2, y=0.02)  # room for the numbers
+    axes.margins(y=0.02)
+    axes.locator_params(axis="x", nbins=5)
+    low, high = min([0.0, *values]), max([0.0, *values])
+    room = ROOM * (high - low or 1.0)  # for the numbers
+    axes.set_xlim(low - room * (low < 0), high + room)
 
 
 def shorten(text: str, length: int) -> str:

@@ -169,11 +169,15 @@ class Explanation:
 
         Of the kind ``exact`` the values sum to the score: behind ``n`` parts come the sum of the others, and the
         remainder if there is one.
+
+        Args:
+            item_names: What items are called, by raw id; a label is an id, and a name if there is one.
+            n: Parts to show.
         """
         shown = [Row(called(part.item, item_names), part.value, True) for part in self.parts[:n]]
         if (others := self.parts[n:]) and self.kind == "exact":
             total = sum(part.value for part in others)
-            shown.append(Row(f"{len(others):,} other items of the history", total, False))
+            shown.append(Row(f"{len(others):,} other items", total, False))
         if self.remainder is not None:
             shown.append(Row("learned for the user", self.remainder, False))
         return shown

@@ -31,6 +31,7 @@ class ReportData:
         seconds_train: Seconds that training took, if known.
         settings: What else to say about the data, by name.
         item_names: What items are called, by raw id.
+        named: Raw ids of the users that are shown with the reasons of their lists.
     """
 
     model: Recommender
@@ -42,6 +43,7 @@ class ReportData:
     seconds_train: float | None
     settings: Mapping[str, Any]
     item_names: Mapping[Any, str]
+    named: Sequence[Any] = ()
 
     @property
     def train(self) -> Interactions:

@@ -37,8 +37,8 @@ class Example:
 
     Attributes:
         user: The raw id.
-        place: The share of the users with a smaller value, in words.
-        score: The user's own value.
+        place: The share of the test users with a smaller value, in words; empty for a user without test items.
+        score: The user's own value, or that there is none.
         history: Some of what the user had in training.
         history_order: How these were chosen.
         hidden: Training items that are not shown.
@@ -60,23 +60,24 @@ class Example:
 
 def examples(data: ReportData) -> list[Example]:
     """Return the users at the quantiles .1, .3, .5, .7 and .9 by ndcg; equal ones in the order of their ids."""
-    name = f"ndcg@{data.k}"
-    values = data.evaluation.per_user[name]
+    values = data.evaluation.per_user[f"ndcg@{data.k}"]
     order = np.argsort(values, kind="stable")
     chosen = dict.fromkeys(int(order[round(q * (len(order) - 1))]) for q in QUANTILES)
-    less = {at: float((values < values[at]).mean()) for at in chosen}
-    return [
-        _example(data, at, f"{less[at]:.0%} of the users have less", f"{name} = {values[at]:.3f}")
-        for at in chosen
-    ]
+    return [example(data, int(data.users[at]), data.evaluation.lists[at][:SHOWN_LIST]) for at in chosen]
 
 
-def _example(data: ReportData, at: int, place: str, score: str) -> Example:
-    user = int(data.users[at])
+def example(data: ReportData, user: int, listed: NDArray[np.integer]) -> Example:
+    """Return what to show of a user.
+
+    Args:
+        data: What the page is made from.
+        user: The internal id.
+        listed: Internal ids of the items that the user is recommended, best first, -1 behind their end.
+    """
     tested = _items_of(data.test.indptr, data.test.items, user)
-    listed = data.evaluation.lists[at][: min(SHOWN_LIST, data.k)]
     listed = listed[listed >= 0]
     history, order = _history(data, user)
+    place, score = _standing(data, user)
     return Example(
         user=str(data.train.user_ids[user]),
         place=place,
@@ -88,6 +89,17 @@ def _example(data: ReportData, at: int, place: str, score: str) -> Example:
         hits=int(np.isin(listed, tested).sum()),
         num_test=len(tested),
     )
+
+
+def _standing(data: ReportData, user: int) -> tuple[str, str]:
+    """Where a user is among the test users by ndcg, and the value."""
+    at = int(np.searchsorted(data.users, user))
+    if at == len(data.users) or data.users[at] != user:
+        return "", "no test items"
+    name = f"ndcg@{data.k}"
+    values = data.evaluation.per_user[name]
+    less = float((values < values[at]).mean())
+    return f"{less:.0%} of the users have less", f"{name} = {values[at]:.3f}"
 
 
 def _history(data: ReportData, user: int) -> tuple[NDArray[np.int32], str]:

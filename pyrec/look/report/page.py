@@ -12,7 +12,7 @@ from pyrec._atomic import write_text
 from pyrec._optional import need
 from pyrec.data import Interactions
 from pyrec.evaluate.ranking import Evaluation
-from pyrec.look.report import examples, facts, pictures
+from pyrec.look.report import examples, facts, named_users, pictures
 from pyrec.look.report.data import ReportData, measure
 from pyrec.models import Recommender
 from pyrec.version import version
@@ -29,6 +29,7 @@ def write_report(
     seconds_train: float | None = None,
     settings: Mapping[str, Any] | None = None,
     item_names: Mapping[Any, str] | None = None,
+    users: Sequence[Any] = (),
     evaluation: Evaluation | None = None,
     baseline: Evaluation | None = None,
 ) -> None:
@@ -48,12 +49,14 @@ def write_report(
         seconds_train: Seconds that training took, to be mentioned.
         settings: What else to say about the data, by name.
         item_names: What items are called, by raw id; ids are shown for others.
+        users: Raw ids of users to show with their history, their list, and why each item is in it.
         evaluation: What `pyrec.evaluate` gave for this model, test set and all metrics, to spare measuring it again;
             its cut-offs then take the place of ``k``.
         baseline: The same of `pyrec.Popularity`, at the same cut-offs.
 
     Raises:
         NotFittedError: If the model is not fitted.
+        UnknownIdError: If one of ``users`` is unknown.
         DataError: If the test set does not fit the model or an evaluation, or the file cannot be written.
         ConfigError: If matplotlib or Jinja is missing, a cut-off out of range, or a metric not in an evaluation.
     """
@@ -69,6 +72,7 @@ def write_report(
         seconds_train=seconds_train,
         settings=settings or {},
         item_names=item_names or {},
+        named=list(users),
     )
     write_text(Path(path), template.render(**_parts(data)))
 
@@ -89,6 +93,7 @@ def _parts(data: ReportData) -> dict[str, Any]:
         "exposure_rows": facts.exposure_rows(data),
         "exposure": pictures.exposure(data),
         "examples": examples.examples(data),
+        "named_users": named_users.named_users(data),
     }
 
 

@@ -6,7 +6,7 @@ import base64
 import io
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -41,21 +41,23 @@ class Picture:
     caption: str
 
 
-def draw(panel: Callable[[Axes, Theme], None], alt: str, caption: str) -> Picture:
-    """Draw one panel in both themes.
+def draw(
+    panel: Callable[[Axes, Theme], None], alt: str, caption: str, grid: Literal["x", "y"] = "y"
+) -> Picture:
+    """Draw one panel in both themes, with lines of a grid along one axis.
 
     Raises:
         ConfigError: If matplotlib is missing.
     """
-    return Picture(_data_uri(panel, LIGHT), _data_uri(panel, DARK), alt, caption)
+    return Picture(_data_uri(panel, LIGHT, grid), _data_uri(panel, DARK, grid), alt, caption)
 
 
-def _data_uri(panel: Callable[[Axes, Theme], None], theme: Theme) -> str:
+def _data_uri(panel: Callable[[Axes, Theme], None], theme: Theme, grid: Literal["x", "y"]) -> str:
     rc_context = need("matplotlib", "a report", "report").rc_context
     figure = need("matplotlib.figure", "a report", "report").Figure(figsize=SIZE, layout="constrained")
     figure.patch.set_alpha(0)
     panel(figure.subplots(), theme)
-    panels.finish_axes(figure, theme)
+    panels.finish_axes(figure, theme, grid)
     buffer = io.BytesIO()
     with rc_context({"svg.hashsalt": "pyrec"}):  # the same picture, the same bytes
         figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
