@@ -755,8 +755,7 @@ def test_a_run_keeps_the_split_that_holds_and_not_who_gave_it(tmp_path: Path) ->
 
 
 def test_a_run_whose_data_are_not_told(capsys, run_dir: Path) -> None:
-    model = Recommender.load(run_dir)
-    model.save(run_dir)
+    EASE().fit(synthetic()).save(run_dir)
     message = refuse(capsys, "evaluate", run_dir)
     assert f"{run_dir} does not say what it was trained on; name what to measure on: DATA, or" in message
 

@@ -166,7 +166,7 @@ def test_without_optuna_it_says_what_that_would_add(capsys, log: Path, monkeypat
         (["--minutes", "nan"], "minutes = nan must be a finite number"),
         (["--trials", "-1"], "-1 is not in the range"),
         (["--validation", "1"], "share = 1.0 is a share"),
-        (["--picture", "/no/such/folder/x.png"], "/no/such/folder"),
+        (["--picture", "/dev/null/x.png"], "cannot write /dev/null"),
         (["--layers", "2"], "No such option"),
     ],
 )

@@ -13,14 +13,13 @@ from pyrec.cli.grouped_help import DATA, grouped
 from pyrec.cli.output import note
 from pyrec.data import Interactions
 from pyrec.data.load import (
-    DEFAULT_SEED,
-    DEFAULT_SPLIT,
     Split,
     holds_pair,
     load_data,
     load_everything,
     load_training,
 )
+from pyrec.data.origin import DEFAULT_SEED, DEFAULT_SPLIT
 from pyrec.data.read.files import STDIN, Content, is_pipe, opened
 from pyrec.data.read.layout import Layout
 from pyrec.data.read.parquet import MAGIC, find_roles, parts_of

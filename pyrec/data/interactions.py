@@ -68,6 +68,8 @@ class Interactions(Numbered):
         labels: float32 (n,) or None; what a pointwise loss is to predict.
         weights: float32 (n,), at least 0, or None; how much each interaction counts in a model, such as how often
             something was played. See `pyrec.data.transform_weights`.
+        origin: where they were read and how they were split, kept with a saved model, or None; see
+            `pyrec.data.origin`. A selection has none.
     """
 
     users: Int32Array
@@ -79,6 +81,7 @@ class Interactions(Numbered):
     notes: tuple[str, ...] = ()
     labels: FloatArray | None = None
     weights: FloatArray | None = None
+    origin: Mapping[str, Any] | None = None
 
     @classmethod
     def from_arrays(
@@ -306,7 +309,7 @@ class Interactions(Numbered):
         """
         keep = check_mask(mask, len(self))
         kept = _taken({name: getattr(self, name) for name in _OPTIONAL}, keep)
-        return replace(self, users=self.users[keep], items=self.items[keep], **kept)
+        return replace(self, users=self.users[keep], items=self.items[keep], origin=None, **kept)
 
     def with_ids(self, user_ids: IdArray, item_ids: IdArray) -> Interactions:
         """Returns the same interactions in the internal ids of other id maps.
@@ -334,6 +337,7 @@ class Interactions(Numbered):
             items=items,
             user_ids=self.user_ids[user_rows],
             item_ids=self.item_ids[item_rows],
+            origin=None,
         )
 
     def stats(self) -> InteractionStats:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal, NamedTuple
 
 from pyrec.data.interactions import Interactions
+from pyrec.data.origin import DEFAULT_SEED, DEFAULT_SPLIT, origin_of
 from pyrec.data.read.files import is_pipe
 from pyrec.data.read.readers import FOLDER_FILES, file_of_folder, folder_by, holds_parts, pair_by, read_by
 from pyrec.data.read.reading import Format, IdType, Reading
@@ -15,9 +17,6 @@ from pyrec.data.split import split_random, split_time, union
 from pyrec.data.synthetic import synthetic
 from pyrec.data.weights import DEFAULT, check_transform, transform_weights
 from pyrec.errors import ConfigError, DataError
-
-DEFAULT_SPLIT = 0.8
-DEFAULT_SEED = 0
 
 
 class Split(NamedTuple):
@@ -78,7 +77,8 @@ def load_data(
     if weights is not None:
         check_transform(weights)
     parts = _read(data, train, test, split, min_rating, seed, reading)
-    return parts._replace(train=_weighed(parts.train, weights))
+    origin = origin_of(reading, data, train, test, min_rating, split, seed, weights)
+    return parts._replace(train=replace(_weighed(parts.train, weights), origin=origin))
 
 
 def _read(
@@ -217,7 +217,8 @@ def load_everything(
     else:
         name, *parts = _read(data, train, test, None, min_rating, None, reading)
         whole = union(*parts)
-    return name, _weighed(whole, weights)
+    origin = origin_of(reading, data, train, test, min_rating, weights=weights, everything=True)
+    return name, replace(_weighed(whole, weights), origin=origin)
 
 
 def holds_pair(data: str | Path) -> bool:

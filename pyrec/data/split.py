@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ import numpy.typing as npt
 from pyrec._checks import check_count, check_share
 from pyrec.data.ids import first_difference
 from pyrec.data.interactions import Interactions, require_interactions
+from pyrec.data.origin import DEFAULT_SPLIT, split_origin
 from pyrec.errors import ConfigError, DataError
 
 
@@ -47,7 +49,8 @@ def split_random(
     if n:
         smallest = np.repeat(np.minimum.reduceat(keys, starts), np.diff(np.append(starts, n)))
         is_train |= keys == smallest
-    return _parts(interactions, is_train, train_fraction)
+    train, test = _parts(interactions, is_train, train_fraction)
+    return replace(train, origin=split_origin(interactions.origin, train_fraction, seed)), test
 
 
 def hold_out(
@@ -98,7 +101,9 @@ def split_time(interactions: Interactions, train_fraction: float = 0.8) -> tuple
     is_train = np.zeros(len(interactions), dtype=bool)
     order = np.argsort(interactions.times, kind="stable")
     is_train[order[: round(train_fraction * len(interactions))]] = True
-    return _parts(interactions, is_train, train_fraction)
+    train, test = _parts(interactions, is_train, train_fraction)
+    origin = split_origin(interactions.origin, "time") if train_fraction == DEFAULT_SPLIT else None
+    return replace(train, origin=origin), test
 
 
 def union(first: Interactions, second: Interactions) -> Interactions:

@@ -73,7 +73,7 @@ def transform_weights(interactions: Interactions, how: str = DEFAULT) -> Interac
     )
     final = (made / made.mean()).astype(np.float32)
     note = f"{told}; by {how}, divided by the mean, they count {final.min():.3g} to {final.max():.3g}"
-    return replace(interactions, weights=final, notes=(*interactions.notes, note))
+    return replace(interactions, weights=final, notes=(*interactions.notes, note), origin=None)
 
 
 def check_transform(how: object) -> float:

@@ -518,6 +518,9 @@ class Recommender(Exchanged, ABC):
     def save(self, directory: str | PathLike[str], run: Mapping[str, Any] | None = None) -> None:
         """Write ``model.safetensors`` and ``config.json`` into ``directory``, which is made if need be.
 
+        A model that is there already is replaced. Where the interactions were read by `pyrec.data`, that is kept, so
+        that ``pyrec evaluate`` needs the directory alone.
+
         A save that is cut short at any point leaves the model that was there before, or this one, for `load`:
         see `pyrec.store.saved_model`.
 

@@ -10,7 +10,8 @@
 
 ``config.json`` holds ``format`` (the number of this layout), ``pyrec`` (the version that wrote it), ``model``
 (its name), ``params`` (the constructor's arguments; a component, such as a loss, is an object whose entry ``is``
-holds its name), ``sha256`` of ``model.safetensors``, and ``run``, whatever the caller adds. Format 1 had flat
+holds its name), ``sha256`` of ``model.safetensors``, and ``run``, whatever the caller adds; its entry ``data`` is where
+the training interactions come from (`pyrec.data.origin`), if they know it. Format 1 had flat
 ``params``: `pyrec.models.format_1`.
 
 A save writes the arrays to ``next.safetensors``, then ``config.json``, and only then moves the arrays to
@@ -21,6 +22,7 @@ threads of a process save one after the other.
 
 from __future__ import annotations
 
+import dataclasses
 import errno
 import hashlib
 import json
@@ -122,7 +124,7 @@ def write(
     about = {"format": FORMAT, "pyrec": version(), "model": model_name}
     config = about | {
         "params": _as_json("params", {name: to_json(value) for name, value in params.items()}),
-        "run": _as_json("run", {} if run is None else run),
+        "run": _about_run(run, interactions.origin),
     }
     arrays = {f"model.{name}": array for name, array in state.items()} | interaction_arrays(interactions)
     with _saving:
@@ -132,6 +134,12 @@ def write(
             config["sha256"] = _sha256(temporary)
         write_text(folder / CONFIG, json.dumps(config, indent=2) + "\n")
         _move(folder)
+
+
+def _about_run(run: Mapping[str, Any] | None, origin: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Return what is kept of a run: what the caller says and, unless that is among it, where the data come from."""
+    told = _as_json("run", {} if run is None else run)
+    return told if origin is None else _as_json("run", {"data": origin}) | told
 
 
 def _as_json(name: str, values: Mapping[str, Any]) -> dict[str, Any]:
@@ -166,7 +174,9 @@ def read(directory: str | PathLike[str]) -> Saved:
             raise DataError(f"{path} is not the file that {CONFIG} was written for; save the model again")
     state = State(str(folder / ARRAYS), arrays)
     about = (config["format"], config["model"], config["params"])
-    return Saved(str(folder), *about, state.under("model."), _interactions(state))
+    origin = config["run"].get("data")
+    train = dataclasses.replace(_interactions(state), origin=origin if isinstance(origin, dict) else None)
+    return Saved(str(folder), *about, state.under("model."), train)
 
 
 def read_config(directory: str | PathLike[str]) -> dict[str, Any]:

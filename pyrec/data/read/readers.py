@@ -25,6 +25,7 @@ import numpy as np
 from pyrec.data.events import Events
 from pyrec.data.frames import guess_columns
 from pyrec.data.interactions import Interactions
+from pyrec.data.origin import Origin, origin_of
 from pyrec.data.read.delimited import read_delimited
 from pyrec.data.read.files import Content, opened
 from pyrec.data.read.lists import read_ragged
@@ -76,7 +77,10 @@ def read_interactions(
             `min_rating`, or no interaction is left.
     """
     reading = Reading(id_type, columns, header, sep, format, time_format)
-    return read_by(path, min_rating, reading)
+    whole = read_by(path, min_rating, reading)
+    weights = None if whole.weights is None else "none"
+    origin = origin_of(reading, path, min_rating=min_rating, weights=weights, everything=True)
+    return replace(whole, origin=origin)
 
 
 def read_by(path: str | Path, min_rating: float | None, reading: Reading) -> Interactions:
@@ -181,7 +185,9 @@ def read_pair(
         ConfigError: see `read_interactions`.
         DataError: see `read_interactions`; or one file's ids are integers and the other's text.
     """
-    return pair_by(train, test, min_rating, Reading(id_type, columns, header, sep, format, time_format))
+    reading = Reading(id_type, columns, header, sep, format, time_format)
+    parts = pair_by(train, test, min_rating, reading)
+    return _with_origin(parts, origin_of(reading, None, train, test, min_rating, weights=_as_they_are(parts)))
 
 
 def pair_by(
@@ -239,7 +245,21 @@ def read_folder(
         ConfigError: see `read_interactions`.
         DataError: the folder or one of the files is absent, or see `read_pair`.
     """
-    return folder_by(folder, min_rating, Reading(id_type, columns, header, sep, format, time_format))
+    reading = Reading(id_type, columns, header, sep, format, time_format)
+    parts = folder_by(folder, min_rating, reading)
+    return _with_origin(parts, origin_of(reading, folder, min_rating=min_rating, weights=_as_they_are(parts)))
+
+
+def _with_origin(
+    parts: tuple[Interactions, Interactions], origin: Origin
+) -> tuple[Interactions, Interactions]:
+    """Returns a training and a test part, the first with where it comes from."""
+    return replace(parts[0], origin=origin), parts[1]
+
+
+def _as_they_are(parts: tuple[Interactions, Interactions]) -> str | None:
+    """What is done to the weights of parts that are read alone: nothing, where they have some."""
+    return None if parts[0].weights is None else "none"
 
 
 def _some_files(folder: Path) -> str:

@@ -1,0 +1,72 @@
+"""Where interactions come from, so that a saved model can say what it was trained on.
+
+An origin is a mapping that JSON can hold: the arguments of `pyrec.data.load_data` with absolute paths, ``split_seed``
+for its ``seed``, and ``everything`` where nothing is split off. ``pyrec evaluate RUN`` reads the data by it again.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Final, Literal, TypeAlias
+
+from pyrec.data.read.files import STDIN, is_pipe
+from pyrec.data.read.reading import Reading
+
+Origin: TypeAlias = Mapping[str, Any]
+
+DEFAULT_SPLIT: Final = 0.8
+DEFAULT_SEED: Final = 0
+
+
+def origin_of(
+    reading: Reading,
+    data: str | Path | None = None,
+    train: str | Path | None = None,
+    test: str | Path | None = None,
+    min_rating: float | None = None,
+    split: float | Literal["time"] | None = None,
+    seed: int | None = None,
+    weights: str | None = None,
+    everything: bool = False,
+) -> Origin:
+    """Returns the origin of the training part that `pyrec.data.load_data` loads with these arguments.
+
+    Args:
+        reading: how files are read.
+        data: see `pyrec.data.load_data`; so are the others.
+        train: likewise.
+        test: likewise.
+        min_rating: likewise.
+        split: likewise.
+        seed: likewise.
+        weights: likewise.
+        everything: whether nothing is split off, as by `pyrec.data.load_everything`.
+    """
+    asked = asdict(reading)
+    asked.pop("needs_times")
+    paths = {"data": data, "train": train, "test": test}
+    origin = {name: _written(path) for name, path in paths.items()} | asked
+    origin |= {"min_rating": min_rating, "weights": weights}
+    if everything:
+        return origin | {"split": None, "split_seed": None, "everything": True}
+    split = DEFAULT_SPLIT if split is None else split
+    return origin | {"split": split, "split_seed": DEFAULT_SEED if seed is None else seed}
+
+
+def split_origin(
+    origin: Origin | None, split: float | Literal["time"], seed: int | None = None
+) -> Origin | None:
+    """Returns the origin of the training part of a file that was read whole and is split; None for anything else."""
+    if origin is None or not origin.get("everything") or not os.path.isfile(origin["data"] or ""):
+        return None
+    kept = {name: value for name, value in origin.items() if name != "everything"}
+    return kept | {"split": split, "split_seed": DEFAULT_SEED if seed is None else seed}
+
+
+def _written(path: str | Path | None) -> str | None:
+    if path is None:
+        return None
+    return STDIN if is_pipe(path) else str(Path(path).resolve())
