@@ -79,6 +79,14 @@ def test_the_command_trains_the_winner_on_everything(capsys, log: Path, tmp_path
     assert len(model.train_) == len(log.read_text().splitlines())
 
 
+def test_a_best_epoch_that_was_the_last_is_told(capsys, log: Path, monkeypatch) -> None:
+    options = ("--models", "mf", "--trials", 0, "--metric", "mrr@5")
+    told = "the last epoch of mf was its best"
+    for epoch in (7, 30):
+        monkeypatch.setattr(MF, "best_epoch_", property(lambda _, epoch=epoch: epoch, lambda *_: None), False)
+        assert (told in run(capsys, "compare", log, *options)[0]) == (epoch == 30)
+
+
 def test_json_is_all_that_is_printed(capsys, log: Path) -> None:
     pytest.importorskip("optuna")
     options = ("--models", "popularity,ease", "--metric", "ndcg@5", "--trials", 2, "--json")
@@ -107,11 +115,20 @@ def test_a_picture(capsys, log: Path, tmp_path: Path) -> None:
     assert (tmp_path / "models.png").read_bytes()[:4] == b"\x89PNG"
 
 
+def test_a_picture_that_cannot_be_drawn_is_refused_at_once(capsys, log: Path, monkeypatch) -> None:
+    monkeypatch.setattr("pyrec.look.plots.available", lambda: False)
+    message = refuse(capsys, "compare", log, *QUICK, "--picture", "models.png")
+    assert message == "--picture needs matplotlib: pip install '.[plots]'"
+    monkeypatch.undo()
+    assert "cannot write" in refuse(capsys, "compare", log, *QUICK, "--picture", log / "models.png")
+
+
 def test_models_that_are_large_for_the_memory_are_left_out(capsys, log: Path, monkeypatch) -> None:
     monkeypatch.setattr("pyrec.models.ease.available_memory", lambda: 10)
     out, err = run(capsys, "compare", log, *QUICK)
     assert "ease left out: EASE needs" in err
-    assert "ease" not in out
+    assert "\nnot measured: ease, as EASE needs" in out
+    assert "ease" not in out.split("\n\n")[0]
 
 
 def test_estimates_of_more_than_a_minute_are_told(capsys, log: Path, monkeypatch) -> None:
@@ -119,9 +136,7 @@ def test_estimates_of_more_than_a_minute_are_told(capsys, log: Path, monkeypatch
     monkeypatch.setattr(SVD, "training_seconds", lambda *_: 10_000.0)
     options = ("--models", "ease,svd", "--metric", "recall@5", "--trials", 0, "--minutes", 60)
     _, err = run(capsys, "compare", log, *options)
-    assert (
-        "the models as they are take about 2.8 hours (ease 2 minutes, svd 2.8 hours); all ends within" in err
-    )
+    assert "the models as they are take about 2.8 hours (ease 2 minutes, svd 2.8 hours); what does not" in err
     assert "svd left out: untuned it takes about 2.8 hours" in err
     assert "take about" not in run(capsys, "compare", log, *QUICK[:1], "itemknn", *QUICK[2:])[1]
 
@@ -210,9 +225,11 @@ def test_on_a_terminal_one_line_is_written_anew(capsys, monkeypatch) -> None:
     with MovingLine("recall@10") as line:
         for epoch in (1, 2):
             line.show(Progress("mf", 0, epoch, 30, None, "", None))
+        line.show(Progress("m" * 200, 0, 1, 30, None, "", None))
         line.note("stays")
     err = capsys.readouterr().err
     assert "\rmf, trial 0  epoch 1/30" in err
+    assert not any(len(part) > 79 for part in err.replace("\n", "\r").split("\r"))
     assert "\rmf, trial 0  epoch 2/30" in err
     assert "\n" not in err.partition("stays")[0]
     assert "stays\n" in err

@@ -98,6 +98,23 @@ def test_a_group_of_one_user_has_a_point_and_no_interval(figures: list[Any], tmp
         size_of(tmp_path / "g.png")
 
 
+def test_models_side_by_side(figures: list[Any], tmp_path: Path) -> None:
+    labels, scores, untuned = ["ease", "knn", "popularity"], [0.3, 0.25, 0.1], [0.28, 0.25, 0.1]
+    gaps, halves = [0.0, -0.05, -0.2], [float("nan"), 0.02, 0.03]
+    plots.plot_models(labels, scores, untuned, gaps, halves, tmp_path / "m.png", "a title", "recall@10")
+    size_of(tmp_path / "m.png")
+    left, right = figures[0].axes
+    assert [text.get_text() for text in left.get_yticklabels()] == labels
+    before, best = left.lines
+    assert (before.get_xdata().tolist(), best.get_xdata().tolist()) == (untuned, scores)
+    assert left.get_ylim()[0] > left.get_ylim()[1], "the best is on top"
+    points, _, (bars,) = right.containers[0].lines
+    assert points.get_xdata().tolist() == gaps
+    np.testing.assert_allclose(bars.get_segments()[1][:, 0], [-0.07, -0.03])
+    plots.plot_models(labels, scores, scores, gaps, halves, tmp_path / "m.png", "", "recall@10")
+    assert figures[1].axes[0].get_legend() is None
+
+
 def test_no_history_has_no_curves(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="history is empty"):
         plots.plot_curves([], tmp_path / "curves.png")

@@ -169,8 +169,8 @@ def _watcher(line: MovingLine, metric: str, minutes: float) -> Watcher:
         if total >= MINUTE:
             each = ", ".join(f"{label} {in_words(one)}" for label, one in seconds.items() if one and one >= 1)
             line.note(
-                f"the models as they are take about {in_words(total)} ({each}); all ends within about "
-                f"{in_words(MINUTE * minutes)}"
+                f"the models as they are take about {in_words(total)} ({each}); what does not fit in "
+                f"{in_words(MINUTE * minutes)} is left out"
             )
 
     def tried(label: str, one: Tried, is_best: bool) -> None:
@@ -206,6 +206,13 @@ def _print(found: Comparison, command: str, tested: bool) -> None:
         )
     if found.as_good:
         click.echo(f"not told apart from {found.best_label} by these users: {', '.join(found.as_good)}")
+    best = found.models[0].best
+    if best.best_epoch and best.best_epoch == best.model.get_params()["epochs"]:
+        click.echo(
+            f"the last epoch of {found.best_label} was its best; pyrec tune finds out whether more are better"
+        )
+    for label, reason in found.left_out.items():
+        click.echo(f"not measured: {label}, as {reason}")
     click.echo(f"\nTrain {found.best_label} on everything:\n{command}")
 
 

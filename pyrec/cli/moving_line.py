@@ -17,6 +17,9 @@ REDRAWN: Final = 0.2
 TOLD: Final = 15.0
 """Seconds between two lines elsewhere."""
 
+NARROW: Final = 79
+"""Characters of a line where the terminal does not tell its width."""
+
 
 class MovingLine:
     """A line that is written anew on a terminal, and now and then as a line of its own elsewhere."""
@@ -50,7 +53,8 @@ class MovingLine:
         if self._bar is None:
             note(text)
         else:
-            self._bar.set_description_str(text)
+            width = self._bar.format_dict["ncols"] or NARROW  # a longer line would wrap and stay
+            self._bar.set_description_str(text[:width])
 
     def note(self, text: str) -> None:
         """Print a line that stays, above the moving one."""

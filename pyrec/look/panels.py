@@ -262,9 +262,9 @@ def draw_scores(
     axes.set_ylim(len(labels) - 0.5, -0.5)
     axes.margins(x=0.08)
     axes.set_xlabel(f"{metric}, mean over held-out users")
-    axes.legend(
-        frameon=False, fontsize=LEGEND_SIZE, loc="lower right"
-    )  # falling scores leave that corner free
+    if list(untuned) != list(scores):
+        # Falling scores leave that corner free.
+        axes.legend(frameon=False, fontsize=LEGEND_SIZE, loc="lower right")
 
 
 def draw_differences(

@@ -22,7 +22,7 @@ from pyrec.tune.search import has_optuna, quiet
 QUICK_FIRST: Final = ("popularity", "itemknn", "svd", "ease", "mf", "lightgcn")
 """The models that are compared where none are named."""
 TEST_SHARE: Final = 0.2
-"""Of the time, kept for the test, as far as that takes so long."""
+"""Of the time, kept for the test of all models but the best, as far as that takes so long."""
 
 Models: TypeAlias = "Sequence[str | Recommender] | Mapping[str, Recommender]"
 
@@ -226,13 +226,12 @@ class _Contest:
         )
 
     def _reserved(self) -> float:
-        """Seconds that are kept for the test: of the best model, and of the others up to a share of the time."""
-        if self._test is None:
+        """Seconds that are kept for the test: for the best model, and for the others up to a share of the time."""
+        if self._test is None or not self._measured():
             return 0.0
-        seconds = {one.label: one.best.seconds for one in self._measured()}
-        best = max(self._measured(), key=lambda one: one.best.score, default=None)
-        least = 0.0 if best is None else seconds[best.label]
-        return max(least, min(sum(seconds.values()), TEST_SHARE * self._budget.seconds))
+        best = max(self._measured(), key=lambda one: one.best.score).best.seconds
+        others = sum(one.best.seconds for one in self._measured()) - best
+        return best + min(others, TEST_SHARE * self._budget.seconds)
 
     def _report(self, one: Contender) -> None:
         if self._watcher.tried is not None:
