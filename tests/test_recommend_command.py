@@ -370,10 +370,29 @@ def test_refusals_before_any_work(capsys, tmp_path: Path, words: list[str], mess
 def test_users_without_a_history_and_without_items_left_are_told(capsys, tmp_path: Path) -> None:
     ids = {"user_ids": [0, 1, 2], "item_ids": [0, 1, 2]}
     EASE(reg=1).fit(Interactions.from_arrays([0, 0, 0, 1], [0, 1, 2, 0], **ids)).save(tmp_path / "run")
-    out, err = run(capsys, "recommend", tmp_path / "run", "--all", "--n", "3", "--format", "jsonl")
-    assert [len(json.loads(line)["items"]) for line in out.splitlines()] == [0, 2, 3]
-    assert "note: 1 of 3 users have no training interaction; their lists follow no history" in err
+    words = ("recommend", tmp_path / "run", "--all", "--n", "3", "--format", "jsonl")
+    out, err = run(capsys, *words)
+    lists = [json.loads(line) for line in out.splitlines()]
+    assert [one["items"] for one in lists] == [[], [1, 2], [0, 1, 2]]
+    assert [one["fallback"] for one in lists] == [[], [False, False], [True, True, True]]
+    assert "note: 1 of 3 users have no history to go by and get popular items" in err
     assert "note: 2 of 3 users have fewer than 3 items left, 1 of them none" in err
+    _, err = run(capsys, *words, "--fallback", "none")
+    assert "note: 1 of 3 users have no training interaction; their lists follow no history" in err
+
+
+def test_lists_that_are_filled_up_by_popularity_say_so(capsys, tmp_path: Path) -> None:
+    """Items 3 and 4 have no likeness to what user 0 had; item 4 has more users."""
+    users, items = [0, 1, 1, 2, 2, 3, 4], [0, 0, 1, 3, 4, 4, 2]
+    EASE(reg=1).fit(Interactions.from_arrays(users, items)).save(tmp_path / "run")
+    words = ("recommend", tmp_path / "run", "--users", "0", "--n", "4")
+    out, err = run(capsys, *words, "--format", "csv")
+    assert [(row["item"], row["fallback"]) for row in rows_of(out)][:2] == [("1", "false"), ("4", "true")]
+    assert "note: 1 of 1 users get popular items behind the last one that has a score" in err
+    assert "fallback" not in run(capsys, *words)[0]
+    parquet = pytest.importorskip("pyarrow.parquet")
+    run(capsys, *words, "--out", tmp_path / "lists.parquet")
+    assert parquet.read_table(tmp_path / "lists.parquet")["fallback"].to_pylist() == [False, True, True, True]
 
 
 # New users, by their history
@@ -391,7 +410,7 @@ def test_a_new_user_is_known_by_a_history(capsys, run_dir: Path) -> None:
         assert [int(row["item"]) for row in rows] == items.ravel().tolist()
         assert [float(row["score"]) for row in rows] == pytest.approx(scores.ravel().tolist(), rel=1e-5)
     first = json.loads(run(capsys, *words, "--format", "json")[0])[0]
-    assert list(first) == ["history", "items", "scores"]
+    assert list(first) == ["history", "items", "scores", "fallback"]
 
 
 def test_histories_from_a_file_of_lines_or_a_table(capsys, run_dir: Path, tmp_path: Path) -> None:
@@ -470,7 +489,7 @@ def test_names_are_a_column_of_every_form(capsys, named: Path, tmp_path: Path) -
     names = item_names.read(named)
     words = ("recommend", named, "--users", "7", "--n", "30", "--include-seen")
     rows = rows_of(run(capsys, *words, "--format", "csv")[0])
-    assert list(rows[0]) == ["user", "rank", "item", "score", "name"]
+    assert list(rows[0]) == ["user", "rank", "item", "score", "fallback", "name"]
     assert all(row["name"] == names.get(int(row["item"]), "") for row in rows)
     one = json.loads(run(capsys, *words, "--format", "json")[0])[0]
     assert one["names"] == [names.get(item) for item in one["items"]]

@@ -71,7 +71,7 @@ def command(
         check_writable(picture.parent)
     model = Recommender.load(run_dir)
     names = names_of(run_dir, item_names, model.train_)
-    known = KnownIds("item", model.train_)
+    known = KnownIds("item", model.train_, names)
     wanted = None if item is None else _one("--item", item, known)
     why: Explanation
     if user is not None:

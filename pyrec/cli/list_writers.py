@@ -19,6 +19,7 @@ from pyrec.cli.id_lists import quoted
 from pyrec.cli.output import terminal_width
 from pyrec.errors import ConfigError
 from pyrec.evaluate.tables import table
+from pyrec.models.lists import Recommendations
 
 FORMATS = ("table", "csv", "json", "jsonl", "parquet")
 SUFFIXES = {".csv": "csv", ".json": "json", ".jsonl": "jsonl", ".ndjson": "jsonl", ".parquet": "parquet"}
@@ -32,22 +33,34 @@ class Lists:
         keys: Whose they are, raw ids (B,).
         items: Raw ids (B, n), best first.
         scores: float32 (B, n), -inf pads a short list.
+        is_fallback: Whether an item is there by popularity, bool (B, n).
     """
 
     keys: NDArray[Any]
     items: NDArray[Any]
     scores: NDArray[np.float32]
+    is_fallback: NDArray[np.bool_]
+
+    @classmethod
+    def of(cls, found: Recommendations, keys: NDArray[Any]) -> Lists:
+        """Return what a model recommends for whom."""
+        return cls(keys, found.ids, found.scores, found.is_fallback)
 
     @property
     def lengths(self) -> NDArray[np.int64]:
         """Items that are there in each list, int64 (B,)."""
         return np.asarray(np.count_nonzero(self.scores > -np.inf, axis=1))
 
-    def by_key(self) -> Iterator[tuple[Any, list[Any], list[float]]]:
-        """Yield whose a list is, its items and the scores, without padding."""
-        columns = (self.keys.tolist(), self.items.tolist(), self.scores.tolist(), self.lengths.tolist())
-        for key, items, scores, length in zip(*columns, strict=True):
-            yield key, items[:length], scores[:length]
+    @property
+    def popular(self) -> NDArray[np.int64]:
+        """Items of each list that are there by popularity, int64 (B,)."""
+        return np.asarray(np.count_nonzero(self.is_fallback & (self.scores > -np.inf), axis=1))
+
+    def by_key(self) -> Iterator[tuple[Any, list[Any], list[float], list[bool]]]:
+        """Yield whose a list is, its items, the scores and which are by popularity, without padding."""
+        columns = (self.keys, self.items, self.scores, self.is_fallback, self.lengths)
+        for key, items, scores, popular, length in zip(*(column.tolist() for column in columns), strict=True):
+            yield key, items[:length], scores[:length], popular[:length]
 
 
 @dataclass(frozen=True)
@@ -57,12 +70,17 @@ class Columns:
     Attributes:
         key: What the column is called that says whose a list is: ``user``, ``history`` or ``similar_to``.
         names: What items are called, by raw id; if there are none, no column has them.
-        key_is_item: Whether the lists are those of items, which have names too.
+        key_is_item: Whether the lists are those of items, which have names too; popularity then fills up none.
     """
 
     key: str
     names: Mapping[Any, str]
     key_is_item: bool = False
+
+    @property
+    def fallback(self) -> list[str]:
+        """The column that tells what is there by popularity, if there is one."""
+        return [] if self.key_is_item else ["fallback"]
 
     @property
     def key_name(self) -> list[str]:
@@ -71,36 +89,45 @@ class Columns:
 
     @property
     def header(self) -> list[str]:
-        """The columns' names."""
-        return [self.key, *self.key_name, "rank", "item", "score", *(["name"] if self.names else [])]
-
-    @property
-    def texts(self) -> list[int]:
-        """Which columns hold names."""
-        return [at for at, column in enumerate(self.header) if column.endswith("name")]
-
-    def cells(self, lists: Lists) -> list[list[str]]:
-        """Return a row of text for each recommendation, in the order of the header."""
+        """The columns' names in a file."""
         return [
-            [
-                str(key),
-                *([self.names.get(key, "")] if self.key_name else []),
-                str(rank),
-                str(item),
-                f"{score:.6g}",
-                *([self.names.get(item, "")] if self.names else []),
-            ]
-            for key, items, scores in lists.by_key()
-            for rank, (item, score) in enumerate(zip(items, scores, strict=True), start=1)
+            *self.shown[: self.shown.index("score") + 1],
+            *self.fallback,
+            *(["name"] if self.names else []),
         ]
 
-    def object(self, key: Any, items: list[Any], scores: list[float]) -> str:
+    @property
+    def shown(self) -> list[str]:
+        """The columns' names in a table."""
+        return [self.key, *self.key_name, "rank", "item", "score", *(["name"] if self.names else [])]
+
+    def rows(self, lists: Lists) -> list[dict[str, str]]:
+        """Return the texts of each recommendation, by the columns' names."""
+        return [
+            {
+                self.key: str(key),
+                **{column: self.names.get(key, "") for column in self.key_name},
+                "rank": str(rank),
+                "item": str(item),
+                "score": f"{score:.6g}",
+                "fallback": str(popular).lower(),
+                "name": self.names.get(item, ""),
+            }
+            for key, items, scores, populars in lists.by_key()
+            for rank, (item, score, popular) in enumerate(zip(items, scores, populars, strict=True), start=1)
+        ]
+
+    def cells(self, lists: Lists, columns: list[str]) -> list[list[str]]:
+        """Return a row of text for each recommendation, in the order of some columns."""
+        return [[row[column] for column in columns] for row in self.rows(lists)]
+
+    def object(self, key: Any, items: list[Any], scores: list[float], populars: list[bool]) -> str:
         """Return a list as JSON; null for an item without a name."""
         named = {column: self.names.get(key) for column in self.key_name}
-        names = {"names": [self.names.get(item) for item in items]} if self.names else {}
-        return json.dumps(
-            {self.key: key, **named, "items": items, "scores": scores, **names}, ensure_ascii=False
-        )
+        values = {self.key: key, **named, "items": items, "scores": scores}
+        values |= dict.fromkeys(self.fallback, populars)
+        values |= {"names": [self.names.get(item) for item in items]} if self.names else {}
+        return json.dumps(values, ensure_ascii=False)
 
 
 Write = Callable[[Lists], None]
@@ -163,8 +190,10 @@ def _as_table(put: Callable[[str], Any], columns: Columns) -> Iterator[Write]:
 
     def write(lists: Lists) -> None:
         nonlocal begun
-        rows = [columns.header, *columns.cells(lists)]
-        lines = table(rows, {0, *columns.texts}, columns.texts, terminal_width()).split("\n")
+        shown = columns.shown
+        names = [at for at, column in enumerate(shown) if column.endswith("name")]
+        rows = [shown, *columns.cells(lists, shown)]
+        lines = table(rows, {0, *names}, names, terminal_width()).split("\n")
         put("".join(f"{line}\n" for line in lines[begun:]))
         begun = True
 
@@ -176,7 +205,7 @@ def _as_csv(put: Callable[[str], Any], columns: Columns) -> Iterator[Write]:
     put(",".join(columns.header) + "\n")
 
     def write(lists: Lists) -> None:
-        put("".join(",".join(map(quoted, row)) + "\n" for row in columns.cells(lists)))
+        put("".join(",".join(map(quoted, row)) + "\n" for row in columns.cells(lists, columns.header)))
 
     yield write
 
@@ -220,6 +249,8 @@ def _parquet(path: Path, columns: Columns) -> Iterator[Write]:
             "item": arrow.array(items, _arrow_type(arrow, lists.items)),
             "score": arrow.array(lists.scores[there], arrow.float32()),
         }
+        if columns.fallback:
+            values["fallback"] = arrow.array(lists.is_fallback[there], arrow.bool_())
         if columns.names:
             values |= {"name": named(items), **{column: named(whose) for column in columns.key_name}}
         block = arrow.table({column: values[column] for column in columns.header})

@@ -18,14 +18,15 @@ from pyrec.cli.item_names import item_names_option
 from pyrec.cli.list_writers import FORMATS, Columns, Lists, writer
 from pyrec.cli.options import quiet_option, threads_option, unknown_option
 from pyrec.cli.output import is_watched, note
+from pyrec.models.lists import Recommendations
 
 BLOCK_ROWS: Final = 2**17
 """Recommendations that are held at a time."""
 SECONDS_BETWEEN_NOTES: Final = 10.0
 IDS_HELP: Final = "Quote an id with a comma as in CSV; repeatable."
 
-Rank = Callable[[slice], tuple[NDArray[Any], NDArray[np.float32]]]
-"""Gives raw item ids (B, n) and scores (B, n) of a slice of those who get lists."""
+Rank = Callable[[slice], Recommendations]
+"""Gives the lists of a slice of those who get some."""
 
 
 class Wanted(NamedTuple):
@@ -79,12 +80,14 @@ def write_lists(wanted: Wanted, n: int, most: int, out: Path | None, layout: str
         out: The file; None for standard output.
         layout: One of `FORMATS`.
     """
-    lengths: list[NDArray[np.int64]] = []
+    lengths, popular = [], []
     with writer(out, layout, wanted.columns) as write:
         for rows in _in_blocks(len(wanted.keys), max(1, BLOCK_ROWS // n), wanted.what):
-            lists = Lists(wanted.keys[rows], *wanted.rank(rows))
+            lists = Lists.of(wanted.rank(rows), wanted.keys[rows])
             write(lists)
             lengths.append(lists.lengths)
+            popular.append(lists.popular)
+    _note_popular(np.concatenate(lengths), np.concatenate(popular), wanted.what)
     _note_outcome(np.concatenate(lengths), wanted.what, most, out)
 
 
@@ -101,6 +104,14 @@ def _in_blocks(count: int, size: int, what: str) -> Iterator[slice]:
             if not is_watched() and time.monotonic() - noted > SECONDS_BETWEEN_NOTES:
                 noted = time.monotonic()
                 note(f"{stop:,} of {count:,} {what}")
+
+
+def _note_popular(lengths: NDArray[np.int64], popular: NDArray[np.int64], what: str) -> None:
+    whole = int(((popular == lengths) & (popular > 0)).sum())
+    if part := int((popular > 0).sum()) - whole:
+        note(f"note: {part:,} of {len(lengths):,} {what} get popular items behind the last one that has a score")
+    if whole:
+        note(f"note: {whole:,} of {len(lengths):,} {what} have no history to go by and get popular items")
 
 
 def _note_outcome(lengths: NDArray[np.int64], what: str, most: int, out: Path | None) -> None:

@@ -68,6 +68,13 @@ WAYS = {
 @click.option("--items", multiple=True, metavar="ID,ID", help=f"Recommend only these items. {IDS_HELP}")
 @click.option("--exclude", multiple=True, metavar="ID,ID", help=f"Never recommend these items. {IDS_HELP}")
 @click.option("--include-seen", is_flag=True, help="Also items that the user had.")
+@click.option(
+    "--fallback",
+    type=click.Choice(["popularity", "none"]),
+    default="popularity",
+    show_default=True,
+    help="What users without a history get, and what comes behind the last item that has a score.",
+)
 @list_options
 def command(
     run_dir: Path,
@@ -80,6 +87,7 @@ def command(
     items: tuple[str, ...],
     exclude: tuple[str, ...],
     include_seen: bool,
+    fallback: str,
     unknown: str,
     item_names: NamesFile | None,
     out: Path | None,
@@ -98,6 +106,7 @@ def command(
     options: dict[str, Any] = {
         "n": n,
         "filter_seen": not include_seen,
+        "fallback": fallback,
         "items": ids_in_options("--items", items, known_items, skip) if items else None,
         "exclude": ids_in_options("--exclude", exclude, known_items, skip) if exclude else None,
     }
@@ -131,7 +140,8 @@ def _users(
 
 
 def _known_users(model: Recommender, users: NDArray[Any], names: Names, options: Mapping[str, Any]) -> Wanted:
-    _note_cold(model, users)
+    if options["fallback"] == "none":
+        _note_cold(model, users)
     columns = Columns("user", names)
     return Wanted(users, "users", columns, lambda rows: model.recommend(users[rows], **options))
 
