@@ -142,6 +142,8 @@ def write_inputs(folder: Path) -> None:
         )
     ]
     (folder / "ratings.csv").write_text("\n".join(["userId,movieId,rating,timestamp", *lines]) + "\n")
+    films = [f'{item + 1},"Film {item + 1}, the (1995)",Drama|War' for item in range(data.num_items)]
+    (folder / "movies.csv").write_text("\n".join(["movieId,title,genres", *films]) + "\n")
     tabs = [line.replace(",", "\t") for line in lines]
     (folder / "u1.base").write_text("\n".join(tabs[::2] + tabs[1::4]) + "\n")
     (folder / "u1.test").write_text("\n".join(tabs[3::4]) + "\n")

@@ -109,7 +109,9 @@ def _in_blocks(count: int, size: int, what: str) -> Iterator[slice]:
 def _note_popular(lengths: NDArray[np.int64], popular: NDArray[np.int64], what: str) -> None:
     whole = int(((popular == lengths) & (popular > 0)).sum())
     if part := int((popular > 0).sum()) - whole:
-        note(f"note: {part:,} of {len(lengths):,} {what} get popular items behind the last one that has a score")
+        note(
+            f"note: {part:,} of {len(lengths):,} {what} get popular items behind the last one that has a score"
+        )
     if whole:
         note(f"note: {whole:,} of {len(lengths):,} {what} have no history to go by and get popular items")
 
