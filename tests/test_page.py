@@ -229,7 +229,7 @@ def opened(browser):
 
 
 ROWS = """name => [...document.querySelectorAll(`#${name} > li > .line`)].map(
-    row => [row.querySelector(".id").textContent, row.querySelector(".name").textContent])"""
+    row => [row.querySelector(".id").textContent, row.querySelector(".name").title])"""
 
 
 def rows(page, name="list"):
@@ -377,11 +377,34 @@ def test_a_server_that_is_gone_is_told_and_asked_again(browser, client):
     context.close()
 
 
+def test_the_last_choice_is_shown_and_waiting_is_told(client, opened):
+    page = opened(client)
+    held = []
+    page.route("**/recommend", lambda route: held.append(route))
+    page.click("#examples >> text=11")
+    page.wait_for_selector("#empty >> text=Asking the server…")
+    assert page.get_attribute("#result", "aria-busy") == "true"
+    page.click("#examples >> text=12")
+    until(page, lambda: len(held) == 2)
+    held[1].continue_()
+    shows(page, recommended(client, {"users": [12]}))
+    assert page.inner_text("#who") == "User 12"
+    assert page.get_attribute("#result", "aria-busy") is None
+    assert not page.is_visible("#empty")
+
+
+def test_what_the_user_had_is_marked(client, opened):
+    page = opened(client, "/?user=17&n=30&seen=1")
+    shows(page, recommended(client, {"users": [17], "n": 30, "filter_seen": False}))
+    had = client.post("/history", json={"users": [17]}).json()["items"][0]
+    assert page.locator("#list .had:visible").count() == len(had)
+
+
 def test_a_user_without_history_gets_popular_items(client, opened):
     page = opened(client, "/?user=999")
     shows(page, recommended(client, {"users": [999]}))
     assert page.is_visible("#fallback-note >> text=the most popular items")
-    assert page.locator("#list .tag:visible").count() == 10
+    assert page.locator("#list .popular:visible").count() == 10
     assert page.is_visible("#history-note")
     with serving(Popularity().fit(films())) as other:
         page = opened(other, "/?user=17")
@@ -409,7 +432,9 @@ def test_markup_in_ids_and_names_is_text(opened):
         page.keyboard.press("ArrowDown")
         page.keyboard.press("Enter")
         shows(page, recommended(client, {"histories": [[item]]}))
-        assert page.inner_text("#item-chips .name") == names[item]
+        assert page.get_attribute("#item-chips .name", "title") == names[item]
+        shortened = page.inner_text("#item-chips .name")
+        assert (shortened[:-1], shortened[-1]) == (names[item][:89], "…")
         page.reload()
         shows(page, recommended(client, {"histories": [[item]]}))
         assert page.query_selector("img") is None

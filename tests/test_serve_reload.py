@@ -89,6 +89,18 @@ def test_a_broken_model_is_told_of_and_the_one_before_is_served(folder, capfd):
     assert "config.json is no JSON" in told
 
 
+def test_a_folder_that_is_emptied_first_is_waited_for(folder, capfd):
+    with serving(folder, reload_seconds=OFTEN) as client:
+        for file in folder.iterdir():
+            file.unlink()
+        time.sleep(5 * OFTEN)
+        assert client.get("/health").json()["reload"] == "on"
+        assert served_items(client) == [10, 11]
+        Popularity().fit(new()).save(folder)
+        until(lambda: client.get("/health").json()["num_items"] == 3)
+    assert "cannot be served" not in capfd.readouterr().err
+
+
 def test_a_model_that_does_not_answer_is_not_put_in_place(folder, monkeypatch):
     source = RunFolder(folder, None)
     service = Service(source.load(), 1)
@@ -190,10 +202,10 @@ def test_the_command_reloads_at_a_signal(folder, tmp_path):
         with httpx.Client(base_url=url, timeout=30) as client:
             assert client.get("/items", params={"id": ["10"]}).json()["names"] == ["Ten"]
             os.kill(process.pid, signal.SIGHUP)
-            assert next(lines) == f"{folder} is as it was read; nothing is newer\n"
+            assert next(lines) == f"nothing in {folder} is newer than what is served\n"
             Popularity().fit(new()).save(folder)
             os.kill(process.pid, signal.SIGHUP)
-            told = next(line for line in lines if "note:" not in line and "nothing is newer" not in line)
+            told = next(line for line in lines if "note:" not in line and "nothing in" not in line)
             assert told == f"now serving the newer {folder}\n"
             assert served_items(client) == [20, 10]
             assert client.get("/items", params={"id": ["20"]}).json()["names"] == ["Twenty"]

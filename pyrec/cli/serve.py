@@ -59,16 +59,17 @@ def command(
     with listen(host, port) as listener:
         if not _is_loopback(host):
             note(f"warning: {host} is reachable from elsewhere, and requests need no password")
-        note(f"serving {run_dir} on http://{host}:{listener.getsockname()[1]}; Ctrl-C ends it")
+        look = "open it in a browser; " if page else ""
+        note(f"serving {run_dir} on http://{host}:{listener.getsockname()[1]}; {look}Ctrl-C ends it")
         config = uvicorn.Config(
             app, log_level="warning", access_log=False, limit_concurrency=MOST_CONNECTIONS
         )
         if reload and hasattr(signal, "SIGHUP"):  # not on Windows
 
-            def look(_number: int, _frame: FrameType | None) -> None:
+            def reload_now(_number: int, _frame: FrameType | None) -> None:
                 look_for_newer(app)
 
-            signal.signal(signal.SIGHUP, look)
+            signal.signal(signal.SIGHUP, reload_now)
         uvicorn.Server(config).run(sockets=[listener])
 
 

@@ -55,12 +55,15 @@ class Watcher:
             if not asked:
                 return
             if not self.look():
-                _tell(f"{self._folder.path} is as it was read; nothing is newer")
+                _tell(f"nothing in {self._folder.path} is newer than what is served")
 
     def look(self) -> bool:
-        """Read what is in the folder if anything there was replaced; return whether there was."""
+        """Read what is in the folder if anything there was replaced; return whether there was.
+
+        A folder without a model is one that is about to get another.
+        """
         stamps = self._folder.stamps()  # before it is read: what is replaced meanwhile is read again
-        if stamps == self._seen:
+        if stamps == self._seen or stamps[0] is None:
             return False
         self._seen = stamps
         try:

@@ -1,7 +1,13 @@
 /* Lists of items with names, ids and scores. */
 
-/** Rows of items into a list. `scores` may be null; `fallback` says which are there for their popularity. */
-export function showItems(list, ids, names, { scores = null, fallback = [], ranked = false, act = null } = {}) {
+const LONGEST = 90;
+
+/**
+ * Rows of items into a list. `scores` may be null; `fallback` says which are there for their popularity, and `had` are
+ * those of the history.
+ */
+export function showItems(list, ids, names, { scores = null, fallback = [], had = [], ranked = false, act = null } = {}) {
+  const own = new Set(had);
   const template = document.getElementById("item-row");
   const digits = scores === null ? 0 : digitsOf(scores);
   const rows = ids.map((id, at) => {
@@ -9,8 +15,10 @@ export function showItems(list, ids, names, { scores = null, fallback = [], rank
     showName(row, id, names.get(id) ?? null);
     if (ranked) row.querySelector(".rank").textContent = `${at + 1}`;
     else row.querySelector(".rank").remove();
-    row.querySelector(".score").textContent = scores === null ? "" : number(scores[at], digits);
-    row.querySelector(".tag").hidden = !fallback[at];
+    if (scores === null) row.querySelector(".score").remove();
+    else row.querySelector(".number").textContent = number(scores[at], digits);
+    row.querySelector(".popular").hidden = !fallback[at];
+    row.querySelector(".had").hidden = !own.has(id);
     if (act === null) row.querySelector(".acts").remove();
     else act(row, id, at);
     return row;
@@ -19,9 +27,16 @@ export function showItems(list, ids, names, { scores = null, fallback = [], rank
 }
 
 export function showName(part, id, name) {
-  part.querySelector(".name").textContent = name ?? id;
-  part.querySelector(".name").title = name ?? id;
-  part.querySelector(".id").textContent = name === null ? "" : id;
+  const shown = part.querySelector(".name");
+  shown.textContent = shortened(name ?? id);
+  shown.title = name ?? id;
+  part.querySelector(".id").textContent = name === null ? "" : shortened(id);
+}
+
+/** A long text without its end. */
+export function shortened(text) {
+  const characters = [...text];
+  return characters.length > LONGEST ? `${characters.slice(0, LONGEST - 1).join("").trimEnd()}…` : text;
 }
 
 /** Digits behind the point with which the largest of the numbers has three significant ones. */

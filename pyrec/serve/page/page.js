@@ -10,6 +10,8 @@ import { capital } from "./why.js";
 const MOST_FOUND = 12;
 const EXAMPLES = 5;
 const NAMED_AT_ONCE = 100;
+const WAITING = "Asking the server…";
+const SLOW_MS = 400;
 const EMPTY = {
   user: "Choose a user to see what the model recommends, beside what the user had.",
   items: "Pick some items that a new user had, and see what the model recommends.",
@@ -165,7 +167,8 @@ async function show() {
     return;
   }
   element("result").setAttribute("aria-busy", "true");
-  element("status").textContent = "Asking the server…";
+  element("status").textContent = WAITING;
+  const slow = setTimeout(showWaiting, SLOW_MS, signal);
   try {
     await learnNames([...state.items, ...state.only, ...state.never], signal);
     showChoices();
@@ -173,8 +176,16 @@ async function show() {
   } catch (error) {
     if (error.name !== "AbortError") complain(error);
   } finally {
+    clearTimeout(slow);
     if (!signal.aborted) element("result").removeAttribute("aria-busy");
+    if (!signal.aborted) element("empty").hidden = true;
   }
+}
+
+function showWaiting(signal) {
+  if (signal.aborted) return;
+  element("empty").textContent = WAITING;
+  element("empty").hidden = false;
 }
 
 function showChoices() {

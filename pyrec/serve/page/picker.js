@@ -1,5 +1,7 @@
 /* A field with a list of what it may mean, by keyboard or pointer, and chips of what was picked. */
 
+import { shortened } from "./lists.js";
+
 const WAIT_MS = 120;
 
 /**
@@ -132,7 +134,8 @@ export function showChips(list, ids, names, remove) {
   const chips = ids.map((id) => {
     const chip = template.content.cloneNode(true);
     const name = names.get(id) ?? id;
-    chip.querySelector(".name").textContent = name;
+    chip.querySelector(".name").textContent = shortened(name);
+    chip.querySelector(".name").title = name;
     const button = chip.querySelector(".remove");
     button.setAttribute("aria-label", `Remove ${name}`);
     button.addEventListener("click", () => remove(id));
@@ -144,6 +147,7 @@ export function showChips(list, ids, names, remove) {
 export function labelled(kind, text) {
   const part = document.createElement("span");
   part.className = kind;
-  part.textContent = text;
+  part.textContent = shortened(text);
+  part.title = text;
   return part;
 }

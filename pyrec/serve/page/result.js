@@ -25,8 +25,9 @@ export class Result {
     const [found, had] = await Promise.all([this.#recommended(signal), this.#history(signal)]);
     if (signal.aborted) return;
     this.#leaveOut(found.unknown);
-    this.#showList(found);
-    this.#showHistory(had);
+    const history = had ?? { items: this.#state.items, order: "as picked" };
+    this.#showList(found, history.items);
+    this.#showHistory(history);
     element("lists").hidden = false;
     const fallback = found.fallback.filter(Boolean).length;
     const popular = fallback > 0 ? `, ${fallback} of them popular ones` : "";
@@ -90,7 +91,7 @@ export class Result {
     element("left-out").textContent = `Left out, as the model does not know them: ${unknown.join(", ")}`;
   }
 
-  #showList({ items, scores, fallback }) {
+  #showList({ items, scores, fallback }, had) {
     const act = (row, item) => {
       this.#opens(row, ".why", ".like", (signal) => this.#why(item, signal));
       this.#opens(row, ".like", ".why", (signal) => this.#similar(item, signal));
@@ -98,7 +99,7 @@ export class Result {
       row.querySelector(".like").setAttribute("aria-label", `Similar to ${this.#names.get(item) ?? item}`);
       row.querySelector(".like").hidden = !this.#served.personal;
     };
-    showItems(element("list"), items, this.#names, { scores, fallback, ranked: true, act });
+    showItems(element("list"), items, this.#names, { scores, fallback, had, ranked: true, act });
     element("list-count").textContent = count(items.length, "item");
     const note = element("fallback-note");
     note.hidden = !fallback.some(Boolean) && items.length > 0;
@@ -110,8 +111,7 @@ export class Result {
           : "Items marked popular have no score of their own; the most popular ones come first.";
   }
 
-  #showHistory(had) {
-    const { items, order } = had ?? { items: this.#state.items, order: "as picked" };
+  #showHistory({ items, order }) {
     const show = (most) => showItems(element("history"), items.slice(0, most), this.#names);
     show(HISTORY);
     element("history-count").textContent = items.length > 0 ? `${count(items.length, "item")}, ${order}` : "";
