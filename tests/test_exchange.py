@@ -201,12 +201,13 @@ class Refitted(SVD):
         return super()._unit_item_vectors()
 
 
-@pytest.mark.parametrize("ask", ["recommend", "similar", "evaluate"])
+@pytest.mark.parametrize("ask", ["recommend", "similar", "evaluate", "explain"])
 def test_a_fit_that_ends_within_a_search_does_not_change_it(ask: str) -> None:
     asks: dict[str, Callable[[Recommender], Any]] = {
         "recommend": lambda model: model.recommend(np.arange(1, USERS + 1), 5)[0].tolist(),
         "similar": lambda model: model.similar_items(old_data().item_ids, 5)[0].tolist(),
         "evaluate": lambda model: evaluate(model, old_data(), 5, batch_size=7).lists.tolist(),
+        "explain": lambda model: model.explain(3),
     }
     expected, after = (asks[ask](SVD(6).fit(old_data())), SVD(6).fit(new_data()))
     Refitted.outer = model = Refitted(6).fit(old_data())

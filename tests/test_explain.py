@@ -15,6 +15,7 @@ from torch.nn import functional
 
 import pyrec
 from pyrec.data import Interactions, Ragged
+from pyrec.data.synthetic import synthetic
 from pyrec.errors import DataError, NotFittedError, UnknownIdError
 from pyrec.graph import Graph
 from pyrec.models import MODELS, LightGCN, Recommender, graph_recommender
@@ -339,6 +340,20 @@ def test_a_seen_item_is_explained_and_marked() -> None:
     assert (why.seen, why.rank) == (True, None)
     assert "had this item" in why.summary()
     assert model.explain_for_items([seen], seen).seen
+
+
+@pytest.mark.parametrize("name", ["ease", "lightgcn"])
+def test_any_number_of_threads_gives_the_same_bits(name: str) -> None:
+    model = make(name).fit(synthetic(300, 200, interactions_per_user=30, num_groups=4))
+    before = torch.get_num_threads()
+    try:
+        found = []
+        for threads in (1, 2, 5):
+            torch.set_num_threads(threads)
+            found.append([model.explain(user) for user in model.train_.user_ids[:6].tolist()])
+    finally:
+        torch.set_num_threads(before)
+    assert found[0] == found[1] == found[2]
 
 
 def test_a_saved_model_explains_the_same(tmp_path) -> None:

@@ -133,7 +133,8 @@ def rewrite(folder: Path, flat: dict[str, Any], **changes: np.ndarray) -> None:
 def lists(model: Recommender, train: Interactions) -> list[bytes]:
     users = model.recommend(train.user_ids, 5)
     new = model.recommend_for_items([train.item_ids[:3], train.item_ids[5:6]], 5)
-    return [array.tobytes() for array in (*users, *new)]
+    why = json.dumps(model.explain(train.user_ids.tolist()[3]).as_dict()).encode()
+    return [why, *(array.tobytes() for array in (*users, *new))]
 
 
 @pytest.mark.parametrize("name", FLAT)
