@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import sys
+import warnings
 from collections.abc import Iterable
 from difflib import get_close_matches
 from numbers import Integral, Real
@@ -81,3 +83,22 @@ def did_you_mean(given: str, known: Iterable[str]) -> str:
     """Return ``; did you mean X?`` with the known name that is most like the given one, or nothing."""
     close = get_close_matches(given, list(known), n=1)
     return f"; did you mean {close[0]}?" if close else ""
+
+
+def warn_caller(message: str, category: type[Warning]) -> None:
+    """Warn at the line outside this package that led here; Python shows a line's warning once."""
+    frame = sys._getframe(1)
+    while frame.f_back is not None and _is_within(frame.f_globals.get("__name__", "")):
+        frame = frame.f_back
+    warnings.warn_explicit(
+        message,
+        category,
+        frame.f_code.co_filename,
+        frame.f_lineno,
+        frame.f_globals.get("__name__"),
+        frame.f_globals.setdefault("__warningregistry__", {}),
+    )
+
+
+def _is_within(module: str) -> bool:
+    return module.partition(".")[0] == "pyrec" or module in ("contextlib", "functools")

@@ -16,6 +16,10 @@ class DataError(PyrecError, ValueError):
     """Arrays, files or ids that do not fit: the message names the argument, position, value and bound."""
 
 
+class DataWarning(UserWarning):
+    """Data that can be worked with, but say something other than they seem to."""
+
+
 class UnknownIdError(DataError):
     """Raw ids that a model or data set does not know; the message names the first few.
 

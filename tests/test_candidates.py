@@ -16,6 +16,7 @@ from pyrec.models.candidates import best_candidates, inner_products
 from pyrec.models.item_item import ItemItemRecommender
 
 K = 6
+SEEN = pytest.mark.filterwarnings("ignore:.*are in the training set too:pyrec.DataWarning")
 
 
 @pytest.fixture(params=list(MODELS), scope="module")
@@ -170,6 +171,7 @@ def test_unknown_ids_in_a_mapping_are_an_error_or_skipped() -> None:
         model.recommend(["u1"], 2, items=choice, unknown="drop")
 
 
+@SEEN
 def test_evaluate_ranks_the_candidates_alone(model: Recommender) -> None:
     train = model.training_set()
     rng = np.random.default_rng(3)
@@ -192,6 +194,7 @@ def test_evaluate_ranks_the_candidates_alone(model: Recommender) -> None:
         evaluate(model, test, k=K, candidates=rows[:1])
 
 
+@SEEN
 def test_a_ranker_of_two_methods_is_asked_with_candidates_only_where_they_are_given() -> None:
     train, test = numbers(), numbers()
     asked = []

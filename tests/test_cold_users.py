@@ -2,6 +2,7 @@
 
 import json
 import re
+import warnings
 from pathlib import Path
 
 import pytest
@@ -41,7 +42,8 @@ def test_train_tells_of_cold_users_and_gives_both_means(capsys, log: Path, tmp_p
     header, _, recall = (line.split() for line in out.splitlines()[:3])
     assert header == ["metric", "popularity", "popularity,", "warm"]
     assert recall == ["recall@1", "0.5000", "1.0000"]  # a's list is r, n's is p
-    assert "2 test users, 1 of them cold; warm: over the users with training interactions alone, 1" in out
+    counts = "2 test users, 1 of them cold, 1 of 2 test items cold"
+    assert f"{counts}; warm: over the users with training interactions alone, 1" in out
     kept = read_metrics(tmp_path / "run")
     assert (kept["recall@1"], kept["warm"]["recall@1"]) == (0.5, 1.0)
     assert (kept["num_test_users"], kept["num_cold_users"]) == (2, 1)
@@ -197,3 +199,56 @@ def test_curves_of_a_run_by_epochs_have_both_means(capsys, log: Path, tmp_path: 
     assert "test" not in [line for line in err.splitlines() if line.startswith("epoch")][-1]
     _, err = run(capsys, "train", log, "--split", "0.5", *model, "--out", tmp_path / "other")
     assert "warm" not in (tmp_path / "other" / "history.jsonl").read_text() + err
+
+
+def test_cold_users_get_popular_items_unless_there_is_no_fallback(capsys, log: Path, tmp_path: Path) -> None:
+    model = ("--model", "ease", "--reg", "1", "--k", "1")
+    words = ("train", log, "--split", "time", *model, "--out", tmp_path / "run")
+    _, err = run(capsys, *words)
+    assert (
+        "note: the lists of 1 cold users are the popular items; with fallback 'none' the model ranks" in err
+    )
+    assert read_metrics(tmp_path / "run")["num_fallback_lists"] == 1
+    for command in (words, ("evaluate", tmp_path / "run", "--k", "1")):
+        again = ("--replace",) if command is words else ()
+        _, err = run(capsys, *command, "--fallback", "none", *again)
+        assert "popular items" not in err
+        assert "note: 1 of 2 test users are cold" in err
+    assert (
+        json.loads(run(capsys, "evaluate", tmp_path / "run", "--k", "1", "--json")[0])["num_fallback_lists"]
+        == 1
+    )
+    assert read_metrics(tmp_path / "run")["num_fallback_lists"] == 0  # of the second training
+    ask = ("recommend", tmp_path / "run", "--users", "n", "--n", "1", "--format", "csv")
+    out, err = run(capsys, *ask)
+    assert out.splitlines()[1].startswith("n,1,p,4")  # four users had it
+    assert "note: 1 of 1 users have no history to go by and get popular items" in err
+    _, err = run(capsys, *ask, "--fallback", "none")
+    assert "their lists follow no history" in err
+    assert "is not one of 'popularity', 'none'" in refuse(capsys, *ask, "--fallback", "ease")
+
+
+def test_a_comparison_goes_by_the_fallback(capsys, log: Path, tmp_path: Path) -> None:
+    log.write_text(log.read_text().replace(",p,", ",z,"))  # the most popular one is no longer the first
+    runs = [tmp_path / name for name in ("popularity", "itemknn")]
+    for folder in runs:
+        run(capsys, "train", log, "--split", "time", "--model", folder.name, "--k", "1", "--out", folder)
+    words = ("evaluate", "--compare", *runs, "--k", "1", "--metrics", "popularity", "--json")
+    with_it, without = (
+        json.loads(run(capsys, *words, *more)[0])["metrics"]["popularity@1"]["second"]
+        for more in ((), ("--fallback", "none"))
+    )
+    assert (with_it, without) == ((2 + 4) / 2, (2 + 2) / 2)  # a gets r, n gets z or the first
+
+
+def test_the_command_line_tells_of_seen_pairs_in_a_note_and_warns_not(
+    capsys, log: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "test.csv").write_text("user,item\na,p\nb,q\nc,q\n")
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        words = ("train", "--train", log, "--test", tmp_path / "test.csv", "--model", "itemknn", "--k", "1")
+        _, err = run(capsys, *words)
+    assert "note: 2 of 3 test interactions are in the training set too and count as never found" in err
+    assert not caught
+    assert "Warning" not in err

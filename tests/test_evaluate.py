@@ -9,12 +9,13 @@ import torch
 from pyrec.data import Interactions
 from pyrec.data.split import split_random
 from pyrec.data.synthetic import synthetic
-from pyrec.errors import ConfigError, DataError
+from pyrec.errors import ConfigError, DataError, DataWarning
 from pyrec.evaluate import ITEM_METRICS, USER_METRICS, Evaluation, evaluate
 from pyrec.evaluate.counts import EvaluationCounts
 from pyrec.models import EASE, Popularity, Recommender
 
 K = (1, 5, 12)
+SEEN = pytest.mark.filterwarnings("ignore:.*are in the training set too:pyrec.DataWarning")
 
 
 @pytest.fixture(scope="module")
@@ -80,6 +81,7 @@ def test_training_items_are_never_recommended() -> None:
     assert evaluate(Popularity().fit(train), test, 1)["recall@1"] == 1.0
 
 
+@SEEN
 def test_places_of_short_lists_count_nowhere() -> None:
     ids = {"user_ids": [0, 1], "item_ids": [0, 1, 2]}
     train = Interactions.from_arrays([0, 0, 0, 1], [0, 1, 2, 0], **ids)
@@ -92,6 +94,7 @@ def test_places_of_short_lists_count_nowhere() -> None:
     assert sorted(result.lists[1].tolist()) == [-1, 1, 2]
 
 
+@SEEN
 def test_a_user_who_has_everything_alone() -> None:
     everything = Interactions.from_arrays([0, 0], [0, 1])
     result = evaluate(Popularity().fit(everything), everything, 1)
@@ -211,6 +214,7 @@ def test_cold_users_are_counted_and_have_a_mean_of_their_own(cold: Evaluation) -
         num_cold_users=2,
         num_users_without_test=1,
         num_interactions=5,
+        num_items=4,
         num_cold_items=2,
         num_cold_interactions=3,
         num_seen_interactions=0,
@@ -223,9 +227,42 @@ def test_an_evaluation_tells_who_it_is_over(cold: Evaluation) -> None:
     assert lines[2].split() == ["recall@2", "0.6250", "0.7500"]
     assert [line for line in lines if line.startswith("note: ")] == [f"note: {note}" for note in cold.notes]
     assert cold.notes[0].startswith("2 of 4 test users are cold: they have no training interaction")
-    assert cold.notes[1].startswith("3 of 5 test interactions are with 2 cold items: nobody had them")
-    assert len(cold.notes) == 2
-    assert repr(cold).startswith("Evaluation(4 users, 2 of them cold: precision@2 0.3750, recall@2 0.6250")
+    assert cold.notes[1].startswith("3 of 5 test interactions are with 2 cold items of 4: nobody had them")
+    assert cold.notes[2:] == ("without cold items recall@2 of the warm users is 1.0000, with them 0.7500",)
+    assert repr(cold) == (
+        "Evaluation(4 users, 2 of them cold; 4 items, 2 of them cold: precision@2 0.3750, recall@2 0.6250, "
+        "ndcg@2 0.5967, ...)"
+    )
+
+
+def test_without_cold_items_the_warm_users_have_a_third_mean(cold: Evaluation) -> None:
+    alone = {
+        "precision": 1 / 2,
+        "recall": 1,
+        "ndcg": 1,
+        "hit": 1,
+        "mrr": 1,
+        "map": 1,
+    }  # ann-r; all of bob's are cold
+    assert cold.warm_item_metrics == {f"{name}@2": value for name, value in alone.items()}
+    train = ids_apart("ann-p ann-q bob-p bob-r max-q")
+    model = Popularity().fit(train)
+    every = evaluate(model, ids_apart("ann-r bob-q eve-p"), 2)
+    assert every.warm_item_metrics == {name: every.warm_metrics[name] for name in every.per_user}
+    nobody = evaluate(model, ids_apart("ann-s eve-p"), 2)
+    assert all(math.isnan(value) for value in nobody.warm_item_metrics.values())
+
+
+@pytest.mark.filterwarnings("always")
+def test_whoever_measures_on_what_was_learned_is_warned_at_their_line() -> None:
+    train = ids_apart("ann-p ann-q bob-p bob-r max-q")
+    model = EASE().fit(train)
+    for measure in (lambda: evaluate(model, train, 2), lambda: model.score(train)):
+        with pytest.warns(
+            DataWarning, match="5 of 5 test interactions are in the training set too"
+        ) as caught:
+            measure()
+        assert {warning.filename for warning in caught} == {__file__}
 
 
 def test_without_cold_users_there_is_one_mean(
@@ -250,13 +287,17 @@ def test_if_every_user_is_cold_there_is_no_warm_mean() -> None:
 def test_what_cannot_be_found_and_short_lists_are_told() -> None:
     train = ids_apart("ann-p ann-q ann-r ann-s bob-p max-t")
     test = ids_apart("ann-p ann-t bob-q")
-    result = evaluate(Popularity().fit(train), test, 3)
+    with pytest.warns(
+        DataWarning, match=r"1 of 3 test interactions are in .* by pyrec.data.split_random"
+    ) as caught:
+        result = evaluate(Popularity().fit(train), test, 3)
+    assert [warning.filename for warning in caught] == [__file__]
     assert result["recall@3"] == pytest.approx((1 / 2 + 1) / 2)  # ann-p is left out of ann's list: t alone
     assert result["precision@3"] == pytest.approx((1 / 3 + 1 / 3) / 2)
     assert result.counts.num_seen_interactions == 1
     assert result.num_short_lists == 1
     assert result.notes == (
-        "1 test interactions are in the training set too and count as never found",
+        "1 of 3 test interactions are in the training set too and count as never found",
         "1 of 2 test users have fewer than 3 items left to recommend; precision@3 still divides by 3",
     )
 

@@ -25,6 +25,8 @@ from pyrec.models import ease, itemknn, svd
 from pyrec.models.item_item import ItemItemRecommender
 from pyrec.store.training_checkpoint import Checkpoints
 
+pytestmark = pytest.mark.filterwarnings("ignore:.*are in the training set too:pyrec.DataWarning")
+
 USERS, ITEMS = 40, 30
 
 

@@ -71,6 +71,17 @@ def test_a_search_by_a_users_vector_is_recommend(model, tmp_path, layout):
     same_lists(item_ids[rows], scores, *model.recommend(user_ids, N, filter_seen=False))
 
 
+def test_users_whose_vectors_say_nothing_are_told(tmp_path):
+    train = pyrec.data.Interactions.from_arrays([0, 0, 1, 1, 2], [0, 1, 1, 2, 0], user_ids=[0, 1, 2, 3, 4])
+    for model, cold in ((SVD(embedding_size=1), 2), (Popularity(), 0)):
+        folder = pyrec.export(model.fit(train), tmp_path / model.model_name)
+        assert json.loads((folder / MANIFEST).read_text())["num_cold_users"] == cold
+        card = (folder / "README.md").read_text()
+        assert ("2 of the users have no training interaction: their vectors say nothing" in card) == (
+            cold > 0
+        )
+
+
 def test_what_is_seen_is_dropped_from_a_longer_list(model, tmp_path):
     folder = pyrec.export(model, tmp_path / "out", "faiss")
     user_ids, queries = read_side(folder, "users", "faiss")

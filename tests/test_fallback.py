@@ -190,6 +190,7 @@ def test_a_users_own_knowledge_may_make_them_warm(popular: Popularity) -> None:
     assert (found.scores == 0).all()
 
 
+@pytest.mark.filterwarnings("ignore:.*are in the training set too:pyrec.DataWarning")
 @pytest.mark.parametrize("wrong", ["popular", None, True])
 def test_other_words_are_refused(wrong: object, popular: Popularity) -> None:
     for ask in (

@@ -121,6 +121,7 @@ def test_a_run_goes_on_with_its_own_options_and_data(capsys, data, whole, stoppe
     assert "--combine mean: the run" in refused("--combine", "mean")
     assert "was started with attention" in refused("--combine", "mean")
     assert "--validation 0.3: the run" in refused("--validation", "0.3")
+    assert "--fallback none: the run" in refused("--fallback", "none")
     assert f"--patience 2: the run in {stopped} was started without; leave" in refused("--patience", "2")
     assert f"--temperature 0.2: the run in {stopped} was started without" in refused("--temperature", "0.2")
     assert "--model ease: the run" in refused("--model", "ease")

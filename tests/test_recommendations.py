@@ -11,8 +11,9 @@ import polars as pl
 import pytest
 from small_models import sparse_ids
 
-from pyrec.data import Interactions
+from pyrec.data import Features, Interactions
 from pyrec.errors import ConfigError, DataError
+from pyrec.graph.graph import Graph
 from pyrec.models import EASE, ItemKNN, Popularity
 from pyrec.models.lists import Ranking, Recommendations
 
@@ -37,7 +38,7 @@ def test_lists_are_a_pair(model: ItemKNN) -> None:
     internal = model.topk(np.array([2, 1]), 2)
     assert isinstance(internal, Ranking)
     assert internal[0] is internal.ids
-    assert repr(internal) == "Ranking(2 lists of 2 items, internal ids, 1 entries by popularity)"
+    assert repr(internal) == "Ranking(2 lists of 2 items, internal ids, 1 by popularity)"
 
 
 @pytest.mark.parametrize("again", [lambda x: pickle.loads(pickle.dumps(x)), copy.copy, copy.deepcopy])
@@ -123,7 +124,7 @@ def test_bad_requests_are_refused(model: ItemKNN, monkeypatch: pytest.MonkeyPatc
 def test_what_is_shown_is_short(model: ItemKNN) -> None:
     found = model.recommend([3, 2], 3, item_names={20: "twenty"})
     assert repr(found) == (
-        "Recommendations(2 lists of 3 items, 2 entries by popularity)\n  user 3: twenty, 30, 40\n  user 2: 40"
+        "Recommendations(2 lists of 3 items, 2 by popularity)\n  user 3: twenty, 30, 40\n  user 2: 40"
     )
     rng = np.random.default_rng(0)
     wide = EASE().fit(Interactions.from_arrays(rng.integers(0, 500, 9000), rng.integers(0, 200, 9000)))
@@ -131,3 +132,19 @@ def test_what_is_shown_is_short(model: ItemKNN) -> None:
     assert len(text.splitlines()) == 7
     assert len(text) < 400
     assert len(repr(Popularity().fit(DATA).recommend([1], 4))) < 100
+
+
+def test_what_else_a_prompt_shows_spills_no_arrays() -> None:
+    columns = {
+        "size": np.ones((4, 3), np.float32),
+        "kind": ["a", "b", "a", "c"],
+        "tags": [["x", "y"], [], ["x"], []],
+    }
+    features = Features.from_columns(np.arange(4), columns)
+    shown = [repr(features[name]) for name in columns]
+    assert shown == [
+        "Dense(4 rows of 3 values)",
+        "Codes(4 rows, 3 words)",
+        "Tokens(4 rows, 3 tokens of 2 words)",
+    ]
+    assert repr(Graph.from_interactions(DATA)) == "Graph(4 users, 4 items, 12 edges, cpu)"

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import sys
+import warnings
 from collections.abc import Sequence
 from importlib import import_module
 
 import click
 
 from pyrec.cli.output import any_encoding, note
-from pyrec.errors import PyrecError
+from pyrec.errors import DataWarning, PyrecError
 from pyrec.version import version
 
 COMMANDS = {
@@ -67,7 +68,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         The exit status: 0, 2 after a usage or data error (one line on stderr, no traceback), 130 after
         Ctrl-C, 143 after SIGTERM where it is waited for.
     """
-    with any_encoding():
+    with any_encoding(), warnings.catch_warnings():
+        warnings.simplefilter("ignore", DataWarning)  # notes of the commands say it
         return _run(None if argv is None else list(argv))
 
 

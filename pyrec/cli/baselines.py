@@ -10,6 +10,7 @@ from pyrec.cli.output import note
 from pyrec.data import Interactions
 from pyrec.evaluate.ranking import Evaluation, evaluate
 from pyrec.models import EASE, EpochRecommender, ItemKNN, Popularity, Recommender
+from pyrec.models.fallback import Fallback
 
 EASE_ITEMS = 3_000
 """EASE inverts a matrix of items x items: 3,000³ operations, about 2 s of a core."""
@@ -21,7 +22,12 @@ SHOWN = ("recall", "ndcg")
 
 
 def baselines(
-    model: Recommender, train: Interactions, test: Interactions, k: list[int], quick: bool
+    model: Recommender,
+    train: Interactions,
+    test: Interactions,
+    k: list[int],
+    quick: bool,
+    fallback: Fallback = "popularity",
 ) -> dict[str, Evaluation]:
     """Measure what needs no training to speak of, and print it before the model is trained.
 
@@ -31,6 +37,7 @@ def baselines(
         test: The test set.
         k: Cut-offs.
         quick: Whether there is to be more than popularity, for a model that trains by epochs.
+        fallback: See `pyrec.evaluate`.
 
     Returns:
         The evaluations by the models' names, popularity last.
@@ -44,7 +51,7 @@ def baselines(
     if other is None:
         return popularity
     started = time.perf_counter()
-    first = {other.model_name: evaluate(other.fit(train), test, k)}
+    first = {other.model_name: evaluate(other.fit(train), test, k, fallback=fallback)}
     seconds = time.perf_counter() - started
     words = (_in_words(name, one, max(k)) for name, one in (popularity | first).items())
     note(f"{'; '.join(words)} ({seconds:.1f} s); now {model.label}")

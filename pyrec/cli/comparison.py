@@ -22,6 +22,7 @@ from pyrec.evaluate.ranking import Evaluation, evaluate
 from pyrec.evaluate.tables import table
 from pyrec.look import plots
 from pyrec.models import Recommender
+from pyrec.models.fallback import Fallback
 
 PICTURED = ("ndcg", "recall", "precision", "map", "mrr", "hit")
 """The metrics of users; the first one that is compared is drawn."""
@@ -35,6 +36,7 @@ def compare_runs(
     picture: Path | None,
     skip: bool,
     as_json: bool,
+    fallback: Fallback = "popularity",
 ) -> None:
     """Measure both runs, print the comparison, and draw the gain by user activity.
 
@@ -47,6 +49,7 @@ def compare_runs(
         picture: The PNG file to draw, if any.
         skip: Leave out test interactions with a user or an item that one of the models does not know.
         as_json: Print JSON and nothing else.
+        fallback: See `pyrec.evaluate`.
 
     Raises:
         ConfigError: If a metric or cut-off is unknown, or matplotlib is missing for the picture.
@@ -67,7 +70,10 @@ def compare_runs(
     k = cutoffs_that_fit(list(k), min(model.train_.num_items for model in models))
     for run, model, test in zip(runs, models, tests, strict=True):
         note(f"{run}: {model.label}; {describe(name, model.train_, test)}")
-    first, second = (evaluate(model, test, k, metrics) for model, test in zip(models, tests, strict=True))
+    first, second = (
+        evaluate(model, test, k, metrics, fallback=fallback)
+        for model, test in zip(models, tests, strict=True)
+    )
     rows = compare(first, second)
     num_warm = int(warm_in_both(first, second).sum())
     warm = compare(first, second, users="warm") if num_warm else []

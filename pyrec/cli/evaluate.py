@@ -15,6 +15,7 @@ from pyrec.cli.measured import columns, note_lists, users_in_words
 from pyrec.cli.options import (
     cutoffs_option,
     cutoffs_that_fit,
+    fallback_option,
     json_option,
     quiet_option,
     set_threads,
@@ -30,6 +31,7 @@ from pyrec.evaluate.item_metrics import ITEM_METRICS
 from pyrec.evaluate.ranking import USER_METRICS, Evaluation, evaluate
 from pyrec.evaluate.tables import metric_rows, table
 from pyrec.models import Recommender
+from pyrec.models.fallback import Fallback
 
 
 @click.command(
@@ -67,6 +69,7 @@ from pyrec.models import Recommender
     metavar="FILE.png",
     help="With --compare: draw the difference by user activity.",
 )
+@fallback_option
 @unknown_option
 @report_option
 @item_names_option("For the report; the run's own, if it has any, need not be named.")
@@ -79,6 +82,7 @@ def command(
     metrics: str | None,
     compare: tuple[Path, Path] | None,
     picture: Path | None,
+    fallback: Fallback,
     unknown: str,
     threads: int | None,
     as_json: bool,
@@ -95,13 +99,13 @@ def command(
         if report is not None:
             raise click.UsageError("--report is about one run; leave out --compare")
         source = _source({**options, "data": _shifted(run_dir, options["data"])})
-        compare_runs(compare, source, k, chosen, picture, skip, as_json)
+        compare_runs(compare, source, k, chosen, picture, skip, as_json, fallback)
         return
     if run_dir is None:
         raise click.UsageError("Missing argument 'RUN_DIR'")
     if picture is not None:
         raise click.UsageError("--picture draws a comparison; name two runs: --compare RUN_A RUN_B")
-    _evaluate(Path(run_dir), _source(options), k, chosen, report, names_file, skip, as_json)
+    _evaluate(Path(run_dir), _source(options), k, chosen, report, names_file, skip, as_json, fallback)
 
 
 def _shifted(run_dir: str | None, data: str | None) -> str | None:
@@ -127,6 +131,7 @@ def _evaluate(
     names_file: NamesFile | None,
     skip: bool,
     as_json: bool,
+    fallback: Fallback,
 ) -> None:
     model = Recommender.load(run_dir)
     k = cutoffs_that_fit(k, model.train_.num_items)
@@ -142,7 +147,7 @@ def _evaluate(
     item_names = {} if report is None else names_of(run_dir, names_file, model.train_)
     if report is not None:
         report.named(model.train_)  # refuses unknown users before anything is measured
-    evaluation = evaluate(model, test, k, metrics)
+    evaluation = evaluate(model, test, k, metrics, fallback=fallback)
     note_lists(evaluation)
     _print(model, evaluation, as_json)
     if report is not None:
@@ -155,7 +160,7 @@ def _evaluate(
             seconds_train=read_metrics(run_dir).get("seconds_train"),
             settings=source.as_json(),
             item_names=item_names,
-            evaluation=evaluation if metrics is None else None,
+            evaluation=evaluation if metrics is None else evaluate(model, test, k, fallback=fallback),
         )
 
 

@@ -56,7 +56,7 @@ def fit(
     if not isinstance(model, EpochRecommender):
         model.fit(train)
         return time.perf_counter() - started
-    progress = EpochProgress(model, test, setup.k, setup.eval_every, setup.epoch - 1)
+    progress = EpochProgress(model, test, setup.k, setup.eval_every, setup.epoch - 1, setup.fallback)
 
     def spent() -> float:
         return before + time.perf_counter() - started - progress.seconds

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -19,12 +20,15 @@ def columns(evaluations: Mapping[str, Evaluation]) -> dict[str, dict[str, float]
 
 
 def users_in_words(evaluation: Evaluation) -> str:
-    """Return how many users the means are over, and what a second mean is over if there is one."""
-    cold, users = evaluation.num_cold_users, evaluation.num_users
-    if not cold:
-        return f"{users:,} test users"
-    second = f"; {WARM}, {users - cold:,}" if cold < users else ""
-    return f"{users:,} test users, {cold:,} of them cold{second}"
+    """Return how many users the means are over, what a second mean is over if there is one, and how many are cold."""
+    counts = evaluation.counts
+    cold, users = counts.num_cold_users, counts.num_users
+    words = f"{users:,} test users"
+    if cold:
+        words += f", {cold:,} of them cold"
+    if counts.num_cold_items:
+        words += f", {counts.num_cold_items:,} of {counts.num_items:,} test items cold"
+    return words + (f"; {WARM}, {users - cold:,}" if 0 < cold < users else "")
 
 
 def note_lists(evaluation: Evaluation) -> None:
@@ -34,14 +38,17 @@ def note_lists(evaluation: Evaluation) -> None:
 
 
 def as_json(evaluation: Evaluation) -> dict[str, Any]:
-    """Return the means and counts of an evaluation; ``warm`` is null if every test user is cold."""
+    """Return the means and counts of an evaluation; ``warm`` and ``warm_items`` are null over nobody."""
     counts = evaluation.counts
     return {
         **evaluation.metrics,
         "warm": warm_as_json(evaluation),
+        "warm_items": _as_json(evaluation.warm_item_metrics),
         "seconds_evaluate": evaluation.seconds,
         "num_test_users": counts.num_users,
         "num_cold_users": counts.num_cold_users,
+        "num_fallback_lists": evaluation.num_fallback_lists,
+        "num_test_items": counts.num_items,
         "num_cold_items": counts.num_cold_items,
         "num_cold_interactions": counts.num_cold_interactions,
         "num_seen_interactions": counts.num_seen_interactions,
@@ -51,4 +58,8 @@ def as_json(evaluation: Evaluation) -> dict[str, Any]:
 
 def warm_as_json(evaluation: Evaluation) -> dict[str, float] | None:
     """Return the means over the warm test users; JSON knows no NaN, so None without any."""
-    return evaluation.warm_metrics if evaluation.counts.num_warm_users else None
+    return _as_json(evaluation.warm_metrics)
+
+
+def _as_json(means: dict[str, float]) -> dict[str, float] | None:
+    return None if any(math.isnan(mean) for mean in means.values()) else means

@@ -14,6 +14,7 @@ from pyrec.cli.grouped_help import DATA, MEASURING, OUTPUT, RUNNING, grouped
 from pyrec.cli.output import QUIET
 from pyrec.evaluate.metric_name import DEFAULT_CUTOFF, read_metric
 from pyrec.evaluate.ranking import USER_METRICS
+from pyrec.models.fallback import FALLBACKS
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -82,6 +83,14 @@ quiet_option = grouped(
     is_eager=True,
     callback=_be_quiet,
     help="Print the result and errors alone, without notes and progress.",
+)
+fallback_option = grouped(
+    MEASURING,
+    "--fallback",
+    type=click.Choice(FALLBACKS),
+    default="popularity",
+    show_default=True,
+    help="What users without a history get: the most popular items, or what the model makes of nothing.",
 )
 json_option = grouped(OUTPUT, "--json", "as_json", is_flag=True, help="Print only JSON on stdout.")
 

@@ -13,6 +13,7 @@ from pyrec.cli.output import is_watched, note
 from pyrec.data import Interactions
 from pyrec.evaluate.ranking import evaluate
 from pyrec.models import EpochRecommender, Recommender
+from pyrec.models.fallback import Fallback
 from pyrec.train.early_stopping import Stopping
 from pyrec.tune.estimate import MINUTE, in_words
 
@@ -38,6 +39,7 @@ class EpochProgress:
         k: Sequence[int],
         every: int,
         done: int = 0,
+        fallback: Fallback = "popularity",
     ) -> None:
         """Prepare for a run.
 
@@ -47,6 +49,7 @@ class EpochProgress:
             k: Cut-offs of the metrics; the largest is shown.
             every: Record test metrics each so many epochs, and after the last of all; 0 for never.
             done: Epochs before, of a run that goes on.
+            fallback: See `pyrec.evaluate`.
         """
         self.seconds = 0.0
         self._epochs, self._test, self._k, self._every = model.epochs, test, list(k), every
@@ -59,6 +62,7 @@ class EpochProgress:
         if is_watched():
             what = "may stop early" if self._may_stop else None
             self._bar = tqdm(total=self._epochs, initial=done, unit="epoch", desc=what, file=sys.stderr)
+        self._fallback = fallback
 
     def __call__(self, model: Recommender, record: dict[str, Any]) -> None:
         """Take the record of an epoch that has just ended."""
@@ -66,7 +70,7 @@ class EpochProgress:
         epoch = record["epoch"]
         due = self._every and (epoch % self._every == 0 or epoch == self._epochs)
         if due and self._test is not None:
-            measured = evaluate(model, self._test, self._k, CURVE_METRICS)
+            measured = evaluate(model, self._test, self._k, CURVE_METRICS, fallback=self._fallback)
             record |= {f"test_{name}": value for name, value in measured.metrics.items()}
             if 0 < measured.num_cold_users < measured.num_users:
                 record |= {f"test_warm_{name}": value for name, value in measured.warm_metrics.items()}

@@ -15,10 +15,11 @@ from pyrec.cli.id_lists import KnownIds, ids_in_file, ids_in_options
 from pyrec.cli.item_names import Names, NamesFile, names_of
 from pyrec.cli.list_writers import Columns, layout_of
 from pyrec.cli.lists import IDS_HELP, Wanted, list_options, write_lists
-from pyrec.cli.options import set_threads
+from pyrec.cli.options import fallback_option, set_threads
 from pyrec.cli.output import note
 from pyrec.cli.run_data import chosen_column
 from pyrec.models import Recommender
+from pyrec.models.fallback import Fallback
 from pyrec.models.requests import list_length
 
 HELP = """Print the best items for users of the model in RUN_DIR, or write them to a file. New users are known by what
@@ -68,13 +69,7 @@ WAYS = {
 @click.option("--items", multiple=True, metavar="ID,ID", help=f"Recommend only these items. {IDS_HELP}")
 @click.option("--exclude", multiple=True, metavar="ID,ID", help=f"Never recommend these items. {IDS_HELP}")
 @click.option("--include-seen", is_flag=True, help="Also items that the user had.")
-@click.option(
-    "--fallback",
-    type=click.Choice(["popularity", "none"]),
-    default="popularity",
-    show_default=True,
-    help="What users without a history get, and what comes behind the last item that has a score.",
-)
+@fallback_option
 @list_options
 def command(
     run_dir: Path,
@@ -87,7 +82,7 @@ def command(
     items: tuple[str, ...],
     exclude: tuple[str, ...],
     include_seen: bool,
-    fallback: str,
+    fallback: Fallback,
     unknown: str,
     item_names: NamesFile | None,
     out: Path | None,

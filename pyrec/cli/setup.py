@@ -18,6 +18,7 @@ from pyrec.cli.output import QUIET
 from pyrec.cli.sources import Source
 from pyrec.errors import ConfigError, DataError
 from pyrec.models import MODELS, Recommender
+from pyrec.models.fallback import FALLBACKS, Fallback
 from pyrec.store import saved_model
 from pyrec.store.training_checkpoint import MODEL, Checkpoints
 
@@ -44,6 +45,7 @@ class Setup:
         epoch: The epoch to begin with, from 1.
         resumed: Whether the run was stopped and goes on.
         baseline: Whether something quick is measured first, beside popularity.
+        fallback: What users without a history get where test metrics are measured.
     """
 
     source: Source
@@ -60,6 +62,7 @@ class Setup:
     epoch: int = 1
     resumed: bool = False
     baseline: bool = True
+    fallback: Fallback = "popularity"
 
     def check_test(self, test: Mapping[str, Any]) -> None:
         """Take the test set's fingerprint; that of a run that goes on has to be the same.
@@ -81,7 +84,12 @@ class Setup:
         """Return what its checkpoints keep: what `take_up` needs beside what a checkpoint says anyway."""
         kept = {name: getattr(self, name) for name in _KEPT}
         names = None if self.names_file is None else str(self.names_file)
-        return kept | {"data": self.source.as_json(), "item_names": names, "baseline": self.baseline}
+        return kept | {
+            "data": self.source.as_json(),
+            "item_names": names,
+            "baseline": self.baseline,
+            "fallback": self.fallback,
+        }
 
 
 _KEPT = {
@@ -131,6 +139,8 @@ def take_up(ctx: click.Context, folder: Path, options: Mapping[str, Any]) -> Set
     elif isinstance(before := about.get("item_names"), str):
         setup.names_file = NamesFile.of(before)
     setup.baseline = about.get("baseline", True) is True
+    if about.get("fallback") in FALLBACKS:
+        setup.fallback = about["fallback"]
     given = _given(ctx)
     if "every" in given:
         setup.every = options["every"]
@@ -154,7 +164,7 @@ def _check_unchanged(setup: Setup, given: Mapping[str, str], options: Mapping[st
     free = FREE | {field.name for field in fields(Source)}
     own = {"model_name": setup.model.model_name, "eval_every": setup.eval_every, "track": setup.track}
     own["baseline"] = setup.baseline
-    before = {**values_of(setup.model), **own, "k": setup.k}
+    before = {**values_of(setup.model), **own, "k": setup.k, "fallback": setup.fallback}
     for name, flag in given.items():
         if name in free:
             continue

@@ -16,7 +16,14 @@ from pyrec.cli.grouped_help import DATA, MEASURING, OUTPUT, GroupedCommand, grou
 from pyrec.cli.item_names import item_names_option
 from pyrec.cli.measured import note_lists, users_in_words
 from pyrec.cli.model_options import build_model, model_options
-from pyrec.cli.options import cutoffs_option, json_option, quiet_option, set_threads, threads_option
+from pyrec.cli.options import (
+    cutoffs_option,
+    fallback_option,
+    json_option,
+    quiet_option,
+    set_threads,
+    threads_option,
+)
 from pyrec.cli.output import note, print_json
 from pyrec.cli.run_folder import check_folder, write_run
 from pyrec.cli.run_report import Report, report_option
@@ -63,6 +70,7 @@ from pyrec.track import Tracking, open_tracker
     show_default=True,
     help="Measure EASE or item-kNN first, if one takes seconds, for a model that trains by epochs.",
 )
+@fallback_option
 @grouped(OUTPUT, "--out", type=click.Path(path_type=Path), metavar="RUN_DIR", help="Keep the run here.")
 @grouped(
     OUTPUT,
@@ -137,6 +145,7 @@ def _begin(options: dict[str, Any]) -> Setup:
         folder,
         options["item_names"],
         baseline=options["baseline"],
+        fallback=options["fallback"],
     )
 
 
@@ -159,7 +168,7 @@ def _train(setup: Setup, report: Report | None) -> Run:
     check_device(model, train)
     item_names = {} if setup.names_file is None else setup.names_file.read(train)
     # Refuses bad cut-offs before any training.
-    first = {} if test is None else baselines(model, train, test, setup.k, setup.baseline)
+    first = {} if test is None else baselines(model, train, test, setup.k, setup.baseline, setup.fallback)
     with ExitStack() as stack:
         if setup.folder is not None and isinstance(model, EpochRecommender):
             setup.check_test(fingerprint(test))
@@ -170,7 +179,7 @@ def _train(setup: Setup, report: Report | None) -> Run:
                 tracking.start(_described(setup), setup.epoch)
                 setup.run_ids = [tracker.run_id for tracker in trackers]
                 seconds = fit(setup, train, test, kept, tracking)
-                evaluation = None if test is None else evaluate(model, test, setup.k)
+                evaluation = None if test is None else evaluate(model, test, setup.k, fallback=setup.fallback)
                 tracking.metrics |= {} if evaluation is None else _tracked(evaluation)
         except StoppedError as stopped:
             _leave(stopped, setup, signals)

@@ -22,7 +22,7 @@ KINDS: Final[tuple[Kind, ...]] = ("dense", "codes", "tokens")
 FILL: Final = "missing='fill' puts zeros, the code -1 or no tokens there"
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Dense:
     """Numbers: ``values`` float32 (n, d), each finite."""
 
@@ -31,6 +31,9 @@ class Dense:
     def __len__(self) -> int:
         return len(self.values)
 
+    def __repr__(self) -> str:
+        return f"Dense({len(self):,} rows of {self.values.shape[1]:,} values)"
+
     def take(self, rows: npt.NDArray[np.int64]) -> Dense:
         """Returns some rows (m,); -1 gives zeros."""
         values = np.zeros((rows.size, self.values.shape[1]), np.float32)
@@ -38,7 +41,7 @@ class Dense:
         return Dense(values)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Codes:
     """One word a row: ``codes`` int32 (n,) into ``vocabulary`` (v,), int64 or text, ascending; -1 for none."""
 
@@ -48,6 +51,9 @@ class Codes:
     def __len__(self) -> int:
         return int(self.codes.size)
 
+    def __repr__(self) -> str:
+        return f"Codes({len(self):,} rows, {self.vocabulary.size:,} words)"
+
     def take(self, rows: npt.NDArray[np.int64]) -> Codes:
         """Returns some rows (m,); -1 gives the code -1."""
         codes = np.full(rows.size, -1, np.int32)
@@ -55,7 +61,7 @@ class Codes:
         return Codes(codes, self.vocabulary)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Tokens:
     """Words of each row, in order: ``rows`` (n, v) into ``vocabulary`` (v,), int64 or text, ascending."""
 
@@ -64,6 +70,11 @@ class Tokens:
 
     def __len__(self) -> int:
         return len(self.rows)
+
+    def __repr__(self) -> str:
+        return (
+            f"Tokens({len(self):,} rows, {self.rows.indices.size:,} tokens of {self.vocabulary.size:,} words)"
+        )
 
     def take(self, rows: npt.NDArray[np.int64]) -> Tokens:
         """Returns some rows (m,); -1 gives no tokens."""

@@ -19,7 +19,8 @@ class EvaluationCounts:
         num_cold_users: Those of them without a training interaction.
         num_users_without_test: Users without test items, who take no part.
         num_interactions: Test interactions.
-        num_cold_items: Items of the test set without a training interaction.
+        num_items: Items of the test set.
+        num_cold_items: Those of them without a training interaction.
         num_cold_interactions: Test interactions with such an item.
         num_seen_interactions: Test interactions that are in the training set too. Lists leave these items out.
     """
@@ -28,6 +29,7 @@ class EvaluationCounts:
     num_cold_users: int
     num_users_without_test: int
     num_interactions: int
+    num_items: int
     num_cold_items: int
     num_cold_interactions: int
     num_seen_interactions: int
@@ -49,12 +51,13 @@ class EvaluationCounts:
         if self.num_cold_interactions:
             notes.append(
                 f"{self.num_cold_interactions:,} of {self.num_interactions:,} test interactions are with "
-                f"{self.num_cold_items:,} cold items: nobody had "
+                f"{self.num_cold_items:,} cold items of {self.num_items:,}: nobody had "
                 "them in training, so a model of interactions finds them by chance alone"
             )
         if self.num_seen_interactions:
             notes.append(
-                f"{self.num_seen_interactions:,} test interactions are in the training set too and count as never found"
+                f"{self.num_seen_interactions:,} of {self.num_interactions:,} test interactions are in the training "
+                "set too and count as never found"
             )
         return tuple(notes)
 
@@ -63,13 +66,13 @@ def count_test(train: Interactions, test: Interactions) -> EvaluationCounts:
     """Count what a test set holds beside its training set; both have the same id maps."""
     tested = np.diff(test.indptr) > 0
     num_users = int(tested.sum())
-    cold = np.bincount(train.items, minlength=train.num_items) == 0
-    of_cold_items = test.items[cold[test.items]]
+    of_cold_items = test.items[train.popularity[test.items] == 0]
     return EvaluationCounts(
         num_users=num_users,
         num_cold_users=int((tested & (np.diff(train.indptr) == 0)).sum()),
         num_users_without_test=test.num_users - num_users,
         num_interactions=len(test),
+        num_items=int(np.count_nonzero(test.popularity)),
         num_cold_items=len(np.unique(of_cold_items)),
         num_cold_interactions=len(of_cold_items),
         num_seen_interactions=int(in_training(train, test.users, test.items).sum()),

@@ -23,6 +23,8 @@ An empty place of a short list is no hit and no recommendation.
 
 Each metric has two means. One is over all users with test items. The other is over those of them that are warm: they
 have training interactions. A cold user's list follows no history, so a mean over many of them says little of a model.
+Metrics of users have a third: over the warm users' test interactions with warm items alone, those that anybody had in
+training. A model of interactions finds no others but by chance.
 """
 
 from __future__ import annotations
@@ -41,13 +43,13 @@ from scipy.sparse import csr_array
 
 from pyrec._ambient import defaults
 from pyrec._arrays import tensor_of
-from pyrec._checks import check_count
+from pyrec._checks import check_count, warn_caller
 from pyrec._exchange import Exchanged, kind_of, one_state
 from pyrec.data import Interactions, Ragged
 from pyrec.data.ids import first_difference
 from pyrec.data.interactions import require_interactions
 from pyrec.data.ragged import as_ragged
-from pyrec.errors import ConfigError, DataError
+from pyrec.errors import ConfigError, DataError, DataWarning
 from pyrec.evaluate.counts import EvaluationCounts, count_test
 from pyrec.evaluate.item_metrics import ITEM_METRICS, item_metrics
 from pyrec.evaluate.tables import metric_rows, table
@@ -55,6 +57,9 @@ from pyrec.ops.metrics import METRICS, item_counts, ranking_metrics
 from pyrec.ops.topk import MAX_K
 
 USER_METRICS: tuple[str, ...] = tuple(METRICS)
+
+METRICS_SHOWN = 3
+"""In a `repr`."""
 
 _AGREE = "split one Interactions in two, or read both files together (read_pair), so that ids agree"
 
@@ -81,20 +86,24 @@ class Evaluation:
     Attributes:
         metrics: Each metric's value such as ``{"precision@20": 0.17}``, over all users with test items.
         warm_metrics: The same over the warm ones of these users alone, who have training interactions; NaN without any.
+        warm_item_metrics: The accuracy metrics of the warm users over their test interactions with warm items alone.
         per_user: Each accuracy metric's values by user, float64 (num_users,): for significance tests.
         users: The raw ids of those users (num_users,).
         is_warm: Whether they have training interactions, bool (num_users,).
         lists: Their recommendations, int32 internal ids (num_users, largest cut-off); -1 pads a short one.
+        is_fallback: Which of them are by popularity for want of a history, bool, as `lists`.
         counts: How many users and interactions of the test set are cold, and more.
         seconds: Wall time of ranking and measuring.
     """
 
     metrics: dict[str, float]
     warm_metrics: dict[str, float]
+    warm_item_metrics: dict[str, float]
     per_user: dict[str, NDArray[np.float64]]
     users: NDArray[Any]
     is_warm: NDArray[np.bool_]
     lists: NDArray[np.int32]
+    is_fallback: NDArray[np.bool_]
     counts: EvaluationCounts
     seconds: float
 
@@ -112,6 +121,11 @@ class Evaluation:
         return self.counts.num_cold_users
 
     @property
+    def num_fallback_lists(self) -> int:
+        """Cold users whose lists are the popular items."""
+        return int((self.is_fallback[:, 0] & ~self.is_warm).sum())
+
+    @property
     def num_short_lists(self) -> int:
         """Users for whom fewer items than the largest cut-off were left to recommend."""
         return int((self.lists[:, -1] < 0).sum())
@@ -124,11 +138,31 @@ class Evaluation:
     @property
     def list_notes(self) -> tuple[str, ...]:
         """Those of `notes` that are about the lists; the others are about the test set alone."""
-        if not self.num_short_lists:
-            return ()
-        k = self.lists.shape[1]
-        short = f"{self.num_short_lists:,} of {self.num_users:,} test users have fewer than {k} items left to recommend"
-        return (f"{short}; precision@{k} still divides by {k}",)
+        notes = []
+        if self.num_fallback_lists:
+            notes.append(
+                f"the lists of {self.num_fallback_lists:,} cold users are the popular items; with fallback 'none' the "
+                "model ranks for them as well"
+            )
+        if self.counts.num_cold_interactions and self.counts.num_warm_users and self.warm_item_metrics:
+            name = self._first_name()
+            who = " of the warm users" if self.num_cold_users else ""
+            notes.append(
+                f"without cold items {name}{who} is {self.warm_item_metrics[name]:.4f}, with them "
+                f"{self.warm_metrics[name]:.4f}"
+            )
+        if self.num_short_lists:
+            k = self.lists.shape[1]
+            notes.append(
+                f"{self.num_short_lists:,} of {self.num_users:,} test users have fewer than {k} items left to "
+                f"recommend; precision@{k} still divides by {k}"
+            )
+        return tuple(notes)
+
+    def _first_name(self) -> str:
+        """Return the name of a metric of users at the largest cut-off: recall, if it was measured."""
+        names = [name for name in self.per_user if name.endswith(f"@{self.lists.shape[1]}")]
+        return next((name for name in names if name.startswith("recall")), names[0])
 
     def columns(self, label: str, warm_label: str | None = None) -> dict[str, dict[str, float]]:
         """Return the means by column title: over all users and, if some but not all are cold, over the warm ones."""
@@ -146,8 +180,13 @@ class Evaluation:
         return self.summary()
 
     def __repr__(self) -> str:
-        means = ", ".join(f"{name} {value:.4f}" for name, value in self.metrics.items())
-        return f"Evaluation({self.num_users:,} users, {self.num_cold_users:,} of them cold: {means})"
+        k = f"@{self.lists.shape[1]}"
+        names = [name for name in self.metrics if name.endswith(k)]
+        means = ", ".join(f"{name} {self.metrics[name]:.4f}" for name in names[:METRICS_SHOWN])
+        more = ", ..." if len(self.metrics) > METRICS_SHOWN else ""
+        users = f"{self.num_users:,} users, {self.num_cold_users:,} of them cold"
+        items = f"{self.counts.num_items:,} items, {self.counts.num_cold_items:,} of them cold"
+        return f"Evaluation({users}; {items}: {means}{more})"
 
 
 @defaults()
@@ -217,15 +256,39 @@ def _evaluate(
         lists_of = as_ragged("candidates", candidates, (train.num_users, train.num_items))
     started = time.perf_counter()
     users = np.flatnonzero(np.diff(test.indptr)).astype(np.int32)
-    ranked = _ranked_lists(model, users, max(cutoffs), batch_size, lists_of, fallback)
+    counts = count_test(train, test)
+    _warn_of_seen(counts)
+    ranked, is_fallback = _ranked_lists(model, users, max(cutoffs), batch_size, lists_of, fallback)
     per_user = _user_metrics(ranked, users, test, cutoffs, names)
     is_warm = np.diff(train.indptr)[users] > 0
     means = _means(per_user, ranked, np.ones(len(users), dtype=bool), train, cutoffs, names)
     warm_means = dict(means) if is_warm.all() else _means(per_user, ranked, is_warm, train, cutoffs, names)
-    lists = ranked.cpu().numpy()
-    counts = count_test(train, test)
-    seconds = time.perf_counter() - started
-    return Evaluation(means, warm_means, per_user, train.user_ids[users], is_warm, lists, counts, seconds)
+    if counts.num_cold_interactions:
+        warm_item_means = _warm_item_means(ranked, users, test, train, cutoffs, names)
+    else:
+        warm_item_means = {name: warm_means[name] for name in per_user}
+    return Evaluation(
+        metrics=means,
+        warm_metrics=warm_means,
+        warm_item_metrics=warm_item_means,
+        per_user=per_user,
+        users=train.user_ids[users],
+        is_warm=is_warm,
+        lists=ranked.cpu().numpy(),
+        is_fallback=is_fallback.cpu().numpy(),
+        counts=counts,
+        seconds=time.perf_counter() - started,
+    )
+
+
+def _warn_of_seen(counts: EvaluationCounts) -> None:
+    if counts.num_seen_interactions:
+        warn_caller(
+            f"{counts.num_seen_interactions:,} of {counts.num_interactions:,} test interactions are in the training "
+            "set too; lists leave out what a user had in training, so these count as never found. Split one "
+            "Interactions by pyrec.data.split_random or split_time, so that no pair is in both parts",
+            DataWarning,
+        )
 
 
 def _ranked_lists(
@@ -235,15 +298,34 @@ def _ranked_lists(
     batch_size: int,
     candidates: Ragged | None,
     fallback: str,
-) -> torch.Tensor:
-    """Return the k best items (len(users), k) of each user, int32 internal ids, without their training items."""
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return the k best items (len(users), k) of each user, without their training items, and which are a fallback."""
     rank: Callable[..., tuple[torch.Tensor, torch.Tensor]] = model.topk
     if fallback != "popularity":
         rank = partial(rank, fallback=fallback)
-    batches = [users[start : start + batch_size] for start in range(0, len(users), batch_size)]
-    if candidates is None:
-        return torch.cat([rank(batch, k)[0] for batch in batches])
-    return torch.cat([rank(batch, k, candidates=candidates[batch])[0] for batch in batches])
+    lists, is_fallback = [], []
+    for start in range(0, len(users), batch_size):
+        batch = users[start : start + batch_size]
+        found = rank(batch, k) if candidates is None else rank(batch, k, candidates=candidates[batch])
+        lists.append(found[0])
+        is_fallback.append(getattr(found, "is_fallback", torch.zeros_like(found[0], dtype=torch.bool)))
+    return torch.cat(lists), torch.cat(is_fallback)
+
+
+def _warm_item_means(
+    lists: torch.Tensor,
+    users: NDArray[np.int32],
+    test: Interactions,
+    train: Interactions,
+    cutoffs: list[int],
+    names: list[str],
+) -> dict[str, float]:
+    """Return the means of the accuracy metrics over test interactions whose user and item have training ones."""
+    is_warm = np.diff(train.indptr) > 0
+    warm = test.select(is_warm[test.users] & (train.popularity[test.items] > 0))
+    rows = np.diff(warm.indptr)[users] > 0
+    per_user = _user_metrics(lists[tensor_of(rows).to(lists.device)], users[rows], warm, cutoffs, names)
+    return {name: float(values.mean()) if rows.any() else float("nan") for name, values in per_user.items()}
 
 
 def _user_metrics(
@@ -289,7 +371,7 @@ def _item_metrics(
     wanted = [name for name in names if name in ITEM_METRICS]
     if not wanted:
         return {}
-    users_of = np.bincount(train.items, minlength=train.num_items)
+    users_of = train.popularity
     means: dict[str, float] = {}
     of_items = item_counts(lists, train.num_items, cutoffs).cpu().numpy()
     for cutoff, counts in zip(cutoffs, of_items, strict=True):

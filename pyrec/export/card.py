@@ -59,6 +59,7 @@ def export_card(facts: Mapping[str, Any], files: Sequence[str], metrics: Mapping
         "A user's score for an item is the inner product of their vectors: the larger the better. What a user has "
         "seen is not left out here;\n"
         "ask for as many more and drop it.",
+        *_cold_users(facts),
         "## Files\n\n" + "\n".join(f"- `{name}`: {VECTOR_FILES[name]}" for name in files),
         f"## Use\n\n```python\n{_USE[facts['format']]}\n```",
     ]
@@ -70,3 +71,14 @@ def export_card(facts: Mapping[str, Any], files: Sequence[str], metrics: Mapping
         sections.append(f"## Metrics\n\n{told}:\n\n{listed}")
     sections.append("## Hyperparameters\n\n" + ("\n".join(params) if params else "None."))
     return "\n\n".join(sections) + "\n"
+
+
+def _cold_users(facts: Mapping[str, Any]) -> list[str]:
+    """Return what is to be said of users whose vectors say nothing."""
+    cold = facts["num_cold_users"]
+    if not cold:
+        return []
+    return [
+        f"{cold:,} of the users have no training interaction: their vectors say nothing. `model.recommend` gives them "
+        "the most popular items;\nso do the vectors of `pyrec.Popularity`."
+    ]

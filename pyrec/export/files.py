@@ -92,6 +92,7 @@ def export(
         "dim": items.vectors.shape[1],
         "num_users": len(users.ids),
         "num_items": len(items.ids),
+        "num_cold_users": _num_cold(model),
         "score": "inner product",
     }
     manifest = json.dumps(facts, indent=2, default=plain) + "\n"  # what fails here leaves no file
@@ -102,6 +103,12 @@ def export(
         for name in earlier - {*names, CARD, MANIFEST}:
             (path / name).unlink()
     return path
+
+
+def _num_cold(model: Recommender) -> int:
+    """Count the users of whom the model knows nothing."""
+    users = np.arange(model.train_.num_users, dtype=np.int32)
+    return int(model._cold_users(users).sum()) if model.personal else 0
 
 
 @of_one_state

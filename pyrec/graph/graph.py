@@ -89,6 +89,11 @@ class Graph:
         self._factors: dict[torch.dtype, Factors] = {}
         self._register()
 
+    def __repr__(self) -> str:
+        weighted = "" if self.weights is None else ", weighted"
+        edges = f"{self.indices.shape[0]:,} edges"
+        return f"Graph({self.num_users:,} users, {self.num_items:,} items, {edges}{weighted}, {self.device})"
+
     def _register(self) -> None:
         self.device = self.indptr.device
         self.handle = next(_handles)

@@ -183,8 +183,9 @@ def _names(item_names: Mapping[Any, str] | None) -> Mapping[Any, str]:
 
 
 def _size(ids: Any) -> str:
-    return f"{ids.shape[0]:,} lists of {ids.shape[1]:,} items"
+    many, length = ids.shape
+    return f"{many:,} {'list' if many == 1 else 'lists'} of {length:,} {'item' if length == 1 else 'items'}"
 
 
 def _popular(count: int) -> str:
-    return f", {count:,} entries by popularity" if count else ""
+    return f", {count:,} by popularity" if count else ""

@@ -73,7 +73,7 @@ class ReportData:
     @property
     def users_of_items(self) -> NDArray[np.int64]:
         """Training users of each item, int64 (num_items,)."""
-        return np.bincount(self.train.items, minlength=self.train.num_items)
+        return self.train.popularity
 
     @property
     def items_of_users(self) -> NDArray[np.int64]:

@@ -114,6 +114,8 @@ def data_rows(data: ReportData) -> list[tuple[str, str]]:
         ("test interactions", f"{len(test):,}"),
         ("users with test items", f"{len(data.users):,}"),
         ("of them cold, without training interactions", f"{counts.num_cold_users:,}"),
+        ("items with test interactions", f"{counts.num_items:,}"),
+        ("cold items among them", f"{counts.num_cold_items:,}"),
         ("test interactions with cold items", f"{counts.num_cold_interactions:,}"),
         ("density of training", f"{len(train) / cells:.3%}"),
         ("training items of a user, median", f"{np.median(data.items_of_users):,.0f}"),
