@@ -2,10 +2,13 @@
 
 import json
 import shlex
+import signal
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
+import children
 import pytest
 from command_line import refuse, run
 
@@ -155,6 +158,22 @@ def test_ctrl_c_prints_what_was_found(capsys, log: Path, monkeypatch) -> None:
     captured = capsys.readouterr()
     assert len(captured.out.split("\n\n")[0].splitlines()) == 3
     assert "Ctrl-C ended the search; this is what was found so far" in captured.err
+
+
+def test_a_real_ctrl_c(log: Path) -> None:
+    words = ("compare", log, "--models", "popularity,mf", "--metric", "recall@5", "--trials", 10_000)
+    options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    process = children.start("-m", "pyrec.cli", *words, "--minutes", 2, **options)
+    assert process.stderr is not None
+    while not process.stderr.readline().startswith("mf  recall@5"):
+        assert process.poll() is None
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "Ctrl-C ended the search" in err
+    assert "Traceback" not in err
+    assert {row.split()[0] for row in out.split("\n\n")[0].splitlines()[1:]} == {"popularity", "mf"}
+    assert "pyrec train" in out
 
 
 def test_without_optuna_it_says_what_that_would_add(capsys, log: Path, monkeypatch) -> None:

@@ -57,6 +57,15 @@ def test_training_takes_what_the_formula_says(device, options):
     assert taken <= 1.15 * model.training_bytes(train)
 
 
+@pytest.mark.parametrize("device", ["cuda"], indirect=True)
+@pytest.mark.parametrize("options", [{}, {"loss": "bpr"}, {"stopping": "early"}], ids=str)
+def test_how_long_training_takes_is_told_from_steps_on_the_device(device, options):
+    train = synthetic()
+    model = LightGCN(epochs=2, device="cuda", **options)
+    assert 0 < model.training_seconds(train, limit=0.2) < 600
+    assert model.fit(train).history_
+
+
 @pytest.mark.parametrize(
     ("loss", "nodes", "taken"),
     [

@@ -454,6 +454,23 @@ def test_another_metric_on_the_command_line(capsys, log: Path) -> None:
     assert "--stop-by" not in out
 
 
+def test_ctrl_c_prints_the_trials_so_far(capsys, log: Path, monkeypatch) -> None:
+    run_trial, tried = Search.run, []
+
+    def press(search, params, *others):
+        tried.append(params)
+        if len(tried) == 3:
+            raise KeyboardInterrupt
+        return run_trial(search, params, *others)
+
+    monkeypatch.setattr(Search, "run", press)
+    assert main(["tune", str(log), "--model", "ease", "--trials", "5"]) == 130
+    captured = capsys.readouterr()
+    assert "Ctrl-C ended the search after 2 of 5 trials" in captured.err
+    assert len(captured.out.split("\n\n")[0].splitlines()) == 3
+    assert "pyrec train" in captured.out
+
+
 def test_long_searches_say_so_beforehand(capsys, log: Path, monkeypatch) -> None:
     monkeypatch.setattr(EASE, "training_seconds", lambda *_: 100.0)
     _, err = run(capsys, "tune", log, "--model", "ease", "--trials", 2, "--timeout", 90)
