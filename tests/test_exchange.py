@@ -23,6 +23,7 @@ from pyrec.errors import DataError, NotFittedError, StoppedError
 from pyrec.export.files import vectors_of
 from pyrec.models import ease, itemknn, svd
 from pyrec.models.item_item import ItemItemRecommender
+from pyrec.models.new_users import NewUsers
 from pyrec.store.training_checkpoint import Checkpoints
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*are in the training set too:pyrec.DataWarning")
@@ -262,9 +263,9 @@ def test_a_callback_gets_the_model_under_training() -> None:
 
 def test_what_a_reader_computes_is_kept_with_the_state_that_it_is_of(monkeypatch: pytest.MonkeyPatch) -> None:
     model, gate, made = LightGCN(**SMALL), Gate(), []
-    network = type(model.fit(old_data()).network_)
-    layers = network.layers
-    monkeypatch.setattr(network, "layers", lambda *args: (made.append(1), layers(*args))[1])
+    model.fit(old_data())
+    of = NewUsers.of
+    monkeypatch.setattr(NewUsers, "of", lambda *args: (made.append(1), of(*args))[1])
     expected = copy.deepcopy(model).recommend_for_items([[3, 4]], 5)[0].tolist()
     made.clear()
     for _ in range(3):

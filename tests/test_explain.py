@@ -95,6 +95,20 @@ def test_the_parts_of_a_new_user_sum_to_the_score(name: str) -> None:
         assert {part.item for part in why.parts} == set(HISTORY)
 
 
+@pytest.mark.parametrize("name", ["mf", "lightgcn, bpr"])
+def test_of_a_new_user_the_mean_user_is_told_apart(name: str) -> None:
+    train = texts()
+    model = FOR_ITEMS[name].clone().fit(train)
+    why = model.explain_for_items(HISTORY)
+    mean = (
+        model.user_vectors_.double().mean(0) @ model.item_vectors_[train.encode_items([why.item])[0]].double()
+    )
+    own = Ragged.from_lists([train.encode_items(HISTORY)], train.num_items)
+    length = model._folded_in(own.csr()).norm() if model._by_cosine else 1.0
+    assert why.remainder == pytest.approx(float(mean / length), rel=1e-5)
+    assert "the mean user" in why.summary()
+
+
 def test_the_tolerance_is_of_the_size_of_rounding() -> None:
     """The sum without its smallest part, or of parts that are a thousandth larger, is refused."""
     why = EXACT["svd"].clone().fit(texts()).explain("u3")

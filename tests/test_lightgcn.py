@@ -89,39 +89,6 @@ def test_a_new_user_with_a_known_users_items_gets_a_like_list(split):
     assert not any(set(history) & set(row) for history, row in zip(histories, new, strict=True))
 
 
-def test_a_new_users_vector_is_the_propagated_one():
-    """Against the definition: a graph with one more user whose own embedding is zero."""
-    train = synthetic(30, 20, interactions_per_user=6, num_groups=4)
-    model = small(epochs=2).fit(train)
-    history = np.array([2, 5, 11])
-    user = train.num_users
-    longer = Interactions.from_arrays(
-        np.append(train.users, [user] * 3),
-        np.append(train.items, history),
-        user_ids=np.arange(user + 1),
-        item_ids=np.arange(20),
-    )
-    table = model.network_.first.embedding.detach().double()
-    table = torch.cat([table[:user], torch.zeros(1, 16), table[user:]])
-    one_sided = adjacency_of(longer, degrees_of=train)
-    layers = [table]
-    for _ in range(3):
-        layers.append(one_sided @ layers[-1])
-    expected = torch.stack(layers).mean(0)[user]
-    vectors = model._query_from_items(Ragged.from_csr(longer.to_csr()[[user]]))
-    torch.testing.assert_close(vectors[0].double(), expected, rtol=1e-4, atol=1e-6)
-
-
-def adjacency_of(interactions, degrees_of):
-    """D^-1/2 A D^-1/2 where the known items neither see the new user nor count them in their degree."""
-    users, items = interactions.num_users, interactions.num_items
-    adjacency = torch.zeros(users + items, users + items, dtype=torch.float64)
-    adjacency[interactions.users, users + interactions.items] = 1
-    adjacency[users + degrees_of.items, degrees_of.users] = 1
-    degree = adjacency.sum(1).clamp(min=1)
-    return adjacency / (degree[:, None] * degree[None, :]).sqrt()
-
-
 def test_mf_is_lightgcn_without_layers(split):
     arguments = {name: value for name, value in OPTIONS.items() if name not in ("n_layers", "combine")}
     mf = MF(**arguments, seed=5).fit(split[0])

@@ -50,9 +50,9 @@ def test_vectors_are_those_of_the_normalised_weights() -> None:
 
 def test_a_new_users_items_count_1_each() -> None:
     x = data()
-    model = LightGCN(**MEAN, weighted_edges=True).fit(x)
+    model = LightGCN(**MEAN, weighted_edges=True, encoder="items", n_layers=3).fit(x)
     items = np.array([3, 7, 11])
-    layers = dense(x)
+    layers = dense(x) @ dense(x)
     first = model.network_.first().detach().double().numpy()
     weight_of_items = np.bincount(x.items, x.weights, minlength=x.num_items)[items]
     at = x.num_users + items
@@ -60,7 +60,7 @@ def test_a_new_users_items_count_1_each() -> None:
         (layer[at] / np.sqrt(weight_of_items)[:, None]).sum(axis=0) / np.sqrt(3)
         for layer in (first, layers @ first)
     ]
-    vector = np.sum(sent, axis=0) / 3
+    vector = np.mean(sent, axis=0)
     ids, scores = model.recommend_for_items([x.item_ids[items]], n=5)
     expected = np.array([model.item_vectors_.numpy() @ vector])[0][x.encode_items(ids[0])]
     np.testing.assert_allclose(scores[0], expected, rtol=1e-4, atol=1e-6)

@@ -66,7 +66,7 @@ def check(name: str, split: str) -> None:
         raise ConfigError(f"data {name} has the split {split!r}; it has {', '.join(splits)}")
 
 
-def _folder(name: str) -> Path:
+def folder(name: str) -> Path:
     root = os.environ.get("PYREC_DATA")
     if not root:
         raise ConfigError(f"{name} is read from the folder PYREC_DATA, which is not set")
@@ -74,7 +74,7 @@ def _folder(name: str) -> Path:
 
 
 def _movielens_100k(split: str) -> Pair:
-    files = _folder("ml-100k")
+    files = folder("ml-100k")
     return read_pair(files / f"{split}.base", files / f"{split}.test", MIN_RATING)
 
 
@@ -107,11 +107,11 @@ def _random(interactions: Interactions, split: str) -> Pair:
 
 
 def _movielens_small(split: str) -> Pair:
-    return _random(read_interactions(_folder("ml-latest-small") / "ratings.csv", MIN_RATING), split)
+    return _random(read_interactions(folder("ml-latest-small") / "ratings.csv", MIN_RATING), split)
 
 
 def _lastfm(split: str) -> Pair:
-    return _random(read_interactions(_folder("hetrec2011-lastfm") / "user_artists.dat"), split)
+    return _random(read_interactions(folder("hetrec2011-lastfm") / "user_artists.dat"), split)
 
 
 def _generated(split: str) -> Pair:
@@ -121,8 +121,8 @@ def _generated(split: str) -> Pair:
 DATA_SETS: dict[str, DataSet] = {
     "ml-100k": DataSet(ML_100K_SPLITS, _movielens_100k),
     "ml-100k-halves": DataSet(ML_100K_SPLITS, _movielens_100k_halves),
-    "gowalla": DataSet(("given",), lambda _: read_folder(_folder("gowalla"))),
-    "amazon-electronics": DataSet(("given",), lambda _: read_folder(_folder("amazon-electronics"))),
+    "gowalla": DataSet(("given",), lambda _: read_folder(folder("gowalla"))),
+    "amazon-electronics": DataSet(("given",), lambda _: read_folder(folder("amazon-electronics"))),
     "hetrec2011-lastfm": DataSet(None, _lastfm),
     "ml-latest-small": DataSet(None, _movielens_small),
     "synthetic": DataSet(None, _generated),

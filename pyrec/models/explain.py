@@ -66,7 +66,7 @@ class Explanation:
         parts: Of the items of the history, each once, the largest magnitude first.
         skipped: Items of the history that have no part: the least likely ones, where a large graph allows a few.
         remainder: Of the kind ``exact``: what of the score is not of the history, such as an embedding that was learned
-            for the user. None where there is no such thing.
+            for the user, or, of a new one, what the mean of the known users adds. None where there is no such thing.
         layers: What each layer of the user adds to the score, K + 1 numbers that sum to it; None without layers.
         layer_weights: The weights of the user's layers, K + 1 numbers; None without layers.
     """
@@ -179,7 +179,8 @@ class Explanation:
             total = sum(part.value for part in others)
             shown.append(Row(f"{len(others):,} other items", total, False))
         if self.remainder is not None:
-            shown.append(Row("learned for the user", self.remainder, False))
+            label = "the mean user" if self.user is None else "learned for the user"
+            shown.append(Row(label, self.remainder, False))
         return shown
 
     def hidden(self, n: int = 10) -> int:

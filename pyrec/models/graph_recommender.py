@@ -24,7 +24,8 @@ from pyrec.graph.graph import Graph
 from pyrec.models.base import Recommender
 from pyrec.models.format_1 import from_format_1
 from pyrec.models.messages import Messages, shares
-from pyrec.models.reasons import Asker, Reasons, likenesses, products
+from pyrec.models.new_users import NewUsers
+from pyrec.models.reasons import Asker, Reasons, likenesses
 from pyrec.models.vectors import EpochRecommender
 from pyrec.nn.combine import Combine
 from pyrec.nn.encoder import Encoder, Inputs
@@ -419,6 +420,7 @@ class GraphRecommender(EpochRecommender):
         self.user_vectors_ = vectors[: self.train_.num_users]
         self.item_vectors_ = vectors[self.train_.num_users :]
         self._history_layers: list[NDArray[np.float32]] | None = None
+        self._new_users: NewUsers | None = None
 
     def _layer_weights(self) -> NDArray[np.float32] | None:
         if not Combine.of(self.combine).learned:
@@ -431,26 +433,36 @@ class GraphRecommender(EpochRecommender):
         return np.zeros_like(cold) if Encoder.of(self.encoder).knows_users else cold
 
     def _cold_histories(self, histories: Ragged) -> NDArray[np.bool_]:
-        """See `Recommender._cold_histories`; layers reach a new user over items that somebody had alone."""
-        if self.n_layers == 0 and Encoder.of(self.encoder).knows_items:
+        """See `Recommender._cold_histories`; users made of their items are reached over items that somebody had."""
+        if Encoder.of(self.encoder).knows_items and not self.network_.users_are_items:
             return np.asarray(histories.lengths == 0)
         return super()._cold_histories(histories)
 
     @torch.no_grad()
     def _query_from_items(self, histories: Ragged) -> Tensor:
-        vectors = self._vectors_from_items(histories.csr())
+        rows = histories.csr()
+        vectors = self._propagated(rows) if self.network_.users_are_items else self._folded_in(rows)
         return torch.nn.functional.normalize(vectors, dim=1) if self._by_cosine else vectors
 
-    def _vectors_from_items(self, histories: csr_array) -> Tensor:
-        """A new user is a node with these neighbours and no embedding of its own: X_0 = 0.
+    def _folded_in(self, histories: csr_array) -> Tensor:
+        """The vectors that `NewUsers` gives, (Q, dim)."""
+        return tensor_of(self._fold_in()(histories)).to(self.item_vectors_.device)
 
-        Layer k is then sum_i X_{k-1}[i] / sqrt(d_u d_i) over its items, whose edges have weight 1. Without layers (MF)
-        there is nothing to propagate, and the user is the mean of its items.
+    def _fold_in(self) -> NewUsers:
+        """Made when it is first asked for."""
+        if self._new_users is None:
+            users = self._query_vectors(np.flatnonzero(np.diff(self.train_.indptr)).astype(np.int32))
+            items = self.item_vectors_.cpu().numpy()
+            telling = (self.train_.popularity > 0) | Encoder.of(self.encoder).knows_items
+            self._new_users = NewUsers.of(users.cpu().numpy(), items, telling, self.loss_.temperature)
+        return self._new_users
+
+    def _propagated(self, histories: csr_array) -> Tensor:
+        """A new user as a node with these neighbours and no embedding of its own: X_0 = 0.
+
+        Layer k is then sum_i X_{k-1}[i] / sqrt(d_u d_i) over its items, whose edges have weight 1.
         """
         degree = np.maximum(np.diff(histories.indptr), 1)[:, None]
-        if self.n_layers == 0:
-            means = (histories @ self.item_vectors_.cpu().numpy() / degree).astype(np.float32)
-            return tensor_of(means).to(self.item_vectors_.device)
         layers = [histories @ layer / np.sqrt(degree) for layer in self._scaled_item_layers()]
         device = self.item_vectors_.device
         rows = [tensor_of(np.ascontiguousarray(layer, dtype=np.float32)).to(device) for layer in layers]
@@ -475,14 +487,15 @@ class GraphRecommender(EpochRecommender):
     @torch.no_grad()
     def _reasons(self, asker: Asker, item: int) -> Reasons:
         """Of a user with an embedding the change without each item; else exact, as the user is a sum over items."""
+        if asker.user is None and not self.network_.users_are_items:
+            return self._of_new_user(asker, item)
         if self.n_layers == 0:
-            known = asker.user is not None
-            return likenesses(self.item_vectors_, asker, item) if known else self._of_mean(asker, item)
+            return likenesses(self.item_vectors_, asker, item)
         found = shares(self.network_, self._messages(asker), self.item_vectors_[item], self._by_cosine)
         exact = Reasons(
             "exact", asker.items, found.of_items, layers=found.of_layers, layer_weights=found.weights
         )
-        if asker.user is None or self.network_.users_are_items:
+        if self.network_.users_are_items or asker.user is None:
             return exact
         most = max(LEFT_OUT, EDGES_LEFT_OUT // max(1, self._graph.num_edges * self.n_layers))
         items = asker.items[np.argsort(-np.abs(found.of_items), kind="stable")[:most]]
@@ -490,16 +503,17 @@ class GraphRecommender(EpochRecommender):
         skipped = len(asker.items) - len(items)
         return replace(exact, kind="left out", items=items, values=changes, skipped=skipped)
 
-    def _of_mean(self, asker: Asker, item: int) -> Reasons:
-        """Of a new user without layers, whose vector is the mean of its items', or that at length 1."""
-        vectors = self.item_vectors_
-        values = products(vectors, asker.items, vectors[item]) / len(asker.items)
+    def _of_new_user(self, asker: Asker, item: int) -> Reasons:
+        """Exact: the vector is the mean user's and a sum over items, divided by its length where scores are cosines."""
+        target = self.item_vectors_[item].cpu().numpy()
+        values, of_mean_user = self._fold_in().parts(asker.items, target)
         if self._by_cosine:
-            values /= float(self._vectors_from_items(asker.history.csr()).norm().clamp_min(1e-12))
-        return Reasons("exact", asker.items, values)
+            length = max(float(self._folded_in(asker.history.csr()).double().norm()), 1e-12)
+            values, of_mean_user = values / length, of_mean_user / length
+        return Reasons("exact", asker.items, values, remainder=of_mean_user)
 
     def _messages(self, asker: Asker) -> Messages:
-        """What a user's items send it, as in `_vectors_from_items`; its own embedding if it is a known one."""
+        """What a user's items send it, as in `_propagated`; its own embedding if it is a known one."""
         items, device = asker.items, self.item_vectors_.device
         weights = np.ones(len(items), np.float32)
         if self.weighted_edges and asker.weights is not None:

@@ -46,6 +46,11 @@ class Loss(Component):
         raise NotImplementedError
 
     @property
+    def temperature(self) -> float:
+        """What a score is divided by where scores are the logits of a softmax over the items."""
+        return 0.2 if self.score == "cosine" else 1.0
+
+    @property
     def negatives(self) -> Negatives | str | int:
         """What a positive is compared with, the name of it, or how many uniform ones."""
         raise NotImplementedError
