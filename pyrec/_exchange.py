@@ -156,9 +156,10 @@ def _without_y(names: list[str], args: tuple[Any, ...], kwargs: dict[str, Any]) 
 
 
 def _to_be_fitted(model: Any) -> dict[str, Any]:
-    """The model's state for a fit to change: containers are copies, and what is computed from a fit is not there."""
+    """The model's state for a fit to change: containers are copies, and what is of the fit before is not there."""
     state = dict(model.__dict__)
-    state.pop("fitted_params_", None)
+    for name in ("fitted_params_", "item_names_"):
+        state.pop(name, None)
     return {
         name: copy.copy(value) if isinstance(value, (dict, list, set)) else value
         for name, value in state.items()

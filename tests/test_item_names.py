@@ -10,7 +10,7 @@ from command_line import refuse, run
 from pyrec.data import Interactions, read_item_names
 from pyrec.data.synthetic import synthetic
 from pyrec.errors import ConfigError, DataError
-from pyrec.models import Popularity
+from pyrec.models import EASE, Popularity, Recommender
 from pyrec.store import item_names
 
 MOVIES = {1: "Toy Story (1995)", 2: "Jumanji, or not (1995)", 3: "Así"}
@@ -202,6 +202,31 @@ def test_a_run_remembers_its_names(capsys, tmp_path: Path) -> None:
     assert "`item_names.json`" in (folder / "README.md").read_text()
     run(capsys, *words, "--replace")
     assert item_names.read(folder) == {}
+
+
+def test_a_saved_model_keeps_its_names_until_it_is_fitted_again(tmp_path: Path) -> None:
+    train, names = synthetic(30, 20, interactions_per_user=3), {1: "One", 2: "Two"}
+    model = EASE(reg=5).fit(train)
+    assert model.recommend([0]).item_names == {}
+    model.save(tmp_path / "first", item_names=names)
+    loaded = Recommender.load(tmp_path / "first")
+    assert loaded.item_names_ == names
+    for found in (
+        loaded.recommend([0]),
+        loaded.recommend_for_items([[1]]),
+        loaded.similar_items([1]),
+    ):
+        assert found.item_names == names
+    assert loaded.recommend([0], item_names={3: "Three"}).item_names == {3: "Three"}
+    assert "One" in repr(loaded.recommend([0], items=[1, 2], filter_seen=False))
+    loaded.save(tmp_path / "second")
+    assert item_names.read(tmp_path / "second") == names
+    loaded.fit(train).save(tmp_path / "second")  # the file of the model before is of no use
+    assert item_names.read(tmp_path / "second") == loaded.item_names_ == {}
+    for wrong, message in (([1], "item_names is a list"), ({1: 2}, r"item_names\[1\] is 2")):
+        with pytest.raises(DataError, match=message):
+            model.save(tmp_path / "first", item_names=wrong)
+    assert Recommender.load(tmp_path / "first").item_names_ == names
 
 
 def test_words_that_name_no_file(capsys, tmp_path: Path) -> None:

@@ -18,8 +18,7 @@ from pyrec.cli.model_card import model_card
 from pyrec.cli.output import note
 from pyrec.errors import ConfigError, DataError
 from pyrec.look import plots
-from pyrec.models import Recommender
-from pyrec.store import item_names, saved_model
+from pyrec.store import saved_model
 from pyrec.store.training_checkpoint import Checkpoints
 
 METRICS = "metrics.json"
@@ -68,13 +67,12 @@ def write_run(run: Run, folder: Path) -> None:
     """
     about = {"data": run.source.as_json(), "k": run.k, "torch": torch.__version__}
     try:
-        run.model.save(folder, run=about)
+        run.model.save(folder, about, run.item_names)
     except DataError as error:
-        raise DataError(f"{error}; {_kept_elsewhere(run.model, about)}") from error
+        raise DataError(f"{error}; {_kept_elsewhere(run, about)}") from error
     with writing(folder):
         for name in OPTIONAL:
             (folder / name).unlink(missing_ok=True)
-    item_names.write(folder, run.item_names)
     write_text(folder / METRICS, json.dumps(run.metrics(), indent=2) + "\n")
     if run.history:
         write_text(folder / HISTORY, "".join(json.dumps(record) + "\n" for record in run.history))
@@ -85,11 +83,11 @@ def write_run(run: Run, folder: Path) -> None:
     write_text(folder / CARD, model_card(run, sorted(path.name for path in folder.iterdir())))
 
 
-def _kept_elsewhere(model: Recommender, about: dict[str, Any]) -> str:
+def _kept_elsewhere(run: Run, about: dict[str, Any]) -> str:
     """Keep a model for which there is no room where it was to be; say where."""
     folder = Path(tempfile.mkdtemp(prefix="pyrec-"))
     try:
-        model.save(folder, run=about)
+        run.model.save(folder, about, run.item_names)
     except DataError as error:
         shutil.rmtree(folder, ignore_errors=True)
         return f"nor could the model be kept elsewhere: {error}"

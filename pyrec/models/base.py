@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from os import PathLike
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
 import numpy as np
@@ -30,6 +31,7 @@ from pyrec.models.lists import Ranking, Recommendations
 from pyrec.models.reasons import Asker, Reasons, explain_history, explain_user, only
 from pyrec.models.score import ndcg
 from pyrec.options import Options
+from pyrec.store import item_names as item_names_file
 from pyrec.store import saved_model
 from pyrec.store.arrays import State
 
@@ -62,6 +64,7 @@ class Recommender(Exchanged, ABC):
     Attributes:
         model_name: The model's name in files and on the command line.
         train_: The interactions that the model was fitted on.
+        item_names_: What items are called, by raw id, if the model was loaded from where that was kept.
     """
 
     model_name: ClassVar[str]
@@ -78,6 +81,7 @@ class Recommender(Exchanged, ABC):
         "save",
     )
     train_: Interactions
+    item_names_: Mapping[Any, str] = MappingProxyType({})
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
@@ -298,7 +302,8 @@ class Recommender(Exchanged, ABC):
                 history speaks for or against, whose score is exactly 0, in this order. "none": the model's own order,
                 which says nothing there.
             as_frame: Return a data frame: True or ``"pandas"``, or ``"polars"``. See `Recommendations.to_frame`.
-            item_names: What items are called, by raw id: for the frame's column ``name`` and what ``print`` shows.
+            item_names: What items are called, by raw id: for the frame's column ``name`` and what ``print`` shows; if
+                None, those that were kept with a loaded model.
 
         Returns:
             The pair of raw item ids (B, n) and scores float32 (B, n), best first. A list with fewer than n items ends
@@ -515,7 +520,12 @@ class Recommender(Exchanged, ABC):
         """
         return None
 
-    def save(self, directory: str | PathLike[str], run: Mapping[str, Any] | None = None) -> None:
+    def save(
+        self,
+        directory: str | PathLike[str],
+        run: Mapping[str, Any] | None = None,
+        item_names: Mapping[Any, str] | None = None,
+    ) -> None:
         """Write ``model.safetensors`` and ``config.json`` into ``directory``, which is made if need be.
 
         A model that is there already is replaced. Where the interactions were read by `pyrec.data`, that is kept, so
@@ -527,15 +537,19 @@ class Recommender(Exchanged, ABC):
         Args:
             directory: Where to write.
             run: A mapping that JSON can hold, kept in ``config.json`` under ``"run"``.
+            item_names: What items are called, by raw id, kept in ``item_names.json`` for the commands, the served page
+                and `load`; those of ``item_names_``, if None.
 
         Raises:
             NotFittedError: Before `fit`.
-            DataError: If the folder cannot be written.
+            DataError: If the folder cannot be written, or an id or a name is of another type.
         """
         self._check_fitted()
+        names = item_names_file.text_of(self.item_names_ if item_names is None else item_names)
         saved_model.write(
             directory, self.model_name, self.get_params(deep=False), self._state(), self.train_, run
         )
+        item_names_file.put(directory, names)
 
     @classmethod
     @defaults()
@@ -555,6 +569,8 @@ class Recommender(Exchanged, ABC):
         model = saved.build(model_class)
         model.train_ = saved.interactions
         model._restore(saved.state)
+        if names := item_names_file.read(directory):
+            model.item_names_ = names
         keep_params(model)
         return model
 
@@ -670,7 +686,8 @@ class Recommender(Exchanged, ABC):
             part.cpu().numpy() for part in (ranking.ids, ranking.scores, ranking.is_fallback)
         )
         raw = raw_ids.decode(self.train_.item_ids, ids)
-        return Recommendations(raw, scores, is_fallback, keys, key_name, item_names)
+        names = self.item_names_ if item_names is None else item_names
+        return Recommendations(raw, scores, is_fallback, keys, key_name, names)
 
 
 def _of(query: Callable[[Any], torch.Tensor], batch: Any, rows: NDArray[np.bool_]) -> torch.Tensor:

@@ -24,18 +24,40 @@ def write(folder: str | PathLike[str], names: Mapping[Any, str]) -> None:
 
     Args:
         folder: Of the model.
-        names: By raw item id, an integer or text. None leaves no file.
+        names: By raw item id, an integer or text. Without any there is no file.
 
     Raises:
         DataError: If an id or a name is of another type, or the folder cannot be written.
     """
-    path = Path(folder) / FILE
-    if not names:
-        with writing(path):
-            path.unlink(missing_ok=True)
-        return
+    put(folder, text_of(names))
+
+
+def text_of(names: Mapping[Any, str]) -> str:
+    """Return the file's text, empty for no names.
+
+    Raises:
+        DataError: If an id or a name is of another type.
+    """
+    if not isinstance(names, Mapping):
+        raise DataError(
+            f"item_names is a {type(names).__name__}, but a mapping from raw item ids to names is needed"
+        )
     pairs = [json.dumps([_plain(raw), _text(raw, name)], ensure_ascii=False) for raw, name in names.items()]
-    write_text(path, "[\n" + ",\n".join(pairs) + "\n]\n")
+    return "[\n" + ",\n".join(pairs) + "\n]\n" if pairs else ""
+
+
+def put(folder: str | PathLike[str], text: str) -> None:
+    """Write what `text_of` returned; no file for no names.
+
+    Raises:
+        DataError: If the folder cannot be written.
+    """
+    path = Path(folder) / FILE
+    if text:
+        write_text(path, text)
+        return
+    with writing(path):
+        path.unlink(missing_ok=True)
 
 
 def read(folder: str | PathLike[str]) -> dict[int | str, str]:
