@@ -65,7 +65,7 @@ def test_the_layout(saved: Path) -> None:
     config = json.loads((saved / "config.json").read_text())
     assert config["format"] == 2
     assert config["model"] == "ease"
-    assert config["params"] == {"reg": 2.0}
+    assert config["params"] == {"reg": 2.0, "neighbors": None}
     assert config["run"] == {"note": "kept"}
     modes = {(saved / name).stat().st_mode for name in ("config.json", "model.safetensors")}
     assert len(modes) == 1

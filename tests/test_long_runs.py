@@ -172,6 +172,15 @@ def test_epochs_of_the_stage_before_are_not_counted(capsys, data, tmp_path, monk
     assert kept["epoch"] > 1
 
 
+def test_a_run_goes_on_with_its_baseline_or_without_it(capsys, stopped: Path) -> None:
+    assert Checkpoints(stopped).read_config()["about"]["baseline"] is True
+    out, _ = run(capsys, "train", "--resume", stopped, "--no-baseline", "--json", "--quiet")
+    assert [name for name in json.loads(out) if name.startswith("baseline")] == [
+        "baseline_popularity",
+        "baseline_popularity_warm",
+    ]
+
+
 def test_a_run_of_format_1_cannot_go_on(capsys, stopped: Path) -> None:
     path = Checkpoints(stopped).path
     with safe_open(path, framework="numpy") as file:

@@ -95,12 +95,13 @@ def test_an_epoch_is_chosen_on_a_share(capsys, parts, tmp_path: Path) -> None:
     _, err = run(capsys, *words, "--out", folder)
     kept = json.loads((folder / "metrics.json").read_text())
     assert f"kept epoch {kept['best_epoch']} of 3" in err
-    assert kept["validation_ndcg@5"] > 0
+    assert kept["validation"]["ndcg@5"] > 0
+    assert not any("@" in name for name in kept)  # which are of a test set
     again = next(line for line in err.splitlines() if "the share that chose the epoch" in line)
     assert f"pyrec train {parts['whole']} --all" in again
     assert f"--epochs {kept['best_epoch']}" in again
     assert "--validation" not in again
-    assert "| validation_ndcg@5 |" in (folder / "README.md").read_text()
+    assert "| ndcg@5 |" in (folder / "README.md").read_text()
 
 
 def test_what_means_nothing_without_a_test_set(capsys, parts, tmp_path: Path) -> None:

@@ -49,8 +49,8 @@ class Run:
         """The metrics on the held-out share at the epoch that was kept; empty where none chose it."""
         if self.best_epoch is None:
             return {}
-        record = self.history[self.best_epoch - 1]
-        return {name: value for name, value in record.items() if name.startswith("validation_")}
+        record, prefix = self.history[self.best_epoch - 1], "validation_"
+        return {name.removeprefix(prefix): record[name] for name in record if name.startswith(prefix)}
 
     def columns(self) -> dict[str, dict[str, float]]:
         """Return the metrics of the model and of what it is compared with, by column title."""
@@ -74,6 +74,6 @@ class Run:
             "num_test": 0 if self.test is None else len(self.test),
             "num_epochs": len(self.history),
             **epochs,
-            **self.validation,
+            **({"validation": self.validation} if self.validation else {}),
             **baselines,
         }

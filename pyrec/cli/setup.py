@@ -22,7 +22,19 @@ from pyrec.models.fallback import FALLBACKS, Fallback
 from pyrec.store import saved_model
 from pyrec.store.training_checkpoint import MODEL, Checkpoints
 
-FREE = {"resume", "out", "threads", "as_json", "every", "report", "users", "item_names", "replace", QUIET}
+FREE = {
+    "resume",
+    "out",
+    "threads",
+    "as_json",
+    "every",
+    "report",
+    "users",
+    "item_names",
+    "replace",
+    "baseline",
+    QUIET,
+}
 """Options that a run may go on with whatever they were; data may be named anew, for they are compared themselves."""
 
 
@@ -142,6 +154,8 @@ def take_up(ctx: click.Context, folder: Path, options: Mapping[str, Any]) -> Set
     if about.get("fallback") in FALLBACKS:
         setup.fallback = about["fallback"]
     given = _given(ctx)
+    if "baseline" in given:
+        setup.baseline = options["baseline"]
     if "every" in given:
         setup.every = options["every"]
     _check_unchanged(setup, given, options)
@@ -163,7 +177,6 @@ def _given(ctx: click.Context) -> dict[str, str]:
 def _check_unchanged(setup: Setup, given: Mapping[str, str], options: Mapping[str, Any]) -> None:
     free = FREE | {field.name for field in fields(Source)}
     own = {"model_name": setup.model.model_name, "eval_every": setup.eval_every, "track": setup.track}
-    own["baseline"] = setup.baseline
     before = {**values_of(setup.model), **own, "k": setup.k, "fallback": setup.fallback}
     for name, flag in given.items():
         if name in free:
