@@ -19,8 +19,9 @@ from pyrec.data.synthetic import synthetic
 from pyrec.errors import DataError, NotFittedError, UnknownIdError
 from pyrec.graph import Graph
 from pyrec.models import MODELS, LightGCN, Recommender, graph_recommender
-from pyrec.models.explain import TOLERANCE
+from pyrec.models.explain import BF16_TOLERANCE, TOLERANCE
 from pyrec.models.vectors import VectorRecommender
+from pyrec.nn.encoder import Table
 from pyrec.nn.without_edges import scores_without
 from pyrec.store import item_names
 
@@ -117,6 +118,16 @@ def test_the_tolerance_is_of_the_size_of_rounding() -> None:
     larger = [part._replace(value=part.value * 1.001) for part in why.parts]
     assert not is_the_sum(fewer)
     assert not is_the_sum(pyrec.Explanation(**{**vars(why), "parts": tuple(larger)}))
+
+
+@pytest.mark.parametrize("combine", ["mean", "attention"])
+def test_layers_of_sixteen_bits_are_exact_to_their_rounding(combine: str) -> None:
+    options = SMALL | {"n_layers": 3, "encoder": "items", "precision": "bf16", "combine": combine}
+    why = LightGCN(**options).fit(texts()).explain("u3")
+    values = [part.value for part in why.parts]
+    assert why.kind == "exact"
+    assert not is_the_sum(why)
+    assert abs(sum(values) - why.score) <= BF16_TOLERANCE * sum(map(abs, values))
 
 
 def test_parts_are_the_weights_of_item_to_item_models() -> None:
@@ -453,6 +464,26 @@ def test_the_command_draws(capsys, runs: Path, tmp_path: Path) -> None:
         _, err = run(capsys, "explain", runs / name, "--user", "u3", "--picture", picture)
         assert err == f"drawn in {picture}\n"
         assert picture.read_bytes().startswith(b"\x89PNG")
+
+
+def test_names_in_any_script_are_drawn(capsys, runs: Path, tmp_path: Path) -> None:
+    """Two dollars are no formula, and what the font lacks is told once."""
+    pytest.importorskip("matplotlib")
+    names = tmp_path / "names.csv"
+    names.write_text(
+        "item,name\n" + "".join(f"i{at},$x_{at} \\frac$ 東京 {at}\n" for at in range(30)), encoding="utf-8"
+    )
+    words = ("--user", "u3", "--item-names", names, "--picture", tmp_path / "why.png")
+    _, err = run(capsys, "explain", runs / "ease", *words)
+    assert err.splitlines()[-2].startswith("note: the picture's font lacks 2 characters, such as 東")
+
+
+def test_users_who_are_known_by_more_than_items_have_no_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Table, "knows_users", True)
+    for name, kind in (("lightgcn", "left out"), ("mf", "similar")):
+        why = make(name).fit(cold_user()).explain("cold")
+        assert (why.kind, why.parts, why.is_fallback) == (kind, (), False)
+        assert "there is no history" in why.summary()
 
 
 def test_the_command_refuses(capsys, runs: Path) -> None:

@@ -84,6 +84,10 @@ def command(
         click.echo(why.summary(names, n))
     if picture is not None:
         plots.plot_explanation(why, picture, names, n)
+        if boxes := plots.lacking([why.headline(names), *(row.label for row in why.rows(names, n))]):
+            note(
+                f"note: the picture's font lacks {len(boxes)} characters, such as {boxes[0]}; they are boxes"
+            )
         note(f"drawn in {picture}")
 
 

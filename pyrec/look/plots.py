@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import warnings
+from collections.abc import Iterable, Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -129,6 +130,8 @@ def plot_explanation(
 ) -> None:
     """Draw what each item of the history has to do with the score, as bars, and what each layer adds if there are any.
 
+    A character that the font lacks is drawn as a box; `lacking` finds them.
+
     Args:
         why: Of one score.
         path: The PNG file to write.
@@ -208,5 +211,14 @@ def _finish(figure: Figure, path: Path, title: str, grid: Literal["x", "y"] = "y
     if title:
         figure.suptitle(title, fontsize=11, parse_math=False)
     finish_axes(figure, LIGHT, grid)
-    with replacing(path) as temporary:
+    with replacing(path) as temporary, warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph .* missing from")  # see `lacking`
         figure.savefig(temporary, format="png")
+
+
+def lacking(texts: Iterable[str]) -> str:
+    """Return the characters that the pictures' font has no glyph for, each once; they are drawn as boxes."""
+    fonts = need("matplotlib.font_manager", "a picture", "plots")
+    font = fonts.get_font(fonts.findfont(fonts.FontProperties()))
+    known = font.get_charmap()
+    return "".join(dict.fromkeys(char for text in texts for char in text if ord(char) not in known))

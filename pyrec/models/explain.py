@@ -16,8 +16,13 @@ MEANING: Final[Mapping[Kind, str]] = {
 }
 """What the value of a part is, by the kind of explanation."""
 
-TOLERANCE: Final = 1e-5
-"""Of the kind ``exact``: the sum differs from the score by less than this share of the sum of magnitudes."""
+TOLERANCE: Final = 2e-6
+"""Of the kind ``exact``: the sum differs from the score by less than this share of the sum of magnitudes.
+
+Where layers are stored as bfloat16 it is `BF16_TOLERANCE`.
+"""
+BF16_TOLERANCE: Final = 2.0**-8
+"""The rounding of a bfloat16: 8 bits of fraction."""
 
 
 class Part(NamedTuple):
@@ -150,6 +155,8 @@ class Explanation:
     def notes(self) -> list[str]:
         """Return what else has to be known of this score, a sentence each."""
         notes = []
+        if not self.history and self.kind != "popularity":
+            notes.append("there is no history: the score is of what else is known of the user")
         if self.is_fallback:
             why = "nobody had the items of the history" if self.history else "there is no history to go by"
             notes.append(f"{why}, so the most popular items are recommended")
