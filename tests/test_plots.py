@@ -2,6 +2,7 @@
 
 import struct
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 
 from pyrec.errors import ConfigError, DataError
 from pyrec.look import plots
+from pyrec.models.explain import Explanation, Part
 
 pytest.importorskip("matplotlib")
 
@@ -135,3 +137,32 @@ def test_without_matplotlib(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> 
 def test_pyplot_stays_unused() -> None:
     source = Path(plots.__file__).read_text()
     assert "pyplot" not in source.replace("pyplot's global state", "")
+
+
+def test_explanations_are_bars_with_names(figures: list[Any], tmp_path: Path) -> None:
+    parts = (Part(1, 0.5), Part(2, -0.25), Part(3, 0.125))
+    common = {"user": 7, "item": 9, "score": 0.375, "rank": 2, "seen": False, "is_fallback": False}
+    why = Explanation("m", **common, kind="exact", history=(1, 2, 3), parts=parts)
+    plots.plot_explanation(why, tmp_path / "why.png", {1: "One", 9: "Nine"}, n=2)
+    (axes,) = figures[0].axes
+    assert [text.get_text() for text in axes.get_yticklabels()] == ["1 One", "2", "1 other items"]
+    assert [bar.get_width() for bar in axes.patches] == [0.5, -0.25, 0.125]
+    assert len({bar.get_facecolor() for bar in axes.patches}) == 3  # for, against, and a sum
+    assert figures[0].get_suptitle() == "9 Nine\nfor user 7 by m: score 0.3750, place 2 of the list"
+    layered = replace(why, kind="left out", layers=(0.25, 0.125), layer_weights=(0.6, 0.4))
+    plots.plot_explanation(layered, tmp_path / "layers.png")
+    assert [bar.get_width() for bar in figures[1].axes[1].patches] == [0.25, 0.125]
+    assert figures[1].axes[1].get_yticklabels()[1].get_text() == "layer 1, weight 0.40"
+
+
+def test_an_explanation_without_parts_is_a_sentence(figures: list[Any], tmp_path: Path) -> None:
+    common = {"user": 7, "item": 9, "score": 3.0, "rank": 1, "seen": False, "is_fallback": True}
+    plots.plot_explanation(
+        Explanation("m", **common, kind="popularity", history=(), parts=()), tmp_path / "why.png"
+    )
+    (axes,) = figures[0].axes
+    (text,) = axes.texts
+    assert text.get_text().startswith("there is no history to go by")
+    box, room = text.get_window_extent(), figures[0].bbox
+    assert room.x0 < box.x0 < box.x1 < room.x1
+    assert not axes.patches

@@ -289,12 +289,13 @@ def draw_parts(
         theme: Its colours.
         longest: Characters of a label; a longer one is cut off.
     """
-    _sideways_bars(axes, rows, theme, longest)
-    axes.set_xlabel(VALUE_AXIS[why.kind])
-    if not rows:
-        told = (why.notes() or [MEANING[why.kind]])[0]
-        axes.text(0.5, 0.5, told, ha="center", va="center", color=theme.ink, in_layout=False)
-        axes.set_axis_off()
+    if rows:
+        _sideways_bars(axes, rows, theme, longest)
+        axes.set_xlabel(VALUE_AXIS[why.kind])
+        return
+    told = (why.notes() or [MEANING[why.kind]])[0]
+    axes.text(0.5, 0.5, told, ha="center", va="center", color=theme.ink, transform=axes.transAxes)
+    axes.set_axis_off()
 
 
 def draw_layers(axes: Axes, layers: Sequence[float], weights: Sequence[float], theme: Theme) -> None:
