@@ -444,6 +444,7 @@ def test_the_command_serves_on_the_loopback(run_dir):
         model = Recommender.load(run_dir)
         user = model.train_.user_ids[:1].tolist()[0]
         same(httpx.post(f"{url}/recommend", json={"users": [user]}, timeout=30), model.recommend([user]))
+        refused(httpx.get(f"{url}/users", headers={"host": "evil.example"}), 421, "host", "evil")
     finally:
         process.terminate()
         process.communicate(timeout=30)
@@ -460,6 +461,42 @@ def test_what_cannot_be_served(run_dir, tmp_path, capsys, monkeypatch):
         assert main(["serve", str(run_dir)]) == 2
         assert f"serving needs {module}: pip install '.[serve]'" in capsys.readouterr().err
         monkeypatch.undo()
+
+
+def test_on_the_loopback_other_names_are_refused():
+    model = Popularity().fit(sparse_ids(False))
+    with serving(model, hosts=["Shop.Example"]) as client:
+        for host in (
+            "localhost",
+            "localhost:80",
+            "127.0.0.1",
+            "127.9.9.9:1",
+            "[::1]",
+            "[::1]:8000",
+            "LOCALHOST.",
+        ):
+            assert client.get("/health", headers={"host": host}).status_code == 200, host
+        for host in ("shop.example", "SHOP.example:443", "shop.example."):
+            assert client.get("/health", headers={"host": host}).status_code == 200, host
+        for host in (
+            "evil.example",
+            "evil.example:8000",
+            "localhost.evil.example",
+            "127.0.0.1.evil.example",
+            "[",
+            "192.0.2.1",
+        ):
+            response = client.get("/health", headers={"host": host})
+            name = host.removesuffix(":8000")
+            refused(
+                response, 421, "host", re.escape(f"--allow-host {name}") if name != "[" else "does not answer"
+            )
+        assert (
+            client.post("/recommend", json={"users": [100]}, headers={"host": "evil.example"}).status_code
+            == 421
+        )
+    with serving(model) as client:
+        assert client.get("/health", headers={"host": "evil.example"}).status_code == 200
 
 
 def test_connections_send_at_once():

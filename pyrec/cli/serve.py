@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import signal
 from pathlib import Path
 from types import FrameType
@@ -14,6 +13,7 @@ from pyrec.cli.item_names import NamesFile, item_names_option
 from pyrec.cli.options import set_threads, threads_option
 from pyrec.cli.output import note
 from pyrec.serve import create_app, listen, look_for_newer
+from pyrec.serve.addresses import is_loopback
 
 MOST_CONNECTIONS = 1000
 RELOAD_SECONDS = 2.0
@@ -41,6 +41,13 @@ RELOAD_SECONDS = 2.0
     default=True,
     help="Have the page at / and the lists of ids that it needs, or only what programs ask.  [default: page]",
 )
+@click.option(
+    "--allow-host",
+    "hosts",
+    multiple=True,
+    metavar="NAME",
+    help="On the loopback, answer to this name, too, as where a proxy hands on its own; may be given again.",
+)
 @threads_option
 def command(
     run_dir: Path,
@@ -49,15 +56,22 @@ def command(
     item_names: NamesFile | None,
     reload: bool,
     page: bool,
+    hosts: tuple[str, ...],
     threads: int | None,
 ) -> None:
     """Answer requests over HTTP with the model in RUN_DIR; / is a page to look at in a browser."""
     uvicorn = need("uvicorn", "serving", "serve")
     set_threads(threads)
     names = None if item_names is None else item_names.read
-    app = create_app(run_dir, names, page=page, reload_seconds=RELOAD_SECONDS if reload else None)
+    app = create_app(
+        run_dir,
+        names,
+        page=page,
+        reload_seconds=RELOAD_SECONDS if reload else None,
+        hosts=hosts if is_loopback(host) else None,
+    )
     with listen(host, port) as listener:
-        if not _is_loopback(host):
+        if not is_loopback(host):
             note(f"warning: {host} is reachable from elsewhere, and requests need no password")
         look = "open it in a browser; " if page else ""
         note(f"serving {run_dir} on http://{host}:{listener.getsockname()[1]}; {look}Ctrl-C ends it")
@@ -71,10 +85,3 @@ def command(
 
             signal.signal(signal.SIGHUP, reload_now)
         uvicorn.Server(config).run(sockets=[listener])
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False

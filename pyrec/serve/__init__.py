@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import socket
+from collections.abc import Collection
 from os import PathLike
 from typing import TYPE_CHECKING
 
 from pyrec._optional import need
-from pyrec.errors import DataError
+from pyrec.serve.addresses import listen
+
+__all__ = ["create_app", "listen", "look_for_newer"]
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -22,6 +24,7 @@ def create_app(
     *,
     page: bool = True,
     reload_seconds: float | None = None,
+    hosts: Collection[str] | None = None,
 ) -> FastAPI:
     """Return an ASGI application that answers with a fitted model; docs/serving.md has the requests.
 
@@ -33,6 +36,8 @@ def create_app(
             ``/history``.
         reload_seconds: How often a folder is looked into for a newer model, which then takes the place of the one
             before, between two requests. None never looks.
+        hosts: Names that the service answers to, besides those of the loopback; None for every name. On the loopback,
+            names keep pages from elsewhere from reading answers in a browser.
 
     Raises:
         ConfigError: If FastAPI is not installed, or ``reload_seconds`` is given with a model.
@@ -42,28 +47,10 @@ def create_app(
     need("fastapi", "serving", "serve")
     from pyrec.serve.app import make_app
 
-    return make_app(source, item_names, page=page, reload_seconds=reload_seconds)
+    return make_app(source, item_names, page=page, reload_seconds=reload_seconds, hosts=hosts)
 
 
 def look_for_newer(app: FastAPI) -> None:
     """Make an application of `create_app` that watches a folder look into it at once; of use in a signal's handler."""
     if app.state.watcher is not None:
         app.state.watcher.look_now()
-
-
-def listen(host: str = "127.0.0.1", port: int = 0) -> socket.socket:
-    """Return a socket that listens there; port 0 takes a free one.
-
-    Its connections send at once (TCP_NODELAY): asyncio sees to that only where a socket names its protocol, and without
-    it the body of an answer waits some 40 ms for the client to confirm the head.
-
-    Raises:
-        DataError: If the address cannot be had.
-    """
-    try:
-        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
-        listener = socket.create_server((host, port), family=family)
-    except OSError as error:
-        raise DataError(f"host {host}, port {port}: {error.strerror or error}; choose another") from None
-    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    return listener

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
 from os import PathLike
@@ -22,6 +22,7 @@ from pyrec.models import Recommender
 from pyrec.serve import page as pages
 from pyrec.serve.errors import BodyLimit, handle_errors
 from pyrec.serve.head import HeadAsGet
+from pyrec.serve.hosts import KnownHosts
 from pyrec.serve.reload import Watcher
 from pyrec.serve.schemas import (
     MOST_FOUND,
@@ -140,6 +141,7 @@ def make_app(
     *,
     page: bool = True,
     reload_seconds: float | None = None,
+    hosts: Collection[str] | None = None,
 ) -> FastAPI:
     """Return the application; see `pyrec.serve.create_app`."""
     served, watch = _source(source, item_names, reload_seconds)
@@ -166,6 +168,7 @@ def make_app(
     app.state.page = page
     app.add_middleware(BodyLimit)
     app.add_middleware(HeadAsGet)
+    app.add_middleware(KnownHosts, hosts=hosts)
     handle_errors(app)
     app.include_router(ROUTER)
     if page:

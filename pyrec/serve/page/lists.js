@@ -47,6 +47,7 @@ export function digitsOf(values) {
 }
 
 export function number(value, digits, sign = false) {
+  if (value === 0) return "0";
   const text = Math.abs(value).toLocaleString("en", { minimumFractionDigits: digits, maximumFractionDigits: digits });
   const isZero = Number(Math.abs(value).toFixed(digits)) === 0;
   return `${value < 0 && !isZero ? "−" : sign && !isZero ? "+" : ""}${text}`;

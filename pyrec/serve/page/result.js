@@ -107,7 +107,7 @@ export class Result {
       items.length === 0
         ? "Nothing is left to recommend. Allow more items, or what the user had."
         : fallback.every(Boolean)
-          ? "Nothing is known of this user’s taste, so these are the most popular items."
+          ? "Nothing is known of this user’s taste, so these are the most popular items, with their numbers of users."
           : "Items marked popular have no score of their own; the most popular ones come first.";
   }
 

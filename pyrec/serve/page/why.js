@@ -20,7 +20,9 @@ export function explained(answer) {
 
 function sentence(why) {
   const place = why.rank === null ? "" : `, place ${why.rank.toLocaleString("en")}`;
-  return `Score ${number(why.score, digitsOf([why.score]))}${place}. ${capital(why.meaning)}${why.parts.length > 0 ? ":" : "."}`;
+  const told = `Score ${number(why.score, digitsOf([why.score]))}${place}.`;
+  if (why.parts.length > 0) return `${told} ${capital(why.meaning)}:`;
+  return why.kind === "popularity" ? `${told} ${capital(why.meaning)}.` : told;
 }
 
 function partRows(why) {
