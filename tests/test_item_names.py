@@ -204,6 +204,20 @@ def test_a_run_remembers_its_names(capsys, tmp_path: Path) -> None:
     assert item_names.read(folder) == {}
 
 
+@pytest.mark.parametrize("name", ["movies.csv", "u.item", "log.item"])
+def test_a_file_beside_the_interactions_that_names_items_is_pointed_at(
+    capsys, tmp_path: Path, name: str
+) -> None:
+    log, names = tmp_path / "log.csv", tmp_path / name
+    log.write_text("user,item\n" + "".join(f"{n % 9},{n % 7}\n" for n in range(63)))
+    names.write_text("0,Nought\n")
+    words = ("train", log, "--model", "popularity", "--k", "3")
+    told = f"note: {names} names the items; --item-names {names} keeps the names with the run"
+    assert told in run(capsys, *words, "--out", tmp_path / "first")[1]
+    assert told not in run(capsys, *words)[1]
+    assert told not in run(capsys, *words, "--out", tmp_path / "second", "--item-names", names)[1]
+
+
 def test_a_saved_model_keeps_its_names_until_it_is_fitted_again(tmp_path: Path) -> None:
     train, names = synthetic(30, 20, interactions_per_user=3), {1: "One", 2: "Two"}
     model = EASE(reg=5).fit(train)

@@ -85,3 +85,15 @@ def test_what_cannot_be_compared_is_refused(capsys, run_dir: Path, tmp_path: Pat
         capsys, "similar", run_dir, "--items", "99"
     )
     assert "n = 99 must be at most 30" in refuse(capsys, "similar", run_dir, "--items", "1", "--n", "99")
+
+
+def test_one_item_and_a_length_have_several_names(capsys, run_dir: Path) -> None:
+    expected, _ = run(capsys, "similar", run_dir, "--items", "7", "--n", "3")
+    for item in ("--item", "--items"):
+        for length in ("-n", "--k", "-k"):
+            assert run(capsys, "similar", run_dir, item, "7", length, "3")[0] == expected
+    found, _ = run(capsys, "recommend", run_dir, "--user", "7", "-n", "2")
+    assert found == run(capsys, "recommend", run_dir, "--users", "7", "--n", "2")[0]
+    assert "'--topk'. Did you mean '--n'?" in refuse(
+        capsys, "recommend", run_dir, "--users", "7", "--topk", "2"
+    )

@@ -20,6 +20,8 @@ from pyrec.store import item_names as kept
 Names = dict[Any, str]
 """What items are called, by raw id."""
 
+_BESIDE = ("movies.csv", "movies.dat", "u.item")
+"""Files of well-known data sets that name the items and lie beside the interactions."""
 _COLUMNS = re.compile(r"(?P<path>.+):(?P<columns>(?:id|name)=[^,=]+(?:,(?:id|name)=[^,=]+)?)", re.DOTALL)
 
 
@@ -84,6 +86,17 @@ def item_names_option(use: str) -> Callable[[Command], Command]:
         help="What items are called, by a table with a column of ids and one of names, such as MovieLens' movies.csv; "
         f"FILE:id=COLUMN,name=COLUMN says which. {use}",
     )
+
+
+def note_names_beside(data: str | None) -> None:
+    """Say that a file beside the interactions names their items, where there is one."""
+    if data is None or is_pipe(data):
+        return
+    folder, own = Path(data).parent, Path(data)
+    for path in (*(folder / name for name in _BESIDE), own.with_suffix(".item")):
+        if path.is_file() and path != own:
+            note(f"note: {path} names the items; --item-names {path} keeps the names with the run")
+            return
 
 
 def names_of(run: Path, file: NamesFile | None, train: Interactions) -> Names:

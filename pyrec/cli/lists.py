@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm  # type: ignore[import-untyped]
 
-from pyrec.cli.grouped_help import Command
+from pyrec.cli.grouped_help import OTHER, OUTPUT, Command, grouped
 from pyrec.cli.item_names import item_names_option
 from pyrec.cli.list_writers import FORMATS, Columns, Lists, writer
 from pyrec.cli.options import quiet_option, threads_option, unknown_option
@@ -50,13 +50,15 @@ def list_options(command: Command) -> Command:
     for decorate in (
         quiet_option,
         threads_option,
-        click.option(
+        grouped(
+            OUTPUT,
             "--format",
             "layout",
             type=click.Choice(FORMATS),
             help="How to write. [default: by the name of --out, else table]",
         ),
-        click.option(
+        grouped(
+            OUTPUT,
             "--out",
             type=click.Path(path_type=Path),
             metavar="FILE",
@@ -64,7 +66,15 @@ def list_options(command: Command) -> Command:
         ),
         item_names_option("[default: what the run was trained with]"),
         unknown_option,
-        click.option("--n", type=int, help="Items of a list. [default: 10, or all if there are fewer]"),
+        grouped(
+            OTHER,
+            "--n",
+            type=int,
+            aliases=("-n", "--k", "-k"),
+            aka=("topk", "top-n", "num-items", "limit"),
+            metavar="N",
+            help="Items of a list. [default: 10, or all if there are fewer]",
+        ),
     ):
         command = decorate(command)
     return command

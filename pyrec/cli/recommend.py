@@ -10,6 +10,7 @@ import click
 import numpy as np
 from numpy.typing import NDArray
 
+from pyrec.cli.grouped_help import OTHER, GroupedCommand, grouped
 from pyrec.cli.histories import histories_in_file, histories_in_options
 from pyrec.cli.id_lists import KnownIds, ids_in_file, ids_in_options
 from pyrec.cli.item_names import Names, NamesFile, names_of
@@ -43,10 +44,15 @@ WAYS = {
 }
 
 
-@click.command("recommend", help=HELP)
+@click.command("recommend", cls=GroupedCommand, help=HELP)
 @click.argument("run_dir", type=click.Path(path_type=Path))
-@click.option(
-    "--users", multiple=True, metavar="ID,ID", help=f"Users, by the ids of the training data. {IDS_HELP}"
+@grouped(
+    OTHER,
+    "--users",
+    multiple=True,
+    aliases=("--user",),
+    metavar="ID,ID",
+    help=f"Users, by the ids of the training data. {IDS_HELP}",
 )
 @click.option(
     "--users-from",

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from pyrec.cli.grouped_help import OTHER, GroupedCommand, grouped
 from pyrec.cli.id_lists import KnownIds, ids_in_file, ids_in_options
 from pyrec.cli.item_names import NamesFile, names_of
 from pyrec.cli.list_writers import Columns, layout_of
@@ -26,10 +27,15 @@ Examples:
 WAYS = "--items ID,ID, --items-from FILE (- for standard input), or --all"
 
 
-@click.command("similar", help=HELP)
+@click.command("similar", cls=GroupedCommand, help=HELP)
 @click.argument("run_dir", type=click.Path(path_type=Path))
-@click.option(
-    "--items", multiple=True, metavar="ID,ID", help=f"Items, by the ids of the training data. {IDS_HELP}"
+@grouped(
+    OTHER,
+    "--items",
+    multiple=True,
+    aliases=("--item",),
+    metavar="ID,ID",
+    help=f"Items, by the ids of the training data. {IDS_HELP}",
 )
 @click.option(
     "--items-from",

@@ -13,7 +13,7 @@ from pyrec.cli.baselines import baselines
 from pyrec.cli.finished_run import Run
 from pyrec.cli.fitting import check_device, fit
 from pyrec.cli.grouped_help import DATA, MEASURING, OUTPUT, GroupedCommand, grouped
-from pyrec.cli.item_names import item_names_option
+from pyrec.cli.item_names import item_names_option, note_names_beside
 from pyrec.cli.measured import note_lists, users_in_words
 from pyrec.cli.model_options import build_model, model_options
 from pyrec.cli.options import (
@@ -135,6 +135,8 @@ def _begin(options: dict[str, Any]) -> Setup:
         check_folder(folder, options["replace"])
         if (folder / saved_model.CONFIG).exists():
             note(f"--out {folder} holds a run, which this one will replace when it ends")
+        if options["item_names"] is None:
+            note_names_beside(source.data or source.train)
     return Setup(
         source,
         model,
