@@ -42,6 +42,7 @@ from pyrec.models import (  # noqa: E402
     Popularity,
     Recommender,
 )
+from pyrec.models.lists import Recommendations  # noqa: E402
 from pyrec.nn.combine import Attention, Mean, SelfAttention, Weighted  # noqa: E402
 from pyrec.nn.encoder import FromItems, Table  # noqa: E402
 from pyrec.nn.fit import HeldOut  # noqa: E402
@@ -84,6 +85,7 @@ __all__ = [
     "Pointwise",
     "Popularity",
     "PyrecError",
+    "Recommendations",
     "Recommender",
     "SelfAttention",
     "Softmax",

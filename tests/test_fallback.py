@@ -1,5 +1,7 @@
 """Popularity for those of whom a model knows nothing, and for what an item-to-item model has no score for."""
 
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -8,7 +10,7 @@ import torch
 from scipy.sparse import csr_array
 from small_models import SMALL, make
 
-from pyrec.data import Interactions, Ragged
+from pyrec.data import Interactions, Ragged, read_interactions, split_time
 from pyrec.errors import ConfigError, DataError
 from pyrec.evaluate import evaluate
 from pyrec.models import EASE, MODELS, ItemKNN, LightGCN, Popularity, Recommender, base
@@ -216,3 +218,23 @@ def test_an_encoder_may_know_users_and_items_by_something_else(
     histories = [[21, 22], []]
     is_fallback = model.recommend_for_items(histories, 5).is_fallback
     assert is_fallback.all(axis=1).tolist() == is_fallback.any(axis=1).tolist() == [False, True]
+
+
+def test_on_movielens_by_time_no_model_is_worse_than_popularity_on_cold_users(data_dir: Path) -> None:
+    """Of items that five users had, so that EASE takes no time: 102 of 127 test users are cold."""
+    data = read_interactions(data_dir / "ml-latest-small" / "ratings.csv", min_rating=4)
+    data = data.select(data.popularity[data.items] >= 5)
+    train, test = split_time(data)
+    measure = partial(evaluate, test=test, k=20, metrics=["recall", "ndcg"])
+    popularity = measure(Popularity().fit(train))
+    cold = ~popularity.is_warm
+    assert (popularity.num_cold_users, popularity.num_users) == (102, 127)
+    for model in (EASE(), ItemKNN(), LightGCN(epochs=1, embedding_size=8)):
+        model.fit(train)
+        found, own = measure(model), measure(model, fallback="none")
+        assert found.num_fallback_lists == 102
+        for name, values in popularity.per_user.items():
+            np.testing.assert_array_equal(found.per_user[name][cold], values[cold])
+            np.testing.assert_array_equal(found.per_user[name][~cold], own.per_user[name][~cold])
+            assert own.per_user[name][cold].mean() < 0.5 * values[cold].mean()
+        assert found.warm_metrics["ndcg@20"] == own.warm_metrics["ndcg@20"]
