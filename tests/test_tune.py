@@ -534,7 +534,7 @@ def test_an_option_given_is_not_searched(capsys, log: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--range", "speed=1:2"], "'speed' is no hyperparameter; known are dim"),
+        (["--range", "speed=1:2"], "'speed' is no hyperparameter; did you mean seed?"),
         (["--range", "neighbors=1:2"], "--neighbors is not for lightgcn, which takes --dim"),
         (["--range", "validation=0.05:0.5"], "the range of stopping__share: trials are compared at one"),
         (["--range", "seed=0:99"], "the range of seed: trials are compared at one"),

@@ -27,7 +27,7 @@ from pyrec.models import Recommender
 from pyrec.tune.compare_models import QUICK_FIRST, Watcher, compare_models, named_models
 from pyrec.tune.comparison import Comparison, Tried
 from pyrec.tune.estimate import MINUTE, in_words
-from pyrec.tune.search import has_optuna
+from pyrec.tune.study import has_optuna
 
 HELP = f"""Compare models on held-out training interactions, search for their hyperparameters, and print the command
 that trains the best on everything.

@@ -33,8 +33,9 @@ from pyrec.evaluate.tables import table
 from pyrec.models import Recommender
 from pyrec.params import Part, called
 from pyrec.tune.estimate import MINUTE, in_words
-from pyrec.tune.search import METRICS, Search, Trial, Trials, check_optuna, tune
+from pyrec.tune.search import METRICS, Search, Trial, Trials, tune
 from pyrec.tune.space import Range, check_space, default_space
+from pyrec.tune.study import check_optuna
 
 SEARCH = "Search"
 SHOWN = 10

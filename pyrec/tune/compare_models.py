@@ -17,7 +17,7 @@ from pyrec.tune.budget import FAILURES, Budget, Progress, reason_of
 from pyrec.tune.comparison import Compared, Comparison, Tried
 from pyrec.tune.contender import Contender, Task, make_task
 from pyrec.tune.estimate import in_words
-from pyrec.tune.search import has_optuna, quiet
+from pyrec.tune.study import has_optuna, quiet
 
 QUICK_FIRST: Final = ("popularity", "itemknn", "svd", "ease", "mf", "lightgcn")
 """The models that are compared where none are named."""

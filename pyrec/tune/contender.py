@@ -17,8 +17,8 @@ from pyrec.models import EpochRecommender, Recommender
 from pyrec.train.early_stopping import EarlyStopping
 from pyrec.tune.budget import FAILURES
 from pyrec.tune.comparison import Tried
-from pyrec.tune.search import begin_with
 from pyrec.tune.space import Range, default_space
+from pyrec.tune.study import begin_with
 
 if TYPE_CHECKING:
     from optuna import Trial as OptunaTrial

@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,6 +26,7 @@ from pyrec.store.saved_model import plain
 from pyrec.store.training_checkpoint import fingerprint
 from pyrec.tune.budget import FAILURES, Budget, EpochCallback, Progress, reason_of
 from pyrec.tune.space import Range, check_space
+from pyrec.tune.study import begin_with, check_optuna, ended_trials, quiet
 
 if TYPE_CHECKING:
     from optuna import Study
@@ -239,7 +239,7 @@ class _UnderWay:
 
     @property
     def _left_to_try(self) -> int:
-        return self._trials - len(_ended(self.study))
+        return self._trials - len(ended_trials(self.study))
 
     @property
     def _expected(self) -> float:
@@ -278,21 +278,6 @@ class _UnderWay:
         self._watch(Progress(model.label, number, epoch, epochs, self._best, model.label, left))
 
 
-def has_optuna() -> bool:
-    """Return whether Optuna is installed."""
-    try:
-        import optuna  # noqa: F401
-    except ModuleNotFoundError:
-        return False
-    return True
-
-
-def check_optuna() -> None:
-    """Raise ConfigError if Optuna is not installed."""
-    if not has_optuna():
-        raise ConfigError("tuning needs Optuna: pip install '.[tune]'")
-
-
 def _check_scoring(search: Search) -> None:
     params = search.model.get_params()
     by_epochs = isinstance(search.model, EpochRecommender)
@@ -314,19 +299,6 @@ def _check_scoring(search: Search) -> None:
             raise ConfigError(
                 f"metric = {search.target}, but the model's stopping keeps the epoch by {kept_by}; give both the same"
             )
-
-
-@contextmanager
-def quiet() -> Iterator[None]:
-    """Keep Optuna's log, which repeats what is reported here, from stderr."""
-    from optuna import logging
-
-    before = logging.get_verbosity()
-    logging.set_verbosity(logging.ERROR)
-    try:
-        yield
-    finally:
-        logging.set_verbosity(before)
 
 
 def _study(search: Search, storage: Path | None) -> Study:
@@ -373,22 +345,9 @@ def _report(
         report_failure(ended.number, ended.user_attrs[FAILURE])
 
 
-def begin_with(study: Study, model: Recommender, space: Sequence[Range]) -> bool:
-    """Have the model's own parameters tried first, if they are in the space; return whether they are."""
-    own = model.get_params()
-    if not all(own[one.name] in one for one in space):
-        return False
-    study.enqueue_trial({one.name: one.written(own[one.name]) for one in space})
-    return True
-
-
-def _ended(study: Study) -> list[FrozenTrial]:
-    return [trial for trial in study.trials if trial.state.name in ("COMPLETE", "FAIL")]
-
-
 def _ranked(study: Study, search: Search) -> list[Trial]:
     done = [trial for trial in study.trials if trial.state.name == "COMPLETE"]
-    ended = _ended(study)
+    ended = ended_trials(study)
     if not ended:
         raise DataError("no trial was started within timeout; raise it")
     if not done:
