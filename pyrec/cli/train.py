@@ -13,7 +13,7 @@ from pyrec.cli.baselines import baselines
 from pyrec.cli.finished_run import Run
 from pyrec.cli.fitting import check_device, fit
 from pyrec.cli.grouped_help import DATA, MEASURING, OUTPUT, GroupedCommand, grouped
-from pyrec.cli.item_names import item_names_option, note_names_beside
+from pyrec.cli.item_names import Names, item_names_option, note_names_beside
 from pyrec.cli.measured import note_lists, users_in_words
 from pyrec.cli.model_options import build_model, model_options
 from pyrec.cli.options import (
@@ -37,7 +37,7 @@ from pyrec.interrupt import Signals, stop_on_signals
 from pyrec.models import EpochRecommender
 from pyrec.store import saved_model
 from pyrec.store.training_checkpoint import Checkpoints, fingerprint
-from pyrec.track import Tracking, open_tracker
+from pyrec.track import Tracker, Tracking, open_tracker
 
 
 @click.command(
@@ -155,22 +155,12 @@ def _train(setup: Setup, report: Report | None) -> Run:
     """Train, measure and keep a run; Ctrl-C and SIGTERM stop it so that it can go on, where it is kept."""
     if setup.resumed and setup.folder is not None:
         check_writable(setup.folder)  # before training, not after it
-    run_ids = setup.run_ids or [None] * len(setup.track)
-    called = None if setup.folder is None else setup.folder.resolve().name
-    trackers = [
-        open_tracker(place, run_id, called) for place, run_id in zip(setup.track, run_ids, strict=True)
-    ]
+    trackers = _trackers(setup)
     name, train, test = _load(setup.source)
     note(describe(name, train, test))
     note_reading(train, *([] if test is None else [test]))
-    setup.cut_off_at(train.num_items)
-    if report is not None:
-        report.named(train)  # refuses unknown users before any training
+    first, item_names = _before_training(setup, report, train, test)
     model, kept, signals = setup.model, None, Signals()
-    check_device(model, train)
-    item_names = {} if setup.names_file is None else setup.names_file.read(train)
-    # Refuses bad cut-offs before any training.
-    first = {} if test is None else baselines(model, train, test, setup.k, setup.baseline, setup.fallback)
     with ExitStack() as stack:
         if setup.folder is not None and isinstance(model, EpochRecommender):
             setup.check_test(fingerprint(test))
@@ -190,6 +180,26 @@ def _train(setup: Setup, report: Report | None) -> Run:
     if report is not None:
         _write_report(run, report)
     return run
+
+
+def _trackers(setup: Setup) -> list[Tracker]:
+    run_ids = setup.run_ids or [None] * len(setup.track)
+    called = None if setup.folder is None else setup.folder.resolve().name
+    return [open_tracker(place, run_id, called) for place, run_id in zip(setup.track, run_ids, strict=True)]
+
+
+def _before_training(
+    setup: Setup, report: Report | None, train: Interactions, test: Interactions | None
+) -> tuple[dict[str, Evaluation], Names]:
+    """Refuse what can be refused before training; return what is measured first, and what the items are called."""
+    setup.cut_off_at(train.num_items)
+    if report is not None:
+        report.named(train)
+    check_device(setup.model, train)
+    item_names = {} if setup.names_file is None else setup.names_file.read(train)
+    if test is None:
+        return {}, item_names
+    return baselines(setup.model, train, test, setup.k, setup.baseline, setup.fallback), item_names
 
 
 def _load(source: Source) -> tuple[str, Interactions, Interactions | None]:
