@@ -250,6 +250,13 @@ def test_who_has_no_history_is_told_of_popularity(name: str) -> None:
     assert model.explain("cold", "i2").score == (train.items == train.encode_items(["i2"])[0]).sum()
 
 
+@pytest.mark.parametrize("name", FOR_ITEMS)
+def test_items_that_nobody_had_add_nothing(name: str) -> None:
+    why = FOR_ITEMS[name].clone().fit(cold_user()).explain_for_items(["i4", "new", "i9"])
+    assert is_the_sum(why)
+    assert dict(why.parts).get("new", 0) == pytest.approx(0, abs=1e-12)
+
+
 def test_items_that_nothing_speaks_for_are_said_to_be_so() -> None:
     model = make("itemknn").fit(cold_user())
     why = model.explain("u3", "new")
@@ -450,8 +457,14 @@ def test_the_command_prints_what_the_model_says(capsys, runs: Path, name: str) -
     assert [part["name"] for part in json.loads(out)["parts"]] == [names[part.item] for part in why.parts]
 
 
-def test_the_command_knows_the_names_that_a_run_remembers(capsys, runs: Path) -> None:
-    item_names.write(runs / "ease", {"i2": "Two"})
+def test_the_names_that_a_run_remembers_are_shown(capsys, runs: Path) -> None:
+    item_names.write(runs / "ease", {"i2": "Two", "i9": "Nine"})
+    why = Recommender.load(runs / "ease").explain("u3", "i2")
+    assert why.summary().startswith("i2 Two for user u3")
+    assert "  i9 Nine" in why.summary()
+    assert why.summary({}).startswith("i2 for user u3")
+    assert "item_name" not in why.as_dict()
+    assert why.as_dict(why.item_names)["item_name"] == "Two"
     out, _ = run(capsys, "explain", runs / "ease", "--user", "u3", "--item", "i2")
     assert out.startswith("i2 Two for user u3")
     item_names.write(runs / "ease", {})

@@ -32,7 +32,7 @@ from pyrec.look.panels import (
     finish_axes,
     shorten,
 )
-from pyrec.models.explain import Explanation, called
+from pyrec.models.explain import Explanation
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -135,7 +135,7 @@ def plot_explanation(
     Args:
         why: Of one score.
         path: The PNG file to write.
-        item_names: What items are called, by raw id.
+        item_names: What items are called, by raw id; None for what the model knows.
         n: Parts to show.
 
     Raises:
@@ -152,7 +152,7 @@ def plot_explanation(
         parts, layers = figure.subplots(2, 1, height_ratios=heights)
         draw_parts(parts, rows, why, LIGHT)
         draw_layers(layers, why.layers, why.layer_weights, LIGHT)
-    title = shorten(called(why.item, item_names), 2 * LONGEST_NAME)
+    title = shorten(why.called(why.item, item_names), 2 * LONGEST_NAME)
     _finish(figure, path, f"{title}\n{why.standing()}", grid="x")
 
 

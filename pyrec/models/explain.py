@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final, Literal, NamedTuple
 
 Kind = Literal["exact", "left out", "similar", "popularity"]
@@ -74,6 +74,7 @@ class Explanation:
             for the user, or, of a new one, what the mean of the known users adds. None where there is no such thing.
         layers: What each layer of the user adds to the score, K + 1 numbers that sum to it; None without layers.
         layer_weights: The weights of the user's layers, K + 1 numbers; None without layers.
+        item_names: What the item and those of the parts are called, by raw id, where the model knows.
     """
 
     model: str
@@ -90,6 +91,7 @@ class Explanation:
     remainder: float | None = None
     layers: tuple[float, ...] | None = None
     layer_weights: tuple[float, ...] | None = None
+    item_names: Mapping[Any, str] = field(default_factory=dict)
 
     def __repr__(self) -> str:
         who = f"a history of {len(self.history)}" if self.user is None else repr(self.user)
@@ -105,8 +107,8 @@ class Explanation:
         A part has ``item`` and ``value``. ``meaning`` says what the value is.
 
         Args:
-            item_names: What items are called, by raw id: then there are ``item_name``, and ``name`` in each part, null
-                for an item without one.
+            item_names: What items are called, by raw id; None for no names. With names there are ``item_name``, and
+                ``name`` in each part, null for an item without one.
         """
         told = {
             **vars(self),
@@ -117,7 +119,8 @@ class Explanation:
             "layers": None if self.layers is None else list(self.layers),
             "layer_weights": None if self.layer_weights is None else list(self.layer_weights),
         }
-        if item_names:
+        del told["item_names"]
+        if item_names is not None:
             told["item_name"] = item_names.get(self.item)
             for part in told["parts"]:
                 part["name"] = item_names.get(part["item"])
@@ -127,12 +130,11 @@ class Explanation:
         """Return the explanation as text: a line on the score, then a line for each part.
 
         Args:
-            item_names: What items are called, by raw id.
+            item_names: What items are called, by raw id; None for what the model knows.
             n: Parts to show; what the others come to is one line.
         """
-        names = item_names or {}
-        lines = [self.headline(names), f"{self.kind}: {MEANING[self.kind]}", *self.notes()]
-        lines += [f"  {row.value:+.4f}  {row.label}" for row in self.rows(names, n)]
+        lines = [self.headline(item_names), f"{self.kind}: {MEANING[self.kind]}", *self.notes()]
+        lines += [f"  {row.value:+.4f}  {row.label}" for row in self.rows(item_names, n)]
         if hidden := self.hidden(n):
             lines.append(f"  {hidden:,} other items of the history have smaller values")
         if self.layers is not None and self.layer_weights is not None:
@@ -143,7 +145,12 @@ class Explanation:
 
     def headline(self, item_names: Mapping[Any, str] | None = None) -> str:
         """Return which item has which score for whom, a line."""
-        return f"{called(self.item, item_names)} {self.standing()}"
+        return f"{self.called(self.item, item_names)} {self.standing()}"
+
+    def called(self, item: Any, item_names: Mapping[Any, str] | None = None) -> str:
+        """Return an item's raw id and, if it has one, its name."""
+        names = self.item_names if item_names is None else item_names
+        return f"{item} {names[item]}" if item in names else str(item)
 
     def standing(self) -> str:
         """Return what follows the item in `headline`: for whom, by which model, with which score and place."""
@@ -178,10 +185,11 @@ class Explanation:
         remainder if there is one.
 
         Args:
-            item_names: What items are called, by raw id; a label is an id, and a name if there is one.
+            item_names: What items are called, by raw id; None for what the model knows. A label is an id, and a name if
+                there is one.
             n: Parts to show.
         """
-        shown = [Row(called(part.item, item_names), part.value, True) for part in self.parts[:n]]
+        shown = [Row(self.called(part.item, item_names), part.value, True) for part in self.parts[:n]]
         if (others := self.parts[n:]) and self.kind == "exact":
             total = sum(part.value for part in others)
             shown.append(Row(f"{len(others):,} other items", total, False))
@@ -193,8 +201,3 @@ class Explanation:
     def hidden(self, n: int = 10) -> int:
         """Return how many parts `rows` neither shows nor sums up."""
         return 0 if self.kind == "exact" else max(0, len(self.parts) - n)
-
-
-def called(item: Any, item_names: Mapping[Any, str] | None = None) -> str:
-    """Return an item's raw id and, if it has one, its name."""
-    return f"{item} {item_names[item]}" if item_names and item in item_names else str(item)

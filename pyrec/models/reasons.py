@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol
 
@@ -77,6 +78,7 @@ class Explained(Protocol):
     """What this module asks of a model."""
 
     train_: Interactions
+    item_names_: Mapping[Any, str]
     personal: ClassVar[bool]
 
     @property
@@ -133,11 +135,12 @@ def _explanation(
         reasons, score = model._reasons(asker, index), score_of(model, asker, index)
     place = np.flatnonzero(listed == index)
     order = np.argsort(-np.abs(reasons.values), kind="stable")
+    raw = _raw(train.item_ids, np.array([index]))[0]
     items = _raw(train.item_ids, reasons.items[order])
     return Explanation(
         model=model.label,
         user=None if asker.user is None else _raw(train.user_ids, np.array([asker.user]))[0],
-        item=_raw(train.item_ids, np.array([index]))[0],
+        item=raw,
         score=score,
         rank=int(place[0]) + 1 if len(place) else None,
         seen=bool((asker.history.indices == index).any()),
@@ -149,6 +152,7 @@ def _explanation(
         remainder=reasons.remainder,
         layers=_numbers(reasons.layers),
         layer_weights=_numbers(reasons.layer_weights),
+        item_names={one: model.item_names_[one] for one in (raw, *items) if one in model.item_names_},
     )
 
 
