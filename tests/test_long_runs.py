@@ -172,6 +172,19 @@ def test_epochs_of_the_stage_before_are_not_counted(capsys, data, tmp_path, monk
     assert kept["epoch"] > 1
 
 
+def test_a_run_on_everything_goes_on(capsys, data, tmp_path, monkeypatch) -> None:
+    words = ("train", *files(data), *OPTIONS, *LEARNED, "--all", "--out")
+    run(capsys, *words, tmp_path / "whole")
+    with monkeypatch.context() as patch:
+        stop_in_step(patch, signal.SIGINT, 40)
+        assert main([str(word) for word in (*words, tmp_path / "run")]) == 130
+    capsys.readouterr()
+    out, err = run(capsys, "train", "--resume", tmp_path / "run", "--json")
+    assert learned(tmp_path / "run") == learned(tmp_path / "whole")
+    assert json.loads(out)["measured"] is False
+    assert "all to learn from; nothing is left to measure on" in err
+
+
 def test_a_run_goes_on_with_its_baseline_or_without_it(capsys, stopped: Path) -> None:
     assert Checkpoints(stopped).read_config()["about"]["baseline"] is True
     out, _ = run(capsys, "train", "--resume", stopped, "--no-baseline", "--json", "--quiet")
