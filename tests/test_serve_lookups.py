@@ -58,6 +58,17 @@ def test_a_history_is_latest_first_or_by_id(client, text):
     answer = other.post("/history", json={"users": user}).json()
     assert answer == {"items": [train.item_ids[train.items[train.users == 3]].tolist()], "order": "id"}
     refused(other.post("/history", json={"users": ["nobody"]}), 404, "users[0]", "not known")
+    refused(client.post("/history", json={"users": [5] * 101}), 422, "users", "at most 100")
+    refused(
+        client.post("/history", json={"users": [5], "n": 10_001}), 422, "n", "less than or equal to 10000"
+    )
+
+
+def test_equal_times_are_by_ascending_id():
+    least, most = -(2**63), 2**63 - 1
+    train = Interactions.from_arrays([1] * 5, [3, 1, 2, 5, 4], times=[least, 7, 7, most, 7])
+    with serving(Popularity().fit(train)) as client:
+        assert client.post("/history", json={"users": [1]}).json()["items"] == [[5, 1, 2, 4, 3]]
 
 
 def test_fallbacks_are_marked():

@@ -14,6 +14,8 @@ from pyrec.data.ids import MAX_ID_LENGTH, text_problem
 MOST_ITEMS_A_LIST = 1000
 MOST_USERS = 1000
 MOST_IDS = 10_000
+MOST_HISTORIES = 100
+"""Users of a request for what they had."""
 MOST_FOUND = 100
 MOST_TYPED = 200
 """Characters of a search."""
@@ -116,8 +118,8 @@ class SimilarRequest(Request):
 class HistoryRequest(Request):
     """Known users whose training items are wanted."""
 
-    users: Annotated[list[Id], Field(min_length=1, max_length=MOST_USERS)]
-    n: Annotated[StrictInt, Field(ge=1, description="items a list; all by default")] | None = None
+    users: Annotated[list[Id], Field(min_length=1, max_length=MOST_HISTORIES)]
+    n: Annotated[StrictInt, Field(ge=1, le=MOST_IDS, description="items a list, at most")] = MOST_IDS
     ignore_unknown: IgnoreUnknown = False
     names: Names = False
 

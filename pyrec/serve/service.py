@@ -22,7 +22,7 @@ from pyrec._exchange import one_state, view_of
 from pyrec.data import Interactions
 from pyrec.data.ids import IdArray, Int32Array, Unknown, is_text
 from pyrec.errors import DataError
-from pyrec.models import Recommender, raw_ids
+from pyrec.models import Explanation, Recommender, raw_ids
 from pyrec.models.fallback import Fallback
 from pyrec.models.requests import candidates, default_length
 from pyrec.serve.batcher import Batcher, Lists
@@ -109,24 +109,18 @@ class Service:
             else:
                 asked.items(request.history, "history")
                 why = partial(model.explain_for_items, request.history, request.item)
-            told = (await self._in_thread(self.explanations, why)).as_dict()
-        if request.names:
-            told["item_name"] = served.names.get(told["item"])
-            told["parts"] = [part | {"name": served.names.get(part["item"])} for part in told["parts"]]
-        return JSONResponse(told)
+            return await self._in_thread(
+                self.explanations, _explained, why, served.names if request.names else None
+            )
 
     async def history(self, request: HistoryRequest) -> JSONResponse:
         """Answer with what users had in training."""
         served = self.served
-        model = view_of(served.model)
-        asked = Asked(model.train_, request.ignore_unknown)
+        train = view_of(served.model).train_
+        asked = Asked(train, request.ignore_unknown)
         users = asked.users(request.users)
-        lists = [_had(model.train_, user, request.n) for user in users.tolist()]
-        order = "id" if model.train_.times is None else "time"
-        content: dict[str, Any] = {"items": lists, "order": order}
-        if request.names:
-            content["names"] = _named(lists, served.names)
-        return JSONResponse(content | asked.told())
+        names = served.names if request.names else None
+        return await self._in_thread(self.lookups, _histories, train, users, request.n, names, asked)
 
     async def find_users(self, prefix: str, limit: int) -> list[Any]:
         """Return raw ids of users that begin so."""
@@ -309,13 +303,32 @@ def _choice(asked: Asked, items: Sequence[Any] | None, exclude: Sequence[Any] | 
     return None if chosen is None else asked.train.item_ids[chosen]
 
 
-def _had(train: Interactions, user: int, n: int | None) -> list[Any]:
+def _explained(why: Callable[[], Explanation], names: Names | None) -> JSONResponse:
+    told = why().as_dict()
+    if names is not None:
+        told["item_name"] = names.get(told["item"])
+        told["parts"] = [part | {"name": names.get(part["item"])} for part in told["parts"]]
+    return JSONResponse(told)
+
+
+def _histories(
+    train: Interactions, users: Int32Array, n: int, names: Names | None, asked: Asked
+) -> JSONResponse:
+    lists = [_had(train, user, n) for user in users.tolist()]
+    content: dict[str, Any] = {"items": lists, "order": "id" if train.times is None else "time"}
+    if names is not None:
+        content["names"] = _named(lists, names)
+    return JSONResponse(content | asked.told())
+
+
+def _had(train: Interactions, user: int, n: int) -> list[Any]:
     """Return the raw items of a user's training interactions: the latest first if they have times, else ascending."""
     if user < 0:
         return []
     rows = np.arange(train.indptr[user], train.indptr[user + 1])
     if train.times is not None:
-        rows = rows[np.argsort(-train.times[rows], kind="stable")]
+        rows = rows[::-1]
+        rows = rows[np.argsort(train.times[rows], kind="stable")][::-1]  # equal ones by ascending id
     return train.item_ids[train.items[rows[:n]]].tolist()  # type: ignore[no-any-return]
 
 
