@@ -41,6 +41,7 @@ def write(path: Path, content: str, encoding: str = "utf-8") -> Path:
         ("artists.dat", "id\tname\turl\n1\tToy Story (1995)\tu\n2\tJumanji, or not (1995)\tu\n3\tAsí\tu\n"),
         ("plain.csv", '1,Toy Story (1995),A|B\n2,"Jumanji, or not (1995)",A\n3,Así,A|B|C\n'),
         ("semicolons.csv", "genre;name;item\nA;Toy Story (1995);1\nB;Jumanji, or not (1995);2\nC;Así;3\n"),
+        ("spaced.csv", "1; Toy Story (1995)\n2;Jumanji, or not (1995) \n3;Así\n"),
         ("two.csv", 'product_id,was\n1,Toy Story (1995)\n2,"Jumanji, or not (1995)"\n3,Así\n'),
         ("strange.csv", 'nr,was\n1,Toy Story (1995)\n2,"Jumanji, or not (1995)"\n3,Así\n'),
     ],
@@ -101,6 +102,24 @@ def test_a_column_that_cannot_be_told(tmp_path: Path) -> None:
     path.write_bytes(b"1,\0\n")
     with pytest.raises(DataError, match="holds a NUL byte"):
         read_item_names(path)
+
+
+def test_what_is_between_columns_is_not_within_ids(tmp_path: Path) -> None:
+    path = write(tmp_path / "names.txt", "1;Toy, Story\n2;Jumanji, or\n")
+    assert read_item_names(path) == {1: "Toy, Story", 2: "Jumanji, or"}
+    path = write(tmp_path / "names.txt", '"a;b",Both\n"c;d",Two\n')
+    assert read_item_names(path, columns={"id": 1, "name": 2})["a;b"] == "Both"
+
+
+def test_files_that_are_no_tables_of_names(tmp_path: Path) -> None:
+    path = write(tmp_path / "names.txt", '{"asin": "B0", "title": "T"}\n')
+    with pytest.raises(DataError, match="is JSON; write it as CSV or Parquet"):
+        read_item_names(path)
+    path = write(tmp_path / "names.txt", "title,year,genre\nA,1990,x\n")
+    with pytest.raises(DataError, match="which column is the item's id"):
+        read_item_names(path)
+    with pytest.raises(DataError, match="path is int 5, but the path of a file is needed"):
+        read_item_names(5)
 
 
 def test_ids_of_a_file_are_integers_or_text(tmp_path: Path) -> None:

@@ -61,12 +61,14 @@ def read_item_names(
             not close, or none of ``items`` has a name.
     """
     chosen = _checked(columns)
+    if not isinstance(path, (str, os.PathLike)):
+        raise DataError(f"path is {type(path).__name__} {path!r:.40}, but the path of a file is needed")
     path = Path(path)
     known = None if items is None else {str(raw): raw for raw in np.asarray(items).tolist()}
     with opened(path) as content:
         is_text = not content.head.startswith(MAGIC)
         pairs = _of_text(content, chosen, known) if is_text else _of_parquet(content, chosen)
-        named = [(raw, name) for raw, name in pairs if name.strip()]
+        named = [(raw, name.strip()) for raw, name in pairs if name.strip()]
     if known is None:
         return _by_raw_id(named) if is_text else dict(named)
     names = {known[str(raw)]: name for raw, name in named if str(raw) in known}
@@ -204,7 +206,10 @@ def _of_text(
     content: Content, chosen: Mapping[str, str | int], known: Mapping[str, Any] | None
 ) -> Iterator[tuple[str, str]]:
     path = content.path
-    lines = list(io.StringIO(_decoded(content.everything().read(), path), newline=""))
+    text = _decoded(content.everything().read(), path)
+    if text.lstrip()[:1] in ("{", "["):
+        raise DataError(f"{path} is JSON; write it as CSV or Parquet, with a column of ids and one of names")
+    lines = list(io.StringIO(text, newline=""))
     rows = _rows(lines, _separator(lines, path), path)
     first = next(rows, None)
     if first is None:
@@ -236,6 +241,8 @@ def _text_places(
     by_name = any(isinstance(column, str) for column in chosen.values())
     id_at = _id_column(first)
     is_header = id_at is not None and not (known is not None and first[id_at] in known)
+    if not chosen and not any(map(str.isdecimal, first)):
+        is_header = is_header or any(plain_name(cell) in _TITLES for cell in first)
     if by_name or (is_header and len(first) > 1):
         return _places(first, where, chosen)
     places = [_position(chosen, entry, first, where) for entry in _ENTRIES]
@@ -248,17 +255,20 @@ def _text_places(
 
 
 def _separator(lines: list[str], path: Path) -> str:
-    """Returns what is between columns: what gives the first rows as many fields each, the ids without it."""
+    """Returns what is between columns: what gives the first rows as many fields each, and ids without another one."""
     found = [sep for sep in SEPARATORS if sep in "".join(lines[:1])]
-    even = [sep for sep in found if _is_even(lines, sep, path)]
-    return (even or found or [","])[0]
+    tops = {sep: _top(lines, sep, path) for sep in found}
+    even = [sep for sep in found if len(set(map(len, tops[sep]))) == 1]
+    apart = [sep for sep in even if not any(other in row[0] for other in even for row in tops[sep])]
+    return (apart or even or found or [","])[0]
 
 
-def _is_even(lines: list[str], sep: str, path: Path) -> bool:
+def _top(lines: list[str], sep: str, path: Path) -> list[list[str]]:
+    """Returns the first rows; none if a separator leaves a quote open, which reading with it will say."""
     try:
-        return len({len(row) for _, row in islice(_rows(lines, sep, path), _LOOK_ROWS)}) == 1
-    except DataError:  # which reading with the separator that is chosen will say
-        return False
+        return [row for _, row in islice(_rows(lines, sep, path), _LOOK_ROWS)]
+    except DataError:
+        return []
 
 
 def _rows(lines: list[str], sep: str, path: Path) -> Iterator[tuple[int, list[str]]]:
