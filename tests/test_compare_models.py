@@ -288,6 +288,7 @@ def test_a_comparison_shows_itself(train: Interactions) -> None:
             r"'eese' is no model; known are lightgcn, .*; did you mean ease\?",
         ),
         ({"models": ["ease", "ease"]}, ConfigError, "models has 'ease' twice"),
+        ({"models": 7}, ConfigError, "models = 7 must be a list, such as"),
         ({"models": []}, ConfigError, "models is empty; name some of lightgcn"),
         (
             {"models": [EASE]},

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
@@ -111,6 +111,8 @@ def named_models(models: Models, seed: int = 0) -> dict[str, Recommender]:
         named = dict(models)
     else:
         named = {}
+        if not isinstance(models, (Iterable, Recommender)):
+            raise ConfigError(f"models = {models!r} must be a list, such as ['ease', 'lightgcn']")
         for one in [models] if isinstance(models, (str, Recommender)) else models:
             model = _model_of_name(one, seed) if isinstance(one, str) else one
             label = one if isinstance(one, str) else getattr(one, "label", str(one))
