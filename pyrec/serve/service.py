@@ -7,7 +7,6 @@ known users, whose requests are batched, one for other searches, one for explana
 from __future__ import annotations
 
 import asyncio
-from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -19,17 +18,16 @@ from fastapi.responses import JSONResponse
 from numpy.typing import NDArray
 
 from pyrec._exchange import one_state, view_of
-from pyrec.data import Interactions
-from pyrec.data.ids import IdArray, Int32Array, Unknown, is_text
-from pyrec.errors import DataError
-from pyrec.models import Explanation, Recommender, raw_ids
+from pyrec.data.ids import IdArray, Int32Array
+from pyrec.models import Recommender, raw_ids
 from pyrec.models.fallback import Fallback
-from pyrec.models.requests import candidates, default_length
+from pyrec.serve import answers
+from pyrec.serve.asked import Asked, choice_of, length_of
 from pyrec.serve.batcher import Batcher, Lists
 from pyrec.serve.errors import RequestError
 from pyrec.serve.lookup import Lookup, NamedItems
 from pyrec.serve.schemas import ExplainRequest, HistoryRequest, RecommendRequest, SimilarRequest
-from pyrec.serve.served import Names, Served
+from pyrec.serve.served import Served
 
 Result = TypeVar("Result")
 RawLists: TypeAlias = tuple[IdArray, NDArray[np.float32], NDArray[np.bool_]]
@@ -76,25 +74,25 @@ class Service:
         served = self.served
         with one_state(served.model) as model:
             asked = Asked(model.train_, request.ignore_unknown)
-            n = _length(model, request.n)
-            choice = _choice(asked, request.items, request.exclude)
+            n = length_of(model, request.n)
+            choice = choice_of(asked, request.items, request.exclude)
             limits = n, request.filter_seen, choice, request.fallback
             if request.histories is not None:
                 found = await self._for_histories(model, asked, request.histories, *limits)
             else:
                 assert request.users is not None  # one of the two is given
                 found = await self._for_users(model, asked, request.users, *limits)
-            return _answer(*found, served.names if request.names else None, asked)
+            return answers.lists(*found, served.names if request.names else None, asked)
 
     async def similar(self, request: SimilarRequest) -> JSONResponse:
         """Answer with the items nearest to each."""
         served = self.served
         with one_state(served.model) as model:
             asked = Asked(model.train_, request.ignore_unknown)
-            n = _length(model, request.n)
+            n = length_of(model, request.n)
             asked.items(request.items, "items")
             items, scores = await self._search(model.similar_items, request.items, n, unknown=asked.unknown)
-            return _answer(items, scores, None, served.names if request.names else None, asked)
+            return answers.lists(items, scores, None, served.names if request.names else None, asked)
 
     async def explain(self, request: ExplainRequest) -> JSONResponse:
         """Answer with what a score is made of."""
@@ -110,7 +108,7 @@ class Service:
                 asked.items(request.history, "history")
                 why = partial(model.explain_for_items, request.history, request.item)
             return await self._in_thread(
-                self.explanations, _explained, why, served.names if request.names else None
+                self.explanations, answers.explained, why, served.names if request.names else None
             )
 
     async def history(self, request: HistoryRequest) -> JSONResponse:
@@ -120,7 +118,7 @@ class Service:
         asked = Asked(train, request.ignore_unknown)
         users = asked.users(request.users)
         names = served.names if request.names else None
-        return await self._in_thread(self.lookups, _histories, train, users, request.n, names, asked)
+        return await self._in_thread(self.lookups, answers.histories, train, users, request.n, names, asked)
 
     async def find_users(self, prefix: str, limit: int) -> list[Any]:
         """Return raw ids of users that begin so."""
@@ -209,64 +207,6 @@ class Service:
         return await asyncio.get_running_loop().run_in_executor(executor, call, *args)
 
 
-class Asked:
-    """The raw ids of a request, checked and made internal ones.
-
-    Args:
-        train: Whose ids they are.
-        ignore_unknown: Skip unknown ids, which `told` then names; otherwise they are refused.
-    """
-
-    def __init__(self, train: Interactions, ignore_unknown: bool = False) -> None:
-        self.train = train
-        self.unknown: Unknown = "skip" if ignore_unknown else "error"
-        self._skipped: dict[str, dict[Any, None]] = {}
-
-    def users(self, ids: Sequence[Any], argument: str = "users") -> Int32Array:
-        """Return internal ids, -1 for those that are skipped."""
-        return self._encoded(self.train.encode_users, ids, argument, self.train.user_ids)
-
-    def items(self, ids: Sequence[Any], argument: str) -> Int32Array:
-        """Return internal ids, -1 for those that are skipped."""
-        return self._encoded(self.train.encode_items, ids, argument, self.train.item_ids)
-
-    def told(self) -> dict[str, Any]:
-        """Return what an answer says of skipped ids: nothing, unless they are to be skipped."""
-        if self.unknown == "error":
-            return {}
-        return {"unknown": {argument: list(ids) for argument, ids in self._skipped.items()}}
-
-    def _encoded(
-        self, encode: Callable[..., Int32Array], ids: Sequence[Any], argument: str, known: IdArray
-    ) -> Int32Array:
-        """Return internal ids; the answer to an unknown one names it and tells of no others."""
-        kind, wanted = (str, "text") if is_text(known) else (int, "whole numbers")
-        one = argument in ("user", "item")
-        for at, raw in enumerate(ids):
-            if type(raw) is not kind:
-                raise RequestError(
-                    argument if one else f"{argument}[{at}]", f"the ids of this model are {wanted}"
-                )
-        try:
-            codes = encode(ids, unknown=self.unknown)
-        except DataError:
-            at = bisect_left(range(len(ids)), True, key=lambda last: _fails(encode, ids[: last + 1]))
-            where = argument if one else f"{argument}[{at}]"
-            raise RequestError(where, f"{ids[at]!r} is not known to this model", 404) from None
-        skipped = [ids[at] for at in np.flatnonzero(codes < 0).tolist()]
-        if skipped:
-            self._skipped.setdefault(argument.partition("[")[0], {}).update(dict.fromkeys(skipped))
-        return codes
-
-
-def _fails(encode: Callable[[Sequence[Any]], Int32Array], ids: Sequence[Any]) -> bool:
-    try:
-        encode(ids)
-    except DataError:
-        return True
-    return False
-
-
 def _warm(served: Recommender) -> None:
     with one_state(served) as model:
         train = model.train_
@@ -279,78 +219,3 @@ def _warm(served: Recommender) -> None:
 def _search(model: Recommender, users: Int32Array, k: int, filter_seen: bool, fallback: Fallback) -> Lists:
     found = model.topk(users, k, filter_seen, fallback=fallback)
     return found.ids.cpu().numpy(), found.scores.cpu().numpy(), found.is_fallback.cpu().numpy()
-
-
-def _length(model: Recommender, n: int | None) -> int:
-    most = model.train_.num_items
-    if n is None:
-        return default_length(most)
-    if n > most:
-        raise RequestError("n", f"there are {most} items; ask for fewer")
-    return n
-
-
-def _choice(asked: Asked, items: Sequence[Any] | None, exclude: Sequence[Any] | None) -> IdArray | None:
-    """Return the raw ids of the only items to choose from; None for all."""
-    chosen_from = asked.items(items or (), "items")
-    asked.items(exclude or (), "exclude")
-    if items and not (chosen_from >= 0).any():
-        raise RequestError("items", "holds no item that this model knows")
-    try:
-        chosen = candidates(asked.train, items, exclude or None, asked.unknown)
-    except DataError:
-        raise RequestError("exclude", "leaves nothing to choose from; exclude fewer") from None
-    return None if chosen is None else asked.train.item_ids[chosen]
-
-
-def _explained(why: Callable[[], Explanation], names: Names | None) -> JSONResponse:
-    told = why().as_dict()
-    if names is not None:
-        told["item_name"] = names.get(told["item"])
-        told["parts"] = [part | {"name": names.get(part["item"])} for part in told["parts"]]
-    return JSONResponse(told)
-
-
-def _histories(
-    train: Interactions, users: Int32Array, n: int, names: Names | None, asked: Asked
-) -> JSONResponse:
-    lists = [_had(train, user, n) for user in users.tolist()]
-    content: dict[str, Any] = {"items": lists, "order": "id" if train.times is None else "time"}
-    if names is not None:
-        content["names"] = _named(lists, names)
-    return JSONResponse(content | asked.told())
-
-
-def _had(train: Interactions, user: int, n: int) -> list[Any]:
-    """Return the raw items of a user's training interactions: the latest first if they have times, else ascending."""
-    if user < 0:
-        return []
-    rows = np.arange(train.indptr[user], train.indptr[user + 1])
-    if train.times is not None:
-        rows = rows[::-1]
-        rows = rows[np.argsort(train.times[rows], kind="stable")][::-1]  # equal ones by ascending id
-    return train.item_ids[train.items[rows[:n]]].tolist()  # type: ignore[no-any-return]
-
-
-def _answer(
-    items: IdArray,
-    scores: NDArray[np.float32],
-    is_fallback: NDArray[np.bool_] | None,
-    names: Names | None,
-    asked: Asked,
-) -> JSONResponse:
-    """Return lists without the padding of a short one; names if there are to be any."""
-    lengths = np.isfinite(scores).sum(axis=1).tolist()
-    columns = {"items": items, "scores": scores, "is_fallback": is_fallback}
-    content: dict[str, Any] = {
-        name: [row[:length] for row, length in zip(column.tolist(), lengths, strict=True)]
-        for name, column in columns.items()
-        if column is not None
-    }
-    if names is not None:
-        content["names"] = _named(content["items"], names)
-    return JSONResponse(content | asked.told())
-
-
-def _named(lists: list[list[Any]], names: Names) -> list[list[str | None]]:
-    return [[names.get(raw) for raw in row] for row in lists]
