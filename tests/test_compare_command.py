@@ -163,12 +163,15 @@ def test_ctrl_c_prints_what_was_found(capsys, log: Path, monkeypatch) -> None:
 def test_a_real_ctrl_c(log: Path) -> None:
     words = ("compare", log, "--models", "popularity,mf", "--metric", "recall@5", "--trials", 10_000)
     options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    process = children.start("-m", "pyrec.cli", *words, "--minutes", 2, **options)
-    assert process.stderr is not None
-    while not process.stderr.readline().startswith("mf  recall@5"):
-        assert process.poll() is None
-    process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=60)
+    with children.start("-m", "pyrec.cli", *words, "--minutes", 60, **options) as process:
+        try:
+            assert process.stderr is not None
+            while not process.stderr.readline().startswith("mf  recall@5"):
+                assert process.poll() is None
+            process.send_signal(signal.SIGINT)
+            out, err = process.communicate(timeout=60)
+        finally:
+            process.kill()
     assert process.returncode == 130
     assert "Ctrl-C ended the search" in err
     assert "Traceback" not in err
