@@ -129,12 +129,13 @@ def test_what_an_item_of_weight_0_changes_is_nothing() -> None:
 
 def test_graphs_by_weights() -> None:
     x = data()
-    graph = Graph.by_weights(x)
+    graph = Graph.of_positives(x, weighted=True)
     assert graph.num_edges == 2 * np.count_nonzero(x.weights)
     np.testing.assert_allclose(graph.total_weight[: x.num_users], np.bincount(x.users, x.weights), rtol=1e-6)
-    assert Graph.by_weights(data(1.0)).weights is None
-    assert graph.beside(x).weights is None
-    assert graph.beside(x, weighted=True).num_edges == graph.num_edges
+    assert Graph.of_positives(data(1.0), weighted=True).weights is None
+    assert Graph.of_positives(x).weights is None
+    assert Graph.of_positives(x).num_edges == graph.num_edges
+    assert Graph.of_positives(data(None)).num_edges == graph.beside(x).num_edges == 2 * len(x)
 
 
 def test_what_does_not_go_together_is_refused() -> None:

@@ -11,10 +11,11 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import torch
 from command_line import refuse, run
 from scipy.sparse import csr_array
 
-from pyrec import EASE, MF, SVD, ItemKNN, Popularity
+from pyrec import EASE, MF, SVD, ItemKNN, LightGCN, Popularity, evaluate
 from pyrec.cli.sources import Source
 from pyrec.data import (
     Interactions,
@@ -27,6 +28,8 @@ from pyrec.data import (
     transform_weights,
 )
 from pyrec.errors import ConfigError, DataError
+from pyrec.graph import Graph
+from pyrec.train.loss import Pointwise
 
 PLAYS = "user,artist,plays\n1,10,4\n1,11,1\n2,10,9\n3,12,2\n"
 ROWS = [(1, 10, 4.0), (1, 11, 1.0), (2, 10, 9.0), (3, 12, 2.0)]
@@ -239,7 +242,7 @@ def test_the_transforms_by_hand():
 def test_the_mean_is_1_and_scale_is_kept_in_order(how):
     x = plays([400, 1, 900, 0])
     made = transform_weights(x, how)
-    assert made.weights.mean() == pytest.approx(1)
+    assert made.weights[:3].mean() == pytest.approx(1)
     assert made.weights.dtype == np.float32
     assert made.weights[3] == 0
     assert made.weights[0] >= made.weights[1]
@@ -433,3 +436,116 @@ def test_explained_parts_count_by_the_weights_and_sum_to_the_score():
         plain = {part.item: part.value for part in new.parts}
         for part in known.parts:
             assert part.value == pytest.approx(plain[part.item] * mine[part.item], rel=1e-4)
+
+
+# Dislikes
+
+RATED = "user,item,rating\n1,10,5\n1,11,1\n1,12,4\n2,10,2\n2,12,5\n3,11,4\n3,12,1\n4,10,5\n4,11,4\n"
+
+
+def test_dislikes_are_left_out_or_seen_or_negatives(write):
+    path = write(RATED)
+    below = "3 of 9 ratings are below 4 and "
+    for how in (None, "drop"):
+        dropped = read_interactions(path, min_rating=4, dislikes=how)
+        assert (len(dropped), dropped.weights, dropped.labels) == (6, None, None)
+        assert dropped.notes == (below + "left out",)
+    seen = read_interactions(path, min_rating=4, dislikes="seen")
+    assert seen.weights.tolist() == [1, 0, 1, 0, 1, 1, 0, 1, 1]
+    assert seen.notes == (below + "seen: not recommended, and nothing is learned from them",)
+    negatives = read_interactions(path, min_rating=4, dislikes="negatives")
+    assert (negatives.labels.tolist(), negatives.weights) == ([1, 0, 1, 0, 1, 1, 0, 1, 1], None)
+    assert negatives.notes == (below + "negatives: not recommended, and labels of 0 for a pointwise loss",)
+    for x in (seen, negatives):
+        assert x.popularity.tolist() == [2, 2, 2]
+        assert x.activity.tolist() == [2, 1, 1, 2]
+        assert x.preferences.tolist() == [1, 0, 1, 0, 1, 1, 0, 1, 1]
+        assert len(x) == 9
+
+
+def test_a_count_of_a_dislike_does_not_count(write):
+    x = read_interactions(write("user,item,rating,plays\n1,2,5,7\n1,3,1,9\n"), min_rating=3, dislikes="seen")
+    assert x.weights.tolist() == [7, 0]
+
+
+@pytest.mark.parametrize("dislikes", ["seen", "negatives"])
+def test_models_never_take_dislikes_for_likes_nor_recommend_them(write, dislikes):
+    rng = np.random.default_rng(8)
+    lines = [f"{u},{i},{rng.integers(1, 6)}" for u in range(30) for i in rng.permutation(15)[:7]]
+    path = write("user,item,rating\n" + "\n".join(lines) + "\n")
+    likes = read_interactions(path, min_rating=4)
+    both = read_interactions(path, min_rating=4, dislikes=dislikes)
+    assert (likes.num_users, likes.num_items) == (both.num_users, both.num_items)
+    for make in [*MODELS[:3], Popularity]:
+        one, other = make().fit(likes), make().fit(both)
+        for name, array in one._state().items():
+            np.testing.assert_allclose(other._state()[name], array, rtol=1e-5, atol=1e-6)
+        ids = other.recommend(both.user_ids, n=15).ids
+        assert not any(set(both.items[both.users == u].tolist()) & set(ids[u].tolist()) for u in range(30))
+    pointwise = MF(loss="pointwise", epochs=3, embedding_size=8).fit(both)
+    ids = pointwise.recommend(both.user_ids, n=15).ids
+    assert not any(set(both.items[both.users == u].tolist()) & set(ids[u].tolist()) for u in range(30))
+
+
+def test_a_graph_has_no_edges_of_dislikes(write):
+    path = write(RATED)
+    edges = Graph.of_positives(read_interactions(path, min_rating=4))
+    for dislikes in ("seen", "negatives"):
+        x = read_interactions(path, min_rating=4, dislikes=dislikes)
+        graph = Graph.of_positives(x)
+        assert torch.equal(graph.indptr, edges.indptr)
+        assert torch.equal(graph.indices, edges.indices)
+        model = LightGCN(embedding_size=4, epochs=1, loss="pointwise", combine="mean").fit(x)
+        assert model._graph.num_edges == edges.num_edges
+
+
+def test_negatives_push_pairs_down():
+    """Everybody likes one half of the items and dislikes another: with labels the scores of the two part further."""
+    users, items = np.repeat(np.arange(40), 20), np.tile(np.arange(20), 40)
+    keep = np.random.default_rng(0).random(800) < 0.5
+    labels = (items % 2 == 0).astype(np.float32)
+    x = Interactions.from_arrays(users[keep], items[keep], labels=labels[keep])
+    loss = Pointwise(negatives="none")
+    model = MF(loss=loss, epochs=20, embedding_size=8, learning_rate=0.05).fit(x)
+    scores = model.user_vectors_ @ model.item_vectors_.T
+    assert scores[:, ::2].mean() > scores[:, 1::2].mean() + 1
+    with pytest.raises(DataError, match="interactions have labels, which the loss 'softmax' does not read"):
+        MF().fit(x)
+
+
+def test_dislikes_of_the_test_part_are_not_to_be_found():
+    train = Interactions.from_arrays([1, 2, 2], [10, 10, 11], user_ids=[1, 2], item_ids=[10, 11, 12])
+    model = Popularity().fit(train)
+    for more in ({"weights": [0, 1]}, {"labels": [0, 1]}):
+        test = Interactions.from_arrays([1, 2], [11, 12], user_ids=[1, 2], item_ids=[10, 11, 12], **more)
+        found = evaluate(model, test, 1)
+        assert found.users.tolist() == [2]
+    nothing = Interactions.from_arrays([1], [11], user_ids=[1, 2], item_ids=[10, 11, 12], weights=[0])
+    with pytest.raises(DataError, match="test is empty"):
+        evaluate(model, nothing, 1)
+
+
+def test_dislikes_on_the_command_line(write, tmp_path, capsys):
+    path = write(
+        "user,item,rating\n" + "".join(f"{u},{i},{1 + (u * i) % 5}\n" for u in range(20) for i in range(9))
+    )
+    given = ("--min-rating", "3", "--dislikes", "seen", "--model", "itemknn")
+    _, told = run(capsys, "train", path, *given, "--out", tmp_path / "run")
+    assert "ratings are below 3 and seen: not recommended, and nothing is learned from them" in told
+    assert "by log1p" not in told
+    assert json.loads((tmp_path / "run" / "config.json").read_text())["run"]["data"]["dislikes"] == "seen"
+    assert json.loads(run(capsys, "evaluate", tmp_path / "run", "--json")[0])
+    refused = refuse(capsys, "train", path, "--dislikes", "seen", "--model", "itemknn")
+    assert refused == "dislikes is 'seen', but there is no min_rating that tells them; give one, such as 4"
+
+
+def test_bad_dislikes_are_refused(write):
+    path = write(RATED)
+    with pytest.raises(ConfigError, match="dislikes is 'hate'; it is one of 'drop', 'seen', 'negatives'"):
+        read_interactions(path, min_rating=4, dislikes="hate")
+    with pytest.raises(ConfigError, match="there is no min_rating that tells them"):
+        load_data(dislikes="seen")
+    with pytest.raises(
+        DataError, match=r"no ratings to compare with min_rating = 3; leave it out, or say that"
+    ):
+        read_interactions(write(PLAYS), min_rating=3)

@@ -24,7 +24,7 @@ from pyrec.data.read.files import STDIN, Content, is_pipe, opened
 from pyrec.data.read.layout import Layout
 from pyrec.data.read.parquet import MAGIC, find_roles, parts_of
 from pyrec.data.read.readers import FOLDER_FILES, holds_parts, read_interactions
-from pyrec.data.read.reading import FORMATS, Format, Reading
+from pyrec.data.read.reading import DISLIKES, FORMATS, Dislikes, Format, Reading
 from pyrec.data.read.shape import Lists, find_shape
 from pyrec.data.weights import DEFAULT
 from pyrec.errors import ConfigError, DataError, PyrecError
@@ -48,10 +48,10 @@ DATA_HELP = data_help()
 SPLIT = {"split": DEFAULT_SPLIT, "split_seed": DEFAULT_SEED}
 """What holds for the options of a split that are not given."""
 
-READING = ("min_rating", "id_type", "columns", "header", "sep", "format", "time_format")
+READING = ("min_rating", "id_type", "columns", "header", "sep", "format", "time_format", "dislikes")
 """Options about reading files."""
 
-_LATER = ("columns", "header", "sep", "format", "time_format", "everything", "weights")
+_LATER = ("columns", "header", "sep", "format", "time_format", "everything", "weights", "dislikes")
 """What the descriptions of older runs lack."""
 
 
@@ -77,6 +77,7 @@ class Source:
     time_format: str | None = None
     everything: bool = False
     weights: str | None = None
+    dislikes: Dislikes | None = None
 
     @classmethod
     def take(cls, options: dict[str, Any]) -> Source:
@@ -241,7 +242,7 @@ class Source:
             roles = {} if isinstance(layout, Lists) else layout.roles
         return unused | {
             option
-            for option, role in (("min_rating", "rating"), ("time_format", "time"))
+            for option, role in (("min_rating", "rating"), ("dislikes", "rating"), ("time_format", "time"))
             if role not in roles
         }
 
@@ -348,6 +349,13 @@ def file_options(command: Command) -> Command:
             "--time-format",
             metavar="FORMAT",
             help="How times as text are written: %d/%m/%Y. [default: ISO 8601]",
+        ),
+        grouped(
+            DATA,
+            "--dislikes",
+            type=click.Choice(DISLIKES),
+            help="What happens to ratings below --min-rating: they are left out, seen but not learned from, or "
+            f"negatives for --loss pointwise. [default: {DISLIKES[0]}]",
         ),
         grouped(DATA, "--min-rating", type=float, metavar="X", help="Keep ratings from X up."),
         grouped(DATA, "--test", metavar="FILE", help="File of test interactions, with --train."),

@@ -277,23 +277,49 @@ class Interactions(Numbered):
         return indptr
 
     @cached_property
+    def is_positive(self) -> npt.NDArray[np.bool_] | None:
+        """Which interactions speak for their item, bool (n,): of a weight and a label above 0; None where all do.
+
+        The others are seen, and no more: models neither learn from them as from likes nor recommend them.
+        """
+        given = [array > 0 for array in (self.weights, self.labels) if array is not None]
+        positive = np.logical_and.reduce(given) if given else None
+        return None if positive is None or bool(positive.all()) else positive
+
+    @cached_property
+    def activity(self) -> npt.NDArray[np.int64]:
+        """int64 (num_users,): how many items each user has that it speaks for."""
+        return self._counts(self.users, self.num_users)
+
+    @cached_property
     def popularity(self) -> npt.NDArray[np.int64]:
-        """int64 (num_items,): how many users each item has."""
-        return np.bincount(self.items, minlength=self.num_items)
+        """int64 (num_items,): how many users each item has who speak for it."""
+        return self._counts(self.items, self.num_items)
+
+    def _counts(self, codes: Int32Array, count: int) -> npt.NDArray[np.int64]:
+        return np.bincount(codes if self.is_positive is None else codes[self.is_positive], minlength=count)
 
     @cached_property
     def effective_weights(self) -> FloatArray | None:
         """The weights, float32 (n,), or None where all count the same because each is 1 or none is given."""
         return None if self.weights is None or bool((self.weights == 1).all()) else self.weights
 
+    @cached_property
+    def preferences(self) -> FloatArray | None:
+        """How much each interaction speaks for its item, float32 (n,): its weight, or 0; None where each is 1."""
+        weights = self.effective_weights
+        if self.is_positive is None:
+            return weights
+        return np.where(self.is_positive, 1 if weights is None else weights, 0).astype(np.float32)
+
     def to_csr(self, weighted: bool = False) -> csr_array:
         """Returns the matrix users x items in float32, with sorted indices.
 
         Args:
-            weighted: whether the values are the weights, where there are some, or ones.
+            weighted: whether the values are the preferences, where there are some, or ones.
         """
-        weights = self.effective_weights if weighted else None
-        values = np.ones(len(self), dtype=np.float32) if weights is None else weights
+        preferences = self.preferences if weighted else None
+        values = np.ones(len(self), dtype=np.float32) if preferences is None else preferences
         matrix = csr_array((values, self.items, self.indptr), shape=(self.num_users, self.num_items))
         matrix.has_sorted_indices = True
         return matrix

@@ -7,11 +7,21 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Literal, NamedTuple
 
+import numpy as np
+
 from pyrec.data.interactions import Interactions
 from pyrec.data.origin import DEFAULT_SEED, DEFAULT_SPLIT, origin_of
 from pyrec.data.read.files import is_pipe
-from pyrec.data.read.readers import FOLDER_FILES, file_of_folder, folder_by, holds_parts, pair_by, read_by
-from pyrec.data.read.reading import Format, IdType, Reading
+from pyrec.data.read.readers import (
+    FOLDER_FILES,
+    check_min_rating,
+    file_of_folder,
+    folder_by,
+    holds_parts,
+    pair_by,
+    read_by,
+)
+from pyrec.data.read.reading import Dislikes, Format, IdType, Reading
 from pyrec.data.roles import Columns
 from pyrec.data.split import split_random, split_time, union
 from pyrec.data.synthetic import synthetic
@@ -47,6 +57,7 @@ def load_data(
     format: Format | None = None,  # noqa: A002
     time_format: str | None = None,
     weights: str | None = None,
+    dislikes: Dislikes | None = None,
 ) -> Split:
     """Loads a training and a test part.
 
@@ -66,12 +77,13 @@ def load_data(
         time_format: likewise.
         weights: how the training part's weights are made of what was read; see
             `pyrec.data.weights.transform_weights`. None for "log1p" where there are some.
+        dislikes: what happens to ratings below `min_rating`; see `pyrec.data.read.readers.read_interactions`.
 
     Raises:
         ConfigError: the arguments exclude each other, mean nothing to these data, or are out of range.
         DataError: the data are absent, malformed, or one of the parts is empty.
     """
-    reading = Reading(id_type, columns, header, sep, format, time_format, needs_times=split == "time")
+    reading = Reading(id_type, columns, header, sep, format, time_format, split == "time", dislikes)
     _check_sources(data, train, test)
     _check_split(data, train, split, seed)
     if weights is not None:
@@ -90,6 +102,7 @@ def _read(
     seed: int | None,
     reading: Reading,
 ) -> Split:
+    check_min_rating(min_rating, reading.dislikes)
     if train is not None and test is not None:
         return Split(_name(Path(train)), *pair_by(train, test, min_rating, reading))
     if data is None:
@@ -119,6 +132,7 @@ def load_training(
     format: Format | None = None,  # noqa: A002
     time_format: str | None = None,
     weights: str | None = None,
+    dislikes: Dislikes | None = None,
 ) -> tuple[str, Interactions]:
     """Loads the training part alone; a test file is not opened.
 
@@ -136,6 +150,7 @@ def load_training(
         format: likewise.
         time_format: likewise.
         weights: see `load_data`.
+        dislikes: likewise.
 
     Returns:
         The name of the data and the training part. Its id maps lack what only a test file has.
@@ -144,7 +159,7 @@ def load_training(
         ConfigError: see `load_data`.
         DataError: see `load_data`.
     """
-    reading = Reading(id_type, columns, header, sep, format, time_format, needs_times=split == "time")
+    reading = Reading(id_type, columns, header, sep, format, time_format, split == "time", dislikes)
     _check_sources(data, train, test)
     _check_split(data, train, split, seed)
     if weights is not None:
@@ -160,8 +175,8 @@ def load_training(
 
 
 def _weighed(train: Interactions, weights: str | None) -> Interactions:
-    """Returns the training part with its weights transformed; without any where nobody asked for one, as it is."""
-    if weights is None and train.weights is None:
+    """Returns the training part with its weights transformed; as it is if nobody asked and all are 0 or 1."""
+    if weights is None and (train.weights is None or np.isin(train.weights, (0, 1)).all()):
         return train
     return transform_weights(train, DEFAULT if weights is None else weights)
 
@@ -180,6 +195,7 @@ def load_everything(
     format: Format | None = None,  # noqa: A002
     time_format: str | None = None,
     weights: str | None = None,
+    dislikes: Dislikes | None = None,
 ) -> tuple[str, Interactions]:
     """Loads every interaction, those of a training and a test file together.
 
@@ -197,6 +213,7 @@ def load_everything(
         format: likewise.
         time_format: likewise.
         weights: see `load_data`.
+        dislikes: likewise.
 
     Returns:
         The name of the data and all interactions.
@@ -208,7 +225,7 @@ def load_everything(
     for name, value in (("split", split), ("the split's seed", seed)):
         if value is not None:
             raise ConfigError(f"{name} is {value!r}, but every interaction is loaded; leave it out")
-    reading = Reading(id_type, columns, header, sep, format, time_format)
+    reading = Reading(id_type, columns, header, sep, format, time_format, dislikes=dislikes)
     _check_sources(data, train, test)
     if weights is not None:
         check_transform(weights)

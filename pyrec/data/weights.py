@@ -37,7 +37,8 @@ def transform_weights(interactions: Interactions, how: str = DEFAULT) -> Interac
     - ``cap:N``: ``min(w, N)``.
     - ``none``: ``w``.
 
-    All but the last are divided by their mean, so an interaction counts 1 on average. A note says what was done.
+    All but the last are divided by their mean over the interactions of a weight above 0, so one of these counts 1 on
+    average. A note says what was done.
 
     Source: Robertson and Zaragoza, "The probabilistic relevance framework: BM25 and beyond", FnTIR 2009; here with the
     1 in the logarithm, without which users of more than half of the items would count below 0.
@@ -71,7 +72,7 @@ def transform_weights(interactions: Interactions, how: str = DEFAULT) -> Interac
         if how == "log1p"
         else np.minimum(raw, cap)
     )
-    final = (made / made.mean()).astype(np.float32)
+    final = (made / made[raw > 0].mean()).astype(np.float32)
     note = f"{told}; by {how}, divided by the mean, they count {final.min():.3g} to {final.max():.3g}"
     return replace(interactions, weights=final, notes=(*interactions.notes, note), origin=None)
 

@@ -203,7 +203,8 @@ def evaluate(
 
     Args:
         model: A fitted model, or anything with the methods of `Ranker`.
-        test: Held-out interactions, with the id maps of the model's training set.
+        test: Held-out interactions, with the id maps of the model's training set. Those of a weight or a label of 0 or
+            less are nothing to be found.
         k: Cut-off or cut-offs, each from 1 to the number of items and to 1,024.
         metrics: Which of `USER_METRICS` and `ITEM_METRICS`; None for all.
         batch_size: Users ranked at a time.
@@ -248,6 +249,9 @@ def _evaluate(
 ) -> Evaluation:
     train = model.training_set()
     check_test(test, train)
+    if test.is_positive is not None:
+        test = test.select(test.is_positive)
+        check_test(test, train)
     cutoffs = check_cutoffs(k, train.num_items)
     names = _check_metrics(metrics)
     batch_size = check_count("batch_size", batch_size, 1, None, ConfigError)

@@ -120,31 +120,29 @@ class Graph:
         )
 
     @classmethod
-    def by_weights(cls, interactions: Interactions) -> Graph:
-        """Builds the graph whose edges have the weights of the interactions; those of weight 0 are left out.
-
-        Without weights, or if each is 1, it is that of `from_interactions`.
+    def of_positives(cls, interactions: Interactions, weighted: bool = False) -> Graph:
+        """Builds the graph of the interactions that speak for their item, see `Interactions.is_positive`.
 
         Args:
             interactions: n interactions, sorted by user and item.
+            weighted: Whether edges have the weights of the interactions, unless each is 1.
         """
-        weights = interactions.effective_weights
-        if weights is None:
+        preferences = interactions.preferences
+        if preferences is None:
             return cls.from_interactions(interactions)
-        some = weights > 0
-        return cls.from_interactions(interactions.select(some), tensor_of(weights[some]))
+        some = preferences > 0
+        kept, values = interactions.select(some), preferences[some]
+        return cls.from_interactions(kept, tensor_of(values) if weighted and (values != 1).any() else None)
 
-    def beside(self, interactions: Interactions, weighted: bool = False) -> Graph:
-        """The graph of other interactions of the same nodes, on the same device; the two have buffers in common.
+    def beside(self, interactions: Interactions) -> Graph:
+        """The graph of other interactions of the same nodes, on the same device; the two have buffers in common."""
+        return self.sharing(Graph.from_interactions(interactions))
 
-        Args:
-            interactions: n interactions, sorted by user and item.
-            weighted: Whether its edges have their weights.
-        """
-        make = Graph.by_weights if weighted else Graph.from_interactions
-        other = make(interactions).to(self.device)
-        other.scratch = self.scratch
-        return other
+    def sharing(self, other: Graph) -> Graph:
+        """Another graph of the same nodes, on the device of this one; the two have buffers in common."""
+        moved = other.to(self.device)
+        moved.scratch = self.scratch
+        return moved
 
     @classmethod
     def from_edges(

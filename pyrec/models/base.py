@@ -175,12 +175,13 @@ class Recommender(Exchanged, ABC):
         return Reasons("left out", items, whole - np.concatenate(without))
 
     def _cold_users(self, users: NDArray[np.int32]) -> NDArray[np.bool_]:
-        """Return of which known users (Q,) the model knows nothing, bool (Q,): who has no training interaction.
+        """Return of which known users (Q,) the model knows nothing, bool (Q,).
+
+        These have no training interaction that speaks for an item.
 
         A model that knows users by something else, such as their features, says so here.
         """
-        ends = self.train_.indptr
-        return np.asarray(ends[users] == ends[users + 1])
+        return np.asarray(self.train_.activity[users] == 0)
 
     def _cold_histories(self, histories: Ragged) -> NDArray[np.bool_]:
         """Return which histories (Q, num_items) say nothing, bool (Q,): those without an item that anybody had.

@@ -554,8 +554,7 @@ class GraphRecommender(EpochRecommender):
         self._inputs = Inputs(self.train_, self.embedding_size, state.under("features."))
         self.network_ = self._make_network(self._inputs)
         restore_tensors(self.network_.state_dict(), state)
-        make = Graph.by_weights if self.weighted_edges else Graph.from_interactions
-        self._graph = make(self.train_)
+        self._graph = Graph.of_positives(self.train_, bool(self.weighted_edges))
         self.history_ = []
         self.loss_ = self._plan(self.train_).loss
         self._refresh()

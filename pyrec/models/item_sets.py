@@ -22,9 +22,9 @@ def user_rows(interactions: Interactions, users: NDArray[np.int32]) -> Ragged:
 
 
 def weighted_rows(interactions: Interactions, users: NDArray[np.int32]) -> csr_array:
-    """Return the items of ``users`` (Q,) with their weights, or ones: float32 (Q, num_items), ascending."""
+    """Return the items of ``users`` (Q,) with their preferences, or ones: float32 (Q, num_items), ascending."""
     rows = user_rows(interactions, users)
-    weights = interactions.effective_weights
+    weights = interactions.preferences
     if weights is None:
         return rows.csr()
     starts = np.repeat(interactions.indptr[users] - rows.indptr[:-1], rows.lengths)

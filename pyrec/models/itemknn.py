@@ -87,7 +87,7 @@ class ItemKNN(ItemItemRecommender):
         self.check_params()
         train = self._training_set(interactions)
         started = time.perf_counter()
-        graph, num_items = Graph.by_weights(train), train.num_items
+        graph, num_items = Graph.of_positives(train, weighted=True), train.num_items
         k = min(int(self.neighbors), max(1, num_items - 1))
         prepared, timed = time.perf_counter(), 0
         for start in range(0, num_items, max(num_items // TIMED_BLOCKS, TIMED_ITEMS)):
@@ -114,7 +114,7 @@ class ItemKNN(ItemItemRecommender):
 
 def _neighbor_weights(train: Interactions, neighbors: int, shrinkage: float) -> csr_array:
     """Return W (num_items, num_items): column i holds the weights of item i's nearest neighbours."""
-    graph, num_items = Graph.by_weights(train), train.num_items
+    graph, num_items = Graph.of_positives(train, weighted=True), train.num_items
     k = min(neighbors, max(1, num_items - 1))
     size = min(BLOCK_ITEMS, max(1, BLOCK_BYTES // (8 * k)))
     parts = [_block(graph, k, shrinkage, start, size) for start in range(0, num_items, size)]

@@ -104,7 +104,7 @@ def explain_user(model: Explained, user: Any, item: Any | None) -> Explanation:
     """Explain the score of an item, or of the best one, for a known user; see `Recommender.explain`."""
     index = model.train_.encode_users([user], "user")
     of_user = slice(*model.train_.indptr[index[0] : index[0] + 2])
-    weights = model.train_.effective_weights
+    weights = model.train_.preferences
     asker = Asker(int(index[0]), model._histories(index), None if weights is None else weights[of_user])
     ids, _ = model.topk(index, _longest(model.train_))
     return _explanation(model, asker, bool(model._cold_users(index)[0]), ids[0].cpu().numpy(), item)

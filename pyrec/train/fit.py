@@ -166,9 +166,7 @@ class Fit:
         plan = self._plan
         self.graph = self._propagated(self._interactions)
         whole = self.learned is self._interactions
-        self.learned_graph = (
-            self.graph if whole else self.graph.beside(self.learned, weighted=plan.weighted_edges)
-        )
+        self.learned_graph = self.graph if whole else self.graph.sharing(self._propagated(self.learned))
         propagated = self.learned_graph
         for one in plan.augment:
             propagated = one.training_graph(propagated, self.learned, plan.seed)
@@ -207,8 +205,7 @@ class Fit:
 
     def _propagated(self, interactions: Interactions) -> Graph:
         """The graph that vectors propagate over, on the device."""
-        make = Graph.by_weights if self._plan.weighted_edges else Graph.from_interactions
-        return make(interactions).to(self._device)
+        return Graph.of_positives(interactions, self._plan.weighted_edges).to(self._device)
 
     def _batches(self, graph: Graph, sampler: Sampler, interactions: Interactions) -> Batches:
         plan = self._plan
@@ -218,7 +215,7 @@ class Fit:
 
 
 def _whole(graph: Graph, interactions: Interactions) -> Graph:
-    """The graph with all interactions, which negatives are drawn by; one by weights lacks those of weight 0."""
+    """The graph of all interactions, which negatives are drawn by: also of those that vectors do not propagate over."""
     return graph if graph.num_edges == 2 * len(interactions) else graph.beside(interactions)
 
 

@@ -30,7 +30,7 @@ from pyrec.data.read.delimited import read_delimited
 from pyrec.data.read.files import Content, opened
 from pyrec.data.read.lists import read_ragged
 from pyrec.data.read.parquet import MAGIC, parts_of, read_parquet, read_parts
-from pyrec.data.read.reading import Format, IdType, Reading
+from pyrec.data.read.reading import Dislikes, Format, IdType, Reading
 from pyrec.data.read.shape import Lists, find_shape
 from pyrec.data.roles import Columns, assign_roles, missing_time
 from pyrec.data.rows import Rows, code_table, require_table
@@ -51,6 +51,7 @@ def read_interactions(
     sep: str | None = None,
     format: Format | None = None,  # noqa: A002
     time_format: str | None = None,
+    dislikes: Dislikes | None = None,
 ) -> Interactions:
     """Reads one file; see the module for the formats.
 
@@ -69,6 +70,9 @@ def read_interactions(
         format: "delimited" for columns of text, "lists" for ``user item item ...``, "parquet"; None to find out.
         time_format: how times as text are written, by the directives of ``datetime.strptime``, such as ``"%d/%m/%Y"``;
             None for ISO 8601 or numbers.
+        dislikes: what happens to ratings below `min_rating`: "drop" leaves them out, as None does; "seen" gives them
+            the weight 0, so that they are not recommended and nothing is learned from them; "negatives" gives them the
+            label 0 and the others 1, for a pointwise loss, and is like "seen" for models without one.
 
     Raises:
         ConfigError: an option is none of the above, contradicts another one or means nothing to this format, or the
@@ -76,7 +80,7 @@ def read_interactions(
         DataError: the file is absent or malformed (the message names file and line), has no ratings for
             `min_rating`, or no interaction is left.
     """
-    reading = Reading(id_type, columns, header, sep, format, time_format)
+    reading = Reading(id_type, columns, header, sep, format, time_format, dislikes=dislikes)
     whole = read_by(path, min_rating, reading)
     weights = None if whole.weights is None else "none"
     origin = origin_of(reading, path, min_rating=min_rating, weights=weights, everything=True)
@@ -85,10 +89,10 @@ def read_interactions(
 
 def read_by(path: str | Path, min_rating: float | None, reading: Reading) -> Interactions:
     """Reads one file; see `read_interactions`."""
-    _check_min_rating(min_rating)
+    check_min_rating(min_rating, reading.dislikes)
     path = Path(path)
     interactions = Interactions.from_rows(_read(path, reading))
-    return interactions if min_rating is None else _at_least(interactions, min_rating, path)
+    return interactions if min_rating is None else _at_least(interactions, min_rating, reading.dislikes, path)
 
 
 def read_events(
@@ -164,6 +168,7 @@ def read_pair(
     sep: str | None = None,
     format: Format | None = None,  # noqa: A002
     time_format: str | None = None,
+    dislikes: Dislikes | None = None,
 ) -> tuple[Interactions, Interactions]:
     """Reads a training and a test file; their id maps are the same, the union of both files' ids.
 
@@ -177,6 +182,7 @@ def read_pair(
         sep: likewise.
         format: likewise.
         time_format: likewise.
+        dislikes: likewise.
 
     Returns:
         (train, test).
@@ -185,7 +191,7 @@ def read_pair(
         ConfigError: see `read_interactions`.
         DataError: see `read_interactions`; or one file's ids are integers and the other's text.
     """
-    reading = Reading(id_type, columns, header, sep, format, time_format)
+    reading = Reading(id_type, columns, header, sep, format, time_format, dislikes=dislikes)
     parts = pair_by(train, test, min_rating, reading)
     return _with_origin(parts, origin_of(reading, None, train, test, min_rating, weights=_as_they_are(parts)))
 
@@ -225,6 +231,7 @@ def read_folder(
     sep: str | None = None,
     format: Format | None = None,  # noqa: A002
     time_format: str | None = None,
+    dislikes: Dislikes | None = None,
 ) -> tuple[Interactions, Interactions]:
     """Reads a folder's ``train.txt`` and ``test.txt``.
 
@@ -237,6 +244,7 @@ def read_folder(
         sep: likewise.
         format: likewise.
         time_format: likewise.
+        dislikes: likewise.
 
     Returns:
         (train, test) with the same id maps.
@@ -245,7 +253,7 @@ def read_folder(
         ConfigError: see `read_interactions`.
         DataError: the folder or one of the files is absent, or see `read_pair`.
     """
-    reading = Reading(id_type, columns, header, sep, format, time_format)
+    reading = Reading(id_type, columns, header, sep, format, time_format, dislikes=dislikes)
     parts = folder_by(folder, min_rating, reading)
     return _with_origin(parts, origin_of(reading, folder, min_rating=min_rating, weights=_as_they_are(parts)))
 
@@ -297,7 +305,16 @@ def file_of_folder(folder: Path, name: str) -> Path:
     return folder / name
 
 
-def _check_min_rating(min_rating: float | None) -> None:
+def check_min_rating(min_rating: float | None, dislikes: Dislikes | None) -> None:
+    """Refuses a least rating that is no finite number, and dislikes that none tells.
+
+    Raises:
+        ConfigError: names both.
+    """
+    if min_rating is None and dislikes is not None:
+        raise ConfigError(
+            f"dislikes is {dislikes!r}, but there is no min_rating that tells them; give one, such as 4"
+        )
     if min_rating is not None and not math.isfinite(min_rating):
         raise ConfigError(f"min_rating is {min_rating}; a finite number is needed")
 
@@ -348,13 +365,32 @@ def _check_parquet(path: Path, reading: Reading) -> None:
     )
 
 
-def _at_least(interactions: Interactions, min_rating: float, path: Path) -> Interactions:
+def _at_least(
+    interactions: Interactions, min_rating: float, dislikes: Dislikes | None, path: Path
+) -> Interactions:
     ratings = interactions.ratings
     if ratings is None:
-        raise DataError(f"{path} has no ratings to compare with min_rating = {min_rating:g}; leave it out")
+        advice = (
+            ""
+            if interactions.weights is None
+            else ", or say that the weights are ratings: --columns rating=..."
+        )
+        raise DataError(
+            f"{path} has no ratings to compare with min_rating = {min_rating:g}; leave it out{advice}"
+        )
     keep = ratings >= np.float32(min_rating)
     if not keep.any():
         raise DataError(
             f"{path}: no rating reaches min_rating = {min_rating:g}; the largest is {ratings.max():g}"
         )
-    return interactions.select(keep).compact()
+    below = int(np.count_nonzero(~keep))
+    told = f"{below:,} of {keep.size:,} ratings are below {min_rating:g} and"
+    if dislikes in (None, "drop"):
+        notes = (*interactions.notes, f"{told} left out")
+        return replace(interactions.select(keep).compact(), notes=notes)
+    if dislikes == "seen":
+        weights = np.ones(keep.size, np.float32) if interactions.weights is None else interactions.weights
+        notes = (*interactions.notes, f"{told} seen: not recommended, and nothing is learned from them")
+        return replace(interactions, weights=np.where(keep, weights, np.float32(0)), notes=notes)
+    notes = (*interactions.notes, f"{told} negatives: not recommended, and labels of 0 for a pointwise loss")
+    return replace(interactions, labels=keep.astype(np.float32), notes=notes)

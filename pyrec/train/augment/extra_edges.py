@@ -32,7 +32,9 @@ class ExtraEdges(Augment):
 
     def training_graph(self, graph: Graph, interactions: Interactions, seed: int) -> Graph:
         """See `Augment.training_graph`."""
-        return graph.beside(add_random_pairs(interactions, float(self.number), seed))
+        likes = interactions.is_positive
+        some = interactions if likes is None else interactions.select(likes)
+        return graph.beside(add_random_pairs(some, float(self.number), seed))
 
     def more_interactions(self) -> float:
         """See `Augment.more_interactions`."""
