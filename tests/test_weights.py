@@ -24,6 +24,7 @@ from pyrec.data import (
     load_training,
     read_events,
     read_interactions,
+    split_random,
     synthetic,
     transform_weights,
 )
@@ -210,6 +211,33 @@ def test_a_column_named_like_counts_is_told(write, name):
     assert read_interactions(write(f"user,item,{name}\n1,2,a\n2,2,5\n")).notes == ()
 
 
+def test_ratings_that_look_like_counts_are_told(write):
+    told = "the ratings are whole numbers up to 1,200, as counts are; --columns weight=... takes their column as the"
+    path = write("user,item,value\n1,2,3\n2,2,1200\n")
+    assert read_interactions(path).notes[0].startswith(told)
+    assert read_interactions(path, columns={"rating": "value"}).notes == ()
+    assert read_interactions(path, columns={"weight": "value"}).weights.tolist() == [3, 1200]
+    for value in ("100", "1200.5", "-1200"):
+        assert read_interactions(write(f"user,item,value\n1,2,3\n2,2,{value}\n")).notes == ()
+
+
+def test_train_says_what_does_not_count(write, capsys):
+    lines = "".join(
+        f"{u},{i},{1 + (u * i) % 5},{1e9 + 86400 * (u + i):.0f}\n" for u in range(12) for i in range(9)
+    )
+    path = write("user,item,rating,time\n" + lines)
+    model = ("--model", "itemknn")
+    ratings = "note: ratings, 1 to 5, do not count: each is a like; --min-rating X leaves those below X out"
+    times = "note: times do not count; --split time tests on the latest interactions"
+    told = run(capsys, "train", path, *model)[1].splitlines()
+    assert ratings in told
+    assert times in told
+    told = run(capsys, "train", path, *model, "--min-rating", "2", "--split", "time")[1].splitlines()
+    assert not {ratings, times} & set(told)
+    assert "note: the split is by time; the training part ends at 2001-09-23T01:46:40Z" in told
+    assert any(" ratings are below 2 and left out" in line for line in told)
+
+
 @pytest.mark.parametrize("name", ["country", "playlist_id", "discount", "review", "account"])
 def test_other_columns_are_none(write, name):
     assert read_interactions(write(f"user,item,{name}\n1,2,3\n2,2,5\n")).notes == ()
@@ -301,6 +329,14 @@ def test_the_training_part_alone_is_transformed(write):
     by_default = load_data(path, seed=4).train
     np.testing.assert_array_equal(by_default.weights, transform_weights(raw.train, "log1p").weights)
     assert load_data(path, columns={"weight": None}).train.weights is None
+
+
+def test_a_saved_run_knows_how_its_weights_were_made(write, tmp_path):
+    train, _ = split_random(read_interactions(log(write)), 0.8, seed=0)
+    made = transform_weights(train, "bm25")
+    assert made.origin["weights"] == "bm25"
+    np.testing.assert_array_equal(Source.from_json(made.origin, "x").load().train.weights, made.weights)
+    assert transform_weights(made, "cap:1").origin is None
 
 
 def test_a_transform_of_no_weights_is_refused(write, tmp_path):

@@ -142,7 +142,7 @@ def table(paths: list[Path]) -> None:
             if how == "off":
                 cells += ["", "", ""]
             else:
-                gain, low, high = relative_gain(*pairs[how])
+                gain, low, high = (100 * number for number in relative_gain(*pairs[how]))
                 at = others.index(how)
                 cells += [f"{gain:+.1f} % [{low:+.1f}, {high:+.1f}]", *(f"{p[at]:.2g}" for p in tests)]
             print(f"| {' | '.join([*cells, str(len(rows))])} |")

@@ -26,6 +26,7 @@ from pyrec.data.read.parquet import MAGIC, find_roles, parts_of
 from pyrec.data.read.readers import FOLDER_FILES, holds_parts, read_interactions
 from pyrec.data.read.reading import DISLIKES, FORMATS, Dislikes, Format, Reading
 from pyrec.data.read.shape import Lists, find_shape
+from pyrec.data.times import time_span
 from pyrec.data.weights import DEFAULT
 from pyrec.errors import ConfigError, DataError, PyrecError
 from pyrec.evaluate.counts import count_test
@@ -403,6 +404,25 @@ def note_training(name: str, train: Interactions) -> None:
     note(
         f"{name}: {train.num_users:,} users x {train.num_items:,} items, {len(train):,} training interactions"
     )
+
+
+def note_use(source: Source, train: Interactions, by_rating: bool) -> None:
+    """Print what training takes no account of, on stderr.
+
+    Args:
+        source: Where the interactions come from.
+        train: The training part.
+        by_rating: Whether the loss predicts ratings.
+    """
+    if train.ratings is not None and source.min_rating is None and not by_rating:
+        low, high = train.ratings.min(), train.ratings.max()
+        note(
+            f"note: ratings, {low:g} to {high:g}, do not count: each is a like; --min-rating X leaves those below X out"
+        )
+    if train.times is not None and source.split == "time" and (span := time_span(train.times)):
+        note(f"note: the split is by time; the training part ends at {span.last}")
+    elif train.times is not None and source.is_one_file and not source.everything:
+        note("note: times do not count; --split time tests on the latest interactions")
 
 
 def describe(name: str, train: Interactions, test: Interactions | None) -> str:

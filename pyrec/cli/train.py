@@ -28,7 +28,7 @@ from pyrec.cli.output import note, print_json
 from pyrec.cli.run_folder import check_folder, write_run
 from pyrec.cli.run_report import Report, report_option
 from pyrec.cli.setup import Setup, take_up
-from pyrec.cli.sources import DATA_HELP, Source, data_options, describe, note_reading
+from pyrec.cli.sources import DATA_HELP, Source, data_options, describe, note_reading, note_use
 from pyrec.data import Interactions
 from pyrec.errors import StoppedError
 from pyrec.evaluate.ranking import Evaluation, evaluate
@@ -159,6 +159,7 @@ def _train(setup: Setup, report: Report | None) -> Run:
     name, train, test = _load(setup.source)
     note(describe(name, train, test))
     note_reading(train, *([] if test is None else [test]))
+    note_use(setup.source, train, getattr(getattr(setup.model, "loss", None), "target", None) == "rating")
     first, item_names = _before_training(setup, report, train, test)
     model, kept, signals = setup.model, None, Signals()
     with ExitStack() as stack:

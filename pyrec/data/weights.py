@@ -61,6 +61,10 @@ def transform_weights(interactions: Interactions, how: str = DEFAULT) -> Interac
         )
     if not weights.any():
         raise DataError(f"the weights of all {len(interactions):,} interactions are 0; one has to be above 0")
+    origin = interactions.origin
+    if origin is not None:
+        is_raw = origin.get("weights") in (None, NONE)
+        interactions = replace(interactions, origin={**origin, "weights": how} if is_raw else None)
     told = f"the weights are {weights.min():,g} to {weights.max():,g}"
     if how == NONE:
         return replace(interactions, notes=(*interactions.notes, f"{told}, as they are"))

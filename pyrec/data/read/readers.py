@@ -18,7 +18,7 @@ import math
 import os
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Any, Final, Literal, TypeAlias
 
 import numpy as np
 
@@ -33,10 +33,12 @@ from pyrec.data.read.parquet import MAGIC, parts_of, read_parquet, read_parts
 from pyrec.data.read.reading import Dislikes, Format, IdType, Reading
 from pyrec.data.read.shape import Lists, find_shape
 from pyrec.data.roles import Columns, assign_roles, missing_time
-from pyrec.data.rows import Rows, code_table, require_table
+from pyrec.data.rows import FloatArray, Rows, code_table, require_table
 from pyrec.errors import ConfigError, DataError
 
 FOLDER_FILES = ("train.txt", "test.txt")
+LARGEST_RATING: Final = 100
+"""Of the usual scales."""
 
 Order: TypeAlias = Literal["time", "file"]
 """What puts a user's events in order."""
@@ -334,7 +336,19 @@ def _read(path: Path, reading: Reading) -> Rows:
     rows = _read_rows(path, reading)
     if rows.users.size == 0:
         raise DataError(f"{path} holds no interaction; give a file with one interaction a row")
+    if "rating" not in (reading.columns or {}) and (note := _like_counts(rows.ratings)):
+        return rows._replace(notes=(*rows.notes, note))
     return rows
+
+
+def _like_counts(ratings: FloatArray | None) -> str | None:
+    """Returns the note on ratings that nobody chose and that look like counts: whole numbers beyond any scale."""
+    if ratings is None or ratings.min() < 0 or ratings.max() <= LARGEST_RATING or (ratings % 1 != 0).any():
+        return None
+    return (
+        f"the ratings are whole numbers up to {ratings.max():,.0f}, as counts are; --columns weight=... takes their "
+        "column as the weight, which models learn from"
+    )
 
 
 def _read_rows(path: Path, reading: Reading) -> Rows:
