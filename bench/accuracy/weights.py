@@ -4,8 +4,9 @@
     python -m bench.accuracy.weights table ROWS.jsonl...
 
 DATA_FOLDER holds hetrec2011-lastfm and ml-latest-small. Users and items of fewer than five interactions are left out.
-A fifth of the interactions is the test part. A tenth of the others chooses the parameters of each model with each
-transform, by ndcg@20; then it learns from both. Rows that the file has are not made again.
+A fifth of the interactions is the test part, of ratings those of 4 and more. A tenth of the others chooses the
+parameters of each model with each transform, by ndcg@20; then it learns from both. Rows that the file has are not made
+again. The values of each user, which the tests need, go into ROWS.users.jsonl beside it.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ METRIC = "ndcg@20"
 LEAST = 5
 TRANSFORMS = {
     "lastfm": ("off", "log1p", "bm25", "cap:1000", "none"),
-    "movielens": ("off", "none", "bm25", "likes"),
+    "movielens": ("off", "none", "bm25", "likes", "likes, dislikes seen"),
 }
 """``off`` leaves the weights out. ``likes`` has no weights either, and leaves ratings below `LIKED` out of the training
 part; or these have weight 0, so that they are seen."""
@@ -93,12 +94,20 @@ def run(data: str, models: list[str], folder: Path, seeds: list[int], out: Path)
         if key in done or ("edges" in name and (how == "off" or "likes" in how)):
             continue
         row = {"run": key, "data": data, "model": name, "weights": how, "seed": seed}
-        row |= measure(whole, kind, grid, how, seed)
-        with out.open("a") as file:
-            file.write(json.dumps(row) + "\n")
+        found, users = measure(whole, kind, grid, how, seed)
+        for path, line in ((of_users(out), {"run": key, "users": users}), (out, row | found)):
+            with path.open("a") as file:
+                file.write(json.dumps(line) + "\n")
 
 
-def measure(whole: Interactions, kind: type[Recommender], grid: Any, how: str, seed: int) -> dict[str, Any]:
+def of_users(rows: Path) -> Path:
+    return rows.with_suffix(".users.jsonl")
+
+
+def measure(
+    whole: Interactions, kind: type[Recommender], grid: Any, how: str, seed: int
+) -> tuple[dict[str, Any], dict[str, float]]:
+    """The row of a run, and the metric of each user."""
     train, test = split_random(whole, 0.8, seed=seed)
     learned, held_out = split_random(train, 0.9, seed=seed)
     own = {"seed": seed} if kind in (MF, LightGCN) else {}
@@ -112,12 +121,8 @@ def measure(whole: Interactions, kind: type[Recommender], grid: Any, how: str, s
     score, options = max(tried, key=lambda one: one[0])
     found = evaluate(kind(**options, **own).fit(learned_from(train, how)), liked(test), 20)
     users = dict(zip(found.users.tolist(), found.per_user[METRIC].round(5).tolist(), strict=True))
-    return {
-        "options": options,
-        "validation": None if np.isnan(score) else score,
-        "metrics": found.metrics,
-        "users": users,
-    }
+    row = {"options": options, "validation": None if np.isnan(score) else score, "metrics": found.metrics}
+    return row, users
 
 
 def rows_of(paths: list[Path]) -> list[dict[str, Any]]:
@@ -127,7 +132,9 @@ def rows_of(paths: list[Path]) -> list[dict[str, Any]]:
 def table(paths: list[Path]) -> None:
     """Prints each model's metric by transform, and the change against ``off`` over users, corrected over transforms."""
     found: dict[tuple[str, str], dict[str, list[dict[str, Any]]]] = defaultdict(lambda: defaultdict(list))
+    users = {line["run"]: line["users"] for line in rows_of(list(map(of_users, paths)))}
     for row in rows_of(paths):
+        row["users"] = users[row["run"]]
         found[row["data"], row["model"]][row["weights"]].append(row)
     print("| data | model | weights | ndcg@20 | change, 95 % interval | p, t | p, Wilcoxon | seeds |")
     print("|---|---|---|---:|---:|---:|---:|---:|")
