@@ -521,6 +521,9 @@ def models() -> Iterator[tuple[str, EntryPoint]]:
         )
         alike = {"items": int64(0, 5), "n": 3, "unknown": "skip"}
         yield f"{name}.similar_items", (as_numpy(model.similar_items), lambda alike=alike: dict(alike))
+        yield f"{name}.explain", (as_numpy(model.explain), lambda: {"user": 3, "item": 5})
+        had = {"history": int64(0, 1), "item": 5}
+        yield f"{name}.explain_for_items", (as_numpy(model.explain_for_items), lambda had=had: dict(had))
         internal = {"user_indices": int64(0, 3), "k": 3, "allowed": int32(0, 2)}
         yield f"{name}.topk", (model.topk, lambda internal=internal: dict(internal))
         own = {"user_indices": int64(0, 3), "k": 3, "candidates": matrix()[:2]}
