@@ -24,11 +24,12 @@ def vectors(num_users, num_items, dim, seed=0):
     return [(generator.normal(size=(num, dim)) + 0.3).astype(np.float32) for num in (num_users, num_items)]
 
 
-def new_users_of(users, items, temperature, telling=None):
-    return NewUsers.of(users, items, np.ones(len(items), bool) if telling is None else telling, temperature)
+def new_users_of(users, items, temperature, telling=None, score="inner"):
+    telling = np.ones(len(items), bool) if telling is None else telling
+    return NewUsers.of(users, items, telling, temperature, score)
 
 
-def newton_step(users, items, temperature, history):
+def newton_step(users, items, temperature, history, per_item):
     """From the mean user, by autograd: of the loss of the history's items and the prior."""
     v, mean = torch.from_numpy(items).double(), torch.from_numpy(users).double().mean(0)
     chance = torch.softmax(v @ mean / temperature, 0)
@@ -38,21 +39,22 @@ def newton_step(users, items, temperature, history):
     def loss(x):
         logits = v @ x / temperature
         of_items = len(history) * logits.logsumexp(0) - logits[history].sum()
-        return of_items + spread * (30 + 2 * len(history)) * ((x - mean) ** 2).sum() / 2
+        return of_items + spread * (30 + per_item * len(history)) * ((x - mean) ** 2).sum() / 2
 
     gradient = torch.autograd.functional.jacobian(loss, mean)
     return mean - torch.linalg.solve(torch.autograd.functional.hessian(loss, mean), gradient)
 
 
+@pytest.mark.parametrize(("score", "per_item"), [("inner", 2), ("cosine", 3)])
 @pytest.mark.parametrize("temperature", [0.2, 1.0])
 @pytest.mark.parametrize("dim", [1, 3, 16])
-def test_the_vector_is_a_newton_step(dim, temperature):
+def test_the_vector_is_a_newton_step(dim, temperature, score, per_item):
     users, items = vectors(20, 5000, dim)  # more items than are taken at a time
     histories = [[7], [1, 2, 3, 4998], list(range(0, 5000, 50)), []]
-    found = new_users_of(users, items, temperature)(rows(histories, 5000))
+    found = new_users_of(users, items, temperature, score=score)(rows(histories, 5000))
     assert found.dtype == np.float32
     for have, history in zip(found, histories, strict=True):
-        expected = newton_step(users, items, temperature, history)
+        expected = newton_step(users, items, temperature, history, per_item)
         np.testing.assert_allclose(have, expected, rtol=1e-4, atol=1e-5)
     np.testing.assert_allclose(found[3], users.mean(0), rtol=1e-6)
 

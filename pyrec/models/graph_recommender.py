@@ -454,7 +454,9 @@ class GraphRecommender(EpochRecommender):
             users = self._query_vectors(np.flatnonzero(np.diff(self.train_.indptr)).astype(np.int32))
             items = self.item_vectors_.cpu().numpy()
             telling = (self.train_.popularity > 0) | Encoder.of(self.encoder).knows_items
-            self._new_users = NewUsers.of(users.cpu().numpy(), items, telling, self.loss_.temperature)
+            self._new_users = NewUsers.of(
+                users.cpu().numpy(), items, telling, self.loss_.temperature, self.loss_.score
+            )
         return self._new_users
 
     def _propagated(self, histories: csr_array) -> Tensor:

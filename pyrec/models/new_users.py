@@ -11,8 +11,8 @@ from scipy.sparse import csr_array
 
 PRIOR_ITEMS: Final = 30.0
 """The mean user weighs as much as so many items of average spread."""
-SPREAD_PER_ITEM: Final = 2.0
-"""What each item adds to the prior: items of a user are alike, so they say less than as many independent ones."""
+SPREAD_PER_ITEM: Final = {"inner": 2.0, "cosine": 3.0}
+"""What each item adds to the prior, by the score: items of a user are alike, and say less than independent ones."""
 LEAST_SPREAD: Final = 1e-6
 """The smallest c, as a share of the square of the mean item: sums of float32 vectors are not told apart below."""
 BLOCK_ROWS: Final = 4096
@@ -27,9 +27,9 @@ class NewUsers:
     With item vectors v, temperature t, p = softmax(V m / t), the mean v̄ = Σ p v, the covariance
     C = Σ p (v - v̄)(v - v̄)ᵀ and c = tr C / dim a user of n items H has the vector
 
-        x = m + t (n C + c (30 + 2 n) I)⁻¹ Σ_{i in H} (v_i - v̄).
+        x = m + t (n C + c (30 + b n) I)⁻¹ Σ_{i in H} (v_i - v̄),
 
-    With C = B diag(λ) Bᵀ that is two products of a vector and B.
+    with b of the score, 2 or 3. With C = B diag(λ) Bᵀ that is two products of a vector and B.
 
     Attributes:
         mean_user: (dim,) m.
@@ -40,6 +40,7 @@ class NewUsers:
         item_vectors: (num_items, dim) float32, V, which is shared, not copied.
         telling: (num_items,) 1 for items that say something, the others 0.
         prior: c, and a little where the items' vectors are alike but for their rounding.
+        per_item: b.
     """
 
     mean_user: Matrix
@@ -50,6 +51,7 @@ class NewUsers:
     item_vectors: NDArray[np.float32]
     telling: NDArray[np.float32]
     prior: float
+    per_item: float
 
     @classmethod
     def of(
@@ -58,6 +60,7 @@ class NewUsers:
         item_vectors: NDArray[np.float32],
         telling: NDArray[np.bool_],
         temperature: float,
+        score: str,
     ) -> NewUsers:
         """Of a trained model.
 
@@ -66,6 +69,7 @@ class NewUsers:
             item_vectors: (num_items, dim).
             telling: (num_items,), which items count: those whose vectors were learned. At least one.
             temperature: Of its softmax; above 0.
+            score: ``inner`` or ``cosine``: how users and items are compared.
         """
         mean_user = user_vectors.mean(axis=0, dtype=np.float64)
         logits = _products(item_vectors, mean_user) / temperature
@@ -83,7 +87,8 @@ class NewUsers:
         spreads = spreads.clip(min=0)
         prior = max(float(spreads.mean()), least)
         weights = telling.astype(np.float32)
-        return cls(mean_user, mean_item, temperature, axes, spreads, item_vectors, weights, prior)
+        per_item = SPREAD_PER_ITEM[score]
+        return cls(mean_user, mean_item, temperature, axes, spreads, item_vectors, weights, prior, per_item)
 
     def __call__(self, histories: csr_array) -> NDArray[np.float32]:
         """The vectors of users, (Q, dim), one's bits whoever else is asked for.
@@ -114,8 +119,8 @@ class NewUsers:
         return weights * ((self.item_vectors[items] - self.mean_item) @ step), float(self.mean_user @ wide)
 
     def _steps(self, surplus: Matrix, count: Matrix) -> Matrix:
-        """Each row, (Q, dim), times t (n C + c (30 + 2 n) I)⁻¹ with n = ``count`` (Q, 1)."""
-        curvature = count * self.spreads + self.prior * (PRIOR_ITEMS + SPREAD_PER_ITEM * count)
+        """Each row, (Q, dim), times t (n C + c (30 + b n) I)⁻¹ with n = ``count`` (Q, 1)."""
+        curvature = count * self.spreads + self.prior * (PRIOR_ITEMS + self.per_item * count)
         return _rowwise(self.temperature * _rowwise(surplus, self.axes) / curvature, self.axes.T)
 
 
