@@ -145,6 +145,7 @@ def test_what_cannot_be_scored() -> None:
         model.score(Interactions.from_arrays(["a"], ["b"]))
 
 
+@pytest.mark.filterwarnings("ignore:.*are in the training set too:pyrec.DataWarning")
 def test_what_is_scored_costs_time_by_its_length() -> None:
     users = [f"user {k}" for k in range(20_000)]
     train = Interactions.from_arrays(2 * users, [f"item {k // 20_000}" for k in range(40_000)])
