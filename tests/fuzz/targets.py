@@ -103,6 +103,7 @@ CHOICES: dict[str, tuple[Any, ...]] = {
         {"user": 2, "item": "item"},
         {"time": None},
         {"user": 1, "item": 3, "time": 2},
+        {"user": 1, "item": 2, "weight": 3},
     ),
     "id_type": ("auto", "int", "str"),
     "format": (None, "delimited", "lists", "parquet"),
