@@ -114,12 +114,13 @@ def test_other_interactions_have_no_origin(log: Path) -> None:
         whole.compact(),
         whole.with_ids(whole.user_ids, whole.item_ids),
         union(train, test),
-        transform_weights(whole, "log1p"),
+        split_random(transform_weights(whole, "log1p"))[0],
         split_time(whole, 0.5)[0],
         split_random(train)[0],
         split_random(replace(whole, origin=None))[0],
         synthetic(),
     ):
         assert other.origin is None
+    assert transform_weights(whole, "log1p").origin == {**whole.origin, "weights": "log1p"}
     folder = files(log)["folder"]
     assert split_random(load_everything(folder)[1])[0].origin is None

@@ -59,8 +59,13 @@ def origin_of(
 def split_origin(
     origin: Origin | None, split: float | Literal["time"], seed: int | None = None
 ) -> Origin | None:
-    """Returns the origin of the training part of a file that was read whole and is split; None for anything else."""
+    """Returns the origin of the training part of a file that was read whole and is split; None for anything else.
+
+    Weights that were transformed before the split are others than those of a training part alone.
+    """
     if origin is None or not origin.get("everything") or not os.path.isfile(origin["data"] or ""):
+        return None
+    if origin.get("weights") not in (None, "none"):
         return None
     kept = {name: value for name, value in origin.items() if name != "everything"}
     return kept | {"split": split, "split_seed": DEFAULT_SEED if seed is None else seed}

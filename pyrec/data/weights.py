@@ -78,7 +78,7 @@ def transform_weights(interactions: Interactions, how: str = DEFAULT) -> Interac
     )
     final = (made / made[raw > 0].mean()).astype(np.float32)
     note = f"{told}; by {how}, divided by the mean, they count {final.min():.3g} to {final.max():.3g}"
-    return replace(interactions, weights=final, notes=(*interactions.notes, note), origin=None)
+    return replace(interactions, weights=final, notes=(*interactions.notes, note))
 
 
 def check_transform(how: object) -> float:
