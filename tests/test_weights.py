@@ -28,7 +28,7 @@ from pyrec.data import (
     synthetic,
     transform_weights,
 )
-from pyrec.errors import ConfigError, DataError
+from pyrec.errors import ConfigError, DataError, DataWarning
 from pyrec.graph import Graph
 from pyrec.train.loss import Pointwise
 
@@ -585,3 +585,17 @@ def test_bad_dislikes_are_refused(write):
         DataError, match=r"no ratings to compare with min_rating = 3; leave it out, or say that"
     ):
         read_interactions(write(PLAYS), min_rating=3)
+
+
+def test_uneven_weights_are_warned_of():
+    """One of 100 weighs as much as all others: (99 + 1000)² / (99 + 1000²) = 1.2."""
+    weights = np.ones(100, np.float32)
+    weights[3] = 1000
+    raw = Interactions.from_arrays(np.arange(100) // 10, np.arange(100) % 10, weights=weights)
+    told = (
+        "the weights, up to 1,000, are so uneven that 100 interactions count as 1 equal ones do; pyrec.data"
+    )
+    with pytest.warns(DataWarning, match=told):
+        EASE(3.0).fit(raw)
+    assert transform_weights(raw, "none").notes[-1].startswith(told)
+    EASE(3.0).fit(transform_weights(raw))  # a warning would be an error here

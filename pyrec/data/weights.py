@@ -20,6 +20,9 @@ NONE: Final = "none"
 DEFAULT: Final = "log1p"
 KINDS: Final = f"{DEFAULT}, bm25, cap:N with a number N above 0, or {NONE}"
 
+LEAST_SHARE: Final = 0.1
+"""Of the interactions, that weights which are even enough count as."""
+
 BM25_K1: Final = 1.2
 BM25_B: Final = 0.75
 
@@ -67,7 +70,8 @@ def transform_weights(interactions: Interactions, how: str = DEFAULT) -> Interac
         interactions = replace(interactions, origin={**origin, "weights": how} if is_raw else None)
     told = f"the weights are {weights.min():,g} to {weights.max():,g}"
     if how == NONE:
-        return replace(interactions, notes=(*interactions.notes, f"{told}, as they are"))
+        notes = [f"{told}, as they are", *filter(None, [uneven(weights)])]
+        return replace(interactions, notes=(*interactions.notes, *notes))
     raw = weights.astype(np.float64)
     made = (
         _bm25(interactions, raw)
@@ -79,6 +83,21 @@ def transform_weights(interactions: Interactions, how: str = DEFAULT) -> Interac
     final = (made / made[raw > 0].mean()).astype(np.float32)
     note = f"{told}; by {how}, divided by the mean, they count {final.min():.3g} to {final.max():.3g}"
     return replace(interactions, weights=final, notes=(*interactions.notes, note))
+
+
+def uneven(weights: npt.NDArray[np.float32]) -> str | None:
+    """Returns what to tell of weights (n,) of which a few are all that a model sees; None of others.
+
+    Weights count as ``(Σ w)² / Σ w²`` equal ones do: Kish's effective sample size (Kish, "Survey sampling", 1965).
+    """
+    some = weights[weights > 0].astype(np.float64)
+    size = some.sum() ** 2 / np.square(some).sum()
+    if size >= LEAST_SHARE * some.size:
+        return None
+    return (
+        f"the weights, up to {some.max():,g}, are so uneven that {some.size:,} interactions count as {size:,.0f} equal "
+        "ones do; pyrec.data.transform_weights(interactions, 'log1p') makes them even"
+    )
 
 
 def check_transform(how: object) -> float:

@@ -16,11 +16,13 @@ from scipy.sparse import csr_array
 
 from pyrec._ambient import defaults
 from pyrec._arrays import tensor_of
+from pyrec._checks import warn_caller
 from pyrec._exchange import Exchanged, keep_params
 from pyrec.data import Interactions, Ragged, as_dataset
 from pyrec.data.ids import Unknown
 from pyrec.data.ragged import as_ragged
-from pyrec.errors import ConfigError, DataError, NotFittedError
+from pyrec.data.weights import uneven
+from pyrec.errors import ConfigError, DataError, DataWarning, NotFittedError
 from pyrec.models import raw_ids, requests
 from pyrec.models.candidates import best_candidates, left_of
 from pyrec.models.explain import Explanation
@@ -629,6 +631,8 @@ class Recommender(Exchanged, ABC):
                 f"the weights of all {len(train):,} interactions are 0: there is nothing to learn from; one has to be "
                 "above 0"
             )
+        if train.weights is not None and (told := uneven(train.weights)):
+            warn_caller(told, DataWarning)
         return train
 
     def _histories(self, users: NDArray[np.int32]) -> Ragged:
