@@ -566,11 +566,13 @@ def test_dislikes_on_the_command_line(write, tmp_path, capsys):
         "user,item,rating\n" + "".join(f"{u},{i},{1 + (u * i) % 5}\n" for u in range(20) for i in range(9))
     )
     given = ("--min-rating", "3", "--dislikes", "seen", "--model", "itemknn")
-    _, told = run(capsys, "train", path, *given, "--out", tmp_path / "run")
+    _, told = run(capsys, "train", path, *given, "--k", "3", "--out", tmp_path / "run")
     assert "ratings are below 3 and seen: not recommended, and nothing is learned from them" in told
     assert "by log1p" not in told
     assert json.loads((tmp_path / "run" / "config.json").read_text())["run"]["data"]["dislikes"] == "seen"
-    assert json.loads(run(capsys, "evaluate", tmp_path / "run", "--json")[0])
+    again = json.loads(run(capsys, "evaluate", tmp_path / "run", "--k", "3", "--json")[0])
+    kept = json.loads((tmp_path / "run" / "metrics.json").read_text())
+    assert again["precision@3"] == kept["precision@3"]  # dislikes are not to be found, here and there
     refused = refuse(capsys, "train", path, "--dislikes", "seen", "--model", "itemknn")
     assert refused == "dislikes is 'seen', but there is no min_rating that tells them; give one, such as 4"
 
