@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal, NamedTuple
 
+from pyrec.evaluate.tables import printable
+
 Kind = Literal["exact", "left out", "similar", "popularity"]
 
 MEANING: Final[Mapping[Kind, str]] = {
@@ -148,13 +150,13 @@ class Explanation:
         return f"{self.called(self.item, item_names)} {self.standing()}"
 
     def called(self, item: Any, item_names: Mapping[Any, str] | None = None) -> str:
-        """Return an item's raw id and, if it has one, its name."""
+        """Return an item's raw id and, if it has one, its name; what steers a terminal becomes a blank."""
         names = self.item_names if item_names is None else item_names
-        return f"{item} {names[item]}" if item in names else str(item)
+        return printable(f"{item} {names[item]}" if item in names else str(item))
 
     def standing(self) -> str:
         """Return what follows the item in `headline`: for whom, by which model, with which score and place."""
-        who = "a new user" if self.user is None else f"user {self.user}"
+        who = "a new user" if self.user is None else printable(f"user {self.user}")
         place = "" if self.rank is None else f", place {self.rank:,} of the list"
         score = f"{self.score:,.0f}" if self.kind == "popularity" else f"{self.score:.4f}"
         return f"for {who} by {self.model}: score {score}{place}"
