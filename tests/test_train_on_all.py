@@ -109,6 +109,7 @@ def test_what_means_nothing_without_a_test_set(capsys, parts, tmp_path: Path) ->
     assert "split is 0.5, but every interaction is loaded" in refuse(capsys, *words, "--split", "0.5")
     report = ("--report", tmp_path / "report.html")
     assert "--all measures nothing" in refuse(capsys, *words, *report)
+    assert "--eval-every records test metrics" in refuse(capsys, *words, "--eval-every", "1")
 
 
 def test_descriptions_of_such_data(tmp_path: Path) -> None:

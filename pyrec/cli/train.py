@@ -120,6 +120,10 @@ def command(ctx: click.Context, /, threads: int | None, as_json: bool, **options
         raise click.UsageError(
             "--report shows what was measured, and --all measures nothing; leave out one of them"
         )
+    if setup.eval_every and setup.source.everything:
+        raise click.UsageError(
+            "--eval-every records test metrics, and --all leaves nothing to test on; leave out one of them"
+        )
     run = _train(setup, report)
     _print(run, setup.folder, as_json)
 
