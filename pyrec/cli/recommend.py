@@ -31,9 +31,10 @@ Examples:
 \b
   pyrec recommend run --users 17,42 --n 5
   pyrec recommend run --users '"Neil, Ann",Bob'
-  pyrec recommend run --history 1,260,1196 --history 318 --item-names movies.csv
+  pyrec recommend run --history 1,260 --history 318 --item-names movies.csv
   pyrec recommend run --all --out lists.parquet
-  cut -d, -f1 today.csv | pyrec recommend run --users-from - --unknown skip --out lists.csv"""
+  pyrec recommend run --users-from today.csv --unknown skip --out lists.csv
+  cut -d, -f1 today.csv | pyrec recommend run --users-from - --format csv"""
 
 WAYS = {
     "--users": "--users ID,ID",
