@@ -510,3 +510,14 @@ def test_the_command_refuses(capsys, runs: Path) -> None:
     assert "--n" in refuse(capsys, "explain", ease, "--user", "u3", "--n", "0")
     inside = runs / "names.csv" / "why.png"
     assert str(inside.parent) in refuse(capsys, "explain", ease, "--user", "u3", "--picture", inside)
+    told = refuse(capsys, "explain", ease, "--user", "u3", "--picture", runs / "why.pdf")
+    assert told.endswith("why.pdf: pictures are PNG files; name one .png")
+    assert not (runs / "why.pdf").exists()
+
+
+def test_names_cannot_steer_a_terminal(runs: Path) -> None:
+    names = {item: f"\x1b[31mred\n{item}" for item in (f"i{at}" for at in range(30))}
+    text = Recommender.load(runs / "ease").explain("u3").summary(names)
+    assert "\x1b" not in text
+    assert all(line.isprintable() for line in text.splitlines())
+    assert " [31mred " in text

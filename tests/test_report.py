@@ -78,7 +78,7 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     model = LightGCN(embedding_size=8, epochs=3, batch_size=64).fit(train, callback=callback)
     path = tmp_path_factory.mktemp("report") / "report.html"
-    names = {raw: f"{EVIL} named {raw}" for raw in train.item_ids[::2].tolist()}
+    names = {raw: f"{EVIL} named {raw}\t東" for raw in train.item_ids[::2].tolist()}
     settings = {"file": EVIL, "none": None}
     about = {"data_name": EVIL, "settings": settings, "item_names": names, "users": train.user_ids[[0, 9]]}
     write_report(path, model, test, k=(2, 5), **about)

@@ -11,11 +11,17 @@ from typing import Any
 
 import click
 
-from pyrec._atomic import check_writable
-from pyrec.cli.grouped_help import MEASURING, OUTPUT, RUNNING, GroupedCommand, grouped
+from pyrec.cli.grouped_help import MEASURING, RUNNING, GroupedCommand, grouped
 from pyrec.cli.model_options import model_arguments
 from pyrec.cli.moving_line import MovingLine
-from pyrec.cli.options import json_option, metric_option, quiet_option, set_threads, threads_option
+from pyrec.cli.options import (
+    json_option,
+    metric_option,
+    picture_option,
+    quiet_option,
+    set_threads,
+    threads_option,
+)
 from pyrec.cli.output import note, print_json
 from pyrec.cli.sources import DATA_HELP, Source, data_options, describe, note_reading, note_training
 from pyrec.cli.tune import INTERRUPTED, SEARCH
@@ -77,13 +83,7 @@ the next trial. The test part chooses nothing: the best of each model is measure
     SEARCH, "--seed", type=int, default=0, show_default=True, help="Of held-out share, search and models."
 )
 @grouped(RUNNING, "--device", type=click.Choice(DEVICES), help="Where to train models that train by epochs.")
-@grouped(
-    OUTPUT,
-    "--picture",
-    type=click.Path(path_type=Path, dir_okay=False),
-    metavar="FILE.png",
-    help="Draw the models side by side.",
-)
+@picture_option("Draw the models side by side.")
 @threads_option
 @quiet_option
 @json_option
@@ -105,8 +105,6 @@ def command(
     set_threads(threads)
     source = Source.take(options)
     named = _on_device(named_models(models.split(","), seed), device)
-    if picture is not None:
-        _check_picture(picture)
     name, train, test = _load(source, no_test)
     if trials and not has_optuna():
         note(
@@ -154,13 +152,6 @@ def _on_device(models: dict[str, Recommender], device: str | None) -> dict[str, 
             if "device" in model.get_params(deep=False):
                 model.set_params(device=device)
     return models
-
-
-def _check_picture(path: Path) -> None:
-    """Refuse, before anything is trained, a picture that could not be drawn."""
-    if not plots.available():
-        raise click.UsageError("--picture needs matplotlib: pip install '.[plots]'")
-    check_writable(path.parent)
 
 
 def _watcher(line: MovingLine, metric: str, minutes: float) -> Watcher:

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from pyrec.cli.comparison import compare_runs
-from pyrec.cli.grouped_help import MEASURING, OUTPUT, GroupedCommand, grouped
+from pyrec.cli.grouped_help import MEASURING, GroupedCommand, grouped
 from pyrec.cli.item_names import NamesFile, item_names_option, names_of
 from pyrec.cli.measured import as_json as measured_as_json
 from pyrec.cli.measured import columns, note_lists, users_in_words
@@ -17,6 +17,7 @@ from pyrec.cli.options import (
     cutoffs_that_fit,
     fallback_option,
     json_option,
+    picture_option,
     quiet_option,
     set_threads,
     threads_option,
@@ -62,13 +63,7 @@ from pyrec.models.fallback import Fallback
     metavar="RUN_A RUN_B",
     help="Compare these two runs, in place of RUN_DIR.",
 )
-@grouped(
-    OUTPUT,
-    "--picture",
-    type=click.Path(dir_okay=False, path_type=Path),
-    metavar="FILE.png",
-    help="With --compare: draw the difference by user activity.",
-)
+@picture_option("With --compare: draw the difference by user activity.")
 @fallback_option
 @unknown_option
 @report_option

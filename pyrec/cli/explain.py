@@ -7,13 +7,13 @@ from pathlib import Path
 
 import click
 
-from pyrec._atomic import check_writable
-from pyrec.cli.grouped_help import OUTPUT, GroupedCommand, grouped
+from pyrec.cli.grouped_help import GroupedCommand
 from pyrec.cli.id_lists import KnownIds, RawId, ids_in_options
 from pyrec.cli.item_names import NamesFile, item_names_option, names_of
-from pyrec.cli.options import json_option, quiet_option, set_threads, threads_option
+from pyrec.cli.options import json_option, picture_option, quiet_option, set_threads, threads_option
 from pyrec.cli.output import note, print_json
 from pyrec.look import plots
+from pyrec.look.glyphs import lacking
 from pyrec.models import Recommender
 from pyrec.models.explain import Explanation
 
@@ -41,13 +41,7 @@ Examples:
     "--n", type=click.IntRange(min=1), default=10, show_default=True, help="Items of the history to show."
 )
 @item_names_option("The run's own, if it has any, need not be named.")
-@grouped(
-    OUTPUT,
-    "--picture",
-    type=click.Path(dir_okay=False, path_type=Path),
-    metavar="FILE.png",
-    help="Draw the table as bars.",
-)
+@picture_option("Draw the table as bars.")
 @threads_option
 @quiet_option
 @json_option
@@ -66,9 +60,6 @@ def command(
     set_threads(threads)
     if (user is None) == (not history):
         raise click.UsageError("name a user (--user ID), or the items of a new one (--history ID,ID)")
-    if picture is not None:
-        plots.need_matplotlib()
-        check_writable(picture.parent)
     model = Recommender.load(run_dir)
     names = names_of(run_dir, item_names, model.train_)
     known = KnownIds("item", model.train_, names)
@@ -84,7 +75,7 @@ def command(
         click.echo(why.summary(names, n))
     if picture is not None:
         plots.plot_explanation(why, picture, names, n)
-        if boxes := plots.lacking([why.headline(names), *(row.label for row in why.rows(names, n))]):
+        if boxes := lacking([why.headline(names), *(row.label for row in why.rows(names, n))]):
             note(
                 f"note: the picture's font lacks {len(boxes)} characters, such as {boxes[0]}; they are boxes"
             )

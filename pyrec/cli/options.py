@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 import torch
 from click.core import ParameterSource
 
+from pyrec._atomic import check_writable
 from pyrec.cli.grouped_help import DATA, MEASURING, OUTPUT, RUNNING, grouped
 from pyrec.cli.output import QUIET
 from pyrec.evaluate.metric_name import DEFAULT_CUTOFF, read_metric
 from pyrec.evaluate.ranking import USER_METRICS
+from pyrec.look import plots
 from pyrec.models.fallback import FALLBACKS
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -25,6 +28,29 @@ def number_list(ctx: click.Context, param: click.Parameter, value: str) -> list[
         return [int(part) for part in value.split(",")]
     except ValueError:
         raise click.BadParameter(f"{value!r} is not a list of whole numbers such as 10,20") from None
+
+
+def picture_option(told: str) -> Callable[[Command], Command]:
+    """Return the option ``--picture``; what could not be drawn in the end is refused before anything is computed."""
+    return grouped(
+        OUTPUT,
+        "--picture",
+        type=click.Path(dir_okay=False, path_type=Path),
+        callback=_drawable,
+        metavar="FILE.png",
+        help=told,
+    )
+
+
+def _drawable(ctx: click.Context, param: click.Parameter, path: Path | None) -> Path | None:  # noqa: ARG001
+    if path is None:
+        return None
+    if path.suffix.lower() != ".png":
+        raise click.UsageError(f"--picture {path}: pictures are PNG files; name one .png")
+    if not plots.available():
+        raise click.UsageError("--picture needs matplotlib: pip install '.[plots]'")
+    check_writable(path.parent)
+    return path
 
 
 def cutoffs_option(default: str) -> Callable[[Command], Command]:

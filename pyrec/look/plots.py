@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -12,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pyrec._atomic import replacing
-from pyrec._optional import need
 from pyrec.errors import ConfigError
 from pyrec.evaluate.by_degree import by_activity
 from pyrec.evaluate.significance import Values
+from pyrec.look.glyphs import boxes_without_warnings
 from pyrec.look.panels import (
     LIGHT,
     LONGEST_NAME,
@@ -156,15 +155,6 @@ def plot_explanation(
     _finish(figure, path, f"{title}\n{why.standing()}", grid="x")
 
 
-def need_matplotlib() -> None:
-    """Say what to install where matplotlib is missing, before anything is computed for a plot.
-
-    Raises:
-        ConfigError: If it is.
-    """
-    need("matplotlib", "a picture", "plots")
-
-
 def plot_models(
     labels: Sequence[str],
     scores: Sequence[float],
@@ -211,14 +201,5 @@ def _finish(figure: Figure, path: Path, title: str, grid: Literal["x", "y"] = "y
     if title:
         figure.suptitle(title, fontsize=11, parse_math=False)
     finish_axes(figure, LIGHT, grid)
-    with replacing(path) as temporary, warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Glyph .* missing from")  # see `lacking`
+    with replacing(path) as temporary, boxes_without_warnings():
         figure.savefig(temporary, format="png")
-
-
-def lacking(texts: Iterable[str]) -> str:
-    """Return the characters that the pictures' font has no glyph for, each once; they are drawn as boxes."""
-    fonts = need("matplotlib.font_manager", "a picture", "plots")
-    font = fonts.get_font(fonts.findfont(fonts.FontProperties()))
-    known = font.get_charmap()
-    return "".join(dict.fromkeys(char for text in texts for char in text if ord(char) not in known))

@@ -14,6 +14,7 @@ from pyrec._optional import need
 from pyrec.evaluate.by_degree import by_activity
 from pyrec.evaluate.item_metrics import recommendation_counts, shares_by_popularity
 from pyrec.look import panels
+from pyrec.look.glyphs import boxes_without_warnings
 from pyrec.look.panels import DARK, LIGHT, Theme
 from pyrec.look.report.data import ReportData
 
@@ -59,7 +60,8 @@ def _data_uri(panel: Callable[[Axes, Theme], None], theme: Theme, grid: Literal[
     panel(figure.subplots(), theme)
     panels.finish_axes(figure, theme, grid)
     buffer = io.BytesIO()
-    with rc_context({"svg.hashsalt": "pyrec"}):  # the same picture, the same bytes
+    same_bytes = rc_context({"svg.hashsalt": "pyrec"})
+    with same_bytes, boxes_without_warnings():
         figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
     return "data:image/svg+xml;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
 
