@@ -108,6 +108,15 @@ def test_no_lists_are_an_empty_frame(model: ItemKNN) -> None:
     assert repr(model.recommend([], 2)) == "Recommendations(0 lists of 2 items)"
 
 
+def test_an_empty_frame_has_the_columns_of_a_full_one() -> None:
+    text = ItemKNN().fit(Interactions.from_arrays(["a", "a", "b"], ["x", "y", "y"]))
+    for model, users in ((text, ["b"]), (ItemKNN().fit(DATA), [3])):
+        full, empty = (model.recommend(some, 1, as_frame="polars") for some in (users, []))
+        assert len(full) == 1
+        assert len(empty) == 0
+        assert empty.schema == full.schema
+
+
 def test_bad_requests_are_refused(model: ItemKNN, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ConfigError, match="as_frame = 'arrow' is none of True, 'pandas' and 'polars'"):
         model.recommend([1], 1, as_frame="arrow")

@@ -146,8 +146,8 @@ class Recommendations(tuple[NDArray[Any], NDArray[np.float32]]):
         frames: Any = need(str(name), "a data frame of recommendations", None)
         rows, places = np.nonzero(self.scores > -np.inf)
         columns: dict[str, Any] = {
-            self.key_name: self.keys[rows],
-            "item": self.ids[rows, places],
+            self.key_name: _column(self.keys[rows]),
+            "item": _column(self.ids[rows, places]),
             "rank": places + 1,
             "score": self.scores[rows, places],
             "fallback": self.is_fallback[rows, places],
@@ -172,6 +172,11 @@ class Recommendations(tuple[NDArray[Any], NDArray[np.float32]]):
             for item in self.ids[row, : min(length, ITEMS_SHOWN)].tolist()
         ]
         return ", ".join([*shown, "..."] if length > ITEMS_SHOWN else shown) or "nothing"
+
+
+def _column(ids: NDArray[Any]) -> NDArray[Any]:
+    """Return ids (n,) whose type Polars knows without a look at the first: text also if there are none."""
+    return ids.astype("U1") if ids.dtype.kind == "T" and ids.size == 0 else ids
 
 
 def _names(item_names: Mapping[Any, str] | None) -> Mapping[Any, str]:
