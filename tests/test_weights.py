@@ -549,6 +549,13 @@ def test_negatives_push_pairs_down():
         MF().fit(x)
 
 
+def test_popularity_says_that_weights_do_not_count(write, capsys):
+    path = write(PLAYS)
+    told = "note: popularity takes no account of the weights: it counts interactions"
+    assert told in run(capsys, "train", path, "--all", "--model", "popularity")[1].splitlines()
+    assert told not in run(capsys, "train", path, "--all", "--model", "itemknn")[1].splitlines()
+
+
 def test_dislikes_of_the_test_part_are_not_to_be_found():
     train = Interactions.from_arrays([1, 2, 2], [10, 10, 11], user_ids=[1, 2], item_ids=[10, 11, 12])
     model = Popularity().fit(train)

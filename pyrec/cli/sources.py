@@ -30,6 +30,7 @@ from pyrec.data.times import time_span
 from pyrec.data.weights import DEFAULT
 from pyrec.errors import ConfigError, DataError, PyrecError
 from pyrec.evaluate.counts import count_test
+from pyrec.models import Popularity, Recommender
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -406,14 +407,17 @@ def note_training(name: str, train: Interactions) -> None:
     )
 
 
-def note_use(source: Source, train: Interactions, by_rating: bool) -> None:
+def note_use(source: Source, train: Interactions, model: Recommender) -> None:
     """Print what training takes no account of, on stderr.
 
     Args:
         source: Where the interactions come from.
         train: The training part.
-        by_rating: Whether the loss predicts ratings.
+        model: What is trained.
     """
+    if train.weights is not None and isinstance(model, Popularity):
+        note("note: popularity takes no account of the weights: it counts interactions")
+    by_rating = getattr(getattr(model, "loss", None), "target", None) == "rating"
     if train.ratings is not None and source.min_rating is None and not by_rating:
         low, high = train.ratings.min(), train.ratings.max()
         note(

@@ -163,7 +163,7 @@ def _train(setup: Setup, report: Report | None) -> Run:
     name, train, test = _load(setup.source)
     note(describe(name, train, test))
     note_reading(train, *([] if test is None else [test]))
-    note_use(setup.source, train, getattr(getattr(setup.model, "loss", None), "target", None) == "rating")
+    note_use(setup.source, train, setup.model)
     first, item_names = _before_training(setup, report, train, test)
     model, kept, signals = setup.model, None, Signals()
     with ExitStack() as stack:
