@@ -584,6 +584,28 @@ def test_dislikes_on_the_command_line(write, tmp_path, capsys):
     assert refused == "dislikes is 'seen', but there is no min_rating that tells them; give one, such as 4"
 
 
+def test_who_has_dislikes_alone_is_cold():
+    """User 1 has one disliked item in training, user 2 two liked ones; both like one item of the test."""
+    ids = {"user_ids": [1, 2, 3], "item_ids": [10, 11, 12, 13]}
+    train = Interactions.from_arrays([1, 2, 2, 3], [10, 11, 12, 12], weights=[0, 1, 1, 1], **ids)
+    test = Interactions.from_arrays([1, 2, 3], [11, 10, 13], weights=[1, 1, 0], **ids)
+    found = evaluate(ItemKNN().fit(train), test, 2)
+    assert found.is_warm.tolist() == [False, True]
+    assert (found.num_users, found.num_cold_users, found.num_fallback_lists) == (2, 1, 1)
+    counts = found.counts
+    assert (counts.num_interactions, counts.num_cold_items, counts.num_cold_interactions) == (2, 1, 1)
+
+
+def test_a_report_leaves_out_dislikes(write, tmp_path, capsys):
+    """Users 0 to 2 like nothing, so they are not measured on."""
+    pytest.importorskip("matplotlib")
+    lines = "".join(f"{u},{i},{1 if u < 3 else 1 + (u * i) % 5}\n" for u in range(20) for i in range(9))
+    given = ("--min-rating", "3", "--dislikes", "seen", "--model", "itemknn", "--k", "3", "--report")
+    page = tmp_path / "report.html"
+    run(capsys, "train", write("user,item,rating\n" + lines), *given, page, "--users", "0,5")
+    assert "User 0" in page.read_text(encoding="utf-8")
+
+
 def test_bad_dislikes_are_refused(write):
     path = write(RATED)
     with pytest.raises(ConfigError, match="dislikes is 'hate'; it is one of 'drop', 'seen', 'negatives'"):

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import click
-import numpy as np
 
 from pyrec.cli.options import cutoffs_that_fit
 from pyrec.cli.output import note, print_json
@@ -165,7 +164,7 @@ def _draw(
     if not names:
         raise DataError("--picture draws a metric of users; name one in --metrics, such as ndcg")
     users = train.encode_users(first.users)
-    degrees = np.diff(train.indptr)[users]
+    degrees = train.activity[users]
     theirs = second.per_user[names[0]][pair_users(first.users, second.users)]
     title = f"{runs[1].name} against {runs[0].name}"
     plots.plot_gain(degrees, theirs, first.per_user[names[0]], path, title, names[0])

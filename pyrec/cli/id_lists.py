@@ -80,9 +80,7 @@ class KnownIds:
         """Return raw ids of items by their number of training users, most first; without those that are unknown."""
         strange = set(self.unknown(items))
         known = [raw for at, raw in enumerate(items) if at not in strange]
-        counts = np.bincount(self._train.items, minlength=self._train.num_items)[
-            self._encode(self.array(known))
-        ]
+        counts = self._train.popularity[self._encode(self.array(known))]
         return [known[at] for at in np.argsort(-counts, kind="stable").tolist()]
 
     def __str__(self) -> str:

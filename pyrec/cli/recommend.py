@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import click
-import numpy as np
 from numpy.typing import NDArray
 
 from pyrec.cli.grouped_help import OTHER, GroupedCommand, grouped
@@ -175,7 +174,7 @@ def _note_cold(model: Recommender, users: NDArray[Any]) -> None:
     """Say for how many users the model has no history to go by."""
     if not model.personal:
         return
-    cold = int((np.diff(model.train_.indptr)[model.train_.encode_users(users)] == 0).sum())
+    cold = int((model.train_.activity[model.train_.encode_users(users)] == 0).sum())
     if cold:
         note(
             f"note: {cold:,} of {len(users):,} users have no training interaction; their lists follow no history"

@@ -100,10 +100,7 @@ def _draw(run: Run, folder: Path) -> None:
         plots.plot_curves(run.history, folder / CURVES, title)
     weights = getattr(run.model, "layer_weights_", None)
     if weights is not None:
-        counts = (
-            np.bincount(run.train.users, minlength=run.train.num_users),
-            np.bincount(run.train.items, minlength=run.train.num_items),
-        )
+        counts = (run.train.activity, run.train.popularity)
         plots.plot_layer_weights(
             weights, np.concatenate(counts), run.train.num_users, folder / LAYER_WEIGHTS, title
         )

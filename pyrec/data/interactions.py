@@ -286,6 +286,10 @@ class Interactions(Numbered):
         positive = np.logical_and.reduce(given) if given else None
         return None if positive is None or bool(positive.all()) else positive
 
+    def positives(self) -> Interactions:
+        """Returns the interactions that speak for their item, see `is_positive`, with the same id maps."""
+        return self if self.is_positive is None else self.select(self.is_positive)
+
     @cached_property
     def activity(self) -> npt.NDArray[np.int64]:
         """int64 (num_users,): how many items each user has that it speaks for."""

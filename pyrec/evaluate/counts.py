@@ -63,13 +63,17 @@ class EvaluationCounts:
 
 
 def count_test(train: Interactions, test: Interactions) -> EvaluationCounts:
-    """Count what a test set holds beside its training set; both have the same id maps."""
+    """Count what a test set holds beside its training set; both have the same id maps.
+
+    What does not speak for its item is left out on both sides, see `Interactions.is_positive`.
+    """
+    test = test.positives()
     tested = np.diff(test.indptr) > 0
     num_users = int(tested.sum())
     of_cold_items = test.items[train.popularity[test.items] == 0]
     return EvaluationCounts(
         num_users=num_users,
-        num_cold_users=int((tested & (np.diff(train.indptr) == 0)).sum()),
+        num_cold_users=int((tested & (train.activity == 0)).sum()),
         num_users_without_test=test.num_users - num_users,
         num_interactions=len(test),
         num_items=int(np.count_nonzero(test.popularity)),

@@ -249,9 +249,8 @@ def _evaluate(
 ) -> Evaluation:
     train = model.training_set()
     check_test(test, train)
-    if test.is_positive is not None:
-        test = test.select(test.is_positive)
-        check_test(test, train)
+    test = test.positives()
+    check_test(test, train)
     cutoffs = check_cutoffs(k, train.num_items)
     names = _check_metrics(metrics)
     batch_size = check_count("batch_size", batch_size, 1, None, ConfigError)
@@ -264,7 +263,7 @@ def _evaluate(
     _warn_of_seen(counts)
     ranked, is_fallback = _ranked_lists(model, users, max(cutoffs), batch_size, lists_of, fallback)
     per_user = _user_metrics(ranked, users, test, cutoffs, names)
-    is_warm = np.diff(train.indptr)[users] > 0
+    is_warm = train.activity[users] > 0
     means = _means(per_user, ranked, np.ones(len(users), dtype=bool), train, cutoffs, names)
     warm_means = dict(means) if is_warm.all() else _means(per_user, ranked, is_warm, train, cutoffs, names)
     if counts.num_cold_interactions:
@@ -325,7 +324,7 @@ def _warm_item_means(
     names: list[str],
 ) -> dict[str, float]:
     """Return the means of the accuracy metrics over test interactions whose user and item have training ones."""
-    is_warm = np.diff(train.indptr) > 0
+    is_warm = train.activity > 0
     warm = test.select(is_warm[test.users] & (train.popularity[test.items] > 0))
     rows = np.diff(warm.indptr)[users] > 0
     per_user = _user_metrics(lists[tensor_of(rows).to(lists.device)], users[rows], warm, cutoffs, names)

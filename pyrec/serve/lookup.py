@@ -89,8 +89,7 @@ class Lookup:
 
     @cached_property
     def _by_popularity(self) -> NDArray[np.intp]:
-        counts = np.bincount(self.train.items, minlength=self.train.num_items)
-        return np.argsort(-counts, kind="stable")
+        return np.argsort(-self.train.popularity, kind="stable")
 
     @cached_property
     def _blocks(self) -> list[str]:

@@ -78,7 +78,7 @@ class ReportData:
     @property
     def items_of_users(self) -> NDArray[np.int64]:
         """Training items of each user, int64 (num_users,)."""
-        return np.diff(self.train.indptr)
+        return self.train.activity
 
 
 def measure(
@@ -104,7 +104,7 @@ def measure(
         DataError: If the test set does not fit the model or an evaluation.
         ConfigError: If a cut-off is out of range, or an evaluation lacks a metric.
     """
-    model = view_of(model)
+    model, test = view_of(model), test.positives()
     evaluation = evaluation or evaluate(model, test, k)
     k = sorted({int(name.rpartition("@")[2]) for name in evaluation.metrics})
     baseline = baseline or evaluate(Popularity().fit(model.train_), test, k)
