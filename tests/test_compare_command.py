@@ -162,7 +162,9 @@ def test_ctrl_c_prints_what_was_found(capsys, log: Path, monkeypatch) -> None:
 
 def test_a_real_ctrl_c(log: Path) -> None:
     words = ("compare", log, "--models", "popularity,mf", "--metric", "recall@5", "--trials", 10_000)
-    options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    options: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    # A shell that runs the tests in the background has its children ignore the signal.
+    options["preexec_fn"] = lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)
     with children.start("-m", "pyrec.cli", *words, "--minutes", 60, **options) as process:
         try:
             assert process.stderr is not None

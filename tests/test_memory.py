@@ -88,7 +88,7 @@ TAKEN = {
     "metrics": 1.0,
     "training": 0.99,
     "training with a validation share": 1.07,
-    "training by a softmax of many negatives": 0.98,
+    "training by a softmax of many negatives": 0.86,
     "training by the hardest of many negatives": 0.55,
     "training of users made of their items": 0.99,
 }

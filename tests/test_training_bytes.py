@@ -34,6 +34,7 @@ MODELS: dict[str, LightGCN] = {
     "users from items": LightGCN(**PAPER, encoder="items", augment=EdgeDropout(0.5)),
     "users from items, validated": LightGCN(**PAPER, encoder="items", stopping=EarlyStopping(0.1)),
     "a table that outweighs the step": LightGCN(**PAPER, batch_size=2),
+    "a corrected pool": LightGCN(loss=Softmax(negatives=Uniform(2, corrected=True))),
     "an evaluation that does": LightGCN(n_layers=3, batch_size=2, loss=Softmax(negatives=Uniform())),
 }
 
@@ -96,10 +97,15 @@ def of_batch(model: LightGCN, size: int, items: int) -> tuple[int, int]:
         products = 4 * size * negatives.number
         return (2 + negatives.number) * size, min(products * model.embedding_size, 2**22) + products
     if isinstance(negatives, InBatch):
-        return 2 * size, 5 * size * size
+        return 2 * size, pooled(negatives, size, size, items)
     if isinstance(negatives, Uniform):
-        return (2 + negatives.number) * size, 5 * size * size * negatives.number
+        return (2 + negatives.number) * size, pooled(negatives, size, size * negatives.number, items)
     return size + items, 4 * size * items
+
+
+def pooled(negatives: InBatch | Uniform, size: int, number: int, items: int) -> int:
+    """Of a pool that a batch shares: each item once, or all with a mask where their number is corrected for."""
+    return 5 * size * number if negatives.corrected else 4 * size * min(number, items)
 
 
 @pytest.fixture(scope="module")

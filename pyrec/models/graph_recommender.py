@@ -528,7 +528,8 @@ class GraphRecommender(EpochRecommender):
             else self.network_.first()[asker.user]
         )
         known = self.network_.nodes(self._graph)
-        nodes = None if known is None else known.new_users(torch.tensor([len(items)], device=device))
+        degree = torch.tensor([len(items)], dtype=torch.int64, device=device)
+        nodes = None if known is None else known.new_users(degree)
         return Messages(own, tensor_of(sent).to(device), nodes)
 
     def _changes_without(self, user: int, items: NDArray[np.int32], item: int) -> NDArray[np.float64]:

@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
+from pyrec._arrays import tensor_of
 from pyrec.data import Interactions, Ragged
 from pyrec.errors import DataError
 from pyrec.models.explain import Explanation, Kind, Part
@@ -200,6 +201,6 @@ def likenesses(vectors: torch.Tensor, asker: Asker, item: int) -> Reasons:
 @torch.no_grad()
 def products(vectors: torch.Tensor, items: NDArray[np.int32], target: torch.Tensor) -> NDArray[np.float64]:
     """Inner products of some rows of ``vectors`` (num_items, dim) with ``target`` (dim,): float64 (n,)."""
-    rows = torch.from_numpy(items.astype(np.int64)).to(vectors.device)
+    rows = tensor_of(items.astype(np.int64)).to(vectors.device)
     values: NDArray[np.float64] = (vectors[rows].double() * target.double()).sum(dim=1).cpu().numpy()
     return values

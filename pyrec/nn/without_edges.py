@@ -68,7 +68,7 @@ class Lacking:
     def layers(self, x: Tensor, n_layers: int, target: int) -> list[Tensor]:
         """X_0 .. X_K on each graph, (2 B, dim): B times the user's, then those of the node ``target``, an item."""
         items, count, num_users = self.items, len(self.items), self.graph.num_users
-        columns = torch.arange(count, device=x.device)
+        columns = torch.arange(count, dtype=torch.int64, device=x.device)
         degree = self.graph.degree.double() if self.graph.weights is None else total_weight(self.graph)
         of_user, of_item = degree[self.user].expand(count), degree[items]
         grown_user, grown_item = (_growth(degrees, self.weights) for degrees in (of_user, of_item))

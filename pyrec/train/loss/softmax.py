@@ -56,9 +56,13 @@ class Softmax(Loss):
         return AllItems() if num_items <= MOST_ALL_ITEMS else Uniform()
 
     def bytes(self, size: int, num_items: int, dim: int, device: str) -> int:
-        """See `Loss.bytes`: a float32 matrix of users by items, and a bool of each where items are sampled."""
+        """See `Loss.bytes`: a float32 matrix of users by items, and a bool of each where own positives are masked."""
         source = self.source(num_items)
-        return size * source.num_others(size, num_items) * (4 if source.all_items else 5)
+        others = source.num_others(size, num_items)
+        if source.all_items:
+            return 4 * size * others
+        meets_once = device == "cpu" and not getattr(source, "corrected", False)
+        return 4 * size * min(others, num_items) if meets_once else 5 * size * others
 
     def __call__(self, batch: Batch, vectors: Tensor) -> Tensor:
         """See `Loss.__call__`."""
