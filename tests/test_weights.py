@@ -596,6 +596,19 @@ def test_who_has_dislikes_alone_is_cold():
     assert (counts.num_interactions, counts.num_cold_items, counts.num_cold_interactions) == (2, 1, 1)
 
 
+@pytest.mark.parametrize("model", [ItemKNN(), EASE(3.0), SVD(2), MF(epochs=1), LightGCN(epochs=1)])
+def test_dislikes_explain_nothing(model):
+    ids = {"user_ids": [1, 2, 3, 4], "item_ids": [10, 11, 12, 13]}
+    users, items = [1, 1, 1, 2, 2, 3, 3, 4], [10, 11, 12, 10, 13, 11, 13, 12]
+    data = Interactions.from_arrays(users, items, weights=[1, 1, 0, 1, 1, 1, 1, 0], **ids)
+    model = model.fit(data)
+    why = model.explain(1)
+    assert why.history == (10, 11)
+    assert sorted(part.item for part in why.parts) == [10, 11]
+    assert model.explain(1, 12).seen
+    assert "there is no history to go by" in model.explain(4).summary()
+
+
 def test_a_report_leaves_out_dislikes(write, tmp_path, capsys):
     """Users 0 to 2 like nothing, so they are not measured on."""
     pytest.importorskip("matplotlib")

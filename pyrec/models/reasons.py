@@ -24,7 +24,7 @@ class Asker:
 
     Attributes:
         user: The internal id of a known user; None for a new one.
-        history: (1, num_items), with order and repeats.
+        history: (1, num_items), with order and repeats; of a known user the items that it speaks for.
         weights: Of a known user's items, float32 (n,); None where each counts 1.
     """
 
@@ -104,11 +104,18 @@ class Explained(Protocol):
 def explain_user(model: Explained, user: Any, item: Any | None) -> Explanation:
     """Explain the score of an item, or of the best one, for a known user; see `Recommender.explain`."""
     index = model.train_.encode_users([user], "user")
+    had = model._histories(index)
     of_user = slice(*model.train_.indptr[index[0] : index[0] + 2])
-    weights = model.train_.preferences
-    asker = Asker(int(index[0]), model._histories(index), None if weights is None else weights[of_user])
+    likes, weights = model.train_.is_positive, model.train_.preferences
+    liked = slice(None) if likes is None else likes[of_user]
+    asker = Asker(
+        int(index[0]),
+        Ragged.from_lists([had.indices[liked]], had.num_columns),
+        None if weights is None else weights[of_user][liked],
+    )
     ids, _ = model.topk(index, _longest(model.train_))
-    return _explanation(model, asker, bool(model._cold_users(index)[0]), ids[0].cpu().numpy(), item)
+    is_cold = bool(model._cold_users(index)[0])
+    return _explanation(model, asker, had, is_cold, ids[0].cpu().numpy(), item)
 
 
 def explain_history(model: Explained, history: Any, item: Any | None) -> Explanation:
@@ -117,7 +124,7 @@ def explain_history(model: Explained, history: Any, item: Any | None) -> Explana
     own = Ragged.from_lists([train.encode_items(history, "history")], train.num_items)
     ids, _ = model._rank_for_items(own, _longest(train), True)
     is_cold = bool(model._cold_histories(own)[0])
-    return _explanation(model, Asker(None, own), is_cold, ids[0].cpu().numpy(), item)
+    return _explanation(model, Asker(None, own), own, is_cold, ids[0].cpu().numpy(), item)
 
 
 def _longest(train: Interactions) -> int:
@@ -125,9 +132,17 @@ def _longest(train: Interactions) -> int:
 
 
 def _explanation(
-    model: Explained, asker: Asker, is_cold: bool, listed: NDArray[np.int32], item: Any | None
+    model: Explained,
+    asker: Asker,
+    had: Ragged,
+    is_cold: bool,
+    listed: NDArray[np.int32],
+    item: Any | None,
 ) -> Explanation:
-    """Explain by the user's list, ``listed`` (k,), best first, -1 behind its end."""
+    """Explain by the user's list, ``listed`` (k,), best first, -1 behind its end.
+
+    ``had`` (1, num_items) are the items that lists leave out: those of the history and what the user dislikes.
+    """
     train = model.train_
     index = _best(listed, train) if item is None else int(train.encode_items([item], "item")[0])
     if falls_back := is_cold and model.personal:
@@ -144,7 +159,7 @@ def _explanation(
         item=raw,
         score=score,
         rank=int(place[0]) + 1 if len(place) else None,
-        seen=bool((asker.history.indices == index).any()),
+        seen=bool((had.indices == index).any()),
         kind=reasons.kind,
         is_fallback=falls_back,
         history=tuple(_raw(train.item_ids, asker.history.indices)),
