@@ -560,9 +560,10 @@ def test_dislikes_of_the_test_part_are_not_to_be_found():
     train = Interactions.from_arrays([1, 2, 2], [10, 10, 11], user_ids=[1, 2], item_ids=[10, 11, 12])
     model = Popularity().fit(train)
     for more in ({"weights": [0, 1]}, {"labels": [0, 1]}):
-        test = Interactions.from_arrays([1, 2], [11, 12], user_ids=[1, 2], item_ids=[10, 11, 12], **more)
+        test = Interactions.from_arrays([1, 2], [12, 12], user_ids=[1, 2], item_ids=[10, 11, 12], **more)
         found = evaluate(model, test, 1)
         assert found.users.tolist() == [2]
+        assert model.score(test) == model.score(test.positives())
     nothing = Interactions.from_arrays([1], [11], user_ids=[1, 2], item_ids=[10, 11, 12], weights=[0])
     with pytest.raises(DataError, match="test is empty"):
         evaluate(model, nothing, 1)
@@ -607,6 +608,16 @@ def test_dislikes_explain_nothing(model):
     assert sorted(part.item for part in why.parts) == [10, 11]
     assert model.explain(1, 12).seen
     assert "there is no history to go by" in model.explain(4).summary()
+
+
+@pytest.mark.parametrize("model", [MF(epochs=2), LightGCN(epochs=2)])
+def test_new_users_know_nothing_of_who_has_dislikes_alone(model):
+    ids = {"user_ids": [1, 2, 3, 4], "item_ids": [10, 11, 12, 13]}
+    users, items = [1, 1, 2, 2, 3, 3, 4], [10, 11, 10, 13, 11, 13, 12]
+    data = Interactions.from_arrays(users, items, weights=[1, 1, 1, 1, 1, 1, 0], **ids)
+    found = [model.fit(some).recommend_for_items([[10]], 3) for some in (data, data.positives())]
+    assert np.array_equal(*(lists.ids for lists in found))
+    assert np.array_equal(*(lists.scores for lists in found))
 
 
 def test_a_report_leaves_out_dislikes(write, tmp_path, capsys):

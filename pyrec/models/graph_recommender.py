@@ -451,7 +451,7 @@ class GraphRecommender(EpochRecommender):
     def _fold_in(self) -> NewUsers:
         """Made when it is first asked for."""
         if self._new_users is None:
-            users = self._query_vectors(np.flatnonzero(np.diff(self.train_.indptr)).astype(np.int32))
+            users = self._query_vectors(np.flatnonzero(self.train_.activity).astype(np.int32))
             items = self.item_vectors_.cpu().numpy()
             telling = (self.train_.popularity > 0) | Encoder.of(self.encoder).knows_items
             self._new_users = NewUsers.of(

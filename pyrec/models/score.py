@@ -36,7 +36,7 @@ class Scored(Protocol):
 
 def ndcg(model: Scored, interactions: Any) -> float:
     """Return the mean ndcg@20 of `Recommender.score`."""
-    test = as_interactions(interactions)
+    test = as_interactions(interactions).positives()
     k = min(K, model.train_.num_items)
     if issparse(interactions) or isinstance(interactions, np.ndarray):
         return _of_new_users(model, test, k)
