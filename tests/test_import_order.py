@@ -4,6 +4,7 @@ import ast
 from graphlib import TopologicalSorter
 from pathlib import Path
 
+import children
 import pytest
 
 ROOT = Path(__file__).parents[1]
@@ -88,3 +89,22 @@ def test_no_test_module_imports_another() -> None:
         if set(other.split(".")) & tests.keys()
     ]
     assert not found, "\n".join(found)
+
+
+SLOW = ("scipy.stats", "scipy.linalg", "matplotlib", "optuna", "fastapi", "pandas", "sklearn")
+"""What takes a good part of a second to import, and only some do need."""
+
+
+def test_commands_start_without_what_they_may_not_need():
+    code = f"""import sys
+from pyrec.cli import main
+for command in ("train", "evaluate", "recommend", "similar", "explain", "compare", "tune", "serve", "export"):
+    try:
+        main([command, "--help"])
+    except SystemExit:
+        pass
+    found = [name for name in {SLOW!r} if name in sys.modules]
+    assert not found, (command, found)
+"""
+    done = children.run("-c", code)
+    assert done.returncode == 0, done.stderr

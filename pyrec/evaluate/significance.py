@@ -8,14 +8,20 @@ are two-sided; those of a family of tests are corrected by `holm`.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from importlib import import_module
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
 
 CONFIDENCE = 0.95
 
 Values = NDArray[np.float64]
+
+
+def _stats() -> Any:
+    """``scipy.stats``; importing it takes half as long as importing pyrec, so only tests do."""
+    return import_module("scipy.stats")
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
@@ -58,7 +64,7 @@ def mean_and_half(values: Values, confidence: float = CONFIDENCE) -> tuple[float
     n = len(values)
     if n < 2:
         return float(values.mean()), float("nan")
-    quantile = stats.t.ppf((1 + confidence) / 2, n - 1)
+    quantile = _stats().t.ppf((1 + confidence) / 2, n - 1)
     return float(values.mean()), float(quantile * values.std(ddof=1) / np.sqrt(n))
 
 
@@ -69,7 +75,7 @@ def paired_t(ours: Values, base: Values) -> float:
         return float("nan")
     if np.ptp(difference) == 0:  # t is undefined or infinite
         return float(difference[0] == 0)
-    return float(stats.ttest_1samp(difference, 0).pvalue)
+    return float(_stats().ttest_1samp(difference, 0).pvalue)
 
 
 def wilcoxon(ours: Values, base: Values) -> float:
@@ -80,7 +86,7 @@ def wilcoxon(ours: Values, base: Values) -> float:
     difference = _differences(ours, base)
     if len(difference) < 2:
         return float("nan")
-    return float(stats.wilcoxon(difference).pvalue) if difference.any() else 1.0
+    return float(_stats().wilcoxon(difference).pvalue) if difference.any() else 1.0
 
 
 def _differences(ours: Values, base: Values) -> Values:
