@@ -2,11 +2,12 @@
 
 A line `<!-- not run: REASON -->` right above a block leaves it out. A block of `text` behind one shows lines that it
 prints, numbers aside; `…` stands for others. Commands take two epochs or trials at most, and the files that pages name
-are generated (`write_inputs`).
+are generated (`write_inputs`), or real ones where a page says so: `<!-- real data: FOLDER/FILE ... -->`.
 """
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 import subprocess
@@ -31,6 +32,7 @@ BLOCK = re.compile(
     r"(?:\n+ *```text\n(?P<shown>.*?)^ *```$)?",
     re.DOTALL | re.MULTILINE,
 )
+REAL = re.compile(r"^<!-- real data: (.+?) -->$", re.MULTILINE)
 NUMBER = re.compile(r"[-+]?\d[\d,.]*(?:e[-+]?\d+)?")
 MOST = 2  # epochs, and trials of a search
 SHELL = re.compile(r"[|&;<>$`*]")
@@ -68,7 +70,7 @@ def test_blocks_run(page: Path, tmp_path: Path, monkeypatch, capfd) -> None:
     monkeypatch.setattr("pyrec.cli.tune.EPOCHS", MOST)
     monkeypatch.setattr("pyrec.cli.baselines.EASE_ITEMS", 0)  # the pages' own files have too many for EASE
     forget_classes_of_pages(monkeypatch)
-    write_inputs(tmp_path)
+    link_inputs(page, tmp_path) if REAL.search(page.read_text()) else write_inputs(tmp_path)
     names: dict[str, object] = {"__name__": page.stem}
     for block in blocks_of(page):
         if block.language == "python":
@@ -129,6 +131,14 @@ def run_here(words: list[str]) -> int:
 def plain(line: str) -> str:
     """The line without its numbers and its spacing."""
     return " ".join(NUMBER.sub("#", line).split())
+
+
+def link_inputs(page: Path, folder: Path) -> None:
+    """The real files that a page asks for."""
+    if "PYREC_DATA" not in os.environ:
+        pytest.skip(f"{page.name} is about real data; set PYREC_DATA")
+    for name in REAL.findall(page.read_text())[0].split():
+        (folder / Path(name).name).symlink_to(Path(os.environ["PYREC_DATA"]) / name)
 
 
 def write_inputs(folder: Path) -> None:
