@@ -17,7 +17,7 @@ from pyrec.cli.grouped_help import OTHER, OUTPUT, Command, grouped
 from pyrec.cli.item_names import item_names_option
 from pyrec.cli.list_writers import FORMATS, Columns, Lists, writer
 from pyrec.cli.options import quiet_option, threads_option, unknown_option
-from pyrec.cli.output import is_watched, note
+from pyrec.cli.output import counted, is_watched, note
 from pyrec.models.lists import Recommendations
 
 BLOCK_ROWS: Final = 2**17
@@ -130,7 +130,9 @@ def _note_outcome(lengths: NDArray[np.int64], what: str, most: int, out: Path | 
     short, empty = int((lengths < most).sum()), int((lengths == 0).sum())
     if short:
         note(
-            f"note: {short:,} of {len(lengths):,} {what} have fewer than {most} items left, {empty:,} of them none"
+            f"note: {short:,} of {counted(len(lengths), what)} have fewer than {counted(most, 'items')} left, "
+            f"{empty:,} of them none"
         )
     if out is not None:
-        note(f"{lengths.sum():,} recommendations for {len(lengths):,} {what} in {out}")
+        found = counted(int(lengths.sum()), "recommendations")
+        note(f"{found} for {counted(len(lengths), what)} in {out}")

@@ -23,6 +23,17 @@ def is_quiet() -> bool:
     return context is not None and bool(context.meta.get(QUIET))
 
 
+def counted(count: int, things: str) -> str:
+    """Return a number of things in words: ``1 history``, ``1,200 items``.
+
+    Args:
+        count: How many.
+        things: In the plural.
+    """
+    one = things.removesuffix("ies") + "y" if things.endswith("ies") else things.removesuffix("s")
+    return f"{count:,} {one if count == 1 else things}"
+
+
 def note(text: str) -> None:
     """Print a line that is no result on stderr, unless the command is to be quiet; an error ends it beforehand."""
     if not is_quiet():

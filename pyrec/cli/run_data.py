@@ -169,15 +169,8 @@ def _seen(train: Interactions, test: Interactions) -> NDArray[np.bool_]:
 
 
 def in_ids_of(model: Recommender, test: Interactions) -> Interactions:
-    """Return test interactions in the ids of a model that knows them all, with what tells likes from dislikes."""
-    return Interactions.from_arrays(
-        test.user_ids[test.users],
-        test.item_ids[test.items],
-        user_ids=model.train_.user_ids,
-        item_ids=model.train_.item_ids,
-        labels=test.labels,
-        weights=test.weights,
-    )
+    """Return test interactions in the ids of a model that knows all of them."""
+    return test.compact().with_ids(model.train_.user_ids, model.train_.item_ids)
 
 
 def _known(known: KnownIds, ids: NDArray[Any]) -> NDArray[np.bool_]:

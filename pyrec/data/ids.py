@@ -326,8 +326,8 @@ class IdMap:
         more = f"; {len(others)} more unknown: {_some(others)}" if others else ""
         message = (
             f"{name}[{positions[0]}] = {first!r} is not one of the {self.ids.size} known {self._what} "
-            f"ids ({_some(self.ids[:4].tolist())}){more}; leave out what is unknown, with unknown='skip' or by this "
-            "error's positions, or add its interactions to the data"
+            f"ids ({_some(self.ids[:4].tolist())}){more}; leave out what is unknown, by unknown='skip' where "
+            "that is an argument or by this error's positions, or add its interactions to the data"
         )
         return UnknownIdError(message, self._what, unknown, positions.astype(np.int64))
 

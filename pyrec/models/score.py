@@ -52,13 +52,7 @@ def _known(test: Interactions, train: Interactions) -> Interactions:
         raise DataError(
             "interactions to score have no user and item that the model knows; score data of its ids"
         )
-    known = test.select(keep)
-    return Interactions.from_arrays(
-        known.user_ids[known.users],
-        known.item_ids[known.items],
-        user_ids=train.user_ids,
-        item_ids=train.item_ids,
-    )
+    return test.select(keep).compact().with_ids(train.user_ids, train.item_ids)
 
 
 def _of_new_users(model: Scored, test: Interactions, k: int) -> float:
