@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PlainValidator, StrictBool, StrictInt, model_validator
 from pydantic_core import PydanticCustomError
 from typing_extensions import Self
 
+from pyrec._checks import did_you_mean
 from pyrec.data.ids import MAX_ID_LENGTH, text_problem
 
 MOST_ITEMS_A_LIST = 1000
@@ -66,8 +66,7 @@ class Request(BaseModel):
         known = list(cls.model_fields)
         for name in body:
             if name not in cls.model_fields:
-                near = difflib.get_close_matches(name, known, 1)
-                hint = f"; did you mean {near[0]}?" if near else ""
+                hint = did_you_mean(name, known)
                 raise PydanticCustomError(
                     "unknown_field",
                     "unknown field {name}; known are {known}{hint}",
