@@ -90,6 +90,27 @@ class KnownIds:
         )
 
 
+def ids_asked(
+    option: str, texts: Sequence[str], path: str | None, known: KnownIds, skip: bool, columns: Collection[str]
+) -> NDArray[Any]:
+    """Return the ids that a command is asked for: those of a file, of an option, or all if neither is given.
+
+    Args:
+        option: The option; that of the file is called like it, with ``-from``.
+        texts: Its values; see `ids_in_options`.
+        path: The file; see `ids_in_file`.
+        known: The ids that there are.
+        skip: See `ids_in_options`.
+        columns: See `ids_in_file`.
+
+    Raises:
+        DataError: See `ids_in_options` and `ids_in_file`.
+    """
+    if path is not None:
+        return known.array(ids_in_file(f"{option}-from", path, known, skip, columns))
+    return known.array(ids_in_options(option, texts, known, skip)) if texts else known.ids
+
+
 def ids_in_options(option: str, texts: Sequence[str], known: KnownIds, skip: bool) -> list[RawId]:
     """Return the ids in the values of an option that may be given more than once.
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from pyrec.cli.grouped_help import OTHER, GroupedCommand, grouped
 from pyrec.cli.histories import histories_in_file, histories_in_options
-from pyrec.cli.id_lists import KnownIds, ids_in_file, ids_in_options
+from pyrec.cli.id_lists import KnownIds, ids_asked, ids_in_options
 from pyrec.cli.item_names import Names, NamesFile, names_of
 from pyrec.cli.list_writers import Columns, layout_of
 from pyrec.cli.lists import IDS_HELP, Wanted, list_options, write_lists
@@ -114,7 +114,9 @@ def command(
     if history or histories_from is not None:
         wanted = _new_users(model, history, histories_from, known_items, skip, names, options)
     else:
-        wanted = _known_users(model, _users(model, run_dir, users, users_from, skip), names, options)
+        known = KnownIds("user", model.train_)
+        asked = ids_asked("--users", users, users_from, known, skip, chosen_column(run_dir, "user"))
+        wanted = _known_users(model, asked, names, options)
     most = n if options["items"] is None else min(n, len(set(options["items"])))
     write_lists(wanted, n, most, out, layout)
 
@@ -126,18 +128,6 @@ def _check_one_way(given: Sequence[str]) -> None:
         raise click.UsageError(f"name the users: {ways}")
     if len(given) > 1:
         raise click.UsageError(f"name the users in one way alone, not by {' and '.join(given)}: {ways}")
-
-
-def _users(
-    model: Recommender, run_dir: Path, users: Sequence[str], users_from: str | None, skip: bool
-) -> NDArray[Any]:
-    """Return the raw ids of the known users who are asked for, (B,)."""
-    known = KnownIds("user", model.train_)
-    if users_from is not None:
-        return known.array(
-            ids_in_file("--users-from", users_from, known, skip, chosen_column(run_dir, "user"))
-        )
-    return known.array(ids_in_options("--users", users, known, skip)) if users else model.train_.user_ids
 
 
 def _known_users(model: Recommender, users: NDArray[Any], names: Names, options: Mapping[str, Any]) -> Wanted:

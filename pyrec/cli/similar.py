@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from pyrec.cli.grouped_help import OTHER, GroupedCommand, grouped
-from pyrec.cli.id_lists import KnownIds, ids_in_file, ids_in_options
+from pyrec.cli.id_lists import KnownIds, ids_asked
 from pyrec.cli.item_names import NamesFile, names_of
 from pyrec.cli.list_writers import Columns, layout_of
 from pyrec.cli.lists import IDS_HELP, Wanted, list_options, write_lists
@@ -65,13 +65,7 @@ def command(
     model = Recommender.load(run_dir)
     names = names_of(run_dir, item_names, model.train_)
     known, skip = KnownIds("item", model.train_, names), unknown == "skip"
-    if every:
-        wanted = model.train_.item_ids
-    elif items_from is not None:
-        column = chosen_column(run_dir, "item")
-        wanted = known.array(ids_in_file("--items-from", items_from, known, skip, column))
-    else:
-        wanted = known.array(ids_in_options("--items", items, known, skip))
+    wanted = ids_asked("--items", items, items_from, known, skip, chosen_column(run_dir, "item"))
     n = list_length(model.train_.num_items, n, None, None)
     columns = Columns("similar_to", names, key_is_item=True)
     lists = Wanted(wanted, "items", columns, lambda rows: model.similar_items(wanted[rows], n))
