@@ -45,6 +45,25 @@ class Wanted(NamedTuple):
     rank: Rank
 
 
+def asked_options(things: str) -> Callable[[Command], Command]:
+    """Return the options that name known ``users`` or ``items``, for `pyrec.cli.id_lists.ids_asked`."""
+    by_id = grouped(
+        OTHER,
+        f"--{things}",
+        multiple=True,
+        aliases=(f"--{things.removesuffix('s')}",),
+        metavar="ID,ID",
+        help=f"{things.capitalize()}, by the ids of the training data. {IDS_HELP}",
+    )
+    by_file = click.option(
+        f"--{things}-from",
+        metavar="FILE",
+        help=f"{things.capitalize()} from a file, or from standard input for -: an id a line, or a table whose header "
+        f"names the {things}.",
+    )
+    return lambda command: by_id(by_file(command))
+
+
 def list_options(command: Command) -> Command:
     """Add ``--n``, ``--unknown``, ``--item-names``, ``--out``, ``--format``, ``--threads`` and ``--quiet``."""
     for decorate in (

@@ -9,12 +9,12 @@ from typing import Any
 import click
 from numpy.typing import NDArray
 
-from pyrec.cli.grouped_help import OTHER, GroupedCommand, grouped
+from pyrec.cli.grouped_help import GroupedCommand
 from pyrec.cli.histories import histories_in_file, histories_in_options
 from pyrec.cli.id_lists import KnownIds, ids_asked, ids_in_options
 from pyrec.cli.item_names import Names, NamesFile, names_of
 from pyrec.cli.list_writers import Columns, layout_of
-from pyrec.cli.lists import IDS_HELP, Wanted, list_options, write_lists
+from pyrec.cli.lists import IDS_HELP, Wanted, asked_options, list_options, write_lists
 from pyrec.cli.options import fallback_option, set_threads
 from pyrec.cli.output import note
 from pyrec.cli.run_data import chosen_column
@@ -46,19 +46,7 @@ WAYS = {
 
 @click.command("recommend", cls=GroupedCommand, help=HELP)
 @click.argument("run_dir", type=click.Path(path_type=Path))
-@grouped(
-    OTHER,
-    "--users",
-    multiple=True,
-    aliases=("--user",),
-    metavar="ID,ID",
-    help=f"Users, by the ids of the training data. {IDS_HELP}",
-)
-@click.option(
-    "--users-from",
-    metavar="FILE",
-    help="Users from a file, or from standard input for -: an id a line, or a table whose header names the users.",
-)
+@asked_options("users")
 @click.option(
     "--history",
     multiple=True,

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import click
 
-from pyrec.cli.grouped_help import OTHER, GroupedCommand, grouped
+from pyrec.cli.grouped_help import GroupedCommand
 from pyrec.cli.id_lists import KnownIds, ids_asked
 from pyrec.cli.item_names import NamesFile, names_of
 from pyrec.cli.list_writers import Columns, layout_of
-from pyrec.cli.lists import IDS_HELP, Wanted, list_options, write_lists
+from pyrec.cli.lists import Wanted, asked_options, list_options, write_lists
 from pyrec.cli.options import set_threads
 from pyrec.cli.run_data import chosen_column
 from pyrec.models import Recommender
@@ -29,19 +29,7 @@ WAYS = "--items ID,ID, --items-from FILE (- for standard input), or --all"
 
 @click.command("similar", cls=GroupedCommand, help=HELP)
 @click.argument("run_dir", type=click.Path(path_type=Path))
-@grouped(
-    OTHER,
-    "--items",
-    multiple=True,
-    aliases=("--item",),
-    metavar="ID,ID",
-    help=f"Items, by the ids of the training data. {IDS_HELP}",
-)
-@click.option(
-    "--items-from",
-    metavar="FILE",
-    help="Items from a file, or from standard input for -: an id a line, or a table whose header names the items.",
-)
+@asked_options("items")
 @click.option("--all", "every", is_flag=True, help="All items of the training data.")
 @list_options
 def command(

@@ -295,5 +295,11 @@ def check_columns(columns: Columns | None) -> None:
             raise ConfigError(
                 f"columns[{role!r}] is None, but every interaction has a {role}; name its column"
             )
-        if column is not None and (not isinstance(column, (str, int)) or isinstance(column, bool)):
-            raise ConfigError(f"columns[{role!r}] = {column!r} must be a column's name, or its number from 1")
+        if column is not None:
+            check_column(role, column)
+
+
+def check_column(entry: str, column: object) -> None:
+    """Raises ConfigError where an entry of ``columns`` is neither a column's name nor a number."""
+    if not isinstance(column, (str, int)) or isinstance(column, bool):
+        raise ConfigError(f"columns[{entry!r}] = {column!r} must be a column's name, or its number from 1")

@@ -16,7 +16,7 @@ import numpy as np
 from pyrec.data.read.files import Content, opened
 from pyrec.data.read.layout import SEPARATORS
 from pyrec.data.read.parquet import MAGIC, read_columns
-from pyrec.data.roles import plain_name, role_of
+from pyrec.data.roles import check_column, plain_name, role_of
 from pyrec.errors import ConfigError, DataError
 
 NameColumns: TypeAlias = Mapping[str, str | int]
@@ -99,10 +99,7 @@ def _checked(columns: NameColumns | None) -> dict[str, str | int]:
     for entry, column in columns.items():
         if entry not in _ENTRIES:
             raise ConfigError(f"columns names {entry!r}; its entries are {' and '.join(_ENTRIES)}")
-        if isinstance(column, bool) or not isinstance(column, (str, int)):
-            raise ConfigError(
-                f"columns[{entry!r}] = {column!r} must be a column's name, or its number from 1"
-            )
+        check_column(entry, column)
     return dict(columns)
 
 
