@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from os import PathLike
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias
 
 import numpy as np
 import torch
@@ -72,6 +72,8 @@ class Recommender(Exchanged, ABC):
     model_name: ClassVar[str]
     personal: ClassVar[bool] = True
     """Whether users get different lists. If not, the model needs no history and compares no items."""
+    uniform: ClassVar[Literal["ignored", "used", "needed"]] = "ignored"
+    """What `fit` does with the pairs that were shown at random, `pyrec.data.Dataset`'s ``uniform``."""
     READERS = (
         "topk",
         "recommend",
