@@ -22,6 +22,7 @@ from pyrec.models import (
     Recommender,
     base,
     item_item,
+    pairs,
 )
 
 
@@ -59,6 +60,7 @@ def test_nothing_works_before_fit(name: str, tmp_path) -> None:
         lambda: model.recommend_for_items([["i1"]]),
         lambda: model.similar_items(["i1"]),
         lambda: model.topk(np.array([0]), 3),
+        lambda: model.pair_scores(np.array([0]), np.array([0])),
         lambda: model.save(tmp_path),
         lambda: evaluate(model, texts()),
     ):
@@ -116,6 +118,24 @@ def test_recommend_chooses_from_the_items_named(model: Recommender) -> None:
     assert set(ids[0][:3]) == set(chosen)
     assert ids[0][3:].tolist() == ["", ""]
     assert scores[0][3:].tolist() == [-np.inf, -np.inf]
+
+
+def test_pairs_have_the_scores_of_the_lists(model: Recommender, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In any order and with repeats, training pairs included, to the bit however they are cut."""
+    users, items = np.divmod(np.random.default_rng(2).integers(0, NUM_USERS * NUM_ITEMS, 3000), NUM_ITEMS)
+    scores = model.pair_scores(users, items)
+    assert scores.dtype == np.float32
+    lists = model.topk(np.arange(NUM_USERS), NUM_ITEMS, filter_seen=False, fallback="none")
+    dense = np.empty((NUM_USERS, NUM_ITEMS), dtype=np.float32)
+    np.put_along_axis(dense, lists[0].numpy().astype(np.int64), lists[1].numpy(), axis=1)
+    np.testing.assert_allclose(scores, dense[users, items], rtol=1e-5, atol=1e-6)
+    monkeypatch.setattr(base, "QUERY_BYTES", 1)
+    monkeypatch.setattr(pairs, "PAIRS_PER_CALL", 7)
+    assert np.array_equal(model.pair_scores(users, items), scores)
+    ascending = np.unique(users * NUM_ITEMS + items)
+    alone = model.pair_scores(*np.divmod(ascending, NUM_ITEMS))
+    assert np.array_equal(alone[np.searchsorted(ascending, users * NUM_ITEMS + items)], scores)
+    assert model.pair_scores([], []).shape == (0,)
 
 
 def test_short_lists_of_integer_ids_end_in_minus_one(name: str) -> None:
@@ -261,6 +281,12 @@ def test_fitting_again_gives_the_same_bits(name: str) -> None:
         ),
         (lambda m: m.topk([0], 5, excluded=np.zeros((1, 30))), DataError, "excluded is a ndarray.* CSR"),
         (lambda m: m.topk([0], 5, excluded=coo_array((1, 30))), DataError, "excluded is a coo_array.* CSR"),
+        (lambda m: m.pair_scores([0, 40], [0, 1]), DataError, r"users\[1\] = 40, but there are 40 users"),
+        (lambda m: m.pair_scores([0, 1], [0, -1]), DataError, r"items\[1\] = -1, but there are 30 items"),
+        (lambda m: m.pair_scores([0, 1], [0]), DataError, "users has 2 entries and items 1"),
+        (lambda m: m.pair_scores([0.5], [0]), DataError, "users must be .* whole numbers; got float64"),
+        (lambda m: m.pair_scores([0], [[0]]), DataError, r"items must be one-dimensional.* \(1, 1\)"),
+        (lambda m: m.pair_scores([[0], [1, 2]], [0]), DataError, "users cannot be read"),
     ],
 )
 def test_bad_requests_are_refused_by_name(use, error, message: str) -> None:

@@ -30,6 +30,7 @@ from pyrec.models.fallback import Fallback, falls_back, with_popular
 from pyrec.models.item_sets import check_rows, one_hot_rows, union, user_rows
 from pyrec.models.limits import Limits
 from pyrec.models.lists import Ranking, Recommendations
+from pyrec.models.pairs import score_pairs
 from pyrec.models.reasons import Asker, Reasons, explain_history, explain_user, only
 from pyrec.models.score import ndcg
 from pyrec.options import Options
@@ -76,6 +77,7 @@ class Recommender(Exchanged, ABC):
     """What `fit` does with the pairs that were shown at random, `pyrec.data.Dataset`'s ``uniform``."""
     READERS = (
         "topk",
+        "pair_scores",
         "recommend",
         "recommend_for_items",
         "similar_items",
@@ -270,6 +272,30 @@ class Recommender(Exchanged, ABC):
             warm = ~self._cold_users(batch) if falls else np.ones(len(batch), dtype=bool)
             parts.append(self._ranking(partial(_of, self._query_vectors, batch), warm, k, limits, falls))
         return Ranking.joined(parts)
+
+    def pair_scores(self, users: NDArray[np.integer], items: NDArray[np.integer]) -> NDArray[np.float32]:
+        """Score pairs of known users and items, in internal ids: what `pyrec.evaluate_pairs` stands on.
+
+        The score is the model's own, the one that `topk` ranks by without a fallback; training pairs have theirs, too.
+        Beside its arguments and its result it takes memory for a bounded number of pairs and users at a time.
+
+        Args:
+            users: Internal user ids, integer (n,), in any order and with any repeats.
+            items: Internal item ids, integer (n,); pair p is of ``users[p]`` and ``items[p]``.
+
+        Returns:
+            Scores float32 (n,), in the order given. The same pair has the same score wherever it stands.
+
+        Raises:
+            NotFittedError: Before `fit`.
+            DataError: If an id is out of range or no whole number, or the lengths differ.
+        """
+        self._check_fitted()
+        pairs = requests.check_pairs(users, items, self.train_)
+        users_per_call = max(1, QUERY_BYTES // (4 * max(1, self._query_width())))
+        return score_pairs(
+            *pairs, self.train_.num_items, users_per_call, self._query_vectors, self._score_candidates
+        )
 
     def recommend(
         self,

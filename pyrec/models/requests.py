@@ -11,6 +11,7 @@ from scipy.sparse import csr_array
 
 from pyrec._checks import check_count
 from pyrec.data import Interactions, Ragged
+from pyrec.data.foreign import reading
 from pyrec.data.ids import Unknown
 from pyrec.errors import ConfigError, DataError
 from pyrec.ops.topk import MAX_K
@@ -152,13 +153,37 @@ def check_users(user_indices: NDArray[np.integer], num_users: int) -> NDArray[np
     Raises:
         DataError: If they are no one-dimensional whole numbers from 0 to ``num_users`` - 1.
     """
-    users = np.asarray(user_indices)
-    if users.ndim != 1 or users.dtype.kind not in "iu":
+    return _check_indices("user_indices", user_indices, num_users, "users")
+
+
+def check_pairs(
+    users: object, items: object, train: Interactions
+) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+    """Return the internal ids of users (n,) and of as many items (n,) as int32.
+
+    Raises:
+        DataError: If either is no one-dimensional whole numbers of the training set's ids, or lengths differ.
+    """
+    checked = (
+        _check_indices("users", users, train.num_users, "users"),
+        _check_indices("items", items, train.num_items, "items"),
+    )
+    if len(checked[0]) != len(checked[1]):
         raise DataError(
-            f"user_indices must be one-dimensional whole numbers; got {users.dtype} of shape {users.shape}"
+            f"users has {len(checked[0])} entries and items {len(checked[1])}; a pair is one of each, so give as many"
         )
-    wrong = np.flatnonzero((users < 0) | (users >= num_users))
+    return checked
+
+
+def _check_indices(name: str, values: object, count: int, kind: str) -> NDArray[np.int32]:
+    with reading(name):
+        indices: NDArray[Any] = np.asarray(values)
+    if indices.ndim != 1 or (indices.dtype.kind not in "iu" and indices.size):
+        raise DataError(
+            f"{name} must be one-dimensional whole numbers; got {indices.dtype} of shape {indices.shape}"
+        )
+    wrong = np.flatnonzero((indices < 0) | (indices >= count))
     if len(wrong):
         at = int(wrong[0])
-        raise DataError(f"user_indices[{at}] = {users[at]}, but there are {num_users} users")
-    return users.astype(np.int32)
+        raise DataError(f"{name}[{at}] = {indices[at]}, but there are {count} {kind}")
+    return indices.astype(np.int32, copy=False)
