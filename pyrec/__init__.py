@@ -29,6 +29,7 @@ from pyrec.errors import (  # noqa: E402
     StoppedError,
     UnknownIdError,
 )
+from pyrec.evaluate.pairs import PairEvaluation, evaluate_pairs  # noqa: E402
 from pyrec.evaluate.ranking import Evaluation, evaluate  # noqa: E402
 from pyrec.export.files import export  # noqa: E402
 from pyrec.graph.graph import Graph  # noqa: E402
@@ -82,6 +83,7 @@ __all__ = [
     "Mean",
     "NotFittedError",
     "Observed",
+    "PairEvaluation",
     "Pointwise",
     "Popularity",
     "PyrecError",
@@ -96,5 +98,6 @@ __all__ = [
     "Weighted",
     "data",
     "evaluate",
+    "evaluate_pairs",
     "export",
 ]

@@ -31,7 +31,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal, Protocol, runtime_checkable
@@ -44,12 +43,12 @@ from scipy.sparse import csr_array
 from pyrec._ambient import defaults
 from pyrec._arrays import tensor_of
 from pyrec._checks import check_count, warn_caller
-from pyrec._exchange import Exchanged, kind_of, one_state
 from pyrec.data import Interactions, Ragged
 from pyrec.data.ids import first_difference
 from pyrec.data.interactions import require_interactions
 from pyrec.data.ragged import as_ragged
 from pyrec.errors import ConfigError, DataError, DataWarning
+from pyrec.evaluate.asked import asked
 from pyrec.evaluate.counts import EvaluationCounts, count_test
 from pyrec.evaluate.item_metrics import ITEM_METRICS, item_metrics
 from pyrec.evaluate.tables import metric_rows, table
@@ -223,19 +222,8 @@ def evaluate(
             ``model`` is none; or ``candidates`` have another type or shape.
         ConfigError: If a metric is unknown, ``k`` or ``batch_size`` is out of range, or ``fallback`` is neither value.
     """
-    with _one_state(model) as state:
+    with asked(model, Ranker, "training_set and topk") as state:
         return _evaluate(state, test, k, metrics, batch_size, candidates, fallback)
-
-
-def _one_state(model: Ranker) -> AbstractContextManager[Ranker]:
-    if isinstance(model, Exchanged):
-        return one_state(model)
-    if isinstance(model, type) or not isinstance(model, Ranker):
-        raise DataError(
-            f"model is {kind_of(model)}, but a fitted model is needed, such as EASE().fit(train), "
-            "or an object with the methods training_set and topk"
-        )
-    return nullcontext(model)
 
 
 def _evaluate(
