@@ -1,5 +1,7 @@
 """Data sets from files, frames, arrays, a generator or the named ones: interactions, events, features, impressions."""
 
+from pyrec.data.biased import Biased, KnownPropensities, generate_biased
+from pyrec.data.completed import semi_synthetic
 from pyrec.data.dataset import Dataset, as_dataset
 from pyrec.data.events import Events
 from pyrec.data.features import Features
@@ -14,20 +16,25 @@ from pyrec.data.read.readers import read_events, read_folder, read_interactions,
 from pyrec.data.split import split_random, split_time, union
 from pyrec.data.stats import InteractionStats
 from pyrec.data.synthetic import synthetic
+from pyrec.data.truth import Truth
 from pyrec.data.weights import transform_weights
 
 __all__ = [
+    "Biased",
     "Dataset",
     "Events",
     "Features",
     "Impressions",
     "InteractionStats",
     "Interactions",
+    "KnownPropensities",
     "NamedDataset",
     "Ragged",
     "Split",
+    "Truth",
     "as_dataset",
     "as_interactions",
+    "generate_biased",
     "get_dataset",
     "list_datasets",
     "load_data",
@@ -39,6 +46,7 @@ __all__ = [
     "read_interactions",
     "read_item_names",
     "read_pair",
+    "semi_synthetic",
     "split_random",
     "split_time",
     "synthetic",
