@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from pyrec.errors import DataError
 from pyrec.evaluate.by_degree import activity_groups, by_activity
-from pyrec.evaluate.significance import holm, mean_and_half, paired_t, relative_gain, wilcoxon
+from pyrec.evaluate.significance import corrected_t, holm, mean_and_half, paired_t, relative_gain, wilcoxon
 
 
 def test_holm_by_hand() -> None:
@@ -46,6 +47,47 @@ def test_one_value_has_no_interval_and_no_test() -> None:
     assert mean == 2.5
     assert np.isnan([half, paired_t(one, other), wilcoxon(one, other), wilcoxon(one, one)]).all()
     assert np.isnan(by_activity(np.array([1, 2, 2]), np.arange(3.0), bins=3).halves[0])
+
+
+def test_the_correction_for_splits_by_hand() -> None:
+    """Differences .02, .04, .00, .02: mean .02, variance .0008 / 3, ratio 1/4, so t = .02 / sqrt(.5 x .0008 / 3)."""
+    base = np.array([0.7, 0.71, 0.69, 0.72])
+    found = corrected_t(base + np.array([0.02, 0.04, 0.0, 0.02]), base, 0.25)
+    error = np.sqrt(0.5 * 0.0008 / 3)
+    assert found.difference == pytest.approx(0.02)
+    assert found.p == pytest.approx(2 * stats.t.sf(0.02 / error, 3))
+    assert found.half == pytest.approx(3.182446 * error, rel=1e-6)
+    assert corrected_t(base, base, 0.25)[1:] == (0, 1)
+    assert corrected_t(base + 0.5, base, 0.25)[1:] == (0, 0)
+    assert np.isnan(corrected_t(base[:1], base[1:2], 0.25)[1:]).all()
+
+
+def test_without_overlap_the_correction_is_the_paired_test() -> None:
+    ours, base = np.random.default_rng(0).normal(size=(2, 12))
+    found = corrected_t(ours, base, 0.0)
+    assert found.p == pytest.approx(paired_t(ours, base), rel=1e-6)
+    assert found.half == pytest.approx(mean_and_half(ours - base)[1], rel=1e-6)
+
+
+def test_the_correction_keeps_its_level_on_correlated_splits() -> None:
+    """Ten splits whose differences are correlated by .2, which is a ratio of .25, and have mean 0."""
+    rng = np.random.default_rng(1)
+    draws = np.sqrt(0.2) * rng.normal(size=(4000, 1)) + np.sqrt(0.8) * rng.normal(size=(4000, 10))
+    zero = np.zeros(10)
+    corrected = np.mean([corrected_t(draw, zero, 0.25).p < 0.05 for draw in draws])
+    usual = np.mean([paired_t(draw, zero) < 0.05 for draw in draws[:500]])
+    assert corrected == pytest.approx(0.05, abs=4 * np.sqrt(0.05 * 0.95 / 4000))
+    assert usual > 0.2
+
+
+def test_the_correction_refuses_what_are_no_splits() -> None:
+    two = np.array([1.0, 2.0])
+    with pytest.raises(DataError, match=r"ours has shape \(2,\) and base \(1,\)"):
+        corrected_t(two, two[:1], 0.1)
+    with pytest.raises(DataError, match=r"test_to_train = -1\.0 must be at least 0"):
+        corrected_t(two, two, -1.0)
+    with pytest.raises(DataError, match=r"ours has shape \(0,\)"):
+        corrected_t(two[:0], two[:0], 0.1)
 
 
 def test_users_of_a_degree_stay_together() -> None:

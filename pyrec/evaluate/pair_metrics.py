@@ -187,15 +187,15 @@ class SortedPairs:
 def falling_order(scores: NDArray[np.floating]) -> NDArray[np.integer]:
     """Return the positions of scores (n,) from large to small, int (n,), equal ones as given."""
     if scores.dtype != np.float32 or len(scores) > 2**32:
-        order: NDArray[np.integer] = np.argsort(-scores, kind="stable")
-        return order
+        return np.argsort(-scores, kind="stable")
     # A key of the score's bits above the position is sorted as a number, much faster than positions are by scores.
     # The bits of floats ascend as whole numbers do, from 0 up; those of negative floats fall.
     bits = (0.0 - scores).view(np.int32)
     ascending = np.where(bits < 0, ~bits, bits ^ np.int32(-(2**31))).view(np.uint32)
     keys = (ascending.astype(np.uint64) << np.uint64(32)) | np.arange(len(scores), dtype=np.uint64)
     keys.sort()
-    return (keys & np.uint64(2**32 - 1)).astype(np.int64)
+    order: NDArray[np.int64] = (keys & np.uint64(2**32 - 1)).astype(np.int64)
+    return order
 
 
 def _grouped(

@@ -1,18 +1,24 @@
-"""Paired tests over users: is the difference of two models more than chance?
+"""Paired tests over users and over splits: is the difference of two models more than chance?
 
 Each user has a value under either model, and the differences are what is tested: their mean by Student's t-test, and
 their ranks by Wilcoxon's signed-rank test (Biometrics, 1945), which asks less about how they are distributed. p-values
 are two-sided; those of a family of tests are corrected by `holm`.
+
+Of random splits of the same data, training and test sets overlap. So the differences of splits are correlated, and a
+usual t-test finds too much. `corrected_t` allows for that.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from importlib import import_module
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+
+from pyrec._checks import check_real
+from pyrec.errors import DataError
 
 CONFIDENCE = 0.95
 
@@ -76,6 +82,56 @@ def paired_t(ours: Values, base: Values) -> float:
     if np.ptp(difference) == 0:  # t is undefined or infinite
         return float(difference[0] == 0)
     return float(_stats().ttest_1samp(difference, 0).pvalue)
+
+
+class Corrected(NamedTuple):
+    """A mean difference over splits.
+
+    Attributes:
+        difference: The mean of ours - base.
+        half: Half the width of its 95 % confidence interval; NaN for one split.
+        p: The p-value; NaN for one split, 1 without any difference.
+    """
+
+    difference: float
+    half: float
+    p: float
+
+
+def corrected_t(
+    ours: Values, base: Values, test_to_train: float, confidence: float = CONFIDENCE
+) -> Corrected:
+    """Student's test over J random splits with the variance (1/J + n_test/n_train) s², and J - 1 degrees of freedom.
+
+    The usual variance is s²/J. The second term stands for the correlation that splits of the same data have, which
+    nothing estimates without bias; at ratio r it is exact for a correlation of r / (1 + r). Several starts of one split
+    are no splits: give their mean.
+
+    Args:
+        ours: (J,) values, one a split, such as AUC.
+        base: (J,) values on the same splits.
+        test_to_train: Examples that a split tests on by those it trains on, n_test / n_train; 0 for independent ones.
+        confidence: Of the interval.
+
+    Raises:
+        DataError: If lengths differ, or the ratio is no finite number of at least 0.
+
+    Source: Nadeau and Bengio, Inference for the generalization error, Machine Learning, 2003.
+    """
+    if np.shape(ours) != np.shape(base) or np.ndim(ours) != 1 or np.size(ours) == 0:
+        raise DataError(
+            f"ours has shape {np.shape(ours)} and base {np.shape(base)}; both have a value a split"
+        )
+    ratio = check_real("test_to_train", test_to_train, DataError, positive=False)
+    difference = _differences(ours, base)
+    mean, count = float(difference.mean()), len(difference)
+    if count < 2:
+        return Corrected(mean, float("nan"), float("nan"))
+    error = float(np.sqrt((1 / count + ratio) * difference.var(ddof=1)))
+    if np.ptp(difference) == 0:  # t is undefined or infinite
+        return Corrected(mean, 0.0, float(mean == 0))
+    t = _stats().t(count - 1)
+    return Corrected(mean, float(t.ppf((1 + confidence) / 2) * error), float(2 * t.sf(abs(mean) / error)))
 
 
 def wilcoxon(ours: Values, base: Values) -> float:
