@@ -14,6 +14,7 @@ void bind_rows(py::module_& m);
 void bind_combine(py::module_& m);
 void bind_bpr(py::module_& m);
 void bind_pointwise(py::module_& m);
+void bind_agreement(py::module_& m);
 void bind_topk(py::module_& m);
 void bind_metrics(py::module_& m);
 void bind_neighbors(py::module_& m);
@@ -54,6 +55,7 @@ PYBIND11_MODULE(PYREC_MODULE, m) {
   bind_combine(m);
   bind_bpr(m);
   bind_pointwise(m);
+  bind_agreement(m);
   bind_topk(m);
   bind_metrics(m);
   bind_neighbors(m);

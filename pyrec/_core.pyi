@@ -283,3 +283,34 @@ def pointwise(
     scratch: Any,
     stream: int = 0,
 ) -> None: ...
+def agreement_scratch(vectors: Any, num_samples: int, num_groups: int) -> int: ...
+def agreement(
+    vectors: Any,
+    direction: Any,
+    users: Any,
+    items: Any,
+    *,
+    bias_direction: Any | None = None,
+    agreement: Any,
+    stream: int = 0,
+) -> None: ...
+def weight_gradient(
+    vectors: Any,
+    direction: Any,
+    users: Any,
+    items: Any,
+    label: Any,
+    kind: str,
+    rate: float,
+    *,
+    weight: Any | None = None,
+    bias: Any | None = None,
+    bias_direction: Any | None = None,
+    groups: Any | None = None,
+    agreement: Any,
+    grad_weight: Any,
+    grad_label: Any,
+    sums: Any,
+    scratch: Any,
+    stream: int = 0,
+) -> None: ...

@@ -29,6 +29,7 @@ from pyrec.data import (
     synthetic,
 )
 from pyrec.graph import Graph
+from pyrec.ops.agreement import agreement, weight_gradient
 from pyrec.ops.bpr import bpr
 from pyrec.ops.combine import combine_attention, combine_self_attention, combine_weighted
 from pyrec.ops.metrics import item_counts, ranking_metrics
@@ -104,6 +105,15 @@ def pairs() -> Arguments:
     rows = {"users": int64(0, 1, 3), "items": int64(4, 5, 9)}
     given = {"label": torch.tensor([0.0, 0.25, 1.0]), "bias": numbers(NODES), "kind": "logistic"}
     return {"vectors": numbers(NODES, DIM), **rows, **given, **sample_weights()}
+
+
+def moved() -> Arguments:
+    rows = {name: one for name, one in pairs().items() if name in ("vectors", "users", "items")}
+    return {**rows, "direction": numbers(NODES, DIM), "bias_direction": numbers(NODES)}
+
+
+def weighted_pairs() -> Arguments:
+    return {**pairs(), **moved(), "rate": 0.1, "groups": int64(0, 1, 1)}
 
 
 def attention() -> Arguments:
@@ -275,6 +285,15 @@ def bindings() -> Iterator[tuple[str, EntryPoint]]:
     yield "pointwise_scratch", (c.pointwise_scratch, by_name(pairs, "vectors", "users", "items"))
     scratch = empty(c.pointwise_scratch(**by_name(pairs, "vectors", "users", "items")()), dtype=torch.uint8)
     yield "pointwise", (c.pointwise, lambda: {**pairs(), **pointwise_out, "scratch": scratch})
+    yield "agreement", (c.agreement, lambda: {**moved(), "agreement": empty(3)})
+    sizes_of_groups = {"vectors": numbers(NODES, DIM), "num_samples": 3, "num_groups": 2}
+    yield "agreement_scratch", (c.agreement_scratch, lambda: dict(sizes_of_groups))
+    weight_out = {name: empty(3) for name in ("agreement", "grad_weight", "grad_label")}
+    weight_out |= {
+        "sums": empty(2),
+        "scratch": empty(c.agreement_scratch(**sizes_of_groups), dtype=torch.uint8),
+    }
+    yield "weight_gradient", (c.weight_gradient, lambda: {**weighted_pairs(), **weight_out})
     yield "use_isa", (c.use_isa, lambda: {"name": c.isa()})
 
 
@@ -328,6 +347,8 @@ def operators() -> Iterator[tuple[str, EntryPoint]]:
     yield "bpr", (bpr, lambda: {"vectors": numbers(NODES, DIM), **batch(), **sample_weights()})
     yield "pointwise", (pointwise, pairs)
     yield "pointwise, squared", (pointwise, lambda: {**pairs(), "kind": "squared"})
+    yield "agreement", (agreement, moved)
+    yield "weight_gradient", (weight_gradient, lambda: {**weighted_pairs(), "num_groups": 2})
     yield "combine_weighted", (combine_weighted, lambda: {"layers": layers(), "alpha": numbers(LAYERS)})
     yield "combine_attention", (combine_attention, lambda: {**attention(), "offset": numbers(NODES, LAYERS)})
     yield "combine_self_attention", (combine_self_attention, self_attention)

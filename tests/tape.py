@@ -41,6 +41,8 @@ KERNELS = (
     "combine_self_attention_grad",
     "bpr",
     "pointwise",
+    "agreement",
+    "weight_gradient",
     "sample_triples",
     "distinct_nodes",
 )

@@ -576,6 +576,7 @@ def test_doctor_reports_and_tests_the_kernels(capsys) -> None:
 
 KERNELS = (
     "add_rows",
+    "agreement",
     "bpr",
     "combine_attention",
     "combine_attention_grad",
@@ -592,6 +593,7 @@ KERNELS = (
     "sample_triples",
     "take_rows",
     "topk",
+    "weight_gradient",
 )
 
 

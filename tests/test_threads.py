@@ -20,6 +20,7 @@ import pyrec
 from pyrec import _core
 from pyrec.data import synthetic
 from pyrec.graph import Graph
+from pyrec.ops.agreement import agreement
 from pyrec.ops.bpr import bpr
 from pyrec.ops.combine import combine_attention, combine_self_attention
 from pyrec.ops.metrics import item_counts, ranking_metrics
@@ -72,6 +73,7 @@ def _calls() -> dict[str, Callable[[], Any]]:
         "distinct": lambda: distinct(nodes, GRAPH),
         "bpr": lambda: bpr(X, users, positives, negatives),
         "pointwise": lambda: pointwise(X, users, positives, label, "logistic"),
+        "agreement": lambda: agreement(X, X, users, positives),
         "combine_attention": lambda: combine_attention(layers, hidden, torch.ones(16), torch.ones(16)),
         "combine_self_attention": lambda: combine_self_attention(layers, square, square, square, 2),
     }

@@ -7,6 +7,7 @@ propagate_kernels propagate();
 rows_kernels rows();
 bpr_kernels bpr();
 pointwise_kernels pointwise();
+agreement_kernels agreement();
 metrics_kernels metrics();
 sample_kernels sample();
 topk_kernels topk();
@@ -19,6 +20,7 @@ const kernel_table& table() {
       .combine = combine(),
       .bpr = bpr(),
       .pointwise = pointwise(),
+      .agreement = agreement(),
       .topk = topk(),
       .metrics = metrics(),
       .sample = sample(),

@@ -1,4 +1,5 @@
 // Included once by each instruction set's file, which defines PYREC_ISA and PYREC_VECTOR_BYTES.
+#include "agreement/agreement_cpu.hpp"
 #include "bpr/bpr_cpu.hpp"
 #include "combine/combine_cpu.hpp"
 #include "isa/kernels.hpp"
@@ -22,6 +23,7 @@ constinit const kernel_table table{
     .combine = combine_table,
     .bpr = {.f32 = bpr<float>, .f64 = bpr<double>},
     .pointwise = {.f32 = pointwise<float>, .f64 = pointwise<double>},
+    .agreement = {.f32 = agreement<float>, .f64 = agreement<double>},
     .topk = {.search = topk_search, .codes = has_codes},
     .metrics = {.ranking = ranking_metrics, .item_counts = item_counts},
     .sample = {.triples = sample_triples},

@@ -3,6 +3,7 @@
 #include <string>
 #include <vector>
 
+#include "agreement/agreement.hpp"
 #include "bpr/bpr.hpp"
 #include "combine/combine.hpp"
 #include "metrics/metrics.hpp"
@@ -21,6 +22,7 @@ struct kernel_table {
   combine_kernels combine;
   bpr_kernels bpr;
   pointwise_kernels pointwise;
+  agreement_kernels agreement;
   topk_kernels topk;
   metrics_kernels metrics;
   sample_kernels sample;

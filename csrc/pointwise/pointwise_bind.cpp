@@ -1,3 +1,4 @@
+#include "common/check_pairs.hpp"
 #include "common/check_weights.hpp"
 #include "common/dispatch.hpp"
 #include "cuda/cuda.hpp"
@@ -7,59 +8,25 @@ namespace pyrec {
 
 namespace {
 
-pointwise_kind kind_of(const std::string& name) {
-  if (name == "logistic") return pointwise_kind::logistic;
-  if (name == "squared") return pointwise_kind::squared;
-  throw config_error("kind = '" + name + "' is neither 'logistic' nor 'squared'");
-}
-
 template <class T>
-void check_labels(pointwise_kind kind, const tensor& label) {
-  const T* values = label.data<const T>();
-  for (int64_t s = 0; s < label.numel(); ++s) {
-    if (sound_label(kind, values[s])) continue;
-    const bool logistic = kind == pointwise_kind::logistic;
-    throw data_error(std::string(label.name()) + "[" + std::to_string(s) +
-                     "] = " + std::to_string(values[s]) + ", but a label of the " +
-                     (logistic ? "logistic loss is between 0 and 1" : "squared loss is a finite number"));
-  }
+pointwise_args<T> args_of(const sample_pairs& samples) {
+  require(samples.vectors, dtype_of<T>::value, {any_size, any_size}, place_of(samples.vectors));
+  pointwise_args<T> args{};
+  args.vectors = samples.vectors.data<const T>();
+  args.num_rows = samples.vectors.size(0);
+  args.dim = samples.vectors.size(1);
+  args.users = samples.users.data<const int64_t>();
+  args.items = samples.items.data<const int64_t>();
+  args.num_samples = samples.users.size(0);
+  return args;
 }
-
-// Rows of `vectors` for the samples of a batch.
-struct pairs {
-  tensor vectors;  // (num_rows, dim)
-  tensor users;    // (num_samples,)
-  tensor items;    // (num_samples,)
-
-  pairs(const py::object& vectors_source, const py::object& users_source, const py::object& items_source)
-      : vectors(vectors_source, "vectors"), users(users_source, "users"), items(items_source, "items") {
-    const place at = place_of(vectors);
-    require(users, dtype::int64, {any_size}, at);
-    require(items, dtype::int64, {users.size(0)}, at);
-    if (users.numel() == 0) throw data_error("users is empty; a mean over no samples has no value");
-    check_range("rows named by a batch", 2 * users.size(0), 1, INT32_MAX);
-  }
-
-  template <class T>
-  pointwise_args<T> args() const {
-    require(vectors, dtype_of<T>::value, {any_size, any_size}, place_of(vectors));
-    pointwise_args<T> args{};
-    args.vectors = vectors.data<const T>();
-    args.num_rows = vectors.size(0);
-    args.dim = vectors.size(1);
-    args.users = users.data<const int64_t>();
-    args.items = items.data<const int64_t>();
-    args.num_samples = users.size(0);
-    return args;
-  }
-};
 
 // Bytes of scratch that `pointwise` needs for such arrays.
 int64_t pointwise_scratch(const py::object& vectors, const py::object& users, const py::object& items) {
-  const pairs samples(vectors, users, items);
+  const sample_pairs samples(vectors, users, items);
   const kernels_on kernels(samples.vectors.where());
   int64_t bytes = 0;
-  dispatch_real(samples.vectors, [&]<class T>() { bytes = kernels->pointwise.scratch(samples.args<T>()); });
+  dispatch_real(samples.vectors, [&]<class T>() { bytes = kernels->pointwise.scratch(args_of<T>(samples)); });
   return bytes;
 }
 
@@ -69,19 +36,18 @@ void pointwise(const py::object& vectors, const py::object& users, const py::obj
                const py::object& bias_source, const py::object& loss_source, const py::object& grad_source,
                const py::object& grad_bias_source, const py::object& grad_label_source,
                const py::object& grad_weight_source, const py::object& scratch_source, int64_t stream) {
-  const pairs samples(vectors, users, items);
+  const sample_pairs samples(vectors, users, items);
   const place at = place_of(samples.vectors);
   dispatch_real(samples.vectors, [&]<class T>() {
     constexpr dtype real = dtype_of<T>::value;
-    pointwise_args<T> args = samples.args<T>();
-    args.kind = kind_of(kind);
+    pointwise_args<T> args = args_of<T>(samples);
+    args.kind = pointwise_kind_of(kind);
     const tensor label = input(label_source, "label", real, {args.num_samples}, at);
     const auto weight = optional_input(weight_source, "weight", real, {args.num_samples}, at);
     const auto bias = optional_input(bias_source, "bias", real, {args.num_rows}, at);
     const kernels_on kernels(at.where);
     if (!kernels->pointwise.checks_input) {
-      check_bounds(samples.users, "vectors", args.num_rows);
-      check_bounds(samples.items, "vectors", args.num_rows);
+      samples.check_rows();
       check_labels<T>(args.kind, label);
       check_weights<T>(weight);
     }

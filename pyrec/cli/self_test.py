@@ -13,12 +13,14 @@ from pyrec.data import Interactions
 from pyrec.data.synthetic import synthetic
 from pyrec.graph.graph import Graph
 from pyrec.ops import combine, rows
+from pyrec.ops.agreement import agreement, weight_gradient
 from pyrec.ops.bpr import bpr
 from pyrec.ops.metrics import item_counts, ranking_metrics
 from pyrec.ops.pointwise import pointwise
 from pyrec.ops.propagate import propagate
 from pyrec.ops.sample import Sampler, distinct
 from pyrec.ops.topk import topk
+from pyrec.reference import agreement as agreement_reference
 from pyrec.reference import bpr as bpr_reference
 from pyrec.reference import combine as combine_reference
 from pyrec.reference import metrics as metrics_reference
@@ -119,6 +121,22 @@ def _pointwise() -> float:
     return _with_gradients(have, expected, [vectors, label, weight, bias])
 
 
+def _agreement() -> float:
+    vectors, bias = _learned([_embeddings(), _embeddings()[:, 0]])
+    direction = (vectors.detach().roll(1, 0) / DIM).requires_grad_()
+    users, items = torch.arange(NUM_USERS), torch.arange(NUM_USERS) + 10
+    pairs = (vectors, direction, users, items)
+    have, expected = ([of(*pairs, bias_direction=bias)] for of in (agreement, agreement_reference.agreement))
+    label, groups = (_weights() - 1).detach(), users % 3
+    kinds: tuple[Literal["logistic", "squared"], ...] = ("logistic", "squared")
+    ours, theirs = (
+        [one for kind in kinds for one in of(*pairs, label, kind, 1 / DIM, groups=groups, num_groups=3)]
+        for of in (weight_gradient, agreement_reference.weight_gradient)
+    )
+    of_direction = _with_gradients(have, expected, [vectors, direction, bias])
+    return max(of_direction, _difference(ours, theirs))
+
+
 def _topk() -> float:
     queries, items = _embeddings()[:NUM_USERS], _embeddings()[NUM_USERS:]
     indptr, indices = _rows()
@@ -148,6 +166,7 @@ SELF_TESTS: dict[str, Callable[[], float]] = {
     "rows": _rows_of_a_table,
     "bpr": _bpr,
     "pointwise": _pointwise,
+    "agreement": _agreement,
     "topk": _topk,
     "metrics": _metrics,
     "item counts": _item_counts,
