@@ -491,7 +491,9 @@ def test_dislikes_are_left_out_or_seen_or_negatives(write):
     assert seen.notes == (below + "seen: not recommended, and nothing is learned from them",)
     negatives = read_interactions(path, min_rating=4, dislikes="negatives")
     assert (negatives.labels.tolist(), negatives.weights) == ([1, 0, 1, 0, 1, 1, 0, 1, 1], None)
-    assert negatives.notes == (below + "negatives: not recommended, and labels of 0 for a pointwise loss",)
+    assert negatives.notes == (
+        below + "negatives: not recommended, and labels of 0 for a pointwise loss; 6 are positives",
+    )
     for x in (seen, negatives):
         assert x.popularity.tolist() == [2, 2, 2]
         assert x.activity.tolist() == [2, 1, 1, 2]

@@ -17,7 +17,6 @@ from pyrec.cli.sources import Source
 from pyrec.data import Interactions
 from pyrec.data.read.files import STDIN
 from pyrec.errors import DataError
-from pyrec.evaluate.counts import in_training
 from pyrec.models import Recommender
 from pyrec.store import saved_model
 from pyrec.store.training_checkpoint import fingerprint
@@ -165,7 +164,7 @@ def _seen(train: Interactions, test: Interactions) -> NDArray[np.bool_]:
         train.encode_users(test.user_ids, unknown="skip"),
         train.encode_items(test.item_ids, unknown="skip"),
     )
-    return in_training(train, users[test.users], items[test.items])
+    return train.has_pairs(users[test.users], items[test.items])
 
 
 def in_ids_of(model: Recommender, test: Interactions) -> Interactions:

@@ -12,6 +12,7 @@ import click
 from pyrec.cli.grouped_help import DATA, grouped
 from pyrec.cli.output import note
 from pyrec.data import Interactions
+from pyrec.data.labels import DISLIKES, Dislikes
 from pyrec.data.load import (
     Split,
     holds_pair,
@@ -24,7 +25,7 @@ from pyrec.data.read.files import STDIN, Content, is_pipe, opened
 from pyrec.data.read.layout import Layout
 from pyrec.data.read.parquet import MAGIC, find_roles, parts_of
 from pyrec.data.read.readers import FOLDER_FILES, holds_parts, read_interactions
-from pyrec.data.read.reading import DISLIKES, FORMATS, Dislikes, Format, Reading
+from pyrec.data.read.reading import FORMATS, Format, Reading
 from pyrec.data.read.shape import Lists, find_shape
 from pyrec.data.times import time_span
 from pyrec.data.weights import DEFAULT
@@ -50,11 +51,34 @@ DATA_HELP = data_help()
 SPLIT = {"split": DEFAULT_SPLIT, "split_seed": DEFAULT_SEED}
 """What holds for the options of a split that are not given."""
 
-READING = ("min_rating", "id_type", "columns", "header", "sep", "format", "time_format", "dislikes")
+READING = (
+    "min_rating",
+    "id_type",
+    "columns",
+    "header",
+    "sep",
+    "format",
+    "time_format",
+    "dislikes",
+    "positive",
+)
 """Options about reading files."""
 
-_LATER = ("columns", "header", "sep", "format", "time_format", "everything", "weights", "dislikes")
+_LATER = (
+    "columns",
+    "header",
+    "sep",
+    "format",
+    "time_format",
+    "everything",
+    "weights",
+    "dislikes",
+    "positive",
+)
 """What the descriptions of older runs lack."""
+
+_NEEDED = {"min_rating": "rating", "dislikes": "rating", "positive": "rating", "time_format": "time"}
+"""The role without which an option about reading means nothing."""
 
 
 @dataclass(frozen=True)
@@ -80,6 +104,7 @@ class Source:
     everything: bool = False
     weights: str | None = None
     dislikes: Dislikes | None = None
+    positive: str | float | None = None
 
     @classmethod
     def take(cls, options: dict[str, Any]) -> Source:
@@ -124,6 +149,10 @@ class Source:
     def or_as(self, other: Source) -> Source:
         """Return the source, read and split as ``other`` where it does not say how and that means something to it."""
         left = {name for name in READING if getattr(self, name) == getattr(Source, name)}
+        if self.positive is not None:
+            left -= {"min_rating", "dislikes"}
+        elif not {"min_rating", "dislikes"} <= left:
+            left -= {"positive"}
         source = replace(self, **{name: getattr(other, name) for name in left})
         for path in source._files():
             left -= source._meaningless(path, left)
@@ -242,11 +271,7 @@ class Source:
             except ConfigError:  # there is no time
                 layout = find_shape(content, replace(reading, time_format=None))
             roles = {} if isinstance(layout, Lists) else layout.roles
-        return unused | {
-            option
-            for option, role in (("min_rating", "rating"), ("dislikes", "rating"), ("time_format", "time"))
-            if role not in roles
-        }
+        return unused | {option for option, role in _NEEDED.items() if role not in roles}
 
     def _where(self) -> dict[str, Any]:
         options = asdict(self)
@@ -324,8 +349,8 @@ def file_options(command: Command) -> Command:
             "--columns",
             callback=_columns_value,
             metavar="ROLE=NAME,...",
-            help="Which columns are the user, item, rating, time and weight, by name or number: user=customer,item=3; "
-            "time= for none. [default: by well-known names]",
+            help="Which columns are the user, item, rating, time, weight and position, by name or number: "
+            "user=customer,item=3; time= for none. [default: by well-known names]",
         ),
         grouped(
             DATA,
@@ -358,6 +383,13 @@ def file_options(command: Command) -> Command:
             type=click.Choice(DISLIKES),
             help="What happens to ratings below --min-rating: they are left out, seen but not learned from, or "
             f"negatives for --loss pointwise. [default: {DISLIKES[0]}]",
+        ),
+        grouped(
+            DATA,
+            "--positive",
+            metavar="RULE",
+            help="Which ratings are positive, such as 'rating>=4' or 'rating>4'; the others are negatives. The same as "
+            "--min-rating 4 --dislikes negatives.",
         ),
         grouped(DATA, "--min-rating", type=float, metavar="X", help="Keep ratings from X up."),
         grouped(DATA, "--test", metavar="FILE", help="File of test interactions, with --train."),
@@ -418,7 +450,7 @@ def note_use(source: Source, train: Interactions, model: Recommender) -> None:
     if train.weights is not None and isinstance(model, Popularity):
         note("note: popularity takes no account of the weights: it counts interactions")
     by_rating = getattr(getattr(model, "loss", None), "target", None) == "rating"
-    if train.ratings is not None and source.min_rating is None and not by_rating:
+    if train.ratings is not None and source.min_rating is source.positive is None and not by_rating:
         low, high = train.ratings.min(), train.ratings.max()
         note(
             f"note: ratings, {low:g} to {high:g}, do not count: each is a like; --min-rating X leaves those below X out"

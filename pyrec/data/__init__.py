@@ -7,16 +7,19 @@ from pyrec.data.events import Events
 from pyrec.data.features import Features
 from pyrec.data.impressions import Impressions
 from pyrec.data.interactions import Interactions, as_interactions
-from pyrec.data.load import Split, load_data, load_everything, load_training
+from pyrec.data.labels import label
+from pyrec.data.load import LoadOptions, Split, load_data, load_everything, load_training
 from pyrec.data.named.sets import NamedDataset, get_dataset, list_datasets
 from pyrec.data.ragged import Ragged
 from pyrec.data.read.features import read_features
 from pyrec.data.read.item_names import read_item_names
 from pyrec.data.read.readers import read_events, read_folder, read_interactions, read_pair
+from pyrec.data.read.uniform import read_with_uniform
 from pyrec.data.split import split_random, split_time, union
 from pyrec.data.stats import InteractionStats
 from pyrec.data.synthetic import synthetic
 from pyrec.data.truth import Truth
+from pyrec.data.uniform import UniformParts, shared_pairs, split_uniform
 from pyrec.data.weights import transform_weights
 
 __all__ = [
@@ -28,14 +31,17 @@ __all__ = [
     "InteractionStats",
     "Interactions",
     "KnownPropensities",
+    "LoadOptions",
     "NamedDataset",
     "Ragged",
     "Split",
     "Truth",
+    "UniformParts",
     "as_dataset",
     "as_interactions",
     "generate_biased",
     "get_dataset",
+    "label",
     "list_datasets",
     "load_data",
     "load_everything",
@@ -46,9 +52,12 @@ __all__ = [
     "read_interactions",
     "read_item_names",
     "read_pair",
+    "read_with_uniform",
     "semi_synthetic",
+    "shared_pairs",
     "split_random",
     "split_time",
+    "split_uniform",
     "synthetic",
     "transform_weights",
     "union",

@@ -1,4 +1,4 @@
-"""All that a model may learn from, checked against each other: interactions, events, features, impressions."""
+"""All that a model may learn from, checked against each other: interactions, events, features, a uniform set."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ _KINDS: Final[dict[str, type]] = {
     "users": Features,
     "items": Features,
     "impressions": Impressions,
+    "uniform": Interactions,
 }
 
 
@@ -32,10 +33,12 @@ class Dataset:
         users: features of the users, a row for each of ``interactions.user_ids``.
         items: features of the items, a row for each of ``interactions.item_ids``.
         impressions: what was shown to whom, and what was clicked.
+        uniform: pairs that were shown at random, with labels: what a model may learn from to correct the bias of the
+            interactions, which users chose themselves.
 
     Raises:
         DataError: one is of another type, or its users or items are others, or in another order, than those of the
-            interactions; the message names the first.
+            interactions; or the uniform pairs have no labels. The message names the first.
     """
 
     interactions: Interactions
@@ -43,6 +46,7 @@ class Dataset:
     users: Features | None = None
     items: Features | None = None
     impressions: Impressions | None = None
+    uniform: Interactions | None = None
 
     def __post_init__(self) -> None:
         for name, kind in _KINDS.items():
@@ -50,7 +54,8 @@ class Dataset:
             if not isinstance(part, kind) and (part is not None or name == "interactions"):
                 raise DataError(f"{name} is a {type(part).__name__}, but {kind.__name__} is needed")
         ours = self.interactions
-        for name, part in (("events", self.events), ("impressions", self.impressions)):
+        for name in ("events", "impressions", "uniform"):
+            part = getattr(self, name)
             if part is not None:
                 advice = "give both the same ids: Interactions.with_ids, or user_ids= and item_ids="
                 _check_ids(f"{name}.user_ids", part.user_ids, ours.user_ids, "user", advice)
@@ -59,10 +64,18 @@ class Dataset:
             if rows is not None:
                 advice = f"{name}s.align(interactions.{name}_ids) puts the rows in that order"
                 _check_ids(f"{name}s.ids", rows.ids, ids, name, advice)
+        if self.uniform is not None and self.uniform.labels is None:
+            raise DataError(
+                "uniform has no labels, so it says nothing of what was liked; give it some: "
+                "pyrec.data.label(uniform, 'rating>=4')"
+            )
 
     def __repr__(self) -> str:
-        parts = [getattr(self, name) for name in _KINDS]
-        return f"Dataset({', '.join(repr(part) for part in parts if part is not None)})"
+        parts = {name: getattr(self, name) for name in _KINDS}
+        told = [
+            f"{'uniform=' * (name == 'uniform')}{part!r}" for name, part in parts.items() if part is not None
+        ]
+        return f"Dataset({', '.join(told)})"
 
     @property
     def num_users(self) -> int:

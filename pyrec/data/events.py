@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +13,7 @@ import numpy.typing as npt
 from pyrec.data.ids import IdArray, Int32Array, as_ids
 from pyrec.data.interactions import Interactions
 from pyrec.data.ragged import Ragged
+from pyrec.data.roles import ROLES
 from pyrec.data.rows import (
     ARGUMENTS,
     FloatArray,
@@ -23,12 +24,17 @@ from pyrec.data.rows import (
     check_codes,
     check_length,
     check_mask,
+    check_positions,
     code_rows,
     code_table,
     require_table,
+    taken,
 )
 from pyrec.data.sort import stable_order
 from pyrec.data.times import TimeArray
+
+OPTIONAL: Final = ("times", "values", "weights", "positions")
+"""Arrays of a value an event, each of which may be None."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -48,6 +54,7 @@ class Events(Numbered):
         values: float32 (n,), such as ratings or seconds, or None.
         notes: what was decided or dropped on the way here, a sentence each.
         weights: float32 (n,), at least 0, or None; how much each event counts, such as the plays of a day.
+        positions: int32 (n,), at least 0, or None; where in a list the item was shown, 0 at the top.
     """
 
     users: Int32Array
@@ -58,6 +65,7 @@ class Events(Numbered):
     values: FloatArray | None = None
     notes: tuple[str, ...] = ()
     weights: FloatArray | None = None
+    positions: Int32Array | None = None
 
     @classmethod
     def from_arrays(
@@ -70,6 +78,7 @@ class Events(Numbered):
         item_ids: Values | None = None,
         time_format: str | None = None,
         weights: npt.ArrayLike | None = None,
+        positions: npt.ArrayLike | None = None,
     ) -> Events:
         """Builds events from raw ids.
 
@@ -84,15 +93,18 @@ class Events(Numbered):
             item_ids: (num_items,) likewise.
             time_format: how times as text are written, by the directives of ``datetime.strptime``; None for ISO 8601.
             weights: (n,) finite numbers of at least 0, or None.
+            positions: (n,) whole numbers of at least 0, or None.
 
         Raises:
             ConfigError: ``time_format`` is no such format.
-            DataError: lengths differ, an id, time, value or weight is missing or malformed, or an id is not in the list
-                given; the message names the position.
+            DataError: lengths differ, an id, time, value, weight or position is missing or malformed, or an id is
+                not in the list given; the message says at which place.
         """
         names = {**ARGUMENTS, "rating": "values"}
         ids = (user_ids, item_ids)
-        return cls.from_rows(code_rows(users, items, values, times, ids, time_format, names, weights))
+        return cls.from_rows(
+            code_rows(users, items, values, times, ids, time_format, names, weights, positions)
+        )
 
     @classmethod
     def from_frame(
@@ -104,6 +116,7 @@ class Events(Numbered):
         value: Hashable | None = None,
         time_format: str | None = None,
         weight: Hashable | None = None,
+        position: Hashable | None = None,
     ) -> Events:
         """Builds events from a table: a row an event.
 
@@ -115,13 +128,14 @@ class Events(Numbered):
             value: name of a column of numbers, or None.
             time_format: see `from_arrays`.
             weight: name of a column of numbers of at least 0, or None.
+            position: name of a column of whole numbers, 0 at the top of a list, or None.
 
         Raises:
             ConfigError: ``time_format`` is no format that ``strptime`` knows.
             DataError: not a table, a column is missing or there twice, or a value is missing or malformed; the message
                 names the column.
         """
-        names = {"user": user, "item": item, "rating": value, "time": time, "weight": weight}
+        names = dict(zip(ROLES, (user, item, value, time, weight, position), strict=True))
         chosen = {role: name for role, name in names.items() if name is not None}
         return cls.from_rows(code_table(require_table(frame), chosen, time_format))
 
@@ -135,7 +149,7 @@ class Events(Numbered):
         Raises:
             DataError: an array is of another kind or length, or a number is out of range.
         """
-        users, items, user_ids, item_ids, values, times, notes, weights = rows
+        users, items, user_ids, item_ids, values, times, notes, weights, positions = rows
         for name, array, kinds in (
             ("users", users, "i"),
             ("items", items, "i"),
@@ -144,10 +158,18 @@ class Events(Numbered):
         ):
             check_array(array, name, kinds)
         check_length(items, "items", users.size)
-        for name, column in (("values", values), ("times", times), ("weights", weights)):
+        optional: dict[str, Any] = {
+            "values": values,
+            "times": times,
+            "weights": weights,
+            "positions": positions,
+        }
+        for name, column in optional.items():
             if column is not None:
                 check_array(column, name, "if")
                 check_length(column, name, users.size)
+        if positions is not None:
+            check_positions(positions)
         check_codes(users, user_ids.size, "user")
         check_codes(items, item_ids.size, "item")
         order = _order(users, user_ids.size, times)
@@ -156,19 +178,15 @@ class Events(Numbered):
             items[order],
             as_ids(user_ids),
             as_ids(item_ids),
-            None if times is None else times[order],
-            None if values is None else values[order],
-            notes,
-            None if weights is None else weights[order],
+            notes=notes,
+            **taken(optional, order),
         )
 
     def __len__(self) -> int:
         return int(self.users.size)
 
     def __repr__(self) -> str:
-        extra = "".join(
-            f", {name}" for name in ("times", "values", "weights") if getattr(self, name) is not None
-        )
+        extra = "".join(f", {name}" for name in OPTIONAL if getattr(self, name) is not None)
         return f"Events({self.num_users} users, {self.num_items} items, {len(self)} events{extra})"
 
     @cached_property
@@ -187,8 +205,7 @@ class Events(Numbered):
 
         Weights are added.
         """
-        codes = self.users, self.items, self.user_ids, self.item_ids
-        return Interactions.from_rows(Rows(*codes, self.values, self.times, self.notes, self.weights))
+        return Interactions.from_rows(self._rows(self.users, self.items, self.user_ids, self.item_ids))
 
     def select(self, mask: npt.ArrayLike) -> Events:
         """Returns some of the events, with the same id maps.
@@ -200,14 +217,8 @@ class Events(Numbered):
             DataError: not a boolean array of length n.
         """
         keep = check_mask(mask, len(self))
-        return replace(
-            self,
-            users=self.users[keep],
-            items=self.items[keep],
-            times=None if self.times is None else self.times[keep],
-            values=None if self.values is None else self.values[keep],
-            weights=None if self.weights is None else self.weights[keep],
-        )
+        kept = taken({name: getattr(self, name) for name in OPTIONAL}, keep)
+        return replace(self, users=self.users[keep], items=self.items[keep], **kept)
 
     def with_ids(self, user_ids: IdArray, item_ids: IdArray) -> Events:
         """Returns the same events in the internal ids of other id maps.
@@ -220,9 +231,11 @@ class Events(Numbered):
             DataError: one of this one's ids is not in the new map.
         """
         users, items = self._renumbering(user_ids, item_ids)
-        codes = users[self.users], items[self.items]
-        rows = Rows(*codes, user_ids, item_ids, self.values, self.times, self.notes, self.weights)
-        return Events.from_rows(rows)
+        return Events.from_rows(self._rows(users[self.users], items[self.items], user_ids, item_ids))
+
+    def _rows(self, users: Int32Array, items: Int32Array, user_ids: IdArray, item_ids: IdArray) -> Rows:
+        told = self.values, self.times, self.notes, self.weights, self.positions
+        return Rows(users, items, user_ids, item_ids, *told)
 
 
 def _order(users: Int32Array, num_users: int, times: TimeArray | None) -> npt.NDArray[Any]:

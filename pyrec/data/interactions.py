@@ -13,6 +13,7 @@ from scipy.sparse import csr_array, issparse
 
 from pyrec.data.frames import guess_columns, open_table
 from pyrec.data.ids import MAX_COUNT, IdArray, Int32Array, as_ids
+from pyrec.data.roles import ROLES
 from pyrec.data.rows import (
     FloatArray,
     Numbered,
@@ -23,11 +24,13 @@ from pyrec.data.rows import (
     check_length,
     check_mask,
     check_numbers,
+    check_positions,
     check_weights,
     code_rows,
     code_table,
     refuse_masked,
     require_table,
+    taken,
 )
 from pyrec.data.sort import pair_order, pair_sums
 from pyrec.data.sparse import csr_parts
@@ -38,8 +41,8 @@ from pyrec.errors import ConfigError, DataError
 _ID_COLUMNS: Final = 4
 """An array of no more columns may hold users, items, ratings and times instead of a column an item."""
 
-_OPTIONAL: Final = ("ratings", "times", "labels", "weights")
-"""Arrays of a value an interaction."""
+OPTIONAL: Final = ("ratings", "times", "labels", "weights", "positions")
+"""Arrays of a value an interaction, each of which may be None."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -47,8 +50,8 @@ class Interactions(Numbered):
     """Who interacted with what; sorted by (user, item), each pair once.
 
     Build one with `from_arrays`, `from_csr`, `from_frame` or `as_interactions`. Of several interactions with
-    the same user and item the latest by time is kept; without times, or at equal times, the last one given. Their
-    weights are added: two rows of 3 plays are 6 plays.
+    the same user and item the latest by time is kept; without times, or at equal times, the last one given. Its rating,
+    label and position count. Their weights are added: two rows of 3 plays are 6 plays.
     The arrays are shared, not copied, wherever they are handed on: do not write to them. They may be read-only, as a
     file's memory is that joblib maps; they are not made so here, for other consumers of DLPack refuse such arrays.
 
@@ -68,6 +71,7 @@ class Interactions(Numbered):
         labels: float32 (n,) or None; what a pointwise loss is to predict.
         weights: float32 (n,), at least 0, or None; how much each interaction counts in a model, such as how often
             something was played. See `pyrec.data.transform_weights`.
+        positions: int32 (n,), at least 0, or None; where in a list the item was shown, 0 at the top.
         origin: where they were read and how they were split, kept with a saved model, or None; see
             `pyrec.data.origin`. A selection has none.
     """
@@ -81,6 +85,7 @@ class Interactions(Numbered):
     notes: tuple[str, ...] = ()
     labels: FloatArray | None = None
     weights: FloatArray | None = None
+    positions: Int32Array | None = None
     origin: Mapping[str, Any] | None = None
 
     @classmethod
@@ -95,6 +100,7 @@ class Interactions(Numbered):
         time_format: str | None = None,
         labels: npt.ArrayLike | None = None,
         weights: npt.ArrayLike | None = None,
+        positions: npt.ArrayLike | None = None,
     ) -> Interactions:
         """Builds interactions from raw ids.
 
@@ -111,13 +117,15 @@ class Interactions(Numbered):
                 ``"%d/%m/%Y"``; None for ISO 8601.
             labels: (n,) finite numbers, such as 1 and -1, or None.
             weights: (n,) finite numbers of at least 0, or None.
+            positions: (n,) whole numbers of at least 0, or None.
 
         Raises:
             ConfigError: ``time_format`` is no such format.
-            DataError: lengths differ, an id, rating, time, label or weight is missing or malformed, or an id is not
-                in the list given; the message names the position.
+            DataError: lengths differ, an id, rating, time, label, weight or position is missing or malformed, or an id
+                is not in the list given; the message says at which place.
         """
-        rows = code_rows(users, items, ratings, times, (user_ids, item_ids), time_format, weights=weights)
+        ids = (user_ids, item_ids)
+        rows = code_rows(users, items, ratings, times, ids, time_format, weights=weights, positions=positions)
         told = None if labels is None else check_numbers(labels, rows.users.size, "labels")
         return cls.from_codes(**rows._asdict(), labels=told)
 
@@ -133,6 +141,7 @@ class Interactions(Numbered):
         notes: tuple[str, ...] = (),
         labels: FloatArray | None = None,
         weights: FloatArray | None = None,
+        positions: Int32Array | None = None,
     ) -> Interactions:
         """Sorts and merges interactions whose internal ids are there and checked.
 
@@ -146,6 +155,7 @@ class Interactions(Numbered):
             notes: see the attribute; one on merged duplicates is added where there are any.
             labels: float32 (n,) or None.
             weights: float32 (n,) or None; those of equal pairs are added.
+            positions: int32 (n,), at least 0, or None.
 
         Raises:
             DataError: an array is of another kind or length, or a number is out of range; or users and items
@@ -160,11 +170,15 @@ class Interactions(Numbered):
             check_array(values, name, kinds)
         check_length(items, "items", users.size)
         user_ids, item_ids = as_ids(user_ids), as_ids(item_ids)
-        optional: dict[str, Any] = dict(zip(_OPTIONAL, (ratings, times, labels, weights), strict=True))
+        optional: dict[str, Any] = dict(
+            zip(OPTIONAL, (ratings, times, labels, weights, positions), strict=True)
+        )
         for name, column in optional.items():
             if column is not None:
                 check_array(column, name, "if")
                 check_length(column, name, users.size)
+        if positions is not None:
+            check_positions(positions)
         if user_ids.size + item_ids.size > MAX_COUNT:
             raise DataError(
                 f"{user_ids.size} users and {item_ids.size} items are more than the {MAX_COUNT} nodes of "
@@ -181,7 +195,7 @@ class Interactions(Numbered):
             notes += (
                 f"{merged:,} of {users.size:,} rows repeat a user and an item; the {which} one counts{sums}",
             )
-        kept = _taken(optional, order)
+        kept = taken(optional, order)
         if merged and weights is not None:
             kept["weights"] = _summed(weights, users, items, (user_ids.size, item_ids.size))
         return cls(users[order], items[order], user_ids, item_ids, notes=notes, **kept)
@@ -225,6 +239,7 @@ class Interactions(Numbered):
         time: Hashable | None = None,
         time_format: str | None = None,
         weight: Hashable | None = None,
+        position: Hashable | None = None,
     ) -> Interactions:
         """Builds interactions from a table: a row an interaction.
 
@@ -238,13 +253,14 @@ class Interactions(Numbered):
             time: name of the time column, or None.
             time_format: see `from_arrays`.
             weight: name of a column of numbers of at least 0, such as counts, or None; see `weights`.
+            position: name of a column of whole numbers, 0 at the top of a list, or None; see `positions`.
 
         Raises:
             ConfigError: ``time_format`` is no format that ``strptime`` knows.
             DataError: not a table, a column is missing or there twice, or a value is missing or malformed; the
                 message names the column.
         """
-        names = {"user": user, "item": item, "rating": rating, "time": time, "weight": weight}
+        names = dict(zip(ROLES, (user, item, rating, time, weight, position), strict=True))
         chosen = {role: name for role, name in names.items() if name is not None}
         return cls.from_rows(code_table(require_table(frame), chosen, time_format))
 
@@ -264,7 +280,7 @@ class Interactions(Numbered):
         return int(self.users.size)
 
     def __repr__(self) -> str:
-        extra = "".join(f", {name}" for name in _OPTIONAL if getattr(self, name) is not None)
+        extra = "".join(f", {name}" for name in OPTIONAL if getattr(self, name) is not None)
         return (
             f"Interactions({self.num_users} users, {self.num_items} items, {len(self)} interactions{extra})"
         )
@@ -285,6 +301,17 @@ class Interactions(Numbered):
         given = [array > 0 for array in (self.weights, self.labels) if array is not None]
         positive = np.logical_and.reduce(given) if given else None
         return None if positive is None or bool(positive.all()) else positive
+
+    @cached_property
+    def signs(self) -> FloatArray:
+        """What a squared error of likes and dislikes predicts, float32 (n,): 1 for a positive, else -1.
+
+        A positive has a label above 0; where there are no labels, a weight above 0 or none.
+        """
+        given = self.weights if self.labels is None else self.labels
+        if given is None:
+            return np.ones(len(self), dtype=np.float32)
+        return np.where(given > 0, 1, -1).astype(np.float32)
 
     def positives(self) -> Interactions:
         """Returns the interactions that speak for their item, see `is_positive`, with the same id maps."""
@@ -328,6 +355,22 @@ class Interactions(Numbered):
         matrix.has_sorted_indices = True
         return matrix
 
+    def has_pairs(
+        self, users: npt.NDArray[np.integer], items: npt.NDArray[np.integer]
+    ) -> npt.NDArray[np.bool_]:
+        """Returns which pairs of users and items (n,), in internal ids, are among the interactions, bool (n,).
+
+        An id that is none, such as the -1 of an unknown one, is in no pair.
+        """
+        if not len(self):
+            return np.zeros(len(users), dtype=bool)
+        known, asked = (
+            one.astype(np.int64) * self.num_items + other
+            for one, other in ((self.users, self.items), (users, items))
+        )
+        at = np.minimum(np.searchsorted(known, asked), len(known) - 1)
+        return np.asarray((known[at] == asked) & (items >= 0) & (items < self.num_items))
+
     def select(self, mask: npt.ArrayLike) -> Interactions:
         """Returns a subset of the interactions that keeps the id maps.
 
@@ -338,7 +381,7 @@ class Interactions(Numbered):
             DataError: not a boolean array of length n.
         """
         keep = check_mask(mask, len(self))
-        kept = _taken({name: getattr(self, name) for name in _OPTIONAL}, keep)
+        kept = taken({name: getattr(self, name) for name in OPTIONAL}, keep)
         return replace(self, users=self.users[keep], items=self.items[keep], origin=None, **kept)
 
     def with_ids(self, user_ids: IdArray, item_ids: IdArray) -> Interactions:
@@ -352,7 +395,7 @@ class Interactions(Numbered):
             DataError: one of this one's ids is not in the new map.
         """
         users, items = self._renumbering(user_ids, item_ids)
-        optional = {name: getattr(self, name) for name in _OPTIONAL}
+        optional = {name: getattr(self, name) for name in OPTIONAL}
         return Interactions.from_codes(
             users[self.users], items[self.items], user_ids, item_ids, notes=self.notes, **optional
         )
@@ -422,11 +465,6 @@ def require_interactions(obj: object, name: str) -> Interactions:
     if not isinstance(obj, Interactions):
         raise DataError(f"{name} is {type(obj).__name__}, but Interactions are needed; see as_interactions")
     return obj
-
-
-def _taken(arrays: Mapping[str, npt.NDArray[Any] | None], at: npt.NDArray[Any]) -> dict[str, Any]:
-    """Returns the arrays (n,) at some positions, or where a mask is true; None stays None."""
-    return {name: None if array is None else array[at] for name, array in arrays.items()}
 
 
 def _summed(weights: FloatArray, users: Int32Array, items: Int32Array, shape: tuple[int, int]) -> FloatArray:

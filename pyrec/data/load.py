@@ -3,30 +3,67 @@
 from __future__ import annotations
 
 import os
-from dataclasses import replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypedDict
 
 import numpy as np
 
 from pyrec.data.interactions import Interactions
-from pyrec.data.origin import DEFAULT_SEED, DEFAULT_SPLIT, origin_of
+from pyrec.data.labels import Dislikes, Likes
+from pyrec.data.origin import DEFAULT_SEED, DEFAULT_SPLIT, Origin, origin_of
 from pyrec.data.read.files import is_pipe
 from pyrec.data.read.readers import (
     FOLDER_FILES,
-    check_min_rating,
     file_of_folder,
     folder_by,
     holds_parts,
     pair_by,
     read_by,
 )
-from pyrec.data.read.reading import Dislikes, Format, IdType, Reading
+from pyrec.data.read.reading import Format, IdType, Reading
 from pyrec.data.roles import Columns
 from pyrec.data.split import split_random, split_time, union
 from pyrec.data.synthetic import synthetic
 from pyrec.data.weights import DEFAULT, check_transform, transform_weights
 from pyrec.errors import ConfigError, DataError
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+
+class LoadOptions(TypedDict, total=False):
+    """How data are read, labelled, weighed and split; what is left out is None, but "auto" for ``id_type``.
+
+    Attributes:
+        split: the training part's fraction of a random split, or "time" for the earliest 80 %; for a single
+            file and generated data alone, with 0.8 for None.
+        seed: of a random split, with 0 for None.
+        min_rating: keep the ratings from this up.
+        dislikes: what happens to ratings below `min_rating`; see `pyrec.data.read_interactions`.
+        positive: a rule that makes labels of ratings, instead of both; likewise.
+        weights: how the training part's weights are made of what was read; see `pyrec.data.transform_weights`.
+            None for "log1p" where there are some.
+        id_type: see `pyrec.data.read_interactions`.
+        columns: likewise.
+        header: likewise.
+        sep: likewise.
+        format: likewise.
+        time_format: likewise.
+    """
+
+    split: float | Literal["time"] | None
+    seed: int | None
+    min_rating: float | None
+    dislikes: Dislikes | None
+    positive: str | float | None
+    weights: str | None
+    id_type: IdType
+    columns: Columns | None
+    header: bool | None
+    sep: str | None
+    format: Format | None
+    time_format: str | None
 
 
 class Split(NamedTuple):
@@ -47,17 +84,7 @@ def load_data(
     data: str | Path | None = None,
     train: str | Path | None = None,
     test: str | Path | None = None,
-    split: float | Literal["time"] | None = None,
-    min_rating: float | None = None,
-    seed: int | None = None,
-    id_type: IdType = "auto",
-    columns: Columns | None = None,
-    header: bool | None = None,
-    sep: str | None = None,
-    format: Format | None = None,  # noqa: A002
-    time_format: str | None = None,
-    weights: str | None = None,
-    dislikes: Dislikes | None = None,
+    **options: Unpack[LoadOptions],
 ) -> Split:
     """Loads a training and a test part.
 
@@ -65,74 +92,23 @@ def load_data(
         data: a folder with ``train.txt`` and ``test.txt``, or one file, which is split.
         train: instead of `data`, the training file; with `test`.
         test: the test file.
-        split: the training part's fraction of a random split, or "time" for the earliest 80 %; for a single
-            file and generated data alone, with 0.8 for None.
-        min_rating: keep the ratings from this up.
-        seed: of the random split, with 0 for None.
-        id_type: see `pyrec.data.read.readers.read_interactions`.
-        columns: likewise.
-        header: likewise.
-        sep: likewise.
-        format: likewise.
-        time_format: likewise.
-        weights: how the training part's weights are made of what was read; see
-            `pyrec.data.weights.transform_weights`. None for "log1p" where there are some.
-        dislikes: what happens to ratings below `min_rating`; see `pyrec.data.read.readers.read_interactions`.
+        options: `LoadOptions`, such as ``min_rating=4, split="time"``.
 
     Raises:
         ConfigError: the arguments exclude each other, mean nothing to these data, or are out of range.
         DataError: the data are absent, malformed, or one of the parts is empty.
     """
-    reading = Reading(id_type, columns, header, sep, format, time_format, split == "time", dislikes)
-    _check_sources(data, train, test)
-    _check_split(data, train, split, seed)
-    if weights is not None:
-        check_transform(weights)
-    parts = _read(data, train, test, split, min_rating, seed, reading)
-    origin = origin_of(reading, data, train, test, min_rating, split, seed, weights)
-    return parts._replace(train=replace(_weighed(parts.train, weights), origin=origin))
-
-
-def _read(
-    data: str | Path | None,
-    train: str | Path | None,
-    test: str | Path | None,
-    split: float | Literal["time"] | None,
-    min_rating: float | None,
-    seed: int | None,
-    reading: Reading,
-) -> Split:
-    check_min_rating(min_rating, reading.dislikes)
-    if train is not None and test is not None:
-        return Split(_name(Path(train)), *pair_by(train, test, min_rating, reading))
-    if data is None:
-        if min_rating is not None:
-            raise DataError(
-                f"generated data have no ratings to compare with min_rating = {min_rating:g}; leave it out"
-            )
-        reading.refuse(("columns", "header", "sep", "time_format"), "generated data are no file")
-        return Split("synthetic", *_split(synthetic(), split, seed))
-    path = Path(data)
-    if holds_pair(path):
-        return Split(path.resolve().name, *folder_by(path, min_rating, reading))
-    return Split(_name(path), *_split(read_by(path, min_rating, reading), split, seed))
+    asked = _Asked.of(data, train, test, options)
+    asked.check_split()
+    parts = asked.read()
+    return parts._replace(train=replace(asked.weighed(parts.train), origin=asked.origin()))
 
 
 def load_training(
     data: str | Path | None = None,
     train: str | Path | None = None,
     test: str | Path | None = None,
-    split: float | Literal["time"] | None = None,
-    min_rating: float | None = None,
-    seed: int | None = None,
-    id_type: IdType = "auto",
-    columns: Columns | None = None,
-    header: bool | None = None,
-    sep: str | None = None,
-    format: Format | None = None,  # noqa: A002
-    time_format: str | None = None,
-    weights: str | None = None,
-    dislikes: Dislikes | None = None,
+    **options: Unpack[LoadOptions],
 ) -> tuple[str, Interactions]:
     """Loads the training part alone; a test file is not opened.
 
@@ -140,17 +116,7 @@ def load_training(
         data: see `load_data`; so are the others.
         train: the training file.
         test: the test file, which need not exist.
-        split: of a single file, whose training part is returned.
-        min_rating: keep the ratings from this up.
-        seed: of the random split.
-        id_type: see `pyrec.data.read.readers.read_interactions`.
-        columns: likewise.
-        header: likewise.
-        sep: likewise.
-        format: likewise.
-        time_format: likewise.
-        weights: see `load_data`.
-        dislikes: likewise.
+        options: a split is that of a single file, whose training part is returned.
 
     Returns:
         The name of the data and the training part. Its id maps lack what only a test file has.
@@ -159,43 +125,23 @@ def load_training(
         ConfigError: see `load_data`.
         DataError: see `load_data`.
     """
-    reading = Reading(id_type, columns, header, sep, format, time_format, split == "time", dislikes)
-    _check_sources(data, train, test)
-    _check_split(data, train, split, seed)
-    if weights is not None:
-        check_transform(weights)
+    asked = _Asked.of(data, train, test, options)
+    asked.check_split()
     if train is not None:
-        name, part = _name(Path(train)), read_by(train, min_rating, reading)
+        name, part = _name(Path(train)), read_by(train, asked.likes, asked.reading)
     elif data is not None and holds_pair(data):
         folder = Path(data).resolve()
-        name, part = folder.name, read_by(file_of_folder(folder, FOLDER_FILES[0]), min_rating, reading)
+        name, part = folder.name, read_by(file_of_folder(folder, FOLDER_FILES[0]), asked.likes, asked.reading)
     else:
-        name, part, _ = _read(data, None, None, split, min_rating, seed, reading)
-    return name, _weighed(part, weights)
-
-
-def _weighed(train: Interactions, weights: str | None) -> Interactions:
-    """Returns the training part with its weights transformed; as it is if nobody asked and all are 0 or 1."""
-    if weights is None and (train.weights is None or np.isin(train.weights, (0, 1)).all()):
-        return train
-    return transform_weights(train, DEFAULT if weights is None else weights)
+        name, part, _ = asked.read()
+    return name, asked.weighed(part)
 
 
 def load_everything(
     data: str | Path | None = None,
     train: str | Path | None = None,
     test: str | Path | None = None,
-    split: float | Literal["time"] | None = None,
-    min_rating: float | None = None,
-    seed: int | None = None,
-    id_type: IdType = "auto",
-    columns: Columns | None = None,
-    header: bool | None = None,
-    sep: str | None = None,
-    format: Format | None = None,  # noqa: A002
-    time_format: str | None = None,
-    weights: str | None = None,
-    dislikes: Dislikes | None = None,
+    **options: Unpack[LoadOptions],
 ) -> tuple[str, Interactions]:
     """Loads every interaction, those of a training and a test file together.
 
@@ -203,17 +149,7 @@ def load_everything(
         data: see `load_data`; so are the others.
         train: a file.
         test: another file.
-        split: None, for nothing is split.
-        min_rating: keep the ratings from this up.
-        seed: None, for nothing is drawn.
-        id_type: see `pyrec.data.read.readers.read_interactions`.
-        columns: likewise.
-        header: likewise.
-        sep: likewise.
-        format: likewise.
-        time_format: likewise.
-        weights: see `load_data`.
-        dislikes: likewise.
+        options: without ``split`` and ``seed``, for nothing is split or drawn.
 
     Returns:
         The name of the data and all interactions.
@@ -222,20 +158,91 @@ def load_everything(
         ConfigError: see `load_data`; or a split is asked for.
         DataError: see `load_data`.
     """
-    for name, value in (("split", split), ("the split's seed", seed)):
-        if value is not None:
-            raise ConfigError(f"{name} is {value!r}, but every interaction is loaded; leave it out")
-    reading = Reading(id_type, columns, header, sep, format, time_format, dislikes=dislikes)
-    _check_sources(data, train, test)
-    if weights is not None:
-        check_transform(weights)
+    asked = _Asked.of(data, train, test, options)
+    asked.refuse_split("every interaction is loaded")
     if train is None and data is not None and not holds_pair(data):
-        name, whole = _name(Path(data)), read_by(Path(data), min_rating, reading)
+        name, whole = _name(Path(data)), read_by(Path(data), asked.likes, asked.reading)
     else:
-        name, *parts = _read(data, train, test, None, min_rating, None, reading)
+        name, *parts = asked.read()
         whole = union(*parts)
-    origin = origin_of(reading, data, train, test, min_rating, weights=weights, everything=True)
-    return name, replace(_weighed(whole, weights), origin=origin)
+    return name, replace(asked.weighed(whole), origin=asked.origin(everything=True))
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """What is loaded, and how."""
+
+    data: str | Path | None
+    train: str | Path | None
+    test: str | Path | None
+    split: float | Literal["time"] | None
+    seed: int | None
+    weights: str | None
+    likes: Likes
+    reading: Reading
+
+    @classmethod
+    def of(
+        cls, data: str | Path | None, train: str | Path | None, test: str | Path | None, options: LoadOptions
+    ) -> _Asked:
+        """Returns the arguments of a function that loads, checked as far as no file is needed."""
+        left: dict[str, Any] = {**options}
+        if unknown := left.keys() - LoadOptions.__annotations__.keys():
+            raise TypeError(
+                f"no option is called {min(unknown)!r}; they are {', '.join(LoadOptions.__annotations__)}"
+            )
+        split, seed, weights = (left.pop(name, None) for name in ("split", "seed", "weights"))
+        likes = Likes(**{field.name: left.pop(field.name, None) for field in fields(Likes)})
+        _check_sources(data, train, test)
+        if weights is not None:
+            check_transform(weights)
+        reading = Reading(needs_times=split == "time", **left)
+        return cls(data, train, test, split, seed, weights, likes, reading)
+
+    def check_split(self) -> None:
+        """Refuses what is said about a split where there is none, or a seed where nothing is drawn."""
+        if self.train is not None:
+            self.refuse_split("train and test are both parts and nothing is split")
+        elif self.data is not None and holds_pair(self.data):
+            self.refuse_split(f"the folder {self.data} holds both parts and nothing is split")
+        if self.split == "time" and self.seed is not None:
+            raise ConfigError(
+                f"the split's seed is {self.seed!r}, but a split by time draws nothing; leave it out"
+            )
+
+    def refuse_split(self, why: str) -> None:
+        """Refuses what is said about a split, for there is none."""
+        for name, value in (("split", self.split), ("the split's seed", self.seed)):
+            if value is not None:
+                raise ConfigError(f"{name} is {value!r}, but {why}; leave it out")
+
+    def read(self) -> Split:
+        """Returns both parts as they are read."""
+        self.likes.check()
+        if self.train is not None and self.test is not None:
+            return Split(_name(Path(self.train)), *pair_by(self.train, self.test, self.likes, self.reading))
+        if self.data is None:
+            if self.likes.asked is not None:
+                raise DataError(
+                    f"generated data have no ratings to compare with {self.likes.asked}; leave it out"
+                )
+            self.reading.refuse(("columns", "header", "sep", "time_format"), "generated data are no file")
+            return Split("synthetic", *_split(synthetic(), self.split, self.seed))
+        path = Path(self.data)
+        if holds_pair(path):
+            return Split(path.resolve().name, *folder_by(path, self.likes, self.reading))
+        return Split(_name(path), *_split(read_by(path, self.likes, self.reading), self.split, self.seed))
+
+    def weighed(self, train: Interactions) -> Interactions:
+        """Returns the training part with its weights transformed; as it is if nobody asked and all are 0 or 1."""
+        if self.weights is None and (train.weights is None or np.isin(train.weights, (0, 1)).all()):
+            return train
+        return transform_weights(train, DEFAULT if self.weights is None else self.weights)
+
+    def origin(self, everything: bool = False) -> Origin:
+        """Returns what a saved model says of where the training part comes from."""
+        sources = self.data, self.train, self.test
+        return origin_of(self.reading, self.likes, *sources, self.split, self.seed, self.weights, everything)
 
 
 def holds_pair(data: str | Path) -> bool:
@@ -259,21 +266,6 @@ def _check_sources(data: str | Path | None, train: str | Path | None, test: str 
         raise ConfigError(
             f"{given} is given without {missing}; give both, or a single file or folder as data"
         )
-
-
-def _check_split(
-    data: str | Path | None, train: str | Path | None, split: float | str | None, seed: int | None
-) -> None:
-    """Refuses what is said about a split where there is none, or a seed where nothing is drawn."""
-    whole = f"the folder {data} holds" if data is not None and holds_pair(data) else None
-    whole = whole if train is None else "train and test are"
-    for name, value in (("split", split), ("the split's seed", seed)):
-        if whole is not None and value is not None:
-            raise ConfigError(
-                f"{name} is {value!r}, but {whole} both parts and nothing is split; leave it out"
-            )
-    if split == "time" and seed is not None:
-        raise ConfigError(f"the split's seed is {seed!r}, but a split by time draws nothing; leave it out")
 
 
 def _split(

@@ -12,6 +12,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final, Literal, TypeAlias
 
+from pyrec.data.labels import Likes
 from pyrec.data.read.files import STDIN, is_pipe
 from pyrec.data.read.reading import Reading
 
@@ -23,10 +24,10 @@ DEFAULT_SEED: Final = 0
 
 def origin_of(
     reading: Reading,
+    likes: Likes,
     data: str | Path | None = None,
     train: str | Path | None = None,
     test: str | Path | None = None,
-    min_rating: float | None = None,
     split: float | Literal["time"] | None = None,
     seed: int | None = None,
     weights: str | None = None,
@@ -36,20 +37,21 @@ def origin_of(
 
     Args:
         reading: how files are read.
+        likes: what ratings mean.
         data: see `pyrec.data.load_data`; so are the others.
         train: likewise.
         test: likewise.
-        min_rating: likewise.
         split: likewise.
         seed: likewise.
         weights: likewise.
         everything: whether nothing is split off, as by `pyrec.data.load_everything`.
     """
-    asked = asdict(reading)
-    asked.pop("needs_times")
+    asked = asdict(reading) | asdict(likes)
+    for name in ("needs_times", "finds_positions"):
+        asked.pop(name)
     paths = {"data": data, "train": train, "test": test}
     origin = {name: _written(path) for name, path in paths.items()} | asked
-    origin |= {"min_rating": min_rating, "weights": weights}
+    origin["weights"] = weights
     if everything:
         return origin | {"split": None, "split_seed": None, "everything": True}
     split = DEFAULT_SPLIT if split is None else split

@@ -1,4 +1,4 @@
-"""Which column is the user, item, rating, time and weight: as chosen, by well-known names, or by position."""
+"""Which column is the user, item, rating, time, weight and position: as chosen, by well-known names, or by position."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Final, TypeAlias
 
 from pyrec.errors import ConfigError, DataError
 
-ROLES = ("user", "item", "rating", "time", "weight")
+ROLES = ("user", "item", "rating", "time", "weight", "position")
 BY_POSITION = ROLES[:4]
 """The roles of columns without names, in this order."""
 
@@ -69,6 +69,7 @@ _NAMES = {
         "clickcount",
     }
     | {"viewcount", "purchasecount", "quantity", "qty", "frequency"},
+    "position": {"position"},
 }
 
 _LOOKS_LIKE: Final[Mapping[str, re.Pattern[str]]] = {

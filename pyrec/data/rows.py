@@ -1,4 +1,4 @@
-"""Rows of who, what, how much and when: raw columns checked, in the order given and with repeats."""
+"""Rows of who, what, how much, when and where: raw columns checked, in the order given and with repeats."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from pyrec.data.foreign import reading
 from pyrec.data.frames import Table, frame_columns, open_table
-from pyrec.data.ids import IdArray, IdMap, Int32Array, Unknown, as_ids, check_ids, factorise
+from pyrec.data.ids import MAX_COUNT, IdArray, IdMap, Int32Array, Unknown, as_ids, check_ids, factorise
 from pyrec.data.roles import ROLES
 from pyrec.data.times import TimeArray, as_times
 from pyrec.errors import DataError
@@ -25,6 +25,7 @@ ARGUMENTS: Final[Mapping[str, str]] = {
     "rating": "ratings",
     "time": "times",
     "weight": "weights",
+    "position": "positions",
 }
 """What messages call the column of a role."""
 
@@ -41,6 +42,7 @@ class Rows(NamedTuple):
         times: int64 or float64 (n,) or None.
         notes: what was decided or dropped on the way here, a sentence each.
         weights: float32 (n,), at least 0, or None.
+        positions: int32 (n,), at least 0, or None.
     """
 
     users: Int32Array
@@ -51,6 +53,7 @@ class Rows(NamedTuple):
     times: TimeArray | None = None
     notes: tuple[str, ...] = ()
     weights: FloatArray | None = None
+    positions: Int32Array | None = None
 
 
 class Numbered:
@@ -129,6 +132,7 @@ def code_rows(
     time_format: str | None = None,
     names: Mapping[str, str] = ARGUMENTS,
     weights: Any | None = None,
+    positions: Any | None = None,
 ) -> Rows:
     """Returns raw columns as numbers.
 
@@ -141,6 +145,7 @@ def code_rows(
         time_format: of times as text.
         names: what messages call the column of each role.
         weights: (n,) finite numbers of at least 0, or None.
+        positions: (n,) whole numbers of at least 0, or None.
 
     Raises:
         ConfigError: ``time_format`` is no format that ``strptime`` knows.
@@ -158,6 +163,7 @@ def code_rows(
         None if ratings is None else check_numbers(ratings, n, names["rating"]),
         None if times is None else check_times(times, n, names["time"], time_format),
         weights=None if weights is None else check_weights(weights, n, names["weight"]),
+        positions=None if positions is None else as_positions(positions, n, names["position"]),
     )
 
 
@@ -173,11 +179,11 @@ def code_table(table: Table, names: Mapping[str, Hashable], time_format: str | N
         ConfigError: ``time_format`` is no format that ``strptime`` knows.
         DataError: a column does not exist or is there twice, or a value is missing or malformed.
     """
-    columns = {"rating": None, "time": None, "weight": None, **frame_columns(table, names)}
+    columns = {**dict.fromkeys(ROLES), **frame_columns(table, names)}
     called = {role: f"column {name!r}" for role, name in names.items()}
-    users, items, ratings, times, weights = (columns[role] for role in ROLES)
+    users, items, ratings, times, weights, positions = (columns[role] for role in ROLES)
     told = {**ARGUMENTS, **called}
-    return code_rows(users, items, ratings, times, (None, None), time_format, told, weights)
+    return code_rows(users, items, ratings, times, (None, None), time_format, told, weights, positions)
 
 
 def require_table(frame: Any) -> Table:
@@ -244,6 +250,11 @@ def as_list(values: Any, name: str, what: str = "one value a row") -> list[Any]:
         with reading(name):
             return list(values)
     raise DataError(f"{name} is a {type(values).__name__}, but a list is needed: {what}")
+
+
+def taken(arrays: Mapping[str, npt.NDArray[Any] | None], at: npt.NDArray[Any]) -> dict[str, Any]:
+    """Returns the arrays (n,) at some positions, or where a mask is true; None stays None."""
+    return {name: None if array is None else array[at] for name, array in arrays.items()}
 
 
 def check_mask(mask: Any, n: int) -> npt.NDArray[np.bool_]:
@@ -324,6 +335,36 @@ def check_weights(weights: Any, n: int, name: str = "weights") -> FloatArray:
         at = int((values < 0).argmax())
         raise DataError(f"{name}[{at}] = {values[at]} is below 0; a weight is 0 or more")
     return values
+
+
+def as_positions(positions: Any, n: int, name: str = "positions") -> Int32Array:
+    """Returns positions (n,) as int32; each has to be a whole number of at least 0."""
+    refuse_masked(positions, name)
+    with reading(name):
+        values = np.asarray(positions)
+    if values.dtype.kind not in "iuf":
+        raise DataError(f"{name} have dtype {values.dtype}, but whole numbers are needed, 0 at the top")
+    check_length(values, name, n)
+    _refuse_positions(values, name, values < 0)
+    _refuse_positions(values, name, ~(values <= MAX_COUNT) | (values != np.floor(values)))
+    return values.astype(np.int32)
+
+
+def check_positions(positions: npt.NDArray[Any]) -> None:
+    """Refuses positions (n,) that are not int32 of at least 0."""
+    if positions.dtype != np.int32:
+        raise DataError(
+            f"positions has dtype {positions.dtype}, but int32 is needed; convert it with .astype"
+        )
+    _refuse_positions(positions, "positions", positions < 0)
+
+
+def _refuse_positions(values: npt.NDArray[Any], name: str, bad: npt.NDArray[np.bool_]) -> None:
+    if bad.any():
+        at = int(bad.argmax())
+        raise DataError(
+            f"{name}[{at}] = {values[at]} is no position: a whole number from 0, at the top, to {MAX_COUNT}"
+        )
 
 
 def check_times(times: Any, n: int, name: str, time_format: str | None) -> TimeArray:

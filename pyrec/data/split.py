@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from pyrec._checks import check_count, check_share
 from pyrec.data.ids import first_difference
-from pyrec.data.interactions import Interactions, require_interactions
+from pyrec.data.interactions import OPTIONAL, Interactions, require_interactions
 from pyrec.data.origin import DEFAULT_SPLIT, split_origin
 from pyrec.errors import ConfigError, DataError
 
@@ -110,7 +110,7 @@ def union(first: Interactions, second: Interactions) -> Interactions:
     """Puts two parts together, such as a training and a test part: what a model learns from once it is chosen.
 
     Of a pair in both parts the later one counts, without times that of the second; weights are added. Ratings, times,
-    labels and weights are kept if both parts have them.
+    labels, weights and positions are kept if both parts have them.
 
     Args:
         first: n interactions.
@@ -130,7 +130,7 @@ def union(first: Interactions, second: Interactions) -> Interactions:
                 "(read_pair), or give both the same ids (with_ids)"
             )
     columns: dict[str, Any] = {}
-    for name in ("users", "items", "ratings", "times", "labels", "weights"):
+    for name in ("users", "items", *OPTIONAL):
         both = [getattr(part, name) for part in (first, second)]
         columns[name] = None if any(one is None for one in both) else np.concatenate(both)
     notes = tuple(dict.fromkeys((*first.notes, *second.notes)))

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from pyrec.data import Interactions
 
@@ -79,20 +78,5 @@ def count_test(train: Interactions, test: Interactions) -> EvaluationCounts:
         num_items=int(np.count_nonzero(test.popularity)),
         num_cold_items=len(np.unique(of_cold_items)),
         num_cold_interactions=len(of_cold_items),
-        num_seen_interactions=int(in_training(train, test.users, test.items).sum()),
+        num_seen_interactions=int(train.has_pairs(test.users, test.items).sum()),
     )
-
-
-def in_training(
-    train: Interactions, users: NDArray[np.integer], items: NDArray[np.integer]
-) -> NDArray[np.bool_]:
-    """Return which pairs of users and items (n,), in internal ids, are training interactions, bool (n,)."""
-    if not len(train):
-        return np.zeros(len(users), dtype=bool)
-    # The training set is sorted by user, then item, and has a pair once.
-    known, asked = (
-        one.astype(np.int64) * train.num_items + other
-        for one, other in ((train.users, train.items), (users, items))
-    )
-    at = np.minimum(np.searchsorted(known, asked), len(known) - 1)
-    return np.asarray(known[at] == asked)

@@ -31,7 +31,6 @@ from pyrec.data import Interactions
 from pyrec.errors import ConfigError, DataError, DataWarning
 from pyrec.evaluate.asked import asked
 from pyrec.evaluate.calibration import Platt, Reliability, platt, reliability, sigmoid
-from pyrec.evaluate.counts import in_training
 from pyrec.evaluate.pair_metrics import (
     SortedPairs,
     auc,
@@ -439,5 +438,5 @@ def _count(train: Interactions, test: Interactions, scored: _Scored) -> PairCoun
         num_ties=scored.of_all.num_ties,
         num_cold_users=int((~warm_users[by_user.users]).sum()),
         num_cold_pairs=int((~(warm_users[test.users] & warm_items[test.items])).sum()),
-        num_seen_pairs=int(in_training(train, test.users, test.items).sum()),
+        num_seen_pairs=int(train.has_pairs(test.users, test.items).sum()),
     )

@@ -4,7 +4,8 @@
 
 - ``model.*``: what the model learned, in arrays of the model's own naming;
 - ``train.users``, ``train.items``: the training interactions in internal ids, int32 (n,), sorted by user,
-  then item; ``train.ratings``, ``train.times``, ``train.labels`` and ``train.weights`` (n,) if there were any;
+  then item; ``train.ratings``, ``train.times``, ``train.labels``, ``train.weights`` and
+  ``train.positions`` (n,) if there were any;
 - ``user_ids``, ``item_ids``: the raw id of each internal id, int64 (count,). Text ids instead as their UTF-8
   bytes end to end (``user_ids.text``, uint8) and where each starts (``user_ids.starts``, int64 (count + 1,)).
 
@@ -52,6 +53,7 @@ from pyrec._atomic import (
 )
 from pyrec.data import Interactions
 from pyrec.data.ids import TEXT, text_problem
+from pyrec.data.interactions import OPTIONAL
 from pyrec.errors import ConfigError, DataError
 from pyrec.params import Parameters, from_json, to_json
 from pyrec.store.arrays import State
@@ -201,7 +203,7 @@ def read_config(directory: str | PathLike[str]) -> dict[str, Any]:
 def interaction_arrays(interactions: Interactions) -> dict[str, NDArray[Any]]:
     """Return the interactions and their ids under the names that a saved model has for them."""
     arrays: dict[str, NDArray[Any]] = {"train.users": interactions.users, "train.items": interactions.items}
-    for name in ("ratings", "times", "labels", "weights"):
+    for name in OPTIONAL:
         if (values := getattr(interactions, name)) is not None:
             arrays[f"train.{name}"] = values
     arrays |= _id_arrays("user_ids", interactions.user_ids)
@@ -224,17 +226,18 @@ def _interactions(state: State) -> Interactions:
     if len(users) != len(items):
         raise DataError(f"{state.source}: train.users has {len(users)} entries, train.items {len(items)}")
     told: dict[str, Any] = {
-        name: state.array(f"train.{name}", np.float32, users.shape) if f"train.{name}" in state else None
-        for name in ("ratings", "labels", "weights")
+        name: state.array(f"train.{name}", _kind(state, name), users.shape)
+        for name in OPTIONAL
+        if f"train.{name}" in state
     }
-    return Interactions.from_codes(users, items, user_ids, item_ids, times=_times(state, users.shape), **told)
+    return Interactions.from_codes(users, items, user_ids, item_ids, **told)
 
 
-def _times(state: State, shape: tuple[int, ...]) -> NDArray[Any] | None:
-    if "train.times" not in state:
-        return None
-    kind = np.int64 if state.arrays["train.times"].dtype.kind == "i" else np.float64
-    return state.array("train.times", kind, shape)
+def _kind(state: State, name: str) -> type[np.generic]:
+    """Return the dtype that an array of a value an interaction has to have."""
+    if name == "times":
+        return np.int64 if state.arrays["train.times"].dtype.kind == "i" else np.float64
+    return np.int32 if name == "positions" else np.float32
 
 
 def _ids(state: State, name: str) -> NDArray[Any]:

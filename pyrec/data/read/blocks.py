@@ -8,7 +8,7 @@ from typing import Any, Literal, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from pyrec.data.ids import TEXT, IdArray, Int32Array, factorise, text_problem
+from pyrec.data.ids import MAX_COUNT, TEXT, IdArray, Int32Array, factorise, text_problem
 from pyrec.data.read.fields import Fields, integers, numbers, texts
 from pyrec.data.time_text import text_times
 
@@ -98,6 +98,23 @@ class NumberColumn:
 
     def finish(self) -> npt.NDArray[np.float32]:
         """Returns the numbers float32 (n,)."""
+        return np.concatenate(self._blocks)
+
+
+class PositionColumn:
+    """Whole numbers from 0 in int32."""
+
+    def __init__(self) -> None:
+        self._blocks: list[Int32Array] = []
+
+    def append(self, fields: Fields) -> bool:
+        """Adds n fields and tells whether all of them are positions."""
+        values, good, _ = integers(fields)
+        self._blocks.append(values.astype(np.int32))
+        return bool((good & (values >= 0) & (values <= MAX_COUNT)).all())
+
+    def finish(self) -> Int32Array:
+        """Returns the positions int32 (n,)."""
         return np.concatenate(self._blocks)
 
 

@@ -7,8 +7,15 @@ from typing import NoReturn
 
 import numpy as np
 
-from pyrec.data.ids import text_problem
-from pyrec.data.read.blocks import IdColumn, IntegerColumn, NumberColumn, TextColumn, TimeColumn
+from pyrec.data.ids import MAX_COUNT, text_problem
+from pyrec.data.read.blocks import (
+    IdColumn,
+    IntegerColumn,
+    NumberColumn,
+    PositionColumn,
+    TextColumn,
+    TimeColumn,
+)
 from pyrec.data.read.fields import NUMBER, PADDED_INTEGER, PLAIN_INTEGER, Fields
 from pyrec.data.read.files import Content, decode
 from pyrec.data.read.header import header_again
@@ -57,6 +64,7 @@ class _Table:
         }
         self._rating = NumberColumn(point) if "rating" in layout.roles else None
         self._weight = NumberColumn(point, least=0) if "weight" in layout.roles else None
+        self._position = PositionColumn() if "position" in layout.roles else None
         self._time: TimeColumn | None = None
         if "time" in layout.roles:
             self._time = TimeColumn(layout.times, reading.time_format)
@@ -71,7 +79,13 @@ class _Table:
             self.explain(block, number)
 
     def _fits(self, block: bytes, column: Callable[[int], Fields]) -> bool:
-        columns = {**self._ids, "rating": self._rating, "time": self._time, "weight": self._weight}
+        columns = {
+            **self._ids,
+            "rating": self._rating,
+            "time": self._time,
+            "weight": self._weight,
+            "position": self._position,
+        }
         if self._repeats_header(block):
             return False
         if any((cells.ends > cells.starts).any() for cells in map(column, self._layout.empty)):
@@ -113,6 +127,8 @@ class _Table:
         elif role == "weight":
             _check_number(text, role, np.float32, where, has_comma)
             _check_not_negative(text, where)
+        elif role == "position":
+            _check_position(text, where)
         elif role == "time" and self._layout.times == "number":
             _check_number(text, role, np.float64, where)
         elif role == "time":
@@ -132,13 +148,14 @@ class _Table:
         rating = None if self._rating is None else self._rating.finish()
         time = None if self._time is None else self._time.finish()
         weight = None if self._weight is None else self._weight.finish()
+        position = None if self._position is None else self._position.finish()
         told = notes + tuple(self.notes)
         for role, column in self._ids.items():
             if isinstance(column, IntegerColumn) and column.padded:
                 told += (
                     f"{column.padded:,} {role} ids have leading zeros and are read as the integers they are",
                 )
-        return Rows(users, items, user_ids, item_ids, rating, time, told, weight)
+        return Rows(users, items, user_ids, item_ids, rating, time, told, weight, position)
 
 
 def check_id(text: str, role: str, where: str, is_text: bool, is_auto: bool, has_quotes: bool) -> None:
@@ -184,6 +201,14 @@ def _check_not_negative(text: str, where: str) -> None:
         raise DataError(
             f"{where}: the weight {text[:40]!r} is below 0; a weight is 0 or more: correct the line, or "
             f"{_leave_out('weight')}"
+        )
+
+
+def _check_position(text: str, where: str) -> None:
+    if not PADDED_INTEGER.fullmatch(text) or not 0 <= int(text) <= MAX_COUNT:
+        raise DataError(
+            f"{where}: the position {text[:40]!r} is no whole number from 0, at the top, to {MAX_COUNT}; correct the "
+            f"line, or {_leave_out('position')}"
         )
 
 

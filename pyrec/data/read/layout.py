@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pyrec.data.read.fields import NUMBER
+from pyrec.data.read.fields import NUMBER, PLAIN_INTEGER
 from pyrec.data.read.header import Top, check_named_header, check_unknown_header, find_top
 from pyrec.data.read.kinds import (
     Cells,
@@ -40,7 +40,8 @@ class Layout:
         num_columns: columns of every line.
         header: the names of the columns, or None.
         skip: lines before the first row of data.
-        roles: column number of "user", "item" and, where there are, "rating", "time" and "weight".
+        roles: column number of "user", "item" and, where there are, "rating", "time", "weight" and
+            "position".
         text_ids: which of "user" and "item" are text; the others are integers.
         empty: columns that would have a role by their position, but hold nothing in the first lines.
         decimal: how ratings and weights write a fraction.
@@ -123,13 +124,20 @@ def find_layout(look: Look, dialect: Dialect) -> Layout:
         raise wrong_count(f"{look.path}, line {top.data[0][0]}", len(top.data[0][1]), len(first))
     empty = frozenset(at for at in range(len(first)) if all(row[at] == "" for _, row in fitting))
     roles = assign_roles(top.names, len(first), where, reading.columns, empty)
+    is_by_position = top.names is None and not reading.columns
+    has_positions = (
+        is_by_position and reading.finds_positions and len(first) == 4 and _holds_positions(fitting)
+    )
+    if has_positions:
+        roles = {"user": 0, "item": 1, "position": 2, "rating": 3}
     cells = {role: [(number, row[at]) for number, row in fitting] for role, at in roles.items()}
     columns = _Columns(look.path, reading, roles, cells, top.notes)
     if top.names is not None:
         check_named_header(look.path, top.names, roles, cells, reading)
     elif note := check_unknown_header(where, first, reading, "rating" in roles):
         columns.notes.append(note)
-    is_by_position = top.names is None and not reading.columns
+    if has_positions:
+        columns.notes.append("the columns have no names and are user, item, position and rating")
     if is_by_position:
         _check_position(look.path, fitting, empty, roles)
     if top.names is not None:
@@ -153,6 +161,15 @@ def find_layout(look: Look, dialect: Dialect) -> Layout:
         times,
         tuple(columns.notes),
     )
+
+
+def _holds_positions(rows: list[Row]) -> bool:
+    """Tells whether the third of four columns counts from 0 to 2 or more, and the last holds no times."""
+    third = [row[2] for _, row in rows]
+    if not all(map(PLAIN_INTEGER.fullmatch, third)) or min(map(int, third)) != 0 or max(map(int, third)) < 2:
+        return False
+    last = [(number, row[3]) for number, row in rows]
+    return all(NUMBER.fullmatch(text) for _, text in last) and _unit(last) is None
 
 
 def _unit(cells: Cells) -> str | None:

@@ -25,7 +25,7 @@ def parts_of(folder: Path) -> list[Path]:
 
 
 def read_parquet(content: Content, reading: Reading) -> Rows:
-    """Reads the user, item, rating, time and weight columns of a Parquet file.
+    """Reads the columns of the roles, `pyrec.data.roles.ROLES`, of a Parquet file.
 
     Args:
         content: the file.

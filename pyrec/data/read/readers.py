@@ -14,7 +14,6 @@ the line and a way on. A caller may say what the shape is (`pyrec.data.read.read
 
 from __future__ import annotations
 
-import math
 import os
 from dataclasses import replace
 from pathlib import Path
@@ -25,12 +24,13 @@ import numpy as np
 from pyrec.data.events import Events
 from pyrec.data.frames import guess_columns
 from pyrec.data.interactions import Interactions
+from pyrec.data.labels import Dislikes, Likes
 from pyrec.data.origin import Origin, origin_of
 from pyrec.data.read.delimited import read_delimited
 from pyrec.data.read.files import Content, opened
 from pyrec.data.read.lists import read_ragged
 from pyrec.data.read.parquet import MAGIC, parts_of, read_parquet, read_parts
-from pyrec.data.read.reading import Dislikes, Format, IdType, Reading
+from pyrec.data.read.reading import Format, IdType, Reading
 from pyrec.data.read.shape import Lists, find_shape
 from pyrec.data.roles import Columns, assign_roles, missing_time
 from pyrec.data.rows import FloatArray, Rows, code_table, require_table
@@ -54,6 +54,7 @@ def read_interactions(
     format: Format | None = None,  # noqa: A002
     time_format: str | None = None,
     dislikes: Dislikes | None = None,
+    positive: str | float | None = None,
 ) -> Interactions:
     """Reads one file; see the module for the formats.
 
@@ -63,9 +64,9 @@ def read_interactions(
             any. Duplicates are merged before.
         id_type: "int" or "str" for ids of delimited text that are all integers or all text; "auto" finds out.
             Parquet says itself, and ``user item item ...`` holds integers.
-        columns: which columns are the user, item, rating, time and weight, by name in the header or by number from 1,
-            such as ``{"user": "customer", "item": 3}``; those not given are found by well-known names. None for a
-            rating, a time or a weight that no column is: ``{"time": None}``.
+        columns: which columns are the user, item, rating, time, weight and position, by name in the header or by
+            number from 1, such as ``{"user": "customer", "item": 3}``; those not given are found by well-known names.
+            None for a role that no column has: ``{"time": None}``.
         header: whether the first line of delimited text is a header; None to find out.
         sep: what is between the columns of delimited text, such as ``","``; ``" "`` for any number of blanks; None to
             find out.
@@ -75,6 +76,9 @@ def read_interactions(
         dislikes: what happens to ratings below `min_rating`: "drop" leaves them out, as None does; "seen" gives them
             the weight 0, so that they are not recommended and nothing is learned from them; "negatives" gives them the
             label 0 and the others 1, for a pointwise loss, and is like "seen" for models without one.
+        positive: a rule such as "rating>=4" or "rating>4", or a number alone, which means ">=": every rating is kept,
+            with the label 1 where the rule holds and 0 elsewhere. It says the same as that number as `min_rating` with
+            "negatives" as `dislikes`, in one argument.
 
     Raises:
         ConfigError: an option is none of the above, contradicts another one or means nothing to this format, or the
@@ -82,19 +86,19 @@ def read_interactions(
         DataError: the file is absent or malformed (the message names file and line), has no ratings for
             `min_rating`, or no interaction is left.
     """
-    reading = Reading(id_type, columns, header, sep, format, time_format, dislikes=dislikes)
-    whole = read_by(path, min_rating, reading)
+    reading = Reading(id_type, columns, header, sep, format, time_format)
+    likes = Likes(min_rating, dislikes, positive)
+    whole = read_by(path, likes, reading)
     weights = None if whole.weights is None else "none"
-    origin = origin_of(reading, path, min_rating=min_rating, weights=weights, everything=True)
+    origin = origin_of(reading, likes, path, weights=weights, everything=True)
     return replace(whole, origin=origin)
 
 
-def read_by(path: str | Path, min_rating: float | None, reading: Reading) -> Interactions:
+def read_by(path: str | Path, likes: Likes, reading: Reading) -> Interactions:
     """Reads one file; see `read_interactions`."""
-    check_min_rating(min_rating, reading.dislikes)
+    likes.check()
     path = Path(path)
-    interactions = Interactions.from_rows(_read(path, reading))
-    return interactions if min_rating is None else _at_least(interactions, min_rating, reading.dislikes, path)
+    return likes.of(Interactions.from_rows(_read(path, reading)), str(path))
 
 
 def read_events(
@@ -171,6 +175,7 @@ def read_pair(
     format: Format | None = None,  # noqa: A002
     time_format: str | None = None,
     dislikes: Dislikes | None = None,
+    positive: str | float | None = None,
 ) -> tuple[Interactions, Interactions]:
     """Reads a training and a test file; their id maps are the same, the union of both files' ids.
 
@@ -185,6 +190,7 @@ def read_pair(
         format: likewise.
         time_format: likewise.
         dislikes: likewise.
+        positive: likewise.
 
     Returns:
         (train, test).
@@ -193,17 +199,29 @@ def read_pair(
         ConfigError: see `read_interactions`.
         DataError: see `read_interactions`; or one file's ids are integers and the other's text.
     """
-    reading = Reading(id_type, columns, header, sep, format, time_format, dislikes=dislikes)
-    parts = pair_by(train, test, min_rating, reading)
-    return _with_origin(parts, origin_of(reading, None, train, test, min_rating, weights=_as_they_are(parts)))
+    reading = Reading(id_type, columns, header, sep, format, time_format)
+    likes = Likes(min_rating, dislikes, positive)
+    parts = pair_by(train, test, likes, reading)
+    return _with_origin(parts, origin_of(reading, likes, None, train, test, weights=_as_they_are(parts)))
 
 
 def pair_by(
-    train: str | Path, test: str | Path, min_rating: float | None, reading: Reading
+    train: str | Path, test: str | Path, likes: Likes, reading: Reading
 ) -> tuple[Interactions, Interactions]:
     """Reads a training and a test file; see `read_pair`."""
     paths = Path(train), Path(test)
-    first, second = (read_by(path, min_rating, reading) for path in paths)
+    first, second = (read_by(path, likes, reading) for path in paths)
+    return with_one_map(paths, first, second)
+
+
+def with_one_map(
+    paths: tuple[Path, Path], first: Interactions, second: Interactions
+) -> tuple[Interactions, Interactions]:
+    """Returns what two files hold with the same id maps, the union of both files' ids; notes name their file.
+
+    Raises:
+        DataError: one file's ids are integers and the other's text.
+    """
     maps = []
     for what, ids, other in (
         ("user", first.user_ids, second.user_ids),
@@ -216,11 +234,11 @@ def pair_by(
                 "alike, or read both with id_type='str'"
             )
         maps.append(np.union1d(ids, other))
-    train_notes, test_notes = (
+    first_notes, second_notes = (
         tuple(f"{path.name}: {text}" for text in part.notes)
         for path, part in zip(paths, (first, second), strict=True)
     )
-    first, second = replace(first, notes=train_notes), replace(second, notes=test_notes)
+    first, second = replace(first, notes=first_notes), replace(second, notes=second_notes)
     return first.with_ids(*maps), second.with_ids(*maps)
 
 
@@ -234,6 +252,7 @@ def read_folder(
     format: Format | None = None,  # noqa: A002
     time_format: str | None = None,
     dislikes: Dislikes | None = None,
+    positive: str | float | None = None,
 ) -> tuple[Interactions, Interactions]:
     """Reads a folder's ``train.txt`` and ``test.txt``.
 
@@ -247,6 +266,7 @@ def read_folder(
         format: likewise.
         time_format: likewise.
         dislikes: likewise.
+        positive: likewise.
 
     Returns:
         (train, test) with the same id maps.
@@ -255,9 +275,10 @@ def read_folder(
         ConfigError: see `read_interactions`.
         DataError: the folder or one of the files is absent, or see `read_pair`.
     """
-    reading = Reading(id_type, columns, header, sep, format, time_format, dislikes=dislikes)
-    parts = folder_by(folder, min_rating, reading)
-    return _with_origin(parts, origin_of(reading, folder, min_rating=min_rating, weights=_as_they_are(parts)))
+    reading = Reading(id_type, columns, header, sep, format, time_format)
+    likes = Likes(min_rating, dislikes, positive)
+    parts = folder_by(folder, likes, reading)
+    return _with_origin(parts, origin_of(reading, likes, folder, weights=_as_they_are(parts)))
 
 
 def _with_origin(
@@ -282,15 +303,13 @@ def _some_files(folder: Path) -> str:
     return f" of it ({', '.join(paths)}{', ...' if len(found) > 3 else ''})" if paths else ""
 
 
-def folder_by(
-    folder: str | Path, min_rating: float | None, reading: Reading
-) -> tuple[Interactions, Interactions]:
+def folder_by(folder: str | Path, likes: Likes, reading: Reading) -> tuple[Interactions, Interactions]:
     """Reads a folder's ``train.txt`` and ``test.txt``; see `read_folder`."""
     folder = Path(folder)
     if not os.path.isdir(folder):
         raise DataError(f"{folder} is not a folder with {' and '.join(FOLDER_FILES)}; check the path")
     train, test = (file_of_folder(folder, name) for name in FOLDER_FILES)
-    return pair_by(train, test, min_rating, reading)
+    return pair_by(train, test, likes, reading)
 
 
 def file_of_folder(folder: Path, name: str) -> Path:
@@ -305,20 +324,6 @@ def file_of_folder(folder: Path, name: str) -> Path:
             f"single file{_some_files(folder)}, or a training and a test file"
         )
     return folder / name
-
-
-def check_min_rating(min_rating: float | None, dislikes: Dislikes | None) -> None:
-    """Refuses a least rating that is no finite number, and dislikes that none tells.
-
-    Raises:
-        ConfigError: names both.
-    """
-    if min_rating is None and dislikes is not None:
-        raise ConfigError(
-            f"dislikes is {dislikes!r}, but there is no min_rating that tells them; give one, such as 4"
-        )
-    if min_rating is not None and not math.isfinite(min_rating):
-        raise ConfigError(f"min_rating is {min_rating}; a finite number is needed")
 
 
 def holds_parts(path: str | Path) -> bool:
@@ -377,34 +382,3 @@ def _check_parquet(path: Path, reading: Reading) -> None:
     reading.refuse(
         ("id_type", "header", "sep"), f"{path} is a Parquet file, whose columns have types and names"
     )
-
-
-def _at_least(
-    interactions: Interactions, min_rating: float, dislikes: Dislikes | None, path: Path
-) -> Interactions:
-    ratings = interactions.ratings
-    if ratings is None:
-        advice = (
-            ""
-            if interactions.weights is None
-            else ", or say that the weights are ratings: --columns rating=..."
-        )
-        raise DataError(
-            f"{path} has no ratings to compare with min_rating = {min_rating:g}; leave it out{advice}"
-        )
-    keep = ratings >= np.float32(min_rating)
-    if not keep.any():
-        raise DataError(
-            f"{path}: no rating reaches min_rating = {min_rating:g}; the largest is {ratings.max():g}"
-        )
-    below = int(np.count_nonzero(~keep))
-    told = f"{below:,} of {keep.size:,} ratings are below {min_rating:g} and"
-    if dislikes in (None, "drop"):
-        notes = (*interactions.notes, f"{told} left out")
-        return replace(interactions.select(keep).compact(), notes=notes)
-    if dislikes == "seen":
-        weights = np.ones(keep.size, np.float32) if interactions.weights is None else interactions.weights
-        notes = (*interactions.notes, f"{told} seen: not recommended, and nothing is learned from them")
-        return replace(interactions, weights=np.where(keep, weights, np.float32(0)), notes=notes)
-    notes = (*interactions.notes, f"{told} negatives: not recommended, and labels of 0 for a pointwise loss")
-    return replace(interactions, labels=keep.astype(np.float32), notes=notes)

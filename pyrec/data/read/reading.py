@@ -13,11 +13,7 @@ IdType: TypeAlias = Literal["auto", "int", "str"]
 Format: TypeAlias = Literal["parquet", "delimited", "lists"]
 """Of a file: Parquet, delimited text, or ``user item item ...``."""
 
-Dislikes: TypeAlias = Literal["drop", "seen", "negatives"]
-"""What ratings below the least of a like are: left out, seen and no more, or labels of 0."""
-
 FORMATS: tuple[Format, ...] = ("delimited", "lists", "parquet")
-DISLIKES: tuple[Dislikes, ...] = ("drop", "seen", "negatives")
 
 
 @dataclass(frozen=True)
@@ -25,14 +21,14 @@ class Reading:
     """How a file is to be read, as far as the caller says; the rest is found from its contents.
 
     Attributes:
-        id_type: see `pyrec.data.read.readers.read_interactions`; so are the others but the last.
+        id_type: see `pyrec.data.read.readers.read_interactions`; so are the others but the last two.
         columns: likewise.
         header: likewise.
         sep: likewise.
         format: likewise.
         time_format: likewise.
         needs_times: whether a time column that cannot be read is an error, though nobody chose it.
-        dislikes: see `pyrec.data.read.readers.read_interactions`.
+        finds_positions: whether four columns without names may be user, item, position and rating.
     """
 
     id_type: IdType = "auto"
@@ -42,7 +38,7 @@ class Reading:
     format: Format | None = None
     time_format: str | None = None
     needs_times: bool = False
-    dislikes: Dislikes | None = None
+    finds_positions: bool = False
 
     def check(self) -> None:
         """Refuses options that are out of range or exclude each other.
@@ -56,8 +52,6 @@ class Reading:
             raise ConfigError(f"format is {self.format!r}; it is one of {', '.join(map(repr, FORMATS))}")
         if self.header not in (None, True, False):
             raise ConfigError(f"header is {self.header!r}; it is True, False, or None to find out")
-        if self.dislikes not in (None, *DISLIKES):
-            raise ConfigError(f"dislikes is {self.dislikes!r}; it is one of {', '.join(map(repr, DISLIKES))}")
         check_columns(self.columns)
         self._check_sep()
         names = [column for column in (self.columns or {}).values() if isinstance(column, str)]

@@ -31,7 +31,7 @@ class Pointwise(Loss):
 
     Args:
         kind: ``logistic``, the negative log-likelihood of labels between 0 and 1, or ``squared``, half the squared
-            error of labels of any size.
+            error of labels of any size. Labels that are all -1 or 1 are 0 and 1 to the first.
         score: What ranks and what is compared: ``inner`` or ``cosine``.
         negatives: `Uniform`, or their number; or `Observed`: none, which needs labels that differ.
         target: What an interaction's label is: ``label``, its own or 1, or ``rating``.
@@ -70,8 +70,12 @@ class Pointwise(Loss):
                 f"loss__negatives = 'none', but every interaction has the {self.target} {found[0]:g}: there is nothing "
                 "to tell apart; give labels that differ, or negatives = 'uniform'"
             )
+        if self.kind == "squared":
+            return labels
+        if labels is not None and (np.abs(labels) == 1).all():
+            return (labels > 0).astype(np.float32)
         unsound = np.flatnonzero((found < 0) | (found > 1))
-        if self.kind == "logistic" and len(unsound):
+        if len(unsound):
             at = int(unsound[0])
             raise DataError(
                 f"{self.target}s[{at}] = {found[at]:g}, but the logistic loss takes 0 to 1; scale them, or use "
