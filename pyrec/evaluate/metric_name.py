@@ -6,8 +6,9 @@ from typing import Final, NamedTuple
 
 from pyrec._checks import did_you_mean
 from pyrec.errors import ConfigError
+from pyrec.evaluate.asked import check_cutoffs
 from pyrec.evaluate.item_metrics import ITEM_METRICS
-from pyrec.evaluate.ranking import USER_METRICS, check_cutoffs
+from pyrec.evaluate.ranking import USER_METRICS
 
 DEFAULT_CUTOFF: Final = 20
 

@@ -29,7 +29,7 @@ from pyrec._ambient import defaults
 from pyrec._checks import check_finite, did_you_mean, warn_caller
 from pyrec.data import Interactions
 from pyrec.errors import ConfigError, DataError, DataWarning
-from pyrec.evaluate.asked import asked
+from pyrec.evaluate.asked import asked, check_test
 from pyrec.evaluate.calibration import Platt, Reliability, platt, reliability, sigmoid
 from pyrec.evaluate.pair_metrics import (
     SortedPairs,
@@ -43,7 +43,6 @@ from pyrec.evaluate.pair_metrics import (
     require_both,
     user_auc,
 )
-from pyrec.evaluate.ranking import check_test
 from pyrec.evaluate.tables import metric_rows, table
 
 __all__ = [

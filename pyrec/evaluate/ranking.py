@@ -30,10 +30,9 @@ training. A model of interactions finds no others but by chance.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import partial
-from typing import Any, Literal, Protocol, runtime_checkable
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -44,38 +43,18 @@ from pyrec._ambient import defaults
 from pyrec._arrays import tensor_of
 from pyrec._checks import check_count, warn_caller
 from pyrec.data import Interactions, Ragged
-from pyrec.data.ids import first_difference
-from pyrec.data.interactions import require_interactions
 from pyrec.data.ragged import as_ragged
-from pyrec.errors import ConfigError, DataError, DataWarning
-from pyrec.evaluate.asked import asked
+from pyrec.errors import ConfigError, DataWarning
+from pyrec.evaluate.asked import Ranker, asked, check_cutoffs, check_test, ranked_lists
 from pyrec.evaluate.counts import EvaluationCounts, count_test
 from pyrec.evaluate.item_metrics import ITEM_METRICS, item_metrics
 from pyrec.evaluate.tables import metric_rows, table
 from pyrec.ops.metrics import METRICS, item_counts, ranking_metrics
-from pyrec.ops.topk import MAX_K
 
 USER_METRICS: tuple[str, ...] = tuple(METRICS)
 
 METRICS_SHOWN = 3
 """In a `repr`."""
-
-_AGREE = "split one Interactions in two, or read both files together (read_pair), so that ids agree"
-
-
-@runtime_checkable
-class Ranker(Protocol):
-    """What `evaluate` asks of a model."""
-
-    def training_set(self) -> Interactions:
-        """Return what the model was fitted on, whose ids the test set shares."""
-
-    def topk(self, user_indices: NDArray[np.integer], k: int) -> tuple[torch.Tensor, torch.Tensor]:
-        """Rank items for users (B,): ids int32 (B, k), without what they had in training, and scores (B, k).
-
-        Where `evaluate` is given candidates, ``candidates=`` is a `pyrec.data.Ragged` (B, num_items) besides; where it
-        is given ``fallback="none"``, so is `topk`.
-        """
 
 
 @dataclass(frozen=True, repr=False)
@@ -249,7 +228,7 @@ def _evaluate(
     users = np.flatnonzero(np.diff(test.indptr)).astype(np.int32)
     counts = count_test(train, test)
     _warn_of_seen(counts)
-    ranked, is_fallback = _ranked_lists(model, users, max(cutoffs), batch_size, lists_of, fallback)
+    ranked, is_fallback = ranked_lists(model, users, max(cutoffs), batch_size, lists_of, fallback)
     per_user = _user_metrics(ranked, users, test, cutoffs, names)
     is_warm = train.activity[users] > 0
     means = _means(per_user, ranked, np.ones(len(users), dtype=bool), train, cutoffs, names)
@@ -280,27 +259,6 @@ def _warn_of_seen(counts: EvaluationCounts) -> None:
             "Interactions by pyrec.data.split_random or split_time, so that no pair is in both parts",
             DataWarning,
         )
-
-
-def _ranked_lists(
-    model: Ranker,
-    users: NDArray[np.int32],
-    k: int,
-    batch_size: int,
-    candidates: Ragged | None,
-    fallback: str,
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return the k best items (len(users), k) of each user, without their training items, and which are a fallback."""
-    rank: Callable[..., tuple[torch.Tensor, torch.Tensor]] = model.topk
-    if fallback != "popularity":
-        rank = partial(rank, fallback=fallback)
-    lists, is_fallback = [], []
-    for start in range(0, len(users), batch_size):
-        batch = users[start : start + batch_size]
-        found = rank(batch, k) if candidates is None else rank(batch, k, candidates=candidates[batch])
-        lists.append(found[0])
-        is_fallback.append(getattr(found, "is_fallback", torch.zeros_like(found[0], dtype=torch.bool)))
-    return torch.cat(lists), torch.cat(is_fallback)
 
 
 def _warm_item_means(
@@ -369,51 +327,6 @@ def _item_metrics(
         values = item_metrics(counts, users_of, train.num_users)
         means |= {f"{name}@{cutoff}": values[name] for name in wanted}
     return means
-
-
-def check_test(test: object, train: Interactions, name: str = "test") -> None:
-    """Raises DataError where held-out interactions are empty, or not of the training set's users and items.
-
-    Args:
-        test: Of the argument ``name``.
-        train: The training set.
-        name: For messages.
-    """
-    held_out = require_interactions(test, name)
-    if len(held_out) == 0:
-        raise DataError(
-            f"{name} is empty: no user has an item to find; check the file, the split or the rating filter"
-        )
-    have, expected = (held_out.num_users, held_out.num_items), (train.num_users, train.num_items)
-    if have != expected:
-        raise DataError(
-            f"{name} has {have[0]} users x {have[1]} items, the model {expected[0]} x {expected[1]}; {_AGREE}"
-        )
-    for kind, theirs, ours in (
-        ("user", held_out.user_ids, train.user_ids),
-        ("item", held_out.item_ids, train.item_ids),
-    ):
-        _check_same_ids(name, kind, theirs, ours)
-
-
-def _check_same_ids(name: str, kind: str, theirs: NDArray[Any], ours: NDArray[Any]) -> None:
-    """Raises DataError unless both number the same raw ids alike; as many others would be taken for these."""
-    at = first_difference(theirs, ours)
-    if at is None:
-        return
-    their, our = (ids[at : at + 1].tolist()[0] for ids in (theirs, ours))
-    raise DataError(f"{name}'s {kind} number {at} is {their!r}, the model's is {our!r}; {_AGREE}")
-
-
-def check_cutoffs(k: int | Sequence[int], num_items: int) -> list[int]:
-    """The cut-offs, ascending, each once; raises ConfigError or DataError as `evaluate` does."""
-    cutoffs = list(k) if isinstance(k, Iterable) else [k]
-    if not cutoffs:
-        raise ConfigError("k is empty; name a cut-off, such as 20")
-    checked = [check_count("k", cutoff, 1, MAX_K, ConfigError) for cutoff in cutoffs]
-    return sorted(
-        {check_count("k", cutoff, 1, num_items, DataError, "the number of items") for cutoff in checked}
-    )
 
 
 def _check_metrics(metrics: Sequence[str] | None) -> list[str]:

@@ -19,7 +19,8 @@ from pyrec._arrays import tensor_of
 from pyrec.data import Dataset, Interactions, Ragged, as_dataset
 from pyrec.device import DEVICES, check_fits, find_device
 from pyrec.errors import ConfigError, DataError
-from pyrec.evaluate.ranking import check_cutoffs, check_test, evaluate
+from pyrec.evaluate.asked import check_cutoffs, check_test
+from pyrec.evaluate.ranking import evaluate
 from pyrec.graph.graph import Graph
 from pyrec.models.base import Recommender
 from pyrec.models.format_1 import from_format_1

@@ -10,8 +10,9 @@ from typing import Any, Final, TypeAlias
 from pyrec._checks import check_count, check_real, did_you_mean
 from pyrec.data import Interactions, as_interactions
 from pyrec.errors import ConfigError, DataError
+from pyrec.evaluate.asked import check_test
 from pyrec.evaluate.compare import compare
-from pyrec.evaluate.ranking import Evaluation, check_test
+from pyrec.evaluate.ranking import Evaluation
 from pyrec.models import MODELS, Recommender
 from pyrec.tune.budget import FAILURES, Budget, Progress, reason_of
 from pyrec.tune.comparison import Compared, Comparison, Tried
