@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import click
 
 from pyrec.cli.options import json_option
 from pyrec.cli.output import note, print_json
-from pyrec.cli.sources import Source, data_help, file_options
+from pyrec.cli.sources import Source, data_help, file_options, uniform_options
 from pyrec.data import Interactions
 from pyrec.data.named.sets import find_dataset, get_dataset, list_datasets
 
@@ -24,6 +25,7 @@ def command(ctx: click.Context) -> None:
 
 @command.command("stats", help=f"Print counts, density and degrees.{data_help('is not split')}")
 @file_options
+@uniform_options
 @json_option
 def stats(as_json: bool, **options: Any) -> None:
     """Print the statistics of each part."""
@@ -61,6 +63,9 @@ def get(name: str, cache_dir: Path | None) -> None:
 
 
 def _parts(source: Source) -> dict[str, Interactions]:
+    if source.has_uniform:
+        found = replace(source, uniform_split=(0, 0, 1)).load_debiasing()
+        return {found.name: found.interactions, f"{found.name}, uniform": found.uniform.test}
     if source.data is not None and source.is_one_file:
         return {source.data: source.read()}
     name, train, test = source.load()

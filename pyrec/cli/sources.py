@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 import click
+import numpy as np
 
 from pyrec.cli.grouped_help import DATA, grouped
 from pyrec.cli.output import note
@@ -15,19 +17,22 @@ from pyrec.data import Interactions
 from pyrec.data.labels import DISLIKES, Dislikes
 from pyrec.data.load import (
     Split,
+    WithUniform,
     holds_pair,
     load_data,
     load_everything,
     load_training,
+    load_with_uniform,
 )
-from pyrec.data.origin import DEFAULT_SEED, DEFAULT_SPLIT
+from pyrec.data.origin import DEFAULT_SEED, DEFAULT_SPLIT, UNIFORM
 from pyrec.data.read.files import STDIN, Content, is_pipe, opened
 from pyrec.data.read.layout import Layout
 from pyrec.data.read.parquet import MAGIC, find_roles, parts_of
-from pyrec.data.read.readers import FOLDER_FILES, holds_parts, read_interactions
+from pyrec.data.read.readers import FOLDER_FILES, holds_parts, read_interactions, uniform_files
 from pyrec.data.read.reading import FORMATS, Format, Reading
 from pyrec.data.read.shape import Lists, find_shape
 from pyrec.data.times import time_span
+from pyrec.data.uniform import SHARED, SHARES, Shared, shared_pairs
 from pyrec.data.weights import DEFAULT
 from pyrec.errors import ConfigError, DataError, PyrecError
 from pyrec.evaluate.counts import count_test
@@ -50,6 +55,11 @@ DATA_HELP = data_help()
 
 SPLIT = {"split": DEFAULT_SPLIT, "split_seed": DEFAULT_SEED}
 """What holds for the options of a split that are not given."""
+
+DEFAULTS = {**SPLIT, "uniform_split": SHARES}
+"""Likewise, with a uniform set's."""
+
+_PATHS = ("data", "train", "test", "uniform")
 
 READING = (
     "min_rating",
@@ -74,6 +84,7 @@ _LATER = (
     "weights",
     "dislikes",
     "positive",
+    *UNIFORM,
 )
 """What the descriptions of older runs lack."""
 
@@ -105,12 +116,16 @@ class Source:
     weights: str | None = None
     dislikes: Dislikes | None = None
     positive: str | float | None = None
+    uniform: str | None = None
+    uniform_columns: Mapping[str, str | int | None] | None = None
+    uniform_split: tuple[float, float, float] | None = None
+    shared: Shared | None = None
 
     @classmethod
     def take(cls, options: dict[str, Any]) -> Source:
         """Return the source, taking its options out of a command's keyword arguments."""
         values = {field.name: options.pop(field.name, field.default) for field in fields(cls)}
-        for name in ("data", "train", "test"):
+        for name in _PATHS:
             path = values[name]
             values[name] = path if path is None or is_pipe(path) else str(Path(path).resolve())
         return cls(**values)
@@ -128,7 +143,9 @@ class Source:
                 f"{where} does not say what it was trained on; name what to measure on: DATA, or --train and --test"
             )
         values = dict(saved)
-        defaults = {name: None for name, value in SPLIT.items() if values[name] == value}
+        if isinstance(values.get("uniform_split"), list):
+            values["uniform_split"] = tuple(values["uniform_split"])
+        defaults = {name: None for name, value in DEFAULTS.items() if values.get(name) == value}
         return cls(**(values | defaults))
 
     def as_json(self) -> dict[str, Any]:
@@ -138,13 +155,13 @@ class Source:
         """
         values = asdict(self)
         if not values.pop("everything"):
-            values |= {name: value for name, value in SPLIT.items() if values[name] is None}
+            meant = ("split_seed", "uniform_split") if self.has_uniform else SPLIT
+            values |= {name: DEFAULTS[name] for name in meant if values[name] is None}
         else:
             values["everything"] = True
-        values |= {
-            name: STDIN for name in ("data", "train", "test") if values[name] and is_pipe(values[name])
-        }
-        return values
+        if values["uniform_split"] is not None:
+            values["uniform_split"] = list(values["uniform_split"])
+        return values | {name: STDIN for name in _PATHS if values[name] and is_pipe(values[name])}
 
     def or_as(self, other: Source) -> Source:
         """Return the source, read and split as ``other`` where it does not say how and that means something to it."""
@@ -157,9 +174,17 @@ class Source:
         for path in source._files():
             left -= source._meaningless(path, left)
         is_split = self.train is self.test is None and not holds_pair(self.data or "")
-        if is_split and self.split is self.split_seed is None:
+        if self.has_uniform:
+            own = (*UNIFORM[1:], "split_seed")
+            left |= {name for name in own if getattr(self, name) is None}
+        elif is_split and self.split is self.split_seed is None:
             left |= {"split", "split_seed"}
         return replace(self, **{name: getattr(other, name) for name in left})
+
+    @property
+    def has_uniform(self) -> bool:
+        """Whether a uniform set is beside the interactions: named, or in DATA's folder."""
+        return self.uniform is not None or (self.data is not None and uniform_files(self.data) is not None)
 
     @property
     def given(self) -> bool:
@@ -174,6 +199,29 @@ class Source:
             DataError: If a file is missing or malformed, or a part is empty.
         """
         return load_data(**self._where())
+
+    def load_debiasing(self) -> WithUniform:
+        """Return the name, all interactions, which are learned from, and the parts of the uniform set.
+
+        Raises:
+            ConfigError: If there is no uniform set, or the options contradict each other.
+            DataError: If a file is missing or malformed, or a part is empty.
+        """
+        if not self.has_uniform:
+            raise ConfigError("there is no uniform set; name its file: --uniform FILE, beside DATA")
+        if self.train is not None or self.test is not None or self.data is None:
+            raise ConfigError(
+                "--uniform is beside DATA, all of which is learned from; name the interactions as DATA"
+            )
+        if self.everything:
+            raise ConfigError(
+                "--all beside a uniform set: every interaction is learned from anyway; --uniform-split 100/0/0 learns "
+                "from every uniform pair, too"
+            )
+        where = self._where(UNIFORM)
+        shares = where.pop("uniform_split")
+        where = {name: value for name, value in where.items() if name not in ("train", "test")}
+        return load_with_uniform(**where, **({} if shares is None else {"shares": shares}))
 
     def load_everything(self) -> tuple[str, Interactions]:
         """Return the name and all interactions, of both files where there are two.
@@ -216,12 +264,14 @@ class Source:
         return self._read(self.data or "")
 
     def _read(self, path: str) -> Interactions:
+        self._where()  # refuses what is said of a uniform set
         return read_interactions(path, **{name: getattr(self, name) for name in READING})
 
     @property
     def is_one_file(self) -> bool:
-        """Whether DATA alone is named, and is no folder of a training and a test file."""
-        return self.data is not None and self.train is self.test is None and not holds_pair(self.data)
+        """Whether DATA alone is named, and is no folder of two files."""
+        is_alone = self.data is not None and self.train is self.test is self.uniform is None
+        return is_alone and not holds_pair(self.data or "")
 
     def arguments(self) -> list[str]:
         """Return the command line's words that mean this source."""
@@ -230,7 +280,7 @@ class Source:
             value = getattr(self, field.name)
             if field.name == "data" or value == field.default:
                 continue
-            words += ["--all"] if field.name == "everything" else _words(field.name.replace("_", "-"), value)
+            words += ["--all"] if field.name == "everything" else _words(field.name, value)
         return words
 
     def _files(self) -> list[Path]:
@@ -273,17 +323,30 @@ class Source:
             roles = {} if isinstance(layout, Lists) else layout.roles
         return unused | {option for option, role in _NEEDED.items() if role not in roles}
 
-    def _where(self) -> dict[str, Any]:
+    def _where(self, taken: Collection[str] = ()) -> dict[str, Any]:
+        """Return the arguments of a function that loads, which takes some of those of a uniform set.
+
+        Raises:
+            ConfigError: If something is said of a uniform set that is not loaded.
+        """
         options = asdict(self)
         options["seed"] = options.pop("split_seed")
         options.pop("everything")
+        for name in UNIFORM:
+            if name not in taken and (value := options.pop(name)) is not None:
+                raise ConfigError(
+                    f"{' '.join(_words(name, value))}, but no uniform set is read; leave it out"
+                )
         return options
 
 
 def _words(option: str, value: Any) -> list[str]:
     """Return how an option and its value are written; columns as ``ROLE=NAME,...``."""
+    option = option.replace("_", "-")
     if isinstance(value, bool):
         return [f"--{option}" if value else f"--no-{option}"]
+    if isinstance(value, tuple):
+        value = "/".join(f"{100 * share:.9g}" for share in value)
     if isinstance(value, Mapping):
         value = ",".join(f"{role}={'' if column is None else column}" for role, column in value.items())
     return [f"--{option}", str(value)]
@@ -302,6 +365,27 @@ def _split_value(
         return float(value)
     except ValueError:
         raise click.BadParameter(f"{value!r} is neither a fraction such as 0.8 nor 'time'") from None
+
+
+def _shares_value(
+    ctx: click.Context,  # noqa: ARG001
+    param: click.Parameter,  # noqa: ARG001
+    value: str | None,
+) -> tuple[float, float, float] | None:
+    if value is None:
+        return None
+    try:
+        percents = [float(part) for part in value.split("/")]
+    except ValueError:
+        percents = []
+    total = sum(percents)
+    if len(percents) != 3 or not math.isclose(total, 100, rel_tol=0, abs_tol=1e-7) or min(percents) < 0:
+        summed = f", but sums to {total:g}" if len(percents) == 3 else ""
+        raise click.BadParameter(
+            f"{value!r} is to be three percentages that sum to 100, training/validation/test, such as 5/5/90{summed}"
+        )
+    first, second, third = (percent / 100 for percent in percents)
+    return first, second, third
 
 
 def _columns_value(
@@ -400,6 +484,42 @@ def file_options(command: Command) -> Command:
     return command
 
 
+def uniform_options(command: Command) -> Command:
+    """Add the options about a uniform set beside DATA to a command; `Source.load_debiasing` reads it."""
+    for decorate in (
+        grouped(
+            DATA,
+            "--shared",
+            type=click.Choice(SHARED),
+            help="What happens to uniform pairs that are interactions, too. [default: keep, and say how many]",
+        ),
+        grouped(
+            DATA,
+            "--uniform-split",
+            callback=_shares_value,
+            metavar="TRAIN/VALIDATION/TEST",
+            help="Percentages of the uniform pairs that are learned from, choose the epoch, and are tested on. "
+            "[default: 5/5/90]",
+        ),
+        grouped(
+            DATA,
+            "--uniform-columns",
+            callback=_columns_value,
+            metavar="ROLE=NAME,...",
+            help="The columns of the uniform file, if they are others than --columns.",
+        ),
+        grouped(
+            DATA,
+            "--uniform",
+            metavar="FILE",
+            help="Pairs that were shown at random, with ratings; all of DATA is then learned from. A folder with "
+            "user.txt and random.txt, as DATA, holds both.",
+        ),
+    ):
+        command = decorate(command)
+    return command
+
+
 def data_options(command: Command) -> Command:
     """Add `file_options` and those about splitting one file."""
     for decorate in (
@@ -461,15 +581,39 @@ def note_use(source: Source, train: Interactions, model: Recommender) -> None:
         note("note: times do not count; --split time tests on the latest interactions")
 
 
+def labelled(part: Interactions) -> str:
+    """Return how many of some interactions are positive and negative, in brackets; nothing without labels."""
+    if part.labels is None:
+        return ""
+    positives = int(np.count_nonzero(part.labels > 0))
+    return f" ({positives:,} positive, {len(part) - positives:,} negative)"
+
+
+def describe_debiasing(found: WithUniform) -> str:
+    """Return what there is to say about interactions beside a uniform set, a line each."""
+    train, parts = found.interactions, found.uniform
+    sizes = ", ".join(
+        f"{len(part):,} to {use}" for part, use in zip(parts, ("learn from", "validate", "test"), strict=True)
+    )
+    shared = [int(np.count_nonzero(shared_pairs(part, train))) for part in parts]
+    told = (
+        f"{found.name}: {train.num_users:,} users x {train.num_items:,} items, {len(train):,} training interactions"
+        f"{labelled(train)}\nuniform pairs: {sizes}{labelled(parts.test)}"
+    )
+    if any(shared):
+        told += f"\nnote: {shared[-1]:,} of the tested pairs are training interactions, too"
+    return told
+
+
 def describe(name: str, train: Interactions, test: Interactions | None) -> str:
     """Return what there is to say about the data, a line each; without a test set all of them are learned from."""
     if test is None:
         return (
             f"{name}: {train.num_users:,} users x {train.num_items:,} items, "
-            f"{len(train):,} interactions, all to learn from; nothing is left to measure on"
+            f"{len(train):,} interactions{labelled(train)}, all to learn from; nothing is left to measure on"
         )
     text = (
         f"{name}: {train.num_users:,} users x {train.num_items:,} items, "
-        f"{len(train):,} training and {len(test):,} test interactions"
+        f"{len(train):,} training{labelled(train)} and {len(test):,} test interactions{labelled(test)}"
     )
     return "\n".join([text, *(f"note: {found}" for found in count_test(train, test).notes)])

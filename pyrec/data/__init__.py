@@ -8,7 +8,15 @@ from pyrec.data.features import Features
 from pyrec.data.impressions import Impressions
 from pyrec.data.interactions import Interactions, as_interactions
 from pyrec.data.labels import label
-from pyrec.data.load import LoadOptions, Split, load_data, load_everything, load_training
+from pyrec.data.load import (
+    LoadOptions,
+    Split,
+    WithUniform,
+    load_data,
+    load_everything,
+    load_training,
+    load_with_uniform,
+)
 from pyrec.data.named.sets import NamedDataset, get_dataset, list_datasets
 from pyrec.data.ragged import Ragged
 from pyrec.data.read.features import read_features
@@ -37,6 +45,7 @@ __all__ = [
     "Split",
     "Truth",
     "UniformParts",
+    "WithUniform",
     "as_dataset",
     "as_interactions",
     "generate_biased",
@@ -46,6 +55,7 @@ __all__ = [
     "load_data",
     "load_everything",
     "load_training",
+    "load_with_uniform",
     "read_events",
     "read_features",
     "read_folder",

@@ -415,7 +415,8 @@ class Interactions(Numbered):
 
     def stats(self) -> InteractionStats:
         """Returns counts, density, degree quantiles and the span of time; ``print`` shows a table."""
-        return describe(self.users, self.items, self.num_users, self.num_items, self.times, self.notes)
+        size = self.num_users, self.num_items
+        return describe(self.users, self.items, *size, self.times, self.notes, self.labels)
 
 
 def as_interactions(obj: Any) -> Interactions:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypedDict
@@ -11,7 +12,7 @@ import numpy as np
 
 from pyrec.data.interactions import Interactions
 from pyrec.data.labels import Dislikes, Likes
-from pyrec.data.origin import DEFAULT_SEED, DEFAULT_SPLIT, Origin, origin_of
+from pyrec.data.origin import DEFAULT_SEED, DEFAULT_SPLIT, Origin, origin_of, uniform_origin
 from pyrec.data.read.files import is_pipe
 from pyrec.data.read.readers import (
     FOLDER_FILES,
@@ -22,9 +23,11 @@ from pyrec.data.read.readers import (
     read_by,
 )
 from pyrec.data.read.reading import Format, IdType, Reading
+from pyrec.data.read.uniform import with_uniform_by
 from pyrec.data.roles import Columns
 from pyrec.data.split import split_random, split_time, union
 from pyrec.data.synthetic import synthetic
+from pyrec.data.uniform import SHARES, Shared, UniformParts, check_shares, split_uniform
 from pyrec.data.weights import DEFAULT, check_transform, transform_weights
 from pyrec.errors import ConfigError, DataError
 
@@ -64,6 +67,20 @@ class LoadOptions(TypedDict, total=False):
     sep: str | None
     format: Format | None
     time_format: str | None
+
+
+class WithUniform(NamedTuple):
+    """Interactions that users chose, all to learn from, and a uniform set in parts; all with the same id maps.
+
+    Attributes:
+        name: what the data are called: the folder's or file's name.
+        interactions: all of them, with labels unless there were no ratings.
+        uniform: the parts of the uniform set, with labels.
+    """
+
+    name: str
+    interactions: Interactions
+    uniform: UniformParts
 
 
 class Split(NamedTuple):
@@ -166,6 +183,44 @@ def load_everything(
         name, *parts = asked.read()
         whole = union(*parts)
     return name, replace(asked.weighed(whole), origin=asked.origin(everything=True))
+
+
+def load_with_uniform(
+    data: str | Path,
+    uniform: str | Path | None = None,
+    shares: Sequence[float] = SHARES,
+    shared: Shared | None = None,
+    uniform_columns: Columns | None = None,
+    **options: Unpack[LoadOptions],
+) -> WithUniform:
+    """Loads interactions, of which nothing is split off, and a uniform set in three parts.
+
+    Args:
+        data: the file of interactions, or a folder that holds both; see `pyrec.data.read_with_uniform`.
+        uniform: the uniform set's file.
+        shares: of the uniform set's training, validation and test part.
+        shared: what happens to uniform pairs that are interactions, too; None for "keep".
+        uniform_columns: the columns of the uniform file, if they are others.
+        options: without ``split``, ``min_rating`` and ``dislikes``; ``seed`` draws the parts of the uniform set.
+
+    Raises:
+        ConfigError: the arguments exclude each other, mean nothing to these data, or are out of range.
+        DataError: the data are absent or malformed, or one of the parts is empty.
+    """
+    asked = _Asked.of(data, None, None, options)
+    three, seed = check_shares(shares), DEFAULT_SEED if asked.seed is None else asked.seed
+    if asked.split is not None:
+        raise ConfigError(
+            f"split is {asked.split!r}, but beside a uniform set every interaction is learned from; leave it out, or "
+            "say how the uniform set is split: shares = (0.05, 0.05, 0.9) (--uniform-split 5/5/90)"
+        )
+    read = with_uniform_by(data, uniform, asked.likes, shared or "keep", asked.reading, uniform_columns)
+    origin = uniform_origin(asked.origin(), uniform, uniform_columns, three, shared)
+    path = Path(data)
+    name = path.resolve().name if uniform is None else _name(path)
+    return WithUniform(
+        name, replace(asked.weighed(read[0]), origin=origin), split_uniform(read[1], three, seed)
+    )
 
 
 @dataclass(frozen=True)

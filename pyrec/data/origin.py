@@ -15,8 +15,14 @@ from typing import Any, Final, Literal, TypeAlias
 from pyrec.data.labels import Likes
 from pyrec.data.read.files import STDIN, is_pipe
 from pyrec.data.read.reading import Reading
+from pyrec.data.roles import Columns
+from pyrec.data.uniform import Shared
 
 Origin: TypeAlias = Mapping[str, Any]
+
+UNIFORM: Final = ("uniform", "uniform_columns", "uniform_split", "shared")
+"""What is said of a uniform set: its file, the columns of that, the shares of its parts, and what becomes of pairs that
+are interactions, too."""
 
 DEFAULT_SPLIT: Final = 0.8
 DEFAULT_SEED: Final = 0
@@ -51,11 +57,31 @@ def origin_of(
         asked.pop(name)
     paths = {"data": data, "train": train, "test": test}
     origin = {name: _written(path) for name, path in paths.items()} | asked
-    origin["weights"] = weights
+    origin |= {"weights": weights, **dict.fromkeys(UNIFORM)}
     if everything:
         return origin | {"split": None, "split_seed": None, "everything": True}
     split = DEFAULT_SPLIT if split is None else split
     return origin | {"split": split, "split_seed": DEFAULT_SEED if seed is None else seed}
+
+
+def uniform_origin(
+    origin: Origin,
+    uniform: str | Path | None,
+    columns: Columns | None,
+    shares: tuple[float, float, float],
+    shared: Shared | None,
+) -> Origin:
+    """Returns the origin of interactions beside a uniform set, of which nothing is split.
+
+    Args:
+        origin: of the interactions.
+        uniform: the uniform set's file; None where a folder holds both.
+        columns: of the uniform file alone, or None.
+        shares: of the uniform set's parts.
+        shared: see `pyrec.data.read_with_uniform`.
+    """
+    told = (_written(uniform), columns, list(shares), shared)
+    return {**origin, "split": None, **dict(zip(UNIFORM, told, strict=True))}
 
 
 def split_origin(

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from pyrec.data.ids import Int32Array
 from pyrec.data.times import TimeArray, TimeSpan, time_span
@@ -31,6 +32,8 @@ class InteractionStats:
         item_degree_mean: interactions an item.
         notes: what was decided or dropped in reading, a sentence each.
         times: the first and last time, and their unit as their size tells it; None without times.
+        num_positives: interactions with a label above 0; None without labels.
+        num_negatives: the others; None without labels.
     """
 
     num_users: int
@@ -45,16 +48,20 @@ class InteractionStats:
     item_degree_mean: float
     notes: tuple[str, ...] = ()
     times: TimeSpan | None = None
+    num_positives: int | None = None
+    num_negatives: int | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """Returns the fields as a dict that ``json.dumps`` takes."""
         return asdict(self) | {"times": None if self.times is None else self.times._asdict()}
 
     def __str__(self) -> str:
+        labelled = {"positives": self.num_positives, "negatives": self.num_negatives}
         counts = [
             ("users", f"{self.num_users:,}"),
             ("items", f"{self.num_items:,}"),
             ("interactions", f"{self.num_interactions:,}"),
+            *((name, f"{count:,}") for name, count in labelled.items() if count is not None),
             ("density", f"{self.density:.4%}"),
             ("users without interactions", f"{self.users_without_interactions:,}"),
             ("items without interactions", f"{self.items_without_interactions:,}"),
@@ -97,6 +104,7 @@ def describe(
     num_items: int,
     times: TimeArray | None = None,
     notes: tuple[str, ...] = (),
+    labels: npt.NDArray[np.float32] | None = None,
 ) -> InteractionStats:
     """Returns the statistics of distinct pairs.
 
@@ -107,7 +115,9 @@ def describe(
         num_items: number of items.
         notes: what was decided or dropped in reading.
         times: int64 or float64 (n,), or None.
+        labels: float32 (n,), or None.
     """
+    positives = None if labels is None else int(np.count_nonzero(labels > 0))
     user_degrees = np.bincount(users, minlength=num_users)
     item_degrees = np.bincount(items, minlength=num_items)
     cells = num_users * num_items
@@ -124,6 +134,8 @@ def describe(
         item_degree_mean=users.size / num_items if num_items else 0.0,
         notes=notes,
         times=None if times is None else time_span(times),
+        num_positives=positives,
+        num_negatives=None if positives is None else int(users.size) - positives,
     )
 
 

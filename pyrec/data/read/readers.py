@@ -37,6 +37,8 @@ from pyrec.data.rows import FloatArray, Rows, code_table, require_table
 from pyrec.errors import ConfigError, DataError
 
 FOLDER_FILES = ("train.txt", "test.txt")
+UNIFORM_FILES: Final = (("user.txt", "random.txt"), ("train.ascii", "test.ascii"))
+"""The biased and the uniform file of a folder: as AutoDebias names them, and as coat does."""
 LARGEST_RATING: Final = 100
 """Of the usual scales."""
 
@@ -318,6 +320,12 @@ def file_of_folder(folder: Path, name: str) -> Path:
     Raises:
         DataError: the folder has no such file.
     """
+    if found := uniform_files(folder):
+        both = " and ".join(path.name for path in found)
+        raise DataError(
+            f"{folder} has no {name}, but {both}, a biased and a uniform set: pyrec.data.read_with_uniform reads the "
+            "two, and so do the commands that take --uniform"
+        )
     if not os.path.isfile(folder / name):
         raise DataError(
             f"{folder} has no {name}; a folder holds {' and '.join(FOLDER_FILES)}: add it, or give a "
@@ -334,6 +342,15 @@ def holds_parts(path: str | Path) -> bool:
         and not any(os.path.exists(folder / name) for name in FOLDER_FILES)
         and bool(parts_of(folder))
     )
+
+
+def uniform_files(folder: str | Path) -> tuple[Path, Path] | None:
+    """Returns the biased and the uniform file of a folder that holds the two; None for anything else."""
+    for names in UNIFORM_FILES:
+        first, second = (Path(folder) / name for name in names)
+        if os.path.isfile(first) and os.path.isfile(second):
+            return first, second
+    return None
 
 
 def _read(path: Path, reading: Reading) -> Rows:

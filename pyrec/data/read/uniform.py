@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
@@ -11,14 +10,12 @@ import numpy as np
 
 from pyrec.data.interactions import Interactions
 from pyrec.data.labels import DEFAULT_RULE, Likes, Rule
-from pyrec.data.read.readers import read_by, with_one_map
+from pyrec.data.read.readers import UNIFORM_FILES, read_by, uniform_files, with_one_map
 from pyrec.data.read.reading import Format, IdType, Reading
 from pyrec.data.roles import Columns
 from pyrec.data.uniform import Shared, apart, check_shared
 from pyrec.errors import ConfigError, DataError
 
-UNIFORM_FILES: Final = (("user.txt", "random.txt"), ("train.ascii", "test.ascii"))
-"""The biased and the uniform file of a folder: as AutoDebias names them, and as coat does."""
 _STARS: Final = (4, 5)
 """The largest rating of the scales that `DEFAULT_RULE` is for."""
 
@@ -77,7 +74,7 @@ def with_uniform_by(
     likes: Likes,
     shared: Shared,
     reading: Reading,
-    uniform_columns: Columns | None = None,
+    uniform_columns: Columns | None,
 ) -> tuple[Interactions, Interactions]:
     """Reads a biased and a uniform set; see `read_with_uniform`."""
     likes.check()
@@ -94,15 +91,6 @@ def with_uniform_by(
     biased, pairs = _labelled(paths, biased, pairs, likes)
     biased, pairs = with_one_map(paths, biased, pairs)
     return biased, apart(pairs, biased, shared)
-
-
-def uniform_files(folder: str | Path) -> tuple[Path, Path] | None:
-    """Returns the biased and the uniform file of a folder that holds the two; None for anything else."""
-    for names in UNIFORM_FILES:
-        first, second = (Path(folder) / name for name in names)
-        if os.path.isfile(first) and os.path.isfile(second):
-            return first, second
-    return None
 
 
 def _paths(data: str | Path, uniform: str | Path | None) -> tuple[Path, Path]:
