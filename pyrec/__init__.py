@@ -29,7 +29,9 @@ from pyrec.errors import (  # noqa: E402
     StoppedError,
     UnknownIdError,
 )
+from pyrec.evaluate.ope import OffPolicyEvaluation, ope  # noqa: E402
 from pyrec.evaluate.pairs import PairEvaluation, evaluate_pairs  # noqa: E402
+from pyrec.evaluate.policies import EpsilonGreedyPolicy, SoftmaxPolicy, TopKPolicy  # noqa: E402
 from pyrec.evaluate.ranking import Evaluation, evaluate  # noqa: E402
 from pyrec.export.files import export  # noqa: E402
 from pyrec.graph.graph import Graph  # noqa: E402
@@ -70,6 +72,7 @@ __all__ = [
     "DataWarning",
     "EarlyStopping",
     "EdgeDropout",
+    "EpsilonGreedyPolicy",
     "Evaluation",
     "Explanation",
     "ExtraEdges",
@@ -83,6 +86,7 @@ __all__ = [
     "Mean",
     "NotFittedError",
     "Observed",
+    "OffPolicyEvaluation",
     "PairEvaluation",
     "Pointwise",
     "Popularity",
@@ -91,8 +95,10 @@ __all__ = [
     "Recommender",
     "SelfAttention",
     "Softmax",
+    "SoftmaxPolicy",
     "StoppedError",
     "Table",
+    "TopKPolicy",
     "Uniform",
     "UnknownIdError",
     "Weighted",
@@ -100,4 +106,5 @@ __all__ = [
     "evaluate",
     "evaluate_pairs",
     "export",
+    "ope",
 ]

@@ -1,10 +1,12 @@
 """Data sets from files, frames, arrays, a generator or the named ones: interactions, events, features, impressions."""
 
+from pyrec.data.bandit import BanditLog
 from pyrec.data.biased import Biased, KnownPropensities, generate_biased
 from pyrec.data.completed import semi_synthetic
 from pyrec.data.dataset import Dataset, as_dataset
 from pyrec.data.events import Events
 from pyrec.data.features import Features
+from pyrec.data.generated_bandit import GeneratedBandit, generate_bandit
 from pyrec.data.impressions import Impressions
 from pyrec.data.interactions import Interactions, as_interactions
 from pyrec.data.labels import label
@@ -31,10 +33,12 @@ from pyrec.data.uniform import UniformParts, shared_pairs, split_uniform
 from pyrec.data.weights import transform_weights
 
 __all__ = [
+    "BanditLog",
     "Biased",
     "Dataset",
     "Events",
     "Features",
+    "GeneratedBandit",
     "Impressions",
     "InteractionStats",
     "Interactions",
@@ -48,6 +52,7 @@ __all__ = [
     "WithUniform",
     "as_dataset",
     "as_interactions",
+    "generate_bandit",
     "generate_biased",
     "get_dataset",
     "label",

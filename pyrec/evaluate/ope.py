@@ -1,0 +1,428 @@
+"""Off-policy evaluation: what a model's lists would earn, from a log of what another policy showed.
+
+Round t showed item a_t to user u_t at position p_t with probability b_t and earned r_t. Under the new policy this item
+has the probability pi_t, so the round's weight is ``w_t = pi_t / b_t``. A reward model predicts ``q(u, a, p)``, and
+``d_t`` is the mean of ``q(u_t, a, p_t)`` over the items a of the new policy. The value is the mean reward of a round,
+over users and positions as the log has them. With n rounds, its estimates are
+
+- ``ips`` = Σ w_t r_t / n, unbiased if the logging policy shows all that the new one may show
+- ``snips`` = Σ w_t r_t / Σ w_t, with a bias of order 1 / n and most often less variance
+- ``dm`` = Σ d_t / n, as biased as the reward model
+- ``dr`` = Σ (d_t + w_t (r_t - q_t)) / n, unbiased as ips is, with less variance the better the reward model
+- ``switch-dr`` = Σ (d_t + [w_t <= threshold] w_t (r_t - q_t)) / n, which gives some bias for less variance
+
+Sources: Swaminathan and Joachims, NeurIPS 2015 (snips); Dudík, Langford and Li, ICML 2011 (dr); Wang, Agarwal and
+Dudík, ICML 2017 (switch-dr).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from statistics import NormalDist
+from typing import Literal
+
+import numpy as np
+
+from pyrec._ambient import defaults
+from pyrec._checks import check_count, check_real, check_share, warn_caller
+from pyrec._exchange import Exchanged, kind_of, one_state
+from pyrec.data.bandit import BanditLog
+from pyrec.data.ids import Unknown, check_unknown
+from pyrec.errors import ConfigError, DataError, DataWarning
+from pyrec.evaluate.policies import LimitedRanker, TopKPolicy
+from pyrec.evaluate.reward_models import Floats, ItemMeans, RewardModel
+from pyrec.evaluate.round_terms import Numbering, RoundTerms, round_terms
+from pyrec.evaluate.tables import table
+from pyrec.ops.topk import MAX_K
+
+ESTIMATORS = ("ips", "snips", "dm", "dr", "switch-dr")
+
+_NOTABLE = 0.01
+"""Share of what the policy shows beyond which missing support is told."""
+_THRESHOLDS = 20
+_UNSURE = 4.0
+"""Standard errors between 1 and the mean weight beyond which it is told."""
+_TINY = float(np.finfo(np.float64).tiny)
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """An estimate with its uncertainty.
+
+    Attributes:
+        value: The estimated mean reward.
+        standard_error: Of the value.
+        low: Lower end of the interval.
+        high: Upper end of the interval.
+    """
+
+    value: float
+    standard_error: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, repr=False)
+class OffPolicyEvaluation:
+    """The outcome of `ope`; ``print`` shows its `summary`.
+
+    Attributes:
+        estimates: Of the new policy's value, by estimator.
+        logged: The mean reward of the log: the value of the logging policy, with its uncertainty.
+        num_rounds: Rounds that count.
+        matched: Share of them whose item the new policy may show there.
+        effective_sample_size: ``(Σ w)^2 / Σ w^2``: as many rounds of the new policy itself would say as much, about.
+        mean_weight: Near 1 if the propensities are right and the logging policy shows all that the new one may show.
+        max_weight: The largest weight of a round.
+        unsupported: Share of what the new policy shows that the log never has, at no position.
+        snips_bias: About the bias of ``snips``, by the delta method.
+        threshold: Of ``switch-dr``; None if it was not asked for.
+        confidence: Of the intervals. They are for the estimator's noise: those of ``dm`` and ``switch-dr`` know nothing
+            of its bias.
+        notes: What a reader may not expect, a sentence each.
+    """
+
+    estimates: dict[str, Estimate]
+    logged: Estimate
+    num_rounds: int
+    matched: float
+    effective_sample_size: float
+    mean_weight: float
+    max_weight: float
+    unsupported: float
+    snips_bias: float
+    threshold: float | None
+    confidence: float
+    notes: tuple[str, ...] = field(default=())
+
+    def __getitem__(self, name: str) -> Estimate:
+        return self.estimates[name]
+
+    def __repr__(self) -> str:
+        return self.summary()
+
+    def summary(self) -> str:
+        """Return a table of the estimates, what they stand on, and the notes."""
+        percent = f"{100 * self.confidence:g} %"
+        rows = [["estimator", "value", "standard error", f"{percent} interval"]]
+        for name, one in {**self.estimates, "logged": self.logged}.items():
+            rows.append(
+                [name, f"{one.value:.5g}", f"{one.standard_error:.2g}", f"{one.low:.5g} to {one.high:.5g}"]
+            )
+        told = (
+            f"{self.num_rounds:,} rounds, {100 * self.matched:.3g} % matched; effective sample size "
+            f"{self.effective_sample_size:,.0f}; weights: mean {self.mean_weight:.3g}, largest {self.max_weight:.3g}"
+        )
+        return "\n".join([table(rows), told, *self.notes])
+
+
+@defaults()
+def ope(
+    log: BanditLog,
+    policy: LimitedRanker | TopKPolicy,
+    estimators: Sequence[str] = ESTIMATORS,
+    k: int | None = None,
+    reward_model: RewardModel | Literal["item"] = "item",
+    smoothing: float = 20.0,
+    folds: int = 5,
+    threshold: float | None = None,
+    interval: Literal["normal", "bootstrap"] = "normal",
+    confidence: float = 0.95,
+    resamples: int = 1000,
+    unknown: Unknown = "error",
+    seed: int = 0,
+) -> OffPolicyEvaluation:
+    """Estimate what a policy would earn, from a log of another policy that says how probable its choices were.
+
+    The new policy chooses from the log's items, or from a round's candidates. At position p it shows place p of its
+    list. Without positions it shows one of its first k items, each with probability 1 / k. Memory goes by the number of
+    rounds, and by folds x positions x items for ``reward_model="item"``; nothing has rounds x items.
+
+    Args:
+        log: The rounds.
+        policy: A fitted model, whose lists are shown as they are; or `TopKPolicy`, `EpsilonGreedyPolicy` or
+            `SoftmaxPolicy` of one.
+        estimators: Some of ``ips``, ``snips``, ``dm``, ``dr``, ``switch-dr``.
+        k: Length of the list, up to the log's number of positions; rounds at positions beyond are left out. None for
+            all positions, and for 1 item without positions.
+        reward_model: What predicts rewards. ``"item"`` is `pyrec.evaluate.reward_models.ItemMeans`; or an object with
+            `predict` and `predict_mean`, fitted on other rounds than these.
+        smoothing: Of ``"item"``: so many rounds of the mean are added to each item and position. Above 0.
+        folds: Of ``"item"``: a round is predicted from the other folds. At least 2.
+        threshold: Of ``switch-dr``: larger weights are left to the reward model. None for the one with the least
+            estimated squared error, variance plus squared bias; see `switch_threshold`.
+        interval: "normal", from the standard error, or "bootstrap", the percentiles over resampled rounds, for which
+            the reward model is held.
+        confidence: Of the intervals, between 0 and 1.
+        resamples: Of the bootstrap.
+        unknown: What is done about users and items that the model does not know: "error"; or "skip", which leaves out
+            the users' rounds, and the policy never shows the items.
+        seed: Of folds and bootstrap.
+
+    Returns:
+        Estimates with standard errors and intervals, and what they stand on. The standard error of ``dm`` counts the
+        noise of ``"item"``; any other reward model is taken as given.
+
+    Raises:
+        NotFittedError: If the model is not fitted.
+        UnknownIdError: If the model does not know a user or an item of the log.
+        DataError: If the log is empty or no log, or ``policy`` is no model.
+        ConfigError: If an estimator is unknown, or an option is out of range.
+    """
+    if not isinstance(log, BanditLog):
+        raise DataError(f"log is {type(log).__name__}, but a BanditLog is needed; see read_bandit_log")
+    policy = _as_policy(policy)
+    names = _check_estimators(estimators)
+    k = _check_k(k, log)
+    confidence = check_share("confidence", confidence, "the resampled logs", ConfigError, positive=True)
+    resamples = check_count("resamples", resamples, 2, None, ConfigError)
+    seed = check_count("seed", seed, 0, 2**31 - 1, ConfigError)
+    if threshold is not None:
+        threshold = check_real("threshold", threshold, ConfigError, positive=False)
+    if interval not in ("normal", "bootstrap"):
+        raise ConfigError(f"interval is {interval!r}; it is 'normal' or 'bootstrap'")
+    with _one_state(policy) as state:
+        numbering = _numbering(log, state.model, unknown)
+        rounds = numbering.users[log.users] >= 0
+        if log.positions is not None:
+            rounds &= log.positions < k
+        if rounds.sum() < 2:
+            raise DataError(
+                f"{rounds.sum()} of the log's {len(log)} rounds are of users that the model knows and at positions "
+                f"below k = {k}; at least 2 are needed"
+            )
+        counted = log if rounds.all() else log.select(rounds)
+        predictor = _reward_model(reward_model, counted, folds, smoothing, seed)
+        terms = round_terms(counted, state, k, predictor, numbering)
+    if "switch-dr" in names and threshold is None:
+        threshold = switch_threshold(terms)
+    parts = {name: _parts(name, terms, threshold) for name in names}
+    parts["logged"] = Parts(terms.rewards, np.ones(len(counted)), np.zeros(len(counted)))
+    if interval == "bootstrap":
+        ends = _bootstrap(parts, confidence, resamples, seed)
+    else:
+        ends = {name: _normal(part, confidence) for name, part in parts.items()}
+    found = {
+        name: Estimate(
+            part.value, part.standard_error, part.value + ends[name][0], part.value + ends[name][1]
+        )
+        for name, part in parts.items()
+    }
+    logged = found.pop("logged")
+    w = terms.weights
+    notes = _notes(terms, len(log) - len(counted))
+    return OffPolicyEvaluation(
+        estimates=found,
+        logged=logged,
+        num_rounds=len(counted),
+        matched=float((w > 0).mean()),
+        effective_sample_size=float(w.sum() ** 2 / max((w**2).sum(), _TINY)),
+        mean_weight=float(w.mean()),
+        max_weight=float(w.max()),
+        unsupported=terms.unsupported,
+        snips_bias=_snips_bias(terms),
+        threshold=threshold if "switch-dr" in names else None,
+        confidence=confidence,
+        notes=notes,
+    )
+
+
+@dataclass(frozen=True)
+class Parts:
+    """An estimate as a ratio of sums over rounds.
+
+    Attributes:
+        above: float64 (n,).
+        below: float64 (n,).
+        noise: float64 (n,): what a round adds to the estimate's error beside these.
+    """
+
+    above: Floats
+    below: Floats
+    noise: Floats
+
+    @property
+    def value(self) -> float:
+        """The ratio; NaN if the sum below is 0."""
+        total = self.below.sum()
+        return float(self.above.sum() / total) if total else float("nan")
+
+    @property
+    def influence(self) -> Floats:
+        """What each round moves the estimate by, times n, float64 (n,); by the delta method."""
+        return np.asarray((self.above - self.value * self.below) / self.below.mean() + self.noise)
+
+    @property
+    def standard_error(self) -> float:
+        """Of the value; NaN if that is."""
+        if not self.below.any():
+            return float("nan")
+        return float(self.influence.std(ddof=1) / np.sqrt(len(self.above)))
+
+
+def _parts(name: str, terms: RoundTerms, threshold: float | None) -> Parts:
+    """Return an estimator's sums; see the module."""
+    rewards, weights, ones = terms.rewards, terms.weights, np.ones(len(terms.rewards))
+    nothing = np.zeros(len(rewards))
+    if name == "ips":
+        return Parts(weights * rewards, ones, nothing)
+    if name == "snips":
+        return Parts(weights * rewards, weights, nothing)
+    if name == "dm":
+        return Parts(terms.direct, ones, terms.cell_weights * (rewards - terms.predicted))
+    residuals = weights * (rewards - terms.predicted)
+    if threshold is not None and name == "switch-dr":
+        residuals = np.where(weights <= threshold, residuals, 0.0)
+    return Parts(terms.direct + residuals, ones, nothing)
+
+
+def switch_threshold(terms: RoundTerms) -> float:
+    """Return the threshold of switch-dr with the least estimated squared error.
+
+    Candidates are 20 quantiles of the weights above 0. A threshold t leaves out ``g_t = [w_t > t] w_t (r_t - q_t)``,
+    whose mean is what it moves the estimate by. The error is the square of this mean and the estimate's variance.
+    (Wang, Agarwal and Dudík, ICML 2017, bound the bias instead, and then seldom switch at all.)
+
+    Args:
+        terms: Of the rounds.
+    """
+    weights = terms.weights[terms.weights > 0]
+    if not weights.size:
+        return 0.0
+    n = len(terms.weights)
+    residuals = terms.weights * (terms.rewards - terms.predicted)
+    candidates = np.unique(np.quantile(weights, np.linspace(0.05, 1, _THRESHOLDS), method="higher"))
+    errors = []
+    for candidate in candidates:
+        is_above = terms.weights > candidate
+        left_out = residuals * is_above
+        errors.append(left_out.mean() ** 2 + (terms.direct + residuals - left_out).var(ddof=1) / n)
+    return float(candidates[::-1][int(np.argmin(errors[::-1]))])  # of equal errors the largest
+
+
+def _snips_bias(terms: RoundTerms) -> float:
+    """Return about the bias of snips: ``-cov(w (r - V), w) / (n mean(w)^2)``, of a ratio of means to second order."""
+    weights, n = terms.weights, len(terms.weights)
+    if not weights.any():
+        return float("nan")
+    value = (weights * terms.rewards).sum() / weights.sum()
+    deviations = weights * (terms.rewards - value)
+    return float(-np.cov(deviations, weights)[0, 1] / (n * weights.mean() ** 2))
+
+
+def _normal(parts: Parts, confidence: float) -> tuple[float, float]:
+    half = NormalDist().inv_cdf((1 + confidence) / 2) * parts.standard_error
+    return -half, half
+
+
+def _bootstrap(
+    parts: dict[str, Parts], confidence: float, resamples: int, seed: int
+) -> dict[str, tuple[float, float]]:
+    """Return by how much resampled values deviate: their percentiles, by estimator."""
+    n = len(parts["logged"].above)
+    rng = np.random.default_rng([seed, 1])
+    above = np.stack([part.above + part.noise for part in parts.values()], axis=1)
+    below = np.stack([part.below for part in parts.values()], axis=1)
+    resampled = np.empty((resamples, len(parts)))
+    for at in range(resamples):
+        times = np.bincount(rng.integers(n, size=n), minlength=n).astype(np.float64)
+        with np.errstate(invalid="ignore"):
+            resampled[at] = (times @ above) / (times @ below)
+    with np.errstate(invalid="ignore"):
+        resampled -= above.sum(axis=0) / below.sum(axis=0)
+    low, high = np.nanquantile(resampled, [(1 - confidence) / 2, (1 + confidence) / 2], axis=0)
+    return {name: (float(low[at]), float(high[at])) for at, name in enumerate(parts)}
+
+
+def _notes(terms: RoundTerms, num_left_out: int) -> tuple[str, ...]:
+    """Return what a reader may not expect, and warn of missing support."""
+    notes = []
+    if num_left_out:
+        notes.append(f"{num_left_out:,} rounds of unknown users or positions beyond k are left out")
+    error = terms.weights.std(ddof=1) / np.sqrt(len(terms.weights))
+    if terms.unsupported > _NOTABLE:
+        notes.append(
+            f"{100 * terms.unsupported:.3g} % of what the policy shows the log never has: to ips it earns nothing, to "
+            "dm and dr what the reward model says without data; leave these items out of the log's item_ids, or "
+            "explore when logging"
+        )
+        warn_caller(notes[-1], DataWarning)
+    elif abs(terms.weights.mean() - 1) > _UNSURE * error + 1e-9:
+        notes.append(
+            f"the mean weight is {terms.weights.mean():.3g} and should be near 1: the logging policy never shows, to "
+            "some users, what the policy does, or its propensities are wrong"
+        )
+        warn_caller(notes[-1], DataWarning)
+    return tuple(notes)
+
+
+def _as_policy(policy: object) -> TopKPolicy:
+    """Return a policy; a model's is its list as it stands."""
+    found = policy if isinstance(policy, TopKPolicy) else TopKPolicy(policy)  # type: ignore[arg-type]
+    model = found.model
+    if isinstance(model, type) or not isinstance(model, LimitedRanker):
+        raise DataError(
+            f"policy is {kind_of(model)}, but a fitted model is needed, such as EASE().fit(train), or a policy of one, "
+            "such as TopKPolicy(model)"
+        )
+    return found
+
+
+@contextmanager
+def _one_state(policy: TopKPolicy) -> Iterator[TopKPolicy]:
+    """Yield the policy of a model that no fit changes meanwhile."""
+    if isinstance(policy.model, Exchanged):
+        with one_state(policy.model) as model:
+            yield replace(policy, model=model)
+    else:
+        yield policy
+
+
+def _numbering(log: BanditLog, model: LimitedRanker, unknown: Unknown) -> Numbering:
+    """Return the log's users and items in the model's numbers.
+
+    Raises:
+        UnknownIdError: The model does not know a user of a round, or an item, and ``unknown`` is "error".
+    """
+    check_unknown(unknown)
+    train = model.training_set()
+    there = np.unique(log.users)
+    users = np.full(log.num_users, -1, dtype=np.int32)
+    users[there] = train.encode_users(log.user_ids[there], "log.user_ids", unknown)
+    items = train.encode_items(log.item_ids, "log.item_ids", unknown)
+    if (items < 0).all():
+        raise DataError("the model knows none of the log's items")
+    return Numbering.of(users, items, train.num_items)
+
+
+def _reward_model(
+    asked: RewardModel | str, log: BanditLog, folds: int, smoothing: float, seed: int
+) -> RewardModel:
+    if isinstance(asked, str):
+        if asked != "item":
+            raise ConfigError(f"reward_model is {asked!r}; it is 'item' or an object with predict")
+        smoothing = check_real("smoothing", smoothing, ConfigError, positive=True)
+        return ItemMeans(log, check_count("folds", folds, 2, None, ConfigError), smoothing, seed)
+    if not isinstance(asked, RewardModel):
+        raise ConfigError(
+            f"reward_model is {kind_of(asked)}; it is 'item' or an object with predict and predict_mean"
+        )
+    return asked
+
+
+def _check_estimators(estimators: object) -> list[str]:
+    names = list(estimators) if isinstance(estimators, Iterable) and not isinstance(estimators, str) else []
+    unknown = [name for name in names if name not in ESTIMATORS]
+    if unknown or not names:
+        raise ConfigError(f"estimators = {estimators!r}: give a list of some of {', '.join(ESTIMATORS)}")
+    return list(dict.fromkeys(names))
+
+
+def _check_k(k: int | None, log: BanditLog) -> int:
+    if k is None:
+        return log.num_positions
+    if log.positions is None:
+        return check_count("k", k, 1, MAX_K, ConfigError)
+    return check_count("k", k, 1, log.num_positions, ConfigError, "the log's number of positions")
