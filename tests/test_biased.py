@@ -114,6 +114,46 @@ def test_conformity_pulls_ratings_to_the_means_of_items():
     assert_array_equal(logs[2].interactions.ratings, np.rint(truth.mean_ratings())[x.items])
 
 
+def test_position_bias_hides_what_is_liked_further_down():
+    plain, log = (generate_biased(num_users=300, position=dial, list_length=20) for dial in (0.0, 1.0))
+    x, true = log.interactions, plain.interactions.labels
+    assert_array_equal(x.items, plain.interactions.items)
+    assert (x.ratings, plain.interactions.positions, plain.propensities.examination) == (None, None, None)
+    assert_allclose(log.propensities.examination, 1 / np.arange(1, 21), rtol=1e-6)
+    assert not (x.labels > true).any()
+    assert_array_equal(x.labels[x.positions == 0], true[x.positions == 0])
+    at_place = np.bincount(x.positions, true) / np.bincount(x.positions)
+    assert at_place[0] > 0.4 > 0.1 > at_place[19]  # lists are in order
+    for place in (1, 4, 9):
+        liked = (x.positions == place) & (true > 0)
+        deviation = np.sqrt(0.25 / liked.sum())
+        assert abs(x.labels[liked].mean() - 1 / (place + 1)) < 4 * deviation
+
+
+def test_places_of_a_list_are_each_there_once():
+    x = generate_biased(
+        num_users=50, num_items=200, num_interactions=3000, position=0.5, list_length=7
+    ).interactions
+    for user in range(50):
+        counts = np.bincount(x.positions[x.users == user], minlength=7)
+        assert counts.size == 7  # lists have 7 places
+        assert (np.diff(counts) <= 0).all()
+        assert counts[0] - counts[-1] <= 1  # all but the last list are full
+
+
+def test_labels_weighted_by_propensity_and_examination_are_unbiased():
+    dials = {"position": 0.7, "popularity": 0.5, "list_length": 5}
+    truth = generate_biased(**SMALL, **dials).truth.label_matrix()
+    plain, weighted = [], []
+    for draw in range(DRAWS):
+        log = generate_biased(**SMALL, **dials, draw=draw)
+        x, known = log.interactions, log.propensities
+        plain.append((x.labels / known.values).sum() / truth.size)
+        weighted.append((x.labels / known.values / known.examination[x.positions]).sum() / truth.size)
+    assert standard_errors(plain, truth.mean()) > 20
+    assert standard_errors(weighted, truth.mean()) < 2
+
+
 def test_probabilities_are_those_of_the_labels():
     truth = generate_biased(num_users=2000, num_items=200).truth
     users, items = np.divmod(np.arange(2000 * 200), 200)
@@ -161,6 +201,8 @@ def test_many_pairs_take_no_matrix():
         ({"selection": 1.1}, r"selection = 1\.1 is a dial from 0"),
         ({"popularity": -0.1}, r"popularity = -0\.1 must be at least 0"),
         ({"conformity": float("nan")}, "conformity = nan must be a finite number"),
+        ({"position": "1"}, "position = '1' must be a finite number"),
+        ({"list_length": 1}, "list_length = 1 must be at least 2"),
         ({"dim": 0}, "dim = 0 must be at least 1"),
         ({"seed": -1}, "seed = -1 must be at least 0"),
         ({"draw": 2**31}, "draw = 2147483648 must be at most"),

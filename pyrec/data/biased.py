@@ -1,4 +1,4 @@
-"""Generated logs with known truth and known propensities: selection, popularity and conformity bias."""
+"""Generated logs with known truth and known propensities: selection, position, popularity and conformity bias."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from pyrec.data.truth import POSITIVE, Codes, LatentTruth, Truth
 from pyrec.errors import ConfigError
 
 _SELECTION: Final = 0.75
+_ORDER_NOISE: Final = 1.0
 _BLOCK: Final = 2**20
 _MAX_ARRIVALS: Final = 50
 """For each pair wanted, beside 100,000; beyond, what is left has almost no chance to be observed."""
@@ -30,9 +31,12 @@ class KnownPropensities:
 
     Attributes:
         values: of the pairs of the log, float32 (n,), in their order.
+        examination: the probability that a list's place is looked at, float32 (list_length,); None without position
+            bias. A pair of label 1 shows it only if its place is looked at.
     """
 
     values: FloatArray
+    examination: FloatArray | None
     _by_pair: Callable[[Codes, Codes], npt.NDArray[np.float64]]
 
     def of(
@@ -56,7 +60,7 @@ class Biased:
     """A biased log and pairs that were shown at random, with all that is unknown of a real one.
 
     Attributes:
-        interactions: the log: labels 1 and 0 and ratings.
+        interactions: the log: labels 1 and 0, ratings, and positions where there is position bias.
         uniform: pairs drawn uniformly from all pairs, with their true labels and ratings; the same id maps. Some may be
             in the log too, or the sample would be biased.
         truth: the rating of every pair.
@@ -78,20 +82,25 @@ def generate_biased(
     num_interactions: int = 30_000,
     num_uniform: int = 5_000,
     selection: float = 0.0,
+    position: float = 0.0,
     popularity: float = 0.0,
     conformity: float = 0.0,
     dim: int = 8,
+    list_length: int = 25,
     seed: int = 0,
     draw: int = 0,
 ) -> Biased:
     """Generates a log with as much of each bias as is asked for, and pairs shown at random.
 
     Every pair has a rating of 1 to 5 from latent tastes (`pyrec.data.truth.LatentTruth`); a fifth of them, about, is 4
-    or 5 and has label 1. Which pairs are observed, and how, is up to three dials. With all of them at 0 the log is a
+    or 5 and has label 1. Which pairs are observed, and how, is up to four dials. With all of them at 0 the log is a
     simple random sample of all pairs, with their true labels.
 
     - selection: a pair of rating r is observed at a rate of ``a^max(0, 4 - r)`` with ``a = 1 - .75 selection``.
     - popularity: items are observed at a rate of ``rank^-popularity``. Their ranks are by their bias and chance.
+    - position: a user's pairs are shown in lists of ``list_length``, put in order by their score and chance. Place p
+      of a list, from 1, is looked at with probability ``p^-position``; label 1 becomes 0 where it is not.
+      Such a log is of clicks, so it has positions and no ratings.
     - conformity: the observed rating is ``(1 - conformity) r + conformity m_i`` to the next whole number, where m_i is
       the item's mean rating over all users.
 
@@ -106,9 +115,11 @@ def generate_biased(
         num_interactions: the exact number of pairs in the log, below the number of all pairs.
         num_uniform: the exact number of pairs shown at random, up to the number of all pairs.
         selection: 0 to 1.
+        position: 0 to 1.
         popularity: 0 to 1.
         conformity: 0 to 1.
         dim: of the latent tastes, 1 or more.
+        list_length: 2 or more; means something beside a position bias alone.
         seed: of the truth and, with ``draw``, of everything else; 0 to 2**31 - 1.
         draw: another number gives another log and other random pairs of the same truth; 0 to 2**31 - 1.
 
@@ -125,15 +136,17 @@ def generate_biased(
     num_uniform = check_count(
         "num_uniform", num_uniform, 0, min(pairs, _MOST), ConfigError, "the number of all pairs"
     )
-    selection, popularity, conformity = (
+    selection, position, popularity, conformity = (
         check_dial(name, value)
         for name, value in (
             ("selection", selection),
+            ("position", position),
             ("popularity", popularity),
             ("conformity", conformity),
         )
     )
     dim = check_count("dim", dim, 1, 1024, ConfigError)
+    list_length = check_count("list_length", list_length, 2, _MOST, ConfigError)
     seed, draw = (
         check_count(name, value, 0, _MOST, ConfigError) for name, value in (("seed", seed), ("draw", draw))
     )
@@ -147,12 +160,18 @@ def generate_biased(
         means = truth.mean_ratings()[items]
         ratings = np.rint((1 - conformity) * ratings + conformity * means).astype(np.float32)
     columns: dict[str, Any] = {"ratings": ratings, "labels": (ratings >= POSITIVE).astype(np.float32)}
+    examination = None
+    if position:
+        examination = (np.arange(1, list_length + 1.0) ** -position).astype(np.float32)
+        places = _positions(rng, users, truth.scores(users, items), list_length)
+        looked_at = rng.random(num_interactions) < examination[places]
+        columns = {"labels": columns["labels"] * looked_at, "positions": places}
     ids = np.arange(num_users), np.arange(num_items)
     return Biased(
         Interactions.from_codes(users, items, *ids, **columns),
         uniform_pairs(truth, num_uniform, ids, [seed, 2, draw]),
         truth,
-        KnownPropensities(values, rates.propensities),
+        KnownPropensities(values, examination, rates.propensities),
     )
 
 
@@ -293,3 +312,31 @@ def split_pairs(
     """Returns users and items, int32 (n,), of pairs u * num_items + i."""
     users, items = np.divmod(keys, num_items)
     return users.astype(np.int32), items.astype(np.int32)
+
+
+def _positions(
+    rng: np.random.Generator, users: npt.NDArray[np.int32], scores: FloatArray, list_length: int
+) -> npt.NDArray[np.int32]:
+    """Returns each pair's place in its list, from 0: a user's pairs fall into lists by chance, best score first.
+
+    Args:
+        rng: of the chances.
+        users: (n,), ascending.
+        scores: (n,).
+        list_length: places of a list; a user's last list may be shorter.
+    """
+    places = np.empty(users.size, dtype=np.int32)
+    shuffled = np.argsort(users + rng.random(users.size), kind="stable")
+    places[shuffled] = _within(users)  # users stay in their rows
+    lists = users.astype(np.int64) * (users.size // list_length + 1) + places // list_length
+    noisy = scores + _ORDER_NOISE * rng.standard_normal(users.size)
+    order = np.lexsort((-noisy, lists))
+    places[order] = _within(lists[order])
+    return places
+
+
+def _within(groups: npt.NDArray[Any]) -> npt.NDArray[np.int32]:
+    """Returns the place of each row in its group, from 0, int32 (n,); groups (n,) lie together."""
+    starts = np.flatnonzero(np.concatenate(([True], groups[1:] != groups[:-1])))
+    lengths = np.diff(np.append(starts, groups.size))
+    return (np.arange(groups.size) - np.repeat(starts, lengths)).astype(np.int32)

@@ -103,7 +103,7 @@ def semi_synthetic(
         ),
         uniform_pairs(truth, num_uniform, ids, [seed, 2, draw]),
         truth,
-        KnownPropensities(by_pair(users, items).astype(np.float32), by_pair),
+        KnownPropensities(by_pair(users, items).astype(np.float32), None, by_pair),
     )
 
 
