@@ -19,6 +19,7 @@ os.register_at_fork(after_in_child=lambda: torch.set_num_threads(1))
 _core.isa()  # an instruction set that PYREC_ISA names and this machine lacks is an error now, not later
 
 from pyrec import data  # noqa: E402
+from pyrec.debias import Propensities, propensities  # noqa: E402
 from pyrec.errors import (  # noqa: E402
     ConfigError,
     CudaError,
@@ -90,6 +91,7 @@ __all__ = [
     "PairEvaluation",
     "Pointwise",
     "Popularity",
+    "Propensities",
     "PyrecError",
     "Recommendations",
     "Recommender",
@@ -107,4 +109,5 @@ __all__ = [
     "evaluate_pairs",
     "export",
     "ope",
+    "propensities",
 ]

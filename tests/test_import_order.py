@@ -16,6 +16,7 @@ ABOVE_THE_KERNELS = "store nn train evaluate models look"
 ROOMS = (
     BELOW_ALL.split(),
     ["data"],
+    ["debias"],
     ["graph"],
     ["ops", "reference"],
     *([room] for room in ABOVE_THE_KERNELS.split()),

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
 
 from pyrec.data.events import Events
 from pyrec.data.features import Features
 from pyrec.data.ids import IdArray, first_difference
 from pyrec.data.impressions import Impressions
 from pyrec.data.interactions import Interactions, as_interactions
+from pyrec.data.rows import check_weights
 from pyrec.errors import DataError
 
 _KINDS: Final[dict[str, type]] = {
@@ -88,21 +92,51 @@ class Dataset:
         return self.interactions.num_items
 
 
-def as_dataset(obj: Any) -> Dataset:
+def as_dataset(obj: Any, sample_weight: npt.ArrayLike | None = None) -> Dataset:
     """Returns a data set of anything that ``fit`` takes.
 
     Args:
         obj: `Dataset` (returned as it is), `Events` (whose interactions are made), or what
             `pyrec.data.as_interactions` takes.
+        sample_weight: (n,) finite numbers of at least 0, in the order of the interactions, such as
+            `pyrec.debias.Propensities.weights`; None for none. They become the interactions' weights, or multiply those
+            that there are. One of 0 makes its interaction none that speaks for its item; see
+            `pyrec.data.Interactions.is_positive`.
 
     Raises:
-        DataError: another type, or malformed contents.
+        DataError: another type, or malformed contents; or weights that are none, or whose order is not known.
     """
     if isinstance(obj, Dataset):
-        return obj
-    if isinstance(obj, Events):
-        return Dataset(obj.to_interactions(), obj)
-    return Dataset(as_interactions(obj))
+        dataset = obj
+    elif isinstance(obj, Events):
+        dataset = Dataset(obj.to_interactions(), obj)
+    else:
+        dataset = Dataset(as_interactions(obj))
+    if sample_weight is None:
+        return dataset
+    if not isinstance(obj, Interactions | Dataset):
+        raise DataError(
+            f"sample_weight is in the order of Interactions, sorted by user and item, but {type(obj).__name__} was "
+            "given; make Interactions first, by as_interactions, or give the weights as a column"
+        )
+    return replace(dataset, interactions=_weighted(dataset.interactions, sample_weight))
+
+
+def _weighted(interactions: Interactions, sample_weight: npt.ArrayLike) -> Interactions:
+    """The interactions with weights, times their own ones."""
+    given = check_weights(sample_weight, len(interactions), "sample_weight")
+    if interactions.weights is None:
+        return replace(interactions, weights=given)
+    own = interactions.weights
+    with np.errstate(over="ignore", under="ignore"):
+        weights = own * given
+    unsound = np.flatnonzero(np.isinf(weights) | ((weights == 0) & (own > 0) & (given > 0)))
+    if unsound.size:
+        at = int(unsound[0])
+        raise DataError(
+            f"sample_weight[{at}] = {given[at]:g} times the weight {own[at]:g} is beyond float32; scale the weights"
+        )
+    return replace(interactions, weights=weights)
 
 
 def _check_ids(name: str, theirs: IdArray, ours: IdArray, kind: str, advice: str) -> None:

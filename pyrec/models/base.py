@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from scipy.sparse import csr_array
 
 from pyrec._ambient import defaults
@@ -647,9 +647,9 @@ class Recommender(Exchanged, ABC):
             raise NotFittedError(f"this {type(self).__name__} is not fitted; call fit(interactions) first")
 
     @staticmethod
-    def _training_set(interactions: Any) -> Interactions:
-        """Return what `fit` was given as `Interactions`; an empty set is a `DataError`."""
-        train = as_dataset(interactions).interactions
+    def _training_set(interactions: Any, sample_weight: ArrayLike | None = None) -> Interactions:
+        """Return what `fit` was given as `Interactions`, weighted; an empty set is a `DataError`."""
+        train = as_dataset(interactions, sample_weight).interactions
         if len(train) == 0:
             raise DataError(
                 "interactions is empty: there is nothing to learn from; check the file or the filter"

@@ -6,7 +6,7 @@ import time
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from scipy.sparse import csc_array, csr_array
 
 from pyrec._ambient import defaults
@@ -65,15 +65,25 @@ class EASE(ItemItemRecommender):
         self.reg = reg
         self.neighbors = neighbors
 
-    def fit(self, interactions: Any, y: Any = None) -> Self:  # noqa: ARG002
+    def fit(
+        self,
+        interactions: Any,
+        y: Any = None,  # noqa: ARG002
+        sample_weight: ArrayLike | None = None,
+    ) -> Self:
         """Solve for B: time O(num_items³), memory 20 bytes times num_items². See `Recommender.fit`.
+
+        Args:
+            interactions: See there.
+            y: Ignored.
+            sample_weight: (n,) weights of at least 0 in the order of the interactions, see `pyrec.data.as_dataset`.
 
         Raises:
             ConfigError: If ``reg`` is not above 0.
             DataError: If there is nothing to learn from, or B would not fit into memory.
         """
         self.check_params()
-        train = self._training_set(interactions)
+        train = self._training_set(interactions, sample_weight)
         _check_memory(train.num_items)
         weights = _solve(train, float(self.reg))
         self.weights_ = weights if self.neighbors is None else _largest(weights, int(self.neighbors))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from scipy.sparse import csr_array
 from torch import Tensor
 
@@ -179,6 +179,7 @@ class GraphRecommender(EpochRecommender):
         callback: Callable[[Recommender, dict[str, Any]], None] | None = None,
         checkpoints: Checkpoints | None = None,
         resume: bool = False,
+        sample_weight: ArrayLike | None = None,
     ) -> Self:
         """Train. See `EpochRecommender.fit`.
 
@@ -190,7 +191,7 @@ class GraphRecommender(EpochRecommender):
             StoppedError: If ``checkpoints.stop`` was made; the checkpoint has been written.
         """
         self.check_params()
-        dataset = as_dataset(interactions)
+        dataset = as_dataset(interactions, sample_weight)
         train = self._training_set(dataset.interactions)
         stopping = self._stopping(train, validation)
         plan, inputs = self._plan(train), self._inputs_of(dataset)

@@ -6,7 +6,7 @@ import time
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from scipy.sparse import csc_array, csr_array
 
 from pyrec._ambient import defaults
@@ -68,15 +68,25 @@ class ItemKNN(ItemItemRecommender):
         self.neighbors = neighbors
         self.shrinkage = shrinkage
 
-    def fit(self, interactions: Any, y: Any = None) -> Self:  # noqa: ARG002
+    def fit(
+        self,
+        interactions: Any,
+        y: Any = None,  # noqa: ARG002
+        sample_weight: ArrayLike | None = None,
+    ) -> Self:
         """Find every item's neighbours, in blocks of items of bounded memory. See `Recommender.fit`.
+
+        Args:
+            interactions: See there.
+            y: Ignored.
+            sample_weight: (n,) weights of at least 0 in the order of the interactions, see `pyrec.data.as_dataset`.
 
         Raises:
             ConfigError: If ``neighbors`` or ``shrinkage`` is out of range.
             DataError: If there is nothing to learn from.
         """
         self.check_params()
-        train = self._training_set(interactions)
+        train = self._training_set(interactions, sample_weight)
         self.weights_ = _neighbor_weights(train, int(self.neighbors), float(self.shrinkage))
         self.train_ = train
         return self

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from scipy.sparse import csr_array
 
 from pyrec._arrays import tensor_of
@@ -56,15 +56,25 @@ class SVD(VectorRecommender):
         """
         self.embedding_size = embedding_size
 
-    def fit(self, interactions: Any, y: Any = None) -> Self:  # noqa: ARG002
+    def fit(
+        self,
+        interactions: Any,
+        y: Any = None,  # noqa: ARG002
+        sample_weight: ArrayLike | None = None,
+    ) -> Self:
         """Compute the factors. See `Recommender.fit`.
+
+        Args:
+            interactions: See there.
+            y: Ignored.
+            sample_weight: (n,) weights of at least 0 in the order of the interactions, see `pyrec.data.as_dataset`.
 
         Raises:
             ConfigError: If ``embedding_size`` is out of range.
             DataError: If there is nothing to learn from.
         """
         self.check_params()
-        train = self._training_set(interactions)
+        train = self._training_set(interactions, sample_weight)
         bound = most_vectors(train)
         rank = check_count(
             "embedding_size", self.embedding_size, 1, bound, ConfigError, "one below the users and the items"

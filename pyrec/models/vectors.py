@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from scipy.sparse import csr_array
 
 from pyrec._arrays import tensor_of
@@ -144,6 +144,7 @@ class EpochRecommender(VectorRecommender):
         callback: Callable[[Recommender, dict[str, Any]], None] | None = None,
         checkpoints: Checkpoints | None = None,
         resume: bool = False,
+        sample_weight: ArrayLike | None = None,
     ) -> Self:
         """Learn from interactions.
 
@@ -157,6 +158,9 @@ class EpochRecommender(VectorRecommender):
             checkpoints: Where and how often to keep the state of training, and the way to stop it.
             resume: Go on from the checkpoint, with the same hyperparameters and data, to the same bits. Without, a
                 checkpoint that is there already is refused, not replaced.
+            sample_weight: (n,) finite numbers of at least 0, in the order of the `Interactions`: how much each counts
+                in the loss, such as `pyrec.debias.Propensities.weights`. They are the same as weights that the
+                interactions have, and multiply those; see `pyrec.data.as_dataset`.
 
         A fit that fails or is stopped leaves the model as it was before.
         """

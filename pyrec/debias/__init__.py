@@ -1,0 +1,5 @@
+"""Removing bias: how likely a pair was to be observed, and the weights that make up for it."""
+
+from pyrec.debias.propensities import METHODS, Propensities, propensities
+
+__all__ = ["METHODS", "Propensities", "propensities"]
