@@ -99,6 +99,25 @@ def test_a_gradient_to_be_differentiated_is_the_kernels(device, kind):
         torch.testing.assert_close(have, expected)
 
 
+@pytest.mark.parametrize("kind", ["weighted", "attention", "self-attention"])
+def test_of_layers_that_are_made_of_one_another(device, kind):
+    """The first layer's own gradient, and what the others send it, count once each."""
+    function, inputs = pooled(kind, device, None)
+    graph = device.put(random_graph(6, 4, 0.4))
+    parameters = [one for one in inputs if one.shape != (NUM_ROWS, DIM)]
+
+    def combined(x):
+        layers = propagate(x, graph, NUM_LAYERS - 1)
+        found = function(*parameters, *layers) if kind != "weighted" else function(inputs[0], *layers)
+        return found if isinstance(found, torch.Tensor) else found[0]
+
+    x = leaf(device, NUM_ROWS, DIM, seed=11)
+    (plain,) = torch.autograd.grad(combined(x).square().sum(), [x])
+    (again,) = torch.autograd.grad(combined(x).square().sum(), [x], create_graph=True)
+    torch.testing.assert_close(again, plain)
+    assert gradgradcheck(combined, [x])
+
+
 PROPAGATED = {
     "layers": lambda x, graph: torch.stack(propagate(x, graph, 2)).mean(0),
     "rows": lambda x, graph: propagate(x, graph, 2, torch.arange(NUM_ROWS, device=x.device))[2],

@@ -90,7 +90,7 @@ def _setup(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor, Tens
 def _backward(ctx: Any, grad_loss: Tensor, *_: Tensor) -> tuple[Tensor | None, ...]:
     grad, grad_weight, *arguments = ctx.saved_tensors
     if torch.is_grad_enabled():
-        return tuple(differentiable_gradients([reference.bpr(*arguments)], arguments, [grad_loss]))
+        return tuple(differentiable_gradients(lambda *given: [reference.bpr(*given)], arguments, [grad_loss]))
     return scaled_gradients(ctx, (grad, None, None, None, grad_weight), grad_loss)
 
 

@@ -275,8 +275,11 @@ def _setup_weighted(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
 def _backward_weighted(ctx: Any, grad: Tensor) -> tuple[Any, Any]:
     alpha, *layers = ctx.saved_tensors
     if torch.is_grad_enabled():
-        pooled = reference.combine_weighted(layers, alpha)
-        *of_layers, of_alpha = differentiable_gradients([pooled], [*layers, alpha], [grad])
+
+        def pooled(*given: Tensor) -> list[Tensor]:
+            return [reference.combine_weighted(given[:-1], given[-1])]
+
+        *of_layers, of_alpha = differentiable_gradients(pooled, [*layers, alpha], [grad])
         return of_layers, of_alpha
     layers_needed, need_alpha = ctx.needs_input_grad
     need_layers = any(layers_needed)
@@ -415,12 +418,15 @@ def _setup_attention(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Te
 def _backward_attention(ctx: Any, grad: Tensor | None, grad_of_alpha: Tensor | None) -> tuple[Any, ...]:
     weight, bias, vector, mask, offset, alpha, *layers = ctx.saved_tensors
     if torch.is_grad_enabled():
-        parameters = (weight, bias, vector)
-        results = reference.combine_attention(
-            layers, *parameters, mask, normalise=ctx.normalise, offset=offset
-        )
-        given = [*layers, *parameters, offset]
-        grads = differentiable_gradients(results, given, [grad, grad_of_alpha])
+
+        def attended(*given: Any) -> tuple[Tensor, Tensor]:
+            *of_layers, weight, bias, vector, offset = given
+            return reference.combine_attention(
+                of_layers, weight, bias, vector, mask, normalise=ctx.normalise, offset=offset
+            )
+
+        given = [*layers, weight, bias, vector, offset]
+        grads = differentiable_gradients(attended, given, [grad, grad_of_alpha])
         return grads[:-4], *grads[-4:-1], None, None, grads[-1]
     need_layers, need_parameters = _needed(ctx, 3)
     need_offset = ctx.needs_input_grad[-1]
@@ -559,9 +565,13 @@ def _setup_self_attention(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tenso
 def _backward_self_attention(ctx: Any, grad: Tensor | None, grad_of_alpha: Tensor | None) -> tuple[Any, ...]:
     w_query, w_key, w_value, mask, *layers = ctx.saved_tensors
     if torch.is_grad_enabled():
-        parameters = (w_query, w_key, w_value)
-        results = reference.combine_self_attention(layers, *parameters, ctx.n_heads, mask)
-        grads = differentiable_gradients(results, [*layers, *parameters], [grad, grad_of_alpha])
+
+        def attended(*given: Tensor) -> tuple[Tensor, Tensor]:
+            *of_layers, query, key, value = given
+            return reference.combine_self_attention(of_layers, query, key, value, ctx.n_heads, mask)
+
+        given = [*layers, w_query, w_key, w_value]
+        grads = differentiable_gradients(attended, given, [grad, grad_of_alpha])
         return grads[:-3], *grads[-3:], None, None
     need_layers, need_parameters = _needed(ctx, 3)
     grads = _combine_self_attention_backward(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -24,29 +24,33 @@ def scaled_gradients(ctx: Any, gradients: Sequence[Tensor | None], grad: Tensor)
 
 
 def differentiable_gradients(
-    outputs: Sequence[Tensor], arguments: Sequence[Any], grads: Sequence[Tensor | None]
+    reference: Callable[..., Sequence[Tensor]], arguments: Sequence[Any], grads: Sequence[Tensor | None]
 ) -> list[Tensor | None]:
     """Gradients that can themselves be differentiated, by way of a reference in plain torch.
 
-    A backward pass calls it where its own result is to be differentiated, which ``create_graph=True`` asks for.
+    A backward pass calls it where its own result is to be differentiated, which ``create_graph=True`` asks for. The
+    reference sees a view of each argument: where one was made of another, as layers are, the gradient of the first is
+    not to count for the second, too.
 
     Args:
-        outputs: Of the reference, for the arguments.
+        reference: Gives the outputs, for the arguments.
         arguments: Tensors among them that require a gradient get one.
         grads: The gradients of the outputs; None for those that nothing depends on.
 
     Returns:
         One for each argument, None for those that get none.
     """
-    wanted = [one for one in arguments if isinstance(one, Tensor) and one.requires_grad]
+    learned = [isinstance(one, Tensor) and one.requires_grad for one in arguments]
+    seen = [one.view_as(one) if wanted else one for one, wanted in zip(arguments, learned, strict=True)]
+    outputs = reference(*seen)
     present = [(output, grad) for output, grad in zip(outputs, grads, strict=True) if grad is not None]
     gradients = iter(
         torch.autograd.grad(
             [output for output, _ in present],
-            wanted,
+            [one for one, wanted in zip(seen, learned, strict=True) if wanted],
             [grad for _, grad in present],
             create_graph=True,
             allow_unused=True,
         )
     )
-    return [next(gradients) if isinstance(one, Tensor) and one.requires_grad else None for one in arguments]
+    return [next(gradients) if wanted else None for wanted in learned]

@@ -137,7 +137,9 @@ def _backward(ctx: Any, grad_loss: Tensor, *_: Tensor) -> tuple[Tensor | None, .
     grad, grad_label, grad_weight, grad_bias, *given = ctx.saved_tensors
     if torch.is_grad_enabled():
         arguments = [*given[:4], ctx.kind, *given[4:]]
-        return tuple(differentiable_gradients([reference.pointwise(*arguments)], arguments, [grad_loss]))
+        return tuple(
+            differentiable_gradients(lambda *one: [reference.pointwise(*one)], arguments, [grad_loss])
+        )
     gradients = (grad, None, None, grad_label, None, grad_weight, grad_bias)
     return scaled_gradients(ctx, gradients, grad_loss)
 

@@ -40,7 +40,7 @@ class LogTotal(torch.autograd.Function):
         """The exponentials over their total are the softmax, the derivative of the logarithm of the sum."""
         *arguments, exponentials, total = ctx.saved_tensors
         if torch.is_grad_enabled():
-            return tuple(differentiable_gradients([log_total(*arguments)], arguments, [grad]))
+            return tuple(differentiable_gradients(lambda *given: [log_total(*given)], arguments, [grad]))
         users, pool, *_ = arguments
         tiny = torch.finfo(total.dtype).tiny
         rates = grad[:, None] / total.clamp_min(tiny)
