@@ -56,6 +56,7 @@ from pyrec.train.early_stopping import EarlyStopping  # noqa: E402
 from pyrec.train.loss import BPR, Pointwise, Softmax  # noqa: E402
 from pyrec.train.loss.ccl import CCL  # noqa: E402
 from pyrec.train.negatives import AllItems, Hard, InBatch, Observed, Uniform  # noqa: E402
+from pyrec.train.reweight import LabelWeights, LinearWeights, MetaWeightNet, Ren  # noqa: E402
 
 __all__ = [
     "BPR",
@@ -83,8 +84,11 @@ __all__ = [
     "HeldOut",
     "InBatch",
     "ItemKNN",
+    "LabelWeights",
     "LightGCN",
+    "LinearWeights",
     "Mean",
+    "MetaWeightNet",
     "NotFittedError",
     "Observed",
     "OffPolicyEvaluation",
@@ -95,6 +99,7 @@ __all__ = [
     "PyrecError",
     "Recommendations",
     "Recommender",
+    "Ren",
     "SelfAttention",
     "Softmax",
     "SoftmaxPolicy",

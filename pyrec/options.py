@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from pyrec._checks import check_count, check_real, check_share
+from pyrec._checks import check_count, check_finite, check_real, check_share
 from pyrec.errors import ConfigError
 
 DIM_AKA: Final = (
@@ -76,6 +76,14 @@ class Number(Option):
 
     def _check(self, name: str, value: Any) -> None:
         check_real(name, value, ConfigError, positive=self.positive)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Real(Option):
+    """A finite number of either sign."""
+
+    def _check(self, name: str, value: Any) -> None:
+        check_finite(name, value, ConfigError)
 
 
 @dataclass(frozen=True, kw_only=True)

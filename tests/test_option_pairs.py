@@ -23,6 +23,7 @@ from pyrec.train.augment import Contrast, EdgeDropout, ExtraEdges
 from pyrec.train.early_stopping import EarlyStopping
 from pyrec.train.loss import BPR, Loss, Pointwise, Softmax
 from pyrec.train.negatives import AllItems, Hard, InBatch, Uniform
+from pyrec.train.reweight import LabelWeights, LinearWeights, MetaWeightNet, Ren
 
 VALUES = {
     "n_layers": [2, 0, 1, 3],
@@ -72,6 +73,13 @@ VALUES = {
         EarlyStopping(k=5),
         EarlyStopping(patience=1),
         EarlyStopping(metric="hit"),
+    ],
+    "reweight": [
+        None,
+        LinearWeights(rate=0.5),
+        LabelWeights(unobserved=0.5),
+        Ren(inner="adam"),
+        MetaWeightNet(decay=1.0),
     ],
     "precision": ["fp32", "bf16"],
     "schedule": ["linear", "constant"],
@@ -132,9 +140,19 @@ def train() -> Interactions:
     return synthetic(60, 40, 8, num_groups=4, seed=1)
 
 
+@cache
+def uniform() -> Interactions:
+    """Labelled pairs, which models that weigh samples learn from."""
+    rng = np.random.default_rng(2)
+    users, items = np.nonzero(rng.random((60, 40)) < 0.1)
+    labels = (rng.random(len(users)) < 0.3).astype(np.float32)
+    ids = {"user_ids": train().user_ids, "item_ids": train().item_ids}
+    return Interactions.from_arrays(train().user_ids[users], train().item_ids[items], labels=labels, **ids)
+
+
 def result(options: Row) -> tuple[bytes, bytes, str]:
     """What a fit gives, to the bit."""
-    return bits(LightGCN(**options, epochs=2).fit(train()))
+    return bits(LightGCN(**options, epochs=2).fit(train(), uniform=uniform()))
 
 
 def bits(model: LightGCN) -> tuple[bytes, bytes, str]:
@@ -171,12 +189,12 @@ def test_each_option_acts(row: Row) -> None:
             continue  # patience: below
         other = model.clone().set_params(**{name: defaults_here[name]})
         if not refuses(other) and meaning(other) != meaning(model):
-            assert bits(other.fit(train())) != whole, name
+            assert bits(other.fit(train(), uniform=uniform())) != whole, name
 
 
 @pytest.mark.parametrize("row", ROWS, ids=[str(at) for at in range(len(ROWS))])
 def test_each_model_saves_loads_and_goes_on(row: Row, tmp_path: Path) -> None:
-    model = LightGCN(**row, epochs=2).fit(train())
+    model = LightGCN(**row, epochs=2).fit(train(), uniform=uniform())
     model.save(tmp_path / "saved")
     loaded = Recommender.load(tmp_path / "saved")
     assert loaded.get_params(deep=False) == model.get_params(deep=False)
@@ -191,15 +209,22 @@ def test_each_model_saves_loads_and_goes_on(row: Row, tmp_path: Path) -> None:
             kept.stop.make()
 
     with pytest.raises(StoppedError):
-        LightGCN(**row, epochs=2).fit(train(), callback=stop, checkpoints=kept)
+        LightGCN(**row, epochs=2).fit(train(), uniform=uniform(), callback=stop, checkpoints=kept)
     kept.stop.made = False
-    assert bits(LightGCN(**row, epochs=2).fit(train(), checkpoints=kept, resume=True)) == bits(model)
+    assert bits(
+        LightGCN(**row, epochs=2).fit(train(), uniform=uniform(), checkpoints=kept, resume=True)
+    ) == bits(model)
 
 
 def test_patience_acts() -> None:
     """Two epochs at a sensible rate get better and better; these do not."""
     stopping = EarlyStopping(patience=1)
-    assert len(LightGCN(epochs=20, learning_rate=1.0, stopping=stopping).fit(train()).history_) < 20
+    assert (
+        len(
+            LightGCN(epochs=20, learning_rate=1.0, stopping=stopping).fit(train(), uniform=uniform()).history_
+        )
+        < 20
+    )
 
 
 ONE_LAYER = "no weights to learn where n_layers"
@@ -226,6 +251,14 @@ REFUSED = [
     ({"loss": Softmax(negatives="hard")}, "loss__negatives = 'hard' is not for the loss 'softmax'"),
     ({"loss": BPR(negatives=Hard(1))}, "loss__negatives__number = 1 must be at least 2"),
     ({"stopping": EarlyStopping(share=None)}, "stopping__share = None needs a validation set"),
+    ({"reweight": Ren(unobserved=0.5)}, "reweight__unobserved = 0.5 acts on nothing"),
+    ({"reweight": Ren(prior_rate=0.5)}, "reweight__prior_rate = 0.5 acts on nothing"),
+    ({"reweight": "ren", "encoder": "items", "n_layers": 3}, "reweight = 'ren' is not for encoder = 'items'"),
+    ({"reweight": "label"}, "interactions are all of one kind"),
+    (
+        {"reweight": LabelWeights(prior=1.0), "loss": "pointwise"},
+        "prior = 1 must lie between the labels 0 and 1",
+    ),
     ({"augment": (EdgeDropout(0.1), EdgeDropout(0.2))}, "'edge-dropout' 2 times"),
 ]
 
@@ -233,4 +266,4 @@ REFUSED = [
 @pytest.mark.parametrize(("options", "message"), REFUSED, ids=str)
 def test_what_acts_on_nothing_is_refused(options: Row, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
-        LightGCN(**options).fit(train())
+        LightGCN(**options).fit(train(), uniform=uniform())

@@ -38,7 +38,7 @@ from pyrec.options import DIM_AKA, REG_AKA, Choice, Count, Number, Options, Swit
 from pyrec.params import Part, Parts
 from pyrec.store.arrays import State
 from pyrec.store.resumable import restore_tensors, tensor_arrays, under
-from pyrec.store.saved_model import Saved
+from pyrec.store.saved_model import Saved, interaction_arrays
 from pyrec.store.training_checkpoint import Checkpoints, TrainingIdentity, fingerprint
 from pyrec.train.augment import Augment
 from pyrec.train.early_stopping import EarlyStopping, Stopping
@@ -48,6 +48,7 @@ from pyrec.train.loss import Loss
 from pyrec.train.memory import Memory, Sizes
 from pyrec.train.optimisation import SCHEDULES, Optimisation
 from pyrec.train.plan import Plan
+from pyrec.train.reweight import REWEIGHT, Reweight
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -147,6 +148,7 @@ class GraphRecommender(EpochRecommender):
         ),
         "device": Choice(values=DEVICES, group=TRAINING, help="Where to train."),
         "precision": Choice(values=PRECISIONS, group=TRAINING, help="Storage of what whole layers gather."),
+        "reweight": REWEIGHT,
         "weighted_edges": Switch(help="Propagate by the weights of the interactions."),
     }
 
@@ -165,6 +167,7 @@ class GraphRecommender(EpochRecommender):
     seed: int
     device: str
     precision: str = "fp32"
+    reweight: Reweight | str | None = None
     weighted_edges: bool = False
 
     network_: Network
@@ -180,8 +183,12 @@ class GraphRecommender(EpochRecommender):
         checkpoints: Checkpoints | None = None,
         resume: bool = False,
         sample_weight: ArrayLike | None = None,
+        uniform: Interactions | None = None,
     ) -> Self:
         """Train. See `EpochRecommender.fit`.
+
+        ``uniform`` are pairs that were shown at random, with labels and the same id maps, which ``reweight`` learns
+        from; None for those of the data set.
 
         Raises:
             ConfigError: If a hyperparameter is out of its range or acts on nothing, or is not that of the checkpoint to
@@ -192,14 +199,18 @@ class GraphRecommender(EpochRecommender):
         """
         self.check_params()
         dataset = as_dataset(interactions, sample_weight)
+        uniform = self._uniform_of(dataset, uniform)
         train = self._training_set(dataset.interactions)
         stopping = self._stopping(train, validation)
-        plan, inputs = self._plan(train), self._inputs_of(dataset)
+        plan, inputs = self._plan(train, uniform), self._inputs_of(dataset)
         needed = self._training_bytes(plan, inputs, stopping is not None)
         check_fits(needed, find_device(self.device))
 
         def identity() -> TrainingIdentity:
-            data = (fingerprint(train, inputs.features.arrays), fingerprint(validation))
+            others = dict(inputs.features.arrays)
+            if uniform is not None:
+                others |= under("uniform", interaction_arrays(uniform))
+            data = (fingerprint(train, others), fingerprint(validation))
             return TrainingIdentity(self.model_name, self.get_params(deep=False), *data)
 
         if self.weighted_edges and train.weights is None:
@@ -212,7 +223,7 @@ class GraphRecommender(EpochRecommender):
         self.history_ = []
         self.loss_ = plan.loss
         self._inputs, self.network_ = inputs, self._make_network(inputs)
-        fit = Fit(plan, train, self.network_, find_device(self.device), journal, self.history_)
+        fit = Fit(plan, train, self.network_, find_device(self.device), journal, self.history_, uniform)
         told = None if stopping is None else self._validation(fit, stopping, validation)
         if callback is not None:
             callback = partial(self._call, fit, callback)
@@ -222,6 +233,22 @@ class GraphRecommender(EpochRecommender):
         self._refresh()
         self.layer_weights_ = self._layer_weights()
         return self
+
+    def _uniform_of(self, dataset: Dataset, uniform: Interactions | None) -> Interactions | None:
+        """The uniform pairs that weights are learned on, if any are.
+
+        Raises:
+            ConfigError: Weights are to be learned, but there are no such pairs.
+        """
+        if self.reweight is None:
+            return None
+        found = dataset.uniform if uniform is None else uniform
+        if found is None:
+            raise ConfigError(
+                f"reweight = {Reweight.of(self.reweight).name!r} learns weights on uniform pairs, but there are "
+                "none; give fit uniform=, or a Dataset with them"
+            )
+        return found
 
     def check_params(self, prefix: str = "") -> None:
         """See `Parameters.check_params`; what does not go together, or acts on nothing, is refused, too."""
@@ -242,6 +269,8 @@ class GraphRecommender(EpochRecommender):
             )
         for one in self._augment():
             one.check_for(self.n_layers, encoder)
+        if self.reweight is not None:
+            Reweight.of(self.reweight).check_for(Loss.of(self.loss), encoder)
         self._check_weighted_edges()
 
     def _check_weighted_edges(self) -> None:
@@ -269,10 +298,10 @@ class GraphRecommender(EpochRecommender):
             interactions: As for `fit`.
             validated: Whether `fit` is given a validation set.
         """
-        inputs = self._inputs_of(as_dataset(interactions))
-        return self._training_bytes(
-            self._plan(inputs.interactions), inputs, validated or self.stopping is not None
-        )
+        dataset = as_dataset(interactions)
+        inputs = self._inputs_of(dataset)
+        plan = self._plan(inputs.interactions, dataset.uniform)
+        return self._training_bytes(plan, inputs, validated or self.stopping is not None)
 
     @defaults()
     def training_seconds(self, interactions: Any, limit: float = 1.0) -> float:
@@ -280,12 +309,13 @@ class GraphRecommender(EpochRecommender):
         self.check_params()
         dataset, trial = as_dataset(interactions), self.clone()
         train, device = self._training_set(dataset.interactions), find_device(self.device)
-        plan, trial._inputs = trial._plan(train), trial._inputs_of(dataset)
+        uniform = self._uniform_of(dataset, None)
+        plan, trial._inputs = trial._plan(train, uniform), trial._inputs_of(dataset)
         check_fits(trial._training_bytes(plan, trial._inputs, self.stopping is not None), device)
         trial.train_, trial.network_ = train, trial._make_network(trial._inputs)
         identity = TrainingIdentity(self.model_name, {}, {}, {})
         journal = Journal(None, lambda: identity, resume=False)
-        fit = Fit(plan, train, trial.network_, device, journal, [])
+        fit = Fit(plan, train, trial.network_, device, journal, [], uniform)
         seconds = fit.seconds(limit / 2)
         if fit.held_out is not None:
             seconds += self.epochs * trial._validation_seconds(fit)
@@ -315,7 +345,7 @@ class GraphRecommender(EpochRecommender):
             return sizes.table_bytes * (2 if self._by_cosine else 1)
         return sizes.table_bytes * (self.n_layers + 2)
 
-    def _plan(self, train: Interactions) -> Plan:
+    def _plan(self, train: Interactions, uniform: Interactions | None = None) -> Plan:
         """What `fit` does, by its objects."""
         loss = Loss.of(self.loss)
         loss = loss.replaced(negatives=loss.source(train.num_items))
@@ -330,6 +360,8 @@ class GraphRecommender(EpochRecommender):
             seed=self.seed,
             validation_share=stopping.share if stopping else None,
             weighted_edges=bool(self.weighted_edges),
+            reweight=None if self.reweight is None else Reweight.of(self.reweight),
+            num_uniform=0 if uniform is None else len(uniform),
         )
 
     def _augment(self) -> tuple[Augment, ...]:

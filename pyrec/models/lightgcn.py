@@ -11,6 +11,7 @@ from pyrec.nn.encoder import Encoder
 from pyrec.train.augment import Augment
 from pyrec.train.early_stopping import EarlyStopping
 from pyrec.train.loss import Loss
+from pyrec.train.reweight import Reweight
 
 
 class LightGCN(GraphRecommender):
@@ -40,6 +41,7 @@ class LightGCN(GraphRecommender):
         device: str = "cpu",
         precision: str = "fp32",
         weighted_edges: bool = False,
+        reweight: Reweight | str | None = None,
     ) -> None:
         """Store the hyperparameters; `fit` checks them.
 
@@ -66,6 +68,8 @@ class LightGCN(GraphRecommender):
                 of fraction. Parameters and sums stay float32.
             weighted_edges: Propagate by ``w_ui / sqrt(d_u d_i)`` with d the sum of a node's weights, where the
                 interactions have weights. The loss counts by the weights in any case.
+            reweight: How samples are weighed so that the loss on uniform pairs falls: `LinearWeights`, `LabelWeights`,
+                `Ren` or `MetaWeightNet`; None where they are not.
         """
         self.embedding_size = embedding_size
         self.n_layers = n_layers
@@ -83,3 +87,4 @@ class LightGCN(GraphRecommender):
         self.device = device
         self.precision = precision
         self.weighted_edges = weighted_edges
+        self.reweight = reweight

@@ -7,6 +7,7 @@ from typing import ClassVar
 from pyrec.models.graph_recommender import GraphRecommender
 from pyrec.train.early_stopping import EarlyStopping
 from pyrec.train.loss import Loss
+from pyrec.train.reweight import Reweight
 
 
 class MF(GraphRecommender):
@@ -29,6 +30,7 @@ class MF(GraphRecommender):
         reg: float = 1e-4,
         seed: int = 0,
         device: str = "cpu",
+        reweight: Reweight | str | None = None,
     ) -> None:
         """Store the hyperparameters; `LightGCN` explains each."""
         self.embedding_size = embedding_size
@@ -41,3 +43,4 @@ class MF(GraphRecommender):
         self.reg = reg
         self.seed = seed
         self.device = device
+        self.reweight = reweight

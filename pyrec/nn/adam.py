@@ -63,6 +63,25 @@ class AdamState:
         arrays = (self.parameters, self.first_moment, self.second_moment)
         return AdamStep(*arrays, *self._betas, step_size, root_scale, self._epsilon, numbers)
 
+    def ahead(self, gradient: Tensor) -> tuple[Tensor, Tensor]:
+        """The table after a step with a gradient, and how far an entry moves by its own; nothing changes.
+
+        The second derivative is taken with the second moment held: it is that of -step * gradient with a step of
+        each entry.
+
+        Args:
+            gradient: (num_nodes, dim), like the table.
+
+        Returns:
+            The table and the steps, (num_nodes, dim) each.
+        """
+        step_size, root_scale = self._count.next()
+        beta1, beta2 = self._betas
+        first = self.first_moment * beta1 + (1 - beta1) * gradient
+        second = self.second_moment * beta2 + (1 - beta2) * gradient.square()
+        scale = step_size / (second.sqrt_().mul_(root_scale).add_(self._epsilon))
+        return self.parameters - scale * first, scale.mul_(1 - beta1)
+
     def state(self) -> Arrays:
         """See `Resumable.state`: the moments, like the table, and the number of steps, (); not the table."""
         return tensor_arrays(self._moments()) | {"steps": np.array(self._count.steps, dtype=np.int64)}
@@ -95,10 +114,15 @@ class _HostCount:
         self._learning_rate = learning_rate
 
     def advance(self) -> tuple[float, float, None]:
+        numbers = self.next()
         self.steps += 1
+        return *numbers, None
+
+    def next(self) -> tuple[float, float]:
+        """The two numbers of the step to come."""
         beta1, beta2 = self._betas
-        step_size = self._learning_rate / (1 - beta1**self.steps)
-        return step_size, (1 - beta2**self.steps) ** -0.5, None
+        step_size = self._learning_rate / (1 - beta1 ** (self.steps + 1))
+        return step_size, (1 - beta2 ** (self.steps + 1)) ** -0.5
 
 
 class _DeviceCount:
@@ -125,7 +149,15 @@ class _DeviceCount:
         self._numerators[0].fill_(learning_rate)
 
     def advance(self) -> tuple[float, float, Tensor]:
+        self._numbers.copy_(self._ahead())
         self._steps += 1
-        divisors = (1 - self._betas**self._steps) ** self._exponents
-        self._numbers.copy_(self._numerators / divisors)
         return 0.0, 0.0, self._numbers
+
+    def next(self) -> tuple[Tensor, Tensor]:
+        """The two numbers of the step to come."""
+        step_size, root_scale = self._ahead().to(self._numbers.dtype)
+        return step_size, root_scale
+
+    def _ahead(self) -> Tensor:
+        divisors = (1 - self._betas ** (self._steps + 1)) ** self._exponents
+        return self._numerators / divisors

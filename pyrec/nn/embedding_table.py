@@ -60,6 +60,10 @@ class EmbeddingTable(FirstLayer):
         """See `FirstLayer.learn`."""
         propagate_step(grads, graph, rows, self.adam.next_step(), precision, base)
 
+    def ahead(self, gradient: Tensor) -> tuple[Tensor, Tensor]:
+        """See `FirstLayer.ahead`."""
+        return self.adam.ahead(gradient)
+
     def state(self) -> Arrays:
         """See `FirstLayer.state`: the moments and the number of steps."""
         return self.adam.state()

@@ -59,6 +59,17 @@ class FirstLayer(nn.Module):
         """
         raise NotImplementedError
 
+    def ahead(self, gradient: Tensor) -> tuple[Tensor, Tensor] | None:
+        """X_0 after the next step with this gradient, and how far an entry moves by its own; nothing changes.
+
+        Args:
+            gradient: (num_nodes, dim), of X_0.
+
+        Returns:
+            Both (num_nodes, dim); None where it is not X_0 that the steps are of.
+        """
+        return None
+
     def by_autograd(self) -> list[nn.Parameter]:
         """The parameters that `learn` leaves a gradient in and the trainer's optimizer takes steps of."""
         return []

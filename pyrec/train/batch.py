@@ -27,6 +27,9 @@ class Batch:
         first: Position of the batch's first sample in the epoch; 0 if a device's cursor holds it.
         weight: (size,) float32, how much each sample counts; None if all count the same.
         label: (size,) float32, of each sample's user and positive; None if all are 1.
+        other_weight: (num_others,) float32, how much each of the others counts where a loss weighs them apart from
+            their samples (`Loss.weighs_others`); None if each counts as its sample.
+        other_label: (num_others,) float32, of each sample's user and other item, for such a loss; None if all are 0.
         log_expected: (num_others,) float32, the logarithm of how often each of the others was to be expected; None
             if that is not corrected for.
         all_items: Whether the others are all items.
@@ -40,6 +43,8 @@ class Batch:
     first: int = 0
     weight: Tensor | None = None
     label: Tensor | None = None
+    other_weight: Tensor | None = None
+    other_label: Tensor | None = None
     log_expected: Tensor | None = None
     all_items: bool = False
     padded: bool = False

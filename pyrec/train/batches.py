@@ -69,7 +69,7 @@ class Batches:
             first,
             weight,
             label,
-            self.negatives.log_expected(others, self.sampler),
-            self.negatives.all_items,
-            self.padded,
+            log_expected=self.negatives.log_expected(others, self.sampler),
+            all_items=self.negatives.all_items,
+            padded=self.padded,
         )

@@ -8,6 +8,7 @@ meta-learning", ICML 2018; with one virtual step, as in DARTS (Liu et al., ICLR 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -18,8 +19,8 @@ from pyrec.nn.network import Network
 from pyrec.store.arrays import State
 from pyrec.store.resumable import Arrays, count, optimizer_arrays, restore_optimizer, under
 from pyrec.train.batch import Batch
-from pyrec.train.batches import Batches
 from pyrec.train.loss import Loss
+from pyrec.train.negatives import Negatives
 
 
 class Bilevel:
@@ -44,6 +45,21 @@ class Bilevel:
         """See `Resumable.restore`."""
 
 
+class Drawn(Protocol):
+    """Batches of a second data set: `Batches`, or `pyrec.train.pair_batches.PairBatches`."""
+
+    @property
+    def num_samples(self) -> int:
+        """In an epoch."""
+
+    @property
+    def negatives(self) -> Negatives:
+        """What positives are compared with."""
+
+    def at(self, epoch: int, first: int) -> Batch:
+        """The batch that begins with sample ``first`` of an epoch."""
+
+
 class SecondBatches:
     """Batches of a second data set, one after the other, epoch by epoch.
 
@@ -51,7 +67,7 @@ class SecondBatches:
         batches: What they are drawn from.
     """
 
-    def __init__(self, batches: Batches) -> None:
+    def __init__(self, batches: Drawn) -> None:
         """Start at the first epoch."""
         self.batches = batches
         self._epoch = 0
@@ -87,14 +103,14 @@ class LayerWeights(Bilevel):
     """
 
     def __init__(
-        self, network: Network, graph: Graph, batches: Batches, loss: Loss, learning_rate: float
+        self, network: Network, graph: Graph, batches: Drawn, loss: Loss, learning_rate: float
     ) -> None:
         """Start at the held-out pairs' first epoch.
 
         Args:
             network: Whose combine learns: `CombineModule.transferable`.
             graph: What it propagates over, without the held-out pairs.
-            batches: Of these, beside items that their users have in neither part.
+            batches: Of these, beside items that their users have in neither part; or of labelled pairs.
             loss: Of such a batch.
             learning_rate: Adam's, of the combine's parameters.
         """

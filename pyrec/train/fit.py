@@ -26,7 +26,10 @@ from pyrec.train.batches import Batches
 from pyrec.train.best_epoch import BestEpoch
 from pyrec.train.bilevel import Bilevel, LayerWeights
 from pyrec.train.epochs import Journal, Stage
+from pyrec.train.pair_batches import PairBatches
 from pyrec.train.plan import Plan
+from pyrec.train.reweight import Reweight
+from pyrec.train.sample_weights import SampleWeights, Task, uniform_loss
 from pyrec.train.samples import Samples
 from pyrec.train.timing import epoch_seconds
 from pyrec.train.trainer import Trainer
@@ -73,6 +76,7 @@ class Fit:
         device: torch.device,
         journal: Journal,
         history: list[Record],
+        uniform: Interactions | None = None,
     ) -> None:
         """Split the interactions.
 
@@ -83,6 +87,7 @@ class Fit:
             device: Where to train.
             journal: The checkpoints of this fit.
             history: The records of the epochs are put into it.
+            uniform: Pairs with labels that were shown at random, of the same users and items; needed to reweight.
 
         Raises:
             DataError: Too few interactions to hold out a share of them.
@@ -93,6 +98,8 @@ class Fit:
         self._device = device
         self._journal = journal
         self._history = history
+        self._uniform = uniform
+        self.sample_weights: SampleWeights | None = None
         self.learned, self.held_out = interactions, None
         if plan.validation_share is not None:
             asked = f"stopping__share = {plan.validation_share:g}"
@@ -174,7 +181,25 @@ class Fit:
         sampler = Sampler(sampled, _positives(sampled, self.learned))
         self.full_users, self.empty_users = sampler.full_users, sampler.empty_users
         batches = self._batches(propagated, sampler, self.learned)
-        return Trainer(network, batches, plan.loss, plan.optimisation, plan.augment)
+        bilevel: Bilevel = Bilevel()
+        if plan.reweight is not None:
+            bilevel = self.sample_weights = self._sample_weights(network, plan.reweight, propagated)
+        return Trainer(network, batches, plan.loss, plan.optimisation, plan.augment, bilevel)
+
+    def _sample_weights(self, network: Network, how: Reweight, graph: Graph) -> SampleWeights:
+        """What learns weights of samples on the uniform pairs."""
+        plan, uniform = self._plan, self._uniform
+        assert uniform is not None
+        loss, labels = uniform_loss(plan.loss), plan.loss.labels(self.learned)
+        known = loss.labels(uniform)
+        if known is None:
+            raise DataError("the uniform pairs have no labels; give some: 1 for a like, and 0")
+        pairs = PairBatches.of(uniform, known, graph, how.uniform_batch, plan.seed)
+        low, high = (0.0, 1.0) if labels is None else (min(0.0, float(labels.min())), float(labels.max()))
+        task = Task(
+            network, graph, self.learned, plan.loss, (low, high), pairs, loss, plan.optimisation, plan.seed
+        )
+        return SampleWeights(task, how)
 
     def _learn_combine(self, fit: HeldOut) -> None:
         """Give the network the combine that is learned on held-out interactions."""

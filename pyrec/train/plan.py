@@ -12,6 +12,7 @@ from pyrec.train.loss import Loss
 from pyrec.train.memory import Memory, Sizes, graph_memory, layers_memory, total
 from pyrec.train.optimisation import Optimisation
 from pyrec.train.recorded import recordable
+from pyrec.train.reweight import Reweight
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,8 @@ class Plan:
         seed: Of all sampling.
         validation_share: Of the interactions, held out to choose the epoch; None for none.
         weighted_edges: Whether the graph's edges have the weights of the interactions.
+        reweight: How samples are weighed by uniform pairs; None where they are not.
+        num_uniform: Number of these.
     """
 
     loss: Loss
@@ -39,6 +42,8 @@ class Plan:
     seed: int
     validation_share: float | None = None
     weighted_edges: bool = False
+    reweight: Reweight | None = None
+    num_uniform: int = 0
 
     @property
     def fits_held_out(self) -> bool:
@@ -94,6 +99,8 @@ class Plan:
         if validated:
             best = self.encoder.parameter_bytes(inputs)
             parts.append(Memory(kept=best, exchange=best))
-        if recordable(sizes.device, self.augment, self.fits_held_out):
+        if self.reweight is not None:
+            parts.append(self.reweight.memory(sizes, self.num_uniform))
+        if recordable(sizes.device, self.augment, self.fits_held_out or self.reweight is not None):
             parts.append(Memory(kept=batch.step + graphs.step))  # a recorded step keeps its memory
         return total(parts)

@@ -12,6 +12,7 @@ from pyrec.data import Interactions
 from pyrec.errors import ConfigError, DataError
 from pyrec.options import Choice
 from pyrec.params import Component, Part
+from pyrec.train.agreement import Agreement, Each, agreement_by_autograd, each_by_autograd
 from pyrec.train.batch import Batch
 from pyrec.train.negatives import Negatives
 
@@ -32,12 +33,15 @@ class Loss(Component):
         accepts: The negatives that it can do with.
         memorises: Whether it puts all weight on layer 0 on the training data. Layer weights are then learned on
             held-out interactions.
+        weighs_others: Whether it reads `Batch.other_weight` and `Batch.other_label`: each of the others has a loss of
+            its own.
         corrects: Whether it can correct for how often its negatives were to be expected.
     """
 
     family = "loss"
     accepts: ClassVar[tuple[type[Negatives], ...]]
     memorises: ClassVar[bool] = False
+    weighs_others: ClassVar[bool] = False
     corrects: ClassVar[bool] = False
 
     @property
@@ -58,6 +62,20 @@ class Loss(Component):
     def __call__(self, batch: Batch, vectors: Tensor) -> Tensor:
         """The loss, a scalar, differentiable in ``vectors`` (num_rows, dim) of ``batch.rows``."""
         raise NotImplementedError
+
+    def each(self, batch: Batch, vectors: Tensor) -> Each:
+        """The losses of the samples, whose weighted mean this is, without a gradient."""
+        return each_by_autograd(self, batch, vectors)
+
+    def agreement(self, batch: Batch, vectors: Tensor, direction: Tensor) -> Agreement:
+        """How the losses of the samples change as the vectors move in a direction, without a gradient.
+
+        Args:
+            batch: The samples.
+            vectors: (num_rows, dim) of ``batch.rows``.
+            direction: Like ``vectors``.
+        """
+        return agreement_by_autograd(self, batch, vectors, direction)
 
     def labels(self, interactions: Interactions) -> NDArray[np.float32] | None:
         """The labels that it learns from, (num_interactions,); None for 1 each.
