@@ -22,10 +22,13 @@ from pyrec.data import (
     Ragged,
     as_dataset,
     as_interactions,
+    label,
     read_events,
     read_features,
+    shared_pairs,
     split_random,
     split_time,
+    split_uniform,
     synthetic,
 )
 from pyrec.graph import Graph
@@ -400,6 +403,8 @@ def raw() -> Arguments:
         "ratings": numbers(len(PAIRS)),
         "times": torch.arange(len(PAIRS)),
         "item_ids": torch.arange(ITEMS),
+        "labels": numbers(len(PAIRS)),
+        "positions": torch.arange(len(PAIRS)),
     }
 
 
@@ -407,7 +412,8 @@ def coded() -> Arguments:
     users, items = (np.array(column, dtype=np.int32)[::-1].copy() for column in zip(*PAIRS, strict=True))
     arrays = {"users": torch.from_numpy(users), "items": torch.from_numpy(items)}
     ids = {"user_ids": torch.arange(USERS), "item_ids": torch.arange(ITEMS)}
-    return {**arrays, **ids, "ratings": numbers(len(PAIRS)), "times": torch.arange(len(PAIRS))}
+    values = {"ratings": numbers(len(PAIRS)), "times": torch.arange(len(PAIRS))}
+    return {**arrays, **ids, **values, "positions": torch.arange(len(PAIRS), dtype=torch.int32)}
 
 
 def as_numpy(call: Callable[..., Any]) -> Callable[..., Any]:
@@ -432,6 +438,7 @@ def data() -> Iterator[tuple[str, EntryPoint]]:
     yield "Interactions.from_csr", (Interactions.from_csr, lambda: {"matrix": matrix()})
     yield "Interactions from its arrays", (as_numpy(_csr_of), csr_arrays)
     frame = {"user": torch.arange(4), "item": torch.arange(4), "rating": numbers(4), "time": torch.arange(4)}
+    frame["position"] = torch.arange(4)
     yield "Interactions.from_frame", (as_numpy(_frame_of), lambda: dict(frame))
     yield "as_interactions", (as_interactions, lambda: {"obj": matrix()})
     yield "encode_users", (as_numpy(known.encode_users), lambda: {"raw": int64(0, 3), "unknown": "error"})
@@ -443,6 +450,11 @@ def data() -> Iterator[tuple[str, EntryPoint]]:
     halves = {"interactions": known, "train_fraction": 0.5}
     yield "split_random", (split_random, lambda: {**halves, "seed": 0})
     yield "split_time", (split_time, lambda: dict(halves))
+    rated = Interactions.from_arrays(known.users, known.items, ratings=known.items % 2)
+    yield "label", (label, lambda: {"interactions": rated, "positive": "rating>0"})
+    shares = {"uniform": rated, "shares": (0.4, 0.2, 0.4), "seed": 0}
+    yield "split_uniform", (split_uniform, lambda: dict(shares))
+    yield "shared_pairs", (shared_pairs, lambda: {"first": known, "second": rated})
     yield (
         "synthetic",
         (synthetic, lambda: {"interactions_per_user": 3.0, "num_groups": 2, "seed": 0, **sizes()}),
@@ -474,7 +486,10 @@ def datasets() -> Iterator[tuple[str, EntryPoint]]:
     yield "Impressions.from_lists", (Impressions.from_lists, lambda: dict(shown))
     seen = Impressions.from_lists([3, None], [[1, 2], [4]], [[0, 1], [1]])
     yield "Impressions.select", (as_numpy(seen.select), lambda: {"mask": torch.ones(2, dtype=torch.bool)})
-    yield "Dataset", (Dataset, lambda: {"interactions": known, "events": None, "items": None})
+    yield (
+        "Dataset",
+        (Dataset, lambda: {"interactions": known, "events": None, "items": None, "uniform": None}),
+    )
     yield "as_dataset", (as_dataset, lambda: {"obj": matrix()})
 
 
@@ -524,7 +539,9 @@ def _csr_of(data: Any, indices: Any, indptr: Any, users: int, items: int) -> Any
 
 
 def _frame_of(**columns: Any) -> Any:
-    return Interactions.from_frame(pd.DataFrame(columns), "user", "item", "rating", "time")
+    return Interactions.from_frame(
+        pd.DataFrame(columns), "user", "item", "rating", "time", position="position"
+    )
 
 
 def models() -> Iterator[tuple[str, EntryPoint]]:

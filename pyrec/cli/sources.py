@@ -30,7 +30,7 @@ from pyrec.data.read.layout import Layout
 from pyrec.data.read.parquet import MAGIC, find_roles, parts_of
 from pyrec.data.read.readers import FOLDER_FILES, holds_parts, read_interactions, uniform_files
 from pyrec.data.read.reading import FORMATS, Format, Reading
-from pyrec.data.read.shape import Lists, find_shape
+from pyrec.data.read.shape import Lists, Matrix, find_shape
 from pyrec.data.times import time_span
 from pyrec.data.uniform import SHARED, SHARES, Shared, shared_pairs
 from pyrec.data.weights import DEFAULT
@@ -307,6 +307,9 @@ class Source:
             unused = {"id_type", "header", "sep", *(["format"] if self.format != "parquet" else [])}
         else:
             found = find_shape(content, Reading())
+            if isinstance(found, Matrix):
+                told = {"format", "sep"} if self.format == "matrix" else set()
+                return {"id_type", "columns", "header", "time_format", "format", "sep"} - told
             says_columns = (self.columns, self.header, self.sep) != (None, None, None)
             if isinstance(found, Lists) and not (found.is_even and says_columns):
                 return {*READING} - ({"format"} if self.format == "lists" else set())
@@ -320,7 +323,7 @@ class Source:
                 layout = find_shape(content, reading)
             except ConfigError:  # there is no time
                 layout = find_shape(content, replace(reading, time_format=None))
-            roles = {} if isinstance(layout, Lists) else layout.roles
+            roles = layout.roles if isinstance(layout, Layout) else {}
         return unused | {option for option, role in _NEEDED.items() if role not in roles}
 
     def _where(self, taken: Collection[str] = ()) -> dict[str, Any]:
@@ -453,7 +456,8 @@ def file_options(command: Command) -> Command:
             DATA,
             "--format",
             type=click.Choice(FORMATS),
-            help='Whether the file is delimited columns, lists "user item item ..." or Parquet. [default: found out]',
+            help='Whether the file is delimited columns, lists "user item item ...", a matrix of users x items, or '
+            "Parquet. [default: found out]",
         ),
         grouped(
             DATA,

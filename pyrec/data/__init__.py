@@ -23,6 +23,7 @@ from pyrec.data.named.sets import NamedDataset, get_dataset, list_datasets
 from pyrec.data.ragged import Ragged
 from pyrec.data.read.features import read_features
 from pyrec.data.read.item_names import read_item_names
+from pyrec.data.read.matrix import read_matrix
 from pyrec.data.read.readers import read_events, read_folder, read_interactions, read_pair
 from pyrec.data.read.uniform import read_with_uniform
 from pyrec.data.split import split_random, split_time, union
@@ -66,6 +67,7 @@ __all__ = [
     "read_folder",
     "read_interactions",
     "read_item_names",
+    "read_matrix",
     "read_pair",
     "read_with_uniform",
     "semi_synthetic",

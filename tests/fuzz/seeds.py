@@ -14,6 +14,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from targets import ARRAYS, CONFIGS, MODELS, TARGETS
 
+from pyrec.cli.sources import Source
+
 CORPUS = Path(__file__).parent / "corpus"
 
 ROWS = b"1\t10\t4\t100\n2\t10\t5\t200\n1\t20\t3\t300"
@@ -28,6 +30,23 @@ TEXTS = [
     b"3 9 4\r\n\n0 4 \n7\n 3 5 9",
     b"1,2,nan\n9223372036854775808,1,inf\n-1,1e999,3",
     b"a\0b,c\n\xff\xfe,d",
+    b"user,item,position,rating\n1,10,0,4\n1,20,-1,5\n2,10,1.5,1",
+]
+
+DEBIASED = [
+    b"0,72,2\n0,136,4\n1,150,5\n2,72,1\n0,72,4\n1,9,2\n7,136,5",
+    b"0,322,0,5\n0,110,1,0\n1,9,2,5\n2,1,3,0\n0,434,5\n0,488,1\n",
+    b"1,5,1\n1,6,-1\n1,5,x\n1,6,1\n",
+    b"0 0 5 0 0 0\n0 1 0 0 0 0\n0 0 0 0 4 0\n0 0 0 3 0 0\n",
+]
+
+MATRICES = [
+    b"# a\n0 0 2.5\n1e-2 -3 0\n",
+    b"0,0,2\n1,,3",
+    b"1 2 3\n4 5",
+    b"1 2\n\n 3\t4 \r\n",
+    b"1 2\n3 nan\n4 1e39",
+    b"1-2 3\n5 6",
 ]
 
 FEATURES = [
@@ -35,6 +54,11 @@ FEATURES = [
     b"item_id:token\tclass:token_seq\tyear:float\n7\ta b\t1990\n8\t\t2.5e3",
     b"1\t0.5 1\n2\t3 4\n3\tnan",
 ]
+
+
+UNIFORM_SOURCE = json.dumps(
+    {**Source(data="a", uniform="b").as_json(), "uniform_split": [0.1, "x", None]}
+).encode()
 
 
 def parquet() -> bytes:
@@ -49,6 +73,10 @@ def seeds(name: str) -> list[bytes]:
         return [bytes(7) + text for text in TEXTS] + [
             bytes([3, 2, 4, 0, 1, 1, block]) + dated for block in (0, 1)
         ]
+    if name == "with_uniform":
+        return [bytes(first) + text for text in DEBIASED for first in ((0, 0), (2, 1), (4, 2))]
+    if name == "matrix":
+        return [b"\0" + text for text in MATRICES] + [b"\1" + MATRICES[1]]
     if name == "events":
         return [first + text for text in TEXTS for first in (b"\0", b"\xff")]
     if name == "features":
@@ -86,7 +114,11 @@ def seeds(name: str) -> list[bytes]:
         )
         return [whole, b'{"seed": -1}', b"[]", components, flat]
     if name == "source":
-        return [b'{"data": null, "train": "a", "test": "b", "min_rating": 4, "split": 0.8}', b"3"]
+        return [
+            b'{"data": null, "train": "a", "test": "b", "min_rating": 4, "split": 0.8}',
+            b"3",
+            UNIFORM_SOURCE,
+        ]
     return TEXTS
 
 

@@ -14,8 +14,20 @@ from typing import Any
 import numpy as np
 
 from pyrec.cli.sources import Source
-from pyrec.data import Interactions, read_events, read_features, read_folder, read_interactions, read_pair
+from pyrec.data import (
+    Dataset,
+    Interactions,
+    read_events,
+    read_features,
+    read_folder,
+    read_interactions,
+    read_matrix,
+    read_pair,
+    read_with_uniform,
+    split_uniform,
+)
 from pyrec.data.read import files, row_blocks
+from pyrec.data.uniform import SHARED
 from pyrec.errors import PyrecError
 from pyrec.models import EASE, LightGCN, Recommender
 from pyrec.store import saved_model
@@ -94,6 +106,30 @@ def pair(data: bytes) -> None:
         read_pair(_file(data[:middle] + b"\n", "train"), _file(data[middle:] + b"\n", "test"))
 
 
+def with_uniform(data: bytes) -> None:
+    """A biased and a uniform file, the bytes cut in two; two bytes choose the rule and what becomes of shared pairs."""
+    rules = (None, "rating>=4", "rating>0", 3, data[2:12].decode("utf-8", "replace"))
+    positive, shared = (
+        values[byte % len(values)]
+        for values, byte in zip((rules, SHARED), data[:2].ljust(2, b"\0"), strict=True)
+    )
+    middle = len(data) // 2
+    paths = _file(data[2:middle] + b"\n", "biased"), _file(data[middle:] + b"\n", "uniform")
+    with suppress(PyrecError):
+        biased, uniform = read_with_uniform(*paths, positive=positive, shared=shared)
+        Dataset(biased, uniform=uniform)
+        split_uniform(uniform, (0.2, 0.3, 0.5))
+
+
+def matrix(data: bytes) -> None:
+    """A matrix of numbers; the first byte chooses what is between them."""
+    path = _file(data[1:] + b"\n")
+    with suppress(PyrecError):
+        read_matrix(path, (None, ",", " ", "\t", ";")[data[0] % 5] if data else None)
+    with suppress(PyrecError):
+        read_interactions(path, format="matrix", positive="rating>0")
+
+
 CHOICES: dict[str, tuple[Any, ...]] = {
     "sep": (None, ",", "\t", " ", ";", "::", "|", "\x1f", "e"),
     "header": (None, True, False),
@@ -104,9 +140,10 @@ CHOICES: dict[str, tuple[Any, ...]] = {
         {"time": None},
         {"user": 1, "item": 3, "time": 2},
         {"user": 1, "item": 2, "weight": 3},
+        {"user": 1, "item": 2, "position": 3},
     ),
     "id_type": ("auto", "int", "str"),
-    "format": (None, "delimited", "lists", "parquet"),
+    "format": (None, "delimited", "lists", "parquet", "matrix"),
     "time_format": (None, "%d/%m/%Y"),
 }
 
@@ -216,6 +253,8 @@ TARGETS: dict[str, Target] = {
         features,
         lists,
         pair,
+        with_uniform,
+        matrix,
         chosen,
         packed,
         parquet,

@@ -6,6 +6,7 @@ The format is found from the contents, not the name:
 * Delimited text: columns apart by tabs, commas, ``::``, semicolons, bars or blanks: CSV, TSV, RecBole's ``.inter``,
   MovieLens' ``u.data``, ``ratings.dat``, ``ratings.csv``.
 * LightGCN's ``user item item ...``.
+* A matrix users x items of ratings, 0 for none, such as coat's ``train.ascii``.
 
 A shape is found from the first lines, and every line is held against it: what contradicts it is an error that names
 the line and a way on. A caller may say what the shape is (`pyrec.data.read.reading.Reading`).
@@ -29,9 +30,10 @@ from pyrec.data.origin import Origin, origin_of
 from pyrec.data.read.delimited import read_delimited
 from pyrec.data.read.files import Content, opened
 from pyrec.data.read.lists import read_ragged
+from pyrec.data.read.matrix import read_rated
 from pyrec.data.read.parquet import MAGIC, parts_of, read_parquet, read_parts
 from pyrec.data.read.reading import Format, IdType, Reading
-from pyrec.data.read.shape import Lists, find_shape
+from pyrec.data.read.shape import Lists, Matrix, find_shape
 from pyrec.data.roles import Columns, assign_roles, missing_time
 from pyrec.data.rows import FloatArray, Rows, code_table, require_table
 from pyrec.errors import ConfigError, DataError
@@ -72,7 +74,8 @@ def read_interactions(
         header: whether the first line of delimited text is a header; None to find out.
         sep: what is between the columns of delimited text, such as ``","``; ``" "`` for any number of blanks; None to
             find out.
-        format: "delimited" for columns of text, "lists" for ``user item item ...``, "parquet"; None to find out.
+        format: "delimited" for columns of text, "lists" for ``user item item ...``, "matrix" for a line of ratings of
+            all items a user, 0 for none, "parquet"; None to find out.
         time_format: how times as text are written, by the directives of ``datetime.strptime``, such as ``"%d/%m/%Y"``;
             None for ISO 8601 or numbers.
         dislikes: what happens to ratings below `min_rating`: "drop" leaves them out, as None does; "seen" gives them
@@ -390,6 +393,8 @@ def _read_text(content: Content, reading: Reading) -> Rows:
     shape = find_shape(content, reading)
     if isinstance(shape, Lists):
         return read_ragged(content, shape)
+    if isinstance(shape, Matrix):
+        return read_rated(content, shape)
     return read_delimited(content, shape, reading)
 
 

@@ -10,10 +10,10 @@ from pyrec.data.roles import Columns, check_columns
 from pyrec.errors import ConfigError
 
 IdType: TypeAlias = Literal["auto", "int", "str"]
-Format: TypeAlias = Literal["parquet", "delimited", "lists"]
-"""Of a file: Parquet, delimited text, or ``user item item ...``."""
+Format: TypeAlias = Literal["parquet", "delimited", "lists", "matrix"]
+"""Of a file: Parquet, delimited text, ``user item item ...``, or a matrix users x items of ratings."""
 
-FORMATS: tuple[Format, ...] = ("delimited", "lists", "parquet")
+FORMATS: tuple[Format, ...] = ("delimited", "lists", "matrix", "parquet")
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,9 @@ from pyrec.data.roles import names_both
 from pyrec.errors import ConfigError, DataError
 
 LISTS: Final = "lines 'user item item ...'"
+MATRIX: Final = "a matrix of users x items"
+_MATRIX_COLUMNS: Final = 5
+"""That a matrix has at least to be told for one."""
 DECIDE: Final = "say which: --format lists, or --sep ' ' (in Python format='lists', or sep=' ')"
 _BLANK_ROWS: Final = 200
 """These lines decide between lists and columns; the rest is checked against that."""
@@ -41,7 +44,22 @@ class Lists:
     notes: tuple[str, ...]
 
 
-def find_shape(content: Content, reading: Reading) -> Lists | Layout:
+@dataclass(frozen=True)
+class Matrix:
+    """A file of a matrix users x items, a line a user.
+
+    Attributes:
+        skip: lines before the first.
+        sep: what is between two numbers.
+        notes: what was decided, a sentence each.
+    """
+
+    skip: int
+    sep: str
+    notes: tuple[str, ...] = ()
+
+
+def find_shape(content: Content, reading: Reading) -> Lists | Layout | Matrix:
     """Finds out the shape of a text file.
 
     Raises:
@@ -49,6 +67,8 @@ def find_shape(content: Content, reading: Reading) -> Lists | Layout:
         DataError: the file is of another kind, has no line of data, or its shape is not clear; the message names what
             speaks against it and how to decide.
     """
+    if reading.format == "matrix":
+        return _told_matrix(content, reading)
     if reading.format is None and reading.sep is None:
         refuse_other(content)
     look = look_at(content, reading)
@@ -73,6 +93,31 @@ def find_shape(content: Content, reading: Reading) -> Lists | Layout:
     return _best(look, candidates)
 
 
+def _told_matrix(content: Content, reading: Reading) -> Matrix:
+    """Returns a matrix that the caller says is one."""
+    _refuse_columns(reading, f"format is 'matrix', {MATRIX}")
+    skip = 0
+    while content.head.startswith(b"#", _line_start(content.head, skip)):
+        skip += 1
+    first = content.head[_line_start(content.head, skip) :].lstrip().split(b"\n", 1)[0]
+    found = next((sep for sep in _QUOTED if sep.encode() in first), BLANKS)
+    return Matrix(skip, found if reading.sep is None else reading.sep)
+
+
+def _line_start(text: bytes, number: int) -> int:
+    """Returns where a line starts, numbered from 0; the end of the text if it has no such line."""
+    at = 0
+    for _ in range(number):
+        at = text.find(b"\n", at) + 1 or len(text)
+    return at
+
+
+def _refuse_columns(reading: Reading, where: str) -> None:
+    """Refuses options of columns where there are none."""
+    is_text = ["id_type"] if reading.id_type == "str" else []
+    reading.refuse(("columns", "header", "time_format", *is_text), where)
+
+
 def _lists(look: Look, is_sure: bool) -> Lists:
     counts = set(map(len, _fields(look)))
     notes = (comment_note(look.comments),) if look.comments else ()
@@ -95,8 +140,8 @@ def _is_apart_by_blanks(look: Look) -> bool:
     )
 
 
-def _of_blanks(look: Look) -> Lists | Layout:
-    """Tells lists from columns that blanks are between."""
+def _of_blanks(look: Look) -> Lists | Layout | Matrix:
+    """Tells lists, columns that blanks are between, and a matrix."""
     reading = look.reading
     rows = _fields(look)
     is_even = _is_even(rows)
@@ -104,17 +149,34 @@ def _of_blanks(look: Look) -> Lists | Layout:
     says_columns |= is_even and reading.id_type == "str"
     if reading.format == "delimited" or (says_columns and (is_even or not _are_whole(rows))):
         return find_layout(look, dialect_of(look, BLANKS))
+    if is_even and _is_matrix(rows):
+        note = (
+            f"each line has {len(rows[0])} numbers, most of them 0, and is a user's ratings of all items, 0 for none; "
+            "if these are lines 'user item item ...' say so: --format lists (in Python format='lists')"
+        )
+        comments = (comment_note(look.comments),) if look.comments else ()
+        return Matrix(look.lines[0][0] - 1, BLANKS, (*comments, note))
     if is_even and _are_columns(rows):
         return find_layout(look, dialect_of(look, BLANKS))
     if not _are_whole(rows[:1]):
         _refuse_line(look)
-    unused = ("columns", "header", "time_format", *(["id_type"] if reading.id_type == "str" else []))
-    reading.refuse(unused, f"{look.path} holds {LISTS}")
+    _refuse_columns(reading, f"{look.path} holds {LISTS}")
     return _lists(look, False)
 
 
 def _are_whole(rows: list[list[str]]) -> bool:
     return all(DIGITS.fullmatch(text) for row in rows for text in row)
+
+
+def _is_matrix(rows: list[list[str]]) -> bool:
+    """Tells rows of one length for those of a matrix: five numbers or more, of which most are 0.
+
+    As lists some would hold the item 0 twice; columns without names are no more than four.
+    """
+    if len(rows[0]) < _MATRIX_COLUMNS or not all(NUMBER.fullmatch(text) for row in rows for text in row):
+        return False
+    zeros = sum(float(text) == 0 for row in rows for text in row)
+    return 2 * zeros > len(rows) * len(rows[0])
 
 
 def _are_columns(rows: list[list[str]]) -> bool:
