@@ -30,10 +30,12 @@ from pyrec.errors import (  # noqa: E402
     StoppedError,
     UnknownIdError,
 )
+from pyrec.evaluate.estimators import Estimation  # noqa: E402
 from pyrec.evaluate.ope import OffPolicyEvaluation, ope  # noqa: E402
 from pyrec.evaluate.pairs import PairEvaluation, evaluate_pairs  # noqa: E402
 from pyrec.evaluate.policies import EpsilonGreedyPolicy, SoftmaxPolicy, TopKPolicy  # noqa: E402
 from pyrec.evaluate.ranking import Evaluation, evaluate  # noqa: E402
+from pyrec.evaluate.uniform import UniformEvaluation, evaluate_uniform  # noqa: E402
 from pyrec.export.files import export  # noqa: E402
 from pyrec.graph.graph import Graph  # noqa: E402
 from pyrec.models import (  # noqa: E402
@@ -75,6 +77,7 @@ __all__ = [
     "EarlyStopping",
     "EdgeDropout",
     "EpsilonGreedyPolicy",
+    "Estimation",
     "Evaluation",
     "Explanation",
     "ExtraEdges",
@@ -107,11 +110,13 @@ __all__ = [
     "Table",
     "TopKPolicy",
     "Uniform",
+    "UniformEvaluation",
     "UnknownIdError",
     "Weighted",
     "data",
     "evaluate",
     "evaluate_pairs",
+    "evaluate_uniform",
     "export",
     "ope",
     "propensities",

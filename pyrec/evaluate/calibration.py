@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -40,7 +40,9 @@ class Platt:
         return sigmoid(self.logits(scores))
 
 
-def platt(scores: npt.ArrayLike, labels: npt.ArrayLike, smoothing: bool = True) -> Platt:
+def platt(
+    scores: npt.ArrayLike, labels: npt.ArrayLike, smoothing: bool = True, weights: npt.ArrayLike | None = None
+) -> Platt:
     """Fit `Platt` to scored pairs by Newton's method on the log loss, which is convex.
 
     With smoothing, Platt's own, the targets of N₊ positives and N₋ negatives are (N₊ + 1) / (N₊ + 2) and
@@ -50,6 +52,8 @@ def platt(scores: npt.ArrayLike, labels: npt.ArrayLike, smoothing: bool = True) 
         scores: (n,) finite numbers.
         labels: (n,) numbers, positive if above 0.
         smoothing: Whether targets are smoothed; without, this is the maximum of the likelihood.
+        weights: (n,) positive numbers, how much each pair counts in the loss, such as one over its propensity; N₊ and
+            N₋ count pairs. None for 1 each.
 
     Raises:
         DataError: If they are no such arrays, all pairs have the same label, or the labels are separable and there is
@@ -60,14 +64,15 @@ def platt(scores: npt.ArrayLike, labels: npt.ArrayLike, smoothing: bool = True) 
     values, is_positive = check_scored(scores, labels)
     require_both(is_positive)
     targets = _targets(is_positive, smoothing)
+    shares = _shares(weights, len(values))
     if not smoothing:
         _refuse_separated(values, is_positive)
     # Equal scores have one probability, and where all are equal that is the mean target.
     centre, scale = float(values.mean(dtype=np.float64)), float(values.std(dtype=np.float64))
     if np.ptp(values) == 0 or scale == 0:
-        mean = float(targets.mean())
+        mean = _dot(shares, targets)
         return Platt(0.0, float(np.log(mean) - np.log1p(-mean)))
-    slope, intercept = _newton((values.astype(np.float64) - centre) / scale, targets)
+    slope, intercept = _newton((values.astype(np.float64) - centre) / scale, targets, shares)
     return Platt(slope / scale, intercept - slope * centre / scale)
 
 
@@ -87,22 +92,46 @@ def _refuse_separated(scores: NDArray[np.floating], is_positive: NDArray[np.bool
         )
 
 
-def _newton(x: NDArray[np.float64], targets: NDArray[np.float64]) -> tuple[float, float]:
+def _shares(weights: npt.ArrayLike | None, size: int) -> NDArray[np.float64]:
+    """Return how much each pair counts, float64 (n,), of sum 1."""
+    if weights is None:
+        return np.full(size, 1 / size)
+    given = check_finite_array("weights", weights).astype(np.float64)
+    if len(given) != size or (given <= 0).any():
+        at = int((given <= 0).argmax())
+        wrong = (
+            f"weights has {len(given)} entries for {size} pairs"
+            if len(given) != size
+            else f"weights[{at}] = {given[at]}"
+        )
+        raise DataError(f"{wrong}, but a number above 0 is needed for each pair")
+    shares: NDArray[np.float64] = given / given.sum()
+    return shares
+
+
+def _newton(
+    x: NDArray[np.float64], targets: NDArray[np.float64], shares: NDArray[np.float64]
+) -> tuple[float, float]:
     """Return the slope and the intercept of least mean log loss, for scores of mean 0 and deviation 1."""
+
+    def loss_at(point: NDArray[np.float64]) -> float:
+        logits = point[0] * x + point[1]
+        return _dot(shares, np.logaddexp(0, logits) - targets * logits)
+
     at = np.zeros(2)
-    loss = _mean_loss(at, x, targets)
+    loss = loss_at(at)
     for _ in range(MOST_STEPS):
         p = sigmoid(at[0] * x + at[1])
-        error, weight = p - targets, p * (1 - p)
-        gradient = np.array([error @ x, error.sum()]) / len(x)
-        mixed = weight @ x
-        hessian = np.array([[weight @ (x * x), mixed], [mixed, weight.sum()]]) / len(x)
+        error, curvature = shares * (p - targets), shares * p * (1 - p)
+        gradient = np.array([_dot(error, x), error.sum()])
+        mixed = _dot(curvature, x)
+        hessian = np.array([[_dot(curvature, x * x), mixed], [mixed, curvature.sum()]])
         step = np.linalg.lstsq(hessian, gradient, rcond=None)[0]
-        promised = float(gradient @ step)
+        promised = _dot(gradient, step)
         if promised < PRECISION:
             return float(at[0]), float(at[1])
         length = 1.0
-        while (other := _mean_loss(at - length * step, x, targets)) > loss - 1e-4 * length * promised:
+        while (other := loss_at(at - length * step)) > loss - 1e-4 * length * promised:
             length /= 2
             if length < PRECISION:  # no smaller loss in double precision
                 return float(at[0]), float(at[1])
@@ -112,9 +141,9 @@ def _newton(x: NDArray[np.float64], targets: NDArray[np.float64]) -> tuple[float
     )
 
 
-def _mean_loss(at: NDArray[np.float64], x: NDArray[np.float64], targets: NDArray[np.float64]) -> float:
-    logits = at[0] * x + at[1]
-    return float((np.logaddexp(0, logits) - targets * logits).mean())
+def _dot(one: NDArray[Any], other: NDArray[Any]) -> float:
+    """Return the sum of products; that of the linear algebra library may depend on its threads."""
+    return float((one * other).sum())
 
 
 def sigmoid(logits: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -143,7 +172,7 @@ class Reliability:
     @property
     def error(self) -> float:
         """The expected calibration error: the mean over pairs of their group's |observed - predicted|."""
-        return float(self.counts @ np.abs(self.observed - self.predicted) / self.counts.sum())
+        return _dot(self.counts, np.abs(self.observed - self.predicted)) / int(self.counts.sum())
 
 
 def reliability(probabilities: npt.ArrayLike, labels: npt.ArrayLike, bins: int = 10) -> Reliability:

@@ -32,9 +32,10 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, overload
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
@@ -46,7 +47,9 @@ from pyrec.data import Interactions, Ragged
 from pyrec.data.ragged import as_ragged
 from pyrec.errors import ConfigError, DataWarning
 from pyrec.evaluate.asked import Ranker, asked, check_cutoffs, check_test, ranked_lists
+from pyrec.evaluate.bootstrap import RESAMPLES
 from pyrec.evaluate.counts import EvaluationCounts, count_test
+from pyrec.evaluate.estimators import Correction, Estimation, Estimator, KnowsPropensities, estimate
 from pyrec.evaluate.item_metrics import ITEM_METRICS, item_metrics
 from pyrec.evaluate.tables import metric_rows, table
 from pyrec.ops.metrics import METRICS, item_counts, ranking_metrics
@@ -167,6 +170,37 @@ class Evaluation:
         return f"Evaluation({users}; {items}: {means}{more})"
 
 
+@overload
+def evaluate(
+    model: Ranker,
+    test: Interactions,
+    k: int | Sequence[int] = ...,
+    metrics: Sequence[str] | None = ...,
+    batch_size: int = ...,
+    candidates: Ragged | csr_array | None = ...,
+    fallback: Literal["popularity", "none"] = ...,
+    *,
+    propensities: None = ...,
+) -> Evaluation: ...
+
+
+@overload
+def evaluate(
+    model: Ranker,
+    test: Interactions,
+    k: int | Sequence[int] = ...,
+    metrics: Sequence[str] | None = ...,
+    batch_size: int = ...,
+    *,
+    fallback: Literal["popularity", "none"] = ...,
+    propensities: KnowsPropensities | npt.ArrayLike,
+    estimator: Estimator | None = ...,
+    imputation: Any = ...,
+    resamples: int = ...,
+    seed: int = ...,
+) -> Estimation: ...
+
+
 @defaults()
 def evaluate(
     model: Ranker,
@@ -176,8 +210,18 @@ def evaluate(
     batch_size: int = 16_384,
     candidates: Ragged | csr_array | None = None,
     fallback: Literal["popularity", "none"] = "popularity",
-) -> Evaluation:
+    *,
+    propensities: KnowsPropensities | npt.ArrayLike | None = None,
+    estimator: Estimator | None = None,
+    imputation: Any = None,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+) -> Evaluation | Estimation:
     """Rank all items for every user with test items, leaving out their training items, and measure the lists.
+
+    With ``propensities`` the test set is taken for a log that users, or a recommender, chose the pairs of. Then the
+    metrics of all users' lists are *estimated*, see `pyrec.evaluate.estimators` for what they are and what has to
+    hold.
 
     Args:
         model: A fitted model, or anything with the methods of `Ranker`.
@@ -191,17 +235,38 @@ def evaluate(
             None for all items.
         fallback: What a model's `topk` does for users without a history: ``"popularity"`` gives them the most popular
             items; ``"none"`` leaves them to the model.
+        propensities: How likely each test pair was to be in the test set: `pyrec.debias.Propensities`, anything with a
+            method ``of(users, items, labels)``, or numbers (n,) in the order of ``test``, above 0 and at most 1.
+        estimator: With propensities: ``"ips"`` (the default), ``"snips"`` or ``"dr"``. The last two need labels of both
+            kinds.
+        imputation: For ``"dr"``, what stands in for labels that were not observed: probabilities (num_users,
+            num_items); a function from internal ids of users (n,) and items (n,) to probabilities (n,); a model whose
+            pair scores are calibrated on the log; None for ``model`` itself.
+        resamples: With propensities: draws of the bootstrap over users; 0 for no intervals.
+        seed: Of these draws.
 
     Returns:
-        The metrics' means, over all test users and over the warm ones, their values by user, and what is cold.
+        The metrics' means, over all test users and over the warm ones, their values by user, and what is cold. With
+        propensities an `pyrec.evaluate.estimators.Estimation`: estimates with intervals.
 
     Raises:
         NotFittedError: If the model is not fitted.
         DataError: If ``test`` is empty, has other users or items than the model, ``k`` exceeds the items, or
-            ``model`` is none; or ``candidates`` have another type or shape.
-        ConfigError: If a metric is unknown, ``k`` or ``batch_size`` is out of range, or ``fallback`` is neither value.
+            ``model`` is none; or ``candidates`` have another type or shape. If a propensity is 0, not finite or above
+            1, or an estimator needs negatives and there are none.
+        ConfigError: If a metric is unknown, ``k`` or ``batch_size`` is out of range, or ``fallback`` is neither
+            value. If ``estimator`` is unknown, is given without propensities, or comes with ``candidates``.
     """
+    if propensities is None and (estimator is not None or imputation is not None):
+        raise ConfigError("estimator and imputation are for a log with propensities; give propensities, too")
+    if propensities is not None and candidates is not None:
+        raise ConfigError(
+            "candidates and propensities exclude each other: an estimate is of lists of all items"
+        )
     with asked(model, Ranker, "training_set and topk") as state:
+        if propensities is not None:
+            correction = Correction(propensities, estimator or "ips", imputation, resamples, seed)
+            return estimate(state, test, k, metrics, batch_size, fallback, correction)
         return _evaluate(state, test, k, metrics, batch_size, candidates, fallback)
 
 
