@@ -24,11 +24,15 @@ from pyrec.cli.options import (
     unknown_option,
 )
 from pyrec.cli.output import note, print_json
+from pyrec.cli.pairs import in_two_tables, measure_pairs, note_pairs, pairs_as_json
 from pyrec.cli.run_data import check_same, in_ids_of, known_part, load_parts, read_as, source_of, unseen_part
 from pyrec.cli.run_folder import read_history, read_metrics
 from pyrec.cli.run_report import Report, report_option
-from pyrec.cli.sources import Source, data_help, data_options, describe, note_reading
+from pyrec.cli.sources import Source, data_help, data_options, describe, note_reading, uniform_options
+from pyrec.cli.training_data import TrainingData
+from pyrec.data import Interactions, UniformParts
 from pyrec.evaluate.item_metrics import ITEM_METRICS
+from pyrec.evaluate.pairs import PairEvaluation
 from pyrec.evaluate.ranking import USER_METRICS, Evaluation, evaluate
 from pyrec.evaluate.tables import metric_rows, table
 from pyrec.models import Recommender
@@ -48,6 +52,7 @@ from pyrec.models.fallback import Fallback
 )
 @click.argument("run_dir", required=False)
 @data_options
+@uniform_options
 @cutoffs_option("10,20")
 @grouped(
     MEASURING,
@@ -132,19 +137,27 @@ def _evaluate(
     k = cutoffs_that_fit(k, model.train_.num_items)
     own = not source.given
     source = source_of(run_dir) if own else read_as(run_dir, source)
-    name, train, test = load_parts(source, own)
-    note_reading(*([] if train is None else [train]), test)
-    if own:
-        check_same(run_dir, model, train)
-    test = known_part({run_dir: model}, test, skip)
-    test = in_ids_of(model, test if own else unseen_part({run_dir: model}, test))
-    note(describe(name, model.train_, test))
+    uniform = None
+    if source.has_uniform:
+        name, uniform = _uniform(run_dir, model, source, own, skip)
+        test = uniform.test
+    else:
+        name, train, test = load_parts(source, own)
+        note_reading(*([] if train is None else [train]), test)
+        if own:
+            check_same(run_dir, model, train)
+        test = known_part({run_dir: model}, test, skip)
+        test = in_ids_of(model, test if own else unseen_part({run_dir: model}, test))
+        note(describe(name, model.train_, test))
     item_names = {} if report is None else names_of(run_dir, names_file, model.train_)
     if report is not None:
         report.named(model.train_)  # refuses unknown users before anything is measured
     evaluation = evaluate(model, test, k, metrics, fallback=fallback)
     note_lists(evaluation)
-    _print(model, evaluation, as_json)
+    pairs = None if uniform is None else measure_pairs(model, uniform)
+    if pairs is not None:
+        note_pairs(pairs)
+    _print(model, evaluation, pairs, as_json)
     if report is not None:
         report.write(
             model,
@@ -156,12 +169,31 @@ def _evaluate(
             settings=source.as_json(),
             item_names=item_names,
             evaluation=evaluation if metrics is None else evaluate(model, test, k, fallback=fallback),
+            uniform=None if pairs is None else {model.label: pairs},
         )
 
 
-def _print(model: Recommender, evaluation: Evaluation, as_json: bool) -> None:
+def _uniform(
+    run_dir: Path, model: Recommender, source: Source, own: bool, skip: bool
+) -> tuple[str, UniformParts]:
+    """Return the name of the data and the parts of the uniform set, in the ids of the model."""
+    data = TrainingData.load(source)
+    assert data.uniform is not None
+    note_reading(*data.parts)
+    if own:
+        learned = data.learned_by(model)
+        check_same(run_dir, model, learned if isinstance(learned, Interactions) else learned.interactions)
+    note(data.describe())
+    parts = (known_part({run_dir: model}, part, skip) if len(part) else part for part in data.uniform)
+    return data.name, UniformParts(*(in_ids_of(model, part) if len(part) else part for part in parts))
+
+
+def _print(model: Recommender, evaluation: Evaluation, pairs: PairEvaluation | None, as_json: bool) -> None:
     if as_json:
-        print_json(measured_as_json(evaluation))
+        lists = measured_as_json(evaluation)
+        print_json(lists if pairs is None else {**pairs_as_json(pairs), "lists": lists})
         return
+    if pairs is not None:
+        click.echo(in_two_tables({model.label: pairs}, model.label))
     click.echo(table(metric_rows(columns({model.label: evaluation}))))
     click.echo(f"\nevaluation {evaluation.seconds:.2f} s, {users_in_words(evaluation)}")

@@ -8,8 +8,10 @@ from typing import Any
 
 from pyrec.cli.item_names import Names
 from pyrec.cli.measured import as_json, columns, warm_as_json
+from pyrec.cli.pairs import pairs_as_json
 from pyrec.cli.sources import Source
-from pyrec.data import Interactions
+from pyrec.cli.training_data import TrainingData
+from pyrec.evaluate.pairs import PairEvaluation
 from pyrec.evaluate.ranking import Evaluation
 from pyrec.models import EpochRecommender, Recommender
 
@@ -18,15 +20,14 @@ from pyrec.models import EpochRecommender, Recommender
 class Run:
     """A finished training run; without a test set, it learned from every interaction and nothing is measured."""
 
-    data_name: str
+    data: TrainingData
     source: Source
     model: Recommender
-    train: Interactions
-    test: Interactions | None
     k: list[int]
     seconds_train: float
     evaluation: Evaluation | None
     baselines: Mapping[str, Evaluation]
+    pairs: Mapping[str, PairEvaluation] = field(default_factory=dict)
     item_names: Names = field(default_factory=dict)
 
     @property
@@ -64,16 +65,25 @@ class Run:
         for name, baseline in self.baselines.items():
             baselines[f"baseline_{name}"] = baseline.metrics
             baselines[f"baseline_{name}_warm"] = warm_as_json(baseline)
+        train, test = self.data.train, self.data.test
         return {
-            **({} if self.evaluation is None else as_json(self.evaluation)),
+            **self._measured(),
             "measured": self.evaluation is not None,
             "seconds_train": self.seconds_train,
-            "num_users": self.train.num_users,
-            "num_items": self.train.num_items,
-            "num_train": len(self.train),
-            "num_test": 0 if self.test is None else len(self.test),
+            "num_users": train.num_users,
+            "num_items": train.num_items,
+            "num_train": len(train),
+            "num_test": 0 if test is None else len(test),
             "num_epochs": len(self.history),
             **epochs,
             **({"validation": self.validation} if self.validation else {}),
             **baselines,
         }
+
+    def _measured(self) -> dict[str, Any]:
+        """Return the metrics of lists; with a uniform set those of pairs, and those of lists under their own name."""
+        lists = {} if self.evaluation is None else as_json(self.evaluation)
+        if not self.pairs:
+            return lists
+        others = {f"pairs_{name}": one.metrics for name, one in self.pairs.items() if name != self.label}
+        return {**pairs_as_json(self.pairs[self.label]), **others, "lists": lists}

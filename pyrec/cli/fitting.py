@@ -11,7 +11,8 @@ from pyrec.cli.output import is_quiet, note
 from pyrec.cli.progress import EpochProgress
 from pyrec.cli.setup import Setup
 from pyrec.cli.sources import Source
-from pyrec.data import Interactions
+from pyrec.cli.training_data import TrainingData
+from pyrec.data import Dataset, Interactions
 from pyrec.device import find_device, gibibytes
 from pyrec.models import EpochRecommender, Recommender
 from pyrec.store.training_checkpoint import Checkpoints
@@ -36,8 +37,7 @@ def check_device(model: Recommender, train: Interactions) -> None:
 
 def fit(
     setup: Setup,
-    train: Interactions,
-    test: Interactions | None,
+    data: TrainingData,
     kept: Checkpoints | None,
     tracking: Tracking,
 ) -> float:
@@ -50,13 +50,14 @@ def fit(
         StoppedError: If it was stopped; the checkpoint has been written.
     """
     model, before = setup.model, setup.seconds
+    learned = data.learned_by(model)
     if not setup.resumed:
-        _note_time(model, train)
+        _note_time(model, learned)
     started = time.perf_counter()
     if not isinstance(model, EpochRecommender):
-        model.fit(train)
+        model.fit(learned)
         return time.perf_counter() - started
-    progress = EpochProgress(model, test, setup.k, setup.eval_every, setup.epoch - 1, setup.fallback)
+    progress = EpochProgress(model, data.test, setup.k, setup.eval_every, setup.epoch - 1, setup.fallback)
 
     def spent() -> float:
         return before + time.perf_counter() - started - progress.seconds
@@ -71,14 +72,19 @@ def fit(
     if kept is not None:
         kept.about = about
     try:
-        model.fit(train, callback=callback, checkpoints=kept, resume=setup.resumed)
+        validation = data.validation_of(model)
+        model.fit(learned, validation=validation, callback=callback, checkpoints=kept, resume=setup.resumed)
     finally:
         progress.close()
     _note_skipped(model)
-    if model.stopping is not None:
+    if validation is not None:
+        note(
+            f"kept epoch {model.best_epoch_} of {len(model.history_)}, the best on the uniform validation part"
+        )
+    elif model.stopping is not None:
         chosen_by = Stopping.of(model.stopping).metric
         note(f"kept epoch {model.best_epoch_} of {len(model.history_)}, the best by validation {chosen_by}")
-        if test is None:
+        if data.test is None:
             _note_held_out(setup.source, model)
     return spent()
 
@@ -93,7 +99,7 @@ def _note_held_out(source: Source, model: EpochRecommender) -> None:
     )
 
 
-def _note_time(model: Recommender, train: Interactions) -> None:
+def _note_time(model: Recommender, train: Interactions | Dataset) -> None:
     """Say how long training will take, if that is more than a moment."""
     if is_quiet():
         return

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from pyrec.cli.finished_run import Run
 from pyrec.cli.measured import users_in_words
+from pyrec.cli.pairs import pairs_in_words
 from pyrec.evaluate.tables import metric_rows
 from pyrec.version import version
 
@@ -35,7 +36,7 @@ def model_card(run: Run, files: Sequence[str]) -> str:
     params = [[f"`{name}`", f"`{value!r}`"] for name, value in run.model.flat_params().items()]
     listed = [[f"`{name}`", FILES[name]] for name in files if name in FILES]
     sections = [
-        f"# {run.label} on {run.data_name}",
+        f"# {run.label} on {run.data.name}",
         f"{class_name}, trained with pyrec {version()} in {run.seconds_train:.1f} s.",
         "## Metrics\n\n" + _metrics_text(run),
         "## Data\n\n" + _data_text(run),
@@ -50,12 +51,21 @@ def _metrics_text(run: Run) -> str:
     if run.evaluation is None:
         return UNMEASURED + _validation_text(run)
     table = _markdown(metric_rows(run.columns()), "---:")
+    before = [] if not run.pairs else [_pairs_text(run), ""]
     lines = [
+        *before,
         f"Means over {users_in_words(run.evaluation)}.",
         "What a user had in training is never recommended.",
         *(f"{note[0].upper()}{note[1:]}." for note in run.evaluation.notes),
     ]
     return "\n".join(lines) + f"\n\n{table}"
+
+
+def _pairs_text(run: Run) -> str:
+    pairs = run.pairs[run.label]
+    columns = {title: one.metrics for title, one in run.pairs.items()}
+    notes = "\n".join(f"{note[0].upper()}{note[1:]}." for note in pairs.notes)
+    return f"Of {pairs_in_words(pairs)}.\n{notes}\n\n{_markdown(metric_rows(columns), '---:')}\n\nLists of all items:"
 
 
 def _validation_text(run: Run) -> str:
@@ -68,17 +78,17 @@ def _validation_text(run: Run) -> str:
 def _data_text(run: Run) -> str:
     rows = [
         ["", "value"],
-        ["users", f"{run.train.num_users:,}"],
-        ["items", f"{run.train.num_items:,}"],
-        ["training interactions", f"{len(run.train):,}"],
-        ["test interactions", "none" if run.test is None else f"{len(run.test):,}"],
+        ["users", f"{run.data.train.num_users:,}"],
+        ["items", f"{run.data.train.num_items:,}"],
+        ["training interactions", f"{len(run.data.train):,}"],
+        ["test interactions", "none" if run.data.test is None else f"{len(run.data.test):,}"],
     ]
     rows += [[name, f"`{value}`"] for name, value in run.source.as_json().items() if value is not None]
     return _markdown(rows)
 
 
 def _use_text(run: Run, class_name: str) -> str:
-    other = " OTHER_DATA" if run.test is None else ""
+    other = " OTHER_DATA" if run.data.test is None else ""
     return f"""```python
 from pyrec.models import {class_name}
 

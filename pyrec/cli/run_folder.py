@@ -95,14 +95,14 @@ def _kept_elsewhere(run: Run, about: dict[str, Any]) -> str:
 
 
 def _draw(run: Run, folder: Path) -> None:
-    title = f"{run.label}, {run.data_name}"
+    title = f"{run.label}, {run.data.name}"
     if run.history:
         plots.plot_curves(run.history, folder / CURVES, title)
     weights = getattr(run.model, "layer_weights_", None)
     if weights is not None:
-        counts = (run.train.activity, run.train.popularity)
+        counts = (run.data.train.activity, run.data.train.popularity)
         plots.plot_layer_weights(
-            weights, np.concatenate(counts), run.train.num_users, folder / LAYER_WEIGHTS, title
+            weights, np.concatenate(counts), run.data.train.num_users, folder / LAYER_WEIGHTS, title
         )
 
 

@@ -574,7 +574,7 @@ def note_use(source: Source, train: Interactions, model: Recommender) -> None:
     if train.weights is not None and isinstance(model, Popularity):
         note("note: popularity takes no account of the weights: it counts interactions")
     by_rating = getattr(getattr(model, "loss", None), "target", None) == "rating"
-    if train.ratings is not None and source.min_rating is source.positive is None and not by_rating:
+    if train.ratings is not None and train.labels is None and source.min_rating is None and not by_rating:
         low, high = train.ratings.min(), train.ratings.max()
         note(
             f"note: ratings, {low:g} to {high:g}, do not count: each is a like; --min-rating X leaves those below X out"

@@ -25,12 +25,14 @@ from pyrec.cli.options import (
     threads_option,
 )
 from pyrec.cli.output import note, print_json
+from pyrec.cli.pairs import in_two_tables, measure_pairs, note_pairs, pair_baselines
 from pyrec.cli.run_folder import check_folder, write_run
 from pyrec.cli.run_report import Report, report_option
 from pyrec.cli.setup import Setup, take_up
-from pyrec.cli.sources import DATA_HELP, Source, data_options, describe, note_reading, note_use
-from pyrec.data import Interactions
+from pyrec.cli.sources import DATA_HELP, Source, data_options, note_reading, note_use, uniform_options
+from pyrec.cli.training_data import TrainingData
 from pyrec.errors import StoppedError
+from pyrec.evaluate.pairs import PairEvaluation
 from pyrec.evaluate.ranking import Evaluation, evaluate
 from pyrec.evaluate.tables import metric_rows, table
 from pyrec.interrupt import Signals, stop_on_signals
@@ -46,6 +48,7 @@ from pyrec.track import Tracker, Tracking, open_tracker
     help=f"Train a model and print what it reaches, beside popularity.{DATA_HELP}",
 )
 @data_options
+@uniform_options
 @grouped(
     DATA,
     "--all",
@@ -160,27 +163,30 @@ def _train(setup: Setup, report: Report | None) -> Run:
     if setup.resumed and setup.folder is not None:
         check_writable(setup.folder)  # before training, not after it
     trackers = _trackers(setup)
-    name, train, test = _load(setup.source)
-    note(describe(name, train, test))
-    note_reading(train, *([] if test is None else [test]))
-    note_use(setup.source, train, setup.model)
-    first, item_names = _before_training(setup, report, train, test)
+    data = TrainingData.load(setup.source)
+    note(data.describe())
+    note_reading(*data.parts)
+    note_use(setup.source, data.train, setup.model)
+    data.note_uniform(setup.model)
+    item_names = _check_before_training(setup, report, data)
+    first, first_pairs = _measure_first(setup, data)
     model, kept, signals = setup.model, None, Signals()
     with ExitStack() as stack:
         if setup.folder is not None and isinstance(model, EpochRecommender):
-            setup.check_test(fingerprint(test))
+            setup.check_test(fingerprint(data.test))
             kept = Checkpoints(setup.folder, setup.every)
             signals = stack.enter_context(stop_on_signals(kept.stop))
         try:
             with Tracking(*trackers) as tracking:
                 tracking.start(_described(setup), setup.epoch)
                 setup.run_ids = [tracker.run_id for tracker in trackers]
-                seconds = fit(setup, train, test, kept, tracking)
-                evaluation = None if test is None else evaluate(model, test, setup.k, fallback=setup.fallback)
+                seconds = fit(setup, data, kept, tracking)
+                evaluation, pairs = _measure(setup, data, first_pairs)
                 tracking.metrics |= {} if evaluation is None else _tracked(evaluation)
+                tracking.metrics |= {} if not pairs else _tracked_pairs(pairs[model.label])
         except StoppedError as stopped:
             _leave(stopped, setup, signals)
-        run = Run(name, setup.source, model, train, test, setup.k, seconds, evaluation, first, item_names)
+        run = Run(data, setup.source, model, setup.k, seconds, evaluation, first, pairs, item_names)
         _keep(run, setup, kept)
     if report is not None:
         _write_report(run, report)
@@ -193,23 +199,37 @@ def _trackers(setup: Setup) -> list[Tracker]:
     return [open_tracker(place, run_id, called) for place, run_id in zip(setup.track, run_ids, strict=True)]
 
 
-def _before_training(
-    setup: Setup, report: Report | None, train: Interactions, test: Interactions | None
-) -> tuple[dict[str, Evaluation], Names]:
-    """Refuse what can be refused before training; return what is measured first, and what the items are called."""
-    setup.cut_off_at(train.num_items)
+def _check_before_training(setup: Setup, report: Report | None, data: TrainingData) -> Names:
+    """Refuse what can be refused before training; return what the items are called."""
+    setup.cut_off_at(data.train.num_items)
     if report is not None:
-        report.named(train)
-    check_device(setup.model, train)
-    item_names = {} if setup.names_file is None else setup.names_file.read(train)
-    if test is None:
-        return {}, item_names
-    return baselines(setup.model, train, test, setup.k, setup.baseline, setup.fallback), item_names
+        report.named(data.train)
+    data.learned_by(setup.model)
+    check_device(setup.model, data.train)
+    return {} if setup.names_file is None else setup.names_file.read(data.train)
 
 
-def _load(source: Source) -> tuple[str, Interactions, Interactions | None]:
-    """Return the name, the training part and the test part of the data; no test part if all are learned from."""
-    return (*source.load_everything(), None) if source.everything else source.load()
+def _measure_first(
+    setup: Setup, data: TrainingData
+) -> tuple[dict[str, Evaluation], dict[str, PairEvaluation]]:
+    """Return what is measured before training, by the names of the models: their lists, and their scores of pairs."""
+    if data.test is None:
+        return {}, {}
+    quick = setup.baseline and data.uniform is None
+    lists = baselines(setup.model, data.train, data.test, setup.k, quick, setup.fallback)
+    return lists, {} if data.uniform is None else pair_baselines(setup.model, data, setup.baseline)
+
+
+def _measure(
+    setup: Setup, data: TrainingData, first: dict[str, PairEvaluation]
+) -> tuple[Evaluation | None, dict[str, PairEvaluation]]:
+    """Return what the fitted model reaches: its lists, and its scores of uniform pairs beside those of others."""
+    model = setup.model
+    if data.test is None:
+        return None, {}
+    evaluation = evaluate(model, data.test, setup.k, fallback=setup.fallback)
+    pairs = {} if data.uniform is None else {model.label: measure_pairs(model, data.uniform), **first}
+    return evaluation, pairs
 
 
 def _described(setup: Setup) -> dict[str, Any]:
@@ -224,6 +244,11 @@ def _tracked(evaluation: Evaluation) -> dict[str, float]:
         return evaluation.metrics
     warm = {f"warm/{name}": value for name, value in evaluation.warm_metrics.items()}
     return {**evaluation.metrics, **warm}
+
+
+def _tracked_pairs(evaluation: PairEvaluation) -> dict[str, float]:
+    """Return the metrics of pairs that trackers get; a cut-off is not one of lists."""
+    return {f"pairs/{name}": value for name, value in evaluation.metrics.items()}
 
 
 def _leave(stopped: StoppedError, setup: Setup, signals: Signals) -> None:
@@ -244,17 +269,18 @@ def _keep(run: Run, setup: Setup, kept: Checkpoints | None) -> None:
 
 
 def _write_report(run: Run, report: Report) -> None:
-    assert run.test is not None
+    assert run.data.test is not None
     report.write(
         run.model,
-        run.test,
-        data_name=run.data_name,
+        run.data.test,
+        data_name=run.data.name,
         history=run.history,
         seconds_train=run.seconds_train,
         settings=run.source.as_json(),
         item_names=run.item_names,
         evaluation=run.evaluation,
         baseline=run.baselines["popularity"],
+        uniform=run.pairs,
     )
 
 
@@ -262,13 +288,17 @@ def _print(run: Run, out: Path | None, as_json: bool) -> None:
     evaluation = run.evaluation
     if evaluation is not None:
         note_lists(evaluation)
+    if run.pairs:
+        note_pairs(run.pairs[run.label])
     if as_json:
         print_json(run.metrics())
         return
     took = f"training {run.seconds_train:.2f} s"
     if evaluation is None:
-        click.echo(f"{run.label}: {took}, on all {len(run.train):,} interactions; nothing was measured")
+        click.echo(f"{run.label}: {took}, on all {len(run.data.train):,} interactions; nothing was measured")
     else:
+        if run.pairs:
+            click.echo(in_two_tables(run.pairs, run.label))
         click.echo(table(metric_rows(run.columns())))
         click.echo(f"\n{took}, evaluation {evaluation.seconds:.2f} s, {users_in_words(evaluation)}")
     note("nothing kept; --out RUN_DIR keeps the model" if out is None else f"kept in {out}")

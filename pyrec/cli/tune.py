@@ -25,17 +25,28 @@ from pyrec.cli.model_options import (
     path_of,
 )
 from pyrec.cli.moving_line import MovingLine
-from pyrec.cli.options import json_option, metric_option, quiet_option, set_threads, threads_option
+from pyrec.cli.options import json_option, quiet_option, set_threads, threads_option
 from pyrec.cli.output import note, print_json
-from pyrec.cli.sources import DATA_HELP, Source, data_options, note_training
-from pyrec.evaluate.metric_name import DEFAULT_CUTOFF, MetricName
+from pyrec.cli.sources import (
+    DATA_HELP,
+    Source,
+    data_options,
+    describe_debiasing,
+    note_reading,
+    note_training,
+    uniform_options,
+)
+from pyrec.data import Interactions, UniformParts
+from pyrec.evaluate.metric_name import DEFAULT_CUTOFF, read_metric
+from pyrec.evaluate.ranking import USER_METRICS
 from pyrec.evaluate.tables import table
 from pyrec.models import Recommender
 from pyrec.params import Part, called
 from pyrec.tune.estimate import MINUTE, in_words
-from pyrec.tune.search import METRICS, Search, Trial, Trials, tune
+from pyrec.tune.search import Search, Trial, Trials, tune
 from pyrec.tune.space import Range, check_space, default_space
 from pyrec.tune.study import check_optuna
+from pyrec.tune.uniform_search import HIGHER, UniformSearch
 
 SEARCH = "Search"
 SHOWN = 10
@@ -56,6 +67,7 @@ names. Models that train by epochs stop early (--patience {PATIENCE}, at most --
 
 @click.command("tune", cls=GroupedCommand, help=HELP)
 @data_options
+@uniform_options
 @model_options
 @grouped(
     SEARCH,
@@ -80,7 +92,13 @@ names. Models that train by epochs stop early (--patience {PATIENCE}, at most --
     metavar="FILE",
     help="Keep the trials in this SQLite file; the same command then goes on where it ended.",
 )
-@metric_option(SEARCH)
+@grouped(
+    SEARCH,
+    "--metric",
+    metavar="NAME@K",
+    help=f"What to choose by: {', '.join(USER_METRICS)}, at this cut-off; with --uniform {', '.join(HIGHER)}, of the "
+    f"uniform validation part. [default: ndcg@{DEFAULT_CUTOFF}; with --uniform {HIGHER[0]}]",
+)
 @threads_option
 @quiet_option
 @json_option
@@ -90,7 +108,7 @@ def command(
     trials: int,
     timeout: float | None,
     storage: Path | None,
-    metric: MetricName,
+    metric: str | None,
     threads: int | None,
     as_json: bool,
     **options: Any,
@@ -101,25 +119,49 @@ def command(
     source = Source.take(options)
     fixed = given_arguments(options)
     wanted = [_read_range(text, fixed) for text in ranges]
-    seed, share = _fill(model_name, options, metric.name)
+    chosen_by = None if source.has_uniform else read_metric(metric or "ndcg")
+    seed, share = _fill(model_name, options, "ndcg" if chosen_by is None else chosen_by.name)
     options |= {one.flag: one.first for one in wanted if one.flag in CHOOSING}
     given = dict(options)
-    model = build_model(model_name, options, metric.k or DEFAULT_CUTOFF)
+    model = build_model(model_name, options, (chosen_by and chosen_by.k) or DEFAULT_CUTOFF)
     given_space = [_range(one, model, given) for one in wanted]
     check_space(model, given_space)
-    name, train = source.load_training()
-    note_training(name, train)
-    k = metric.at(train.num_items)
+    train, uniform = _load(source)
+    k = DEFAULT_CUTOFF if chosen_by is None else chosen_by.at(train.num_items)
     cut_off(model, k)
     kept = {path_of(flag, model) for flag in fixed & values_of(model).keys()}
     space = given_space or [one for one in default_space(model, train) if one.name not in kept]
     if not space:
         raise click.UsageError("every hyperparameter of the space is given; leave one out, or name a --range")
-    search = Search(model, space, train, share, seed, f"{metric.name}@{k}")
+    search = Search(model, space, train, share, seed, f"{chosen_by.name}@{k}" if chosen_by else HIGHER[0])
+    if uniform is not None:
+        search = _by_uniform(search, uniform, metric)
     found = _search(search, trials, timeout, storage)
     _print(found, _commands(search, source, found.best), search, as_json)
     if found.interrupted:
         raise click.exceptions.Exit(INTERRUPTED)
+
+
+def _load(source: Source) -> tuple[Interactions, UniformParts | None]:
+    """Return the training part and, if there is one, the uniform set, and say what there is to say of them."""
+    if not source.has_uniform:
+        name, train = source.load_training()
+        note_training(name, train)
+        return train, None
+    found = source.load_debiasing()
+    note_reading(found.interactions)
+    note(describe_debiasing(found))
+    return found.interactions, found.uniform
+
+
+def _by_uniform(search: Search, parts: UniformParts, metric: str | None) -> UniformSearch:
+    """Return a search by the uniform validation part."""
+    if not len(parts.validation):
+        raise click.UsageError("--uniform-split leaves no pairs to choose by; give the second part some")
+    given = {field.name: getattr(search, field.name) for field in fields(Search)}
+    uniform = parts.train if len(parts.train) else None
+    given["metric"] = metric or HIGHER[0]
+    return UniformSearch(**given, uniform=uniform, validation=parts.validation)
 
 
 def _search(search: Search, trials: int, timeout: float | None, storage: Path | None) -> Trials:
@@ -246,11 +288,12 @@ def _with(model: Recommender, given: Mapping[str, Any], changes: Mapping[str, An
 def _commands(search: Search, source: Source, best: Trial) -> dict[str, str]:
     """Return the command that repeats the best trial, and the one that learns from the held-out share too."""
     model = search.with_params(best.params)
-    commands = {"train": _train_command(source, model, search.k)}
-    if best.best_epoch:
+    k = DEFAULT_CUTOFF if source.has_uniform else search.k
+    commands = {"train": _train_command(source, model, k)}
+    if best.best_epoch and not source.has_uniform:
         everything = {"stopping": None, "epochs": best.best_epoch}
         refitted = search.with_params({**best.params, **everything})
-        commands["train_on_all"] = _train_command(source, refitted, search.k)
+        commands["train_on_all"] = _train_command(source, refitted, k)
     return commands
 
 
@@ -271,7 +314,8 @@ def _print(found: list[Trial], commands: dict[str, str], search: Search, as_json
         print_json({"best": trials[0], "commands": commands, "trials": trials})
         return
     click.echo(table(_rows(found[:SHOWN], search)))
-    click.echo(f"\nThe best trial, on held-out training interactions:\n{commands['train']}")
+    scored_on = "uniform pairs" if isinstance(search, UniformSearch) else "training interactions"
+    click.echo(f"\nThe best trial, on held-out {scored_on}:\n{commands['train']}")
     if "train_on_all" in commands:
         rates = "with --schedule linear its rate falls over these alone, not as it did in the trial"
         click.echo(f"On all training interactions, for as many epochs ({rates}):\n{commands['train_on_all']}")
@@ -284,7 +328,7 @@ def _as_json(trial: Trial) -> dict[str, Any]:
 
 def _rows(found: list[Trial], search: Search) -> list[list[str]]:
     model = search.model
-    metrics = list(dict.fromkeys([search.target, *(f"{name}@{search.k}" for name in METRICS)]))
+    metrics = search.shown
     rows = [["trial", *metrics, *(flag_word(name, model) for name in found[0].params), "epoch", "seconds"]]
     for trial in found:
         values = [f"{trial.metrics[name]:.4f}" for name in metrics]

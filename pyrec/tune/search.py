@@ -96,6 +96,11 @@ class Search:
         return f"{read_metric(self.metric).name}@{self.k}"
 
     @property
+    def shown(self) -> list[str]:
+        """The names that `Trial.metrics` has for what tables show, the metric first."""
+        return list(dict.fromkeys([self.target, *(f"{name}@{self.k}" for name in METRICS)]))
+
+    @property
     def metric_names(self) -> list[str]:
         """The metrics of a trial, without the cut-off."""
         return list(dict.fromkeys([*METRICS, read_metric(self.metric).name]))
@@ -128,9 +133,36 @@ class Search:
         )
         return evaluate(model.fit(learned), held_out, self.k, self.metric_names).metrics, 0
 
-    def describe(self) -> str:
-        """Return what tells searches apart, as JSON."""
-        about = {
+    def check(self) -> None:
+        """Refuse what leaves nothing to score trials on, or scores them by something else than asked for.
+
+        Raises:
+            ConfigError: The message names the parameter.
+        """
+        params = self.model.get_params()
+        by_epochs = isinstance(self.model, EpochRecommender)
+        if by_epochs and params.get("stopping") is None:
+            raise ConfigError(
+                "stopping = None leaves nothing to score trials on; give EarlyStopping(share=0.1), or another share"
+            )
+        name = "stopping__share" if by_epochs else "share"
+        share = params[name] if by_epochs else self.share
+        if share is None:
+            raise ConfigError(
+                f"{name} = None leaves nothing to score trials on; give a share of the interactions, such as 0.1"
+            )
+        check_share(name, share, "the interactions", ConfigError, positive=True)
+        check_count("seed", self.seed, 0, None, ConfigError)
+        if by_epochs and {"stopping__metric", "stopping__k"} <= params.keys():
+            kept_by = f"{params['stopping__metric']}@{params['stopping__k']}"
+            if kept_by != self.target:
+                raise ConfigError(
+                    f"metric = {self.target}, but the model's stopping keeps the epoch by {kept_by}; give both the same"
+                )
+
+    def about(self) -> dict[str, Any]:
+        """Return what tells searches apart."""
+        return {
             "model": self.model.model_name,
             "params": params_to_json(self.model),
             "space": [one.as_json() for one in self.space],
@@ -139,7 +171,10 @@ class Search:
             "seed": self.seed,
             "metric": self.target,
         }
-        return json.dumps(about, sort_keys=True, default=plain)
+
+    def describe(self) -> str:
+        """Return what tells searches apart, as JSON."""
+        return json.dumps(self.about(), sort_keys=True, default=plain)
 
 
 class Trials(list[Trial]):
@@ -197,7 +232,7 @@ def tune(
     if timeout is not None:
         check_real("timeout", timeout, ConfigError, positive=True)
     check_space(search.model, search.space)
-    _check_scoring(search)
+    search.check()
     with quiet():
         under_way = _UnderWay(search, _study(search, storage), trials, Budget(timeout), watch)
         try:
@@ -276,29 +311,6 @@ class _UnderWay:
             left = max(min(to_come, self._budget.left), 0.0)
         epochs = model.get_params().get("epochs", 0)
         self._watch(Progress(model.label, number, epoch, epochs, self._best, model.label, left))
-
-
-def _check_scoring(search: Search) -> None:
-    params = search.model.get_params()
-    by_epochs = isinstance(search.model, EpochRecommender)
-    if by_epochs and params.get("stopping") is None:
-        raise ConfigError(
-            "stopping = None leaves nothing to score trials on; give EarlyStopping(share=0.1), or another share"
-        )
-    name = "stopping__share" if by_epochs else "share"
-    share = params[name] if by_epochs else search.share
-    if share is None:
-        raise ConfigError(
-            f"{name} = None leaves nothing to score trials on; give a share of the interactions, such as 0.1"
-        )
-    check_share(name, share, "the interactions", ConfigError, positive=True)
-    check_count("seed", search.seed, 0, None, ConfigError)
-    if by_epochs and {"stopping__metric", "stopping__k"} <= params.keys():
-        kept_by = f"{params['stopping__metric']}@{params['stopping__k']}"
-        if kept_by != search.target:
-            raise ConfigError(
-                f"metric = {search.target}, but the model's stopping keeps the epoch by {kept_by}; give both the same"
-            )
 
 
 def _study(search: Search, storage: Path | None) -> Study:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ from pyrec._exchange import view_of
 from pyrec.data import Interactions
 from pyrec.errors import ConfigError, DataError
 from pyrec.evaluate.item_metrics import ITEM_METRICS
+from pyrec.evaluate.pairs import PairEvaluation
 from pyrec.evaluate.ranking import USER_METRICS, Evaluation, evaluate
 from pyrec.models import EpochRecommender, Popularity, Recommender
 
@@ -32,6 +33,7 @@ class ReportData:
         settings: What else to say about the data, by name.
         item_names: What items are called, by raw id.
         named: Raw ids of the users that are shown with the reasons of their lists.
+        pairs: What `pyrec.evaluate_pairs` gave for uniform pairs, by the models' labels; empty without such pairs.
     """
 
     model: Recommender
@@ -44,6 +46,7 @@ class ReportData:
     settings: Mapping[str, Any]
     item_names: Mapping[Any, str]
     named: Sequence[Any] = ()
+    pairs: Mapping[str, PairEvaluation] = field(default_factory=dict)
 
     @property
     def train(self) -> Interactions:

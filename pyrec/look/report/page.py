@@ -11,8 +11,9 @@ from typing import Any
 from pyrec._atomic import write_text
 from pyrec._optional import need
 from pyrec.data import Interactions
+from pyrec.evaluate.pairs import PairEvaluation
 from pyrec.evaluate.ranking import Evaluation
-from pyrec.look.report import examples, facts, named_users, pictures
+from pyrec.look.report import examples, facts, named_users, pairs, pictures
 from pyrec.look.report.data import ReportData, measure
 from pyrec.models import Recommender
 from pyrec.version import version
@@ -32,6 +33,7 @@ def write_report(
     users: Sequence[Any] = (),
     evaluation: Evaluation | None = None,
     baseline: Evaluation | None = None,
+    uniform: Mapping[str, PairEvaluation] | None = None,
 ) -> None:
     """Write a report on a fitted model as one HTML file.
 
@@ -53,6 +55,8 @@ def write_report(
         evaluation: What `pyrec.evaluate` gave for this model, test set and all metrics, to spare measuring it again;
             its cut-offs then take the place of ``k``.
         baseline: The same of `pyrec.Popularity`, at the same cut-offs.
+        uniform: What `pyrec.evaluate_pairs` gave for pairs that were shown at random, by the models' labels, this one's
+            among them.
 
     Raises:
         NotFittedError: If the model is not fitted.
@@ -73,6 +77,7 @@ def write_report(
         settings=settings or {},
         item_names=item_names or {},
         named=list(users),
+        pairs=uniform or {},
     )
     write_text(Path(path), template.render(**_parts(data)))
 
@@ -90,6 +95,10 @@ def _parts(data: ReportData) -> dict[str, Any]:
         "curves": pictures.curves(data),
         "layer_weights": pictures.layer_weights(data),
         "activity": pictures.activity(data),
+        "pair_summary": pairs.pair_summary(data),
+        "pair_rows": pairs.pair_rows(data),
+        "pair_notes": pairs.pair_notes(data),
+        "calibration": pairs.calibration(data),
         "exposure_rows": facts.exposure_rows(data),
         "exposure": pictures.exposure(data),
         "examples": examples.examples(data),

@@ -36,6 +36,7 @@ class Loss(Component):
         weighs_others: Whether it reads `Batch.other_weight` and `Batch.other_label`: each of the others has a loss of
             its own.
         corrects: Whether it can correct for how often its negatives were to be expected.
+        reads_labels: Whether it learns from labels; else each interaction is a positive.
     """
 
     family = "loss"
@@ -43,6 +44,7 @@ class Loss(Component):
     memorises: ClassVar[bool] = False
     weighs_others: ClassVar[bool] = False
     corrects: ClassVar[bool] = False
+    reads_labels: ClassVar[bool] = False
 
     @property
     def score(self) -> str:

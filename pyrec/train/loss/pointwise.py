@@ -41,6 +41,7 @@ class Pointwise(Loss):
     """
 
     name: ClassVar[str] = "pointwise"
+    reads_labels: ClassVar[bool] = True
     accepts: ClassVar[tuple[type[Negatives], ...]] = (Uniform, Observed)
     weighs_others: ClassVar[bool] = True
     options: ClassVar[Options] = {

@@ -1,0 +1,49 @@
+"""What a model learns from where some pairs were shown at random."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from pyrec.data import Dataset, Interactions
+from pyrec.errors import DataError
+from pyrec.models.base import Recommender
+from pyrec.train.loss import Loss
+
+
+def learned_by(
+    model: Recommender, train: Interactions, uniform: Interactions | None
+) -> Interactions | Dataset:
+    """Return what the model's `fit` is given.
+
+    Args:
+        model: Not fitted.
+        train: Labelled interactions.
+        uniform: Pairs that were shown at random, to learn from, with the same id maps; None for none.
+
+    Raises:
+        DataError: If the model needs such pairs and there are none.
+    """
+    if model.uniform == "needed" and uniform is None:
+        raise DataError(
+            f"{model.model_name} learns from pairs that were shown at random, and there are none; give a uniform set: "
+            "fit(train, uniform=...), or --uniform FILE"
+        )
+    if model.uniform != "ignored":
+        return Dataset(train, uniform=uniform)
+    return _likes_of(train) if takes_likes_alone(model) else train
+
+
+def takes_likes_alone(model: Recommender) -> bool:
+    """Return whether the model's loss reads no labels."""
+    loss = model.get_params(deep=False).get("loss")
+    return loss is not None and not Loss.of(loss).reads_labels
+
+
+def _likes_of(train: Interactions) -> Interactions:
+    """Return interactions for a loss that reads no labels: those that are not liked weigh 0, so they are seen alone."""
+    if train.labels is None:
+        return train
+    weights = np.ones(len(train), dtype=np.float32) if train.weights is None else train.weights
+    return replace(train, labels=None, weights=np.where(train.labels > 0, weights, 0).astype(np.float32))

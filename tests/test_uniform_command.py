@@ -1,0 +1,135 @@
+"""train, evaluate and tune beside pairs that were shown at random: what is learned from, chosen by and measured on."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from command_line import refuse, run
+
+from pyrec.data import generate_biased, load_with_uniform
+from pyrec.data.load import WithUniform
+from pyrec.evaluate.pairs import evaluate_pairs
+from pyrec.models import EASE, MODELS, LightGCN, Popularity, Recommender
+from pyrec.models.uniform import learned_by
+
+SPLIT = ("--uniform-split", "20/30/50", "--shared", "drop")
+
+
+def loaded(files) -> WithUniform:
+    """What the commands load."""
+    return load_with_uniform(*files, (0.2, 0.3, 0.5), shared="drop")
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """A biased log and uniform pairs, with ratings."""
+    folder = tmp_path_factory.mktemp("uniform")
+    made = generate_biased(60, 40, 800, 400, selection=0.8)
+    paths = folder / "user.txt", folder / "random.txt"
+    for path, part in zip(paths, (made.interactions, made.uniform), strict=True):
+        rows = zip(part.users.tolist(), part.items.tolist(), part.ratings.tolist(), strict=True)
+        path.write_text("".join(f"{user},{item},{rating:g}\n" for user, item, rating in rows))
+    return paths
+
+
+def train(capsys, files, *words: object) -> tuple[dict, str]:
+    out, err = run(capsys, "train", files[0], "--uniform", files[1], *SPLIT, *words, "--json")
+    return json.loads(out), err
+
+
+def test_pairs_are_measured_as_in_python(capsys, files) -> None:
+    metrics, err = train(capsys, files, "--model", "ease")
+    found = loaded(files)
+    expected = evaluate_pairs(
+        EASE().fit(found.interactions), found.uniform.test, calibrate=found.uniform.validation
+    )
+    assert {name: metrics[name] for name in expected.metrics} == expected.metrics
+    popular = evaluate_pairs(Popularity().fit(found.interactions), found.uniform.test)
+    assert metrics["pairs_popularity"]["auc"] == popular["auc"]
+    assert metrics["num_test_pairs"] == len(found.uniform.test)
+    assert metrics["seconds_train"] > 0
+    assert 0 <= metrics["lists"]["recall@20"] <= 1
+    assert "ease learns nothing from the uniform pairs" in err
+    assert "each is a like" not in err
+
+
+def test_a_run_is_measured_again_and_has_a_card_and_a_report(capsys, files, tmp_path) -> None:
+    run_dir, report = tmp_path / "run", tmp_path / "report.html"
+    words = ("--model", "lightgcn", "--epochs", 2, "--dim", 8, "--out", run_dir)
+    metrics, err = train(capsys, files, *words, "--report", report)
+    assert "its loss learns from likes" in err
+    again = json.loads(run(capsys, "evaluate", run_dir, "--k", 20, "--json")[0])
+    assert again["auc"] == metrics["auc"]
+    assert again["lists"]["recall@20"] == metrics["lists"]["recall@20"]
+    card = (run_dir / "README.md").read_text()
+    assert f"{metrics['num_test_pairs']} pairs shown at random" in card
+    assert f"{metrics['auc']:.4f}" in card
+    page = report.read_text()
+    assert "Pairs shown at random" in page
+    assert f"{metrics['auc']:.4f}" in page
+    shown = run(capsys, "evaluate", run_dir)[0]
+    assert "lists of all items, and which of the liked pairs are in them" in shown
+
+
+def test_data_that_changed_are_refused(capsys, files, tmp_path) -> None:
+    copies = [tmp_path / path.name for path in files]
+    for path, copy in zip(files, copies, strict=True):
+        copy.write_text(path.read_text())
+    run(
+        capsys,
+        "train",
+        copies[0],
+        "--uniform",
+        copies[1],
+        *SPLIT,
+        "--model",
+        "ease",
+        "--out",
+        tmp_path / "run",
+    )
+    _, *rest = copies[0].read_text().splitlines(keepends=True)
+    copies[0].write_text("".join(rest))
+    assert "are not those that it was trained on" in refuse(capsys, "evaluate", tmp_path / "run")
+
+
+def test_tune_chooses_by_the_validation_part(capsys, files) -> None:
+    words = ("tune", files[0], "--uniform", files[1], *SPLIT, "--model", "ease", "--trials", 3)
+    found = json.loads(run(capsys, *words, "--json")[0])
+    trial = found["best"]
+    parts = loaded(files)
+    model = EASE(**trial["params"]).fit(parts.interactions)
+    assert trial["metrics"]["auc"] == evaluate_pairs(model, parts.uniform.validation)["auc"]
+    assert trial["metrics"]["auc"] == max(one["metrics"]["auc"] for one in found["trials"])
+    assert "--uniform-split 20/30/50" in found["commands"]["train"]
+    by_users = json.loads(run(capsys, *words, "--metric", "user_auc", "--json")[0])
+    scores = [one["metrics"]["user_auc"] for one in by_users["trials"]]
+    assert scores == sorted(scores, reverse=True)
+    assert "metric = 'aux' is none by which uniform pairs choose" in refuse(capsys, *words, "--metric", "aux")
+
+
+def test_without_pairs_to_choose_by_nothing_is_tuned(capsys, files) -> None:
+    words = ("tune", files[0], "--uniform", files[1], "--uniform-split", "50/0/50", "--model", "ease")
+    assert "leaves no pairs to choose by" in refuse(capsys, *words)
+
+
+def test_all_pairs_can_be_learned_from(capsys, files) -> None:
+    out, _ = run(
+        capsys, "train", files[0], "--uniform", files[1], "--uniform-split", "100/0/0", "--model", "ease"
+    )
+    assert "nothing was measured" in out
+
+
+@pytest.mark.parametrize("name", [name for name, kind in MODELS.items() if kind.uniform == "needed"])
+def test_a_model_that_needs_uniform_pairs_says_so(capsys, files, name) -> None:
+    assert "--uniform FILE" in refuse(capsys, "train", files[0], "--model", name)
+
+
+def test_a_loss_of_likes_gets_likes_and_sees_the_rest(files) -> None:
+    found = loaded(files)
+    likes = learned_by(LightGCN(), found.interactions, None)
+    assert likes.labels is None
+    assert np.array_equal(likes.weights > 0, found.interactions.labels > 0)
+    assert likes.popularity.tolist() == found.interactions.popularity.tolist()
+    labelled: Recommender = LightGCN(loss="pointwise")
+    assert learned_by(labelled, found.interactions, None) is found.interactions
