@@ -466,9 +466,9 @@ def test_policies_out_of_range(model, policy, options, message):
 def test_what_is_no_log_or_no_policy(log, model):
     with pytest.raises(DataError, match="log is Interactions, but a BanditLog is needed"):
         pyrec.ope(log.rewarded(), model)
-    with pytest.raises(DataError, match="policy is the class EASE, but a fitted model is needed"):
+    with pytest.raises(DataError, match="model is the class EASE, but a fitted model is needed"):
         pyrec.ope(log, pyrec.EASE)
-    with pytest.raises(DataError, match="policy is a list, but a fitted model is needed"):
+    with pytest.raises(DataError, match="model is a list, but a fitted model is needed"):
         pyrec.ope(log, [1, 2])
     with pytest.raises(DataError, match="0 of the log's 0 rounds"):
         pyrec.ope(log.select(np.zeros(40, dtype=bool)), model)

@@ -21,6 +21,7 @@ from pyrec.data.load import (
 )
 from pyrec.data.named.sets import NamedDataset, get_dataset, list_datasets
 from pyrec.data.ragged import Ragged
+from pyrec.data.read.bandit import read_bandit_log
 from pyrec.data.read.features import read_features
 from pyrec.data.read.item_names import read_item_names
 from pyrec.data.read.matrix import read_matrix
@@ -62,6 +63,7 @@ __all__ = [
     "load_everything",
     "load_training",
     "load_with_uniform",
+    "read_bandit_log",
     "read_events",
     "read_features",
     "read_folder",

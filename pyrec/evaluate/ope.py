@@ -17,8 +17,7 @@ Dudík, ICML 2017 (switch-dr).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from statistics import NormalDist
 from typing import Literal
@@ -27,10 +26,11 @@ import numpy as np
 
 from pyrec._ambient import defaults
 from pyrec._checks import check_count, check_real, check_share, warn_caller
-from pyrec._exchange import Exchanged, kind_of, one_state
+from pyrec._exchange import kind_of
 from pyrec.data.bandit import BanditLog
 from pyrec.data.ids import Unknown, check_unknown
 from pyrec.errors import ConfigError, DataError, DataWarning
+from pyrec.evaluate.asked import asked
 from pyrec.evaluate.policies import LimitedRanker, TopKPolicy
 from pyrec.evaluate.reward_models import Floats, ItemMeans, RewardModel
 from pyrec.evaluate.round_terms import Numbering, RoundTerms, round_terms
@@ -173,7 +173,7 @@ def ope(
     """
     if not isinstance(log, BanditLog):
         raise DataError(f"log is {type(log).__name__}, but a BanditLog is needed; see read_bandit_log")
-    policy = _as_policy(policy)
+    policy = policy if isinstance(policy, TopKPolicy) else TopKPolicy(policy)
     names = _check_estimators(estimators)
     k = _check_k(k, log)
     confidence = check_share("confidence", confidence, "the resampled logs", ConfigError, positive=True)
@@ -183,8 +183,9 @@ def ope(
         threshold = check_real("threshold", threshold, ConfigError, positive=False)
     if interval not in ("normal", "bootstrap"):
         raise ConfigError(f"interval is {interval!r}; it is 'normal' or 'bootstrap'")
-    with _one_state(policy) as state:
-        numbering = _numbering(log, state.model, unknown)
+    with asked(policy.model, LimitedRanker, "training_set and topk") as model:
+        state = replace(policy, model=model)
+        numbering = _numbering(log, model, unknown)
         rounds = numbering.users[log.users] >= 0
         if log.positions is not None:
             rounds &= log.positions < k
@@ -356,28 +357,6 @@ def _notes(terms: RoundTerms, num_left_out: int) -> tuple[str, ...]:
         )
         warn_caller(notes[-1], DataWarning)
     return tuple(notes)
-
-
-def _as_policy(policy: object) -> TopKPolicy:
-    """Return a policy; a model's is its list as it stands."""
-    found = policy if isinstance(policy, TopKPolicy) else TopKPolicy(policy)  # type: ignore[arg-type]
-    model = found.model
-    if isinstance(model, type) or not isinstance(model, LimitedRanker):
-        raise DataError(
-            f"policy is {kind_of(model)}, but a fitted model is needed, such as EASE().fit(train), or a policy of one, "
-            "such as TopKPolicy(model)"
-        )
-    return found
-
-
-@contextmanager
-def _one_state(policy: TopKPolicy) -> Iterator[TopKPolicy]:
-    """Yield the policy of a model that no fit changes meanwhile."""
-    if isinstance(policy.model, Exchanged):
-        with one_state(policy.model) as model:
-            yield replace(policy, model=model)
-    else:
-        yield policy
 
 
 def _numbering(log: BanditLog, model: LimitedRanker, unknown: Unknown) -> Numbering:

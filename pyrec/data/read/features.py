@@ -17,17 +17,15 @@ from pyrec.data.foreign import reading as reading_of
 from pyrec.data.frames import Table, frame_columns
 from pyrec.data.ids import IdArray, as_ids, check_ids
 from pyrec.data.read.delimited import check_id
-from pyrec.data.read.files import Content, decode, opened
-from pyrec.data.read.header import Top, find_top, header_again
+from pyrec.data.read.files import Content, opened
+from pyrec.data.read.header import find_top
 from pyrec.data.read.kinds import Cells, is_text
-from pyrec.data.read.layout import SEPARATORS, first_line, wrong_count
 from pyrec.data.read.look import LOOK_ROWS, Look, look_at
 from pyrec.data.read.other_formats import refuse_other
 from pyrec.data.read.parquet import MAGIC, read_columns
 from pyrec.data.read.reading import Format, IdType, Reading
-from pyrec.data.read.records import BLANKS, Dialect
-from pyrec.data.read.row_blocks import open_end, row_blocks
-from pyrec.data.read.shape import dialect_of, even_rows
+from pyrec.data.read.records import Dialect
+from pyrec.data.read.text_columns import find_dialect, read_fields
 from pyrec.data.roles import role_of
 from pyrec.data.rows import Values, require_table, unique_ids
 from pyrec.errors import ConfigError, DataError
@@ -279,40 +277,18 @@ def _of_text(content: Content, wanted: _Wanted, reading: Reading) -> _Read:
     look = look_at(content, reading)
     if not look.lines:
         raise DataError(f"{content.path} holds no row; give a file with one {wanted.role} a line")
-    dialect = _find_dialect(look)
+    dialect = find_dialect(look)
     top = find_top(_told_header(look, dialect, wanted), dialect)
     line, first = top.header or top.data[0]
     at, others = _choose(top.names, len(first), f"{content.path}, line {line}", wanted)
     notes = top.notes
-    lines, fields = _fields(content, look, dialect, top, [at, *others.values()], notes)
+    lines, fields = read_fields(content, look, dialect, top, [at, *others.values()], notes)
     ids = _ids(content.path, wanted.role, list(zip(lines, fields[0], strict=True)), reading, dialect)
     columns = [
         Column(name, values, _line_of(content.path, lines, name), is_written=True)
         for name, values in zip(others, fields[1:], strict=True)
     ]
     return _Read(ids, columns, (*content.notes, *notes))
-
-
-def _find_dialect(look: Look) -> Dialect:
-    """Returns how fields are apart: by what is said, or by what gives all lines the same columns, the most of them.
-
-    Raises:
-        DataError: two separators give as many.
-    """
-    sep = look.reading.sep or look.sep
-    if sep is not None:
-        return dialect_of(look, sep)
-    dialects = [dialect_of(look, one) for one in (*SEPARATORS, BLANKS) if one in look.lines[0][1]]
-    widths = {dialect.sep: len(rows[-1][1]) for dialect in dialects if (rows := even_rows(look, dialect))}
-    chosen = {sep: width for sep, width in widths.items() if sep != BLANKS} or widths
-    best = [sep for sep, width in chosen.items() if width == max(chosen.values())]
-    if len(best) > 1:
-        shown = " and ".join(map(repr, best))
-        raise DataError(
-            f"{look.path}, line {look.lines[0][0]}: every line has as many {shown}; which of them is between columns? "
-            f"say sep={best[0]!r}"
-        )
-    return next(dialect for dialect in dialects if dialect.sep == best[0]) if best else dialect_of(look, ",")
 
 
 def _told_header(look: Look, dialect: Dialect, wanted: _Wanted) -> Look:
@@ -322,37 +298,6 @@ def _told_header(look: Look, dialect: Dialect, wanted: _Wanted) -> Look:
     if look.reading.header is None and is_told:
         return replace(look, reading=replace(look.reading, header=True))
     return look
-
-
-def _fields(
-    content: Content, look: Look, dialect: Dialect, top: Top, wanted: list[int], notes: list[str]
-) -> tuple[list[int], list[list[str]]]:
-    """Returns the lines of all rows, and the fields of the columns wanted.
-
-    Raises:
-        DataError: a row is malformed, has other columns than the first, or is the header again.
-    """
-    header, path = top.names, content.path
-    num_columns = len((top.header or top.data[0])[1])
-    lines: list[int] = []
-    fields: list[list[str]] = [[] for _ in wanted]
-    for block in row_blocks(content, dialect, num_columns, first_line(look, dialect, top)):
-        if block.ends_open:
-            notes.append(open_end(block.text))
-        decode(block.text, block.number, path)
-        for line, row in dialect.rows(block.text, block.number, path):
-            _check_row(f"{path}, line {line}", row, num_columns, header)
-            lines.append(line)
-            for column, at in zip(fields, wanted, strict=True):
-                column.append(row[at])
-    return lines, fields
-
-
-def _check_row(where: str, row: list[str], num_columns: int, header: tuple[str, ...] | None) -> None:
-    if header is not None and tuple(row) == header:
-        raise header_again(where)
-    if len(row) != num_columns:
-        raise wrong_count(where, len(row), num_columns)
 
 
 def _ids(path: Path, role: str, cells: Cells, reading: Reading, dialect: Dialect) -> IdArray:
