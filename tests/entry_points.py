@@ -14,6 +14,7 @@ from strategies import make_graph
 import pyrec
 from pyrec import _core
 from pyrec.data import (
+    BanditLog,
     Dataset,
     Events,
     Features,
@@ -22,9 +23,13 @@ from pyrec.data import (
     Ragged,
     as_dataset,
     as_interactions,
+    generate_bandit,
+    generate_biased,
     label,
+    read_bandit_log,
     read_events,
     read_features,
+    semi_synthetic,
     shared_pairs,
     split_random,
     split_time,
@@ -493,6 +498,41 @@ def datasets() -> Iterator[tuple[str, EntryPoint]]:
     yield "as_dataset", (as_dataset, lambda: {"obj": matrix()})
 
 
+def bandits() -> Iterator[tuple[str, EntryPoint]]:
+    """Logs with propensities, generated sets with known truth, and off-policy evaluation."""
+    rounds = {
+        "users": int64(3, 1),
+        "items": int64(3, 0),
+        "rewards": numbers(2),
+        "item_ids": torch.arange(ITEMS),
+    }
+    rounds |= {"propensities": torch.full((2,), 0.5), "positions": int64(0, 1)}
+    yield (
+        "BanditLog.from_arrays",
+        (
+            as_numpy(BanditLog.from_arrays),
+            lambda: {"candidates": matrix()[:2], **{k: v.clone() for k, v in rounds.items()}},
+        ),
+    )
+    table = {"user": int64(3, 1), "item": int64(5, 0), "click": numbers(2), "pscore": torch.ones(2)}
+    yield "read_bandit_log", (as_numpy(_bandit_log_read), lambda: {k: v.clone() for k, v in table.items()})
+    dials = {"num_interactions": 9, "num_uniform": 5, "selection": 0.5, "position": 0.5, "popularity": 0.5}
+    yield "generate_biased", (generate_biased, lambda: {**dials, "conformity": 0.5, "seed": 0, **sizes()})
+    yield "generate_bandit", (generate_bandit, lambda: {"num_rounds": 9, "temperature": 1.0, **sizes()})
+    known = interactions()
+    stars = Interactions.from_arrays(known.users, known.items, ratings=1 + known.items % 5)
+    recipe = {"alpha": 0.5, "density": 0.1, "num_uniform": 3, "dim": 2, "reg": 0.1, "seed": 0}
+    yield "semi_synthetic", (semi_synthetic, lambda: {"interactions": stars, **recipe})
+    log = generate_bandit(50, USERS, ITEMS, exploration=1.0).log
+    model = pyrec.EASE().fit(log.rewarded())
+    asked = {"k": 2, "smoothing": 2.0, "folds": 3, "threshold": 1.0, "confidence": 0.9, "seed": 0}
+    yield "ope", (lambda **given: pyrec.ope(**given), lambda: {"log": log, "policy": model, **asked})
+
+
+def _bandit_log_read(**columns: Any) -> Any:
+    return read_bandit_log(columns)
+
+
 def _copy(value: Any) -> Any:
     return value.clone() if isinstance(value, torch.Tensor) else value
 
@@ -609,5 +649,6 @@ def _fit_light(interactions: Any, **hyperparameters: Any) -> Any:
 
 def entry_points() -> dict[str, EntryPoint]:
     """All of them, by a name that says which room they are from."""
-    rooms = {"_core": bindings, "ops": operators, "data": data, "dataset": datasets, "models": models}
+    rooms = {"_core": bindings, "ops": operators, "data": data, "dataset": datasets, "bandit": bandits}
+    rooms["models"] = models
     return {f"{room}: {name}": entry for room, entries in rooms.items() for name, entry in entries()}

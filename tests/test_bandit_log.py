@@ -188,8 +188,10 @@ def test_malformed_files_are_refused_with_their_line(tmp_path, old, new, message
 
 
 def test_what_is_no_log_is_refused(tmp_path):
-    with pytest.raises(DataError, match="holds no row"):
+    with pytest.raises(DataError, match="is empty; give a file that holds lines"):
         read_bandit_log(written(tmp_path, ""))
+    with pytest.raises(DataError, match="holds no row; give a file with a header"):
+        read_bandit_log(written(tmp_path, "\n \n"))
     with pytest.raises(DataError, match="has a header but no line of data"):
         read_bandit_log(written(tmp_path, HEADER))
     with pytest.raises(DataError, match="absent"):

@@ -463,6 +463,17 @@ def test_policies_out_of_range(model, policy, options, message):
         policy(model, **options)
 
 
+def test_positions_beyond_every_list_are_left_out_by_k(log, model):
+    far = BanditLog(
+        log.users, log.items, log.rewards, log.propensities, log.user_ids, log.item_ids, log.positions * 2**20
+    )
+    with pytest.raises(
+        ConfigError, match="the log has 1048577 positions, but lists have at most 1024 places; give k"
+    ):
+        pyrec.ope(far, model)
+    assert quiet_ope(far, model, k=1).num_rounds == (log.positions == 0).sum()
+
+
 def test_what_is_no_log_or_no_policy(log, model):
     with pytest.raises(DataError, match="log is Interactions, but a BanditLog is needed"):
         pyrec.ope(log.rewarded(), model)

@@ -32,7 +32,7 @@ from pyrec.data.ids import Unknown, check_unknown
 from pyrec.errors import ConfigError, DataError, DataWarning
 from pyrec.evaluate.asked import asked
 from pyrec.evaluate.policies import LimitedRanker, TopKPolicy
-from pyrec.evaluate.reward_models import Floats, ItemMeans, RewardModel
+from pyrec.evaluate.reward_models import MAX_FOLDS, Floats, ItemMeans, RewardModel
 from pyrec.evaluate.round_terms import Numbering, RoundTerms, round_terms
 from pyrec.evaluate.tables import table
 from pyrec.ops.topk import MAX_K
@@ -150,7 +150,7 @@ def ope(
         reward_model: What predicts rewards. ``"item"`` is `pyrec.evaluate.reward_models.ItemMeans`; or an object with
             `predict` and `predict_mean`, fitted on other rounds than these.
         smoothing: Of ``"item"``: so many rounds of the mean are added to each item and position. Above 0.
-        folds: Of ``"item"``: a round is predicted from the other folds. At least 2.
+        folds: Of ``"item"``: a round is predicted from the other folds. From 2 to 100.
         threshold: Of ``switch-dr``: larger weights are left to the reward model. None for the one with the least
             estimated squared error, variance plus squared bias; see `switch_threshold`.
         interval: "normal", from the standard error, or "bootstrap", the percentiles over resampled rounds, for which
@@ -177,7 +177,7 @@ def ope(
     names = _check_estimators(estimators)
     k = _check_k(k, log)
     confidence = check_share("confidence", confidence, "the resampled logs", ConfigError, positive=True)
-    resamples = check_count("resamples", resamples, 2, None, ConfigError)
+    resamples = check_count("resamples", resamples, 2, 10**6, ConfigError)
     seed = check_count("seed", seed, 0, 2**31 - 1, ConfigError)
     if threshold is not None:
         threshold = check_real("threshold", threshold, ConfigError, positive=False)
@@ -383,7 +383,7 @@ def _reward_model(
         if asked != "item":
             raise ConfigError(f"reward_model is {asked!r}; it is 'item' or an object with predict")
         smoothing = check_real("smoothing", smoothing, ConfigError, positive=True)
-        return ItemMeans(log, check_count("folds", folds, 2, None, ConfigError), smoothing, seed)
+        return ItemMeans(log, check_count("folds", folds, 2, MAX_FOLDS, ConfigError), smoothing, seed)
     if not isinstance(asked, RewardModel):
         raise ConfigError(
             f"reward_model is {kind_of(asked)}; it is 'item' or an object with predict and predict_mean"
@@ -400,8 +400,13 @@ def _check_estimators(estimators: object) -> list[str]:
 
 
 def _check_k(k: int | None, log: BanditLog) -> int:
+    if k is None and log.num_positions > MAX_K:
+        raise ConfigError(
+            f"the log has {log.num_positions} positions, but lists have at most {MAX_K} places; give k"
+        )
     if k is None:
         return log.num_positions
+    checked = check_count("k", k, 1, MAX_K, ConfigError)
     if log.positions is None:
-        return check_count("k", k, 1, MAX_K, ConfigError)
-    return check_count("k", k, 1, log.num_positions, ConfigError, "the log's number of positions")
+        return checked
+    return check_count("k", checked, 1, log.num_positions, ConfigError, "the log's number of positions")

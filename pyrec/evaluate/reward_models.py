@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Protocol, TypeAlias, runtime_checkable
+from typing import Final, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,8 +11,7 @@ from pyrec.data.bandit import BanditLog
 
 Floats: TypeAlias = NDArray[np.float64]
 Integers: TypeAlias = NDArray[np.integer]
-Scores: TypeAlias = Callable[[Integers, Integers], Floats]
-"""The model's scores (n,) of pairs of users (n,) and items (n,), in the log's internal ids."""
+MAX_FOLDS: Final = 100
 
 
 @runtime_checkable
@@ -41,7 +39,7 @@ class ItemMeans:
 
     Args:
         log: Its rounds.
-        folds: At least 2.
+        folds: From 2 to 100.
         smoothing: Above 0, in rounds.
         seed: Of the folds.
     """

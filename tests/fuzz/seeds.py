@@ -56,6 +56,12 @@ FEATURES = [
 ]
 
 
+BANDIT_LOGS = [
+    b",timestamp,item_id,position,click,propensity_score,user_feature_0,user_feature_1\n0,x,7,3,0,0.5,ab,cd\n1,,0,1,1,1,,",
+    b"context\taction\treward\tpscore\n1\t2\t-.5\t1e-9\n1\t3\tnan\t2",
+    b"u,i,r,p,k\n1,2,1,.5,-1\n3,2,0,1,99999999",
+]
+
 UNIFORM_SOURCE = json.dumps(
     {**Source(data="a", uniform="b").as_json(), "uniform_split": [0.1, "x", None]}
 ).encode()
@@ -81,6 +87,8 @@ def seeds(name: str) -> list[bytes]:
         return [first + text for text in TEXTS for first in (b"\0", b"\xff")]
     if name == "features":
         return [bytes([first]) + text for text in FEATURES for first in (0, 129, 2, 131)]
+    if name == "bandit_log":
+        return BANDIT_LOGS
     if name == "packed":
         with zipfile.ZipFile(archive := io.BytesIO(), "w") as opened:
             opened.writestr("log.csv", ROWS)

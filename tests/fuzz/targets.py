@@ -17,6 +17,7 @@ from pyrec.cli.sources import Source
 from pyrec.data import (
     Dataset,
     Interactions,
+    read_bandit_log,
     read_events,
     read_features,
     read_folder,
@@ -86,6 +87,15 @@ def features(data: bytes) -> None:
         read_features(path, missing=missing)
     with suppress(PyrecError):
         read_features(path, id_column=1, columns={"x": 2}, missing=missing, **more)
+
+
+def bandit_log(data: bytes) -> None:
+    """Any text as a log with propensities, by well-known names and by numbers of columns."""
+    path = _file(data + b"\n")
+    numbers = {"user": 1, "item": 2, "reward": 3, "propensity": 4, "position": 5}
+    for columns in (None, numbers, {**numbers, "user": [1, 2], "position": None}):
+        with suppress(PyrecError):
+            read_bandit_log(path, columns)
 
 
 def lists(data: bytes) -> None:
@@ -251,6 +261,7 @@ TARGETS: dict[str, Target] = {
         quoted,
         events,
         features,
+        bandit_log,
         lists,
         pair,
         with_uniform,
