@@ -51,7 +51,7 @@ from pyrec.models import (  # noqa: E402
 from pyrec.models.lists import Recommendations  # noqa: E402
 from pyrec.nn.combine import Attention, Mean, SelfAttention, Weighted  # noqa: E402
 from pyrec.nn.encoder import FromItems, Table  # noqa: E402
-from pyrec.nn.fit import HeldOut  # noqa: E402
+from pyrec.nn.fit import HeldOut, OnUniform  # noqa: E402
 from pyrec.store.training_checkpoint import Checkpoints  # noqa: E402
 from pyrec.train.augment import Contrast, EdgeDropout, ExtraEdges  # noqa: E402
 from pyrec.train.early_stopping import EarlyStopping  # noqa: E402
@@ -95,6 +95,7 @@ __all__ = [
     "NotFittedError",
     "Observed",
     "OffPolicyEvaluation",
+    "OnUniform",
     "PairEvaluation",
     "Pointwise",
     "Popularity",

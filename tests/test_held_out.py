@@ -8,7 +8,7 @@ from small_models import LEARNING
 from strategies import random_graph
 from torch.nn import functional
 
-from pyrec.data import split_random, synthetic
+from pyrec.data import Dataset, Interactions, split_random, synthetic
 from pyrec.errors import ConfigError
 from pyrec.models import LightGCN
 from pyrec.nn.combine import Attention, Mean, SelfAttention, Weighted
@@ -16,8 +16,9 @@ from pyrec.nn.fit import HeldOut
 from pyrec.ops.sample import Sampler
 from pyrec.train.batches import Batches
 from pyrec.train.bilevel import LayerWeights, SecondBatches
-from pyrec.train.loss import BPR
+from pyrec.train.loss import BPR, Pointwise
 from pyrec.train.negatives import Uniform
+from pyrec.train.pair_batches import PairBatches
 
 OPTIONS = LEARNING | {"epochs": 10, "loss": "bpr"}
 
@@ -128,6 +129,55 @@ def test_validation_pairs_are_neither_learned_nor_weighed_on(interactions):
     assert torch.equal(with_validation.network_.combine.prior, without.network_.combine.prior)
 
 
+def uniform_pairs(interactions, seed=0):
+    rng = np.random.default_rng(seed)
+    users, items = np.nonzero(rng.random((interactions.num_users, interactions.num_items)) < 0.05)
+    labels = (users % 5 == items % 5).astype(np.float32)
+    ids = {"user_ids": interactions.user_ids, "item_ids": interactions.item_ids}
+    return Interactions.from_arrays(
+        interactions.user_ids[users], interactions.item_ids[items], labels=labels, **ids
+    )
+
+
+def test_a_step_goes_down_the_uniform_pairs_loss_by_adam(interactions):
+    graph = random_graph(300, 200, 0.1)
+    uniform = uniform_pairs(interactions)
+    network = make_network(graph, "weighted")
+    steps = LayerWeights(
+        network, graph, PairBatches.of(uniform, uniform.labels, graph, 128, SEED), Pointwise(), RATE
+    )
+    (learned,) = network.combine.transferable()
+    before = learned.detach().clone()
+    batch = steps._second.batches.at(0, 0)
+    assert batch.size == 128
+    vectors = network.combine([layer.detach() for layer in network.layers(graph)], None)
+    users, items = batch.triples.users.long(), batch.triples.positives.long()
+    scores = (vectors[users] * vectors[300 + items]).sum(1)
+    loss = functional.binary_cross_entropy_with_logits(scores, batch.label)
+    (gradient,) = torch.autograd.grad(loss, learned)
+    steps.after(batch)
+    moved = learned.detach() - before
+    torch.testing.assert_close(moved, -RATE * gradient / (gradient.abs() + 1e-8), rtol=1e-3, atol=1e-9)
+
+
+@pytest.mark.parametrize("loss", ["bpr", "softmax", "pointwise"])
+def test_weights_are_learned_on_uniform_pairs_and_kept(interactions, loss):
+    uniform = uniform_pairs(interactions)
+    combine = Attention(fit="uniform")
+    model = LightGCN(**OPTIONS | {"epochs": 2, "loss": loss}, combine=combine)
+    one, other = (
+        model.clone().fit(interactions, uniform=uniform_pairs(interactions, seed)) for seed in (0, 1)
+    )
+    assert one.network_.combine.prior.abs().max() > 0
+    assert not torch.equal(one.network_.combine.prior, other.network_.combine.prior)
+    again = model.clone().fit(Dataset(interactions, uniform=uniform))
+    assert torch.equal(one.user_vectors_, again.user_vectors_)
+    with pytest.raises(
+        ConfigError, match="combine__fit = 'uniform' learns weights on uniform pairs, but there are none"
+    ):
+        model.clone().fit(interactions)
+
+
 @pytest.mark.parametrize("kind", [Mean, SelfAttention])
 def test_a_combine_without_such_parameters_has_no_choice(kind):
     with pytest.raises(TypeError, match="fit"):
@@ -135,7 +185,9 @@ def test_a_combine_without_such_parameters_has_no_choice(kind):
 
 
 def test_a_fit_that_there_is_not_is_refused(interactions):
-    with pytest.raises(ConfigError, match=r"combine__fit = 'test' must be one of 'train', 'held-out', or an"):
+    with pytest.raises(
+        ConfigError, match=r"combine__fit = 'test' must be one of 'train', 'held-out', 'uniform', or an"
+    ):
         LightGCN(combine=Weighted(fit="test")).fit(interactions)
 
 

@@ -16,7 +16,7 @@ from pyrec.data import Interactions, synthetic
 from pyrec.errors import ConfigError, StoppedError
 from pyrec.nn.combine import Attention, Combine, Mean, SelfAttention, Weighted
 from pyrec.nn.encoder import FromItems, Table
-from pyrec.nn.fit import HeldOut
+from pyrec.nn.fit import HeldOut, OnUniform
 from pyrec.params import Parameters
 from pyrec.store.training_checkpoint import Checkpoints
 from pyrec.train.augment import Contrast, EdgeDropout, ExtraEdges
@@ -38,6 +38,7 @@ VALUES = {
         Mean(),
         Weighted(),
         Weighted(fit="train"),
+        Weighted(fit=OnUniform(rate=0.5)),
         SelfAttention(),
         SelfAttention(heads=4),
     ],
@@ -251,6 +252,7 @@ REFUSED = [
     ({"loss": Softmax(negatives="hard")}, "loss__negatives = 'hard' is not for the loss 'softmax'"),
     ({"loss": BPR(negatives=Hard(1))}, "loss__negatives__number = 1 must be at least 2"),
     ({"stopping": EarlyStopping(share=None)}, "stopping__share = None needs a validation set"),
+    ({"combine": Attention(fit="uniform", width=8)}, HELD_OUT),
     ({"reweight": Ren(unobserved=0.5)}, "reweight__unobserved = 0.5 acts on nothing"),
     ({"reweight": Ren(prior_rate=0.5)}, "reweight__prior_rate = 0.5 acts on nothing"),
     ({"reweight": "ren", "encoder": "items", "n_layers": 3}, "reweight = 'ren' is not for encoder = 'items'"),

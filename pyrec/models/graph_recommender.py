@@ -30,7 +30,7 @@ from pyrec.models.reasons import Asker, Reasons, likenesses
 from pyrec.models.vectors import EpochRecommender
 from pyrec.nn.combine import Combine
 from pyrec.nn.encoder import Encoder, Inputs
-from pyrec.nn.fit import LayerFit
+from pyrec.nn.fit import LayerFit, OnUniform
 from pyrec.nn.network import Network
 from pyrec.nn.without_edges import scores_without
 from pyrec.ops.propagate import PRECISIONS
@@ -187,8 +187,8 @@ class GraphRecommender(EpochRecommender):
     ) -> Self:
         """Train. See `EpochRecommender.fit`.
 
-        ``uniform`` are pairs that were shown at random, with labels and the same id maps, which ``reweight`` learns
-        from; None for those of the data set.
+        ``uniform`` are pairs that were shown at random, with labels and the same id maps, which ``reweight`` and
+        a combine's ``fit`` learn from; None for those of the data set.
 
         Raises:
             ConfigError: If a hyperparameter is out of its range or acts on nothing, or is not that of the checkpoint to
@@ -239,16 +239,18 @@ class GraphRecommender(EpochRecommender):
 
         Raises:
             ConfigError: Weights are to be learned, but there are no such pairs.
+            DataError: They are of other users and items, or have no labels.
         """
-        if self.reweight is None:
-            return None
-        found = dataset.uniform if uniform is None else uniform
-        if found is None:
+        asked = [] if self.reweight is None else [f"reweight = {Reweight.of(self.reweight).name!r}"]
+        if isinstance(self._layer_fit(), OnUniform):
+            asked.append("combine__fit = 'uniform'")
+        found = dataset.uniform if uniform is None else replace(dataset, uniform=uniform).uniform
+        if asked and found is None:
             raise ConfigError(
-                f"reweight = {Reweight.of(self.reweight).name!r} learns weights on uniform pairs, but there are "
-                "none; give fit uniform=, or a Dataset with them"
+                f"{asked[0]} learns weights on uniform pairs, but there are none; give fit uniform=, or a Dataset with "
+                "them"
             )
-        return found
+        return found if asked else None
 
     def check_params(self, prefix: str = "") -> None:
         """See `Parameters.check_params`; what does not go together, or acts on nothing, is refused, too."""

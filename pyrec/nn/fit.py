@@ -13,7 +13,8 @@ class LayerFit(Component):
     """What the weights of layers are learned on.
 
     Attributes:
-        held_out: Whether on interactions that graph and embeddings do without.
+        held_out: Whether on pairs that graph and embeddings do without, before the model is trained with the weights
+            fixed.
     """
 
     family = "fit"
@@ -25,6 +26,13 @@ class OnTraining(LayerFit):
     """The training data, with the embeddings."""
 
     name: ClassVar[str] = "train"
+
+
+RATE: Final = Number(
+    flag="--combine-rate",
+    group="Combine",
+    help="Learning rate of held-out layer weights, in the embeddings'.",
+)
 
 
 @dataclass(frozen=True, repr=False)
@@ -49,14 +57,27 @@ class HeldOut(LayerFit):
             group="Combine",
             help="Share that layer weights are learned on.",
         ),
-        "rate": Number(
-            flag="--combine-rate",
-            group="Combine",
-            help="Learning rate of held-out layer weights, in the embeddings'.",
-        ),
+        "rate": RATE,
     }
 
     share: float = 0.1
+    rate: float = 0.1
+
+
+@dataclass(frozen=True, repr=False)
+class OnUniform(LayerFit):
+    """Labelled pairs that were shown at random: layers count by how they tell likes from dislikes without bias.
+
+    The model is trained twice, as with `HeldOut`, whose weights these are; no interaction is held out.
+
+    Args:
+        rate: As for `HeldOut`.
+    """
+
+    name: ClassVar[str] = "uniform"
+    held_out: ClassVar[bool] = True
+    options: ClassVar[Options] = {"rate": RATE}
+
     rate: float = 0.1
 
 

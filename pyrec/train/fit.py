@@ -18,14 +18,15 @@ from pyrec.data import Interactions
 from pyrec.data.split import hold_out
 from pyrec.errors import DataError
 from pyrec.graph.graph import Graph
-from pyrec.nn.fit import HeldOut
+from pyrec.nn.fit import HeldOut, OnUniform
 from pyrec.nn.network import Network
 from pyrec.ops.sample import Sampler
 from pyrec.store.training_checkpoint import COMBINE, MODEL
 from pyrec.train.batches import Batches
 from pyrec.train.best_epoch import BestEpoch
-from pyrec.train.bilevel import Bilevel, LayerWeights
+from pyrec.train.bilevel import Bilevel, Drawn, LayerWeights
 from pyrec.train.epochs import Journal, Stage
+from pyrec.train.loss import Loss
 from pyrec.train.pair_batches import PairBatches
 from pyrec.train.plan import Plan
 from pyrec.train.reweight import Reweight
@@ -87,7 +88,8 @@ class Fit:
             device: Where to train.
             journal: The checkpoints of this fit.
             history: The records of the epochs are put into it.
-            uniform: Pairs with labels that were shown at random, of the same users and items; needed to reweight.
+            uniform: Pairs with labels that were shown at random, of the same users and items; needed to reweight, and
+                to learn layer weights on them.
 
         Raises:
             DataError: Too few interactions to hold out a share of them.
@@ -125,9 +127,9 @@ class Fit:
         """
         plan, network = self._plan, self._network
         resumed = self._journal.goes_on_in(MODEL)
-        if isinstance(plan.layer_fit, HeldOut):  # before anything else is on the device
+        if plan.fits_held_out:  # before anything else is on the device
             if not resumed:
-                self._learn_combine(plan.layer_fit)
+                self._learn_combine()
             network.combine.requires_grad_(False)
         if not resumed:
             plan.encoder.start(network, self.learned)
@@ -162,8 +164,8 @@ class Fit:
         started = time.perf_counter()
         self._network.to(self._device)
         trainers = [self._trainer(self._network)]
-        if isinstance(self._plan.layer_fit, HeldOut):
-            trainers.append(self._combine_trainer(self._plan.layer_fit))
+        if self._plan.fits_held_out:
+            trainers.append(self._combine_trainer())
         setup = time.perf_counter() - started
         epochs = self._plan.optimisation.epochs
         return setup + epochs * sum(epoch_seconds(trainer, limit) for trainer in trainers)
@@ -188,45 +190,62 @@ class Fit:
 
     def _sample_weights(self, network: Network, how: Reweight, graph: Graph) -> SampleWeights:
         """What learns weights of samples on the uniform pairs."""
-        plan, uniform = self._plan, self._uniform
-        assert uniform is not None
-        loss, labels = uniform_loss(plan.loss), plan.loss.labels(self.learned)
-        known = loss.labels(uniform)
-        if known is None:
-            raise DataError("the uniform pairs have no labels; give some: 1 for a like, and 0")
-        pairs = PairBatches.of(uniform, known, graph, how.uniform_batch, plan.seed)
+        plan, loss = self._plan, uniform_loss(self._plan.loss)
+        labels, pairs = plan.loss.labels(self.learned), self._uniform_batches(graph, loss, how.uniform_batch)
         low, high = (0.0, 1.0) if labels is None else (min(0.0, float(labels.min())), float(labels.max()))
         task = Task(
             network, graph, self.learned, plan.loss, (low, high), pairs, loss, plan.optimisation, plan.seed
         )
         return SampleWeights(task, how)
 
-    def _learn_combine(self, fit: HeldOut) -> None:
-        """Give the network the combine that is learned on held-out interactions."""
-        trainer = self._combine_trainer(fit)
+    def _learn_combine(self) -> None:
+        """Give the network the combine that is learned on held-out or uniform pairs."""
+        trainer = self._combine_trainer()
         Stage(COMBINE, trainer, self._journal).run(self._plan.optimisation.epochs)
         self._network.combine.load_state_dict(trainer.network.combine.state_dict())
 
-    def _combine_trainer(self, fit: HeldOut) -> Trainer:
-        """The trainer of the stage before: of a copy of the network, and of the combine on held-out interactions."""
-        plan, journal = self._plan, self._journal
+    def _combine_trainer(self) -> Trainer:
+        """The trainer of the stage before: of a copy of the network, and of the combine on pairs apart."""
+        plan, fit = self._plan, self._plan.layer_fit
+        assert isinstance(fit, (HeldOut, OnUniform))
+        if isinstance(fit, HeldOut):
+            learned, graph, second = self._held_out_batches(fit)
+            loss = plan.loss
+        else:
+            learned, graph, loss = self.learned, self._propagated(self.learned), uniform_loss(plan.loss)
+            second = self._uniform_batches(graph, loss, plan.batch_size)
+        teacher = copy.deepcopy(self._network)
+        if not self._journal.goes_on_in(COMBINE):
+            plan.encoder.start(teacher, learned)
+        teacher.to(self._device)
+        rate = plan.optimisation.learning_rate * fit.rate
+        bilevel: Bilevel = LayerWeights(teacher, graph, second, loss, rate)
+        sampled = _whole(graph, learned)
+        first = self._batches(graph, Sampler(sampled, _positives(sampled, learned)), learned)
+        return Trainer(teacher, first, plan.loss, plan.optimisation, plan.augment, bilevel)
+
+    def _held_out_batches(self, fit: HeldOut) -> tuple[Interactions, Graph, Drawn]:
+        """The interactions that are left, their graph, and batches of those that are held out."""
         asked = "combine__fit = 'held-out' (None stands for it with a loss such as 'bpr')"
         advice = "give more interactions, or combine__fit = 'train' or combine = 'mean'"
-        learned, held_out = hold_out(self.learned, fit.share, plan.seed, asked, advice)
+        learned, held_out = hold_out(self.learned, fit.share, self._plan.seed, asked, advice)
         graph = self._propagated(learned)
         whole, pairs = (Graph.from_interactions(part).to(self._device) for part in (self.learned, held_out))
         pairs = _positives(pairs, held_out) or pairs
         sampler = _held_out_sampler(whole, pairs, f"{asked} has nothing to learn from", advice)
-        teacher = copy.deepcopy(self._network)
-        if not journal.goes_on_in(COMBINE):
-            plan.encoder.start(teacher, learned)
-        teacher.to(self._device)
-        second = self._batches(graph, sampler, held_out)
-        rate = plan.optimisation.learning_rate * fit.rate
-        bilevel: Bilevel = LayerWeights(teacher, graph, second, plan.loss, rate)
-        sampled = _whole(graph, learned)
-        first = self._batches(graph, Sampler(sampled, _positives(sampled, learned)), learned)
-        return Trainer(teacher, first, plan.loss, plan.optimisation, plan.augment, bilevel)
+        return learned, graph, self._batches(graph, sampler, held_out)
+
+    def _uniform_batches(self, graph: Graph, loss: Loss, batch_size: int | None) -> PairBatches:
+        """Batches of the uniform pairs, with the labels that their loss reads.
+
+        Raises:
+            DataError: They have none.
+        """
+        assert self._uniform is not None
+        labels = loss.labels(self._uniform)
+        if labels is None:
+            raise DataError("the uniform pairs have no labels; give some: 1 for a like, and 0")
+        return PairBatches.of(self._uniform, labels, graph, batch_size, self._plan.seed)
 
     def _propagated(self, interactions: Interactions) -> Graph:
         """The graph that vectors propagate over, on the device."""
