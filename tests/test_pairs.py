@@ -11,8 +11,10 @@ import pyrec
 from pyrec.data import Interactions
 from pyrec.errors import ConfigError, DataError, DataWarning, NotFittedError
 from pyrec.evaluate.calibration import platt, reliability
+from pyrec.evaluate.compare import compare
 from pyrec.evaluate.pair_metrics import falling_order
 from pyrec.evaluate.pairs import PAIR_METRICS, auc, evaluate_pairs, log_loss, pair_ndcg, user_auc
+from pyrec.evaluate.significance import mean_and_half, paired_t
 from pyrec.models import EASE, Popularity
 
 USERS, ITEMS = 60, 25
@@ -309,6 +311,31 @@ def test_reliability_of_an_evaluation(model: Table, parts) -> None:
     assert curve.counts.sum() == len(test)
     expected = reliability(result.probabilities(), test.labels, bins=4)
     np.testing.assert_array_equal(curve.observed, expected.observed)
+
+
+# Two models
+
+
+def test_two_models_are_compared_over_the_users_that_a_metric_is_over(model: Table, parts) -> None:
+    train, test, validation = parts
+    other = Table(train, np.random.default_rng(1).normal(size=(USERS, ITEMS)).astype(np.float32))
+    first, second = (evaluate_pairs(one, test, calibrate=validation) for one in (model, other))
+    rows = {row.metric: row for row in compare(first, second)}
+    assert list(rows) == list(first.metrics)
+    for name in ("user_auc", "ndcg@5"):
+        a, b = first.per_user[name], second.per_user[name]
+        over = ~np.isnan(a)
+        assert rows[name].num_users == over.sum() < first.num_users
+        assert (rows[name].first, rows[name].second) == (first[name], second[name])
+        assert rows[name].difference == pytest.approx(second[name] - first[name])
+        assert rows[name].half == pytest.approx(mean_and_half(b[over] - a[over])[1])
+        assert rows[name].p_t >= paired_t(b[over], a[over])
+    assert rows["log_loss"].first == pytest.approx(first.per_user["log_loss"].mean())
+    assert math.isnan(rows["auc"].p_t)
+    warm = {row.metric: row for row in compare(first, second, users="warm")}
+    assert "auc" not in warm
+    assert warm["ndcg_all@5"].num_users == first.num_users - 1
+    assert warm["ndcg_all@5"].first == pytest.approx(first.per_user["ndcg_all@5"][first.is_warm].mean())
 
 
 # What is said

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from pyrec.errors import ConfigError, DataError
+from pyrec.evaluate.calibration import reliability
 from pyrec.look import plots
 from pyrec.models.explain import Explanation, Part
 
@@ -71,6 +72,18 @@ def test_weights_by_layer(figures: list[Any], tmp_path: Path) -> None:
     (axes,) = figures[0].axes
     np.testing.assert_allclose([bar.get_height() for bar in axes.patches], weights)
     size_of(tmp_path / "w.png")
+
+
+def test_calibration(figures: list[Any], tmp_path: Path) -> None:
+    curve = reliability([0.1, 0.1, 0.2, 0.4, 0.4, 0.9], [0, 1, 0, 0, 1, 1], bins=3)
+    plots.plot_calibration(curve, tmp_path / "calibration.png", "a title")
+    size_of(tmp_path / "calibration.png")
+    (axes,) = figures[0].axes
+    points = axes.containers[0].lines[0].get_xydata()
+    np.testing.assert_allclose(points, np.stack([curve.predicted, curve.observed], axis=1))
+    ends = [segment[:, 1].tolist() for segment in axes.containers[0].lines[2][0].get_segments()]
+    np.testing.assert_allclose(ends, np.stack([curve.low, curve.high], axis=1))
+    assert [text.get_text() for text in axes.texts] == [str(count) for count in curve.counts]
 
 
 def test_weights_by_node_and_degree(figures: list[Any], tmp_path: Path) -> None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pyrec.errors import ConfigError, DataError
+from pyrec.evaluate.pairs import PairEvaluation
 from pyrec.evaluate.ranking import Evaluation
 from pyrec.evaluate.significance import Values, holm, mean_and_half, paired_t, wilcoxon
 
@@ -28,7 +29,7 @@ class Difference:
         num_users: Users that both means are over.
 
     A metric of the items (coverage, Gini, ...) has no values by user: ``half`` and both p-values are NaN, as they are
-    of a single user.
+    of a single user. Log losses of pairs are compared by the mean of each user's, since a test is over users.
     """
 
     metric: str
@@ -41,14 +42,18 @@ class Difference:
     num_users: int
 
 
-def compare(first: Evaluation, second: Evaluation, users: Literal["all", "warm"] = "all") -> list[Difference]:
+def compare(
+    first: Evaluation | PairEvaluation,
+    second: Evaluation | PairEvaluation,
+    users: Literal["all", "warm"] = "all",
+) -> list[Difference]:
     """Compare two models by every metric that both were measured by, over the same users.
 
     The family of tests that Holm's correction is about are the metrics of users that are compared: fewer metrics and
     cut-offs, chosen beforehand, make a stronger test.
 
     Args:
-        first: What `pyrec.evaluate` returned for one model.
+        first: What `pyrec.evaluate` or `pyrec.evaluate_pairs` returned for one model.
         second: And for the other, on the same test interactions.
         users: Over all users with test items, or over the warm ones alone: those with training interactions of both
             models. Where models differ in who is warm, metrics of the items have no value over the warm ones and are
@@ -94,7 +99,9 @@ def pair_users(first: NDArray[np.generic], second: NDArray[np.generic]) -> NDArr
     return by_id[np.searchsorted(second, first, sorter=by_id)]
 
 
-def warm_in_both(first: Evaluation, second: Evaluation) -> NDArray[np.bool_]:
+def warm_in_both(
+    first: Evaluation | PairEvaluation, second: Evaluation | PairEvaluation
+) -> NDArray[np.bool_]:
     """Return which users of ``first`` (U,) have training interactions of both models, bool (U,).
 
     Raises:
@@ -104,33 +111,58 @@ def warm_in_both(first: Evaluation, second: Evaluation) -> NDArray[np.bool_]:
 
 
 def _warm_differences(
-    names: list[str], first: Evaluation, second: Evaluation, order: NDArray[np.intp]
+    names: list[str],
+    first: Evaluation | PairEvaluation,
+    second: Evaluation | PairEvaluation,
+    order: NDArray[np.intp],
 ) -> list[Difference]:
     warm = warm_in_both(first, second)
     if not warm.any():
         raise DataError("no test user has training interactions of both models; compare over users = 'all'")
-    of_first, of_second = (
-        replace(
-            one,
-            metrics=one.warm_metrics
-            | {name: float(values[rows].mean()) for name, values in one.per_user.items()},
-            per_user={name: values[rows] for name, values in one.per_user.items()},
-        )
-        for one, rows in ((first, warm), (second, order[warm]))
-    )
     agree = warm.sum() == first.is_warm.sum() == second.is_warm.sum()
+    sides = _of_rows(first, warm), _of_rows(second, order[warm])
     paired = np.arange(warm.sum())
     return [
-        _difference(name, of_first, of_second, paired) for name in names if agree or name in first.per_user
+        _difference(name, *sides, paired)
+        for name in names
+        if name in sides[0].metrics and (agree or name in first.per_user)
     ]
 
 
-def _difference(name: str, first: Evaluation, second: Evaluation, order: NDArray[np.intp]) -> Difference:
+class _Side(NamedTuple):
+    """What of a measurement is compared."""
+
+    metrics: dict[str, float]
+    per_user: dict[str, Values]
+
+
+def _of_rows(one: Evaluation | PairEvaluation, rows: NDArray[Any]) -> _Side:
+    """Return what is known of warm users (U,): metrics of all pairs at once are not."""
+    per_user = {name: values[rows] for name, values in one.per_user.items()}
+    of_items = one.warm_metrics if isinstance(one, Evaluation) else {}
+    return _Side(of_items | {name: _mean(values) for name, values in per_user.items()}, per_user)
+
+
+def _mean(values: Values) -> float:
+    there = values[~np.isnan(values)]
+    return float(there.mean()) if len(there) else float("nan")
+
+
+Compared: TypeAlias = Evaluation | PairEvaluation | _Side
+
+
+def _difference(name: str, first: Compared, second: Compared, order: NDArray[np.intp]) -> Difference:
     means = first.metrics[name], second.metrics[name]
     nan, num_users = float("nan"), len(order)
     if name not in first.per_user:
         return Difference(name, *means, means[1] - means[0], nan, nan, nan, num_users)
     a: Values = first.per_user[name]
     b: Values = second.per_user[name][order]
+    over = ~(np.isnan(a) | np.isnan(b))
+    a, b = a[over], b[over]
+    if not len(a):
+        return Difference(name, *means, nan, nan, nan, nan, 0)
+    if name.endswith("log_loss"):  # of pairs; a test over users is of the users' means
+        means = float(a.mean()), float(b.mean())
     mean, half = mean_and_half(b - a)
-    return Difference(name, *means, mean, half, paired_t(b, a), wilcoxon(b, a), num_users)
+    return Difference(name, *means, mean, half, paired_t(b, a), wilcoxon(b, a), len(a))

@@ -237,6 +237,39 @@ def draw_popularity_shares(axes: Axes, series: Mapping[str, NDArray[np.float64]]
     axes.legend(frameon=False, fontsize=LEGEND_SIZE)
 
 
+def draw_calibration(axes: Axes, curve: Reliability, theme: Theme) -> None:
+    """Draw how often pairs were positive by their probability, with 95 % intervals and how many pairs a group has.
+
+    Args:
+        axes: Where to draw.
+        curve: Of `pyrec.evaluate.calibration.reliability`.
+        theme: Its colours.
+    """
+    most = max(float(curve.high.max()), float(curve.predicted.max()))
+    axes.plot([0, most], [0, most], color=theme.muted, linestyle="--", linewidth=1, label="as predicted")
+    halves = np.stack([curve.observed - curve.low, curve.high - curve.observed])
+    axes.errorbar(
+        curve.predicted, curve.observed, halves, fmt="o", capsize=3, color=theme.blue, label="observed"
+    )
+    for x, y, count in zip(curve.predicted, curve.high, curve.counts, strict=True):
+        axes.annotate(
+            f"{count:,}",
+            (x, y),
+            (0, 3),
+            textcoords="offset points",
+            ha="center",
+            fontsize=7,
+            color=theme.muted,
+        )
+    axes.set_xlabel("predicted probability, mean of a group of pairs")
+    axes.set_ylabel("share of positives, 95 % interval")
+    axes.set_title(f"Calibration (expected error {curve.error:.4f}; numbers: pairs)", loc="left")
+    axes.set_xlim(left=0)
+    axes.set_ylim(bottom=0)
+    axes.margins(y=0.1)
+    axes.legend(frameon=False, fontsize=LEGEND_SIZE, loc="upper left")
+
+
 def draw_scores(
     axes: Axes,
     labels: Sequence[str],

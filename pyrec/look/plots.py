@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from pyrec._atomic import replacing
 from pyrec.errors import ConfigError
 from pyrec.evaluate.by_degree import by_activity
+from pyrec.evaluate.calibration import Reliability
 from pyrec.evaluate.significance import Values
 from pyrec.look.glyphs import boxes_without_warnings
 from pyrec.look.panels import (
@@ -20,6 +21,7 @@ from pyrec.look.panels import (
     LONGEST_NAME,
     curve_metrics,
     draw_by_degree,
+    draw_calibration,
     draw_differences,
     draw_gain,
     draw_layers,
@@ -121,6 +123,23 @@ def plot_gain(
     """
     figure = _figure(width=6.4, height=4)
     draw_gain(figure.subplots(), by_activity(degrees, ours - base), metric, LIGHT)
+    _finish(figure, path, title)
+
+
+def plot_calibration(curve: Reliability, path: Path, title: str = "") -> None:
+    """Draw how often labelled pairs were positive by their predicted probability.
+
+    Args:
+        curve: Such as `pyrec.evaluate.PairEvaluation.reliability` returns.
+        path: The PNG file to write.
+        title: Shown on top.
+
+    Raises:
+        ConfigError: If matplotlib is missing.
+        DataError: If the file cannot be written.
+    """
+    figure = _figure(width=5.4, height=4.8)
+    draw_calibration(figure.subplots(), curve, LIGHT)
     _finish(figure, path, title)
 
 
