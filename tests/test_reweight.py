@@ -6,13 +6,14 @@ import numpy as np
 import pytest
 import torch
 from networks import make_network
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 from pyrec.data import Dataset, Interactions
 from pyrec.errors import ConfigError, DataError, StoppedError
 from pyrec.graph import Graph
 from pyrec.models import MF, LightGCN
+from pyrec.nn.content import Content
 from pyrec.nn.network import Network
 from pyrec.ops.sample import Sampler
 from pyrec.reference.propagate import normalised_adjacency
@@ -70,12 +71,16 @@ def double(batch: Batch) -> Batch:
     return replace(batch, **{name: None if one is None else one.double() for name, one in given.items()})
 
 
-def make(device, how: Reweight, loss: Loss, shape: str = "mf", steps: int = 0) -> Case:
+def make(
+    device, how: Reweight, loss: Loss, shape: str = "mf", steps: int = 0, module: nn.Module | None = None
+) -> Case:
     train, uniform = labelled(0, 0.5), labelled(1, 0.3)
     if not isinstance(loss, Pointwise):
         train = replace(train, labels=None)
     graph = device.put(Graph.from_interactions(train))
     network = make_network(Graph.from_interactions(train), *SHAPES[shape]).double().to(device.torch)
+    if module is not None:
+        network.first = Content(module.double())
     if hasattr(network.combine, "uniform"):
         network.combine.uniform.fill_(1 / len(network.combine.uniform))  # more digits than float32 had
     samples = Samples.of_interactions(train, loss.labels(train), graph.device)
@@ -114,6 +119,16 @@ def missing_items(train: Interactions) -> np.ndarray:
     return (ITEMS - had) / had
 
 
+class CPU:
+    """The device without its fixture, for what launches nothing."""
+
+    torch = torch.device("cpu")
+
+    @staticmethod
+    def put(graph: Graph) -> Graph:
+        return graph
+
+
 class ByHand:
     """The same in plain torch on whole matrices: what θ's step does to the uniform loss, to be differentiated."""
 
@@ -124,7 +139,7 @@ class ByHand:
         self.adjacency = normalised_adjacency(host, torch.float64)
         self.network = case.network.cpu() if task.graph.device.type == "cuda" else case.network
         self.nodes = self.network.nodes(host)
-        self.start = self.network.first.embedding.detach().cpu().clone().requires_grad_()
+        self.start = self.network.first().detach().cpu().clone().requires_grad_()
         users, items = np.asarray(task.learned.users, np.int64), np.asarray(task.learned.items, np.int64)
         self.at = {pair: at for at, pair in enumerate(zip(users.tolist(), items.tolist(), strict=True))}
         batch = case.batch
@@ -285,6 +300,44 @@ def test_rens_weights_are_what_no_weight_at_all_would_gain(device, shape, loss):
     given = case.learner.before(case.batch)
     have = given.weight if given.other_weight is None else torch.cat([given.weight, given.other_weight])
     near(have / have.sum(), expected / expected.sum())
+
+
+class Encoder(nn.Module):
+    """Vectors of nodes from what is known of them, as an encoder of text makes them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        generator = torch.Generator().manual_seed(7)
+        self.register_buffer("known", torch.randn(NODES, 6, generator=generator))
+        self.layer = nn.Linear(6, 16)
+        with torch.no_grad():
+            self.layer.weight.copy_(torch.randn(16, 6, generator=generator))
+
+    def forward(self, nodes: Tensor | None) -> Tensor:
+        return torch.tanh(self.layer(self.known if nodes is None else self.known[nodes]))
+
+
+@pytest.mark.parametrize("shape", ["mf", "lightgcn"])
+@pytest.mark.parametrize("kind", LEARNED)
+def test_an_encoder_is_held_and_its_vectors_are_what_moves(kind, shape):
+    how = LEARNED[kind](inner="sgd", rate=1e-9, decay=0.0, unobserved=LAMBDA, prior_rate=1e-12)
+    case = make(CPU, how, LOSSES["logistic"], shape, module=Encoder())
+    hand = ByHand(case)
+    imputed = case.learner.imputed().detach()
+    parameters = list(case.learner.weigher.parameters())
+    value = hand.uniform(hand.behind(weights_by_hand(case, hand, imputed), imputed))
+    expected = torch.autograd.grad(value, parameters)
+    before = {name: one.clone() for name, one in case.network.state_dict().items()}
+    case.learner.before(case.batch)
+    near(
+        torch.cat([one.grad.flatten() for one in parameters]), torch.cat([one.flatten() for one in expected])
+    )
+    for name, one in case.network.state_dict().items():
+        assert torch.equal(one, before[name]), name
+    with pytest.raises(
+        ConfigError, match=r"reweight__inner = 'adam' of reweight = '.*' needs a table of embeddings"
+    ):
+        make(CPU, LEARNED[kind](), LOSSES["logistic"], shape, module=Encoder())
 
 
 def test_where_no_pair_lowers_the_uniform_loss_all_count_the_same():

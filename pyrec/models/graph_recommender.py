@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, ClassVar, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal
 
 import numpy as np
 import torch
@@ -234,6 +234,16 @@ class GraphRecommender(EpochRecommender):
         self.layer_weights_ = self._layer_weights()
         return self
 
+    @property
+    def uniform(self) -> Literal["ignored", "needed"]:  # type: ignore[override]
+        """See `Recommender.uniform`: needed where weights are learned on it."""
+        return "needed" if self._learned_on_uniform() else "ignored"
+
+    def _learned_on_uniform(self) -> list[str]:
+        """The options that have something learned on uniform pairs, as messages name them."""
+        asked = [] if self.reweight is None else [f"reweight = {Reweight.of(self.reweight).name!r}"]
+        return [*asked, "combine__fit = 'uniform'"] if isinstance(self._layer_fit(), OnUniform) else asked
+
     def _uniform_of(self, dataset: Dataset, uniform: Interactions | None) -> Interactions | None:
         """The uniform pairs that weights are learned on, if any are.
 
@@ -241,9 +251,7 @@ class GraphRecommender(EpochRecommender):
             ConfigError: Weights are to be learned, but there are no such pairs.
             DataError: They are of other users and items, or have no labels.
         """
-        asked = [] if self.reweight is None else [f"reweight = {Reweight.of(self.reweight).name!r}"]
-        if isinstance(self._layer_fit(), OnUniform):
-            asked.append("combine__fit = 'uniform'")
+        asked = self._learned_on_uniform()
         found = dataset.uniform if uniform is None else replace(dataset, uniform=uniform).uniform
         if asked and found is None:
             raise ConfigError(

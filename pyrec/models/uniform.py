@@ -30,9 +30,8 @@ def learned_by(
             f"{model.model_name} learns from pairs that were shown at random, and there are none; give a uniform set: "
             "fit(train, uniform=...), or --uniform FILE"
         )
-    if model.uniform != "ignored":
-        return Dataset(train, uniform=uniform)
-    return _likes_of(train) if takes_likes_alone(model) else train
+    learned = _likes_of(train) if takes_likes_alone(model) else train
+    return learned if model.uniform == "ignored" else Dataset(learned, uniform=uniform)
 
 
 def takes_likes_alone(model: Recommender) -> bool:

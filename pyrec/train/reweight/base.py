@@ -94,7 +94,9 @@ class Reweight(Component):
             help="Label of a pair that is not observed, at the start.",
         ),
         "prior_rate": Number(positive=False, group=GROUP, help="Learning rate of that label."),
-        "inner": Choice(values=INNER, group=GROUP, help="Step that weights look past."),
+        "inner": Choice(
+            values=INNER, flag="--reweight-step", group=GROUP, help="Step that weights look past."
+        ),
         "uniform_batch": Count(
             low=1, optional=True, group=GROUP, unset="all", help="Uniform pairs in a step."
         ),
@@ -155,8 +157,18 @@ class LearnedWeights(Reweight):
 
     options: ClassVar[Options] = {
         **Reweight.options,
-        "rate": Number(group=GROUP, help="Learning rate of what weights are made of.", search=(1e-4, 1e-1)),
-        "decay": Number(positive=False, group=GROUP, help="Weight decay of what weights are made of."),
+        "rate": Number(
+            flag="--reweight-rate",
+            group=GROUP,
+            help="Learning rate of what weights are made of.",
+            search=(1e-4, 1e-1),
+        ),
+        "decay": Number(
+            positive=False,
+            flag="--reweight-decay",
+            group=GROUP,
+            help="Weight decay of what weights are made of.",
+        ),
     }
 
     rate: float = 1e-2

@@ -28,7 +28,13 @@ class MetaWeightNet(LearnedWeights):
     name: ClassVar[str] = "meta-weight-net"
     options: ClassVar[Options] = {
         **LearnedWeights.options,
-        "hidden": Count(low=1, high=4096, group=GROUP, help="Width of the network from losses to weights."),
+        "hidden": Count(
+            low=1,
+            high=4096,
+            flag="--reweight-width",
+            group=GROUP,
+            help="Width of the network from losses to weights.",
+        ),
     }
 
     hidden: int = 100
