@@ -15,6 +15,7 @@ void bind_combine(py::module_& m);
 void bind_bpr(py::module_& m);
 void bind_pointwise(py::module_& m);
 void bind_agreement(py::module_& m);
+void bind_als(py::module_& m);
 void bind_topk(py::module_& m);
 void bind_metrics(py::module_& m);
 void bind_neighbors(py::module_& m);
@@ -56,6 +57,7 @@ PYBIND11_MODULE(PYREC_MODULE, m) {
   bind_bpr(m);
   bind_pointwise(m);
   bind_agreement(m);
+  bind_als(m);
   bind_topk(m);
   bind_metrics(m);
   bind_neighbors(m);

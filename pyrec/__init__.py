@@ -47,6 +47,7 @@ from pyrec.models import (  # noqa: E402
     LightGCN,
     Popularity,
     Recommender,
+    WholeMF,
 )
 from pyrec.models.lists import Recommendations  # noqa: E402
 from pyrec.nn.combine import Attention, Mean, SelfAttention, Weighted  # noqa: E402
@@ -114,6 +115,7 @@ __all__ = [
     "UniformEvaluation",
     "UnknownIdError",
     "Weighted",
+    "WholeMF",
     "data",
     "evaluate",
     "evaluate_pairs",

@@ -265,6 +265,30 @@ def bpr(
     scratch: Any,
     stream: int = 0,
 ) -> None: ...
+def als_scratch(x: Any, block: int) -> int: ...
+def als(
+    x: Any,
+    vectors: Any,
+    indptr: Any,
+    indices: Any,
+    weight: Any,
+    target: Any,
+    reg: Any,
+    block: int,
+    *,
+    gram: Any | None = None,
+    linear: Any | None = None,
+    offset: Any | None = None,
+    scale: Any | None = None,
+    penalty: Any | None = None,
+    error: Any,
+    loss: Any,
+    status: Any,
+    scratch: Any,
+    stream: int = 0,
+) -> None: ...
+def gram_scratch(vectors: Any) -> int: ...
+def gram(vectors: Any, *, weight: Any | None = None, out: Any, scratch: Any, stream: int = 0) -> None: ...
 def pointwise_scratch(vectors: Any, users: Any, items: Any) -> int: ...
 def pointwise(
     vectors: Any,

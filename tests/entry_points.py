@@ -38,6 +38,7 @@ from pyrec.data import (
 )
 from pyrec.graph import Graph
 from pyrec.ops.agreement import agreement, weight_gradient
+from pyrec.ops.als import als, gram, pad_columns
 from pyrec.ops.bpr import bpr
 from pyrec.ops.combine import combine_attention, combine_self_attention, combine_weighted
 from pyrec.ops.metrics import item_counts, ranking_metrics
@@ -122,6 +123,24 @@ def moved() -> Arguments:
 
 def weighted_pairs() -> Arguments:
     return {**pairs(), **moved(), "rate": 0.1, "groups": int64(0, 1, 1)}
+
+
+def squares() -> Arguments:
+    entries = {
+        "indptr": int64(0, 2, 2, 3),
+        "indices": int32(0, 5, 3),
+        "weight": torch.tensor([0.5, 0.0, 2.0]),
+    }
+    columns = {"linear": numbers(DIM), "penalty": torch.ones(DIM), "gram": torch.eye(DIM)}
+    rows = {"reg": torch.ones(3), "scale": torch.ones(3), "x": numbers(3, DIM), "target": numbers(3)}
+    return {
+        "vectors": numbers(ITEMS, DIM),
+        "offset": numbers(ITEMS),
+        **entries,
+        **columns,
+        **rows,
+        "block": DIM,
+    }
 
 
 def attention() -> Arguments:
@@ -302,6 +321,15 @@ def bindings() -> Iterator[tuple[str, EntryPoint]]:
         "scratch": empty(c.agreement_scratch(**sizes_of_groups), dtype=torch.uint8),
     }
     yield "weight_gradient", (c.weight_gradient, lambda: {**weighted_pairs(), **weight_out})
+    padded = {name: pad_columns(squares()[name]) for name in ("vectors", "gram")}
+    least = {"error": empty(3), "loss": empty(3, dtype=torch.float64), "status": empty(2, dtype=torch.int64)}
+    yield "als_scratch", (c.als_scratch, by_name(squares, "x", "block"))
+    of_worker = empty(1, c.als_scratch(squares()["x"], DIM), dtype=torch.uint8)
+    yield "als", (c.als, lambda: {**squares(), **padded, **least, "scratch": of_worker})
+    yield "gram_scratch", (c.gram_scratch, lambda: {"vectors": padded["vectors"]})
+    product = {"out": empty(DIM, DIM, dtype=torch.float64), "weight": torch.ones(ITEMS)}
+    of_gram = empty(c.gram_scratch(padded["vectors"]), dtype=torch.uint8)
+    yield "gram", (c.gram, lambda: {"vectors": padded["vectors"], **product, "scratch": of_gram})
     yield "use_isa", (c.use_isa, lambda: {"name": c.isa()})
 
 
@@ -357,6 +385,8 @@ def operators() -> Iterator[tuple[str, EntryPoint]]:
     yield "pointwise, squared", (pointwise, lambda: {**pairs(), "kind": "squared"})
     yield "agreement", (agreement, moved)
     yield "weight_gradient", (weight_gradient, lambda: {**weighted_pairs(), "num_groups": 2})
+    yield "als", (als, squares)
+    yield "gram", (gram, lambda: {"vectors": numbers(ITEMS, DIM), "weight": torch.ones(ITEMS)})
     yield "combine_weighted", (combine_weighted, lambda: {"layers": layers(), "alpha": numbers(LAYERS)})
     yield "combine_attention", (combine_attention, lambda: {**attention(), "offset": numbers(NODES, LAYERS)})
     yield "combine_self_attention", (combine_self_attention, self_attention)

@@ -13,7 +13,12 @@ SMALL: dict[str, Any] = {"embedding_size": 8, "epochs": 2, "batch_size": 64}
 """Of a model that is trained in no time, whatever it learns."""
 LEARNING: dict[str, Any] = {"embedding_size": 16, "epochs": 2, "batch_size": 256, "learning_rate": 1e-2}
 """Of a model that learns something in a few epochs."""
-OPTIONS: dict[str, dict[str, Any]] = {"svd": {"embedding_size": 6}, "lightgcn": SMALL, "mf": SMALL}
+OPTIONS: dict[str, dict[str, Any]] = {
+    "svd": {"embedding_size": 6},
+    "lightgcn": SMALL,
+    "mf": SMALL,
+    "whole-mf": {"embedding_size": 8, "epochs": 2},
+}
 """By the name of a model; those of the other models are the defaults."""
 
 

@@ -577,6 +577,7 @@ def test_doctor_reports_and_tests_the_kernels(capsys) -> None:
 KERNELS = (
     "add_rows",
     "agreement",
+    "als",
     "bpr",
     "combine_attention",
     "combine_attention_grad",
@@ -585,6 +586,7 @@ KERNELS = (
     "combine_weighted",
     "combine_weighted_grad",
     "distinct_nodes",
+    "gram",
     "item_counts",
     "pointwise",
     "propagate_layer",

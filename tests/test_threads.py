@@ -21,6 +21,7 @@ from pyrec import _core
 from pyrec.data import synthetic
 from pyrec.graph import Graph
 from pyrec.ops.agreement import agreement
+from pyrec.ops.als import als, gram
 from pyrec.ops.bpr import bpr
 from pyrec.ops.combine import combine_attention, combine_self_attention
 from pyrec.ops.metrics import item_counts, ranking_metrics
@@ -62,6 +63,7 @@ def _calls() -> dict[str, Callable[[], Any]]:
     users, positives, negatives = nodes[:200_000], nodes[200_000:400_000], nodes[400_000:600_000, None]
     label = torch.linspace(0, 1, len(users))
     layers = [X.repeat(12, 1) for _ in range(3)]
+    entries = torch.ones(GRAPH.num_edges), torch.ones(GRAPH.num_edges), torch.ones(GRAPH.num_nodes)
     hidden, square = torch.ones(16, 128), torch.eye(128)
     return {
         "Graph": lambda: Graph(*_complete()),
@@ -74,6 +76,8 @@ def _calls() -> dict[str, Callable[[], Any]]:
         "bpr": lambda: bpr(X, users, positives, negatives),
         "pointwise": lambda: pointwise(X, users, positives, label, "logistic"),
         "agreement": lambda: agreement(X, X, users, positives),
+        "als": lambda: als(X.clone(), X, GRAPH.indptr, GRAPH.indices, *entries),
+        "gram": lambda: gram(X.repeat(20, 1)),
         "combine_attention": lambda: combine_attention(layers, hidden, torch.ones(16), torch.ones(16)),
         "combine_self_attention": lambda: combine_self_attention(layers, square, square, square, 2),
     }

@@ -8,6 +8,7 @@ rows_kernels rows();
 bpr_kernels bpr();
 pointwise_kernels pointwise();
 agreement_kernels agreement();
+als_kernels als();
 metrics_kernels metrics();
 sample_kernels sample();
 topk_kernels topk();
@@ -21,6 +22,7 @@ const kernel_table& table() {
       .bpr = bpr(),
       .pointwise = pointwise(),
       .agreement = agreement(),
+      .als = als(),
       .topk = topk(),
       .metrics = metrics(),
       .sample = sample(),

@@ -1,5 +1,6 @@
 // Included once by each instruction set's file, which defines PYREC_ISA and PYREC_VECTOR_BYTES.
 #include "agreement/agreement_cpu.hpp"
+#include "als/als_cpu.hpp"
 #include "bpr/bpr_cpu.hpp"
 #include "combine/combine_cpu.hpp"
 #include "isa/kernels.hpp"
@@ -24,6 +25,12 @@ constinit const kernel_table table{
     .bpr = {.f32 = bpr<float>, .f64 = bpr<double>},
     .pointwise = {.f32 = pointwise<float>, .f64 = pointwise<double>},
     .agreement = {.f32 = agreement<float>, .f64 = agreement<double>},
+    .als = {.solve_f32 = solve_rows<float>,
+            .solve_f64 = solve_rows<double>,
+            .scratch_f32 = als_scratch<float>,
+            .scratch_f64 = als_scratch<double>,
+            .gram_f32 = gram<float>,
+            .gram_f64 = gram<double>},
     .topk = {.search = topk_search, .codes = has_codes},
     .metrics = {.ranking = ranking_metrics, .item_counts = item_counts},
     .sample = {.triples = sample_triples},

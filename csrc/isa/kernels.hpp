@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "agreement/agreement.hpp"
+#include "als/als.hpp"
 #include "bpr/bpr.hpp"
 #include "combine/combine.hpp"
 #include "metrics/metrics.hpp"
@@ -23,6 +24,7 @@ struct kernel_table {
   bpr_kernels bpr;
   pointwise_kernels pointwise;
   agreement_kernels agreement;
+  als_kernels als;
   topk_kernels topk;
   metrics_kernels metrics;
   sample_kernels sample;

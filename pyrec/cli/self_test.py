@@ -14,6 +14,7 @@ from pyrec.data.synthetic import synthetic
 from pyrec.graph.graph import Graph
 from pyrec.ops import combine, rows
 from pyrec.ops.agreement import agreement, weight_gradient
+from pyrec.ops.als import als, gram
 from pyrec.ops.bpr import bpr
 from pyrec.ops.metrics import item_counts, ranking_metrics
 from pyrec.ops.pointwise import pointwise
@@ -21,6 +22,7 @@ from pyrec.ops.propagate import propagate
 from pyrec.ops.sample import Sampler, distinct
 from pyrec.ops.topk import topk
 from pyrec.reference import agreement as agreement_reference
+from pyrec.reference import als as als_reference
 from pyrec.reference import bpr as bpr_reference
 from pyrec.reference import combine as combine_reference
 from pyrec.reference import metrics as metrics_reference
@@ -137,6 +139,19 @@ def _agreement() -> float:
     return max(of_direction, _difference(ours, theirs))
 
 
+def _als() -> float:
+    graph = Graph.from_interactions(_interactions())
+    vectors, target = _embeddings() / 4, torch.linspace(-1, 1, graph.num_edges)
+    entries = (graph.indptr, graph.indices, target + 2, target, torch.ones(graph.num_nodes))
+    offset = vectors[:, 0].contiguous()
+    found = []
+    for solve, product in ((als, gram), (als_reference.als, als_reference.gram)):
+        matrix, x = product(vectors), vectors.flip(0).contiguous()
+        losses = solve(x, vectors, *entries, gram=matrix.float(), offset=offset)
+        found.append([losses / DIM, x, matrix / DIM])
+    return _difference(*found)
+
+
 def _topk() -> float:
     queries, items = _embeddings()[:NUM_USERS], _embeddings()[NUM_USERS:]
     indptr, indices = _rows()
@@ -167,6 +182,7 @@ SELF_TESTS: dict[str, Callable[[], float]] = {
     "bpr": _bpr,
     "pointwise": _pointwise,
     "agreement": _agreement,
+    "als": _als,
     "topk": _topk,
     "metrics": _metrics,
     "item counts": _item_counts,

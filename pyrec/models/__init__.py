@@ -9,12 +9,14 @@ from pyrec.models.mf import MF
 from pyrec.models.popularity import Popularity
 from pyrec.models.svd import SVD
 from pyrec.models.vectors import EpochRecommender
+from pyrec.models.whole_mf import WholeMF
 
 MODELS: dict[str, type[Recommender]] = {
     model.model_name: model
     for model in (
         LightGCN,
         MF,
+        WholeMF,
         Popularity,
         ItemKNN,
         EASE,
@@ -34,4 +36,5 @@ __all__ = [
     "LightGCN",
     "Popularity",
     "Recommender",
+    "WholeMF",
 ]

@@ -19,7 +19,6 @@ from pyrec._arrays import tensor_of
 from pyrec.data import Dataset, Interactions, Ragged, as_dataset
 from pyrec.device import DEVICES, check_fits, find_device
 from pyrec.errors import ConfigError, DataError
-from pyrec.evaluate.asked import check_cutoffs, check_test
 from pyrec.evaluate.ranking import evaluate
 from pyrec.graph.graph import Graph
 from pyrec.models.base import Recommender
@@ -27,6 +26,7 @@ from pyrec.models.format_1 import from_format_1
 from pyrec.models.messages import Messages, shares
 from pyrec.models.new_users import NewUsers
 from pyrec.models.reasons import Asker, Reasons, likenesses
+from pyrec.models.stopping import asked_stopping
 from pyrec.models.vectors import EpochRecommender
 from pyrec.nn.combine import Combine
 from pyrec.nn.encoder import Encoder, Inputs
@@ -201,7 +201,7 @@ class GraphRecommender(EpochRecommender):
         dataset = as_dataset(interactions, sample_weight)
         uniform = self._uniform_of(dataset, uniform)
         train = self._training_set(dataset.interactions)
-        stopping = self._stopping(train, validation)
+        stopping = asked_stopping(self.stopping, train, validation)
         plan, inputs = self._plan(train, uniform), self._inputs_of(dataset)
         needed = self._training_bytes(plan, inputs, stopping is not None)
         check_fits(needed, find_device(self.device))
@@ -399,28 +399,6 @@ class GraphRecommender(EpochRecommender):
         return network
 
     # Validation.
-
-    def _stopping(self, train: Interactions, validation: Interactions | None) -> EarlyStopping | None:
-        """How `fit` chooses an epoch, if it does.
-
-        Raises:
-            ConfigError: There is no validation set, or more than one.
-            DataError: It is not one of the training set's users and items, or ``k`` exceeds the items.
-        """
-        stopping: EarlyStopping | None = None if self.stopping is None else Stopping.of(self.stopping)
-        if stopping is None and validation is None:
-            return None
-        stopping = stopping or EarlyStopping(share=None)
-        if stopping.share is None and validation is None:
-            raise ConfigError(
-                "stopping__share = None needs a validation set; give fit one, or a share, such as 0.1"
-            )
-        if stopping.share is not None and validation is not None:
-            raise ConfigError("validation is given twice: as a share of the interactions and as a set")
-        check_cutoffs(stopping.k, train.num_items)
-        if validation is not None:
-            check_test(validation, train, "validation")
-        return stopping
 
     def _validation(self, fit: Fit, stopping: EarlyStopping, validation: Interactions | None) -> Validation:
         held_out = validation if fit.held_out is None else fit.held_out

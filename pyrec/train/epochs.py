@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import numpy as np
 
@@ -14,7 +14,6 @@ from pyrec.interrupt import StopRequest
 from pyrec.store.arrays import State
 from pyrec.store.resumable import Arrays, Resumable, under
 from pyrec.store.training_checkpoint import Checkpoints, Progress, TrainingIdentity
-from pyrec.train.trainer import Trainer
 
 _NOT_FINITE: Final = ("must be a finite number", "a number that is not finite", "returned nan values")
 """What is said of numbers that are not finite: by the kernels on the CPU, on a device, and by torch's anomaly mode."""
@@ -79,6 +78,28 @@ class Journal:
             self._checkpoints.write(self._identity, progress)
 
 
+class Trained(Resumable, Protocol):
+    """What goes through epochs: a `pyrec.train.trainer.Trainer`, or sweeps of least squares."""
+
+    @property
+    def finished(self) -> bool:
+        """Whether the epoch under way has been trained on to its end."""
+
+    @property
+    def mean_loss(self) -> float:
+        """Of the epoch that has `finished`."""
+
+    def rewind(self) -> None:
+        """Goes to the start of an epoch, the next one."""
+
+    def epoch(self, epoch: int, stop: Callable[[], bool]) -> float:
+        """Trains for an epoch, from 0, or for what is left of one; `mean_loss`.
+
+        Raises:
+            StoppedError: ``stop`` said so before its end.
+        """
+
+
 @dataclass
 class Stage:
     """Takes a trainer through its epochs.
@@ -93,7 +114,7 @@ class Stage:
     """
 
     name: str
-    trainer: Trainer
+    trainer: Trained
     journal: Journal
     parts: dict[str, Resumable] = field(default_factory=dict)
     history: list[dict[str, Any]] = field(default_factory=list)
@@ -172,7 +193,7 @@ class Stage:
         self.journal.write(Progress(self.name, epoch, before, self.seconds, State("training", arrays)))
 
 
-def _finite_epoch(trainer: Trainer, epoch: int, stop: StopRequest) -> None:
+def _finite_epoch(trainer: Trained, epoch: int, stop: StopRequest) -> None:
     """Train for an epoch; what is said of numbers that are not finite says what to change."""
     diverged = f"training diverged in epoch {epoch}; lower learning_rate or raise temperature"
     try:

@@ -1,0 +1,40 @@
+"""How `fit` chooses an epoch: by a share that is held out, or by a validation set that it is given."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pyrec.data import Interactions
+from pyrec.errors import ConfigError
+from pyrec.evaluate.asked import check_cutoffs, check_test
+from pyrec.train.early_stopping import EarlyStopping, Stopping
+
+
+def asked_stopping(
+    stopping: Any, train: Interactions, validation: Interactions | None
+) -> EarlyStopping | None:
+    """How `fit` chooses an epoch, if it does.
+
+    Args:
+        stopping: The model's hyperparameter: an `EarlyStopping`, the name of one, or None.
+        train: The training set.
+        validation: The validation set that `fit` was given.
+
+    Raises:
+        ConfigError: There is no validation set, or more than one.
+        DataError: It is not one of the training set's users and items, or ``k`` exceeds the items.
+    """
+    asked: EarlyStopping | None = None if stopping is None else Stopping.of(stopping)
+    if asked is None and validation is None:
+        return None
+    asked = asked or EarlyStopping(share=None)
+    if asked.share is None and validation is None:
+        raise ConfigError(
+            "stopping__share = None needs a validation set; give fit one, or a share, such as 0.1"
+        )
+    if asked.share is not None and validation is not None:
+        raise ConfigError("validation is given twice: as a share of the interactions and as a set")
+    check_cutoffs(asked.k, train.num_items)
+    if validation is not None:
+        check_test(validation, train, "validation")
+    return asked

@@ -1,0 +1,588 @@
+"""Matrix factorisation by the squared loss of all pairs, solved by alternating least squares."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+from torch import Tensor
+
+from pyrec._ambient import defaults, full_precision
+from pyrec._arrays import tensor_of
+from pyrec.data import Dataset, Interactions, Ragged, as_dataset
+from pyrec.data.split import hold_out
+from pyrec.device import DEVICES, check_fits, find_device
+from pyrec.errors import ConfigError
+from pyrec.evaluate.pair_metrics import auc
+from pyrec.evaluate.ranking import evaluate
+from pyrec.models.base import Recommender
+from pyrec.models.reasons import Asker, Reasons
+from pyrec.models.stopping import asked_stopping
+from pyrec.models.vectors import EpochRecommender
+from pyrec.ops.als import PADDING
+from pyrec.options import DIM_AKA, REG_AKA, Choice, Count, Number, Options, Real, Switch
+from pyrec.params import Part
+from pyrec.store.arrays import State
+from pyrec.store.resumable import restore_tensors, tensor_arrays, under
+from pyrec.store.training_checkpoint import MODEL, Checkpoints, TrainingIdentity, fingerprint
+from pyrec.train.best_epoch import BestEpoch
+from pyrec.train.early_stopping import EarlyStopping, Stopping
+from pyrec.train.epochs import Journal, Stage
+from pyrec.train.whole_data import AllPairs, Factors, Pairs, Side, Sweeps, fixed, side_of, solve
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+TRAINING: Final = "Training"
+VALIDATION_METRICS: Final = ("precision", "recall", "ndcg")
+
+
+class WholeMF(EpochRecommender):
+    """Matrix factorisation with biases by the squared loss of *all* pairs, in closed form a half-sweep.
+
+    With ``ŷ_ui = p_u · q_i + b_u + b_i`` and y = 1 for a positive interaction, -1 for another:
+
+        L = Σ_observed w (ŷ - y)² + λ Σ_ui β_i (ŷ - m)² + n Σ_uniform w (ŷ - y)²
+            + Σ_u r_u (|p_u|² + b_u²) + Σ_i r_i (|q_i|² + b_i²)
+
+    w is `positive` or `negative`, times the interaction's weight; λ is `unobserved`, m `prior`, n `uniform_weight`;
+    β_i goes as the `item_exponent`-th power of an item's popularity and has mean 1. r of a row is `reg` times the sum
+    of the weights of the row's pairs to the power of `reg_exponent`. Every sweep lowers L. Without labels each
+    interaction is a positive; with ``biases=False`` this is then implicit ALS.
+
+    Labelled feedback, as ratings are with ``positive="rating>=4"``, is learned from with its negatives. Uniform pairs,
+    shown at random instead of chosen, come in with a weight of their own. A user, known or new, is the exact solution
+    of their pairs against the items; so an explanation is exact, too.
+
+    Source: Hu, Koren and Volinsky, "Collaborative filtering for implicit feedback datasets", ICDM 2008; `block` and r,
+    Rendle et al., "iALS++: speeding up matrix factorization with subspace optimization", RecSys 2022.
+
+    Attributes:
+        user_vectors_: (num_users, embedding_size + 2) float32: p_u, b_u, 1; without biases p_u alone.
+        item_vectors_: (num_items, embedding_size + 2) float32: q_i, 1, b_i; without biases q_i alone. `similar_items`
+            compares q alone.
+        prior_: m.
+        loss_: L after each sweep, float64 (epochs,); of `fit` alone.
+    """
+
+    model_name: ClassVar[str] = "whole-mf"
+    uniform: ClassVar[Literal["ignored", "used", "needed"]] = "used"
+    options: ClassVar[Options] = {
+        "embedding_size": Count(
+            aka=DIM_AKA, low=1, high=500, flag="--dim", help="Dimension of an embedding.", search=(8, 256)
+        ),
+        "positive": Number(
+            aka=("alpha", "confidence"),
+            flag="--positive-weight",
+            help="Weight w of a positive interaction.",
+            search=(0.5, 8),
+        ),
+        "negative": Number(
+            positive=False,
+            flag="--negative-weight",
+            help="Weight w of a negative interaction.",
+            search=(0.25, 4),
+        ),
+        "unobserved": Number(
+            positive=False,
+            aka=("alpha0", "unobserved_weight"),
+            help="Weight λ of all pairs.",
+            search=(0.003, 1),
+        ),
+        "prior": Real(
+            optional=True,
+            unset="the mean label where there are negatives, else 0",
+            help="Score m that all pairs are drawn to.",
+        ),
+        "item_exponent": Number(
+            positive=False, help="Exponent of an item's popularity in the weight of all pairs with it."
+        ),
+        "uniform_weight": Number(
+            positive=False, aka=("nu",), help="Weight of a uniform pair.", search=(0.3, 30)
+        ),
+        "biases": Switch(help="Learn a bias of each user and item."),
+        "reg": Number(aka=REG_AKA, positive=False, help="Weight of the L2 penalty.", search=(1e-3, 1)),
+        "reg_exponent": Number(
+            positive=False, help="Exponent of the weight of a row's pairs in its penalty: 0 for none."
+        ),
+        "block": Count(
+            low=16,
+            optional=True,
+            unset="all",
+            group=TRAINING,
+            help="Columns that are solved for at a time, a multiple of 16: fewer for large dimensions.",
+        ),
+        "stopping": Part(
+            aka=("early_stopping",),
+            family=Stopping,
+            optional=True,
+            flag="",
+            help="Which epoch is kept, and when training stops.",
+        ),
+        "epochs": Count(
+            aka=("n_epochs", "num_epochs", "max_epochs", "iterations", "n_iter", "sweeps"),
+            low=1,
+            group=TRAINING,
+            help="Sweeps over items and users.",
+        ),
+        "seed": Count(
+            aka=("random_state", "random_seed"),
+            low=0,
+            high=2**63 - 1,
+            group=TRAINING,
+            help="Seed of the first item vectors.",
+        ),
+        "device": Choice(values=DEVICES, group=TRAINING, help="Where to train."),
+    }
+    prior_: float
+    loss_: NDArray[np.float64]
+
+    def __init__(
+        self,
+        embedding_size: int = 64,
+        positive: float = 1.0,
+        negative: float = 1.0,
+        unobserved: float = 0.1,
+        prior: float | None = None,
+        item_exponent: float = 0.0,
+        uniform_weight: float = 1.0,
+        biases: bool = True,
+        reg: float = 0.1,
+        reg_exponent: float = 1.0,
+        block: int | None = None,
+        stopping: EarlyStopping | str | None = None,
+        epochs: int = 16,
+        seed: int = 0,
+        device: str = "cpu",
+    ) -> None:
+        """Store the hyperparameters.
+
+        Args:
+            embedding_size: Columns of p and q, 1 to 500.
+            positive: w of a positive interaction; above 0.
+            negative: w of a negative one.
+            unobserved: λ, the weight of each of all pairs.
+            prior: m; None for the mean label of the uniform pairs, or of the interactions where there are none of
+                these; it is 0 where nothing is negative.
+            item_exponent: β_i goes as popularity to this power: 0 for the same weight for each item.
+            uniform_weight: The weight of a uniform pair, if `fit` is given some.
+            biases: Whether b_u and b_i are learned; else they are 0.
+            reg: The penalty's weight.
+            reg_exponent: How the penalty grows with the weight of a row's pairs: 0 for the same in each row, 1 as in
+                iALS.
+            block: Columns that are solved for at a time, a multiple of 16, the others being held, as in iALS++; None
+                for all. A sweep then lowers L by less and takes less time, at dimensions of some hundreds.
+            stopping: How an epoch is chosen, an `EarlyStopping`; None keeps the last.
+            epochs: Sweeps.
+            seed: Of the first item vectors.
+            device: ``cpu`` or ``cuda``.
+        """
+        self.embedding_size = embedding_size
+        self.positive = positive
+        self.negative = negative
+        self.unobserved = unobserved
+        self.prior = prior
+        self.item_exponent = item_exponent
+        self.uniform_weight = uniform_weight
+        self.biases = biases
+        self.reg = reg
+        self.reg_exponent = reg_exponent
+        self.block = block
+        self.stopping = stopping
+        self.epochs = epochs
+        self.seed = seed
+        self.device = device
+
+    def fit(
+        self,
+        interactions: Any,
+        y: Any = None,  # noqa: ARG002
+        validation: Interactions | None = None,
+        callback: Callable[[Recommender, dict[str, Any]], None] | None = None,
+        checkpoints: Checkpoints | None = None,
+        resume: bool = False,
+        sample_weight: ArrayLike | None = None,
+        uniform: Interactions | None = None,
+    ) -> Self:
+        """Learn by sweeps. See `EpochRecommender.fit`.
+
+        Args:
+            interactions: As for `EpochRecommender.fit`; a `pyrec.data.Dataset` may hold the uniform pairs.
+            y: Ignored; scikit-learn passes it.
+            validation: Chooses the epoch: by the AUC of its pairs where they have both labels, else by a metric of
+                lists.
+            callback: As there.
+            checkpoints: As there.
+            resume: As there.
+            sample_weight: As there.
+            uniform: Pairs that were shown at random, labelled, with the same id maps; as in
+                ``Dataset(interactions, uniform=...)``.
+
+        Raises:
+            ConfigError: If a hyperparameter is out of its range, the uniform pairs are given twice, or the penalty is
+                so small that a row has no solution.
+            DataError: If there is nothing to learn from, or a set does not fit the interactions.
+            StoppedError: If ``checkpoints.stop`` was made; the checkpoint has been written.
+        """
+        self.check_params()
+        dataset = with_uniform(as_dataset(interactions, sample_weight), uniform)
+        train = self._training_set(dataset.interactions)
+        stopping = asked_stopping(self.stopping, train, validation)
+        device = find_device(self.device)
+        check_fits(self._training_bytes(dataset, stopping is not None), device)
+
+        def identity() -> TrainingIdentity:
+            extra = {} if dataset.uniform is None else _kept_uniform(dataset.uniform)
+            data = (fingerprint(train, extra), fingerprint(validation))
+            return TrainingIdentity(self.model_name, self.get_params(deep=False), *data)
+
+        journal = Journal(checkpoints, identity, resume)
+        self.train_, self._uniform_set = train, dataset.uniform
+        self.history_, self.layer_weights_ = [], None
+        self.full_users_, self.empty_users_ = 0, int(np.count_nonzero(np.diff(train.indptr) == 0))
+        learned, held_out = train, validation
+        if stopping is not None and stopping.share is not None:
+            asked = f"stopping__share = {stopping.share:g}"
+            advice = "give more interactions, or leave it out"
+            learned, held_out = hold_out(train, stopping.share, self.seed, asked, advice)
+        self._train(learned, stopping, held_out, callback, journal, device)
+        return self
+
+    def check_params(self, prefix: str = "") -> None:
+        """See `Parameters.check_params`; a block is of whole 16s."""
+        super().check_params(prefix)
+        if self.block is not None and self.block % PADDING:
+            raise ConfigError(f"{prefix}block = {self.block} must be a multiple of {PADDING}")
+
+    @full_precision()
+    def _train(
+        self,
+        learned: Interactions,
+        stopping: EarlyStopping | None,
+        held_out: Interactions | None,
+        callback: Callable[[Recommender, dict[str, Any]], None] | None,
+        journal: Journal,
+        device: torch.device,
+    ) -> None:
+        self._set_prior()
+        factors = self._make_factors().to(device)
+        self._factors = factors
+        sweeps = Sweeps(factors, self._pairs(learned), self._all_pairs(), self.block, device)
+        best = BestEpoch(factors, None if stopping is None else stopping.patience)
+        stage = Stage(MODEL, sweeps, journal, {"best": best}, self.history_)
+        chosen_by = None if stopping is None else _chosen_by(stopping, held_out)
+
+        def report(record: dict[str, Any]) -> None:
+            record["objective"] = sweeps.objective
+            if stopping is not None and held_out is not None:
+                record |= self._measured(learned, held_out, stopping)
+            self.history_.append(record)
+            if callback is not None:
+                self._refresh()
+                with torch.enable_grad():  # which gives back what the callback leaves switched off
+                    callback(self, record)
+
+        def after_report(record: dict[str, Any]) -> None:
+            if chosen_by is not None:
+                best.offer(record["epoch"], record[chosen_by])
+
+        self.best_epoch_ = best.put_back(stage.run(self.epochs, report, after_report, best.patience_spent))
+        self.loss_ = np.array([record["objective"] for record in self.history_], dtype=np.float64)
+        if learned is not self.train_ or self.block is not None:
+            self._users_of_all(device)
+        self._refresh()
+
+    def _users_of_all(self, device: torch.device) -> None:
+        """Solve for the users exactly, by all interactions, those held out included."""
+        pairs = self._pairs(self.train_)
+        side = self._user_side(pairs.users, pairs, self.train_.num_users, device)
+        against = fixed(self._factors.item, self._all_pairs(), self._item_weight())
+        solve(self._factors.user, side, against, None, "user")
+
+    def _measured(
+        self, learned: Interactions, held_out: Interactions, stopping: EarlyStopping
+    ) -> dict[str, float]:
+        """Metrics on held-out interactions of the model as it ranks by those that it learns from."""
+        view = object.__new__(type(self))
+        view.__dict__ = {**self.__dict__, "train_": learned}
+        view._refresh()
+        metrics: dict[str, float]
+        if _labelled(held_out):
+            metrics = {"auc": auc(view.pair_scores(held_out.users, held_out.items), held_out.signs)}
+        else:
+            names = list(dict.fromkeys([*VALIDATION_METRICS, stopping.metric]))
+            metrics = evaluate(view, held_out, stopping.k, names).metrics
+        return {f"validation_{name}": value for name, value in metrics.items()}
+
+    # What is learned from.
+
+    def _set_prior(self) -> None:
+        self.prior_ = self._mean_label() if self.prior is None else float(self.prior)
+
+    def _mean_label(self) -> float:
+        told = self.train_ if self._uniform_set is None else self._uniform_set
+        signs = told.signs
+        return float(signs.mean(dtype=np.float64)) if bool((signs < 0).any()) else 0.0
+
+    def _pairs(self, interactions: Interactions) -> Pairs:
+        """The observed pairs, uniform ones behind."""
+        parts = [_weighted(interactions, float(self.positive), float(self.negative))]
+        if self._uniform_set is not None and self.uniform_weight > 0:
+            rate = float(self.uniform_weight)
+            parts.append(_weighted(self._uniform_set, rate, rate))
+        return parts[0] if len(parts) == 1 else Pairs(*map(np.concatenate, zip(*parts, strict=True)))
+
+    def _all_pairs(self) -> AllPairs:
+        return AllPairs(
+            float(self.unobserved),
+            self.prior_,
+            self._beta(),
+            float(self.reg),
+            float(self.reg_exponent),
+            bool(self.biases),
+        )
+
+    def _beta(self) -> NDArray[np.float32] | None:
+        if self.item_exponent == 0:
+            return None
+        counts = np.bincount(self.train_.items, minlength=self.train_.num_items).astype(np.float64)
+        weights = counts ** float(self.item_exponent)
+        return np.asarray(weights / weights.mean(), dtype=np.float32)
+
+    def _item_weight(self) -> Tensor | None:
+        beta = self._beta()
+        return None if beta is None else tensor_of(beta).to(self._factors.item.device)
+
+    def _make_factors(self) -> Factors:
+        sizes = (self.train_.num_users, self.train_.num_items, self.embedding_size)
+        return Factors(*sizes, bool(self.biases), self.seed)
+
+    def _user_side(self, rows: NDArray[np.int32], pairs: Pairs, num_rows: int, device: torch.device) -> Side:
+        return side_of(rows, pairs.items, pairs, num_rows, self._all_pairs(), self._whole(), None, device)
+
+    def _whole(self) -> float:
+        """Σ_i β_i, the weight of a user's pairs with all items before λ."""
+        beta = self._beta()
+        return float(self.train_.num_items) if beta is None else float(beta.sum(dtype=np.float64))
+
+    # Memory and time.
+
+    def training_bytes(self, interactions: Any, validated: bool = False) -> int:
+        """See `EpochRecommender.training_bytes`.
+
+        Args:
+            interactions: As for `fit`.
+            validated: Whether `fit` is given a validation set.
+        """
+        return self._training_bytes(as_dataset(interactions), validated or self.stopping is not None)
+
+    def _training_bytes(self, dataset: Dataset, validated: bool) -> int:
+        """Of the factors and the fitted vectors, the pairs by users and by items, and one side padded, three times."""
+        users, items = dataset.num_users, dataset.num_items
+        pairs = len(dataset.interactions) + (0 if dataset.uniform is None else len(dataset.uniform))
+        table = 4 * (users + items) * (self.embedding_size + 2)
+        padded = 4 * max(users, items) * (self.embedding_size + 16)
+        of_pairs = 2 * 12 * pairs + 24 * pairs
+        return table * (4 if validated else 2) + of_pairs + 3 * padded + 40 * (users + items)
+
+    @defaults()
+    def training_seconds(self, interactions: Any, limit: float = 1.0) -> float:
+        """See `Recommender.training_seconds`: the first users are solved for, and the rest is as much work."""
+        self.check_params()
+        dataset, trial = as_dataset(interactions), self.clone()
+        trial.train_, trial._uniform_set = self._training_set(dataset.interactions), dataset.uniform
+        device = find_device(self.device)
+        check_fits(self._training_bytes(dataset, self.stopping is not None), device)
+        trial._set_prior()
+        trial._factors = trial._make_factors().to(device)
+        pairs = trial._pairs(trial.train_)
+        side = trial._user_side(pairs.users, pairs, trial.train_.num_users, device)
+        against = fixed(trial._factors.item, trial._all_pairs(), trial._item_weight())
+        rows, seconds = 32, 0.0
+        while seconds < limit / 4:
+            rows = min(2 * rows, trial.train_.num_users)
+            started = time.perf_counter()
+            solve(
+                trial._factors.user[:rows], _first_rows(side, rows), against, self.block, "user"
+            ).sum().item()
+            seconds = time.perf_counter() - started
+            if rows == trial.train_.num_users:
+                break
+        dim = self.embedding_size
+        done = int(side.indptr[rows]) + rows * dim
+        work = 2 * len(pairs.users) + (trial.train_.num_users + trial.train_.num_items) * dim
+        return seconds * (work / done) * self.epochs
+
+    # Scoring: the hooks of `Recommender`.
+
+    def _refresh(self) -> None:
+        """Bring the fitted vectors up to date with the factors."""
+        factors = self._factors
+        self._items = fixed(factors.item, self._all_pairs(), self._item_weight())
+        self.user_vectors_ = self._users_with_bias(factors.user)
+        self.item_vectors_ = factors.item.clone()
+        if self.biases:
+            one = torch.ones_like(factors.item[:, -1:])
+            self.item_vectors_ = torch.cat([factors.item[:, :-1], one, factors.item[:, -1:]], dim=1)
+
+    def _users_with_bias(self, table: Tensor) -> Tensor:
+        if not self.biases:
+            return table.clone()
+        return torch.cat([table, torch.ones_like(table[:, -1:])], dim=1)
+
+    def _cold_users(self, users: NDArray[np.int32]) -> NDArray[np.bool_]:
+        """See `Recommender._cold_users`; what a user dislikes, and uniform pairs, tell of the user as well."""
+        told = np.diff(self.train_.indptr)[users] > 0
+        if self._uniform_set is not None and self.uniform_weight > 0:
+            told |= np.diff(self._uniform_set.indptr)[users] > 0
+        return np.asarray(~told)
+
+    def _query_from_items(self, histories: Ragged) -> Tensor:
+        rows = histories.csr()
+        users = np.repeat(np.arange(rows.shape[0], dtype=np.int32), np.diff(rows.indptr))
+        weight = np.full(len(users), self.positive, dtype=np.float32)
+        pairs = Pairs(users, rows.indices.astype(np.int32), weight, np.ones_like(weight))
+        device = self.item_vectors_.device
+        side = self._user_side(users, pairs, rows.shape[0], device)
+        table = torch.zeros(rows.shape[0], self._factors.item.shape[1], device=device)
+        solve(table, side, self._items, None, "user")
+        return self._users_with_bias(table)
+
+    def _unit_item_vectors(self) -> Tensor:
+        """Of q alone: an item's bias is no likeness."""
+        dim = self.embedding_size
+        known = self.__dict__.get("_unit_q")
+        if known is None or known[0] is not self.item_vectors_:
+            q = self.item_vectors_[:, :dim].contiguous()
+            known = (self.item_vectors_, torch.nn.functional.normalize(q, dim=1))
+            self._unit_q = known
+        unit: Tensor = known[1]
+        return unit
+
+    def _reasons(self, asker: Asker, item: int) -> Reasons:
+        """Exact: x = A⁻¹ b is a sum over the user's pairs, of which each adds w (y - o) f · A⁻¹ f_item to a score."""
+        if asker.user is None:
+            items = asker.items
+            weight, target = np.full(len(items), float(self.positive)), np.ones(len(items))
+        else:
+            items, weight, target = self._pairs_of_user(asker.user)
+        dim = self._factors.item.shape[1]
+        f = self._items.vectors[tensor_of(items).long().to(self._items.vectors.device), :dim]
+        vectors = f.double().cpu().numpy()
+        offset = np.zeros(len(items))
+        if self.biases:
+            offset = self._factors.item[:, -1].double().cpu().numpy()[items]
+        all_pairs = self._all_pairs()
+        total = np.array([weight.sum() + all_pairs.weight * self._whole()])
+        matrix = self._items.matrix.double().cpu().numpy() + (vectors * weight[:, None]).T @ vectors
+        matrix[np.diag_indices(dim)] += all_pairs.penalty(total)
+        towards = np.linalg.solve(matrix, self._items.vectors[item, :dim].double().cpu().numpy())
+        values = weight * (target - offset) * (vectors @ towards)
+        query = (
+            self._query_vectors(np.array([asker.user], np.int32))
+            if asker.user is not None
+            else (self._query_from_items(asker.history))
+        )
+        score = float(query[0].double() @ self.item_vectors_[item].double())
+        shown = np.isin(items, asker.items)
+        return Reasons("exact", items[shown], values[shown], remainder=score - float(values[shown].sum()))
+
+    def _pairs_of_user(self, user: int) -> tuple[NDArray[np.int32], NDArray[np.float64], NDArray[np.float64]]:
+        """Items, weights and targets of a known user's pairs."""
+        pairs = self._pairs(self.train_)
+        chosen = pairs.users == user
+        return (
+            pairs.items[chosen],
+            pairs.weight[chosen].astype(np.float64),
+            pairs.target[chosen].astype(np.float64),
+        )
+
+    # Files.
+
+    def _state(self) -> dict[str, NDArray[Any]]:
+        kept = {} if self._uniform_set is None else under("uniform", _kept_uniform(self._uniform_set))
+        return tensor_arrays(self._factors.state_dict()) | kept
+
+    def _restore(self, state: State) -> None:
+        self.check_params()
+        dim = self.embedding_size + bool(self.biases)
+        for name, rows in (("user", self.train_.num_users), ("item", self.train_.num_items)):
+            state.array(name, np.float32, (rows, dim))  # before tables are made of that size
+        self._uniform_set = _restored_uniform(state, self.train_)
+        self._set_prior()
+        self._factors = self._make_factors()
+        restore_tensors(self._factors.state_dict(), state)
+        self.history_, self.layer_weights_ = [], None
+        self._refresh()
+
+
+def with_uniform(dataset: Dataset, uniform: Interactions | None) -> Dataset:
+    """The data set with uniform pairs that `fit` was given beside it.
+
+    Raises:
+        ConfigError: They are given twice.
+        DataError: They are of other users and items, or have no labels.
+    """
+    if uniform is None:
+        return dataset
+    if dataset.uniform is not None:
+        raise ConfigError("uniform is given twice: in the data set and to fit; leave out one of the two")
+    return replace(dataset, uniform=uniform)
+
+
+def _weighted(interactions: Interactions, positive: float, negative: float) -> Pairs:
+    signs = interactions.signs
+    weight = np.where(signs > 0, positive, negative).astype(np.float32)
+    if interactions.weights is not None:
+        weight *= interactions.weights
+    return Pairs(interactions.users, interactions.items, weight, signs)
+
+
+def _labelled(interactions: Interactions) -> bool:
+    """Whether the pairs have labels of both kinds, so that an AUC says something."""
+    if interactions.labels is None:
+        return False
+    return bool((interactions.labels > 0).any() and (interactions.labels <= 0).any())
+
+
+def _chosen_by(stopping: EarlyStopping, held_out: Interactions | None) -> str:
+    if held_out is not None and _labelled(held_out):
+        return "validation_auc"
+    return f"validation_{stopping.metric}@{stopping.k}"
+
+
+def _first_rows(side: Side, rows: int) -> Side:
+    count = int(side.indptr[rows])
+    indices, weight, target = side.indices[:count], side.weight[:count], side.target[:count]
+    return Side(side.indptr[: rows + 1], indices, weight, target, side.reg[:rows], None)
+
+
+def _kept_uniform(uniform: Interactions) -> dict[str, NDArray[Any]]:
+    """Uniform pairs as arrays of a file."""
+    arrays: dict[str, NDArray[Any]] = {
+        "users": uniform.users,
+        "items": uniform.items,
+        "labels": uniform.signs,
+    }
+    return arrays if uniform.weights is None else {**arrays, "weights": uniform.weights}
+
+
+def _restored_uniform(state: State, train: Interactions) -> Interactions | None:
+    kept = state.under("uniform.")
+    if "users" not in kept:
+        return None
+    users = kept.array("users", np.int32, (None,))
+    size = (len(users),)
+    return Interactions.from_codes(
+        users,
+        kept.array("items", np.int32, size),
+        train.user_ids,
+        train.item_ids,
+        labels=kept.array("labels", np.float32, size),
+        weights=kept.array("weights", np.float32, size) if "weights" in kept else None,
+    )
