@@ -158,3 +158,20 @@ def test_the_logistic_loss_takes_signs_as_labels() -> None:
     assert squared.tolist() == [-1, 1]
     with pytest.raises(DataError, match=r"labels\[0\] = -1, but the logistic loss takes 0 to 1"):
         Pointwise().labels(Interactions.from_arrays([1, 1], [1, 2], labels=[-1, 0.5]))
+
+
+def test_recboles_labels_are_ratings(tmp_path: Path) -> None:
+    path = written(tmp_path, "user_id:token\titem_id:token\tlabel:float\n1\t5\t1\n1\t6\t0\n2\t5\t1\n")
+    x = read_interactions(path, positive="rating>0")
+    assert x.labels.tolist() == [1, 0, 1]
+    assert read_interactions(path, columns={"rating": None}).ratings is None
+    path.write_text("user_id:token\titem_id:token\tlabel:float\trating:float\n1\t5\t1\t4\n")
+    assert read_interactions(path).ratings.tolist() == [4]
+    path.write_text("user_id:token\titem_id:token\tlabel:float\n1\t5\t7\n")
+    weighted = read_interactions(path, columns={"weight": "label:float"})
+    assert (weighted.weights.tolist(), weighted.ratings) == ([7], None)
+    path.write_text("user,item,label\n1,5,shoes\n2,6,hats\n")
+    assert read_interactions(path).notes == ()
+    path.write_text("user,item,label\n1,5,1\n2,6,0\n")
+    note = "the column 'label' is not used; --columns rating=3 takes it as the rating"
+    assert read_interactions(path).notes == (note,)

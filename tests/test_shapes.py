@@ -381,7 +381,7 @@ def test_a_person_decides(write):
         ({"sep": ""}, "sep is ''; it is the text between two columns"),
         ({"sep": "\n"}, r"sep is '\\n'"),
         ({"header": "yes"}, "header is 'yes'; it is True, False, or None"),
-        ({"format": "csv"}, "format is 'csv'; it is one of 'delimited', 'lists', 'parquet'"),
+        ({"format": "csv"}, "format is 'csv'; it is one of 'delimited', 'lists', 'matrix', 'parquet'"),
         ({"format": "lists", "sep": ","}, "sep is ',', but format is 'lists'"),
         ({"time_format": "%d"}, "has no known time column; choose it"),
     ):

@@ -72,14 +72,20 @@ _NAMES = {
     "position": {"position"},
 }
 
+_LABEL: Final = "label:float"
+"""RecBole's column of labels, which is the rating where no other column is."""
+
 _LOOKS_LIKE: Final[Mapping[str, re.Pattern[str]]] = {
-    "rating": re.compile("rating|score|stars"),
+    "rating": re.compile("rating|score|stars|(?<![a-z])label(?![a-z])"),
     "time": re.compile("time|date"),
     "weight": re.compile(
         r"(?<![a-z])(weights?|counts?|plays?|listens?|clicks?|views?|purchases?|quantity|qty|freq(uency)?)(?![a-z])"
     ),
 }
 """What may name the column of a role that no well-known name has, in lower case; of weights whole words."""
+
+_HAS_NUMBERS: Final = re.compile(rf"{_LOOKS_LIKE['weight'].pattern}|label")
+"""Of these, what names a column of anything unless it holds numbers."""
 
 
 def role_of(name: str) -> str | None:
@@ -129,6 +135,9 @@ def named_roles(
                 "choose which it is, by its name or number"
             )
         found[role] = column
+    if "rating" not in found and "rating" not in absent and _LABEL in names:
+        label = list(names).index(_LABEL)
+        found |= {} if label in found.values() else {"rating": label}
     for role, other in (("user", "item"), ("item", "user")):
         if role in found and other not in found:
             raise DataError(
@@ -157,9 +166,8 @@ def unused_columns(
     for role, pattern in _LOOKS_LIKE.items():
         if role in roles or role in (columns or {}):
             continue
-        found = [
-            at for at in free if pattern.search(_words(names[at])) and (role != "weight" or is_number(at))
-        ]
+        found = [at for at in free if pattern.search(_words(names[at]))]
+        found = [at for at in found if not _HAS_NUMBERS.search(_words(names[at])) or is_number(at)]
         sure = [at for at in found if role == "weight" and role_of(names[at]) == role]
         if len(sure) > 1:
             both = " and ".join(repr(names[at]) for at in sure)
