@@ -428,3 +428,11 @@ def test_real_files(data_dir, path, shape):
     x = read_interactions(data_dir / path)
     assert (x.num_users, x.num_items, len(x)) == shape
     assert (x.weights if "artists" in path else x.ratings) is not None
+
+
+def test_an_option_that_no_loader_has_is_named():
+    for load in (load_data, load_training):
+        with pytest.raises(
+            TypeError, match=r"no option is called 'min_ratings'; they are split, seed, min_rating, "
+        ):
+            load(min_ratings=4)

@@ -10,6 +10,8 @@ import pytest
 from click.testing import CliRunner
 from command_line import refuse, run
 
+from pyrec import EASE
+from pyrec.cli.run_data import source_of
 from pyrec.cli.sources import Source, describe, describe_debiasing, file_options, uniform_options
 from pyrec.data import load_data, load_with_uniform
 from pyrec.errors import ConfigError, DataError
@@ -224,3 +226,16 @@ def test_statistics_count_labels_and_shared_pairs(folder: Path, capsys: pytest.C
     assert "no uniform set is read" in refuse(
         capsys, "data", "stats", folder / "user.txt", "--shared", "drop"
     )
+
+
+def test_a_uniform_set_that_came_through_a_pipe_is_kept_as_the_standard_input(folder: Path) -> None:
+    kept = Source(str(folder / "user.txt"), uniform="/dev/null").as_json()
+    assert kept["uniform"] == "-"
+    run_folder = folder / "run"
+    run_folder.mkdir()
+    EASE().fit(load_with_uniform(folder).interactions).save(run_folder)
+    config = json.loads((run_folder / "config.json").read_text())
+    config["run"]["data"] = kept
+    (run_folder / "config.json").write_text(json.dumps(config))
+    with pytest.raises(DataError, match="was trained on what came through a pipe; name the data again"):
+        source_of(run_folder)

@@ -29,7 +29,7 @@ def source_of(run: Path) -> Source:
         DataError: If the run does not say so, or that was a pipe.
     """
     source = _saved_source(run)
-    if STDIN in (source.data, source.train, source.test):
+    if STDIN in (source.data, source.train, source.test, source.uniform):
         raise DataError(
             f"{run} was trained on what came through a pipe; name the data again: DATA, or - for the standard input"
         )
