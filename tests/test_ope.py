@@ -331,10 +331,11 @@ def test_the_same_seed_gives_the_same_bits(log, model):
 
 
 def test_a_fitted_model_is_a_policy():
-    made = generate_bandit(num_rounds=20_000, num_users=80, num_items=30, exploration=0.5)
-    model = pyrec.EASE().fit(made.log.rewarded())
+    options = {"num_rounds": 20_000, "num_users": 80, "num_items": 30, "exploration": 0.5}
+    made = generate_bandit(**options)
+    model = pyrec.EASE().fit(generate_bandit(**options, draw=1).log.rewarded())
     lists = model.topk(np.arange(80), 3, filter_seen=False)[0].numpy()
-    found = quiet_ope(made.log, model)
+    found = pyrec.ope(made.log, model)
     assert abs(found["dr"].value - made.value(lists)) < 3 * found["dr"].standard_error
     assert found["dr"].value > found.logged.value
     with pytest.raises(NotFittedError):
@@ -405,6 +406,15 @@ def test_wrong_propensities_are_told():
     with pytest.warns(DataWarning, match="the mean weight is .* and should be near 1"):
         assert pyrec.ope(wrong, model).notes
     assert not pyrec.ope(log, model).notes
+
+
+def test_a_model_that_learned_from_the_rounds_is_told():
+    options = {"num_rounds": 3000, "num_users": 500, "num_items": 50, "exploration": 0.5}
+    log, other = (generate_bandit(**options, draw=draw).log for draw in (0, 1))
+    with pytest.warns(DataWarning, match="should be near 1: the model learned from these rounds"):
+        too_high = pyrec.ope(log, pyrec.SVD(embedding_size=16).fit(log.rewarded()))
+    sound = pyrec.ope(log, pyrec.SVD(embedding_size=16).fit(other.rewarded()))
+    assert too_high["snips"].low > sound["snips"].high
 
 
 def test_memory_goes_by_rounds_and_not_by_rounds_times_items():

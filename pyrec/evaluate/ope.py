@@ -136,6 +136,9 @@ def ope(
 ) -> OffPolicyEvaluation:
     """Estimate what a policy would earn, from a log of another policy that says how probable its choices were.
 
+    The model has to have learned from other rounds than these, or it shows what was rewarded by chance, and every
+    estimate is too high; the mean weight is above 1 then.
+
     The new policy chooses from the log's items, or from a round's candidates. At position p it shows place p of its
     list. Without positions it shows one of its first k items, each with probability 1 / k. Memory goes by the number of
     rounds, and by folds x positions x items for ``reward_model="item"``; nothing has rounds x items.
@@ -352,8 +355,8 @@ def _notes(terms: RoundTerms, num_left_out: int) -> tuple[str, ...]:
         warn_caller(notes[-1], DataWarning)
     elif abs(terms.weights.mean() - 1) > _UNSURE * error + 1e-9:
         notes.append(
-            f"the mean weight is {terms.weights.mean():.3g} and should be near 1: the logging policy never shows, to "
-            "some users, what the policy does, or its propensities are wrong"
+            f"the mean weight is {terms.weights.mean():.3g} and should be near 1: the model learned from these rounds, "
+            "the logging policy never shows to some users what the model does, or its propensities are wrong"
         )
         warn_caller(notes[-1], DataWarning)
     return tuple(notes)
