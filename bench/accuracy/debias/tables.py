@@ -1,0 +1,179 @@
+"""The tables of the kept rows, in Markdown: every row beside the constant, EASE and the plain factorisation.
+
+Tests are of a method against the table's reference, paired:
+
+- over users within a split: t and Wilcoxon's, each user's value the mean over the starts. A table's p is twice the
+  median over the splits, a valid p-value however the splits depend on each other (Rüger, 1978).
+- over splits: Student's t of the means over starts, with Nadeau and Bengio's variance for test parts that overlap
+  (Machine Learning, 2003): 1/J + n_test/n_train, both counted in uniform pairs.
+
+Each column is corrected by Holm over the table's methods.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from pyrec.evaluate.significance import corrected_t, holm, paired_t, wilcoxon
+
+from ..tables import markdown, mean_sd, p_value
+from .runs import Kept, Row
+
+BARS = ("EASE", "MF, biased", "MF, combined")
+"""What a debiaser has to be above: EASE and the plain regularised factorisation, of the biased or of all labels."""
+PLAIN = (
+    "constant",
+    "popularity",
+    "user's and item's rates",
+    "EASE",
+    "MF, biased",
+    "MF, uniform",
+    "MF, combined",
+)
+BySplit = dict[int, Row]
+
+
+@dataclass(frozen=True)
+class Tested:
+    """p-values of a method against the reference, not corrected; NaN where they cannot be had."""
+
+    users_t: float
+    users_wilcoxon: float
+    splits: float
+
+
+def of_methods(rows: Sequence[Row]) -> dict[str, BySplit]:
+    """The rows by method and split, in the file's order, without those that failed."""
+    found: dict[str, BySplit] = defaultdict(dict)
+    for row in rows:
+        if "error" not in row:
+            found[row["method"]][row["split"]] = row
+    return dict(found)
+
+
+def mean_of(row: Row, metric: str) -> float:
+    """A metric's mean over the starts."""
+    return float(np.mean(row["metrics"][metric])) if metric in row["metrics"] else float("nan")
+
+
+def by_split(rows: BySplit, metric: str) -> list[float]:
+    return [mean_of(rows[split], metric) for split in sorted(rows)]
+
+
+def below(methods: Mapping[str, BySplit], label: str, metrics: Sequence[str]) -> str:
+    """Which bars a method's mean does not reach, by which metric; empty for the bars themselves and plain rows."""
+    if label in PLAIN:
+        return ""
+    found = []
+    for bar in BARS:
+        if bar not in methods:
+            continue
+        lost = [
+            name
+            for name in metrics
+            if np.mean(by_split(methods[label], name)) < np.mean(by_split(methods[bar], name))
+        ]
+        if lost:
+            found.append(f"{bar} ({', '.join(lost)})")
+    return "; ".join(found) or "none"
+
+
+def tested(ours: BySplit, base: BySplit, metric: str, kept: Kept) -> Tested:
+    """A method against the reference, by the metric over splits and its values by user within one.
+
+    ``auc`` is over all pairs and has no value by user; ``user_auc`` stands for it there.
+    """
+    splits = sorted(ours.keys() & base.keys())
+    by_user = "user_auc" if metric == "auc" else metric
+    within = [_within(kept, ours[split], base[split], by_user) for split in splits]
+    t, rank = (twice_median([one[at] for one in within]) for at in (0, 1))
+    means = [np.array([mean_of(rows[split], metric) for split in splits]) for rows in (ours, base)]
+    over = float("nan")
+    if len(splits) > 1:
+        share = ours[splits[0]]["test_share"]
+        over = corrected_t(means[0], means[1], share / (1 - share)).p
+    return Tested(t, rank, over)
+
+
+def twice_median(p_values: Sequence[float]) -> float:
+    """Twice the median, at most 1: a p-value of tests that depend on each other in any way."""
+    known = [p for p in p_values if not np.isnan(p)]
+    return min(1.0, 2 * float(np.median(known))) if len(known) > 1 else (known[0] if known else float("nan"))
+
+
+def _within(kept: Kept, ours: Row, base: Row, metric: str) -> tuple[float, float]:
+    one, other = kept.users(ours["run"]), kept.users(base["run"])
+    if one is None or other is None:
+        return float("nan"), float("nan")
+    both = ~(np.isnan(one[metric]) | np.isnan(other[metric]))
+    a, b = one[metric][both], other[metric][both]
+    return paired_t(a, b), wilcoxon(a, b)
+
+
+def accuracy(methods: Mapping[str, BySplit], metrics: Sequence[str]) -> str:
+    """A row a method: metrics, log loss, the grid, what it is below, and time."""
+    header = [
+        "method",
+        *metrics,
+        "log loss raw",
+        "calibrated",
+        "constant's",
+        "settings",
+        "grid's median",
+        "below",
+        "s",
+    ]
+    table = [header]
+    best = {name: max(np.mean(by_split(rows, name)) for rows in methods.values()) for name in metrics}
+    for label, rows in methods.items():
+        cells = []
+        for name in metrics:
+            values = by_split(rows, name)
+            cell = mean_sd(values, 4)
+            cells.append(f"**{cell}**" if np.mean(values) == best[name] else cell)
+        losses = [_loss(rows, name) for name in ("log_loss", "calibrated_log_loss", "constant_log_loss")]
+        first = next(iter(rows.values()))
+        seconds = np.mean([row["seconds"] for row in rows.values()])
+        cells += [*losses, str(first["settings"]), _median(rows, metrics), below(methods, label, metrics)]
+        table.append([label, *cells, f"{seconds:.2g}"])
+    return markdown(table)
+
+
+def _loss(rows: BySplit, name: str) -> str:
+    values = by_split(rows, name)
+    return "" if np.isnan(values).any() else f"{np.mean(values):.3f}"
+
+
+def _median(rows: BySplit, metrics: Sequence[str]) -> str:
+    grids = [row["grid"]["median"] for row in rows.values() if row.get("grid")]
+    shown = [name for name in metrics if grids and name in grids[0]]
+    return " / ".join(f"{np.mean([grid[name] for grid in grids]):.4f}" for name in shown)
+
+
+def comparisons(methods: Mapping[str, BySplit], reference: str, metrics: Sequence[str], kept: Kept) -> str:
+    """A row a method and metric: the difference to the reference and the corrected p-values."""
+    if reference not in methods:
+        return ""
+    others = [label for label in methods if label != reference]
+    header = [
+        "method",
+        "metric",
+        f"minus {reference}",
+        "p users, t",
+        "p users, Wilcoxon",
+        "p splits, Nadeau-Bengio",
+    ]
+    table = [header]
+    for metric in metrics:
+        found = [tested(methods[label], methods[reference], metric, kept) for label in others]
+        columns = [
+            holm([getattr(one, name) for one in found]) for name in ("users_t", "users_wilcoxon", "splits")
+        ]
+        for at, label in enumerate(others):
+            gain = np.mean(by_split(methods[label], metric)) - np.mean(by_split(methods[reference], metric))
+            table.append([label, metric, f"{gain:+.4f}", *(p_value(column[at]) for column in columns)])
+    return markdown(table)
