@@ -58,7 +58,7 @@ class Dense:
         self.prior = mean if model.prior is None else model.prior
         self.whole = model.unobserved * np.broadcast_to(beta, (USERS, ITEMS))
         self.weight = np.zeros((USERS, ITEMS))
-        weight = np.where(labels > 0, model.positive, model.negative)
+        weight = np.where(labels > 0, model.positive_weight, model.negative_weight)
         self.weight[train.users, train.items] = weight * (1 if train.weights is None else train.weights)
         self.target = np.zeros((USERS, ITEMS))
         self.target[train.users, train.items] = labels
@@ -116,8 +116,8 @@ KINDS: dict[str, dict[str, Any]] = {
     "implicit ALS": {"biases": False},
     "its own prior, no biases": {"biases": False, "prior": -0.4, "reg_exponent": 0, "reg": 2.0},
     "weights": {
-        "positive": 5.8,
-        "negative": 0.6,
+        "positive_weight": 5.8,
+        "negative_weight": 0.6,
         "unobserved": 0.4,
         "prior": -0.925,
         "reg": 3.0,
@@ -291,7 +291,7 @@ def test_weights_multiply() -> None:
         user_ids=train.user_ids,
         item_ids=train.item_ids,
     )
-    heavier = WholeMF(**SMALL, positive=2.0, negative=2.0).fit(train)
+    heavier = WholeMF(**SMALL, positive_weight=2.0, negative_weight=2.0).fit(train)
     np.testing.assert_allclose(
         WholeMF(**SMALL).fit(doubled).item_vectors_, heavier.item_vectors_, rtol=1e-4, atol=1e-5
     )
@@ -381,8 +381,8 @@ def test_a_penalty_that_is_too_small_is_told() -> None:
     [
         ({"embedding_size": 0}, "embedding_size = 0 must be at least 1"),
         ({"embedding_size": 501}, "embedding_size = 501 must be at most 500"),
-        ({"positive": 0.0}, "positive = 0.0 must be above 0"),
-        ({"negative": -1.0}, "negative = -1.0 must be at least 0"),
+        ({"positive_weight": 0.0}, "positive_weight = 0.0 must be above 0"),
+        ({"negative_weight": -1.0}, "negative_weight = -1.0 must be at least 0"),
         ({"unobserved": -0.1}, "unobserved = -0.1 must be at least 0"),
         ({"prior": float("nan")}, "prior = nan must be a finite number"),
         ({"reg": -1}, "reg = -1.0 must be at least 0"),

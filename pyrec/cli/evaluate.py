@@ -8,6 +8,8 @@ from typing import Any
 import click
 
 from pyrec.cli.comparison import compare_runs
+from pyrec.cli.estimates import Asked, estimator_options
+from pyrec.cli.estimates import as_json as estimates_as_json
 from pyrec.cli.grouped_help import MEASURING, GroupedCommand, grouped
 from pyrec.cli.item_names import NamesFile, item_names_option, names_of
 from pyrec.cli.measured import as_json as measured_as_json
@@ -24,7 +26,7 @@ from pyrec.cli.options import (
     unknown_option,
 )
 from pyrec.cli.output import note, print_json
-from pyrec.cli.pairs import in_two_tables, measure_pairs, note_pairs, pairs_as_json
+from pyrec.cli.pairs import AtRandom, measure_at_random
 from pyrec.cli.run_data import check_same, in_ids_of, known_part, load_parts, read_as, source_of, unseen_part
 from pyrec.cli.run_folder import read_history, read_metrics
 from pyrec.cli.run_report import Report, report_option
@@ -32,7 +34,6 @@ from pyrec.cli.sources import Source, data_help, data_options, describe, note_re
 from pyrec.cli.training_data import TrainingData
 from pyrec.data import Interactions, UniformParts
 from pyrec.evaluate.item_metrics import ITEM_METRICS
-from pyrec.evaluate.pairs import PairEvaluation
 from pyrec.evaluate.ranking import USER_METRICS, Evaluation, evaluate
 from pyrec.evaluate.tables import metric_rows, table
 from pyrec.models import Recommender
@@ -68,6 +69,7 @@ from pyrec.models.fallback import Fallback
     metavar="RUN_A RUN_B",
     help="Compare these two runs, in place of RUN_DIR.",
 )
+@estimator_options
 @picture_option("With --compare: draw the difference by user activity.")
 @fallback_option
 @unknown_option
@@ -92,9 +94,11 @@ def command(
     set_threads(threads)
     chosen = None if metrics is None else [name.strip() for name in metrics.split(",")]
     skip = unknown == "skip"
-    report, names_file = Report.take(options), options.pop("item_names")
+    report, names_file, asked = Report.take(options), options.pop("item_names"), Asked.take(options)
     if names_file is not None and report is None:
         raise click.UsageError("--item-names is for the report; name its file: --report FILE.html")
+    if asked is not None and (report is not None or compare is not None or metrics is not None):
+        raise click.UsageError("--estimator has metrics and a table of its own; leave out the other options")
     if compare is not None:
         if report is not None:
             raise click.UsageError("--report is about one run; leave out --compare")
@@ -105,7 +109,7 @@ def command(
         raise click.UsageError("Missing argument 'RUN_DIR'")
     if picture is not None:
         raise click.UsageError("--picture draws a comparison; name two runs: --compare RUN_A RUN_B")
-    _evaluate(Path(run_dir), _source(options), k, chosen, report, names_file, skip, as_json, fallback)
+    _evaluate(Path(run_dir), _source(options), k, chosen, report, names_file, skip, as_json, fallback, asked)
 
 
 def _shifted(run_dir: str | None, data: str | None) -> str | None:
@@ -132,6 +136,7 @@ def _evaluate(
     skip: bool,
     as_json: bool,
     fallback: Fallback,
+    asked: Asked | None,
 ) -> None:
     model = Recommender.load(run_dir)
     k = cutoffs_that_fit(k, model.train_.num_items)
@@ -149,15 +154,24 @@ def _evaluate(
         test = known_part({run_dir: model}, test, skip)
         test = in_ids_of(model, test if own else unseen_part({run_dir: model}, test))
         note(describe(name, model.train_, test))
+    if asked is not None:
+        if uniform is not None:
+            raise click.UsageError(
+                "--estimator corrects a log that users chose; pairs shown at random need no correction: leave it out"
+            )
+        estimation = asked.estimate(model, test, source, k, fallback)
+        print_json(estimates_as_json(estimation)) if as_json else click.echo(estimation.summary())
+        return
     item_names = {} if report is None else names_of(run_dir, names_file, model.train_)
     if report is not None:
         report.named(model.train_)  # refuses unknown users before anything is measured
     evaluation = evaluate(model, test, k, metrics, fallback=fallback)
-    note_lists(evaluation)
-    pairs = None if uniform is None else measure_pairs(model, uniform)
-    if pairs is not None:
-        note_pairs(pairs)
-    _print(model, evaluation, pairs, as_json)
+    at_random = None if uniform is None else measure_at_random(model, uniform, k, fallback)
+    if at_random is None:
+        note_lists(evaluation)
+    for text in () if at_random is None else at_random.notes:
+        note(f"note: {text}")
+    _print(model, evaluation, at_random, as_json)
     if report is not None:
         report.write(
             model,
@@ -169,7 +183,7 @@ def _evaluate(
             settings=source.as_json(),
             item_names=item_names,
             evaluation=evaluation if metrics is None else evaluate(model, test, k, fallback=fallback),
-            uniform=None if pairs is None else {model.label: pairs},
+            uniform=None if at_random is None else at_random.pairs,
         )
 
 
@@ -188,12 +202,13 @@ def _uniform(
     return data.name, UniformParts(*(in_ids_of(model, part) if len(part) else part for part in parts))
 
 
-def _print(model: Recommender, evaluation: Evaluation, pairs: PairEvaluation | None, as_json: bool) -> None:
+def _print(model: Recommender, evaluation: Evaluation, at_random: AtRandom | None, as_json: bool) -> None:
     if as_json:
         lists = measured_as_json(evaluation)
-        print_json(lists if pairs is None else {**pairs_as_json(pairs), "lists": lists})
+        print_json(lists if at_random is None else {**at_random.as_json(), "lists": lists})
         return
-    if pairs is not None:
-        click.echo(in_two_tables({model.label: pairs}, model.label))
+    if at_random is not None:
+        click.echo(f"{at_random.summary()}\n\nevaluation {evaluation.seconds:.2f} s, {at_random.over()}")
+        return
     click.echo(table(metric_rows(columns({model.label: evaluation}))))
     click.echo(f"\nevaluation {evaluation.seconds:.2f} s, {users_in_words(evaluation)}")

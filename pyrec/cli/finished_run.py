@@ -8,10 +8,9 @@ from typing import Any
 
 from pyrec.cli.item_names import Names
 from pyrec.cli.measured import as_json, columns, warm_as_json
-from pyrec.cli.pairs import pairs_as_json
+from pyrec.cli.pairs import AtRandom
 from pyrec.cli.sources import Source
 from pyrec.cli.training_data import TrainingData
-from pyrec.evaluate.pairs import PairEvaluation
 from pyrec.evaluate.ranking import Evaluation
 from pyrec.models import EpochRecommender, Recommender
 
@@ -27,7 +26,7 @@ class Run:
     seconds_train: float
     evaluation: Evaluation | None
     baselines: Mapping[str, Evaluation]
-    pairs: Mapping[str, PairEvaluation] = field(default_factory=dict)
+    at_random: AtRandom | None = None
     item_names: Names = field(default_factory=dict)
 
     @property
@@ -83,7 +82,4 @@ class Run:
     def _measured(self) -> dict[str, Any]:
         """Return the metrics of lists; with a uniform set those of pairs, and those of lists under their own name."""
         lists = {} if self.evaluation is None else as_json(self.evaluation)
-        if not self.pairs:
-            return lists
-        others = {f"pairs_{name}": one.metrics for name, one in self.pairs.items() if name != self.label}
-        return {**pairs_as_json(self.pairs[self.label]), **others, "lists": lists}
+        return lists if self.at_random is None else {**self.at_random.as_json(), "lists": lists}

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from pyrec.cli.finished_run import Run
 from pyrec.cli.measured import users_in_words
-from pyrec.cli.pairs import pairs_in_words
+from pyrec.cli.pairs import AtRandom
 from pyrec.evaluate.tables import metric_rows
 from pyrec.version import version
 
@@ -18,6 +18,7 @@ FILES = {
     "history.jsonl": "a record for each epoch",
     "curves.png": "loss and accuracy by epoch",
     "layer_weights.png": "how much each layer weighs",
+    "calibration.png": "how often pairs shown at random were liked, by their probability",
 }
 
 UNMEASURED = (
@@ -51,7 +52,7 @@ def _metrics_text(run: Run) -> str:
     if run.evaluation is None:
         return UNMEASURED + _validation_text(run)
     table = _markdown(metric_rows(run.columns()), "---:")
-    before = [] if not run.pairs else [_pairs_text(run), ""]
+    before = [] if run.at_random is None else [_at_random_text(run.at_random), ""]
     lines = [
         *before,
         f"Means over {users_in_words(run.evaluation)}.",
@@ -61,11 +62,10 @@ def _metrics_text(run: Run) -> str:
     return "\n".join(lines) + f"\n\n{table}"
 
 
-def _pairs_text(run: Run) -> str:
-    pairs = run.pairs[run.label]
-    columns = {title: one.metrics for title, one in run.pairs.items()}
-    notes = "\n".join(f"{note[0].upper()}{note[1:]}." for note in pairs.notes)
-    return f"Of {pairs_in_words(pairs)}.\n{notes}\n\n{_markdown(metric_rows(columns), '---:')}\n\nLists of all items:"
+def _at_random_text(found: AtRandom) -> str:
+    notes = "\n".join(f"- {note}" for note in found.notes)
+    tables = "\n\n".join(_markdown(rows, "---:") for rows in (found.rows(), found.list_rows()))
+    return f"From {found.over()}.\n\n{tables}\n\n{notes}\n\nWhich of the liked pairs are in the lists:\n"
 
 
 def _validation_text(run: Run) -> str:

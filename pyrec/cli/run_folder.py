@@ -26,7 +26,8 @@ HISTORY = "history.jsonl"
 CURVES = "curves.png"
 LAYER_WEIGHTS = "layer_weights.png"
 CARD = "README.md"
-OPTIONAL = (HISTORY, CURVES, LAYER_WEIGHTS)
+CALIBRATION = "calibration.png"
+OPTIONAL = (HISTORY, CURVES, LAYER_WEIGHTS, CALIBRATION)
 """Files that only some models write; those of an earlier run are removed."""
 MOST_BYTES = 64 * 2**20
 """Longer metrics and a longer history are not read."""
@@ -98,6 +99,8 @@ def _draw(run: Run, folder: Path) -> None:
     title = f"{run.label}, {run.data.name}"
     if run.history:
         plots.plot_curves(run.history, folder / CURVES, title)
+    if run.at_random is not None:
+        plots.plot_calibration(run.at_random.own.reliability(), folder / CALIBRATION, title)
     weights = getattr(run.model, "layer_weights_", None)
     if weights is not None:
         counts = (run.data.train.activity, run.data.train.popularity)

@@ -13,6 +13,7 @@ import numpy as np
 
 from pyrec.cli.grouped_help import DATA, grouped
 from pyrec.cli.output import note
+from pyrec.cli.propensity_weights import ips_option, weighed_by_propensity
 from pyrec.data import Interactions
 from pyrec.data.labels import DISLIKES, Dislikes
 from pyrec.data.load import (
@@ -85,6 +86,7 @@ _LATER = (
     "dislikes",
     "positive",
     *UNIFORM,
+    "ips",
 )
 """What the descriptions of older runs lack."""
 
@@ -120,6 +122,7 @@ class Source:
     uniform_columns: Mapping[str, str | int | None] | None = None
     uniform_split: tuple[float, float, float] | None = None
     shared: Shared | None = None
+    ips: str | None = None
 
     @classmethod
     def take(cls, options: dict[str, Any]) -> Source:
@@ -198,7 +201,8 @@ class Source:
             ConfigError: If the options contradict each other.
             DataError: If a file is missing or malformed, or a part is empty.
         """
-        return load_data(**self._where())
+        found = load_data(**self._where())
+        return found._replace(train=weighed_by_propensity(found.train, None, self.ips))
 
     def load_debiasing(self) -> WithUniform:
         """Return the name, all interactions, which are learned from, and the parts of the uniform set.
@@ -221,7 +225,9 @@ class Source:
         where = self._where(UNIFORM)
         shares = where.pop("uniform_split")
         where = {name: value for name, value in where.items() if name not in ("train", "test")}
-        return load_with_uniform(**where, **({} if shares is None else {"shares": shares}))
+        found = load_with_uniform(**where, **({} if shares is None else {"shares": shares}))
+        weighed = weighed_by_propensity(found.interactions, found.uniform.train, self.ips)
+        return found._replace(interactions=weighed)
 
     def load_everything(self) -> tuple[str, Interactions]:
         """Return the name and all interactions, of both files where there are two.
@@ -230,7 +236,8 @@ class Source:
             ConfigError: If the options contradict each other, or a split is asked for.
             DataError: If a file is missing or malformed.
         """
-        return load_everything(**self._where())
+        name, whole = load_everything(**self._where())
+        return name, weighed_by_propensity(whole, None, self.ips)
 
     def load_test(self) -> Interactions:
         """Return all interactions of the test file.
@@ -252,7 +259,8 @@ class Source:
             ConfigError: If the options contradict each other.
             DataError: If a file is missing or malformed, or a part is empty.
         """
-        return load_training(**self._where())
+        name, train = load_training(**self._where())
+        return name, weighed_by_propensity(train, None, self.ips)
 
     def read(self) -> Interactions:
         """Return the interactions of one file, or of a folder of Parquet files, that is DATA.
@@ -335,6 +343,7 @@ class Source:
         options = asdict(self)
         options["seed"] = options.pop("split_seed")
         options.pop("everything")
+        options.pop("ips")
         for name in UNIFORM:
             if name not in taken and (value := options.pop(name)) is not None:
                 raise ConfigError(
@@ -527,6 +536,7 @@ def uniform_options(command: Command) -> Command:
 def data_options(command: Command) -> Command:
     """Add `file_options` and those about splitting one file."""
     for decorate in (
+        ips_option,
         grouped(DATA, "--split-seed", type=int, help=f"Seed of a random split. [default: {DEFAULT_SEED}]"),
         grouped(
             DATA,

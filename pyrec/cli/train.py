@@ -25,7 +25,7 @@ from pyrec.cli.options import (
     threads_option,
 )
 from pyrec.cli.output import note, print_json
-from pyrec.cli.pairs import in_two_tables, measure_pairs, note_pairs, pair_baselines
+from pyrec.cli.pairs import AtRandom, measure_at_random, pair_baselines
 from pyrec.cli.run_folder import check_folder, write_run
 from pyrec.cli.run_report import Report, report_option
 from pyrec.cli.setup import Setup, take_up
@@ -181,12 +181,12 @@ def _train(setup: Setup, report: Report | None) -> Run:
                 tracking.start(_described(setup), setup.epoch)
                 setup.run_ids = [tracker.run_id for tracker in trackers]
                 seconds = fit(setup, data, kept, tracking)
-                evaluation, pairs = _measure(setup, data, first_pairs)
+                evaluation, at_random = _measure(setup, data, first_pairs)
                 tracking.metrics |= {} if evaluation is None else _tracked(evaluation)
-                tracking.metrics |= {} if not pairs else _tracked_pairs(pairs[model.label])
+                tracking.metrics |= {} if at_random is None else _tracked_pairs(at_random.own)
         except StoppedError as stopped:
             _leave(stopped, setup, signals)
-        run = Run(data, setup.source, model, setup.k, seconds, evaluation, first, pairs, item_names)
+        run = Run(data, setup.source, model, setup.k, seconds, evaluation, first, at_random, item_names)
         _keep(run, setup, kept)
     if report is not None:
         _write_report(run, report)
@@ -222,14 +222,15 @@ def _measure_first(
 
 def _measure(
     setup: Setup, data: TrainingData, first: dict[str, PairEvaluation]
-) -> tuple[Evaluation | None, dict[str, PairEvaluation]]:
-    """Return what the fitted model reaches: its lists, and its scores of uniform pairs beside those of others."""
-    model = setup.model
+) -> tuple[Evaluation | None, AtRandom | None]:
+    """Return what the fitted model reaches: its lists, and what uniform pairs tell of it."""
+    model, k, fallback = setup.model, setup.k, setup.fallback
     if data.test is None:
-        return None, {}
-    evaluation = evaluate(model, data.test, setup.k, fallback=setup.fallback)
-    pairs = {} if data.uniform is None else {model.label: measure_pairs(model, data.uniform), **first}
-    return evaluation, pairs
+        return None, None
+    evaluation = evaluate(model, data.test, k, fallback=fallback)
+    if data.uniform is None:
+        return evaluation, None
+    return evaluation, measure_at_random(model, data.uniform, k, fallback, first)
 
 
 def _described(setup: Setup) -> dict[str, Any]:
@@ -280,16 +281,16 @@ def _write_report(run: Run, report: Report) -> None:
         item_names=run.item_names,
         evaluation=run.evaluation,
         baseline=run.baselines["popularity"],
-        uniform=run.pairs,
+        uniform={} if run.at_random is None else run.at_random.pairs,
     )
 
 
 def _print(run: Run, out: Path | None, as_json: bool) -> None:
     evaluation = run.evaluation
-    if evaluation is not None:
+    if evaluation is not None and run.at_random is None:
         note_lists(evaluation)
-    if run.pairs:
-        note_pairs(run.pairs[run.label])
+    for text in () if run.at_random is None else run.at_random.notes:
+        note(f"note: {text}")
     if as_json:
         print_json(run.metrics())
         return
@@ -297,8 +298,8 @@ def _print(run: Run, out: Path | None, as_json: bool) -> None:
     if evaluation is None:
         click.echo(f"{run.label}: {took}, on all {len(run.data.train):,} interactions; nothing was measured")
     else:
-        if run.pairs:
-            click.echo(in_two_tables(run.pairs, run.label))
-        click.echo(table(metric_rows(run.columns())))
-        click.echo(f"\n{took}, evaluation {evaluation.seconds:.2f} s, {users_in_words(evaluation)}")
+        shown = table(metric_rows(run.columns())) if run.at_random is None else run.at_random.summary()
+        click.echo(shown)
+        over = users_in_words(evaluation) if run.at_random is None else run.at_random.over()
+        click.echo(f"\n{took}, evaluation {evaluation.seconds:.2f} s, {over}")
     note("nothing kept; --out RUN_DIR keeps the model" if out is None else f"kept in {out}")

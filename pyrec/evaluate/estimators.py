@@ -149,6 +149,11 @@ class Estimation:
             notes.append(
                 f"{self.num_seen_pairs:,} test pairs are training pairs, which no list holds; left out"
             )
+        if any(name.startswith("precision") and value > 1 for name, value in self.metrics.items()):
+            notes.append(
+                "a precision above 1 says that the propensities do not hold: lists show what is observed more often "
+                "than they say"
+            )
         if self.imputed_by:
             notes.append(f"unobserved labels are imputed by {self.imputed_by}")
         if any(np.isnan(value) for value in self.metrics.values()):

@@ -394,34 +394,3 @@ def _series(history: Sequence[Mapping[str, Any]], name: str) -> tuple[list[int],
 def _line(points: int) -> dict[str, Any]:
     """Return the line's looks: single epochs are marked while there are few."""
     return {"linewidth": 1.8, "marker": "o" if points <= 20 else "", "markersize": 4}
-
-
-def draw_reliability(axes: Axes, found: Reliability, constant: float, theme: Theme) -> None:
-    """Draw how often pairs were positive against their probabilities, in groups of about equal size.
-
-    Args:
-        axes: Where to draw.
-        found: The groups.
-        constant: The probability of a constant, a line to compare with.
-        theme: Its colours.
-    """
-    most = 1.08 * float(max(found.high.max(), found.predicted.max()))
-    axes.plot([0, most], [0, most], color=theme.muted, linewidth=1, linestyle="--", label="as often as said")
-    axes.axhline(constant, color=theme.grid, linewidth=1.2, label="a constant")
-    below, above = found.observed - found.low, found.high - found.observed
-    axes.errorbar(
-        found.predicted,
-        found.observed,
-        (below, above),
-        fmt="o-",
-        color=theme.blue,
-        capsize=2.5,
-        markersize=4.5,
-        linewidth=1.2,
-        label="pairs, 95 % intervals",
-    )
-    axes.set_xlim(0, most)
-    axes.set_ylim(0, most)
-    axes.set_xlabel("probability")
-    axes.set_ylabel("share of pairs that were positive")
-    axes.legend(frameon=False, fontsize=LEGEND_SIZE)

@@ -50,8 +50,9 @@ class WholeMF(EpochRecommender):
         L = Σ_observed w (ŷ - y)² + λ Σ_ui β_i (ŷ - m)² + n Σ_uniform w (ŷ - y)²
             + Σ_u r_u (|p_u|² + b_u²) + Σ_i r_i (|q_i|² + b_i²)
 
-    w is `positive` or `negative`, times the interaction's weight; λ is `unobserved`, m `prior`, n `uniform_weight`;
-    β_i goes as the `item_exponent`-th power of an item's popularity and has mean 1. r of a row is `reg` times the sum
+    w is `positive_weight` or `negative_weight`, times the interaction's weight; λ is `unobserved`, m `prior`, n
+    `uniform_weight`; β_i goes as the `item_exponent`-th power of an item's popularity and has mean 1. r of a row is
+    `reg` times the sum
     of the weights of the row's pairs to the power of `reg_exponent`. Every sweep lowers L. Without labels each
     interaction is a positive; with ``biases=False`` this is then implicit ALS.
 
@@ -76,13 +77,13 @@ class WholeMF(EpochRecommender):
         "embedding_size": Count(
             aka=DIM_AKA, low=1, high=500, flag="--dim", help="Dimension of an embedding.", search=(8, 256)
         ),
-        "positive": Number(
+        "positive_weight": Number(
             aka=("alpha", "confidence"),
             flag="--positive-weight",
             help="Weight w of a positive interaction.",
             search=(0.5, 8),
         ),
-        "negative": Number(
+        "negative_weight": Number(
             positive=False,
             flag="--negative-weight",
             help="Weight w of a negative interaction.",
@@ -145,8 +146,8 @@ class WholeMF(EpochRecommender):
     def __init__(
         self,
         embedding_size: int = 64,
-        positive: float = 1.0,
-        negative: float = 1.0,
+        positive_weight: float = 1.0,
+        negative_weight: float = 1.0,
         unobserved: float = 0.1,
         prior: float | None = None,
         item_exponent: float = 0.0,
@@ -164,8 +165,8 @@ class WholeMF(EpochRecommender):
 
         Args:
             embedding_size: Columns of p and q, 1 to 500.
-            positive: w of a positive interaction; above 0.
-            negative: w of a negative one.
+            positive_weight: w of a positive interaction; above 0.
+            negative_weight: w of a negative one.
             unobserved: λ, the weight of each of all pairs.
             prior: m; None for the mean label of the uniform pairs, or of the interactions where there are none of
                 these; it is 0 where nothing is negative.
@@ -183,8 +184,8 @@ class WholeMF(EpochRecommender):
             device: ``cpu`` or ``cuda``.
         """
         self.embedding_size = embedding_size
-        self.positive = positive
-        self.negative = negative
+        self.positive_weight = positive_weight
+        self.negative_weight = negative_weight
         self.unobserved = unobserved
         self.prior = prior
         self.item_exponent = item_exponent
@@ -331,7 +332,7 @@ class WholeMF(EpochRecommender):
 
     def _pairs(self, interactions: Interactions) -> Pairs:
         """The observed pairs, uniform ones behind."""
-        parts = [_weighted(interactions, float(self.positive), float(self.negative))]
+        parts = [_weighted(interactions, float(self.positive_weight), float(self.negative_weight))]
         if self._uniform_set is not None and self.uniform_weight > 0:
             rate = float(self.uniform_weight)
             parts.append(_weighted(self._uniform_set, rate, rate))
@@ -445,7 +446,7 @@ class WholeMF(EpochRecommender):
     def _query_from_items(self, histories: Ragged) -> Tensor:
         rows = histories.csr()
         users = np.repeat(np.arange(rows.shape[0], dtype=np.int32), np.diff(rows.indptr))
-        weight = np.full(len(users), self.positive, dtype=np.float32)
+        weight = np.full(len(users), self.positive_weight, dtype=np.float32)
         pairs = Pairs(users, rows.indices.astype(np.int32), weight, np.ones_like(weight))
         device = self.item_vectors_.device
         side = self._user_side(users, pairs, rows.shape[0], device)
@@ -468,7 +469,7 @@ class WholeMF(EpochRecommender):
         """Exact: x = A⁻¹ b is a sum over the user's pairs, of which each adds w (y - o) f · A⁻¹ f_item to a score."""
         if asker.user is None:
             items = asker.items
-            weight, target = np.full(len(items), float(self.positive)), np.ones(len(items))
+            weight, target = np.full(len(items), float(self.positive_weight)), np.ones(len(items))
         else:
             items, weight, target = self._pairs_of_user(asker.user)
         dim = self._factors.item.shape[1]

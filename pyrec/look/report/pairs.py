@@ -48,7 +48,7 @@ def calibration(data: ReportData) -> list[Picture]:
     )
     return [
         draw(
-            lambda axes, theme: panels.draw_reliability(axes, found, ours.constant_rate, theme),
+            lambda axes, theme: panels.draw_calibration(axes, found, theme),
             "Points: the share of positive pairs by probability, beside a diagonal.",
             caption,
         )
