@@ -59,7 +59,7 @@ from pyrec.train.early_stopping import EarlyStopping  # noqa: E402
 from pyrec.train.loss import BPR, Pointwise, Softmax  # noqa: E402
 from pyrec.train.loss.ccl import CCL  # noqa: E402
 from pyrec.train.negatives import AllItems, Hard, InBatch, Observed, Uniform  # noqa: E402
-from pyrec.train.reweight import LabelWeights, LinearWeights, MetaWeightNet, Ren  # noqa: E402
+from pyrec.train.reweight import Bridge, LabelWeights, LinearWeights, MetaWeightNet, Ren  # noqa: E402
 
 __all__ = [
     "BPR",
@@ -69,6 +69,7 @@ __all__ = [
     "SVD",
     "AllItems",
     "Attention",
+    "Bridge",
     "Checkpoints",
     "ConfigError",
     "Contrast",

@@ -23,7 +23,7 @@ from pyrec.train.augment import Contrast, EdgeDropout, ExtraEdges
 from pyrec.train.early_stopping import EarlyStopping
 from pyrec.train.loss import BPR, Loss, Pointwise, Softmax
 from pyrec.train.negatives import AllItems, Hard, InBatch, Uniform
-from pyrec.train.reweight import LabelWeights, LinearWeights, MetaWeightNet, Ren
+from pyrec.train.reweight import Bridge, LabelWeights, LinearWeights, MetaWeightNet, Ren
 
 VALUES = {
     "n_layers": [2, 0, 1, 3],
@@ -81,6 +81,7 @@ VALUES = {
         LabelWeights(unobserved=0.5),
         Ren(inner="adam"),
         MetaWeightNet(decay=1.0),
+        Bridge(teacher_reg=5.0),
     ],
     "precision": ["fp32", "bf16"],
     "schedule": ["linear", "constant"],
@@ -254,6 +255,7 @@ REFUSED = [
     ({"stopping": EarlyStopping(share=None)}, "stopping__share = None needs a validation set"),
     ({"combine": Attention(fit="uniform", width=8)}, HELD_OUT),
     ({"reweight": Ren(unobserved=0.5)}, "reweight__unobserved = 0.5 acts on nothing"),
+    ({"reweight": "bridge"}, "reweight = 'bridge' gives labels to pairs that are not observed"),
     ({"reweight": Ren(prior_rate=0.5)}, "reweight__prior_rate = 0.5 acts on nothing"),
     ({"reweight": "ren", "encoder": "items", "n_layers": 3}, "reweight = 'ren' is not for encoder = 'items'"),
     ({"reweight": "label"}, "interactions are all of one kind"),

@@ -26,9 +26,11 @@ from pyrec.train.loss import BPR, Loss, Pointwise, Softmax
 from pyrec.train.negatives import Observed, Uniform
 from pyrec.train.optimisation import Optimisation
 from pyrec.train.pair_batches import PairBatches
-from pyrec.train.reweight import LabelWeights, LinearWeights, MetaWeightNet, Ren, Reweight, imputes
+from pyrec.train.reweight import Bridge, LabelWeights, LinearWeights, MetaWeightNet, Ren, Reweight, imputes
 from pyrec.train.sample_weights import SampleWeights, Task, _of_agreement, uniform_loss
 from pyrec.train.samples import Samples
+from pyrec.train.teacher_labels import Teacher, TeacherLabels
+from pyrec.train.training_pairs import TrainingPairs
 
 USERS, ITEMS, RATE, REG, BATCH, LAMBDA, PRIOR = 12, 9, 0.3, 0.05, 24, 0.2, 0.3
 NODES = USERS + ITEMS
@@ -428,6 +430,44 @@ def test_a_pointwise_losss_others_have_losses_and_agreements_of_their_own(device
         near(found, torch.stack([(one * direction.cpu()).sum() for one in gradients]))
 
 
+# A teacher.
+
+
+def test_a_teacher_gives_drawn_pairs_their_labels():
+    """A score of -1 is the least label, 1 the largest; scores beyond are these."""
+    train, loss = labelled(0, 0.5), Pointwise("squared", negatives=Uniform(2), target="sign")
+    graph = Graph.from_interactions(train)
+    batch = Batches(graph, Sampler(graph), loss.source(ITEMS), BATCH, 1).at(0, 0)
+    generator = torch.Generator().manual_seed(8)
+    users, items = (torch.randn(count, 3, generator=generator) for count in (USERS, ITEMS))
+    pairs = TrainingPairs.of(train, graph.device)
+    for low in (-1.0, 0.0):
+        given = TeacherLabels(Teacher(users, items), pairs, (low, 1.0), LAMBDA).before(batch)
+        own = batch.triples.users.long()
+        scores = (users[own][:, None] * items[batch.triples.negatives.long()]).sum(2).numpy()
+        assert scores.min() < -1 < 1 < scores.max()
+        expected = np.interp(scores, [-1, 1], [low, 1]).ravel()
+        np.testing.assert_allclose(given.other_label, expected, rtol=0, atol=1e-6)
+        weights = (LAMBDA * missing_items(train)[own] / 2).repeat(2)
+        np.testing.assert_allclose(given.other_weight, weights, rtol=1e-6)
+        assert given.weight is batch.weight
+
+
+def test_what_the_uniform_set_dislikes_falls_by_the_bridge():
+    """Pairs of items that it dislikes alone: a teacher of 0 for all of their pairs."""
+    train = labelled(0, 0.5)
+    users, items = np.nonzero(np.ones((USERS, ITEMS)))
+    liked = items % 2
+    uniform = Interactions.from_arrays(users, items, labels=liked.astype(np.float32))
+    options = FIT | {"epochs": 60, "loss": Pointwise(), "reg": 0.0}
+    model = MF(**options, reweight=Bridge(unobserved=3.0)).fit(train, uniform=uniform)
+    unseen = train.to_csr().toarray() == 0
+    scores = model.pair_scores(users, items).reshape(USERS, ITEMS)
+    odd = np.tile(np.arange(ITEMS) % 2 == 1, (USERS, 1))
+    assert scores[unseen & odd].mean() > 0.8
+    assert scores[unseen & ~odd].mean() < -0.8
+
+
 # Fits.
 
 FIT = {"embedding_size": 8, "epochs": 2, "batch_size": 32, "learning_rate": 0.05}
@@ -447,7 +487,7 @@ MODELS = {
 @pytest.mark.parametrize("how", HOW.values(), ids=HOW)
 def test_a_fit_goes_on_to_the_same_bits(name, how, tmp_path):
     train, uniform = labelled(0, 0.5), labelled(1, 0.3)
-    model = MODELS[name](loss=Pointwise(), reweight=how.replaced(uniform_batch=10))
+    model = MODELS[name](loss=Pointwise(), reweight=how)
     whole = model.clone().fit(train, uniform=uniform)
     other = model.clone().set_params(reweight=None).fit(train)
     assert not torch.equal(whole.user_vectors_, other.user_vectors_)

@@ -28,6 +28,7 @@ from pyrec.models.new_users import NewUsers
 from pyrec.models.reasons import Asker, Reasons, likenesses
 from pyrec.models.stopping import asked_stopping
 from pyrec.models.vectors import EpochRecommender
+from pyrec.models.whole_mf import WholeMF, with_uniform
 from pyrec.nn.combine import Combine
 from pyrec.nn.encoder import Encoder, Inputs
 from pyrec.nn.fit import LayerFit, OnUniform
@@ -48,7 +49,8 @@ from pyrec.train.loss import Loss
 from pyrec.train.memory import Memory, Sizes
 from pyrec.train.optimisation import SCHEDULES, Optimisation
 from pyrec.train.plan import Plan
-from pyrec.train.reweight import REWEIGHT, Reweight
+from pyrec.train.reweight import REWEIGHT, Bridge, Reweight
+from pyrec.train.teacher_labels import Teacher
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -223,7 +225,16 @@ class GraphRecommender(EpochRecommender):
         self.history_ = []
         self.loss_ = plan.loss
         self._inputs, self.network_ = inputs, self._make_network(inputs)
-        fit = Fit(plan, train, self.network_, find_device(self.device), journal, self.history_, uniform)
+        fit = Fit(
+            plan,
+            train,
+            self.network_,
+            find_device(self.device),
+            journal,
+            self.history_,
+            uniform,
+            self._teacher(uniform),
+        )
         told = None if stopping is None else self._validation(fit, stopping, validation)
         if callback is not None:
             callback = partial(self._call, fit, callback)
@@ -233,6 +244,16 @@ class GraphRecommender(EpochRecommender):
         self._refresh()
         self.layer_weights_ = self._layer_weights()
         return self
+
+    def _teacher(self, uniform: Interactions | None) -> Teacher | None:
+        """What `Bridge` has the labels from, if that is asked for."""
+        how = None if self.reweight is None else Reweight.of(self.reweight)
+        if not isinstance(how, Bridge):
+            return None
+        size, reg = how.teacher_size, float(how.teacher_reg)
+        model = WholeMF(size, reg=reg, seed=self.seed, device=self.device).fit(uniform)
+        assert model.user_vectors_ is not None
+        return Teacher(model.user_vectors_, model.item_vectors_)
 
     @property
     def uniform(self) -> Literal["ignored", "needed"]:  # type: ignore[override]
@@ -252,7 +273,7 @@ class GraphRecommender(EpochRecommender):
             DataError: They are of other users and items, or have no labels.
         """
         asked = self._learned_on_uniform()
-        found = dataset.uniform if uniform is None else replace(dataset, uniform=uniform).uniform
+        found = with_uniform(dataset, uniform).uniform
         if asked and found is None:
             raise ConfigError(
                 f"{asked[0]} learns weights on uniform pairs, but there are none; give fit uniform=, or a Dataset with "
@@ -325,7 +346,7 @@ class GraphRecommender(EpochRecommender):
         trial.train_, trial.network_ = train, trial._make_network(trial._inputs)
         identity = TrainingIdentity(self.model_name, {}, {}, {})
         journal = Journal(None, lambda: identity, resume=False)
-        fit = Fit(plan, train, trial.network_, device, journal, [], uniform)
+        fit = Fit(plan, train, trial.network_, device, journal, [], uniform, self._teacher(uniform))
         seconds = fit.seconds(limit / 2)
         if fit.held_out is not None:
             seconds += self.epochs * trial._validation_seconds(fit)

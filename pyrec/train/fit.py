@@ -29,11 +29,13 @@ from pyrec.train.epochs import Journal, Stage
 from pyrec.train.loss import Loss
 from pyrec.train.pair_batches import PairBatches
 from pyrec.train.plan import Plan
-from pyrec.train.reweight import Reweight
+from pyrec.train.reweight import Bridge, Weighing
 from pyrec.train.sample_weights import SampleWeights, Task, uniform_loss
 from pyrec.train.samples import Samples
+from pyrec.train.teacher_labels import Teacher, TeacherLabels
 from pyrec.train.timing import epoch_seconds
 from pyrec.train.trainer import Trainer
+from pyrec.train.training_pairs import TrainingPairs
 
 Record = dict[str, Any]
 
@@ -78,6 +80,7 @@ class Fit:
         journal: Journal,
         history: list[Record],
         uniform: Interactions | None = None,
+        teacher: Teacher | None = None,
     ) -> None:
         """Split the interactions.
 
@@ -90,6 +93,7 @@ class Fit:
             history: The records of the epochs are put into it.
             uniform: Pairs with labels that were shown at random, of the same users and items; needed to reweight, and
                 to learn layer weights on them.
+            teacher: Fitted on these, for `Bridge`.
 
         Raises:
             DataError: Too few interactions to hold out a share of them.
@@ -100,7 +104,7 @@ class Fit:
         self._device = device
         self._journal = journal
         self._history = history
-        self._uniform = uniform
+        self._uniform, self._teacher = uniform, teacher
         self.sample_weights: SampleWeights | None = None
         self.learned, self.held_out = interactions, None
         if plan.validation_share is not None:
@@ -183,18 +187,33 @@ class Fit:
         sampler = Sampler(sampled, _positives(sampled, self.learned))
         self.full_users, self.empty_users = sampler.full_users, sampler.empty_users
         batches = self._batches(propagated, sampler, self.learned)
-        bilevel: Bilevel = Bilevel()
-        if plan.reweight is not None:
-            bilevel = self.sample_weights = self._sample_weights(network, plan.reweight, propagated)
+        bilevel = self._bilevel(network, propagated)
         return Trainer(network, batches, plan.loss, plan.optimisation, plan.augment, bilevel)
 
-    def _sample_weights(self, network: Network, how: Reweight, graph: Graph) -> SampleWeights:
+    def _bilevel(self, network: Network, graph: Graph) -> Bilevel:
+        """What gives samples their weights and labels."""
+        plan = self._plan
+        if isinstance(plan.reweight, Weighing):
+            self.sample_weights = self._sample_weights(network, plan.reweight, graph)
+            return self.sample_weights
+        if isinstance(plan.reweight, Bridge):
+            assert self._teacher is not None
+            pairs = TrainingPairs.of(self.learned, graph.device)
+            teacher = self._teacher.to(graph.device)
+            return TeacherLabels(teacher, pairs, self._label_range(), plan.reweight.unobserved)
+        return Bilevel()
+
+    def _label_range(self) -> tuple[float, float]:
+        """The least and the largest label of the training loss; without labels, 0 and 1."""
+        labels = self._plan.loss.labels(self.learned)
+        return (0.0, 1.0) if labels is None else (min(0.0, float(labels.min())), float(labels.max()))
+
+    def _sample_weights(self, network: Network, how: Weighing, graph: Graph) -> SampleWeights:
         """What learns weights of samples on the uniform pairs."""
         plan, loss = self._plan, uniform_loss(self._plan.loss)
-        labels, pairs = plan.loss.labels(self.learned), self._uniform_batches(graph, loss, how.uniform_batch)
-        low, high = (0.0, 1.0) if labels is None else (min(0.0, float(labels.min())), float(labels.max()))
+        pairs, labels = self._uniform_batches(graph, loss, how.uniform_batch), self._label_range()
         task = Task(
-            network, graph, self.learned, plan.loss, (low, high), pairs, loss, plan.optimisation, plan.seed
+            network, graph, self.learned, plan.loss, labels, pairs, loss, plan.optimisation, plan.seed
         )
         return SampleWeights(task, how)
 

@@ -44,7 +44,7 @@ from pyrec.train.loss import Loss, Pointwise
 from pyrec.train.negatives import Observed
 from pyrec.train.optimisation import Optimisation, penalty
 from pyrec.train.pair_batches import PairBatches
-from pyrec.train.reweight import UNOBSERVED_WEIGHT, Known, LabelWeights, Pairs, Reweight, imputes
+from pyrec.train.reweight import Known, LabelWeights, Pairs, Weighing, imputes
 from pyrec.train.training_pairs import TrainingPairs
 
 
@@ -118,7 +118,7 @@ class SampleWeights(Bilevel):
         imputed: Gives the label of pairs without one; None for a loss that has no such pairs.
     """
 
-    def __init__(self, task: Task, how: Reweight) -> None:
+    def __init__(self, task: Task, how: Weighing) -> None:
         """Start with the first uniform batch.
 
         Raises:
@@ -196,10 +196,7 @@ class SampleWeights(Bilevel):
         others = self._num_others(batch)
         if others == 0:
             return batch.weight, None
-        each = others // batch.size
-        weight = self._how.unobserved or UNOBSERVED_WEIGHT
-        missing = self._known_pairs.missing[batch.triples.users.long()] * (weight / each)
-        return batch.weight, missing.repeat_interleave(each)
+        return batch.weight, self._known_pairs.missing_weight(batch.triples, self._how.unobserved)
 
     def _weighed(self, batch: Batch, factor: Tensor | None, label: Tensor | None) -> Batch:
         """The batch with what its pairs are given, times factors (n,) where there are some, and the imputed label."""
@@ -312,7 +309,7 @@ def uniform_loss(loss: Loss) -> Loss:
     return Pointwise(score=loss.score, negatives=Observed())
 
 
-def _check(task: Task, how: Reweight) -> None:
+def _check(task: Task, how: Weighing) -> None:
     """Refuses what does not go with the network or the data.
 
     Raises:

@@ -11,7 +11,7 @@ from torch import Tensor
 from pyrec._arrays import tensor_of
 from pyrec.data import Interactions
 from pyrec.ops.sample import Triples
-from pyrec.train.reweight.base import NEGATIVE, POSITIVE, UNOBSERVED
+from pyrec.train.reweight.base import NEGATIVE, POSITIVE, UNOBSERVED, UNOBSERVED_WEIGHT
 
 
 @dataclass(frozen=True)
@@ -60,6 +60,17 @@ class TrainingPairs:
     def at(self, triples: Triples) -> Tensor:
         """Which of the pairs the samples are, (size,) int64."""
         return torch.searchsorted(self.pairs, triples.users.long() * self.num_items + triples.positives)
+
+    def missing_weight(self, triples: Triples, unobserved: float | None) -> Tensor:
+        """What each pair that is drawn beside the samples counts, (size * num_negatives,).
+
+        Args:
+            triples: The samples, with the pairs' items.
+            unobserved: Weight of each pair that is not observed; None for `UNOBSERVED_WEIGHT`.
+        """
+        each = triples.negatives.shape[1]
+        missing = self.missing[triples.users.long()] * ((unobserved or UNOBSERVED_WEIGHT) / each)
+        return missing.repeat_interleave(each)
 
     def kinds(self, at: Tensor, num_others: int) -> Tensor:
         """What is known of some samples and of the others behind them, (size + num_others,) int64."""

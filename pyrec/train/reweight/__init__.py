@@ -6,7 +6,17 @@ from pkgutil import iter_modules
 for _module in iter_modules(__path__):
     import_module(f"{__name__}.{_module.name}")
 
-from pyrec.train.reweight.base import REWEIGHT, UNOBSERVED_WEIGHT, Known, Pairs, Reweight, Weigher, imputes  # noqa: E402
+from pyrec.train.reweight.base import (  # noqa: E402
+    REWEIGHT,
+    UNOBSERVED_WEIGHT,
+    Known,
+    Pairs,
+    Reweight,
+    Weigher,
+    Weighing,
+    imputes,
+)
+from pyrec.train.reweight.bridge import Bridge  # noqa: E402
 from pyrec.train.reweight.label import LabelWeights  # noqa: E402
 from pyrec.train.reweight.linear import LinearWeights  # noqa: E402
 from pyrec.train.reweight.meta_weight_net import MetaWeightNet  # noqa: E402
@@ -15,6 +25,7 @@ from pyrec.train.reweight.ren import Ren  # noqa: E402
 __all__ = [
     "REWEIGHT",
     "UNOBSERVED_WEIGHT",
+    "Bridge",
     "Known",
     "LabelWeights",
     "LinearWeights",
@@ -23,5 +34,6 @@ __all__ = [
     "Ren",
     "Reweight",
     "Weigher",
+    "Weighing",
     "imputes",
 ]

@@ -65,17 +65,13 @@ class Weigher(nn.Module):
 
 @dataclass(frozen=True, repr=False)
 class Reweight(Component):
-    """How much each training sample counts, learned so that the loss on a uniform set falls.
+    """What a uniform set makes of the weights and labels of training samples.
 
     A class below is a frozen dataclass with a ``name``.
 
     Args:
         unobserved: Weight of each pair that a user has not, beside 1 for one that it has, above 0. For a pointwise loss
             with uniform negatives; None: 0.1 there.
-        prior: Label of such a pair at the start, between the least and the largest label; None for their middle.
-        prior_rate: Adam's learning rate of that label; 0 holds it.
-        inner: ``adam``, the embeddings' own step with its second moments held, or ``sgd``, plain descent.
-        uniform_batch: Uniform pairs in a step; None for all of them.
     """
 
     family = "reweight"
@@ -87,6 +83,38 @@ class Reweight(Component):
             help="Weight of a pair that is not observed.",
             search=(1e-2, 1.0),
         ),
+    }
+
+    unobserved: float | None = None
+
+    def check_for(self, loss: Loss, encoder: Encoder) -> None:
+        """Raise ConfigError where it does not go with a loss or an encoder."""
+        raise NotImplementedError
+
+    def memory(self, sizes: Sizes, num_uniform: int) -> Memory:
+        """Return what it takes.
+
+        Args:
+            sizes: What that depends on.
+            num_uniform: Uniform pairs.
+        """
+        raise NotImplementedError
+
+
+@dataclass(frozen=True, repr=False)
+class Weighing(Reweight):
+    """How much each training sample counts, learned so that the loss on a uniform set falls.
+
+    Args:
+        prior: Label of a pair that is not observed, at the start, between the least and the largest label; None for
+            their middle.
+        prior_rate: Adam's learning rate of that label; 0 holds it.
+        inner: ``adam``, the embeddings' own step with its second moments held, or ``sgd``, plain descent.
+        uniform_batch: Uniform pairs in a step; None for all of them.
+    """
+
+    options: ClassVar[Options] = {
+        **Reweight.options,
         "prior": Real(
             optional=True,
             group=GROUP,
@@ -102,7 +130,6 @@ class Reweight(Component):
         ),
     }
 
-    unobserved: float | None = None
     prior: float | None = None
     prior_rate: float = 0.1
     inner: str = "adam"
@@ -113,7 +140,7 @@ class Reweight(Component):
         raise NotImplementedError
 
     def check_for(self, loss: Loss, encoder: Encoder) -> None:
-        """Raise ConfigError where it does not go with a loss or an encoder."""
+        """See `Reweight.check_for`."""
         if not encoder.contrastable:
             raise ConfigError(
                 f"reweight = {self.name!r} is not for encoder = {encoder.name!r}, where an item has two embeddings; "
@@ -130,12 +157,7 @@ class Reweight(Component):
                 )
 
     def memory(self, sizes: Sizes, num_uniform: int) -> Memory:
-        """Gradients, a step and a direction of all nodes, 6 * 4 N d; the vectors of uniform pairs; what is learned.
-
-        Args:
-            sizes: What it depends on.
-            num_uniform: Uniform pairs.
-        """
+        """Gradients, a step and a direction of all nodes, 6 * 4 N d; the vectors of uniform pairs; what is learned."""
         pairs = min(num_uniform, self.uniform_batch or num_uniform)
         nodes = min(2 * pairs, sizes.num_nodes)
         of_uniform = 4 * nodes * sizes.dim * (2 * (sizes.n_layers + 1) + 2)
@@ -147,7 +169,7 @@ class Reweight(Component):
 
 
 @dataclass(frozen=True, repr=False)
-class LearnedWeights(Reweight):
+class LearnedWeights(Weighing):
     """Weights with parameters.
 
     Args:
@@ -156,7 +178,7 @@ class LearnedWeights(Reweight):
     """
 
     options: ClassVar[Options] = {
-        **Reweight.options,
+        **Weighing.options,
         "rate": Number(
             flag="--reweight-rate",
             group=GROUP,

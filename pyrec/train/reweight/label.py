@@ -29,7 +29,7 @@ class LabelWeights(LearnedWeights):
     decay: float = 1e-4
 
     def make(self, known: Known, generator: torch.Generator) -> LabelWeigher:
-        """See `Reweight.make`."""
+        """See `Weighing.make`."""
         return LabelWeigher()
 
 

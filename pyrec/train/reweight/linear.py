@@ -33,7 +33,7 @@ class LinearWeights(LearnedWeights):
     name: ClassVar[str] = "linear"
 
     def make(self, known: Known, generator: torch.Generator) -> LinearWeigher:
-        """See `Reweight.make`."""
+        """See `Weighing.make`."""
         return LinearWeigher(known)
 
 

@@ -42,7 +42,7 @@ class MetaWeightNet(LearnedWeights):
     decay: float = 1e-4
 
     def make(self, known: Known, generator: torch.Generator) -> LossWeigher:
-        """See `Reweight.make`."""
+        """See `Weighing.make`."""
         return LossWeigher(self.hidden, generator)
 
 

@@ -7,11 +7,11 @@ from typing import ClassVar
 
 import torch
 
-from pyrec.train.reweight.base import Known, Reweight
+from pyrec.train.reweight.base import Known, Weighing
 
 
 @dataclass(frozen=True, repr=False)
-class Ren(Reweight):
+class Ren(Weighing):
     """A sample counts as far as a step on it alone lowers the loss on the uniform set, and not at all if it raises it.
 
     The weight is max(0, -dL/dw) where all weights are 0; it has no parameters, and is of this batch alone. Where no
@@ -24,4 +24,4 @@ class Ren(Reweight):
     inner: str = "sgd"
 
     def make(self, known: Known, generator: torch.Generator) -> None:
-        """See `Reweight.make`."""
+        """See `Weighing.make`."""
