@@ -13,6 +13,7 @@ from pyrec.data import BanditLog, Interactions, generate_bandit
 from pyrec.data.ragged import Ragged
 from pyrec.errors import ConfigError, DataError, DataWarning, NotFittedError, UnknownIdError
 from pyrec.evaluate.ope import ESTIMATORS
+from pyrec.evaluate.reward_models import ItemMeans
 
 DRAWS = 1000
 
@@ -208,6 +209,51 @@ def test_item_means_are_of_the_other_folds(log, model):
             cell = of_item & here
             rewards[at, item] = (earned[cell].sum() + 3 * prior) / (cell.sum() + 3)
     check(found, log, dense_chances(log, lists), rewards, found.threshold)
+
+
+def test_scores_add_slopes_of_the_other_folds(log):
+    model = pyrec.EASE(reg=1.0).fit(small_log(seed=5).rewarded())
+    scores = model.pair_scores(*np.divmod(np.arange(20), 5)).reshape(4, 5).astype(np.float64)
+    lists = model.topk(np.arange(4), 2, filter_seen=False).ids.numpy()
+    found = quiet_ope(log, model, reward_model="score", smoothing=3.0, folds=4, seed=7)
+    fold = np.random.default_rng(7).permutation(40) % 4
+    of_log = scores[log.users, log.items]
+    means = np.array([of_log[log.items == item].mean() for item in range(5)])
+    base = ItemMeans(log, 4, 3.0, 7)
+    rewards = np.empty((40, 5))
+    for at in range(40):
+        of_others = np.flatnonzero((fold != fold[at]) & (log.positions == log.positions[at]))
+        x = (of_log - means[log.items])[of_others]
+        y = log.rewards[of_others] - base.means[fold[at], log.positions[at], log.items[of_others]]
+        slope = np.linalg.lstsq(x[:, None], y)[0][0]
+        mean = base.predict(np.full(5, at), np.arange(5))
+        rewards[at] = np.clip(mean + slope * (scores[log.users[at]] - means), 0, 1)
+    check(found, log, dense_chances(log, lists), rewards, found.threshold)
+
+
+def test_scores_make_dr_err_less_and_leave_it_unbiased():
+    options = {"num_rounds": 3000, "num_users": 200, "num_items": 20, "exploration": 0.5, "temperature": 1.0}
+    model = pyrec.SVD(embedding_size=8).fit(generate_bandit(**options).log.rewarded())
+    lists = model.topk(np.arange(200), 3, filter_seen=False).ids.numpy()
+    value = generate_bandit(**options).value(lists)
+    found = {"item": [], "score": []}
+    for draw in range(1, 101):
+        log = generate_bandit(**options, draw=draw).log
+        for kind, values in found.items():
+            values.append(quiet_ope(log, model, reward_model=kind)["dr"].value - value)
+    errors = {kind: np.sqrt(np.mean(np.square(values))) for kind, values in found.items()}
+    assert errors["score"] < errors["item"]
+    assert abs(np.mean(found["score"])) < 2 * np.std(found["score"], ddof=1) / np.sqrt(100)
+
+
+def test_scores_need_a_model_that_scores_pairs_and_does_not_explore(log, model):
+    with pytest.raises(ConfigError, match="reward_model is 'score', but a Fixed has no method pair_scores"):
+        pyrec.ope(log, model, reward_model="score")
+    fitted = pyrec.EASE().fit(log.rewarded())
+    with pytest.raises(ConfigError, match="reward_model is 'score', but the policy explores"):
+        pyrec.ope(log, pyrec.EpsilonGreedyPolicy(fitted), reward_model="score")
+    short = pyrec.EASE().fit(Interactions.from_arrays([0, 1, 2, 3], [0, 1, 2, 3]))  # does not know item 4
+    quiet_ope(log, short, reward_model="score", unknown="skip")
 
 
 def test_fewer_positions_leave_rounds_out(model):
@@ -443,8 +489,8 @@ def test_summary_says_it_all(log, model):
         ({"estimators": ["drs"]}, r"estimators = \['drs'\]: give a list of some of"),
         ({"k": 3}, "k = 3 must be at most 2, the log's number of positions"),
         ({"k": 0}, "k = 0 must be at least 1"),
-        ({"reward_model": "items"}, "reward_model is 'items'; it is 'item' or an object"),
-        ({"reward_model": 3}, "reward_model is a int; it is 'item' or an object with predict"),
+        ({"reward_model": "items"}, "reward_model is 'items'; it is 'item', 'score' or an object"),
+        ({"reward_model": 3}, "reward_model is a int; it is 'item', 'score' or an object with predict"),
         ({"smoothing": 0}, r"smoothing = 0\.0 must be above 0"),
         ({"folds": 1}, "folds = 1 must be at least 2"),
         ({"threshold": -1}, r"threshold = -1\.0 must be at least 0"),

@@ -32,7 +32,15 @@ from pyrec.data.ids import Unknown, check_unknown
 from pyrec.errors import ConfigError, DataError, DataWarning
 from pyrec.evaluate.asked import asked
 from pyrec.evaluate.policies import LimitedRanker, TopKPolicy
-from pyrec.evaluate.reward_models import MAX_FOLDS, Floats, ItemMeans, RewardModel
+from pyrec.evaluate.reward_models import (
+    MAX_FOLDS,
+    Floats,
+    Integers,
+    ItemMeans,
+    RewardModel,
+    Scores,
+    ScoreSlopes,
+)
 from pyrec.evaluate.round_terms import Numbering, RoundTerms, round_terms
 from pyrec.evaluate.tables import table
 from pyrec.ops.topk import MAX_K
@@ -124,7 +132,7 @@ def ope(
     policy: LimitedRanker | TopKPolicy,
     estimators: Sequence[str] = ESTIMATORS,
     k: int | None = None,
-    reward_model: RewardModel | Literal["item"] = "item",
+    reward_model: RewardModel | Literal["item", "score"] = "item",
     smoothing: float = 20.0,
     folds: int = 5,
     threshold: float | None = None,
@@ -150,10 +158,12 @@ def ope(
         estimators: Some of ``ips``, ``snips``, ``dm``, ``dr``, ``switch-dr``.
         k: Length of the list, up to the log's number of positions; rounds at positions beyond are left out. None for
             all positions, and for 1 item without positions.
-        reward_model: What predicts rewards. ``"item"`` is `pyrec.evaluate.reward_models.ItemMeans`; or an object with
-            `predict` and `predict_mean`, fitted on other rounds than these.
-        smoothing: Of ``"item"``: so many rounds of the mean are added to each item and position. Above 0.
-        folds: Of ``"item"``: a round is predicted from the other folds. From 2 to 100.
+        reward_model: What predicts rewards. ``"item"`` is `pyrec.evaluate.reward_models.ItemMeans`; ``"score"`` adds
+            the model's scores to it, `pyrec.evaluate.reward_models.ScoreSlopes`, for policies that do not explore; or
+            an object with `predict` and `predict_mean`, fitted on other rounds than these.
+        smoothing: Of ``"item"`` and ``"score"``: so many rounds of the mean are added to each item and position. Above
+            0.
+        folds: Of ``"item"`` and ``"score"``: a round is predicted from the other folds. From 2 to 100.
         threshold: Of ``switch-dr``: larger weights are left to the reward model. None for the one with the least
             estimated squared error, variance plus squared bias; see `switch_threshold`.
         interval: "normal", from the standard error, or "bootstrap", the percentiles over resampled rounds, for which
@@ -198,7 +208,8 @@ def ope(
                 f"below k = {k}; at least 2 are needed"
             )
         counted = log if rounds.all() else log.select(rounds)
-        predictor = _reward_model(reward_model, counted, folds, smoothing, seed)
+        scores = _scores(counted, model, numbering) if reward_model == "score" else None
+        predictor = _reward_model(reward_model, counted, folds, smoothing, seed, scores)
         terms = round_terms(counted, state, k, predictor, numbering)
     if "switch-dr" in names and threshold is None:
         threshold = switch_threshold(terms)
@@ -380,18 +391,49 @@ def _numbering(log: BanditLog, model: LimitedRanker, unknown: Unknown) -> Number
 
 
 def _reward_model(
-    asked: RewardModel | str, log: BanditLog, folds: int, smoothing: float, seed: int
+    asked_for: RewardModel | str,
+    log: BanditLog,
+    folds: int,
+    smoothing: float,
+    seed: int,
+    scores: Scores | None,
 ) -> RewardModel:
-    if isinstance(asked, str):
-        if asked != "item":
-            raise ConfigError(f"reward_model is {asked!r}; it is 'item' or an object with predict")
-        smoothing = check_real("smoothing", smoothing, ConfigError, positive=True)
-        return ItemMeans(log, check_count("folds", folds, 2, MAX_FOLDS, ConfigError), smoothing, seed)
-    if not isinstance(asked, RewardModel):
+    if not isinstance(asked_for, str):
+        if not isinstance(asked_for, RewardModel):
+            raise ConfigError(
+                f"reward_model is {kind_of(asked_for)}; it is 'item', 'score' or an object with predict and "
+                "predict_mean"
+            )
+        return asked_for
+    smoothing = check_real("smoothing", smoothing, ConfigError, positive=True)
+    folds = check_count("folds", folds, 2, MAX_FOLDS, ConfigError)
+    if scores is not None:
+        return ScoreSlopes(log, folds, smoothing, seed, scores)
+    if asked_for != "item":
+        raise ConfigError(f"reward_model is {asked_for!r}; it is 'item', 'score' or an object with predict")
+    return ItemMeans(log, folds, smoothing, seed)
+
+
+def _scores(log: BanditLog, model: LimitedRanker, numbering: Numbering) -> Scores:
+    """Return what scores pairs of the log by the model, NaN for items that it does not know.
+
+    Raises:
+        ConfigError: The model scores no pairs.
+    """
+    pair_scores = getattr(model, "pair_scores", None)
+    if pair_scores is None:
         raise ConfigError(
-            f"reward_model is {kind_of(asked)}; it is 'item' or an object with predict and predict_mean"
+            f"reward_model is 'score', but {kind_of(model)} has no method pair_scores; use 'item'"
         )
-    return asked
+
+    def scores(rounds: Integers, items: Integers) -> Floats:
+        numbers = numbering.items[items]
+        known = numbers >= 0
+        found = np.full(len(items), np.nan)
+        found[known] = pair_scores(numbering.users[log.users[rounds]][known], numbers[known])
+        return found
+
+    return scores
 
 
 def _check_estimators(estimators: object) -> list[str]:
