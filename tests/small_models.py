@@ -18,6 +18,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "lightgcn": SMALL,
     "mf": SMALL,
     "whole-mf": {"embedding_size": 8, "epochs": 2},
+    "doubly-robust": {"embedding_size": 8, "epochs": 2},
 }
 """By the name of a model; those of the other models are the defaults."""
 

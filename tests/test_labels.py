@@ -2,8 +2,9 @@
 
 import numpy as np
 import pytest
+from small_models import LEARNING
 
-from pyrec import MF
+from pyrec import MF, evaluate_pairs
 from pyrec.data import Interactions, synthetic
 from pyrec.errors import DataError
 from pyrec.train.loss import BPR, Pointwise
@@ -65,3 +66,21 @@ def test_labels_that_cannot_be_learned_from_are_refused(
 ) -> None:
     with pytest.raises(DataError, match=message):
         MF(loss=loss).fit(data)
+
+
+def test_labelled_validation_pairs_choose_the_epoch_by_auc() -> None:
+    """Of a loss that reads labels and of one that does not; pairs without a dislike choose it by their lists."""
+    data = synthetic(60, 40, interactions_per_user=8, num_groups=4)
+    rng = np.random.default_rng(0)
+    shown = np.unique(rng.integers(0, 60 * 40, 300))
+    labels = rng.integers(0, 2, len(shown))
+    ids = {"user_ids": data.user_ids, "item_ids": data.item_ids}
+    pairs = Interactions.from_arrays(*np.divmod(shown, 40), labels=labels, **ids)
+    pairs = pairs.select(~data.has_pairs(pairs.users, pairs.items))
+    for loss in ("bpr", "pointwise"):
+        model = MF(**LEARNING | {"epochs": 4}, loss=loss).fit(data, validation=pairs)
+        scores = [record["validation_auc"] for record in model.history_]
+        assert model.best_epoch_ == 1 + int(np.argmax(scores))
+        assert evaluate_pairs(model, pairs, metrics=("auc",))["auc"] == pytest.approx(max(scores), abs=1e-9)
+        liked = pairs.select(pairs.labels > 0)
+        assert "validation_ndcg@20" in MF(**LEARNING, loss=loss).fit(data, validation=liked).history_[0]

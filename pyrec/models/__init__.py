@@ -1,6 +1,7 @@
 """The models, by the name that files and the command line use."""
 
 from pyrec.models.base import Recommender
+from pyrec.models.doubly_robust import DoublyRobust
 from pyrec.models.ease import EASE
 from pyrec.models.explain import Explanation
 from pyrec.models.itemknn import ItemKNN
@@ -21,6 +22,7 @@ MODELS: dict[str, type[Recommender]] = {
         ItemKNN,
         EASE,
         SVD,
+        DoublyRobust,
     )
 }
 """Every model by name; a new model is one line here. The first is the command line's default."""
@@ -30,6 +32,7 @@ __all__ = [
     "MF",
     "MODELS",
     "SVD",
+    "DoublyRobust",
     "EpochRecommender",
     "Explanation",
     "ItemKNN",

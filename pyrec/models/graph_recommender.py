@@ -19,7 +19,6 @@ from pyrec._arrays import tensor_of
 from pyrec.data import Dataset, Interactions, Ragged, as_dataset
 from pyrec.device import DEVICES, check_fits, find_device
 from pyrec.errors import ConfigError, DataError
-from pyrec.evaluate.ranking import evaluate
 from pyrec.graph.graph import Graph
 from pyrec.models.base import Recommender
 from pyrec.models.format_1 import from_format_1
@@ -27,6 +26,7 @@ from pyrec.models.messages import Messages, shares
 from pyrec.models.new_users import NewUsers
 from pyrec.models.reasons import Asker, Reasons, likenesses
 from pyrec.models.stopping import asked_stopping
+from pyrec.models.validation import chosen_by, measured
 from pyrec.models.vectors import EpochRecommender
 from pyrec.models.whole_mf import WholeMF, with_uniform
 from pyrec.nn.combine import Combine
@@ -57,7 +57,6 @@ if TYPE_CHECKING:
 
 TRAINING = "Training"
 """Heading of the options that say how it is trained."""
-VALIDATION_METRICS = ("precision", "recall", "ndcg")
 TIMED_USERS = 1024
 """Whose lists are timed to tell how long a validation takes."""
 
@@ -424,15 +423,12 @@ class GraphRecommender(EpochRecommender):
     def _validation(self, fit: Fit, stopping: EarlyStopping, validation: Interactions | None) -> Validation:
         held_out = validation if fit.held_out is None else fit.held_out
         assert held_out is not None
-        names = list(dict.fromkeys([*VALIDATION_METRICS, stopping.metric]))
 
         def measure() -> dict[str, float]:
             """Metrics on held-out interactions, which neither the graph nor the mask of seen items knows."""
-            view = self._view(fit.learned, fit.learned_graph)
-            metrics = evaluate(view, held_out, stopping.k, names).metrics
-            return {f"validation_{name}": value for name, value in metrics.items()}
+            return measured(self._view(fit.learned, fit.learned_graph), held_out, stopping)
 
-        return Validation(measure, f"validation_{stopping.metric}@{stopping.k}", stopping.patience)
+        return Validation(measure, chosen_by(stopping, held_out), stopping.patience)
 
     def _view(self, train: Interactions, graph: Graph) -> Self:
         """This model as it ranks by other interactions."""

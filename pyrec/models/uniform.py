@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from pyrec.data import Dataset, Interactions
-from pyrec.errors import DataError
+from pyrec.errors import ConfigError, DataError
 from pyrec.models.base import Recommender
 from pyrec.train.loss import Loss
 
@@ -46,3 +46,17 @@ def _likes_of(train: Interactions) -> Interactions:
         return train
     weights = np.ones(len(train), dtype=np.float32) if train.weights is None else train.weights
     return replace(train, labels=None, weights=np.where(train.labels > 0, weights, 0).astype(np.float32))
+
+
+def with_uniform(dataset: Dataset, uniform: Interactions | None) -> Dataset:
+    """The data set with uniform pairs that `fit` was given beside it.
+
+    Raises:
+        ConfigError: They are given twice.
+        DataError: They are of other users and items, or have no labels.
+    """
+    if uniform is None:
+        return dataset
+    if dataset.uniform is not None:
+        raise ConfigError("uniform is given twice: in the data set and to fit; leave out one of the two")
+    return replace(dataset, uniform=uniform)

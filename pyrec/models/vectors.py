@@ -151,7 +151,8 @@ class EpochRecommender(VectorRecommender):
         Args:
             interactions: As for `Recommender.fit`.
             y: Ignored; scikit-learn passes it.
-            validation: Held-out interactions (the same id maps) for early stopping.
+            validation: Held-out interactions (the same id maps) for early stopping: by the AUC of its pairs where they
+                have labels above 0 and others, else by a metric of lists.
             callback: Called after each epoch with the model under training, which can recommend by then, and the
                 epoch's record, to which it may add entries. What `fit` was called of is as it was until `fit` ends.
                 A fit that goes on repeats the call for an epoch during whose call it was stopped.

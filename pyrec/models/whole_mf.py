@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal
 
 import numpy as np
@@ -18,11 +17,11 @@ from pyrec.data import Dataset, Interactions, Ragged, as_dataset
 from pyrec.data.split import hold_out
 from pyrec.device import DEVICES, check_fits, find_device
 from pyrec.errors import ConfigError
-from pyrec.evaluate.pair_metrics import auc
-from pyrec.evaluate.ranking import evaluate
 from pyrec.models.base import Recommender
 from pyrec.models.reasons import Asker, Reasons
 from pyrec.models.stopping import asked_stopping
+from pyrec.models.uniform import with_uniform
+from pyrec.models.validation import chosen_by, measured
 from pyrec.models.vectors import EpochRecommender
 from pyrec.ops.als import PADDING
 from pyrec.options import DIM_AKA, REG_AKA, Choice, Count, Number, Options, Real, Switch
@@ -39,7 +38,6 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 TRAINING: Final = "Training"
-VALIDATION_METRICS: Final = ("precision", "recall", "ndcg")
 
 
 class WholeMF(EpochRecommender):
@@ -276,12 +274,11 @@ class WholeMF(EpochRecommender):
         sweeps = Sweeps(factors, self._pairs(learned), self._all_pairs(), self.block, device)
         best = BestEpoch(factors, None if stopping is None else stopping.patience)
         stage = Stage(MODEL, sweeps, journal, {"best": best}, self.history_)
-        chosen_by = None if stopping is None else _chosen_by(stopping, held_out)
 
         def report(record: dict[str, Any]) -> None:
             record["objective"] = sweeps.objective
             if stopping is not None and held_out is not None:
-                record |= self._measured(learned, held_out, stopping)
+                record |= measured(self._view(learned), held_out, stopping)
             self.history_.append(record)
             if callback is not None:
                 self._refresh()
@@ -289,8 +286,8 @@ class WholeMF(EpochRecommender):
                     callback(self, record)
 
         def after_report(record: dict[str, Any]) -> None:
-            if chosen_by is not None:
-                best.offer(record["epoch"], record[chosen_by])
+            if stopping is not None and held_out is not None:
+                best.offer(record["epoch"], record[chosen_by(stopping, held_out)])
 
         self.best_epoch_ = best.put_back(stage.run(self.epochs, report, after_report, best.patience_spent))
         self.loss_ = np.array([record["objective"] for record in self.history_], dtype=np.float64)
@@ -305,20 +302,12 @@ class WholeMF(EpochRecommender):
         against = fixed(self._factors.item, self._all_pairs(), self._item_weight())
         solve(self._factors.user, side, against, None, "user")
 
-    def _measured(
-        self, learned: Interactions, held_out: Interactions, stopping: EarlyStopping
-    ) -> dict[str, float]:
-        """Metrics on held-out interactions of the model as it ranks by those that it learns from."""
+    def _view(self, learned: Interactions) -> Self:
+        """This model as it ranks by the interactions that it learns from."""
         view = object.__new__(type(self))
         view.__dict__ = {**self.__dict__, "train_": learned}
         view._refresh()
-        metrics: dict[str, float]
-        if _labelled(held_out):
-            metrics = {"auc": auc(view.pair_scores(held_out.users, held_out.items), held_out.signs)}
-        else:
-            names = list(dict.fromkeys([*VALIDATION_METRICS, stopping.metric]))
-            metrics = evaluate(view, held_out, stopping.k, names).metrics
-        return {f"validation_{name}": value for name, value in metrics.items()}
+        return view
 
     # What is learned from.
 
@@ -522,39 +511,12 @@ class WholeMF(EpochRecommender):
         self._refresh()
 
 
-def with_uniform(dataset: Dataset, uniform: Interactions | None) -> Dataset:
-    """The data set with uniform pairs that `fit` was given beside it.
-
-    Raises:
-        ConfigError: They are given twice.
-        DataError: They are of other users and items, or have no labels.
-    """
-    if uniform is None:
-        return dataset
-    if dataset.uniform is not None:
-        raise ConfigError("uniform is given twice: in the data set and to fit; leave out one of the two")
-    return replace(dataset, uniform=uniform)
-
-
 def _weighted(interactions: Interactions, positive: float, negative: float) -> Pairs:
     signs = interactions.signs
     weight = np.where(signs > 0, positive, negative).astype(np.float32)
     if interactions.weights is not None:
         weight *= interactions.weights
     return Pairs(interactions.users, interactions.items, weight, signs)
-
-
-def _labelled(interactions: Interactions) -> bool:
-    """Whether the pairs have labels of both kinds, so that an AUC says something."""
-    if interactions.labels is None:
-        return False
-    return bool((interactions.labels > 0).any() and (interactions.labels <= 0).any())
-
-
-def _chosen_by(stopping: EarlyStopping, held_out: Interactions | None) -> str:
-    if held_out is not None and _labelled(held_out):
-        return "validation_auc"
-    return f"validation_{stopping.metric}@{stopping.k}"
 
 
 def _first_rows(side: Side, rows: int) -> Side:
