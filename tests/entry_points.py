@@ -36,6 +36,7 @@ from pyrec.data import (
     split_uniform,
     synthetic,
 )
+from pyrec.evaluate import calibration, estimators, pair_metrics, significance
 from pyrec.graph import Graph
 from pyrec.ops.agreement import agreement, weight_gradient
 from pyrec.ops.als import als, gram, pad_columns
@@ -643,6 +644,8 @@ def models() -> Iterator[tuple[str, EntryPoint]]:
         yield f"{name}.explain_for_items", (as_numpy(model.explain_for_items), lambda had=had: dict(had))
         internal = {"user_indices": int64(0, 3), "k": 3, "allowed": int32(0, 2)}
         yield f"{name}.topk", (model.topk, lambda internal=internal: dict(internal))
+        some = {"users": int64(3, 0, 3), "items": int64(1, 5, 1)}
+        yield f"{name}.pair_scores", (as_numpy(model.pair_scores), lambda some=some: dict(some))
         own = {"user_indices": int64(0, 3), "k": 3, "candidates": matrix()[:2]}
         yield f"{name}.topk of candidates", (model.topk, lambda own=own: {**own, "candidates": matrix()[:2]})
     asked = {"k": [1, 3], "metrics": ["recall", "gini"], "batch_size": 2}
@@ -656,6 +659,71 @@ def models() -> Iterator[tuple[str, EntryPoint]]:
         ),
     )
     yield "score", (fitted[2].score, lambda: {"interactions": unseen})
+
+
+def measures() -> Iterator[tuple[str, EntryPoint]]:
+    """Metrics of labelled pairs, estimates from a log and from random pairs, and what they stand on."""
+    scored = {"scores": torch.linspace(-1, 1, 6), "labels": int64(0, 1, 0, 0, 1, 1)}
+    weights = {"weights": torch.linspace(1, 2, 6)}
+    by_user = {"users": int64(3, 1, 3, 1, 1, 3)}
+    functions: tuple[tuple[Any, dict[str, Any]], ...] = (
+        (pair_metrics.auc, {}),
+        (pair_metrics.log_loss, {}),
+        (pair_metrics.user_auc, by_user),
+        (pair_metrics.pair_ndcg, {**by_user, "k": 2}),
+        (calibration.platt, {**weights, "smoothing": True}),
+    )
+    for function, more in functions:
+        yield (
+            function.__name__,
+            (as_numpy(function), lambda more=more: {k: _copy(v) for k, v in (scored | more).items()}),
+        )
+    shares = {"probabilities": torch.linspace(0, 1, 6), "labels": int64(0, 1, 0, 0, 1, 1), "bins": 3}
+    yield "reliability", (as_numpy(calibration.reliability), lambda: {k: _copy(v) for k, v in shares.items()})
+    part = {"values": torch.linspace(0.1, 1, 5), "share": 0.3}
+    yield (
+        "propensities_of_split",
+        (as_numpy(estimators.propensities_of_split), lambda: {k: _copy(v) for k, v in part.items()}),
+    )
+    splits = {"ours": numbers(4).double(), "base": numbers(4).double() / 3, "test_to_train": 0.2}
+    yield (
+        "corrected_t",
+        (as_numpy(significance.corrected_t), lambda: {k: _copy(v) for k, v in splits.items()}),
+    )
+    known, unseen = interactions(), unseen_interactions()
+    labels = np.arange(len(unseen)) % 2
+    test = Interactions.from_codes(
+        unseen.users, unseen.items, unseen.user_ids, unseen.item_ids, labels=labels.astype(np.float32)
+    )
+    model = pyrec.EASE().fit(known)
+    asked = {"metrics": ["auc", "ndcg@2", "log_loss"], "calibrate": test, "constant": 0.3}
+    yield (
+        "evaluate_pairs",
+        (lambda **given: pyrec.evaluate_pairs(model, **given), lambda asked=asked: {"test": test, **asked}),
+    )
+    asked = {"k": [1, 3], "metrics": ["recall", "dcg"], "seen": known, "filter_seen": True}
+    numbers_asked = {"batch_size": 2, "resamples": 5, "seed": 3}
+    yield (
+        "evaluate_uniform",
+        (
+            lambda **given: pyrec.evaluate_uniform(model, **given),
+            lambda asked=asked: {"test": test, **asked, **numbers_asked},
+        ),
+    )
+    log = {"propensities": torch.full((len(test),), 0.5), "imputation": torch.full((USERS, ITEMS), 0.5)}
+    yield (
+        "evaluate a log",
+        (
+            as_numpy(lambda **given: pyrec.evaluate(model, **given)),
+            lambda: {
+                "test": test,
+                "k": 2,
+                "estimator": "dr",
+                **{k: _copy(v) for k, v in log.items()},
+                **numbers_asked,
+            },
+        ),
+    )
 
 
 def light_hyperparameters() -> Arguments:
@@ -680,5 +748,5 @@ def _fit_light(interactions: Any, **hyperparameters: Any) -> Any:
 def entry_points() -> dict[str, EntryPoint]:
     """All of them, by a name that says which room they are from."""
     rooms = {"_core": bindings, "ops": operators, "data": data, "dataset": datasets, "bandit": bandits}
-    rooms["models"] = models
+    rooms |= {"models": models, "measures": measures}
     return {f"{room}: {name}": entry for room, entries in rooms.items() for name, entry in entries()}

@@ -421,6 +421,8 @@ def test_bad_pairs(model: Table, parts) -> None:
         evaluate_pairs(model, test, calibrate=validation.compact())
     with pytest.raises(DataError, match="test is list"):
         evaluate_pairs(model, [1, 2])
+    with pytest.raises(DataError, match="test is NoneType"):
+        evaluate_pairs(model, None)
 
 
 def test_bad_models(model: Table, parts) -> None:

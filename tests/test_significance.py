@@ -82,11 +82,11 @@ def test_the_correction_keeps_its_level_on_correlated_splits() -> None:
 
 def test_the_correction_refuses_what_are_no_splits() -> None:
     two = np.array([1.0, 2.0])
-    with pytest.raises(DataError, match=r"ours has shape \(2,\) and base \(1,\)"):
+    with pytest.raises(DataError, match="ours has 2 values and base 1"):
         corrected_t(two, two[:1], 0.1)
     with pytest.raises(DataError, match=r"test_to_train = -1\.0 must be at least 0"):
         corrected_t(two, two, -1.0)
-    with pytest.raises(DataError, match=r"ours has shape \(0,\)"):
+    with pytest.raises(DataError, match="ours has 0 values and base 0"):
         corrected_t(two[:0], two[:0], 0.1)
 
 

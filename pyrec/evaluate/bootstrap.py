@@ -25,6 +25,7 @@ from pyrec.errors import ConfigError
 
 RESAMPLES: Final = 1000
 CONFIDENCE: Final = 0.95
+MOST_RESAMPLES: Final = 1_000_000
 DRAWN_AT_A_TIME: Final = 2**18
 
 Sums = NDArray[np.float64]
@@ -70,13 +71,13 @@ def intervals(
 
     Args:
         statistics: By name, at least one.
-        resamples: 0 for no intervals, which are NaN then.
+        resamples: Up to a million; 0 for no intervals, which are NaN then.
         seed: Of the draws.
 
     Raises:
         ConfigError: If ``resamples`` or ``seed`` is out of range.
     """
-    resamples = check_count("resamples", resamples, 0, None, ConfigError)
+    resamples = check_count("resamples", resamples, 0, MOST_RESAMPLES, ConfigError)
     seed = check_count("seed", seed, 0, 2**63 - 1, ConfigError)
     if resamples == 0:
         return dict.fromkeys(statistics, Interval(np.nan, np.nan))

@@ -196,6 +196,7 @@ def reliability(probabilities: npt.ArrayLike, labels: npt.ArrayLike, bins: int =
             f"probabilities[{at}] = {p[at]}, but it lies in [0, 1]; Platt.probabilities makes them of scores"
         )
     p, is_positive = check_scored(p, labels)
+    bins = min(bins, len(p))
     edges = np.unique(np.quantile(p, np.arange(1, bins) / bins, method="lower"))
     _, group, counts = np.unique(
         np.searchsorted(edges, p, side="left"), return_inverse=True, return_counts=True

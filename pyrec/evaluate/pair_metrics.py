@@ -20,7 +20,10 @@ from scipy.sparse import csr_array
 
 from pyrec._checks import check_count
 from pyrec.data.foreign import reading
+from pyrec.data.rows import refuse_masked
 from pyrec.errors import ConfigError, DataError
+
+LARGEST = float(np.finfo(np.float32).max)
 
 
 def auc(scores: npt.ArrayLike, labels: npt.ArrayLike) -> float:
@@ -242,19 +245,23 @@ def check_scored(
 
 
 def check_finite_array(name: str, values: npt.ArrayLike) -> NDArray[Any]:
-    """Return ``values`` (n,) as an array of finite numbers.
+    """Return ``values`` (n,) as an array of numbers in the range of float32.
 
     Raises:
         DataError: If it is none; names the first position.
     """
+    refuse_masked(values, name)
     with reading(name):
         array: NDArray[Any] = np.asarray(values)
     if array.ndim != 1 or array.dtype.kind not in "biuf":
         raise DataError(f"{name} is {array.dtype} {array.shape}, but one-dimensional numbers are needed")
-    wrong = ~np.isfinite(array)
-    if wrong.any():
-        at = int(wrong.argmax())
-        raise DataError(f"{name}[{at}] = {array[at]}, but a finite number is needed")
+    with np.errstate(all="ignore"):
+        sound = np.abs(array.astype(np.float64, copy=False)) <= LARGEST
+    if not sound.all():
+        at = int(sound.argmin())
+        raise DataError(
+            f"{name}[{at}] = {array[at]}, but a finite number is needed, of at most {LARGEST:.3g}"
+        )
     return array
 
 

@@ -247,10 +247,9 @@ def evaluate_pairs(
     _check_log_loss_alone(names, calibrate=calibrate, constant=constant)
     with asked(model, PairScorer, "training_set and pair_scores") as state:
         train = state.training_set()
-        for name, part in (("test", test), ("calibrate", calibrate)):
-            if part is not None:
-                check_test(part, train, name)
-                require_both(positive_pairs(part), name)
+        _check_pairs(test, train, "test")
+        if calibrate is not None:
+            _check_pairs(calibrate, train, "calibrate")
         started = time.perf_counter()
         scores = scores_of(state, test, "test")
         calibration = None
@@ -274,6 +273,11 @@ def evaluate_pairs(
         constant_of=scored.rate_of,
         seconds=time.perf_counter() - started,
     )
+
+
+def _check_pairs(pairs: Interactions, train: Interactions, name: str) -> None:
+    check_test(pairs, train, name)
+    require_both(positive_pairs(pairs), name)
 
 
 def positive_pairs(pairs: Interactions) -> NDArray[np.bool_]:

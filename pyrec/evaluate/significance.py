@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from pyrec._checks import check_real
 from pyrec.errors import DataError
+from pyrec.evaluate.pair_metrics import check_finite_array
 
 CONFIDENCE = 0.95
 
@@ -118,10 +119,11 @@ def corrected_t(
 
     Source: Nadeau and Bengio, Inference for the generalization error, Machine Learning, 2003.
     """
-    if np.shape(ours) != np.shape(base) or np.ndim(ours) != 1 or np.size(ours) == 0:
-        raise DataError(
-            f"ours has shape {np.shape(ours)} and base {np.shape(base)}; both have a value a split"
-        )
+    ours, base = (
+        check_finite_array(name, given).astype(np.float64) for name, given in (("ours", ours), ("base", base))
+    )
+    if len(ours) != len(base) or not len(ours):
+        raise DataError(f"ours has {len(ours)} values and base {len(base)}; both have one a split")
     ratio = check_real("test_to_train", test_to_train, DataError, positive=False)
     difference = _differences(ours, base)
     mean, count = float(difference.mean()), len(difference)
