@@ -11,6 +11,7 @@ from torch.nn import functional
 
 from pyrec.data import Dataset, Interactions
 from pyrec.errors import ConfigError, DataError, StoppedError
+from pyrec.evaluate.pair_metrics import auc
 from pyrec.graph import Graph
 from pyrec.models import MF, LightGCN
 from pyrec.nn.content import Content
@@ -537,6 +538,26 @@ def test_the_same_bits_at_any_number_of_threads(how, threads):
         vectors.append(model.fit(train, uniform=uniform).user_vectors_)
     assert torch.equal(vectors[0], vectors[1])
     assert torch.equal(vectors[0], vectors[2])
+
+
+@pytest.mark.parametrize("loss", ["pointwise", "bpr"])
+def test_labelled_pairs_choose_the_epoch_by_their_auc(loss):
+    train, validation = labelled(0, 0.5), labelled(3, 0.5)
+    if loss == "bpr":
+        train = replace(train, labels=None)
+    model = MF(**FIT | {"epochs": 12}, loss=loss)
+    found = []
+    model.fit(
+        train,
+        validation=validation,
+        callback=lambda one, _: found.append(one.pair_scores(validation.users, validation.items)),
+    )
+    recorded = [record["validation_auc"] for record in model.history_]
+    assert recorded == [auc(scores, validation.labels) for scores in found]
+    assert model.best_epoch_ == int(np.argmax(recorded)) + 1 < 12
+    np.testing.assert_array_equal(
+        model.pair_scores(validation.users, validation.items), found[model.best_epoch_ - 1]
+    )
 
 
 def test_a_model_that_learns_weights_needs_uniform_pairs_with_labels():

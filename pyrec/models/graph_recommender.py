@@ -26,9 +26,10 @@ from pyrec.models.messages import Messages, shares
 from pyrec.models.new_users import NewUsers
 from pyrec.models.reasons import Asker, Reasons, likenesses
 from pyrec.models.stopping import asked_stopping
+from pyrec.models.uniform import with_uniform
 from pyrec.models.validation import chosen_by, measured
 from pyrec.models.vectors import EpochRecommender
-from pyrec.models.whole_mf import WholeMF, with_uniform
+from pyrec.models.whole_mf import WholeMF
 from pyrec.nn.combine import Combine
 from pyrec.nn.encoder import Encoder, Inputs
 from pyrec.nn.fit import LayerFit, OnUniform

@@ -7,6 +7,7 @@ from typing import Any
 from pyrec.data import Interactions
 from pyrec.errors import ConfigError
 from pyrec.evaluate.asked import check_cutoffs, check_test
+from pyrec.models.validation import labelled
 from pyrec.train.early_stopping import EarlyStopping, Stopping
 
 
@@ -34,7 +35,8 @@ def asked_stopping(
         )
     if asked.share is not None and validation is not None:
         raise ConfigError("validation is given twice: as a share of the interactions and as a set")
-    check_cutoffs(asked.k, train.num_items)
+    if validation is None or not labelled(validation):
+        check_cutoffs(asked.k, train.num_items)
     if validation is not None:
         check_test(validation, train, "validation")
     return asked
