@@ -129,6 +129,12 @@ def test_other_data_are_read_as_the_run_was(folder: Path) -> None:
     said = replace(other, shared="keep", min_rating=4)
     assert said.or_as(own).positive is None
     assert said.or_as(own).shared == "keep"
+    liked = replace(own, positive=None, min_rating=4, dislikes="seen")
+    assert other.or_as(liked).min_rating is None
+    (folder / "implicit.csv").write_text("user,item\n1,2\n3,4\n")
+    assert replace(other, data=str(folder / "implicit.csv")).or_as(own).positive == "rating>3"
+    timed = Source(str(folder / "user.txt"), time_format="%d/%m/%Y")
+    assert Source(str(folder)).or_as(timed).time_format is None
     alone = Source(str(folder / "user.txt")).or_as(own)
     assert (alone.positive, alone.uniform_split, alone.shared) == ("rating>3", None, None)
     least = Source(str(folder / "user.txt"), min_rating=3, dislikes="seen")

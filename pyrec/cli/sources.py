@@ -169,13 +169,15 @@ class Source:
     def or_as(self, other: Source) -> Source:
         """Return the source, read and split as ``other`` where it does not say how and that means something to it."""
         left = {name for name in READING if getattr(self, name) == getattr(Source, name)}
-        if self.positive is not None:
-            left -= {"min_rating", "dislikes"}
-        elif not {"min_rating", "dislikes"} <= left:
+        if not {"min_rating", "dislikes"} <= left:
             left -= {"positive"}
+        if self.positive is not None or self.has_uniform:
+            left -= {"min_rating", "dislikes"}
         source = replace(self, **{name: getattr(other, name) for name in left})
+        rule = left & {"positive"} if self.has_uniform else set()  # of the uniform set, whatever DATA have
         for path in source._files():
             left -= source._meaningless(path, left)
+        left |= rule
         is_split = self.train is self.test is None and not holds_pair(self.data or "")
         if self.has_uniform:
             own = (*UNIFORM[1:], "split_seed")
@@ -201,7 +203,7 @@ class Source:
             ConfigError: If the options contradict each other.
             DataError: If a file is missing or malformed, or a part is empty.
         """
-        found = load_data(**self._where())
+        found = load_data(**self._without_uniform())
         return found._replace(train=weighed_by_propensity(found.train, None, self.ips))
 
     def load_debiasing(self) -> WithUniform:
@@ -222,10 +224,10 @@ class Source:
                 "--all beside a uniform set: every interaction is learned from anyway; --uniform-split 100/0/0 learns "
                 "from every uniform pair, too"
             )
-        where = self._where(UNIFORM)
-        shares = where.pop("uniform_split")
-        where = {name: value for name, value in where.items() if name not in ("train", "test")}
-        found = load_with_uniform(**where, **({} if shares is None else {"shares": shares}))
+        where = {name: value for name, value in self._arguments().items() if name not in ("train", "test")}
+        shares = SHARES if self.uniform_split is None else self.uniform_split
+        told = {name: getattr(self, name) for name in UNIFORM if name != "uniform_split"}
+        found = load_with_uniform(**where, **told, shares=shares)
         weighed = weighed_by_propensity(found.interactions, found.uniform.train, self.ips)
         return found._replace(interactions=weighed)
 
@@ -236,7 +238,7 @@ class Source:
             ConfigError: If the options contradict each other, or a split is asked for.
             DataError: If a file is missing or malformed.
         """
-        name, whole = load_everything(**self._where())
+        name, whole = load_everything(**self._without_uniform())
         return name, weighed_by_propensity(whole, None, self.ips)
 
     def load_test(self) -> Interactions:
@@ -259,7 +261,7 @@ class Source:
             ConfigError: If the options contradict each other.
             DataError: If a file is missing or malformed, or a part is empty.
         """
-        name, train = load_training(**self._where())
+        name, train = load_training(**self._without_uniform())
         return name, weighed_by_propensity(train, None, self.ips)
 
     def read(self) -> Interactions:
@@ -272,8 +274,8 @@ class Source:
         return self._read(self.data or "")
 
     def _read(self, path: str) -> Interactions:
-        self._where()  # refuses what is said of a uniform set
-        return read_interactions(path, **{name: getattr(self, name) for name in READING})
+        said = self._without_uniform()
+        return read_interactions(path, **{name: said[name] for name in READING})
 
     @property
     def is_one_file(self) -> bool:
@@ -292,6 +294,8 @@ class Source:
         return words
 
     def _files(self) -> list[Path]:
+        if self.data is not None and (found := uniform_files(self.data)):
+            return [found[0]]
         if self.data is not None and holds_pair(self.data):
             return [Path(self.data) / name for name in FOLDER_FILES]
         return [Path(name) for name in (self.data, self.train, self.test) if name is not None]
@@ -334,22 +338,25 @@ class Source:
             roles = layout.roles if isinstance(layout, Layout) else {}
         return unused | {option for option, role in _NEEDED.items() if role not in roles}
 
-    def _where(self, taken: Collection[str] = ()) -> dict[str, Any]:
-        """Return the arguments of a function that loads, which takes some of those of a uniform set.
+    def _arguments(self) -> dict[str, Any]:
+        """Return the arguments of a function that loads, but those of a uniform set."""
+        others = ("everything", "ips", *UNIFORM)
+        options = {name: value for name, value in asdict(self).items() if name not in others}
+        options["seed"] = options.pop("split_seed")
+        return options
+
+    def _without_uniform(self) -> dict[str, Any]:
+        """Return the arguments of a function that loads no uniform set.
 
         Raises:
-            ConfigError: If something is said of a uniform set that is not loaded.
+            ConfigError: If something is said of one.
         """
-        options = asdict(self)
-        options["seed"] = options.pop("split_seed")
-        options.pop("everything")
-        options.pop("ips")
         for name in UNIFORM:
-            if name not in taken and (value := options.pop(name)) is not None:
+            if (value := getattr(self, name)) is not None:
                 raise ConfigError(
                     f"{' '.join(_words(name, value))}, but no uniform set is read; leave it out"
                 )
-        return options
+        return self._arguments()
 
 
 def _words(option: str, value: Any) -> list[str]:

@@ -1,7 +1,8 @@
 """Where interactions come from, so that a saved model can say what it was trained on.
 
 An origin is a mapping that JSON can hold: the arguments of `pyrec.data.load_data` with absolute paths, ``split_seed``
-for its ``seed``, and ``everything`` where nothing is split off. ``pyrec evaluate RUN`` reads the data by it again.
+for its ``seed``, ``everything`` where nothing is split off, and ``ips``, which the command line alone makes other than
+None. ``pyrec evaluate RUN`` reads the data by it again.
 """
 
 from __future__ import annotations
@@ -57,7 +58,7 @@ def origin_of(
         asked.pop(name)
     paths = {"data": data, "train": train, "test": test}
     origin = {name: _written(path) for name, path in paths.items()} | asked
-    origin |= {"weights": weights, **dict.fromkeys(UNIFORM)}
+    origin |= {"weights": weights, "ips": None, **dict.fromkeys(UNIFORM)}
     if everything:
         return origin | {"split": None, "split_seed": None, "everything": True}
     split = DEFAULT_SPLIT if split is None else split
