@@ -1,15 +1,20 @@
 """Flags of the command line: what the classes declare, to an object and back."""
 
 import re
+from pathlib import Path
 
 import pytest
-from click import UsageError
+from click import Command, UsageError
 from command_line import refuse, run
 
+from pyrec.cli.compare import command as compare_command
+from pyrec.cli.evaluate import command as evaluate_command
 from pyrec.cli.flag_values import values_of
 from pyrec.cli.flags import FLAGS, PLACES, help_of, type_of
+from pyrec.cli.grouped_help import DATA
 from pyrec.cli.model_options import build_model, find_flag, model_arguments, path_of
 from pyrec.cli.train import command as train_command
+from pyrec.cli.tune import command as tune_command
 from pyrec.errors import ConfigError
 from pyrec.models import EASE, MF, MODELS, SVD, ItemKNN, LightGCN, Popularity
 from pyrec.nn.combine import Attention, Mean, SelfAttention, Weighted
@@ -280,7 +285,13 @@ def test_flags_are_found_by_any_of_their_names() -> None:
 
 
 def test_names_in_python_are_flags_too() -> None:
-    """Every hyperparameter with a flag is reached by its path, written as a flag or with underscores."""
+    """Every hyperparameter with a flag is reached by its path, written as a flag or with underscores.
+
+    A path that would be an option of the data is left to these.
+    """
+    of_data = {
+        opt for option in train_command.params if getattr(option, "group", "") == DATA for opt in option.opts
+    }
     for place in PLACES:
         words = ["--model", place.model]
         for step in place.steps:
@@ -290,7 +301,7 @@ def test_names_in_python_are_flags_too() -> None:
         value = str(choices[-1]) if choices else "true" if isinstance(place.option, Switch) else value
         expected = parsed([*words, place.flag, value])
         alias = "--" + place.path.replace("__", "-").replace("_", "-")
-        assert meaning(parsed([*words, alias, value])) == meaning(expected)
+        assert alias in of_data or meaning(parsed([*words, alias, value])) == meaning(expected)
 
 
 def test_underscores_are_dashes(capsys) -> None:
@@ -349,3 +360,24 @@ def test_ranges_are_where_the_classes_keep_them() -> None:
             for place in places
         }
         assert len(kinds) == 1
+
+
+@pytest.mark.parametrize("command", [train_command, tune_command, compare_command, evaluate_command])
+def test_a_flag_means_one_thing(command: Command) -> None:
+    """The names in Python are flags, too, and may not take those of the data."""
+    opts = [
+        opt
+        for param in command.params
+        for opt in (*param.opts, *getattr(param, "aliases", ()), *param.secondary_opts)
+    ]
+    assert len(set(opts)) == len(opts)
+
+
+def test_positive_is_the_rule_of_the_data(capsys, tmp_path: Path) -> None:
+    path = tmp_path / "rated.csv"
+    path.write_text(
+        "user,item,rating\n" + "".join(f"{u},{i},{1 + (u + i) % 5}\n" for u in range(9) for i in range(5))
+    )
+    for model in ("ease", "whole-mf"):
+        _, err = run(capsys, "train", path, "--positive", "rating>=4", "--model", model, "--split", "0.5")
+        assert "ratings are below 4 and negatives" in err

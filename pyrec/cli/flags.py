@@ -8,11 +8,12 @@ its first hyperparameter is given: ``--edge-dropout .3``, ``--validation .1``.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, Final
 
 import click
 
+from pyrec.cli.sources import Source
 from pyrec.models import MODELS
 from pyrec.options import Choice, Count, Option, Switch
 from pyrec.params import Component, Parameters, Part, Parts, called, parameter_names
@@ -147,6 +148,7 @@ for _place in PLACES:
 def _aliases() -> dict[str, list[str]]:
     """Return the names in Python, as flags, by the name of the flag that they stand for."""
     taken = {places[0].flag for places in FLAGS.values()}
+    taken |= {"--" + field.name.replace("_", "-") for field in fields(Source)}
     found: dict[str, list[str]] = {}
     meant: dict[str, set[str]] = {}
     for place in PLACES:
