@@ -507,6 +507,26 @@ def test_a_fit_goes_on_to_the_same_bits(name, how, tmp_path):
         model.clone().fit(train, uniform=labelled(3, 0.3), checkpoints=kept, resume=True)
 
 
+def test_what_was_learned_is_told():
+    """Half of the users say the opposite of what the uniform set says of the items: they come to count less."""
+    given = labelled(0, 0.8)
+    liars, truth = given.users % 2 == 1, given.items % 2 == 1
+    train = replace(given, weights=None, labels=(truth != liars).astype(np.float32))
+    users, items = np.nonzero(np.ones((USERS, ITEMS)))
+    uniform = Interactions.from_arrays(users, items, labels=(items % 2).astype(np.float32))
+    options = FIT | {"epochs": 30, "loss": Pointwise()}
+    model = MF(**options, reweight=LinearWeights(rate=0.3, decay=0.0)).fit(train, uniform=uniform)
+    weights, likes = model.sample_weights_, train.labels > 0
+    assert weights.dtype == np.float32
+    assert weights.shape == (len(train),)
+    assert weights[liars].mean() < 0.3 * weights[~liars].mean()
+    assert 0 < model.imputed_label_ < 1
+    by_label = MF(**options, reweight=LabelWeights(rate=0.3)).fit(train, uniform=uniform).sample_weights_
+    assert len(set(by_label[likes].tolist())) == len(set(by_label[~likes].tolist())) == 1
+    for how in ("ren", "meta-weight-net", None):
+        assert MF(**options, reweight=how).fit(train, uniform=uniform).sample_weights_ is None
+
+
 @pytest.mark.parametrize("how", HOW.values(), ids=HOW)
 def test_the_same_bits_at_any_number_of_threads(how, threads):
     """Of a batch with more pairs than torch adds up in one piece."""

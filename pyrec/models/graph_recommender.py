@@ -83,6 +83,10 @@ class GraphRecommender(EpochRecommender):
         item_vectors_: (num_items, embedding_size) float32. Where scores are cosines both have length 1.
         network_: The trained parameters.
         loss_: The loss, with the negatives that it had.
+        sample_weights_: float32 (n,), the factor that `reweight` ended with for each interaction that was learned from;
+            None where it learns none, or one that changes with the model. This and the next are of `fit`; a loaded
+            model does not have them.
+        imputed_label_: The label that it ended with for pairs that are not observed; None where it learns none.
     """
 
     options: ClassVar[Options] = {
@@ -175,6 +179,8 @@ class GraphRecommender(EpochRecommender):
     network_: Network
     _inputs: Inputs
     loss_: Loss
+    sample_weights_: NDArray[np.float32] | None
+    imputed_label_: float | None
 
     def fit(
         self,
@@ -243,6 +249,9 @@ class GraphRecommender(EpochRecommender):
         self._graph = fit.graph
         self._refresh()
         self.layer_weights_ = self._layer_weights()
+        weights = None if fit.sample_weights is None else fit.sample_weights.of_training()
+        self.sample_weights_ = None if weights is None else weights.cpu().numpy()
+        self.imputed_label_ = None if fit.sample_weights is None else fit.sample_weights.label()
         return self
 
     def _teacher(self, uniform: Interactions | None) -> Teacher | None:

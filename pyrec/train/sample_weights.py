@@ -276,6 +276,19 @@ class SampleWeights(Bilevel):
         for optimizer in self._optimizers.values():
             optimizer.step()
 
+    @torch.no_grad()
+    def of_training(self) -> Tensor | None:
+        """The factors of the training set's pairs as they are now, (n,); None where they change with the model."""
+        if self.weigher is None or self.weigher.by_loss:
+            return None
+        factors: Tensor = self.weigher(self._known_pairs.as_pairs())
+        return factors
+
+    @torch.no_grad()
+    def label(self) -> float | None:
+        """The imputed label as it is now."""
+        return None if self.imputed is None else float(self.imputed())
+
     def state(self) -> Arrays:
         """See `Bilevel.state`: φ, its optimizers' state, and the place among the uniform pairs."""
         arrays = self._second.state()

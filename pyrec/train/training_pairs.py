@@ -11,7 +11,7 @@ from torch import Tensor
 from pyrec._arrays import tensor_of
 from pyrec.data import Interactions
 from pyrec.ops.sample import Triples
-from pyrec.train.reweight.base import NEGATIVE, POSITIVE, UNOBSERVED, UNOBSERVED_WEIGHT
+from pyrec.train.reweight.base import NEGATIVE, POSITIVE, UNOBSERVED, UNOBSERVED_WEIGHT, Pairs
 
 
 @dataclass(frozen=True)
@@ -60,6 +60,12 @@ class TrainingPairs:
     def at(self, triples: Triples) -> Tensor:
         """Which of the pairs the samples are, (size,) int64."""
         return torch.searchsorted(self.pairs, triples.users.long() * self.num_items + triples.positives)
+
+    def as_pairs(self) -> Pairs:
+        """All of them, without a loss."""
+        users = torch.div(self.pairs, self.num_items, rounding_mode="floor")
+        items = self.pairs - users * self.num_items
+        return Pairs(users, items, self.kind, self.missing.new_zeros(len(users)), self.position)
 
     def missing_weight(self, triples: Triples, unobserved: float | None) -> Tensor:
         """What each pair that is drawn beside the samples counts, (size * num_negatives,).

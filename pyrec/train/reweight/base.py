@@ -56,7 +56,13 @@ class Known:
 
 
 class Weigher(nn.Module):
-    """Gives each pair a weight above 0; its parameters are φ."""
+    """Gives each pair a weight above 0; its parameters are φ.
+
+    Attributes:
+        by_loss: Whether the weight of a pair is of its loss, and so changes with the model.
+    """
+
+    by_loss: ClassVar[bool] = False
 
     def forward(self, pairs: Pairs) -> Tensor:
         """(n,), differentiable in the parameters; gradients add up in the order of the pairs."""

@@ -56,6 +56,8 @@ class LossWeigher(Weigher):
         offset: (1, 1) c.
     """
 
+    by_loss: ClassVar[bool] = True
+
     def __init__(self, hidden: int, generator: torch.Generator) -> None:
         super().__init__()
 
