@@ -1,4 +1,4 @@
-"""Measuring rankings: metrics by user and of the items, comparisons and their significance."""
+"""Measuring lists and scores: metrics, estimates from biased and from random pairs, comparisons, significance."""
 
 from pyrec.evaluate.estimators import Estimation
 from pyrec.evaluate.item_metrics import ITEM_METRICS

@@ -241,7 +241,8 @@ def evaluate(
             kinds.
         imputation: For ``"dr"``, what stands in for labels that were not observed: probabilities (num_users,
             num_items); a function from internal ids of users (n,) and items (n,) to probabilities (n,); a model whose
-            pair scores are calibrated on the log; None for ``model`` itself.
+            pair scores are calibrated on the log; None for ``model`` itself. ``pooled_recall`` asks for all pairs of
+            users and items, a million at a time, and takes as long.
         resamples: With propensities: draws of the bootstrap over users; 0 for no intervals.
         seed: Of these draws.
 
