@@ -4,7 +4,6 @@
 #include "als/als.hpp"
 #include "common/cuda_block.cuh"
 #include "common/cuda_launch.cuh"
-#include "common/scratch_parts.hpp"
 
 namespace pyrec::cuda {
 
@@ -19,7 +18,7 @@ constexpr int64_t most_shared = 47 << 10;  // a launch needs no leave for so muc
 template <class T>
 constexpr int chunk = 64 / sizeof(T);
 
-// What a block of threads keeps in shared memory: offsets into one array of T.
+// What a block of threads keeps in shared memory.
 template <class T>
 struct row_memory {
   T* x;         // (stride,)
@@ -28,30 +27,28 @@ struct row_memory {
   T* weight;    // (chunk<T>,)
   T* rate;      // (chunk<T>,) w e
   T* entries;   // (chunk<T>, columns)
-  T* system;    // (columns, columns) in shared memory, or null
+  T* system;    // (columns, columns), or in scratch
 };
 
+// Takes the parts of an array of T, one behind the other, each of whole 16 bytes.
 template <class T>
-PYREC_HOST_DEVICE PYREC_INLINE row_memory<T> lay_out(void* memory, int64_t stride, int64_t columns,
-                                                     bool inside, int64_t* bytes) {
-  buffer_parts parts(memory);
+__device__ __forceinline__ row_memory<T> lay_out(T* at, int64_t stride, int64_t columns, T* outside) {
   row_memory<T> m{};
-  m.x = parts.take<T>(stride);
-  m.gradient = parts.take<T>(columns);
-  m.diagonal = parts.take<T>(columns);
-  m.weight = parts.take<T>(chunk<T>);
-  m.rate = parts.take<T>(chunk<T>);
-  m.entries = parts.take<T>(chunk<T> * columns);
-  if (inside) m.system = parts.take<T>(columns * columns);
-  if (bytes != nullptr) *bytes = parts.bytes();
+  m.x = at;
+  m.gradient = m.x + stride;
+  m.diagonal = m.gradient + columns;
+  m.weight = m.diagonal + columns;
+  m.rate = m.weight + chunk<T>;
+  m.entries = m.rate + chunk<T>;
+  m.system = outside != nullptr ? outside : m.entries + chunk<T> * columns;
   return m;
 }
 
 template <class T>
 int64_t shared_bytes(const als_args<T>& a, bool inside) {
-  int64_t bytes = 0;
-  lay_out<T>(nullptr, a.stride, rounded_up(a.block, als_padding), inside, &bytes);
-  return bytes;
+  const int64_t columns = rounded_up(a.block, als_padding);
+  const int64_t numbers = a.stride + 2 * columns + 2 * chunk<T> + chunk<T> * columns;
+  return (numbers + (inside ? columns * columns : 0)) * static_cast<int64_t>(sizeof(T));
 }
 
 template <class T>
@@ -280,14 +277,13 @@ __device__ __forceinline__ outcome solve_row(const als_args<T>& a, const row_mem
 template <class T>
 __global__ void __launch_bounds__(threads)
     solve_rows(const als_args<T> a, bool inside, int64_t worker_bytes) {
-  DYNAMIC_SHARED(unsigned char, shared);
-  const row_memory<T> m = lay_out<T>(shared, a.stride, rounded_up(a.block, als_padding), inside, nullptr);
-  auto* const outside =
-      reinterpret_cast<T*>(static_cast<unsigned char*>(a.scratch) + blockIdx.x * worker_bytes);
-  T* const system = inside ? m.system : outside;
+  DYNAMIC_SHARED(T, shared);
+  auto* const scratch = static_cast<unsigned char*>(a.scratch) + blockIdx.x * worker_bytes;
+  T* const outside = inside ? nullptr : reinterpret_cast<T*>(scratch);
+  const row_memory<T> m = lay_out(shared, a.stride, rounded_up(a.block, als_padding), outside);
   for (int64_t row = blockIdx.x; row < a.num_rows; row += gridDim.x) {
     double loss = 0;
-    const outcome became = solve_row(a, m, system, row, &loss);
+    const outcome became = solve_row(a, m, m.system, row, &loss);
     if (became == outcome::solved) {
       for (int64_t c = thread(); c < a.dim; c += threads) a.x[row * a.dim + c] = m.x[c];
     } else if (thread() == 0) {
@@ -322,10 +318,8 @@ void solve(const als_args<T>& a) {
 // A block of threads sums a piece of the rows.
 template <class T>
 __global__ void __launch_bounds__(threads) gram_pieces_of(const gram_args<T> a, int64_t rows) {
-  DYNAMIC_SHARED(unsigned char, shared);
-  buffer_parts parts(shared);
-  T* const entries = parts.take<T>(chunk<T> * a.stride);
-  T* const weight = parts.take<T>(chunk<T>);
+  DYNAMIC_SHARED(T, entries);
+  T* const weight = entries + chunk<T> * a.stride;
   double* const total = static_cast<double*>(a.scratch) + blockIdx.x * a.stride * a.stride;
   for (int64_t at = thread(); at < a.stride * a.stride; at += threads) total[at] = 0;
   const int64_t first = blockIdx.x * rows;
