@@ -338,7 +338,9 @@ def test_help_is_in_groups_and_gives_defaults(capsys) -> None:
         section = text.partition(f"\n{places[0].group}:\n")[2].partition("\n\n")[0]
         entry = section.partition(f"  {places[0].flag} ")[2]
         assert "[default: " in " ".join(re.split(r"\n  -", entry)[0].split())
-    assert "0.0001 (lightgcn, mf); 0.1 (whole-mf); 400.0 (ease)" in " ".join(text.split())
+    assert "0.0001 (lightgcn, mf); 0.1, or 0.03 without negatives (whole-mf); 400.0 (ease)" in " ".join(
+        text.split()
+    )
     evaluate, _ = run(capsys, "evaluate", "--help")
     assert re.findall(r"^(\w[\w ]*):$", evaluate, re.MULTILINE)[:3] == ["Data", "Measuring", "Output"]
     tune, _ = run(capsys, "tune", "--help")

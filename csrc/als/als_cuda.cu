@@ -78,11 +78,13 @@ __device__ __forceinline__ void add_products(S* system, const T* entries, const 
     T sum[tile][tile] = {};
     for (int k = 0; k < count; ++k) {
       const T* const entry = entries + k * columns;
+#pragma unroll
       for (int i = 0; i < tile; ++i) {
         const T left = weight[k] * entry[at.row * tile + i];
         for (int j = 0; j < tile; ++j) sum[i][j] += left * entry[at.column * tile + j];
       }
     }
+#pragma unroll
     for (int i = 0; i < tile; ++i) {
       for (int j = 0; j < tile; ++j) {
         system[(at.row * tile + i) * columns + at.column * tile + j] += static_cast<S>(sum[i][j]);
@@ -128,11 +130,14 @@ __device__ __forceinline__ void start_block(const als_args<T>& a, const row_memo
                                             int64_t row, int64_t from, int64_t columns, int64_t padded) {
   const T scale = a.scale == nullptr ? T(1) : a.scale[row];
   const bool any = a.gram != nullptr;
-  for (int64_t at = thread(); at < padded * padded; at += threads) {
-    const int64_t i = at / padded, j = at % padded;
-    T value = any && i < columns ? scale * a.gram[(from + i) * a.stride + from + j] : T(0);
-    if (i == j && i < columns) value += a.penalty == nullptr ? a.reg[row] : a.reg[row] * a.penalty[from + i];
-    system[at] = value;
+  for (int64_t i = thread() / warp; i < padded; i += warps) {
+    for (int64_t j = thread() % warp; j < padded; j += warp) {
+      T value = any && i < columns ? scale * a.gram[(from + i) * a.stride + from + j] : T(0);
+      if (i == j && i < columns) {
+        value += a.penalty == nullptr ? a.reg[row] : a.reg[row] * a.penalty[from + i];
+      }
+      system[i * padded + j] = value;
+    }
   }
   for (int64_t i = thread(); i < padded; i += threads) {
     T value = 0;
@@ -152,9 +157,9 @@ __device__ __forceinline__ void add_entries(const als_args<T>& a, const row_memo
   for (int64_t first = begin; first < end; first += chunk<T>) {
     const int count = static_cast<int>(first + chunk<T> < end ? chunk<T> : end - first);
     __syncthreads();  // the chunk before has been used
-    for (int64_t at = thread(); at < count * padded; at += threads) {
-      const int64_t fixed = a.indices[first + at / padded];
-      m.entries[at] = a.vectors[fixed * a.stride + from + at % padded];
+    for (int k = thread() / warp; k < count; k += warps) {
+      const T* const entry = a.vectors + int64_t{a.indices[first + k]} * a.stride + from;
+      for (int64_t c = thread() % warp; c < padded; c += warp) m.entries[k * padded + c] = entry[c];
     }
     if (thread() < count) {
       m.weight[thread()] = a.weight[first + thread()];
