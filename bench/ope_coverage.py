@@ -32,9 +32,11 @@ class NoisyTruth:
         self.train = Interactions.from_arrays([0], [0], **ids)
 
     def training_set(self):
+        """What says which ids the model knows."""
         return self.train
 
     def topk(self, users, k, **limits):  # noqa: ARG002
+        """The same lists whatever is allowed."""
         return torch.from_numpy(self.lists[users, :k]), torch.zeros((len(users), k))
 
 

@@ -18,6 +18,7 @@ COMMANDS = {
     "compare": "Find the best model for some data, and its hyperparameters.",
     "tune": "Search for hyperparameters on held-out training interactions.",
     "evaluate": "Measure a saved model.",
+    "ope": "Estimate what a saved model would earn, from the log of another policy.",
     "recommend": "Print recommendations of a saved model.",
     "similar": "Print the items most like others.",
     "explain": "Say why a saved model recommends an item.",
