@@ -146,6 +146,17 @@ def test_the_uniform_file_may_have_columns_of_its_own(tmp_path: Path) -> None:
     assert (biased.positions.tolist(), uniform.ratings.tolist()) == ([3, 0], [2, 5])
 
 
+def test_columns_that_the_uniform_file_lacks_are_told_apart(tmp_path: Path) -> None:
+    paths = written(tmp_path, "1,5,0,5\n1,6,1,0\n", "1,5,4\n2,6,0\n")
+    columns = {"user": 1, "item": 2, "position": 3, "rating": 4}
+    with pytest.raises(
+        DataError, match=r"random.txt, .* there are columns 1 to 3; the columns are those of both files"
+    ):
+        read_with_uniform(*paths, columns=columns)
+    own = {"user": 1, "item": 2, "rating": 3}
+    assert read_with_uniform(*paths, columns=columns, uniform_columns=own)[1].ratings.tolist() == [4, 0]
+
+
 @pytest.mark.parametrize(
     ("biased", "uniform", "rule"),
     [

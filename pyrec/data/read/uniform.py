@@ -86,11 +86,26 @@ def with_uniform_by(
         )
     paths = _paths(data, uniform)
     reading = replace(reading, finds_positions=True)
-    others = reading if uniform_columns is None else replace(reading, columns=uniform_columns)
-    biased, pairs = (read_by(path, Likes(), one) for path, one in zip(paths, (reading, others), strict=True))
+    biased = read_by(paths[0], Likes(), reading)
+    pairs = _read_uniform(paths[1], reading, uniform_columns)
     biased, pairs = _labelled(paths, biased, pairs, likes)
     biased, pairs = with_one_map(paths, biased, pairs)
     return biased, apart(pairs, biased, shared)
+
+
+def _read_uniform(path: Path, reading: Reading, columns: Columns | None) -> Interactions:
+    """Reads the uniform file, with columns of its own or those of both files."""
+    if columns is not None:
+        return read_by(path, Likes(), replace(reading, columns=columns))
+    try:
+        return read_by(path, Likes(), reading)
+    except DataError as error:
+        if reading.columns is None:
+            raise
+        raise DataError(
+            f"{error}; the columns are those of both files: say what this one's are, uniform_columns={{...}} "
+            "(--uniform-columns)"
+        ) from None
 
 
 def _paths(data: str | Path, uniform: str | Path | None) -> tuple[Path, Path]:
