@@ -39,20 +39,19 @@ def score_pairs(
     if not (cells[1:] > cells[:-1]).all():
         cells, back = np.unique(cells, return_inverse=True)
     scores = np.empty(len(cells), dtype=np.float32)
-    owners, columns = cells // num_items, cells % num_items
-    starts = np.append(np.flatnonzero(np.diff(owners, prepend=-1)), len(cells))
+    starts = np.append(np.flatnonzero(np.diff(cells // num_items, prepend=-1)), len(cells))
     for first, last in _parts(starts, users_per_call):
         part = slice(starts[first], starts[last])
         asked = csr_array(
             (
                 np.ones(part.stop - part.start, dtype=np.float32),
-                columns[part].astype(np.int32),
+                (cells[part] % num_items).astype(np.int32),
                 starts[first : last + 1] - part.start,
             ),
             shape=(last - first, num_items),
         )
         asked.has_sorted_indices = True
-        queries = query(owners[starts[first:last]].astype(np.int32))
+        queries = query((cells[starts[first:last]] // num_items).astype(np.int32))
         scores[part] = score(queries, asked).float().cpu().numpy()
     return scores if back is None else scores[back]
 
