@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+
+pytest.importorskip("yaml")
 from accuracy.debias import __main__ as command
 from accuracy.debias import attention, choose, fits, jobs, methods, plan, protocols, runs, tables
 from accuracy.debias.scores import Constant, Dense, Mean, standardised
@@ -349,6 +351,26 @@ def test_tests_are_paired_over_users_and_over_splits(tmp_path: Path) -> None:
     p = holm([found.users_t, 1.0])
     assert f"| {p[0]:.2g} |" in table[2]
     assert table[3].startswith("| same | ndcg@5 | +0.0000 | 1 | 1 | 1 |")
+
+
+def test_shares_are_columns_and_what_differs_over_splits_has_a_star(tmp_path: Path) -> None:
+    kept = runs.Kept(tmp_path / "rows.jsonl")
+    for share, gain in ((0.05, 0.0), (0.5, 0.05)):
+        for split in range(4):
+            noise = 0.001 * split
+            kept.append(
+                {**row("base", split, 0.6 + noise, 0.5), "run": f"{share}, base, {split}", "share": share}
+            )
+            ours = row("ours", split, 0.6 + gain + noise**2, 0.5 + gain)
+            kept.append({**ours, "run": f"{share}, ours, {split}", "share": share})
+    found = {
+        share: tables.of_methods([one for one in kept.rows() if one["share"] == share])
+        for share in (0.5, 0.05)
+    }
+    lines = tables.by_share(found, ["base", "ours"], "base", kept).splitlines()
+    assert lines[0] == "| method | 5 % | 50 % |"
+    assert lines[2] == "| base | 0.6015 / 0.5000 | 0.6015 / 0.5000 |"
+    assert lines[3] == "| ours | 0.6000 / 0.5000 | 0.6500 / 0.5500* |"
 
 
 def test_twice_the_median_is_at_most_one() -> None:

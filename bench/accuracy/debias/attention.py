@@ -26,7 +26,7 @@ from .choose import Scorer
 from .scores import Dense, all_scores
 
 RANK = 4
-STEPS = 150
+STEPS = 60
 
 
 class Side(nn.Module):

@@ -5,7 +5,8 @@ Tests are of a method against the table's reference, paired:
 - over users within a split: t and Wilcoxon's, each user's value the mean over the starts. A table's p is twice the
   median over the splits, a valid p-value however the splits depend on each other (Rüger, 1978).
 - over splits: Student's t of the means over starts, with Nadeau and Bengio's variance for test parts that overlap
-  (Machine Learning, 2003): 1/J + n_test/n_train, both counted in uniform pairs.
+  (Machine Learning, 2003): 1/J + r/(1 - r), where r is the share of all uniform pairs that a test part has. Two test
+  parts have that share in common, so it stands for the correlation of their metrics.
 
 Each column is corrected by Holm over the table's methods.
 """
@@ -152,6 +153,33 @@ def _median(rows: BySplit, metrics: Sequence[str]) -> str:
     grids = [row["grid"]["median"] for row in rows.values() if row.get("grid")]
     shown = [name for name in metrics if grids and name in grids[0]]
     return " / ".join(f"{np.mean([grid[name] for grid in grids]):.4f}" for name in shown)
+
+
+def by_share(
+    methods: Mapping[float, Mapping[str, BySplit]], labels: Sequence[str], reference: str, kept: Kept
+) -> str:
+    """AUC / NDCG@5 by the share of uniform pairs that is learned from, a row a method; * as `starred` says."""
+    shares = sorted(methods)
+    stars = {share: starred(methods[share], reference, kept) for share in shares}
+    table = [["method", *(f"{100 * share:g} %" for share in shares)]]
+    for label in labels:
+        cells = []
+        for share in shares:
+            rows = methods[share].get(label)
+            means = [] if rows is None else [np.mean(by_split(rows, name)) for name in ("auc", "ndcg@5")]
+            star = "*" if label in stars[share] else ""
+            cells.append(" / ".join(f"{mean:.4f}" for mean in means) + star)
+        table.append([label, *cells])
+    return markdown(table)
+
+
+def starred(methods: Mapping[str, BySplit], reference: str, kept: Kept, level: float = 0.05) -> set[str]:
+    """The methods whose AUC differs from the reference's over splits, corrected by Holm over the methods."""
+    if reference not in methods:
+        return set()
+    others = [label for label in methods if label != reference]
+    p = holm([tested(methods[label], methods[reference], "auc", kept).splits for label in others])
+    return {label for label, one in zip(others, p, strict=True) if one < level}
 
 
 def comparisons(methods: Mapping[str, BySplit], reference: str, metrics: Sequence[str], kept: Kept) -> str:
