@@ -66,7 +66,7 @@ def of_shares(entries: list[Entry], rows: Mapping[str, list[Row]], kept: Kept) -
     splits = max(len(found) for share in methods.values() for found in share.values())
     told = (
         f"AUC / NDCG@5 on the same 45 %, {splits} splits; searched settings are chosen by `{first.criterion}`. "
-        f"* AUC differs from that of {first.reference}: p < .05 over splits, corrected by Nadeau and Bengio and by Holm."
+        f"* AUC differs from that of {first.reference}: p < .05 over splits, by Nadeau and Bengio, corrected by Holm."
     )
     return f"### Shares of the uniform pairs: {first.protocol.data}\n\n{told}\n\n" + by_share(
         methods, first.methods, first.reference, kept
