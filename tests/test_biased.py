@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from pyrec.data import Interactions, generate_biased, semi_synthetic
+from pyrec.data import Interactions, generate_biased, read_interactions, semi_synthetic, split_random
 from pyrec.data.completed import complete
 from pyrec.errors import ConfigError, DataError
 
@@ -265,6 +265,18 @@ def test_semi_synthetic_ratings_have_the_shares_asked_for_and_the_order_of_the_f
     assert_array_equal(log.interactions.user_ids, rated.user_ids)
     assert_array_equal(log.interactions.labels, log.interactions.ratings >= 4)
     assert_array_equal(log.truth.probabilities(rated.users, rated.items), known >= 4)
+
+
+def test_real_ratings_are_completed_near_those_held_out(data_dir):
+    train, test = split_random(read_interactions(data_dir / "ml-100k" / "u.data"), 0.9)
+    fitted = complete(train, 8, 0.1, 0)
+    error = np.sqrt(np.mean((fitted[test.users, test.items] - test.ratings) ** 2))
+    assert error < 0.92  # a constant has 1.12
+    log = semi_synthetic(train)
+    assert abs(len(log.interactions) / log.truth.matrix.size - 0.05) < 0.001
+    assert_allclose(
+        np.unique(log.propensities.values)[:-1] * 4, np.unique(log.propensities.values)[1:], rtol=1e-5
+    )
 
 
 @pytest.mark.parametrize(
