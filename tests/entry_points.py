@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -529,6 +530,35 @@ def datasets() -> Iterator[tuple[str, EntryPoint]]:
     yield "as_dataset", (as_dataset, lambda: {"obj": matrix()})
 
 
+def debiasing() -> Iterator[tuple[str, EntryPoint]]:
+    """Propensities, the weights made of them, and what is fitted with either."""
+    known = interactions()
+    labels = (np.arange(len(known)) % 2).astype(np.float32)
+    train = replace(known, labels=labels, positions=(np.arange(len(known)) % 3).astype(np.int32))
+    shown = train.select(train.users % 2 == 0)
+    asked = {
+        "train": train,
+        "uniform": shown,
+        "method": "naive-bayes",
+        "clip": 0.1,
+        "smoothing": 1.0,
+        "seed": 0,
+    }
+    yield "propensities", (lambda **given: pyrec.propensities(**given), lambda: dict(asked))
+    values = {"values": torch.full((len(known),), 0.5), "clip": 0.1}
+    yield "Propensities.given", (as_numpy(pyrec.Propensities.given), lambda: {**values})
+    by_both = pyrec.propensities(train, method="user-item")
+    some = {"users": int64(0, 3), "items": int64(1, 5)}
+    yield "Propensities.of", (as_numpy(by_both.of), lambda: dict(some))
+    weights = {"sample_weight": torch.ones(len(known))}
+    for model in (pyrec.EASE(), pyrec.MF(embedding_size=4, epochs=1, batch_size=8)):
+        name = f"{type(model).__name__}.fit by weights"
+        yield name, (as_numpy(model.clone().fit), lambda: {"interactions": known, **weights})
+    robust = pyrec.DoublyRobust(embedding_size=4, epochs=1)
+    given = {"interactions": train, "uniform": shown, "propensities": None, **weights}
+    yield "DoublyRobust.fit", (as_numpy(robust.clone().fit), lambda: dict(given))
+
+
 def bandits() -> Iterator[tuple[str, EntryPoint]]:
     """Logs with propensities, generated sets with known truth, and off-policy evaluation."""
     rounds = {
@@ -748,5 +778,5 @@ def _fit_light(interactions: Any, **hyperparameters: Any) -> Any:
 def entry_points() -> dict[str, EntryPoint]:
     """All of them, by a name that says which room they are from."""
     rooms = {"_core": bindings, "ops": operators, "data": data, "dataset": datasets, "bandit": bandits}
-    rooms |= {"models": models, "measures": measures}
+    rooms |= {"models": models, "measures": measures, "debiasing": debiasing}
     return {f"{room}: {name}": entry for room, entries in rooms.items() for name, entry in entries()}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -656,3 +657,9 @@ def test_uneven_weights_are_warned_of():
         EASE(3.0).fit(raw)
     assert transform_weights(raw, "none").notes[-1].startswith(told)
     EASE(3.0).fit(transform_weights(raw))  # a warning would be an error here
+
+
+def test_ease_refuses_weights_beyond_float32() -> None:
+    data = synthetic(30, 20, interactions_per_user=5, num_groups=4)
+    with pytest.raises(DataError, match="vanishes in float32"):
+        EASE().fit(replace(data, weights=np.full(len(data), 3e38, np.float32)))

@@ -135,10 +135,15 @@ def _solve(train: Interactions, reg: float) -> NDArray[np.float32]:
     if failed:
         raise ConfigError(f"reg = {reg} is too small: RᵀR + reg I is singular in float64; raise it")
     inverse, _ = lapack.dpotri(factor, lower=1, overwrite_c=1)
-    diagonal = np.diag(inverse).copy()
+    diagonal = np.diag(inverse).astype(np.float32)
+    if not diagonal.all():
+        raise DataError(
+            "(RᵀR + reg I)⁻¹ vanishes in float32: the weights of the interactions, or reg, are too large; scale them, as "
+            "pyrec.data.transform_weights does"
+        )
     weights = np.tril(inverse, -1).astype(np.float32)  # only the lower triangle of the symmetric P is filled
     weights += weights.T
-    weights /= -diagonal.astype(np.float32)
+    weights /= -diagonal
     return np.ascontiguousarray(weights)
 
 
