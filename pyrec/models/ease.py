@@ -138,8 +138,8 @@ def _solve(train: Interactions, reg: float) -> NDArray[np.float32]:
     diagonal = np.diag(inverse).astype(np.float32)
     if not diagonal.all():
         raise DataError(
-            "(RᵀR + reg I)⁻¹ vanishes in float32: the weights of the interactions, or reg, are too large; scale them, as "
-            "pyrec.data.transform_weights does"
+            "(RᵀR + reg I)⁻¹ vanishes in float32: the weights of the interactions, or reg, are too large; scale them, "
+            "as pyrec.data.transform_weights does"
         )
     weights = np.tril(inverse, -1).astype(np.float32)  # only the lower triangle of the symmetric P is filled
     weights += weights.T
