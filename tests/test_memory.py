@@ -18,6 +18,7 @@ from pyrec.train.augment import EdgeDropout
 from pyrec.train.early_stopping import EarlyStopping
 from pyrec.train.loss import BPR, Softmax
 from pyrec.train.negatives import Hard, Uniform
+from dataclasses import replace
 from race import growth
 from pyrec.data import synthetic
 from pyrec.ops.metrics import ranking_metrics
@@ -76,6 +77,18 @@ def call(data=data): return pyrec.LightGCN(epochs=1, **chosen).fit(data)
 call(synthetic(100, 50, 5.0))
 formula = pyrec.LightGCN(**chosen).training_bytes(data)
 """,
+    "training with weights of samples": """
+def labelled(users, items):
+    train = synthetic(users, items, 2.0, seed=1)
+    few = train.select(torch.arange(len(train)).numpy() % 20 == 0)
+    labels = (few.items % 2).astype("float32")
+    return pyrec.data.Dataset(train, uniform=replace(few, labels=labels))
+data = labelled(90_000, 60_000)
+chosen = dict(n_layers=2, combine="mean", loss="pointwise", reweight="linear")
+def call(data=data): return pyrec.LightGCN(epochs=1, batch_size=20_000, **chosen).fit(data)
+call(labelled(100, 50))
+formula = pyrec.LightGCN(batch_size=20_000, **chosen).training_bytes(data)
+""",
 }
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="peaks are read from /proc")
@@ -91,6 +104,7 @@ TAKEN = {
     "training by a softmax of many negatives": 0.86,
     "training by the hardest of many negatives": 0.55,
     "training of users made of their items": 0.99,
+    "training with weights of samples": 0.73,
 }
 
 

@@ -27,7 +27,17 @@ from pyrec.train.loss import BPR, Loss, Pointwise, Softmax
 from pyrec.train.negatives import Observed, Uniform
 from pyrec.train.optimisation import Optimisation
 from pyrec.train.pair_batches import PairBatches
-from pyrec.train.reweight import Bridge, LabelWeights, LinearWeights, MetaWeightNet, Ren, Reweight, imputes
+from pyrec.train.reweight import (
+    Bridge,
+    LabelWeights,
+    LinearWeights,
+    MetaWeightNet,
+    Pairs,
+    Ren,
+    Reweight,
+    imputes,
+)
+from pyrec.train.reweight.base import Known
 from pyrec.train.sample_weights import SampleWeights, Task, _of_agreement, uniform_loss
 from pyrec.train.samples import Samples
 from pyrec.train.teacher_labels import Teacher, TeacherLabels
@@ -589,3 +599,34 @@ def test_a_model_that_learns_weights_needs_uniform_pairs_with_labels():
         model.fit(train)
     with pytest.raises(DataError, match="uniform"):
         model.fit(train, uniform=replace(train, labels=None))
+
+
+@pytest.mark.parametrize("places", [[0, 1, 2, 0, 4], [-1, 3, -1, -1, 3]])
+def test_a_position_has_a_weight_of_its_own_and_no_position_has_none(places):
+    weigher = LinearWeights().make(Known(5, 5, max(places) + 1), torch.Generator())
+    generator = torch.Generator().manual_seed(9)
+    for parameter in weigher.parameters():
+        parameter.data = torch.randn(parameter.shape, generator=generator)
+    users, items, kinds = (torch.tensor(one) for one in ([0, 1, 2, 3, 4], [4, 3, 2, 1, 0], [0, 1, 1, 0, 1]))
+    position = torch.tensor(places)
+    shown = torch.where(position >= 0, weigher.position[position.clamp_min(0), 0], 0.0)
+    expected = weigher.user[users, 0] + weigher.item[items, 0] + weigher.kind[kinds, 0] + shown
+    have = weigher(Pairs(users, items, kinds, torch.zeros(5), position))
+    torch.testing.assert_close(have, (expected / 5).exp())
+
+
+def test_positions_of_a_list_are_learned():
+    """At every other place users like what they did not: such places come to count less."""
+    given = labelled(0, 0.8)
+    places = np.arange(len(given)) % 4
+    lie, truth = places % 2 == 1, given.items % 2 == 1
+    train = replace(
+        given, weights=None, labels=(truth != lie).astype(np.float32), positions=places.astype(np.int32)
+    )
+    users, items = np.nonzero(np.ones((USERS, ITEMS)))
+    uniform = Interactions.from_arrays(users, items, labels=(items % 2).astype(np.float32))
+    how = LinearWeights(rate=0.3, decay=0.0)
+    weights = (
+        MF(**FIT | {"epochs": 30}, loss=Pointwise(), reweight=how).fit(train, uniform=uniform).sample_weights_
+    )
+    assert weights[lie].mean() < 0.3 * weights[~lie].mean()

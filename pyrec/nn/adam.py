@@ -77,10 +77,10 @@ class AdamState:
         """
         step_size, root_scale = self._count.next()
         beta1, beta2 = self._betas
-        first = self.first_moment * beta1 + (1 - beta1) * gradient
-        second = self.second_moment * beta2 + (1 - beta2) * gradient.square()
-        scale = step_size / (second.sqrt_().mul_(root_scale).add_(self._epsilon))
-        return self.parameters - scale * first, scale.mul_(1 - beta1)
+        ahead = (self.first_moment * beta1).add_(gradient, alpha=1 - beta1)
+        steps = (self.second_moment * beta2).addcmul_(gradient, gradient, value=1 - beta2)
+        steps.sqrt_().mul_(root_scale).add_(self._epsilon).reciprocal_().mul_(step_size)
+        return ahead.mul_(steps).neg_().add_(self.parameters), steps.mul_(1 - beta1)
 
     def state(self) -> Arrays:
         """See `Resumable.state`: the moments, like the table, and the number of steps, (); not the table."""

@@ -225,7 +225,7 @@ class SampleWeights(Bilevel):
         _, gradient = value_and_gradient(
             *where, x, second.rows, lambda vectors: task.uniform_loss(second, vectors)
         )
-        return gradient * steps
+        return gradient.mul_(steps)
 
     def _step(self, start: Tensor, now: Batch) -> tuple[Tensor, Tensor | float]:
         """The first embeddings behind the step to come, and the steps of their entries."""

@@ -163,11 +163,11 @@ class Weighing(Reweight):
                 )
 
     def memory(self, sizes: Sizes, num_uniform: int) -> Memory:
-        """Gradients, a step and a direction of all nodes, 6 * 4 N d; the vectors of uniform pairs; what is learned."""
+        """A gradient, the next embeddings and their steps, 3 * 4 N d; vectors of uniform pairs; what is learned."""
         pairs = min(num_uniform, self.uniform_batch or num_uniform)
         nodes = min(2 * pairs, sizes.num_nodes)
         of_uniform = 4 * nodes * sizes.dim * (2 * (sizes.n_layers + 1) + 2)
-        return Memory(kept=48 * sizes.num_nodes, step=6 * sizes.table_bytes + of_uniform)
+        return Memory(kept=48 * sizes.num_nodes, step=3 * sizes.table_bytes + of_uniform)
 
     def optimizer(self, weigher: Weigher) -> torch.optim.Optimizer | None:
         """What takes steps of its parameters, if it has any."""
