@@ -32,7 +32,7 @@ Sums = NDArray[np.float64]
 
 
 class Interval(NamedTuple):
-    """The ends of a 95 % confidence interval; NaN where none can be told."""
+    """The ends of a confidence interval; NaN where none can be told."""
 
     low: float
     high: float
@@ -63,9 +63,12 @@ def ratio(sums: Sums) -> Sums:
 
 
 def intervals(
-    statistics: Mapping[str, Statistic], resamples: int = RESAMPLES, seed: int = 0
+    statistics: Mapping[str, Statistic],
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+    confidence: float = CONFIDENCE,
 ) -> dict[str, Interval]:
-    """Return the 95 % BCa interval of each statistic over the same users; the resamples are the same for all.
+    """Return the BCa interval of each statistic over the same users; the resamples are the same for all.
 
     A statistic that some resample leaves undefined, as a ratio by 0, has NaN for both ends.
 
@@ -73,6 +76,7 @@ def intervals(
         statistics: By name, at least one.
         resamples: Up to a million; 0 for no intervals, which are NaN then.
         seed: Of the draws.
+        confidence: Of the intervals, between 0 and 1.
 
     Raises:
         ConfigError: If ``resamples`` or ``seed`` is out of range.
@@ -86,7 +90,7 @@ def intervals(
     found, at = {}, 0
     for name, one in statistics.items():
         end = at + one.columns.shape[1]
-        found[name] = _bca(one, one.of(drawn[:, at:end]))
+        found[name] = _bca(one, one.of(drawn[:, at:end]), confidence)
         at = end
     return found
 
@@ -107,7 +111,7 @@ def _resampled(columns: Sums, resamples: int, seed: int) -> Sums:
     return sums
 
 
-def _bca(statistic: Statistic, drawn: Sums) -> Interval:
+def _bca(statistic: Statistic, drawn: Sums, confidence: float) -> Interval:
     """Return the interval from the values of the resamples (B,)."""
     if not np.isfinite(drawn).all():
         return Interval(np.nan, np.nan)
@@ -120,7 +124,7 @@ def _bca(statistic: Statistic, drawn: Sums) -> Interval:
     bias = normal.inv_cdf(min(max(below, least), 1 - least))
     acceleration = _acceleration(statistic)
     ends = []
-    for tail in ((1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2):
+    for tail in ((1 - confidence) / 2, (1 + confidence) / 2):
         z = bias + normal.inv_cdf(tail)
         ends.append(normal.cdf(bias + z / (1 - acceleration * z)))
     return Interval(*np.quantile(drawn, ends).tolist())

@@ -19,7 +19,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from statistics import NormalDist
 from typing import Literal
 
 import numpy as np
@@ -31,6 +30,7 @@ from pyrec.data.bandit import BanditLog
 from pyrec.data.ids import Unknown, check_unknown
 from pyrec.errors import ConfigError, DataError, DataWarning
 from pyrec.evaluate.asked import asked
+from pyrec.evaluate.off_policy import Parts, normal, parts_of, resampled, snips_bias, switch_threshold
 from pyrec.evaluate.policies import LimitedRanker, TopKPolicy
 from pyrec.evaluate.reward_models import (
     MAX_FOLDS,
@@ -49,7 +49,6 @@ ESTIMATORS = ("ips", "snips", "dm", "dr", "switch-dr")
 
 _NOTABLE = 0.01
 """Share of what the policy shows beyond which missing support is told."""
-_THRESHOLDS = 20
 _UNSURE = 4.0
 """Standard errors between 1 and the mean weight beyond which it is told."""
 _TINY = float(np.finfo(np.float64).tiny)
@@ -165,9 +164,9 @@ def ope(
             0.
         folds: Of ``"item"`` and ``"score"``: a round is predicted from the other folds. From 2 to 100.
         threshold: Of ``switch-dr``: larger weights are left to the reward model. None for the one with the least
-            estimated squared error, variance plus squared bias; see `switch_threshold`.
-        interval: "normal", from the standard error, or "bootstrap", the percentiles over resampled rounds, for which
-            the reward model is held.
+            estimated squared error, variance plus squared bias; see `pyrec.evaluate.off_policy.switch_threshold`.
+        interval: "normal", from the standard error, or "bootstrap", BCa over resampled rounds with the reward model
+            held (`pyrec.evaluate.bootstrap`), which follows the skewness of few large weights.
         confidence: Of the intervals, between 0 and 1.
         resamples: Of the bootstrap.
         unknown: What is done about users and items that the model does not know: "error"; or "skip", which leaves out
@@ -176,7 +175,7 @@ def ope(
 
     Returns:
         Estimates with standard errors and intervals, and what they stand on. The standard error of ``dm`` counts the
-        noise of ``"item"``; any other reward model is taken as given.
+        noise of the means by item and position; a reward model that is given is taken as it is.
 
     Raises:
         NotFittedError: If the model is not fitted.
@@ -213,12 +212,13 @@ def ope(
         terms = round_terms(counted, state, k, predictor, numbering)
     if "switch-dr" in names and threshold is None:
         threshold = switch_threshold(terms)
-    parts = {name: _parts(name, terms, threshold) for name in names}
+    is_fitted = isinstance(reward_model, str)
+    parts = {name: parts_of(name, terms, threshold, is_fitted) for name in names}
     parts["logged"] = Parts(terms.rewards, np.ones(len(counted)), np.zeros(len(counted)))
     if interval == "bootstrap":
-        ends = _bootstrap(parts, confidence, resamples, seed)
+        ends = resampled(parts, confidence, resamples, seed)
     else:
-        ends = {name: _normal(part, confidence) for name, part in parts.items()}
+        ends = {name: normal(part, confidence) for name, part in parts.items()}
     found = {
         name: Estimate(
             part.value, part.standard_error, part.value + ends[name][0], part.value + ends[name][1]
@@ -237,118 +237,11 @@ def ope(
         mean_weight=float(w.mean()),
         max_weight=float(w.max()),
         unsupported=terms.unsupported,
-        snips_bias=_snips_bias(terms),
+        snips_bias=snips_bias(terms),
         threshold=threshold if "switch-dr" in names else None,
         confidence=confidence,
         notes=notes,
     )
-
-
-@dataclass(frozen=True)
-class Parts:
-    """An estimate as a ratio of sums over rounds.
-
-    Attributes:
-        above: float64 (n,).
-        below: float64 (n,).
-        noise: float64 (n,): what a round adds to the estimate's error beside these.
-    """
-
-    above: Floats
-    below: Floats
-    noise: Floats
-
-    @property
-    def value(self) -> float:
-        """The ratio; NaN if the sum below is 0."""
-        total = self.below.sum()
-        return float(self.above.sum() / total) if total else float("nan")
-
-    @property
-    def influence(self) -> Floats:
-        """What each round moves the estimate by, times n, float64 (n,); by the delta method."""
-        return np.asarray((self.above - self.value * self.below) / self.below.mean() + self.noise)
-
-    @property
-    def standard_error(self) -> float:
-        """Of the value; NaN if that is."""
-        if not self.below.any():
-            return float("nan")
-        return float(self.influence.std(ddof=1) / np.sqrt(len(self.above)))
-
-
-def _parts(name: str, terms: RoundTerms, threshold: float | None) -> Parts:
-    """Return an estimator's sums; see the module."""
-    rewards, weights, ones = terms.rewards, terms.weights, np.ones(len(terms.rewards))
-    nothing = np.zeros(len(rewards))
-    if name == "ips":
-        return Parts(weights * rewards, ones, nothing)
-    if name == "snips":
-        return Parts(weights * rewards, weights, nothing)
-    if name == "dm":
-        return Parts(terms.direct, ones, terms.cell_weights * (rewards - terms.predicted))
-    residuals = weights * (rewards - terms.predicted)
-    if threshold is not None and name == "switch-dr":
-        residuals = np.where(weights <= threshold, residuals, 0.0)
-    return Parts(terms.direct + residuals, ones, nothing)
-
-
-def switch_threshold(terms: RoundTerms) -> float:
-    """Return the threshold of switch-dr with the least estimated squared error.
-
-    Candidates are 20 quantiles of the weights above 0. A threshold t leaves out ``g_t = [w_t > t] w_t (r_t - q_t)``,
-    whose mean is what it moves the estimate by. The error is the square of this mean and the estimate's variance.
-    (Wang, Agarwal and Dudík, ICML 2017, bound the bias instead, and then seldom switch at all.)
-
-    Args:
-        terms: Of the rounds.
-    """
-    weights = terms.weights[terms.weights > 0]
-    if not weights.size:
-        return 0.0
-    n = len(terms.weights)
-    residuals = terms.weights * (terms.rewards - terms.predicted)
-    candidates = np.unique(np.quantile(weights, np.linspace(0.05, 1, _THRESHOLDS), method="higher"))
-    errors = []
-    for candidate in candidates:
-        is_above = terms.weights > candidate
-        left_out = residuals * is_above
-        errors.append(left_out.mean() ** 2 + (terms.direct + residuals - left_out).var(ddof=1) / n)
-    return float(candidates[::-1][int(np.argmin(errors[::-1]))])  # of equal errors the largest
-
-
-def _snips_bias(terms: RoundTerms) -> float:
-    """Return about the bias of snips: ``-cov(w (r - V), w) / (n mean(w)^2)``, of a ratio of means to second order."""
-    weights, n = terms.weights, len(terms.weights)
-    if not weights.any():
-        return float("nan")
-    value = (weights * terms.rewards).sum() / weights.sum()
-    deviations = weights * (terms.rewards - value)
-    return float(-np.cov(deviations, weights)[0, 1] / (n * weights.mean() ** 2))
-
-
-def _normal(parts: Parts, confidence: float) -> tuple[float, float]:
-    half = NormalDist().inv_cdf((1 + confidence) / 2) * parts.standard_error
-    return -half, half
-
-
-def _bootstrap(
-    parts: dict[str, Parts], confidence: float, resamples: int, seed: int
-) -> dict[str, tuple[float, float]]:
-    """Return by how much resampled values deviate: their percentiles, by estimator."""
-    n = len(parts["logged"].above)
-    rng = np.random.default_rng([seed, 1])
-    above = np.stack([part.above + part.noise for part in parts.values()], axis=1)
-    below = np.stack([part.below for part in parts.values()], axis=1)
-    resampled = np.empty((resamples, len(parts)))
-    for at in range(resamples):
-        times = np.bincount(rng.integers(n, size=n), minlength=n).astype(np.float64)
-        with np.errstate(invalid="ignore"):
-            resampled[at] = (times @ above) / (times @ below)
-    with np.errstate(invalid="ignore"):
-        resampled -= above.sum(axis=0) / below.sum(axis=0)
-    low, high = np.nanquantile(resampled, [(1 - confidence) / 2, (1 + confidence) / 2], axis=0)
-    return {name: (float(low[at]), float(high[at])) for at, name in enumerate(parts)}
 
 
 def _notes(terms: RoundTerms, num_left_out: int) -> tuple[str, ...]:
