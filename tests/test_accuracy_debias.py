@@ -10,7 +10,19 @@ import torch
 
 pytest.importorskip("yaml")
 from accuracy.debias import __main__ as command
-from accuracy.debias import attention, choose, fits, jobs, methods, plan, protocols, runs, tables
+from accuracy.debias import (
+    attention,
+    authors,
+    choose,
+    fits,
+    jobs,
+    methods,
+    plan,
+    protocols,
+    report,
+    runs,
+    tables,
+)
 from accuracy.debias.scores import Constant, Dense, Mean, standardised
 from scipy import stats
 
@@ -287,6 +299,7 @@ def test_rows_are_made_once_and_those_of_methods_made_of_others_as_well(folder: 
     assert len(ease["metrics"]["auc"]) == 1
     assert len(rows["small, MF, combined, 0"]["metrics"]["auc"]) == 2
     assert ease["grid"]["median"]["auc"] <= ease["grid"]["best"]["auc"]
+    assert ease["test_to_train"] == pytest.approx(180 / 160)
     assert {"threads", "processor", "versions", "commit", "date", "seconds", "criterion"} <= ease.keys()
     values = runs.Kept(out).users("small, EASE, 1")
     assert np.nanmean(values["ndcg@5"]) == pytest.approx(ease["metrics"]["ndcg@5"][0], abs=1e-5)
@@ -312,7 +325,16 @@ def test_a_method_that_fails_leaves_its_error(folder: Path, capsys: pytest.Captu
 def row(method: str, split: int, auc: float, ndcg: float, **more: Any) -> runs.Row:
     metrics = {"auc": [auc - 0.01, auc + 0.01], "ndcg@5": [ndcg]}
     told = {"run": f"p, {method}, {split}", "protocol": "p", "method": method, "split": split}
-    return {**told, "metrics": metrics, "settings": 3, "seconds": 0.5, "test_share": 0.9, "grid": {}, **more}
+    return {
+        **told,
+        "metrics": metrics,
+        "settings": 3,
+        "seconds": 0.5,
+        "test_share": 0.9,
+        "test_to_train": 2.0,
+        "grid": {},
+        **more,
+    }
 
 
 def test_a_method_below_ease_or_the_plain_factorisation_is_said_to_be() -> None:
@@ -346,11 +368,12 @@ def test_tests_are_paired_over_users_and_over_splits(tmp_path: Path) -> None:
     ]
     assert found.users_t == pytest.approx(min(1, 2 * np.median(within)), rel=1e-4)
     means = [np.array([np.nanmean(x) for x in values[label]]) for label in ("ours", "base")]
-    assert found.splits == pytest.approx(corrected_t(means[0], means[1], 9).p)
+    assert found.splits == pytest.approx(corrected_t(means[0], means[1], 2).p)
+    assert found.strict == pytest.approx(corrected_t(means[0], means[1], 9).p)
     table = tables.comparisons({**own, "same": own["base"]}, "base", ("ndcg@5",), kept).splitlines()
     p = holm([found.users_t, 1.0])
     assert f"| {p[0]:.2g} |" in table[2]
-    assert table[3].startswith("| same | ndcg@5 | +0.0000 | 1 | 1 | 1 |")
+    assert table[3].startswith("| same | ndcg@5 | +0.0000 | 1 | 1 | 1 | 1 |")
 
 
 def test_shares_are_columns_and_what_differs_over_splits_has_a_star(tmp_path: Path) -> None:
@@ -371,6 +394,27 @@ def test_shares_are_columns_and_what_differs_over_splits_has_a_star(tmp_path: Pa
     assert lines[0] == "| method | 5 % | 50 % |"
     assert lines[2] == "| base | 0.6015 / 0.5000 | 0.6015 / 0.5000 |"
     assert lines[3] == "| ours | 0.6000 / 0.5000 | 0.6500 / 0.5500* |"
+
+
+def test_scores_of_other_code_become_rows_and_those_that_diverged_are_counted(tmp_path: Path) -> None:
+    users, labels = np.array([0, 0, 0, 1, 1]), np.array([1, -1, -1, -1, 1])
+    for seed, scores in enumerate(([0.9, 0.1, 0.2, 0.3, 0.8], [np.nan] * 5)):
+        np.savez(tmp_path / f"train_list.{seed}.npz", users=users, items=users, scores=scores, labels=labels)
+        (tmp_path / f"train_list.{seed}.log").write_text("real\t2m0.5s\nuser\t1m2.5s\nsys\t0m0.1s\n")
+    np.savez(tmp_path / "DLA.0.npz", users=users, items=users, scores=labels, labels=labels)  # has not ended
+    authors.main(tmp_path, tmp_path / "rows.jsonl")
+    rows = [json.loads(line) for line in (tmp_path / "rows.jsonl").read_text().splitlines()]
+    assert [row["seed"] for row in rows] == [0, 1]
+    assert {name: rows[0][name] for name in ("method", "auc", "user_auc", "ndcg@5", "seconds")} == {
+        "method": "AutoDebias",
+        "auc": 1,
+        "user_auc": 1,
+        "ndcg@5": 1,
+        "seconds": 62.5,
+    }
+    assert rows[1]["error"] == "the scores are not finite"
+    assert "| AutoDebias | 1.0000 |" in report.of_authors(rows)
+    assert "| 62 | 1, 1 diverged |" in report.of_authors(rows)
 
 
 def test_twice_the_median_is_at_most_one() -> None:

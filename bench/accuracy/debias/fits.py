@@ -95,7 +95,10 @@ def lightgcn(part: Part, params: Params, seed: int) -> Scorer:
 
 
 def taught(part: Part, params: Params, seed: int) -> Scorer:
-    """`WholeMF` with the weights and the imputed label that `AutoDebias` ends with; ``autodebias`` are its options."""
+    """`WholeMF` with the weights, of mean 1, and the imputed label that `AutoDebias` ends with.
+
+    ``autodebias`` are its options.
+    """
     own = dict(params)
     teacher = model(part, {"model": "autodebias", **own.pop("autodebias")}, seed)
     biased = part.biased
@@ -104,7 +107,8 @@ def taught(part: Part, params: Params, seed: int) -> Scorer:
     if biased.positions is not None:
         weights = weights * teacher.position_weights_[biased.positions]
     prior = float(teacher.imputed_[0])
-    return WholeMF(**own, prior=prior, seed=seed).fit(weighed(biased, weights), uniform=part.uniform)
+    biased = weighed(biased, (weights / weights.mean()).astype(np.float32))
+    return WholeMF(**own, prior=prior, seed=seed).fit(biased, uniform=part.uniform)
 
 
 def attention(part: Part, params: Params, seed: int) -> Scorer:

@@ -46,7 +46,7 @@ class Task:
         split: The seed of the split.
         part: What the last fit learns from.
         test: What is measured on.
-        test_share: Of all uniform pairs; the Nadeau-Bengio correction needs it.
+        test_share: Of all uniform pairs; the Nadeau-Bengio correction needs it, and `test_to_train`.
     """
 
     protocol: str
@@ -54,6 +54,12 @@ class Task:
     part: Part
     test: Interactions
     test_share: float
+
+    @property
+    def test_to_train(self) -> float:
+        """Test pairs by all that are learned from."""
+        uniform = 0 if self.part.uniform is None else len(self.part.uniform)
+        return len(self.test) / (len(self.part.biased) + uniform)
 
 
 @dataclass(frozen=True)

@@ -153,6 +153,7 @@ def described(task: Task, label: str) -> Row:
         "method": label,
         "split": task.split,
         "test_share": task.test_share,
+        "test_to_train": round(task.test_to_train, 4),
         "threads": torch.get_num_threads(),
         "processor": processor(),
         "versions": versions(),

@@ -4,9 +4,10 @@ Tests are of a method against the table's reference, paired:
 
 - over users within a split: t and Wilcoxon's, each user's value the mean over the starts. A table's p is twice the
   median over the splits, a valid p-value however the splits depend on each other (Rüger, 1978).
-- over splits: Student's t of the means over starts, with Nadeau and Bengio's variance for test parts that overlap
-  (Machine Learning, 2003): 1/J + r/(1 - r), where r is the share of all uniform pairs that a test part has. Two test
-  parts have that share in common, so it stands for the correlation of their metrics.
+- over J splits: Student's t of the means over starts, with Nadeau and Bengio's variance for parts that overlap (Machine
+  Learning, 2003): 1/J + n_test/n_train, where all pairs that are learned from count.
+- over splits, strict: 1/J + r/(1 - r), where r is the share of all uniform pairs that a test part has. Two test parts
+  have that share in common, so it stands for the correlation of their metrics.
 
 Each column is corrected by Holm over the table's methods.
 """
@@ -45,6 +46,7 @@ class Tested:
     users_t: float
     users_wilcoxon: float
     splits: float
+    strict: float
 
 
 def of_methods(rows: Sequence[Row]) -> dict[str, BySplit]:
@@ -93,11 +95,12 @@ def tested(ours: BySplit, base: BySplit, metric: str, kept: Kept) -> Tested:
     within = [_within(kept, ours[split], base[split], by_user) for split in splits]
     t, rank = (twice_median([one[at] for one in within]) for at in (0, 1))
     means = [np.array([mean_of(rows[split], metric) for split in splits]) for rows in (ours, base)]
-    over = float("nan")
+    over = strict = float("nan")
     if len(splits) > 1:
-        share = ours[splits[0]]["test_share"]
-        over = corrected_t(means[0], means[1], share / (1 - share)).p
-    return Tested(t, rank, over)
+        first = ours[splits[0]]
+        over = corrected_t(means[0], means[1], first["test_to_train"]).p
+        strict = corrected_t(means[0], means[1], first["test_share"] / (1 - first["test_share"])).p
+    return Tested(t, rank, over, strict)
 
 
 def twice_median(p_values: Sequence[float]) -> float:
@@ -187,20 +190,17 @@ def comparisons(methods: Mapping[str, BySplit], reference: str, metrics: Sequenc
     if reference not in methods:
         return ""
     others = [label for label in methods if label != reference]
-    header = [
-        "method",
-        "metric",
-        f"minus {reference}",
-        "p users, t",
-        "p users, Wilcoxon",
-        "p splits, Nadeau-Bengio",
-    ]
+    tests = {
+        "users_t": "p users, t",
+        "users_wilcoxon": "p users, Wilcoxon",
+        "splits": "p splits",
+        "strict": "p splits, strict",
+    }
+    header = ["method", "metric", f"minus {reference}", *tests.values()]
     table = [header]
     for metric in metrics:
         found = [tested(methods[label], methods[reference], metric, kept) for label in others]
-        columns = [
-            holm([getattr(one, name) for one in found]) for name in ("users_t", "users_wilcoxon", "splits")
-        ]
+        columns = [holm([getattr(one, name) for one in found]) for name in tests]
         for at, label in enumerate(others):
             gain = np.mean(by_split(methods[label], metric)) - np.mean(by_split(methods[reference], metric))
             table.append([label, metric, f"{gain:+.4f}", *(p_value(column[at]) for column in columns)])
