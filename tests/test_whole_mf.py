@@ -243,6 +243,23 @@ def test_the_parts_of_a_score_are_the_pairs_it_is_solved_from(biases: bool) -> N
     assert {part.item for part in told.parts} == set(train.items[(train.users == 3) & (train.labels > 0)])
 
 
+def test_an_item_of_both_sets_is_one_part() -> None:
+    train = labelled()
+    user = int(train.users[train.labels > 0][0])
+    mine = (train.users == user) & (train.labels > 0)
+    shown = train.select(mine | (train.users == 39))
+    model = WholeMF(**SMALL).fit(train, uniform=shown)
+    told = model.explain(user, 11)
+    assert sorted(part.item for part in told.parts) == sorted(train.items[mine])
+    assert sum(part.value for part in told.parts) + told.remainder == pytest.approx(told.score, abs=1e-6)
+    dense, (_, items) = Dense(model, train, shown), tables(model)
+    first = told.parts[0]
+    for targets in (dense.target, dense.shown):
+        targets[user, first.item] = items[first.item, -1]  # the offset: it adds nothing
+    without = dense.scores(dense.solve(items, by_user=True), items)[user, 11]
+    assert first.value == pytest.approx(told.score - without, abs=1e-5)
+
+
 def test_the_parts_of_a_new_users_score() -> None:
     model = WholeMF(**SMALL).fit(plain())
     told = model.explain_for_items([1, 5, 7], 12)

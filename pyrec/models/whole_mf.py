@@ -291,7 +291,7 @@ class WholeMF(EpochRecommender):
         self._settle()
         factors = self._make_factors().to(device)
         self._factors = factors
-        sweeps = Sweeps(factors, self._pairs(learned), self._all_pairs(), self.block, device)
+        sweeps = Sweeps(factors, self._pairs(learned), self._all_pairs, self.block, device)
         best = BestEpoch(factors, None if stopping is None else stopping.patience)
         stage = Stage(MODEL, sweeps, journal, {"best": best}, self.history_)
 
@@ -319,7 +319,7 @@ class WholeMF(EpochRecommender):
         """Solve for the users exactly, by all interactions, those held out included."""
         pairs = self._pairs(self.train_)
         side = self._user_side(pairs.users, pairs, self.train_.num_users, device)
-        against = fixed(self._factors.item, self._all_pairs(), self._item_weight())
+        against = fixed(self._factors.item, self._all_pairs, self._item_weight())
         solve(self._factors.user, side, against, None, "user")
 
     def _view(self, learned: Interactions) -> Self:
@@ -340,6 +340,14 @@ class WholeMF(EpochRecommender):
         self.biases_ = negatives if self.biases is None else bool(self.biases)
         reg = LABELLED_REG if negatives else PLAIN_REG
         self.reg_ = reg if self.reg is None else float(self.reg)
+        self._all_pairs = AllPairs(
+            float(self.unobserved),
+            self.prior_,
+            self._beta(),
+            self.reg_,
+            float(self.reg_exponent),
+            self.biases_,
+        )
 
     def _pairs(self, interactions: Interactions) -> Pairs:
         """The observed pairs, uniform ones behind."""
@@ -349,16 +357,6 @@ class WholeMF(EpochRecommender):
             parts.append(_weighted(self._uniform_set, rate, rate))
         return parts[0] if len(parts) == 1 else Pairs(*map(np.concatenate, zip(*parts, strict=True)))
 
-    def _all_pairs(self) -> AllPairs:
-        return AllPairs(
-            float(self.unobserved),
-            self.prior_,
-            self._beta(),
-            self.reg_,
-            float(self.reg_exponent),
-            self.biases_,
-        )
-
     def _beta(self) -> NDArray[np.float32] | None:
         if self.item_exponent == 0:
             return None
@@ -367,7 +365,7 @@ class WholeMF(EpochRecommender):
         return np.asarray(weights / weights.mean(), dtype=np.float32)
 
     def _item_weight(self) -> Tensor | None:
-        beta = self._beta()
+        beta = self._all_pairs.of_item
         return None if beta is None else tensor_of(beta).to(self._factors.item.device)
 
     def _make_factors(self) -> Factors:
@@ -375,12 +373,8 @@ class WholeMF(EpochRecommender):
         return Factors(*sizes, self.biases_, self.seed)
 
     def _user_side(self, rows: NDArray[np.int32], pairs: Pairs, num_rows: int, device: torch.device) -> Side:
-        return side_of(rows, pairs.items, pairs, num_rows, self._all_pairs(), self._whole(), None, device)
-
-    def _whole(self) -> float:
-        """Σ_i β_i, the weight of a user's pairs with all items before λ."""
-        beta = self._beta()
-        return float(self.train_.num_items) if beta is None else float(beta.sum(dtype=np.float64))
+        whole = self._all_pairs.whole(self.train_.num_items)
+        return side_of(rows, pairs.items, pairs, num_rows, self._all_pairs, whole, None, device)
 
     # Memory and time.
 
@@ -414,7 +408,7 @@ class WholeMF(EpochRecommender):
         trial._factors = trial._make_factors().to(device)
         pairs = trial._pairs(trial.train_)
         side = trial._user_side(pairs.users, pairs, trial.train_.num_users, device)
-        against = fixed(trial._factors.item, trial._all_pairs(), trial._item_weight())
+        against = fixed(trial._factors.item, trial._all_pairs, trial._item_weight())
         rows, seconds = 32, 0.0
         while seconds < limit / 4:
             rows = min(2 * rows, trial.train_.num_users)
@@ -435,7 +429,7 @@ class WholeMF(EpochRecommender):
     def _refresh(self) -> None:
         """Bring the fitted vectors up to date with the factors."""
         factors = self._factors
-        self._items = fixed(factors.item, self._all_pairs(), self._item_weight())
+        self._items = fixed(factors.item, self._all_pairs, self._item_weight())
         self.user_vectors_ = self._users_with_bias(factors.user)
         self.item_vectors_ = factors.item.clone()
         if self.biases_:
@@ -489,8 +483,8 @@ class WholeMF(EpochRecommender):
         offset = np.zeros(len(items))
         if self.biases_:
             offset = self._factors.item[:, -1].double().cpu().numpy()[items]
-        all_pairs = self._all_pairs()
-        total = np.array([weight.sum() + all_pairs.weight * self._whole()])
+        all_pairs = self._all_pairs
+        total = np.array([weight.sum() + all_pairs.weight * all_pairs.whole(self.train_.num_items)])
         matrix = self._items.matrix.double().cpu().numpy() + (vectors * weight[:, None]).T @ vectors
         matrix[np.diag_indices(dim)] += all_pairs.penalty(total)
         towards = np.linalg.solve(matrix, self._items.vectors[item, :dim].double().cpu().numpy())
@@ -501,18 +495,19 @@ class WholeMF(EpochRecommender):
             else (self._query_from_items(asker.history))
         )
         score = float(query[0].double() @ self.item_vectors_[item].double())
-        shown = np.isin(items, asker.items)
-        return Reasons("exact", items[shown], values[shown], remainder=score - float(values[shown].sum()))
+        parts = np.zeros(self.train_.num_items)
+        np.add.at(parts, items, values)  # an item may be in the history and among the uniform pairs
+        shown = parts[asker.items]
+        return Reasons("exact", asker.items, shown, remainder=score - float(shown.sum()))
 
     def _pairs_of_user(self, user: int) -> tuple[NDArray[np.int32], NDArray[np.float64], NDArray[np.float64]]:
         """Items, weights and targets of a known user's pairs."""
-        pairs = self._pairs(self.train_)
+        own = np.zeros(len(self.train_), dtype=bool)
+        own[slice(*self.train_.indptr[user : user + 2])] = True
+        pairs = self._pairs(self.train_.select(own))
         chosen = pairs.users == user
-        return (
-            pairs.items[chosen],
-            pairs.weight[chosen].astype(np.float64),
-            pairs.target[chosen].astype(np.float64),
-        )
+        weight, target = pairs.weight[chosen].astype(np.float64), pairs.target[chosen].astype(np.float64)
+        return pairs.items[chosen], weight, target
 
     # Files.
 

@@ -71,6 +71,10 @@ class AllPairs:
     exponent: float
     biases: bool
 
+    def whole(self, num_items: int) -> float:
+        """Σ_i β_i, the weight of a user's pairs with all items before λ."""
+        return float(num_items if self.of_item is None else self.of_item.sum(dtype=np.float64))
+
     def penalty(self, total: NDArray[np.float64]) -> NDArray[np.float64]:
         """r_r = reg W_r^exponent of rows whose pairs, all and observed, have the weights W_r.
 
@@ -246,8 +250,7 @@ class Sweeps:
         self._all_pairs = all_pairs
         self._block = block
         num_users, num_items = len(factors.user), len(factors.item)
-        beta = all_pairs.of_item
-        total = float(num_items) if beta is None else float(beta.sum(dtype=np.float64))
+        beta, total = all_pairs.of_item, all_pairs.whole(num_items)
         users, items = pairs.users, pairs.items
         self._users = side_of(users, items, pairs, num_users, all_pairs, total, None, device)
         self._items = side_of(items, users, pairs, num_items, all_pairs, float(num_users), beta, device)
