@@ -89,6 +89,12 @@ def call(data=data): return pyrec.LightGCN(epochs=1, batch_size=20_000, **chosen
 call(labelled(100, 50))
 formula = pyrec.LightGCN(batch_size=20_000, **chosen).training_bytes(data)
 """,
+    "training by least squares": """
+data = synthetic(60_000, 40_000, 10.0, seed=1)
+def call(data=data): return pyrec.WholeMF(epochs=2).fit(data)
+call(synthetic(100, 50, 5.0))
+formula = pyrec.WholeMF(epochs=2).training_bytes(data)
+""",
 }
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="peaks are read from /proc")
@@ -105,6 +111,7 @@ TAKEN = {
     "training by the hardest of many negatives": 0.55,
     "training of users made of their items": 0.99,
     "training with weights of samples": 0.73,
+    "training by least squares": 0.8,
 }
 
 

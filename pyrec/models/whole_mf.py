@@ -23,7 +23,7 @@ from pyrec.models.stopping import asked_stopping
 from pyrec.models.uniform import with_uniform
 from pyrec.models.validation import chosen_by, measured
 from pyrec.models.vectors import EpochRecommender
-from pyrec.ops.als import PADDING
+from pyrec.ops.als import PADDING, padded_columns
 from pyrec.options import DIM_AKA, REG_AKA, Choice, Count, Number, Options, Real, Switch
 from pyrec.params import Part
 from pyrec.store.arrays import State
@@ -388,13 +388,16 @@ class WholeMF(EpochRecommender):
         return self._training_bytes(as_dataset(interactions), validated or self.stopping is not None)
 
     def _training_bytes(self, dataset: Dataset, validated: bool) -> int:
-        """Of the factors and the fitted vectors, the pairs by users and by items, and one side padded, three times."""
+        """Of the factors (with the best epoch's, twice), the pairs by users and by items, and what comes and goes.
+
+        That is one side padded and its copy with the errors of the pairs, or the fitted vectors.
+        """
         users, items = dataset.num_users, dataset.num_items
         pairs = len(dataset.interactions) + (0 if dataset.uniform is None else len(dataset.uniform))
         table = 4 * (users + items) * (self.embedding_size + 2)
-        padded = 4 * max(users, items) * (self.embedding_size + 16)
-        of_pairs = 2 * 12 * pairs + 24 * pairs
-        return table * (4 if validated else 2) + of_pairs + 3 * padded + 40 * (users + items)
+        side = 4 * max(users, items) * padded_columns(self.embedding_size + 2)
+        kept = table * (2 if validated else 1) + 20 * pairs + 32 * (users + items)
+        return kept + max(2 * side + 4 * pairs, 2 * table)
 
     @defaults()
     def training_seconds(self, interactions: Any, limit: float = 1.0) -> float:
