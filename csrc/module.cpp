@@ -16,6 +16,7 @@ void bind_bpr(py::module_& m);
 void bind_pointwise(py::module_& m);
 void bind_agreement(py::module_& m);
 void bind_als(py::module_& m);
+void bind_debias(py::module_& m);
 void bind_topk(py::module_& m);
 void bind_metrics(py::module_& m);
 void bind_neighbors(py::module_& m);
@@ -58,6 +59,7 @@ PYBIND11_MODULE(PYREC_MODULE, m) {
   bind_pointwise(m);
   bind_agreement(m);
   bind_als(m);
+  bind_debias(m);
   bind_topk(m);
   bind_metrics(m);
   bind_neighbors(m);

@@ -119,6 +119,59 @@ def distinct_nodes(
 ) -> int: ...
 def philox(c0: int, c1: int, c2: int, c3: int, key0: int, key1: int) -> tuple[int, int, int, int]: ...
 
+class DebiasPlan:
+    def __init__(
+        self,
+        *,
+        indptr: Any,
+        items: Any,
+        codes: Any,
+        num_items: int,
+        num_positions: int,
+        uniform_users: Any,
+        uniform_items: Any,
+        uniform_labels: Any,
+    ) -> None: ...
+    def arrange(
+        self, *, user_order: Any, item_order: Any, users_per_block: int, items_per_block: int
+    ) -> None: ...
+    @property
+    def num_blocks(self) -> int: ...
+    @property
+    def offsets(self) -> list[int]: ...
+    @property
+    def size(self) -> int: ...
+    def copy(self, out: Any) -> None: ...
+
+def debias_stride(dim: int) -> int: ...
+def debias_scratch(plan: DebiasPlan, users: Any, dim: int) -> int: ...
+def debias(
+    plan: DebiasPlan,
+    *,
+    dim: int,
+    first_block: int,
+    last_block: int,
+    users: Any,
+    items: Any,
+    parameter: Any,
+    factor: Any,
+    moment: Any,
+    square: Any,
+    learned: Sequence[bool],
+    steps: Sequence[int],
+    rates: Sequence[float],
+    decays: Sequence[float],
+    bound: float,
+    eta: float,
+    lam: float,
+    reg: float,
+    weight: Any | None = None,
+    plan_copy: Any | None = None,
+    loss: Any,
+    scratch: Any,
+    stream: int = 0,
+) -> None: ...
+
 topk_max_k: int
 topk_max_splits: int
 topk_panel_multiple: int

@@ -145,6 +145,32 @@ def squares() -> Arguments:
     }
 
 
+def observed_and_uniform() -> Arguments:
+    users, items = zip(*PAIRS, strict=True)
+    counts = torch.bincount(torch.tensor(users), minlength=USERS)
+    uniform = {"uniform_users": int32(0, 2), "uniform_items": int32(1, 5), "uniform_labels": int32(1, -1)}
+    return {
+        "indptr": torch.cat([int64(0), counts.cumsum(0)]),
+        "items": int32(*items),
+        "codes": int32(*(item % 2 for item in items)),
+        "num_items": ITEMS,
+        "num_positions": 0,
+        **uniform,
+    }
+
+
+def debias_step(plan: Any, stride: int) -> Arguments:
+    rows = {"users": numbers(USERS, stride), "items": numbers(ITEMS, stride)}
+    count = plan.offsets[-1]
+    weights = {name: numbers(count).abs() for name in ("parameter", "factor", "moment", "square")}
+    scratch = empty(_core.debias_scratch(plan, rows["users"], DIM), dtype=torch.uint8)
+    learning = {"learned": [True] * 8, "steps": [0] * 8, "rates": [0.1] * 8, "decays": [0.01] * 8}
+    numbers_of = {"bound": 5.0, "eta": 0.01, "lam": 0.1, "reg": 1.0}
+    place = {"plan": plan, "dim": DIM, "first_block": 0, "last_block": 2}
+    out = {"loss": empty(1, dtype=torch.float64), "scratch": scratch, "weight": numbers(len(PAIRS)).abs()}
+    return {**place, **rows, **weights, **learning, **numbers_of, **out}
+
+
 def attention() -> Arguments:
     given = {"weight": numbers(HIDDEN, DIM), "bias": numbers(HIDDEN), "vector": numbers(HIDDEN)}
     return {"layers": layers(), **given, "mask": torch.ones(NODES, LAYERS, dtype=torch.bool)}
@@ -332,6 +358,23 @@ def bindings() -> Iterator[tuple[str, EntryPoint]]:
     product = {"out": empty(DIM, DIM, dtype=torch.float64), "weight": torch.ones(ITEMS)}
     of_gram = empty(c.gram_scratch(padded["vectors"]), dtype=torch.uint8)
     yield "gram", (c.gram, lambda: {"vectors": padded["vectors"], **product, "scratch": of_gram})
+    yield "DebiasPlan", (c.DebiasPlan, observed_and_uniform)
+    plan = c.DebiasPlan(**observed_and_uniform())
+    blocks = {"users_per_block": 2, "items_per_block": ITEMS}
+    order = {
+        "user_order": int32(3, 1, 0, 2),
+        "item_order": torch.arange(ITEMS, dtype=torch.int32).repeat(2, 1),
+    }
+    yield "DebiasPlan.arrange", (plan.arrange, lambda: {**order, **blocks})
+    plan.arrange(**order, **blocks)
+    yield "DebiasPlan.copy", (plan.copy, lambda: {"out": empty(plan.size, dtype=torch.int32)})
+    yield "debias_stride", (c.debias_stride, lambda: {"dim": DIM})
+    stride = c.debias_stride(DIM)
+    yield (
+        "debias_scratch",
+        (c.debias_scratch, lambda: {"plan": plan, "users": numbers(USERS, stride), "dim": DIM}),
+    )
+    yield "debias", (c.debias, lambda: debias_step(plan, stride))
     yield "use_isa", (c.use_isa, lambda: {"name": c.isa()})
 
 

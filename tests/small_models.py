@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from pyrec.data import Interactions
+from pyrec.data import Dataset, Interactions, as_dataset
 from pyrec.data.synthetic import synthetic
 from pyrec.models import MODELS, Recommender
 
@@ -19,12 +19,26 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "mf": SMALL,
     "whole-mf": {"embedding_size": 8, "epochs": 2},
     "doubly-robust": {"embedding_size": 8, "epochs": 2},
+    "autodebias": {"embedding_size": 6, "epochs": 3, "weights_from": 1, "learning_rate": 1e-2},
 }
 """By the name of a model; those of the other models are the defaults."""
 
 
 def make(name: str) -> Recommender:
     return MODELS[name](**OPTIONS.get(name, {}))
+
+
+def fit_data(name: str, data: Any) -> Any:
+    """What a model is fitted on: the data, and a uniform set beside them if the model needs one."""
+    train = as_dataset(data).interactions
+    if MODELS[name].uniform != "needed" or len(train) == 0:
+        return data
+    cells = np.random.default_rng(5).choice(train.num_users * train.num_items, 25, replace=False)
+    users, items = (part.astype(np.int32) for part in np.divmod(cells, train.num_items))
+    labels = np.where(cells % 3 == 0, 1, 0).astype(np.float32)
+    return Dataset(
+        train, uniform=Interactions.from_codes(users, items, train.user_ids, train.item_ids, labels=labels)
+    )
 
 
 def numbers() -> Interactions:

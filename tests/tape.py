@@ -43,6 +43,7 @@ KERNELS = (
     "pointwise",
     "agreement",
     "weight_gradient",
+    "debias",
     "sample_triples",
     "distinct_nodes",
 )

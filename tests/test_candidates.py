@@ -6,7 +6,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.sparse import csr_array
-from small_models import NUM_ITEMS, NUM_USERS, make, numbers, texts
+from small_models import NUM_ITEMS, NUM_USERS, fit_data, make, numbers, texts
 
 from pyrec.data import Interactions, Ragged
 from pyrec.errors import ConfigError, DataError, UnknownIdError
@@ -21,7 +21,7 @@ SEEN = pytest.mark.filterwarnings("ignore:.*are in the training set too:pyrec.Da
 
 @pytest.fixture(params=list(MODELS), scope="module")
 def model(request: pytest.FixtureRequest) -> Recommender:
-    return make(request.param).fit(texts())
+    return make(request.param).fit(fit_data(request.param, texts()))
 
 
 def some_lists(seed: int = 0) -> list[list[int]]:

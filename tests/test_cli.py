@@ -585,6 +585,7 @@ KERNELS = (
     "combine_self_attention_grad",
     "combine_weighted",
     "combine_weighted_grad",
+    "debias",
     "distinct_nodes",
     "gram",
     "item_counts",

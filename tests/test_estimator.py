@@ -10,7 +10,7 @@ import pandas as pd
 import polars as pl
 import pytest
 from scipy.sparse import coo_array, csc_array, csr_array, csr_matrix
-from small_models import NUM_ITEMS, make, numbers, texts
+from small_models import NUM_ITEMS, fit_data, make, numbers, texts
 
 from pyrec import EASE, MF, SVD, LightGCN, Popularity, Recommender
 from pyrec.data.synthetic import synthetic
@@ -20,7 +20,7 @@ from pyrec.models import MODELS, base
 
 @pytest.fixture(params=list(MODELS))
 def model(request: pytest.FixtureRequest) -> Recommender:
-    return make(request.param).fit(texts())
+    return make(request.param).fit(fit_data(request.param, texts()))
 
 
 def whole_ranking(model: Recommender, user: str) -> dict[str, float]:
@@ -51,7 +51,7 @@ def check_list(ids, scores, ranking: dict[str, float], allowed: set[str], n: int
 
 @pytest.mark.parametrize("name", list(MODELS))
 def test_a_clone_has_the_same_parameters_and_no_fit(name: str) -> None:
-    fitted = make(name).fit(numbers())
+    fitted = make(name).fit(fit_data(name, numbers()))
     clone = fitted.clone()
     assert type(clone) is type(fitted)
     assert vars(clone) == fitted.get_params(deep=False) == clone.get_params(deep=False)
@@ -60,7 +60,7 @@ def test_a_clone_has_the_same_parameters_and_no_fit(name: str) -> None:
 @pytest.mark.parametrize("name", list(MODELS))
 def test_scikit_learns_clone_takes_every_model(name: str) -> None:
     sklearn = pytest.importorskip("sklearn.base")
-    fitted = make(name).fit(numbers())
+    fitted = make(name).fit(fit_data(name, numbers()))
     clone = sklearn.clone(fitted)
     assert type(clone) is type(fitted)
     assert vars(clone) == fitted.get_params(deep=False)

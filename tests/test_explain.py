@@ -9,7 +9,7 @@ import pytest
 import torch
 from command_line import refuse, run
 from networks import COMBINES, make_network
-from small_models import SMALL, make, texts
+from small_models import SMALL, fit_data, make, texts
 from strategies import random_graph
 from torch.nn import functional
 
@@ -237,7 +237,7 @@ def test_popularity_is_its_own_reason() -> None:
 @pytest.mark.parametrize("name", MODELS)
 def test_who_has_no_history_is_told_of_popularity(name: str) -> None:
     train = cold_user()
-    model = make(name).fit(train)
+    model = make(name).fit(fit_data(name, train))
     best, scores = model.recommend(["cold"], 1)
     of_history = [model.explain_for_items(history) for history in ([], ["new"])]
     for why in (model.explain("cold"), *of_history):
@@ -354,7 +354,7 @@ def test_large_graphs_leave_out_the_likeliest_items(monkeypatch) -> None:
 @pytest.mark.parametrize("name", MODELS)
 def test_an_explanation_is_json_and_text(name: str) -> None:
     for ids in (texts(), texts().to_csr()):
-        model = make(name).fit(ids)
+        model = make(name).fit(fit_data(name, ids))
         user = model.train_.user_ids.tolist()[3]
         why = model.explain(user)
         told = json.loads(json.dumps(why.as_dict(), allow_nan=False))
@@ -390,7 +390,7 @@ def test_any_number_of_threads_gives_the_same_bits(name: str) -> None:
 
 def test_a_saved_model_explains_the_same(tmp_path) -> None:
     for name in MODELS:
-        model = make(name).fit(texts())
+        model = make(name).fit(fit_data(name, texts()))
         model.save(tmp_path / name)
         loaded = Recommender.load(tmp_path / name)
         assert loaded.explain("u3") == model.explain("u3")
@@ -407,7 +407,7 @@ def test_bad_input_is_refused(name: str) -> None:
         model.explain("u1")
     with pytest.raises(NotFittedError, match="fit"):
         model.explain_for_items(["i1"])
-    model.fit(texts())
+    model.fit(fit_data(name, texts()))
     with pytest.raises(UnknownIdError, match="nobody"):
         model.explain("nobody")
     with pytest.raises(UnknownIdError, match="nothing"):

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 from scipy.sparse import csr_array
-from small_models import SMALL, make
+from small_models import SMALL, fit_data, make
 
 from pyrec.data import Interactions, Ragged, read_interactions, split_time
 from pyrec.errors import ConfigError, DataError
@@ -37,7 +37,7 @@ def interactions() -> Interactions:
 
 @pytest.fixture(params=PERSONAL, scope="module")
 def model(request: pytest.FixtureRequest) -> Recommender:
-    return make(request.param).fit(interactions())
+    return make(request.param).fit(fit_data(request.param, interactions()))
 
 
 @pytest.fixture(scope="module")
@@ -88,7 +88,7 @@ def test_cold_users_get_what_the_popularity_model_gives_them(
 @pytest.mark.parametrize("limits", LIMITS)
 @pytest.mark.parametrize("name", ["ease", "itemknn"])
 def test_items_without_a_score_are_in_the_order_of_popularity(name: str, limits: str) -> None:
-    model = make(name).fit(interactions())
+    model = make(name).fit(fit_data(name, interactions()))
     users = np.setdiff1d(np.arange(NUM_USERS), COLD)
     found = model.topk(np.arange(NUM_USERS), NUM_ITEMS, False, **LIMITS[limits])
     popularity = interactions().popularity

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 from scipy.sparse import coo_array, csr_array
-from small_models import NUM_ITEMS, NUM_USERS, OPTIONS, make, numbers, texts
+from small_models import NUM_ITEMS, NUM_USERS, OPTIONS, fit_data, make, numbers, texts
 
 from pyrec.data import Dataset, Interactions, Ragged, synthetic
 from pyrec.data.load import load_data
@@ -33,7 +33,7 @@ def name(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 def model(name: str) -> Recommender:
-    return make(name).fit(texts())
+    return make(name).fit(fit_data(name, texts()))
 
 
 def owned(user: str) -> set[str]:
@@ -71,14 +71,14 @@ def test_nothing_works_before_fit(name: str, tmp_path) -> None:
 def test_fit_returns_the_model_and_takes_a_csr_matrix(name: str) -> None:
     model = make(name)
     matrix = numbers().to_csr()
-    assert model.fit(matrix) is model
+    assert model.fit(fit_data(name, matrix)) is model
     assert len(model.train_) == matrix.nnz
 
 
 def test_fit_takes_a_dataset(name: str) -> None:
     train = texts()
     of_dataset, alone = (
-        make(name).fit(data).topk(np.arange(NUM_USERS), 5) for data in (Dataset(train), train)
+        make(name).fit(fit_data(name, data)).topk(np.arange(NUM_USERS), 5) for data in (Dataset(train), train)
     )
     for have, expected in zip(of_dataset, alone, strict=True):
         assert torch.equal(have, expected)
@@ -139,7 +139,7 @@ def test_pairs_have_the_scores_of_the_lists(model: Recommender, monkeypatch: pyt
 
 
 def test_short_lists_of_integer_ids_end_in_minus_one(name: str) -> None:
-    model = make(name).fit(numbers())
+    model = make(name).fit(fit_data(name, numbers()))
     ids, scores = model.recommend([0], n=NUM_ITEMS)
     short = np.flatnonzero(ids[0] == -1)
     assert len(short) == model.train_.indptr[1]
@@ -238,7 +238,7 @@ def test_another_class_does_not_load_it(model: Recommender, tmp_path) -> None:
 
 
 def test_fitting_again_gives_the_same_bits(name: str) -> None:
-    first, second = (make(name).fit(texts()).topk(np.arange(NUM_USERS), 9) for _ in range(2))
+    first, second = (make(name).fit(fit_data(name, texts())).topk(np.arange(NUM_USERS), 9) for _ in range(2))
     assert torch.equal(first[0], second[0])
     assert torch.equal(first[1], second[1])
 

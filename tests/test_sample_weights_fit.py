@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from small_models import SMALL, make, numbers
+from small_models import SMALL, fit_data, make, numbers
 
 from pyrec import MF, Checkpoints, LightGCN, Propensities, Softmax
 from pyrec.data import Dataset, Interactions, as_dataset
@@ -30,9 +30,9 @@ def test_it_is_the_same_as_weights_of_the_interactions(name: str) -> None:
     train = numbers()
     w = random_weights(len(train))
     given, own, none = (
-        make(name).fit(train, sample_weight=w),
-        make(name).fit(replace(train, weights=w)),
-        make(name).fit(train),
+        make(name).fit(fit_data(name, train), sample_weight=w),
+        make(name).fit(fit_data(name, replace(train, weights=w))),
+        make(name).fit(fit_data(name, train)),
     )
     for key, array in arrays(own).items():
         np.testing.assert_array_equal(arrays(given)[key], array)
@@ -44,8 +44,8 @@ def test_it_is_the_same_as_weights_of_the_interactions(name: str) -> None:
 def test_it_multiplies_weights_that_there_are(name: str) -> None:
     train = numbers()
     w, own = random_weights(len(train)), 1.0 + (train.users % 4).astype(np.float32)
-    twice = make(name).fit(replace(train, weights=own), sample_weight=w)
-    once = make(name).fit(train, sample_weight=own * w)
+    twice = make(name).fit(fit_data(name, replace(train, weights=own)), sample_weight=w)
+    once = make(name).fit(fit_data(name, train), sample_weight=own * w)
     for key, array in arrays(once).items():
         np.testing.assert_array_equal(arrays(twice)[key], array)
 
@@ -94,7 +94,9 @@ def test_a_weight_of_0_leaves_an_interaction_out() -> None:
 def test_what_is_no_weight_is_refused(name: str, unsound: Any, message: str) -> None:
     train = numbers()
     with pytest.raises(DataError, match=message):
-        make(name).fit(train, sample_weight=unsound(len(train)) if callable(unsound) else unsound)
+        make(name).fit(
+            fit_data(name, train), sample_weight=unsound(len(train)) if callable(unsound) else unsound
+        )
 
 
 @pytest.mark.parametrize(("own", "given"), [(1e30, 1e30), (1e-30, 1e-30)])

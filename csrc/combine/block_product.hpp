@@ -2,7 +2,7 @@
 // Small dense products of padded blocks, the parameters of the combine kernels against some 64 rows.
 #include <cstdint>
 
-#include "combine/vector_math.hpp"
+#include "isa/vector_math.hpp"
 
 namespace pyrec::PYREC_ISA {
 

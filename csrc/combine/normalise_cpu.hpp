@@ -2,7 +2,7 @@
 // Rows brought to length 1: with r = 1 / ||x|| and y = r times the gradient in r x, the gradient in x is
 // y - r^2 <x, y> x, the part of y across x.
 #include "combine/combine.hpp"
-#include "combine/vector_math.hpp"
+#include "isa/vector_math.hpp"
 
 namespace pyrec::PYREC_ISA {
 

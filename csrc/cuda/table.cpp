@@ -8,6 +8,7 @@ rows_kernels rows();
 bpr_kernels bpr();
 pointwise_kernels pointwise();
 agreement_kernels agreement();
+debias_kernels debias();
 als_kernels als();
 metrics_kernels metrics();
 sample_kernels sample();
@@ -23,6 +24,7 @@ const kernel_table& table() {
       .pointwise = pointwise(),
       .agreement = agreement(),
       .als = als(),
+      .debias = debias(),
       .topk = topk(),
       .metrics = metrics(),
       .sample = sample(),

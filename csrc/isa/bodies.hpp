@@ -3,6 +3,7 @@
 #include "als/als_cpu.hpp"
 #include "bpr/bpr_cpu.hpp"
 #include "combine/combine_cpu.hpp"
+#include "debias/debias_cpu.hpp"
 #include "isa/kernels.hpp"
 #include "metrics/metrics_cpu.hpp"
 #include "pointwise/pointwise_cpu.hpp"
@@ -31,6 +32,10 @@ constinit const kernel_table table{
             .scratch_f64 = als_scratch<double>,
             .gram_f32 = gram<float>,
             .gram_f64 = gram<double>},
+    .debias = {.f32 = debias<float>,
+               .f64 = debias<double>,
+               .scratch_f32 = debias_scratch_bytes<float>,
+               .scratch_f64 = debias_scratch_bytes<double>},
     .topk = {.search = topk_search, .codes = has_codes},
     .metrics = {.ranking = ranking_metrics, .item_counts = item_counts},
     .sample = {.triples = sample_triples},

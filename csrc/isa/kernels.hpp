@@ -7,6 +7,7 @@
 #include "als/als.hpp"
 #include "bpr/bpr.hpp"
 #include "combine/combine.hpp"
+#include "debias/debias.hpp"
 #include "metrics/metrics.hpp"
 #include "pointwise/pointwise.hpp"
 #include "propagate/propagate.hpp"
@@ -25,6 +26,7 @@ struct kernel_table {
   pointwise_kernels pointwise;
   agreement_kernels agreement;
   als_kernels als;
+  debias_kernels debias;
   topk_kernels topk;
   metrics_kernels metrics;
   sample_kernels sample;

@@ -12,7 +12,7 @@ from pyrec._arrays import tensor_of
 from pyrec.data import Interactions
 from pyrec.data.synthetic import synthetic
 from pyrec.graph.graph import Graph
-from pyrec.ops import combine, rows
+from pyrec.ops import combine, debias, rows
 from pyrec.ops.agreement import agreement, weight_gradient
 from pyrec.ops.als import als, gram
 from pyrec.ops.bpr import bpr
@@ -25,6 +25,7 @@ from pyrec.reference import agreement as agreement_reference
 from pyrec.reference import als as als_reference
 from pyrec.reference import bpr as bpr_reference
 from pyrec.reference import combine as combine_reference
+from pyrec.reference import debias as debias_reference
 from pyrec.reference import metrics as metrics_reference
 from pyrec.reference import pointwise as pointwise_reference
 from pyrec.reference import propagate as propagate_reference
@@ -152,6 +153,50 @@ def _als() -> float:
     return _difference(*found)
 
 
+def _debias() -> float:
+    """Return the difference after four steps: two of the observed pairs' items, two of the others'."""
+    theta = [0.5 * _embeddings()[:NUM_USERS], 0.5 * _embeddings()[NUM_USERS:]]
+    theta += [part[:, 0].clone() for part in theta]
+    sizes = (NUM_USERS, NUM_ITEMS, 2, 0, NUM_USERS, NUM_ITEMS, 2, 3)
+    parts = {name: torch.linspace(-0.5, 0.5, size) for name, size in zip(debias.PARTS, sizes, strict=True)}
+    users, items = torch.arange(NUM_USERS), torch.arange(NUM_USERS) % NUM_ITEMS
+    positive, some = users % 2 == 0, users[:5]
+    rates = debias.Rates(
+        1e-2, 0.1, 0.5, dict.fromkeys(debias.PARTS, 0.01), dict.fromkeys(debias.PARTS, 0.01), 9.0
+    )
+    pairs = debias.Pairs(
+        torch.arange(NUM_USERS + 1),
+        items.int(),
+        positive,
+        None,
+        NUM_ITEMS,
+        some.int(),
+        some.int(),
+        positive[:5],
+    )
+    ours = debias.Debias(pairs, debias.Rows(*theta), debias.Weights(parts))
+    half, items_of = -(-NUM_ITEMS // 2), torch.arange(NUM_ITEMS)
+    ours.arrange(users.int(), items_of.int()[None], NUM_USERS, half)
+    ours.steps(0, 2, rates)
+    label = (positive[:5] * 2 - 1).float()
+    known = (torch.stack([users, items]), positive, None, None, (torch.stack([some, some]), label))
+    theirs = debias_reference.Debias(
+        theta,
+        parts,
+        *known,
+        rates.eta,
+        rates.lam,
+        rates.reg,
+        dict(rates.rates),
+        dict(rates.decays),
+        set(parts),
+    )
+    for part in (items_of[:half], items_of[half:]):
+        theirs.step(users, part)
+    learned = [theirs.parameter[name] for name in debias.PARTS]
+    return _difference([*ours.rows.get(), ours.weights.parameter], [*theirs.theta, torch.cat(learned)])
+
+
 def _topk() -> float:
     queries, items = _embeddings()[:NUM_USERS], _embeddings()[NUM_USERS:]
     indptr, indices = _rows()
@@ -182,6 +227,7 @@ SELF_TESTS: dict[str, Callable[[], float]] = {
     "bpr": _bpr,
     "pointwise": _pointwise,
     "agreement": _agreement,
+    "debias": _debias,
     "als": _als,
     "topk": _topk,
     "metrics": _metrics,

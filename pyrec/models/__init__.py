@@ -1,5 +1,6 @@
 """The models, by the name that files and the command line use."""
 
+from pyrec.models.autodebias import AutoDebias
 from pyrec.models.base import Recommender
 from pyrec.models.doubly_robust import DoublyRobust
 from pyrec.models.ease import EASE
@@ -23,6 +24,7 @@ MODELS: dict[str, type[Recommender]] = {
         EASE,
         SVD,
         DoublyRobust,
+        AutoDebias,
     )
 }
 """Every model by name; a new model is one line here. The first is the command line's default."""
@@ -32,6 +34,7 @@ __all__ = [
     "MF",
     "MODELS",
     "SVD",
+    "AutoDebias",
     "DoublyRobust",
     "EpochRecommender",
     "Explanation",
