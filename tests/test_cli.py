@@ -106,7 +106,7 @@ def test_the_program_survives_a_closed_pipe(tmp_path: Path) -> None:
 # train
 
 
-@pytest.mark.parametrize("model", [name for name in MODELS if not hasattr(MODELS[name], "history_")])
+@pytest.mark.parametrize("model", [name for name, kind in MODELS.items() if kind.uniform != "needed"])
 def test_train_prints_the_model_beside_popularity(capsys, data: Path, model: str) -> None:
     epochs = ["--epochs", "1"] if model in ("lightgcn", "mf") else []
     small = ["--dim", "8"] if model in ("lightgcn", "mf", "svd") else []
