@@ -1,4 +1,4 @@
-"""AutoDebias on matrix factorisation: weights that are learned from a small uniform set."""
+"""AutoDebias: weights that are learned from a small uniform set."""
 
 from __future__ import annotations
 
@@ -19,6 +19,8 @@ from pyrec.data.split import hold_out
 from pyrec.device import DEVICES, check_fits, find_device
 from pyrec.errors import ConfigError, DataError
 from pyrec.models.base import Recommender
+from pyrec.models.debias_base import BASE, Base, Propagated, check_weights
+from pyrec.models.lightgcn import LightGCN
 from pyrec.models.stopping import asked_stopping
 from pyrec.models.uniform import with_uniform
 from pyrec.models.validation import chosen_by, measured
@@ -27,6 +29,7 @@ from pyrec.ops.debias import PARTS, Debias, Pairs, Rates, Rows, Weights
 from pyrec.options import DIM_AKA, REG_AKA, Choice, Count, Number, Options
 from pyrec.params import Part
 from pyrec.store.arrays import State
+from pyrec.store.resumable import under
 from pyrec.store.training_checkpoint import MODEL, Checkpoints, TrainingIdentity, fingerprint
 from pyrec.train.best_epoch import BestEpoch
 from pyrec.train.debias import DebiasEpochs, Table
@@ -71,9 +74,13 @@ class AutoDebias(EpochRecommender):
     Weights are bounded: a factor such as exp(φ_u / 5) stays between ``1 / largest_weight`` and `largest_weight`. Plain
     gradient descent diverges where a weight grows beyond what its learning rate can take.
 
+    With ``base = "lightgcn"`` it is LightGCN that learns by samples, `pyrec.LightGCN` with its ``reweight``, which also
+    has Ren's weights and Meta-Weight-Net. What it learned is then told by `sampled_`, and not by the attributes here.
+
     Source: Chen et al., "AutoDebias: learning to debias for recommendation", SIGIR 2021.
 
     Attributes:
+        sampled_: The fitted model of a base that learns by samples; else None.
         user_vectors_: (num_users, embedding_size + 2) float32: p_u, b_u, 1.
         item_vectors_: (num_items, embedding_size + 2) float32: q_i, 1, b_i. `similar_items` compares q alone.
         label_weights_: (2,) float32, exp(φ_y / 5) of negatives and positives.
@@ -92,10 +99,11 @@ class AutoDebias(EpochRecommender):
         "embedding_size": Count(
             aka=DIM_AKA, low=1, high=512, flag="--dim", help="Dimension of an embedding.", search=(4, 64)
         ),
+        "base": BASE,
         "weights": Choice(
-            values=("linear", "label"),
+            values=("linear", "label", "ren", "meta-weight-net"),
             flag="--debias-weights",
-            help="Weights by user, item, label and position, or by label and position alone.",
+            help="Weights by user, item, label and position, by label and position alone, or by samples.",
         ),
         "unobserved": Number(
             positive=False,
@@ -153,6 +161,7 @@ class AutoDebias(EpochRecommender):
         ),
         "device": Choice(values=DEVICES, group=TRAINING, help="Where to train."),
     }
+    sampled_: LightGCN | None = None
     label_weights_: NDArray[np.float32]
     user_weights_: NDArray[np.float32]
     item_weights_: NDArray[np.float32]
@@ -165,6 +174,7 @@ class AutoDebias(EpochRecommender):
     def __init__(
         self,
         embedding_size: int = 10,
+        base: Base | str = "mf",
         weights: str = "linear",
         unobserved: float = 0.05,
         reg: float = 1.0,
@@ -189,8 +199,9 @@ class AutoDebias(EpochRecommender):
 
         Args:
             embedding_size: Columns of p and q, 1 to 512.
+            base: What is trained: ``mf``, or `Propagated`, which has hyperparameters of its own.
             weights: ``linear``, φ and ψ by user, item, label or observation, and position; ``label``, without users and
-                items.
+                items. With ``lightgcn`` also ``ren`` and ``meta-weight-net``.
             unobserved: λ.
             reg: Of each block, as the published code has it.
             learning_rate: η of the vectors. None for 1e-3 or, if that is less, 0.6 over the largest weight that a row's
@@ -213,6 +224,7 @@ class AutoDebias(EpochRecommender):
             device: ``cpu`` or ``cuda``.
         """
         self.embedding_size = embedding_size
+        self.base = base
         self.weights = weights
         self.unobserved = unobserved
         self.reg = reg
@@ -268,6 +280,9 @@ class AutoDebias(EpochRecommender):
         dataset = with_uniform(as_dataset(interactions, sample_weight), uniform)
         train = self._training_set(dataset.interactions)
         pairs = _needed(dataset)
+        if (model := self._model()) is not None:
+            self._fit_by_samples(model, dataset, validation, callback, checkpoints, resume)
+            return self
         stopping = asked_stopping(self.stopping, train, validation)
         if stopping is not None and self.stopping is None:
             stopping = replace(stopping, patience=PATIENCE)
@@ -293,8 +308,44 @@ class AutoDebias(EpochRecommender):
     def check_params(self, prefix: str = "") -> None:
         """See `Parameters.check_params`; a bound of a weight leaves room on both sides of 1."""
         super().check_params(prefix)
+        base = Base.of(self.base)
+        check_weights(base, self.weights)
+        if isinstance(base, Propagated):
+            base.check_for(self)
         if self.largest_weight <= 1:
             raise ConfigError(f"{prefix}largest_weight = {self.largest_weight!r} must be above 1")
+
+    def _model(self) -> LightGCN | None:
+        """What learns by samples, not fitted; None where blocks are learned from."""
+        base = Base.of(self.base)
+        return base.model(self) if isinstance(base, Propagated) else None
+
+    def _fit_by_samples(
+        self,
+        model: LightGCN,
+        dataset: Dataset,
+        validation: Interactions | None,
+        callback: Callable[[Recommender, dict[str, Any]], None] | None,
+        checkpoints: Checkpoints | None,
+        resume: bool,
+    ) -> None:
+        def told(trained: Recommender, record: dict[str, Any]) -> None:
+            assert isinstance(trained, LightGCN)
+            assert callback is not None
+            self._take_model(trained)
+            callback(self, record)
+
+        given = None if callback is None else told
+        model.fit(dataset, validation=validation, callback=given, checkpoints=checkpoints, resume=resume)
+        self._take_model(model)
+        self.best_epoch_ = model.best_epoch_
+        self.full_users_, self.empty_users_ = model.full_users_, model.empty_users_
+
+    def _take_model(self, model: LightGCN) -> None:
+        """Have the vectors of a model that learns by samples."""
+        self.sampled_, self.train_ = model, model.train_
+        self.history_, self.layer_weights_ = model.history_, model.__dict__.get("layer_weights_")
+        self.user_vectors_, self.item_vectors_ = model.user_vectors_, model.item_vectors_
 
     @full_precision()
     def _train(
@@ -425,6 +476,8 @@ class AutoDebias(EpochRecommender):
             interactions: As for `fit`.
             validated: Whether `fit` is given a validation set.
         """
+        if (model := self._model()) is not None:
+            return model.training_bytes(interactions, validated)
         return self._training_bytes(as_dataset(interactions), validated or self.stopping is not None)
 
     def _training_bytes(self, dataset: Dataset, validated: bool) -> int:
@@ -448,6 +501,8 @@ class AutoDebias(EpochRecommender):
     def training_seconds(self, interactions: Any, limit: float = 1.0) -> float:
         """See `Recommender.training_seconds`: the blocks of an epoch are timed, until the time is over."""
         self.check_params()
+        if (model := self._model()) is not None:
+            return model.training_seconds(interactions, limit)
         dataset = as_dataset(interactions)
         train, device = self._training_set(dataset.interactions), find_device(self.device)
         check_fits(self._training_bytes(dataset, self.stopping is not None), device)
@@ -494,6 +549,8 @@ class AutoDebias(EpochRecommender):
 
         With c = (q, 1) it solves Σ_history w1 (x - 1)² + λ Σ_all w2 (x - m)² + reg/2 |p|² of all blocks of items.
         """
+        if self.sampled_ is not None:
+            return self.sampled_._query_from_items(histories)
         dim = self.embedding_size
         items = self.item_vectors_.double().cpu().numpy()
         c, bias = items[:, : dim + 1], items[:, dim + 1]
@@ -521,6 +578,8 @@ class AutoDebias(EpochRecommender):
 
     def _unit_item_vectors(self) -> Tensor:
         """Of q alone: an item's bias is no likeness."""
+        if self.sampled_ is not None:
+            return super()._unit_item_vectors()
         known = self.__dict__.get("_unit_q")
         if known is None or known[0] is not self.item_vectors_:
             q = self.item_vectors_[:, : self.embedding_size].contiguous()
@@ -544,10 +603,17 @@ class AutoDebias(EpochRecommender):
         }
 
     def _state(self) -> dict[str, NDArray[Any]]:
+        if self.sampled_ is not None:
+            return under("base", self.sampled_._state())
         return super()._state() | self._weight_arrays()
 
     def _restore(self, state: State) -> None:
         self.check_params()
+        if (model := self._model()) is not None:
+            model.train_ = self.train_
+            model._restore(state.under("base."))
+            self._take_model(model)
+            return
         users, items, dim = self.train_.num_users, self.train_.num_items, self.embedding_size + 2
         self.user_vectors_ = tensor_of(state.array("user_vectors", np.float32, (users, dim)))
         self.item_vectors_ = tensor_of(state.array("item_vectors", np.float32, (items, dim)))
