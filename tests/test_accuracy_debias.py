@@ -347,6 +347,14 @@ def test_a_method_below_ease_or_the_plain_factorisation_is_said_to_be() -> None:
     assert len(lines) == 2 + 4
     assert "| IPS | 0.6500 | 0.4500 |" in lines[4]
     assert "**0.8000** | **0.6000**" in lines[5]
+    more = tables.of_methods([*rows, row("IPS", 1, 0.65, 0.45)])
+    assert [
+        line[: line.index(" |", 2)] for line in tables.accuracy(more, ("auc", "ndcg@5")).splitlines()[2:]
+    ] == [
+        "| EASE (1 of 2 splits)",
+        "| MF, combined (1 of 2 splits)",
+        "| IPS",
+    ]
 
 
 def test_tests_are_paired_over_users_and_over_splits(tmp_path: Path) -> None:
@@ -434,7 +442,7 @@ def test_the_command_writes_rows_and_tables(folder: Path, capsys: pytest.Capture
     with pytest.warns(match="are training pairs, too"):
         jobs.job(plan.read(told), folder, "apart", 0, set(), out)
     assert command.main(["table", *words]) == 0
-    assert page.read_text().startswith("### apart\n\n1 splits, 3 starts; settings chosen by `order`.")
+    assert page.read_text().startswith("### apart\n\n1 split, 3 starts; settings chosen by `order`.")
     assert "| both | ndcg_all@5 |" in page.read_text()
     assert command.main(["run", str(folder), "--only", "nowhere", *words]) == 2
     assert command.main(["table", *words[:1], str(folder / "none.yaml")]) == 2

@@ -52,7 +52,8 @@ def section(entry: Entry, rows: list[Row], kept: Kept) -> str:
     starts = max(
         (len(row["metrics"]["auc"]) for found in methods.values() for row in found.values()), default=0
     )
-    told = f"{splits} splits, {starts} starts; settings chosen by `{entry.criterion}`. Mean ± sd over the splits."
+    of_splits = "1 split" if splits == 1 else f"{splits} splits"
+    told = f"{of_splits}, {starts} starts; settings chosen by `{entry.criterion}`. Mean ± sd over the splits."
     parts = [f"### {entry.title}", told, accuracy(methods, entry.metrics)]
     parts += ["p-values, corrected by Holm over the methods:"]
     parts += [comparisons(methods, entry.reference, entry.metrics, kept), *failed]

@@ -132,6 +132,7 @@ def accuracy(methods: Mapping[str, BySplit], metrics: Sequence[str]) -> str:
         "s",
     ]
     table = [header]
+    most = max(len(rows) for rows in methods.values())
     best = {name: max(np.mean(by_split(rows, name)) for rows in methods.values()) for name in metrics}
     for label, rows in methods.items():
         cells = []
@@ -142,8 +143,9 @@ def accuracy(methods: Mapping[str, BySplit], metrics: Sequence[str]) -> str:
         losses = [_loss(rows, name) for name in ("log_loss", "calibrated_log_loss", "constant_log_loss")]
         first = next(iter(rows.values()))
         seconds = np.mean([row["seconds"] for row in rows.values()])
+        shown = label if len(rows) == most else f"{label} ({len(rows)} of {most} splits)"
         cells += [*losses, str(first["settings"]), _median(rows, metrics), below(methods, label, metrics)]
-        table.append([label, *cells, f"{seconds:.2g}"])
+        table.append([shown, *cells, f"{seconds:.2g}"])
     return markdown(table)
 
 
