@@ -238,6 +238,19 @@ def test_weights_by_position_raise_late_positives_and_lower_late_negatives() -> 
         fits.by_position(Interactions.from_arrays([0], [0], labels=[1]), 1, 1)
 
 
+def test_what_autodebias_learned_weighs_the_pairs_of_wholemf(folder: Path) -> None:
+    part, few = task(folder).part, {"epochs": 3, "weights_from": 0, "least_epochs": 0, "pair_rate": 0.3}
+    own = {"embedding_size": 2, "epochs": 2, "reg": 5, "reg_exponent": 0}
+    learned = fits.taught(part, {**own, "autodebias": few}, 0)
+    teacher = fits.model(part, {"model": "autodebias", **few}, 0)
+    assert learned.prior == pytest.approx(float(teacher.imputed_[0]))
+    biased = part.biased
+    weights = teacher.user_weights_[biased.users] * teacher.item_weights_[biased.items]
+    weights = weights * teacher.label_weights_[(biased.signs > 0).astype(int)]
+    assert learned.train_.weights == pytest.approx(weights / weights.mean(), rel=1e-5)
+    assert weights.std() > 0.01
+
+
 def test_rates_are_the_shrunk_means_of_users_and_items() -> None:
     pairs = Interactions.from_arrays([0, 0, 1, 1], [0, 1, 0, 1], labels=[1, 1, 0, 1])
     scorer = fits.rates(protocols.Part(pairs), {"prior": 2}, 0)
