@@ -296,7 +296,7 @@ def test_bytes_and_seconds_are_told():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"weights": "ren"}, "weights = 'ren' must be one of 'linear', 'label'"),
+        ({"weights": "ren"}, "weights = 'ren' is not for base = 'mf'"),
         ({"unobserved": -1}, "unobserved = -1.0 must be at least 0"),
         ({"largest_weight": 1.0}, "largest_weight = 1.0 must be above 1"),
         ({"users_per_block": 0}, "users_per_block = 0 must be at least 1"),
