@@ -1,4 +1,4 @@
-"""The gradient of 2,048 pairs' weights through a step, by agreement and by differentiating the step; rows of 64 float32.
+"""The gradient of 2,048 pairs' weights through a step, by agreement and by differentiating the step; rows of 64 floats.
 
 Floor: four rows of each pair are read, 2,048 x 4 x 256 bytes, 2 MB from the cache, some 0.05 ms at 40 GB/s. Both have
 the direction already, the gradient of the second loss after the step; torch differentiates what led there.
