@@ -67,6 +67,12 @@ def by_split(rows: BySplit, metric: str) -> list[float]:
     return [mean_of(rows[split], metric) for split in sorted(rows)]
 
 
+def difference(ours: BySplit, base: BySplit, metric: str) -> float:
+    """The mean of ours less the other's, over the splits that both have."""
+    both = ours.keys() & base.keys()
+    return float(np.mean([mean_of(ours[split], metric) - mean_of(base[split], metric) for split in both]))
+
+
 def below(methods: Mapping[str, BySplit], label: str, metrics: Sequence[str]) -> str:
     """Which bars a method's mean does not reach, by which metric; empty for the bars themselves and plain rows."""
     if label in PLAIN:
@@ -75,11 +81,7 @@ def below(methods: Mapping[str, BySplit], label: str, metrics: Sequence[str]) ->
     for bar in BARS:
         if bar not in methods:
             continue
-        lost = [
-            name
-            for name in metrics
-            if np.mean(by_split(methods[label], name)) < np.mean(by_split(methods[bar], name))
-        ]
+        lost = [name for name in metrics if difference(methods[label], methods[bar], name) < 0]
         if lost:
             found.append(f"{bar} ({', '.join(lost)})")
     return "; ".join(found) or "none"
@@ -204,6 +206,6 @@ def comparisons(methods: Mapping[str, BySplit], reference: str, metrics: Sequenc
         found = [tested(methods[label], methods[reference], metric, kept) for label in others]
         columns = [holm([getattr(one, name) for one in found]) for name in tests]
         for at, label in enumerate(others):
-            gain = np.mean(by_split(methods[label], metric)) - np.mean(by_split(methods[reference], metric))
+            gain = difference(methods[label], methods[reference], metric)
             table.append([label, metric, f"{gain:+.4f}", *(p_value(column[at]) for column in columns)])
     return markdown(table)
