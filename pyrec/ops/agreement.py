@@ -148,8 +148,7 @@ def weight_gradient(
 
 def _require(vectors: Tensor, direction: Tensor, users: Tensor, items: Tensor, **more: Tensor | None) -> None:
     given = {name: array for name, array in more.items() if array is not None}
-    require_contiguous(vectors=vectors, direction=direction, **given)
-    require_tensors(users=users, items=items)
+    require_contiguous(vectors=vectors, direction=direction, users=users, items=items, **given)
     if users.ndim != 1:
         raise DataError(f"users has shape {tuple(users.shape)}, but (n,) is needed")
 
