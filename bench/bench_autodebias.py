@@ -31,8 +31,12 @@ from race import Race, row
 from pyrec.data import read_with_uniform, split_uniform
 from pyrec.ops.debias import PARTS, Debias, Pairs, Rates, Rows, Weights
 
-FOUND = 1e-4
-"""Relative difference of the answers, by the norm of each array."""
+FOUND = 1e-3
+"""Relative difference of the answers, by the norm of each array, at most.
+
+On the generated set the authors' float32 sums over three million pairs of a block leave 4e-4 against either's float64,
+ours 6e-6. In float64 the two differ by 5e-15.
+"""
 
 
 @dataclass(frozen=True)
@@ -250,7 +254,11 @@ def train_authors(module: Any, p: Problem) -> None:
 
     def matrix(users: torch.Tensor, items: torch.Tensor, positive: torch.Tensor) -> torch.Tensor:
         return torch.sparse_coo_tensor(
-            torch.stack([users.long(), items.long()]), positive * 2.0 - 1.0, size, is_coalesced=True
+            torch.stack([users.long(), items.long()]),
+            positive * 2.0 - 1.0,
+            size,
+            is_coalesced=True,
+            check_invariants=True,
         )
 
     train = matrix(rows, p.pairs.items, p.pairs.positive)
