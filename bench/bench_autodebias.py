@@ -122,12 +122,18 @@ def generated(
 
 def ours(p: Problem) -> Callable[[], dict[str, torch.Tensor]]:
     """An epoch: the pairs are cut into blocks, and each takes its steps."""
+    steps = Debias(p.pairs, Rows(*p.theta), Weights(p.parts))
+    start = Weights(p.parts)
 
     def run() -> dict[str, torch.Tensor]:
-        steps = Debias(p.pairs, Rows(*p.theta), Weights(p.parts))
+        weights = steps.weights
+        steps.rows.put(*p.theta)
+        for name in ("parameter", "factor", "moment", "square"):
+            getattr(weights, name).copy_(getattr(start, name))
+        weights.steps = dict.fromkeys(PARTS, 0)
         steps.arrange(*p.orders, *p.sizes)
         steps.steps(0, steps.num_blocks, p.rates)
-        found = {name: steps.weights.part(name) for name in PARTS if name != "pair_position"}
+        found = {name: weights.part(name) for name in PARTS if name != "pair_position"}
         return found | dict(zip(("p", "q", "b_u", "b_i"), steps.rows.get(), strict=True))
 
     return run
@@ -253,13 +259,8 @@ def train_authors(module: Any, p: Problem) -> None:
     rows = torch.repeat_interleave(torch.arange(size[0]), p.pairs.indptr.diff())
 
     def matrix(users: torch.Tensor, items: torch.Tensor, positive: torch.Tensor) -> torch.Tensor:
-        return torch.sparse_coo_tensor(
-            torch.stack([users.long(), items.long()]),
-            positive * 2.0 - 1.0,
-            size,
-            is_coalesced=True,
-            check_invariants=True,
-        )
+        ends = torch.stack([users.long(), items.long()])
+        return torch.sparse_coo_tensor(ends, positive * 2.0 - 1.0, size, check_invariants=True).coalesce()
 
     train = matrix(rows, p.pairs.items, p.pairs.positive)
     uniform = matrix(p.pairs.uniform_users, p.pairs.uniform_items, p.pairs.uniform_positive)
