@@ -157,6 +157,9 @@ def write_inputs(folder: Path) -> None:
     tabs = [line.replace(",", "\t") for line in lines]
     (folder / "u1.base").write_text("\n".join(tabs[::2] + tabs[1::4]) + "\n")
     (folder / "u1.test").write_text("\n".join(tabs[3::4]) + "\n")
+    pairs = [line.rsplit(",", 1)[0] for line in lines]
+    (folder / "user.txt").write_text("\n".join(pairs[::2]) + "\n")
+    (folder / "random.txt").write_text("\n".join(pairs[1::2]) + "\n")
     for name in ("gowalla", "DATA"):
         (folder / name).mkdir()
         for part, interactions in zip(("train", "test"), split_random(data), strict=True):

@@ -117,6 +117,24 @@ def test_without_pairs_to_choose_by_nothing_is_tuned(capsys, files) -> None:
     assert "leaves no pairs to choose by" in refuse(capsys, *words)
 
 
+def test_a_validation_part_of_one_label_chooses_nothing(capsys, tmp_path) -> None:
+    (tmp_path / "user.txt").write_text(
+        "".join(f"{u},{i},{1 + (u + i) % 5}\n" for u in range(8) for i in range(6))
+    )
+    pairs = [(u, 6 + u % 3, 5 if u % 4 == 0 else 1) for u in range(8)] + [(u, 9, 5 - u % 2) for u in range(8)]
+    (tmp_path / "random.txt").write_text("".join(f"{u},{i},{r}\n" for u, i, r in pairs))
+    words = (
+        "train",
+        tmp_path / "user.txt",
+        "--uniform",
+        tmp_path / "random.txt",
+        "--uniform-split",
+        "50/6.25/43.75",
+    )
+    _, err = run(capsys, *words, "--model", "whole-mf", "--epochs", 2)
+    assert "has one label alone, so it chooses and calibrates nothing" in err
+
+
 def test_all_pairs_can_be_learned_from(capsys, files) -> None:
     out, _ = run(
         capsys, "train", files[0], "--uniform", files[1], "--uniform-split", "100/0/0", "--model", "ease"
@@ -182,3 +200,12 @@ def test_a_loss_of_likes_gets_likes_and_sees_the_rest(files) -> None:
     assert likes.popularity.tolist() == found.interactions.popularity.tolist()
     labelled: Recommender = LightGCN(loss="pointwise")
     assert learned_by(labelled, found.interactions, None) is found.interactions
+
+
+def test_a_report_shows_the_weights_that_were_learned(capsys, files, tmp_path) -> None:
+    report = tmp_path / "report.html"
+    train(capsys, files, "--model", "autodebias", "--epochs", 3, "--least-epochs", 1, "--report", report)
+    page = report.read_text()
+    assert "What the uniform pairs taught" in page
+    assert page.count("How much a pair counts by its label.") == 1
+    assert "training users of the item" in page

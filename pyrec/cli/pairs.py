@@ -10,11 +10,12 @@ from typing import Any, Final
 from pyrec.cli.output import note
 from pyrec.cli.training_data import TrainingData
 from pyrec.data import Interactions, UniformParts
-from pyrec.evaluate.pairs import PairEvaluation, evaluate_pairs, positive_pairs
+from pyrec.evaluate.pairs import PairEvaluation, evaluate_pairs
 from pyrec.evaluate.tables import metric_rows, table
 from pyrec.evaluate.uniform import UniformEvaluation, evaluate_uniform
 from pyrec.models import EASE, Popularity, Recommender
 from pyrec.models.fallback import Fallback
+from pyrec.models.validation import labelled
 
 EASE_ITEMS: Final = 3_000
 """EASE inverts a matrix of items x items: 3,000³ operations, about 2 s of a core."""
@@ -125,8 +126,7 @@ def _measure_pairs(model: Recommender, uniform: UniformParts) -> PairEvaluation:
 
 def _calibrating(validation: Interactions) -> Interactions | None:
     """Return the validation part if it has both labels, without which no probability can be fitted."""
-    positive = positive_pairs(validation)
-    return validation if 0 < positive.sum() < len(validation) else None
+    return validation if labelled(validation) else None
 
 
 def pair_baselines(model: Recommender, data: TrainingData, quick: bool) -> dict[str, PairEvaluation]:

@@ -10,6 +10,7 @@ from pyrec.data import Dataset, Interactions, UniformParts
 from pyrec.data.load import WithUniform
 from pyrec.models import EpochRecommender, Recommender
 from pyrec.models.uniform import learned_by, takes_likes_alone
+from pyrec.models.validation import labelled
 
 
 @dataclass(frozen=True)
@@ -62,15 +63,19 @@ class TrainingData:
         return learned_by(model, self.train, uniform)
 
     def validation_of(self, model: Recommender) -> Interactions | None:
-        """Return the uniform pairs that choose the model's epoch, if they do."""
+        """Return the uniform pairs that choose the model's epoch, if they do: pairs of one label alone cannot."""
         if self.uniform is None or model.uniform == "ignored" or not isinstance(model, EpochRecommender):
             return None
-        return self.uniform.validation if len(self.uniform.validation) else None
+        return self.uniform.validation if labelled(self.uniform.validation) else None
 
     def note_uniform(self, model: Recommender) -> None:
         """Say what the model does with a uniform set."""
         if self.uniform is None:
             return
+        if len(self.uniform.validation) and not labelled(self.uniform.validation):
+            note(
+                "note: the uniform validation part has one label alone, so it chooses and calibrates nothing"
+            )
         if model.uniform == "ignored":
             note(f"note: {model.label} learns nothing from the uniform pairs; whole-mf and autodebias do")
         if takes_likes_alone(model):

@@ -394,3 +394,46 @@ def _series(history: Sequence[Mapping[str, Any]], name: str) -> tuple[list[int],
 def _line(points: int) -> dict[str, Any]:
     """Return the line's looks: single epochs are marked while there are few."""
     return {"linewidth": 1.8, "marker": "o" if points <= 20 else "", "markersize": 4}
+
+
+def draw_bars(
+    axes: Axes, names: Sequence[str], values: NDArray[np.floating], what: str, theme: Theme
+) -> None:
+    """Draw a bar for each name, with its value.
+
+    Args:
+        axes: Where to draw.
+        names: (n,) below the bars.
+        values: (n,) their heights.
+        what: What the values are.
+        theme: Its colours.
+    """
+    bars = axes.bar(range(len(names)), values, 0.6, color=theme.pale)
+    axes.bar_label(bars, [f"{value:.3g}" for value in values], fontsize=TICK_SIZE, color=theme.ink)
+    axes.set_xticks(range(len(names)), names)
+    axes.axhline(0, color=theme.muted, linewidth=0.8)
+    axes.set_ylabel(what)
+
+
+def draw_line(
+    axes: Axes,
+    x: NDArray[np.integer],
+    values: NDArray[np.floating],
+    x_name: str,
+    what: str,
+    theme: Theme,
+) -> None:
+    """Draw values (n,) over x (n,).
+
+    Args:
+        axes: Where to draw.
+        x: Whole numbers.
+        values: The line.
+        x_name: What x is.
+        what: What the values are.
+        theme: Its colours.
+    """
+    axes.plot(x, values, "o-", color=theme.blue, markersize=3.5, linewidth=1.2)
+    axes.set_xlabel(x_name)
+    axes.set_ylabel(what)
+    axes.set_ylim(bottom=0)

@@ -13,7 +13,7 @@ from pyrec._optional import need
 from pyrec.data import Interactions
 from pyrec.evaluate.pairs import PairEvaluation
 from pyrec.evaluate.ranking import Evaluation
-from pyrec.look.report import examples, facts, named_users, pairs, pictures
+from pyrec.look.report import examples, facts, learned_weights, named_users, pairs, pictures
 from pyrec.look.report.data import ReportData, measure
 from pyrec.models import Recommender
 from pyrec.version import version
@@ -99,6 +99,7 @@ def _parts(data: ReportData) -> dict[str, Any]:
         "pair_rows": pairs.pair_rows(data),
         "pair_notes": pairs.pair_notes(data),
         "calibration": pairs.calibration(data),
+        "learned_weights": learned_weights.learned_weights(data),
         "exposure_rows": facts.exposure_rows(data),
         "exposure": pictures.exposure(data),
         "examples": examples.examples(data),
