@@ -319,7 +319,6 @@ def race(group: str, make: Callable[[], Problem], with_authors: bool, quick: boo
         check=alike,
         rounds=15,
         quick=quick,
-        memory=not with_authors,
         info={"work": "autodebias"},
     )
 
