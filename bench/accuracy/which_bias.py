@@ -19,7 +19,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
+from bench.accuracy.debias.runs import processor
 from pyrec import EASE, AutoDebias, Popularity, Recommender, WholeMF, propensities
 from pyrec.data import Interactions, UniformParts, generate_biased, split_uniform
 from pyrec.data.biased import Biased
@@ -98,6 +100,8 @@ def run(seeds: list[int], out: Path) -> None:
                 seconds = time.perf_counter() - started
                 row = {"run": key, "bias": bias, "method": name, "seed": seed}
                 row |= {"auc": measured(model, made), "seconds": round(seconds, 3), "strength": STRENGTH}
+                row |= {"dim": model.get_params().get("embedding_size"), "settings": "defaults"}
+                row |= {"processor": processor(), "threads": torch.get_num_threads()}
                 with out.open("a") as file:
                     file.write(json.dumps(row) + "\n")
 
