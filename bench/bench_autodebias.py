@@ -121,9 +121,10 @@ def generated(
 
 
 def ours(p: Problem) -> Callable[[], dict[str, torch.Tensor]]:
-    """An epoch: the pairs are cut into blocks, and each takes its steps."""
+    """An epoch: the pairs are cut into blocks, and each takes its steps. One block is cut once, as the model has it."""
     steps = Debias(p.pairs, Rows(*p.theta), Weights(p.parts))
     start = Weights(p.parts)
+    steps.arrange(*p.orders, *p.sizes)
 
     def run() -> dict[str, torch.Tensor]:
         weights = steps.weights
@@ -131,7 +132,8 @@ def ours(p: Problem) -> Callable[[], dict[str, torch.Tensor]]:
         for name in ("parameter", "factor", "moment", "square"):
             getattr(weights, name).copy_(getattr(start, name))
         weights.steps = dict.fromkeys(PARTS, 0)
-        steps.arrange(*p.orders, *p.sizes)
+        if steps.num_blocks > 1:
+            steps.arrange(*p.orders, *p.sizes)
         steps.steps(0, steps.num_blocks, p.rates)
         found = {name: weights.part(name) for name in PARTS if name != "pair_position"}
         return found | dict(zip(("p", "q", "b_u", "b_i"), steps.rows.get(), strict=True))
