@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal
 
@@ -15,31 +14,28 @@ from torch import Tensor
 from pyrec._ambient import defaults, full_precision
 from pyrec._arrays import tensor_of
 from pyrec.data import Dataset, Interactions, Ragged, as_dataset
-from pyrec.data.split import hold_out
-from pyrec.device import DEVICES, check_fits, find_device
+from pyrec.device import check_fits, find_device
 from pyrec.errors import ConfigError, DataError
 from pyrec.models.base import Recommender
 from pyrec.models.debias_base import BASE, Base, Propagated, check_weights
+from pyrec.models.factorisation import Callback, Factorisation
 from pyrec.models.lightgcn import LightGCN
 from pyrec.models.stopping import asked_stopping
+from pyrec.models.training_options import DEVICE, RATE_AKA, STOPPING, TRAINING, epochs_option, seed_option
 from pyrec.models.uniform import with_uniform
-from pyrec.models.validation import chosen_by, measured
-from pyrec.models.vectors import EpochRecommender
 from pyrec.ops.debias import PARTS, Debias, Pairs, Rates, Rows, Weights
 from pyrec.options import DIM_AKA, REG_AKA, Choice, Count, Number, Options
-from pyrec.params import Part
 from pyrec.store.arrays import State
 from pyrec.store.resumable import under
-from pyrec.store.training_checkpoint import MODEL, Checkpoints, TrainingIdentity, fingerprint
-from pyrec.train.best_epoch import BestEpoch
+from pyrec.store.training_checkpoint import Checkpoints, TrainingIdentity, fingerprint
 from pyrec.train.debias import DebiasEpochs, Table
-from pyrec.train.early_stopping import EarlyStopping, Stopping
-from pyrec.train.epochs import Journal, Stage
+from pyrec.train.early_stopping import EarlyStopping
+from pyrec.train.epochs import Journal
+from pyrec.train.validated import Validation
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-TRAINING: Final = "Training"
 PATIENCE: Final = 60
 """Epochs without a better one on a validation set, where no stopping says otherwise."""
 LEAST_BLOCK: Final = 64
@@ -51,7 +47,7 @@ STABLE: Final = 0.6
 ROWS: Final = ("pair_user", "pair_item", "whole_user", "whole_item")
 
 
-class AutoDebias(EpochRecommender):
+class AutoDebias(Factorisation):
     """Matrix factorisation with weights and imputed labels that a small uniform set teaches.
 
     With scores ``x_ui = p_u · q_i + b_u + b_i`` and labels y of 1 and -1 it lowers
@@ -115,7 +111,7 @@ class AutoDebias(EpochRecommender):
             aka=REG_AKA, positive=False, help="Weight of the L2 penalty in each block.", search=(0.1, 10)
         ),
         "learning_rate": Number(
-            aka=("eta", "step_size"),
+            aka=RATE_AKA,
             flag="--lr",
             optional=True,
             unset="1e-3, or less where rows are long",
@@ -139,27 +135,10 @@ class AutoDebias(EpochRecommender):
             optional=True, unset="a fifth, at least 64", group=TRAINING, help="Items of a step."
         ),
         "least_epochs": Count(low=0, group=TRAINING, help="Epochs before one may be chosen."),
-        "stopping": Part(
-            aka=("early_stopping",),
-            family=Stopping,
-            optional=True,
-            flag="",
-            help="Which epoch is kept, and when training stops.",
-        ),
-        "epochs": Count(
-            aka=("n_epochs", "num_epochs", "max_epochs", "iterations", "n_iter"),
-            low=1,
-            group=TRAINING,
-            help="Passes over the blocks.",
-        ),
-        "seed": Count(
-            aka=("random_state", "random_seed"),
-            low=0,
-            high=2**63 - 1,
-            group=TRAINING,
-            help="Seed of the start and of the blocks.",
-        ),
-        "device": Choice(values=DEVICES, group=TRAINING, help="Where to train."),
+        "stopping": STOPPING,
+        "epochs": epochs_option("Passes over the blocks."),
+        "seed": seed_option("the start and of the blocks"),
+        "device": DEVICE,
     }
     sampled_: LightGCN | None = None
     label_weights_: NDArray[np.float32]
@@ -250,7 +229,7 @@ class AutoDebias(EpochRecommender):
         interactions: Any,
         y: Any = None,  # noqa: ARG002
         validation: Interactions | None = None,
-        callback: Callable[[Recommender, dict[str, Any]], None] | None = None,
+        callback: Callback | None = None,
         checkpoints: Checkpoints | None = None,
         resume: bool = False,
         sample_weight: ArrayLike | None = None,
@@ -295,14 +274,9 @@ class AutoDebias(EpochRecommender):
             return TrainingIdentity(self.model_name, self.get_params(deep=False), *data)
 
         journal = Journal(checkpoints, identity, resume)
-        self.train_, self.history_, self.layer_weights_ = train, [], None
-        self.full_users_, self.empty_users_ = 0, int(np.count_nonzero(np.diff(train.indptr) == 0))
-        learned, held_out = train, validation
-        if stopping is not None and stopping.share is not None:
-            asked = f"stopping__share = {stopping.share:g}"
-            advice = "give more interactions, or leave it out"
-            learned, held_out = hold_out(train, stopping.share, self.seed, asked, advice)
-        self._train(learned, pairs, stopping, held_out, callback, journal, device)
+        self._begin(train)
+        learned, chosen = self._parts(stopping, validation, self.least_epochs)
+        self._train(learned, pairs, chosen, callback, journal, device)
         return self
 
     def check_params(self, prefix: str = "") -> None:
@@ -325,7 +299,7 @@ class AutoDebias(EpochRecommender):
         model: LightGCN,
         dataset: Dataset,
         validation: Interactions | None,
-        callback: Callable[[Recommender, dict[str, Any]], None] | None,
+        callback: Callback | None,
         checkpoints: Checkpoints | None,
         resume: bool,
     ) -> None:
@@ -352,41 +326,16 @@ class AutoDebias(EpochRecommender):
         self,
         learned: Interactions,
         uniform: Interactions,
-        stopping: EarlyStopping | None,
-        held_out: Interactions | None,
-        callback: Callable[[Recommender, dict[str, Any]], None] | None,
+        validation: Validation | None,
+        callback: Callback | None,
         journal: Journal,
         device: torch.device,
     ) -> None:
         epochs = self._epochs(learned, uniform, device)
         steps = epochs.steps
-        best = BestEpoch(Table(steps), None if stopping is None else stopping.patience)
-        stage = Stage(MODEL, epochs, journal, {"best": best}, self.history_)
-
-        def report(record: dict[str, Any]) -> None:
-            self._take(steps)
-            if stopping is not None and held_out is not None:
-                record |= measured(self._view(learned), held_out, stopping)
-            self.history_.append(record)
-            if callback is not None:
-                with torch.enable_grad():  # which gives back what the callback leaves switched off
-                    callback(self, record)
-
-        def after_report(record: dict[str, Any]) -> None:
-            if stopping is not None and held_out is not None and record["epoch"] > self.least_epochs:
-                best.offer(record["epoch"], record[chosen_by(stopping, held_out)])
-
-        def spent(epoch: int) -> bool:
-            return epoch > self.least_epochs and best.patience_spent(epoch)
-
-        self.best_epoch_ = best.put_back(stage.run(self.epochs, report, after_report, spent))
+        table = Table(steps)
+        self._run(epochs, table, journal, validation, callback, lambda _: self._take(steps))
         self._take(steps)
-
-    def _view(self, learned: Interactions) -> Self:
-        """This model as it ranks by what it learns from."""
-        view = object.__new__(type(self))
-        view.__dict__ = {**self.__dict__, "train_": learned}
-        return view
 
     # What is learned, and how.
 
@@ -575,18 +524,6 @@ class AutoDebias(EpochRecommender):
                 matrix + (c[had] * w[:, None]).T @ c[had], towards + target @ c[had]
             )
         return tensor_of(queries.astype(np.float32)).to(self.item_vectors_.device)
-
-    def _unit_item_vectors(self) -> Tensor:
-        """Of q alone: an item's bias is no likeness."""
-        if self.sampled_ is not None:
-            return super()._unit_item_vectors()
-        known = self.__dict__.get("_unit_q")
-        if known is None or known[0] is not self.item_vectors_:
-            q = self.item_vectors_[:, : self.embedding_size].contiguous()
-            known = (self.item_vectors_, torch.nn.functional.normalize(q, dim=1))
-            self._unit_q = known
-        unit: Tensor = known[1]
-        return unit
 
     # Files.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal
 
 import numpy as np
@@ -14,35 +14,37 @@ from torch import Tensor, nn
 from pyrec._ambient import defaults, full_precision
 from pyrec._arrays import tensor_of
 from pyrec.data import Dataset, Interactions, Ragged, as_dataset
-from pyrec.data.split import hold_out
 from pyrec.debias import METHODS, Propensities, propensities
-from pyrec.device import DEVICES, check_fits, find_device
+from pyrec.device import check_fits, find_device
 from pyrec.errors import ConfigError, DataError
-from pyrec.models.base import Recommender
+from pyrec.models.factorisation import Callback, Factorisation
 from pyrec.models.stopping import asked_stopping
+from pyrec.models.training_options import (
+    DEVICE,
+    LEARNING_RATE,
+    STOPPING,
+    epochs_option,
+    seed_option,
+)
 from pyrec.models.uniform import with_uniform
-from pyrec.models.validation import chosen_by, measured
-from pyrec.models.vectors import EpochRecommender
 from pyrec.options import DIM_AKA, REG_AKA, Choice, Count, Number, Options, Share
-from pyrec.params import Part
 from pyrec.store.arrays import State
 from pyrec.store.resumable import restore_tensors, tensor_arrays
-from pyrec.store.training_checkpoint import MODEL, Checkpoints, TrainingIdentity, fingerprint
-from pyrec.train.best_epoch import BestEpoch
+from pyrec.store.training_checkpoint import Checkpoints, TrainingIdentity, fingerprint
 from pyrec.train.doubly_robust import VARIANTS, Observed, Scorer, Steps
-from pyrec.train.early_stopping import EarlyStopping, Stopping
-from pyrec.train.epochs import Journal, Stage
+from pyrec.train.early_stopping import EarlyStopping
+from pyrec.train.epochs import Journal
+from pyrec.train.validated import Validation
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-TRAINING: Final = "Training"
 STEPS: Final = 10
 """Steps of an epoch: each is over all pairs."""
 BALANCE: Final = 10.0
 
 
-class DoublyRobust(EpochRecommender):
+class DoublyRobust(Factorisation):
     """Matrix factorisation with biases by a doubly robust estimate of its squared error on *all* pairs.
 
     With ``ŷ_ui = p_u · q_i + b_u + b_i``, r = 1 for a positive interaction and -1 for another, p the propensity of a
@@ -88,34 +90,11 @@ class DoublyRobust(EpochRecommender):
         "clip": Share(of="1", flag="--clip-propensities", help="What lower propensities are raised to."),
         "balance": Number(help="Weight of unbalanced means, of the variants dr-v2 and stable."),
         "reg": Number(aka=REG_AKA, positive=False, help="Weight of the L2 penalty.", search=(1e-2, 1)),
-        "stopping": Part(
-            aka=("early_stopping",),
-            family=Stopping,
-            optional=True,
-            flag="",
-            help="Which epoch is kept, and when training stops.",
-        ),
-        "epochs": Count(
-            aka=("n_epochs", "num_epochs", "max_epochs", "iterations", "n_iter"),
-            low=1,
-            group=TRAINING,
-            help=f"Rounds of {STEPS} steps over all pairs.",
-        ),
-        "learning_rate": Number(
-            aka=("eta", "step_size"),
-            flag="--lr",
-            group=TRAINING,
-            help="Adam's learning rate.",
-            search=(2e-3, 1e-1),
-        ),
-        "seed": Count(
-            aka=("random_state", "random_seed"),
-            low=0,
-            high=2**63 - 1,
-            group=TRAINING,
-            help="Seed of the first vectors.",
-        ),
-        "device": Choice(values=DEVICES, group=TRAINING, help="Where to train."),
+        "stopping": STOPPING,
+        "epochs": epochs_option(f"Rounds of {STEPS} steps over all pairs."),
+        "learning_rate": replace(LEARNING_RATE, search=(2e-3, 1e-1)),
+        "seed": seed_option("the first vectors"),
+        "device": DEVICE,
     }
     propensities_: Propensities
 
@@ -166,7 +145,7 @@ class DoublyRobust(EpochRecommender):
         interactions: Any,
         y: Any = None,  # noqa: ARG002
         validation: Interactions | None = None,
-        callback: Callable[[Recommender, dict[str, Any]], None] | None = None,
+        callback: Callback | None = None,
         checkpoints: Checkpoints | None = None,
         resume: bool = False,
         sample_weight: ArrayLike | None = None,
@@ -205,15 +184,10 @@ class DoublyRobust(EpochRecommender):
             return TrainingIdentity(self.model_name, self.get_params(deep=False), *data)
 
         journal = Journal(checkpoints, identity, resume)
-        self.train_, self.propensities_ = train, known
-        self.history_, self.layer_weights_ = [], None
-        self.full_users_, self.empty_users_ = 0, int(np.count_nonzero(np.diff(train.indptr) == 0))
-        learned, held_out = train, validation
-        if stopping is not None and stopping.share is not None:
-            asked = f"stopping__share = {stopping.share:g}"
-            advice = "give more interactions, or leave it out"
-            learned, held_out = hold_out(train, stopping.share, self.seed, asked, advice)
-        self._train(learned, stopping, held_out, callback, journal, device)
+        self._begin(train)
+        self.propensities_ = known
+        learned, chosen = self._parts(stopping, validation)
+        self._train(learned, chosen, callback, journal, device)
         return self
 
     def check_params(self, prefix: str = "") -> None:
@@ -247,39 +221,14 @@ class DoublyRobust(EpochRecommender):
     def _train(
         self,
         learned: Interactions,
-        stopping: EarlyStopping | None,
-        held_out: Interactions | None,
-        callback: Callable[[Recommender, dict[str, Any]], None] | None,
+        validation: Validation | None,
+        callback: Callback | None,
         journal: Journal,
         device: torch.device,
     ) -> None:
         steps = self._steps(learned, device)
         self._scorer = steps.predicted
-        best = BestEpoch(steps.predicted, None if stopping is None else stopping.patience)
-        stage = Stage(MODEL, steps, journal, {"best": best}, self.history_)
-
-        def report(record: dict[str, Any]) -> None:
-            if stopping is not None and held_out is not None:
-                record |= measured(self._view(learned), held_out, stopping)
-            self.history_.append(record)
-            if callback is not None:
-                self._refresh()
-                with torch.enable_grad():  # which gives back what the callback leaves switched off
-                    callback(self, record)
-
-        def after_report(record: dict[str, Any]) -> None:
-            if stopping is not None and held_out is not None:
-                best.offer(record["epoch"], record[chosen_by(stopping, held_out)])
-
-        self.best_epoch_ = best.put_back(stage.run(self.epochs, report, after_report, best.patience_spent))
-        self._refresh()
-
-    def _view(self, learned: Interactions) -> Self:
-        """This model as it ranks by what it learns from."""
-        view = object.__new__(type(self))
-        view.__dict__ = {**self.__dict__, "train_": learned}
-        view._refresh()
-        return view
+        self._run(steps, steps.predicted, journal, validation, callback)
 
     def _steps(self, learned: Interactions, device: torch.device) -> Steps:
         observed = self._observed(learned)
@@ -360,10 +309,6 @@ class DoublyRobust(EpochRecommender):
         users, items = self._scorer.sides()
         self.user_vectors_, self.item_vectors_ = users.contiguous(), items.contiguous()
 
-    def _cold_users(self, users: NDArray[np.int32]) -> NDArray[np.bool_]:
-        """See `Recommender._cold_users`; what a user dislikes tells of the user as well."""
-        return np.asarray(np.diff(self.train_.indptr)[users] == 0)
-
     @torch.no_grad()
     def _query_from_items(self, histories: Ragged) -> Tensor:
         """The mean user, moved to where the estimated error of all M items is least, by ridge regression.
@@ -382,17 +327,6 @@ class DoublyRobust(EpochRecommender):
         moved = np.linalg.solve(matrix, (rows @ (missing * c) * inverse).T).T
         queries = np.concatenate([mean[:-1] + moved, np.ones((len(moved), 1))], axis=1)
         return tensor_of(np.ascontiguousarray(queries, dtype=np.float32)).to(self.item_vectors_.device)
-
-    def _unit_item_vectors(self) -> Tensor:
-        """Of q alone: an item's bias is no likeness."""
-        vectors = self.item_vectors_
-        known = self.__dict__.get("_unit_vectors")
-        if known is None or known[0] is not vectors:
-            q = vectors[:, : self.embedding_size].contiguous()
-            known = (vectors, vectors._version, nn.functional.normalize(q, dim=1))
-            self._unit_vectors = known
-        unit: Tensor = known[2]
-        return unit
 
     # Files.
 

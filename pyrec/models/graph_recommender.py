@@ -17,7 +17,7 @@ from torch import Tensor
 from pyrec._ambient import defaults
 from pyrec._arrays import tensor_of
 from pyrec.data import Dataset, Interactions, Ragged, as_dataset
-from pyrec.device import DEVICES, check_fits, find_device
+from pyrec.device import check_fits, find_device
 from pyrec.errors import ConfigError, DataError
 from pyrec.graph.graph import Graph
 from pyrec.models.base import Recommender
@@ -26,8 +26,16 @@ from pyrec.models.messages import Messages, shares
 from pyrec.models.new_users import NewUsers
 from pyrec.models.reasons import Asker, Reasons, likenesses
 from pyrec.models.stopping import asked_stopping
+from pyrec.models.training_options import (
+    DEVICE,
+    LEARNING_RATE,
+    STOPPING,
+    TRAINING,
+    epochs_option,
+    seed_option,
+)
 from pyrec.models.uniform import with_uniform
-from pyrec.models.validation import chosen_by, measured
+from pyrec.models.validation import validation_by
 from pyrec.models.vectors import EpochRecommender
 from pyrec.models.whole_mf import WholeMF
 from pyrec.nn.combine import Combine
@@ -45,19 +53,18 @@ from pyrec.store.training_checkpoint import Checkpoints, TrainingIdentity, finge
 from pyrec.train.augment import Augment
 from pyrec.train.early_stopping import EarlyStopping, Stopping
 from pyrec.train.epochs import Journal
-from pyrec.train.fit import Fit, Validation
+from pyrec.train.fit import Fit
 from pyrec.train.loss import Loss
 from pyrec.train.memory import Memory, Sizes
 from pyrec.train.optimisation import SCHEDULES, Optimisation
 from pyrec.train.plan import Plan
 from pyrec.train.reweight import REWEIGHT, Bridge, Reweight
 from pyrec.train.teacher_labels import Teacher
+from pyrec.train.validated import Validation
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-TRAINING = "Training"
-"""Heading of the options that say how it is trained."""
 TIMED_USERS = 1024
 """Whose lists are timed to tell how long a validation takes."""
 
@@ -111,27 +118,10 @@ class GraphRecommender(EpochRecommender):
             family=Encoder, help="Where embeddings come from: a table of all nodes, or of items alone."
         ),
         "augment": AUGMENT,
-        "stopping": Part(
-            aka=("early_stopping",),
-            family=Stopping,
-            optional=True,
-            flag="",
-            help="Which epoch is kept, and when training stops.",
-        ),
-        "epochs": Count(
-            aka=("n_epochs", "num_epochs", "max_epochs", "iterations", "n_iter"),
-            low=1,
-            group=TRAINING,
-            help="Passes over the training interactions.",
-        ),
+        "stopping": STOPPING,
+        "epochs": epochs_option("Passes over the training interactions."),
         "batch_size": Count(aka=("batch",), low=1, group=TRAINING, help="Interactions in a training step."),
-        "learning_rate": Number(
-            aka=("eta", "step_size"),
-            flag="--lr",
-            group=TRAINING,
-            help="Adam's learning rate.",
-            search=(5e-4, 2e-2),
-        ),
+        "learning_rate": LEARNING_RATE,
         "schedule": Choice(
             aka=("scheduler", "lr_scheduler"),
             values=SCHEDULES,
@@ -145,14 +135,8 @@ class GraphRecommender(EpochRecommender):
             help="Weight of the L2 penalty.",
             search=(1e-6, 1e-2),
         ),
-        "seed": Count(
-            aka=("random_state", "random_seed"),
-            low=0,
-            high=2**63 - 1,
-            group=TRAINING,
-            help="Seed of the first embeddings and of all sampling.",
-        ),
-        "device": Choice(values=DEVICES, group=TRAINING, help="Where to train."),
+        "seed": seed_option("the first embeddings and of all sampling"),
+        "device": DEVICE,
         "precision": Choice(values=PRECISIONS, group=TRAINING, help="Storage of what whole layers gather."),
         "reweight": REWEIGHT,
         "weighted_edges": Switch(help="Propagate by the weights of the interactions."),
@@ -243,7 +227,7 @@ class GraphRecommender(EpochRecommender):
         )
         told = None if stopping is None else self._validation(fit, stopping, validation)
         if callback is not None:
-            callback = partial(self._call, fit, callback)
+            callback = partial(self._call_of, fit, callback)
         self.best_epoch_ = fit.run(told, callback)
         self.full_users_, self.empty_users_ = fit.full_users, fit.empty_users
         self._graph = fit.graph
@@ -364,7 +348,7 @@ class GraphRecommender(EpochRecommender):
     def _validation_seconds(self, fit: Fit) -> float:
         """Of a validation, from the lists of some users."""
         started = time.perf_counter()
-        view = self._view(fit.learned, fit.learned_graph)
+        view = self._view(fit.learned, _graph=fit.learned_graph)
         users = np.arange(min(self.train_.num_users, TIMED_USERS), dtype=np.int32)
         k = min(Stopping.of(self.stopping).k, self.train_.num_items)
         view.topk(users[:1], k)[0].cpu()
@@ -434,26 +418,17 @@ class GraphRecommender(EpochRecommender):
         held_out = validation if fit.held_out is None else fit.held_out
         assert held_out is not None
 
-        def measure() -> dict[str, float]:
-            """Metrics on held-out interactions, which neither the graph nor the mask of seen items knows."""
-            return measured(self._view(fit.learned, fit.learned_graph), held_out, stopping)
+        def view() -> Recommender:
+            """This model, of which neither the graph nor the mask of seen items knows the held-out interactions."""
+            return self._view(fit.learned, _graph=fit.learned_graph)
 
-        return Validation(measure, chosen_by(stopping, held_out), stopping.patience)
+        return validation_by(view, held_out, stopping)
 
-    def _view(self, train: Interactions, graph: Graph) -> Self:
-        """This model as it ranks by other interactions."""
-        view = object.__new__(type(self))
-        view.__dict__ = {**self.__dict__, "train_": train, "_graph": graph}
-        view._refresh()
-        return view
-
-    def _call(
+    def _call_of(
         self, fit: Fit, callback: Callable[[Recommender, dict[str, Any]], None], record: dict[str, Any]
     ) -> None:
         self._graph = fit.graph
-        self._refresh()
-        with torch.enable_grad():  # which gives back what the callback leaves switched off
-            callback(self, record)
+        self._call(callback, record)
 
     # Scoring: the hooks of `Recommender`.
 

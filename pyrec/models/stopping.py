@@ -35,8 +35,8 @@ def asked_stopping(
         )
     if asked.share is not None and validation is not None:
         raise ConfigError("validation is given twice: as a share of the interactions and as a set")
-    if validation is None or not labelled(validation):
-        check_cutoffs(asked.k, train.num_items)
     if validation is not None:
         check_test(validation, train, "validation")
+    if validation is None or not labelled(validation):
+        check_cutoffs(asked.k, train.num_items)
     return asked

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from pyrec.data import Interactions
 from pyrec.evaluate.pair_metrics import auc
 from pyrec.evaluate.ranking import evaluate
 from pyrec.models.base import Recommender
 from pyrec.train.early_stopping import EarlyStopping
+from pyrec.train.validated import Validation
 
 LIST_METRICS = ("precision", "recall", "ndcg")
 
@@ -18,19 +21,25 @@ def labelled(interactions: Interactions) -> bool:
     return bool((interactions.labels > 0).any() and (interactions.labels <= 0).any())
 
 
-def chosen_by(stopping: EarlyStopping, held_out: Interactions) -> str:
-    """The entry of `measured` whose largest value is kept."""
-    return "validation_auc" if labelled(held_out) else f"validation_{stopping.metric}@{stopping.k}"
-
-
-def measured(view: Recommender, held_out: Interactions, stopping: EarlyStopping) -> dict[str, float]:
-    """Metrics on held-out interactions, as an epoch's record has them.
+def validation_by(
+    view: Callable[[], Recommender], held_out: Interactions, stopping: EarlyStopping, least_epochs: int = 0
+) -> Validation:
+    """How the best epoch is chosen.
 
     Args:
-        view: The model, as it ranks by what it learns from.
+        view: Gives the model, as it ranks by what it learns from.
         held_out: What it does not learn from.
-        stopping: Says which metrics of lists are wanted.
+        stopping: How.
+        least_epochs: Epochs before one may be chosen.
     """
+    chosen_by = "validation_auc" if labelled(held_out) else f"validation_{stopping.metric}@{stopping.k}"
+    return Validation(
+        lambda: _measured(view(), held_out, stopping), chosen_by, stopping.patience, least_epochs
+    )
+
+
+def _measured(view: Recommender, held_out: Interactions, stopping: EarlyStopping) -> dict[str, float]:
+    """Metrics on held-out interactions, as an epoch's record has them."""
     metrics: dict[str, float]
     if labelled(held_out):
         metrics = {"auc": auc(view.pair_scores(held_out.users, held_out.items), held_out.signs)}

@@ -99,15 +99,20 @@ class VectorRecommender(Recommender):
         values = products(vectors, asker.items, vectors[item]) / max(1, len(asker.items))
         return Reasons("exact", asker.items, values)
 
+    def _compared_vectors(self) -> torch.Tensor:
+        """Return the vectors whose cosines say how alike items are, float32 (num_items, columns)."""
+        return self._item_vectors()
+
     def _unit_item_vectors(self) -> torch.Tensor:
-        """Return the items' vectors at length one; they are kept until the item vectors are others."""
-        vectors = self._item_vectors()
+        """Return the compared vectors at length one; they are kept until the vectors are others."""
+        vectors = self._compared_vectors()
         known = self.__dict__.get("_unit_vectors")
         if known is None or known[0].data_ptr() != vectors.data_ptr() or known[1] != vectors._version:
-            known = (vectors, vectors._version, torch.nn.functional.normalize(vectors, dim=1))
+            unit = torch.nn.functional.normalize(vectors.contiguous(), dim=1)
+            known = (vectors, vectors._version, unit)
             self._unit_vectors = known
-        unit: torch.Tensor = known[2]
-        return unit
+        found: torch.Tensor = known[2]
+        return found
 
 
 class EpochRecommender(VectorRecommender):
@@ -174,3 +179,24 @@ class EpochRecommender(VectorRecommender):
             interactions: As for `fit`.
             validated: Whether `fit` is given a validation set.
         """
+
+    def _refresh(self) -> None:
+        """Bring the fitted vectors up to date with the parameters; nothing where they are the parameters."""
+
+    def _view(self, train: Interactions, **changed: Any) -> Self:
+        """Return this model as it ranks by other interactions.
+
+        Args:
+            train: In the place of `train_`.
+            changed: Other attributes, by name.
+        """
+        view = object.__new__(type(self))
+        view.__dict__ = {**self.__dict__, "train_": train, **changed}
+        view._refresh()
+        return view
+
+    def _call(self, callback: Callable[[Recommender, dict[str, Any]], None], record: dict[str, Any]) -> None:
+        """Call back with this model as it is under training."""
+        self._refresh()
+        with torch.enable_grad():  # which gives back what the callback leaves switched off
+            callback(self, record)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal
 
 import numpy as np
@@ -14,30 +13,26 @@ from torch import Tensor
 from pyrec._ambient import defaults, full_precision
 from pyrec._arrays import tensor_of
 from pyrec.data import Dataset, Interactions, Ragged, as_dataset
-from pyrec.data.split import hold_out
-from pyrec.device import DEVICES, check_fits, find_device
+from pyrec.device import check_fits, find_device
 from pyrec.errors import ConfigError
-from pyrec.models.base import Recommender
+from pyrec.models.factorisation import Callback, Factorisation
 from pyrec.models.reasons import Asker, Reasons
 from pyrec.models.stopping import asked_stopping
+from pyrec.models.training_options import DEVICE, STOPPING, TRAINING, epochs_option, seed_option
 from pyrec.models.uniform import with_uniform
-from pyrec.models.validation import chosen_by, measured
-from pyrec.models.vectors import EpochRecommender
 from pyrec.ops.als import PADDING, padded_columns
-from pyrec.options import DIM_AKA, REG_AKA, Choice, Count, Number, Options, Real, Switch
-from pyrec.params import Part
+from pyrec.options import DIM_AKA, REG_AKA, Count, Number, Options, Real, Switch
 from pyrec.store.arrays import State
 from pyrec.store.resumable import restore_tensors, tensor_arrays, under
-from pyrec.store.training_checkpoint import MODEL, Checkpoints, TrainingIdentity, fingerprint
-from pyrec.train.best_epoch import BestEpoch
-from pyrec.train.early_stopping import EarlyStopping, Stopping
-from pyrec.train.epochs import Journal, Stage
+from pyrec.store.training_checkpoint import Checkpoints, TrainingIdentity, fingerprint
+from pyrec.train.early_stopping import EarlyStopping
+from pyrec.train.epochs import Journal
+from pyrec.train.validated import Record, Validation
 from pyrec.train.whole_data import AllPairs, Factors, Pairs, Side, Sweeps, fixed, side_of, solve
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-TRAINING: Final = "Training"
 LABELLED_REG: Final = 0.1
 PLAIN_REG: Final = 0.03
 """Penalties where nothing else is asked for, with negatives and without. The first is the best of .06 to .15 by the AUC
@@ -45,7 +40,7 @@ of the uniform validation parts of coat and the simulation, the second of .003 t
 """
 
 
-class WholeMF(EpochRecommender):
+class WholeMF(Factorisation):
     """Matrix factorisation with biases by the squared loss of *all* pairs, in closed form a half-sweep.
 
     With ``ŷ_ui = p_u · q_i + b_u + b_i`` and y = 1 for a positive interaction, -1 for another:
@@ -134,27 +129,10 @@ class WholeMF(EpochRecommender):
             group=TRAINING,
             help="Columns that are solved for at a time, a multiple of 16: fewer for large dimensions.",
         ),
-        "stopping": Part(
-            aka=("early_stopping",),
-            family=Stopping,
-            optional=True,
-            flag="",
-            help="Which epoch is kept, and when training stops.",
-        ),
-        "epochs": Count(
-            aka=("n_epochs", "num_epochs", "max_epochs", "iterations", "n_iter", "sweeps"),
-            low=1,
-            group=TRAINING,
-            help="Sweeps over items and users.",
-        ),
-        "seed": Count(
-            aka=("random_state", "random_seed"),
-            low=0,
-            high=2**63 - 1,
-            group=TRAINING,
-            help="Seed of the first item vectors.",
-        ),
-        "device": Choice(values=DEVICES, group=TRAINING, help="Where to train."),
+        "stopping": STOPPING,
+        "epochs": epochs_option("Sweeps over items and users.", "sweeps"),
+        "seed": seed_option("the first item vectors"),
+        "device": DEVICE,
     }
     prior_: float
     biases_: bool
@@ -222,7 +200,7 @@ class WholeMF(EpochRecommender):
         interactions: Any,
         y: Any = None,  # noqa: ARG002
         validation: Interactions | None = None,
-        callback: Callable[[Recommender, dict[str, Any]], None] | None = None,
+        callback: Callback | None = None,
         checkpoints: Checkpoints | None = None,
         resume: bool = False,
         sample_weight: ArrayLike | None = None,
@@ -261,15 +239,10 @@ class WholeMF(EpochRecommender):
             return TrainingIdentity(self.model_name, self.get_params(deep=False), *data)
 
         journal = Journal(checkpoints, identity, resume)
-        self.train_, self._uniform_set = train, dataset.uniform
-        self.history_, self.layer_weights_ = [], None
-        self.full_users_, self.empty_users_ = 0, int(np.count_nonzero(np.diff(train.indptr) == 0))
-        learned, held_out = train, validation
-        if stopping is not None and stopping.share is not None:
-            asked = f"stopping__share = {stopping.share:g}"
-            advice = "give more interactions, or leave it out"
-            learned, held_out = hold_out(train, stopping.share, self.seed, asked, advice)
-        self._train(learned, stopping, held_out, callback, journal, device)
+        self._begin(train)
+        self._uniform_set = dataset.uniform
+        learned, chosen = self._parts(stopping, validation)
+        self._train(learned, chosen, callback, journal, device)
         return self
 
     def check_params(self, prefix: str = "") -> None:
@@ -282,9 +255,8 @@ class WholeMF(EpochRecommender):
     def _train(
         self,
         learned: Interactions,
-        stopping: EarlyStopping | None,
-        held_out: Interactions | None,
-        callback: Callable[[Recommender, dict[str, Any]], None] | None,
+        validation: Validation | None,
+        callback: Callback | None,
         journal: Journal,
         device: torch.device,
     ) -> None:
@@ -292,28 +264,15 @@ class WholeMF(EpochRecommender):
         factors = self._make_factors().to(device)
         self._factors = factors
         sweeps = Sweeps(factors, self._pairs(learned), self._all_pairs, self.block, device)
-        best = BestEpoch(factors, None if stopping is None else stopping.patience)
-        stage = Stage(MODEL, sweeps, journal, {"best": best}, self.history_)
 
-        def report(record: dict[str, Any]) -> None:
+        def told(record: Record) -> None:
             record["objective"] = sweeps.objective
-            if stopping is not None and held_out is not None:
-                record |= measured(self._view(learned), held_out, stopping)
-            self.history_.append(record)
-            if callback is not None:
-                self._refresh()
-                with torch.enable_grad():  # which gives back what the callback leaves switched off
-                    callback(self, record)
 
-        def after_report(record: dict[str, Any]) -> None:
-            if stopping is not None and held_out is not None:
-                best.offer(record["epoch"], record[chosen_by(stopping, held_out)])
-
-        self.best_epoch_ = best.put_back(stage.run(self.epochs, report, after_report, best.patience_spent))
+        self._run(sweeps, factors, journal, validation, callback, told)
         self.loss_ = np.array([record["objective"] for record in self.history_], dtype=np.float64)
         if learned is not self.train_ or self.block is not None:
             self._users_of_all(device)
-        self._refresh()
+            self._refresh()
 
     def _users_of_all(self, device: torch.device) -> None:
         """Solve for the users exactly, by all interactions, those held out included."""
@@ -321,13 +280,6 @@ class WholeMF(EpochRecommender):
         side = self._user_side(pairs.users, pairs, self.train_.num_users, device)
         against = fixed(self._factors.item, self._all_pairs, self._item_weight())
         solve(self._factors.user, side, against, None, "user")
-
-    def _view(self, learned: Interactions) -> Self:
-        """This model as it ranks by the interactions that it learns from."""
-        view = object.__new__(type(self))
-        view.__dict__ = {**self.__dict__, "train_": learned}
-        view._refresh()
-        return view
 
     # What is learned from.
 
@@ -445,11 +397,11 @@ class WholeMF(EpochRecommender):
         return torch.cat([table, torch.ones_like(table[:, -1:])], dim=1)
 
     def _cold_users(self, users: NDArray[np.int32]) -> NDArray[np.bool_]:
-        """See `Recommender._cold_users`; what a user dislikes, and uniform pairs, tell of the user as well."""
-        told = np.diff(self.train_.indptr)[users] > 0
+        """See `Recommender._cold_users`; uniform pairs tell of the user as well."""
+        cold = super()._cold_users(users)
         if self._uniform_set is not None and self.uniform_weight > 0:
-            told |= np.diff(self._uniform_set.indptr)[users] > 0
-        return np.asarray(~told)
+            cold &= np.diff(self._uniform_set.indptr)[users] == 0
+        return cold
 
     def _query_from_items(self, histories: Ragged) -> Tensor:
         rows = histories.csr()
@@ -461,17 +413,6 @@ class WholeMF(EpochRecommender):
         table = torch.zeros(rows.shape[0], self._factors.item.shape[1], device=device)
         solve(table, side, self._items, None, "user")
         return self._users_with_bias(table)
-
-    def _unit_item_vectors(self) -> Tensor:
-        """Of q alone: an item's bias is no likeness."""
-        dim = self.embedding_size
-        known = self.__dict__.get("_unit_q")
-        if known is None or known[0] is not self.item_vectors_:
-            q = self.item_vectors_[:, :dim].contiguous()
-            known = (self.item_vectors_, torch.nn.functional.normalize(q, dim=1))
-            self._unit_q = known
-        unit: Tensor = known[1]
-        return unit
 
     def _reasons(self, asker: Asker, item: int) -> Reasons:
         """Exact: x = A⁻¹ b is a sum over the user's pairs, of which each adds w (y - o) f · A⁻¹ f_item to a score."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+from pyrec.data import Interactions
+from pyrec.data.split import hold_out
 from pyrec.ops.metrics import METRICS
 from pyrec.ops.topk import MAX_K
 from pyrec.options import Choice, Count, Options, Share
@@ -59,3 +61,15 @@ class EarlyStopping(Stopping):
     patience: int | None = None
     k: int = 20
     metric: str = "ndcg"
+
+
+def hold_out_to_stop(
+    interactions: Interactions, share: float, seed: int
+) -> tuple[Interactions, Interactions]:
+    """What is learned from, and the `EarlyStopping.share` of the interactions that chooses the epoch.
+
+    Raises:
+        DataError: Nothing can be held out.
+    """
+    asked = f"stopping__share = {share:g}"
+    return hold_out(interactions, share, seed, asked, "give more interactions, or leave it out")

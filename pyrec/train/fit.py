@@ -9,7 +9,6 @@ from __future__ import annotations
 import copy
 import time
 from collections.abc import Callable
-from typing import Any, NamedTuple
 
 import torch
 
@@ -23,8 +22,8 @@ from pyrec.nn.network import Network
 from pyrec.ops.sample import Sampler
 from pyrec.store.training_checkpoint import COMBINE, MODEL
 from pyrec.train.batches import Batches
-from pyrec.train.best_epoch import BestEpoch
 from pyrec.train.bilevel import Bilevel, Drawn, LayerWeights
+from pyrec.train.early_stopping import hold_out_to_stop
 from pyrec.train.epochs import Journal, Stage
 from pyrec.train.loss import Loss
 from pyrec.train.pair_batches import PairBatches
@@ -36,22 +35,7 @@ from pyrec.train.teacher_labels import Teacher, TeacherLabels
 from pyrec.train.timing import epoch_seconds
 from pyrec.train.trainer import Trainer
 from pyrec.train.training_pairs import TrainingPairs
-
-Record = dict[str, Any]
-
-
-class Validation(NamedTuple):
-    """How the best epoch is chosen.
-
-    Attributes:
-        measure: Gives metrics on held-out interactions.
-        chosen_by: The metric whose largest value is kept.
-        patience: Epochs without a better one before training stops; None to train to the end.
-    """
-
-    measure: Callable[[], dict[str, float]]
-    chosen_by: str
-    patience: int | None
+from pyrec.train.validated import Record, Validation, best_of_epochs
 
 
 class Fit:
@@ -108,11 +92,7 @@ class Fit:
         self.sample_weights: SampleWeights | None = None
         self.learned, self.held_out = interactions, None
         if plan.validation_share is not None:
-            asked = f"stopping__share = {plan.validation_share:g}"
-            advice = "give more interactions, or leave it out"
-            self.learned, self.held_out = hold_out(
-                interactions, plan.validation_share, plan.seed, asked, advice
-            )
+            self.learned, self.held_out = hold_out_to_stop(interactions, plan.validation_share, plan.seed)
 
     @full_precision()
     def run(self, validation: Validation | None, callback: Callable[[Record], None] | None) -> int:
@@ -139,22 +119,8 @@ class Fit:
             plan.encoder.start(network, self.learned)
         network.to(self._device)
         trainer = self._trainer(network)
-        best = BestEpoch(network, None if validation is None else validation.patience)
-        stage = Stage(MODEL, trainer, self._journal, {"best": best}, self._history)
-
-        def report(record: Record) -> None:
-            if validation is not None:
-                record |= validation.measure()
-            self._history.append(record)
-            if callback is not None:
-                callback(record)
-
-        def after_report(record: Record) -> None:
-            if validation is not None:
-                best.offer(record["epoch"], record[validation.chosen_by])
-
-        last = stage.run(plan.optimisation.epochs, report, after_report, best.patience_spent)
-        return best.put_back(last)
+        epochs = plan.optimisation.epochs
+        return best_of_epochs(trainer, network, epochs, self._journal, self._history, validation, callback)
 
     @full_precision()
     def seconds(self, limit: float) -> float:
