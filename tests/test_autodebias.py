@@ -68,7 +68,9 @@ def test_a_data_set_may_hold_the_uniform_pairs():
 
 def test_without_uniform_pairs_it_says_how_to_give_some():
     train, _ = biased()
-    with pytest.raises(DataError, match=r"learns its weights from a uniform set.*fit\(train, uniform="):
+    with pytest.raises(
+        DataError, match=r"autodebias learns from pairs that were shown .*fit\(train, uniform="
+    ):
         pyrec.AutoDebias(**QUICK).fit(train)
 
 

@@ -118,3 +118,13 @@ def test_the_base_is_a_hyperparameter_like_others():
 def test_what_does_not_go_together_is_refused(options, message):
     with pytest.raises(ConfigError, match=message):
         model(**options).fit(data())
+
+
+def test_a_fit_of_the_closed_form_forgets_the_base_before(tmp_path):
+    debiased = model().fit(data())
+    debiased.set_params(base="mf", learning_rate=None).fit(data())
+    assert debiased.sampled_ is None
+    debiased.save(tmp_path / "model")
+    loaded = Recommender.load(tmp_path / "model")
+    assert torch.equal(loaded.item_vectors_, debiased.item_vectors_)
+    assert debiased.item_vectors_.shape == (NUM_ITEMS, SMALL["embedding_size"] + 2)

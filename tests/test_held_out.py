@@ -9,7 +9,7 @@ from strategies import random_graph
 from torch.nn import functional
 
 from pyrec.data import Dataset, Interactions, split_random, synthetic
-from pyrec.errors import ConfigError
+from pyrec.errors import ConfigError, DataError
 from pyrec.models import LightGCN
 from pyrec.nn.combine import Attention, Mean, SelfAttention, Weighted
 from pyrec.nn.fit import HeldOut
@@ -173,7 +173,8 @@ def test_weights_are_learned_on_uniform_pairs_and_kept(interactions, loss):
     again = model.clone().fit(Dataset(interactions, uniform=uniform))
     assert torch.equal(one.user_vectors_, again.user_vectors_)
     with pytest.raises(
-        ConfigError, match="combine__fit = 'uniform' learns weights on uniform pairs, but there are none"
+        DataError,
+        match="combine__fit = 'uniform' learns from pairs that were shown at random, and there are none",
     ):
         model.clone().fit(interactions)
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from small_models import LEARNING
 
-from pyrec import MF, evaluate_pairs
-from pyrec.data import Interactions, synthetic
+from pyrec import MF, AutoDebias, DoublyRobust, WholeMF, evaluate_pairs
+from pyrec.data import Dataset, Interactions, synthetic
 from pyrec.errors import DataError
 from pyrec.train.loss import BPR, Pointwise
 
@@ -84,3 +84,18 @@ def test_labelled_validation_pairs_choose_the_epoch_by_auc() -> None:
         assert evaluate_pairs(model, pairs, metrics=("auc",))["auc"] == pytest.approx(max(scores), abs=1e-9)
         liked = pairs.select(pairs.labels > 0)
         assert "validation_ndcg@20" in MF(**LEARNING, loss=loss).fit(data, validation=liked).history_[0]
+
+
+@pytest.mark.parametrize("kind", [AutoDebias, DoublyRobust, WholeMF])
+def test_who_only_dislikes_is_known_to_a_model_that_learns_from_dislikes(kind):
+    """Users 0 to 3; the last one has no pair at all."""
+    users, items = np.repeat(np.arange(4), 4), np.tile(np.arange(4), 4)
+    labels = np.where((users == 1) | (items < 2), 0, 1).astype(np.float32)
+    everything = Interactions.from_codes(
+        users.astype(np.int32), items.astype(np.int32), np.arange(4), np.arange(4), labels=labels
+    )
+    train = everything.select((users < 3) & (items != 3))
+    model = kind(embedding_size=2, epochs=1).fit(Dataset(train, uniform=everything.select(items == 3)))
+    lists = model.topk(np.arange(4), 1)
+    own = [False, False, False, kind is not WholeMF]  # which has learned from the uniform pairs of the last
+    assert lists.is_fallback[:, 0].tolist() == own

@@ -594,7 +594,7 @@ def test_a_model_that_learns_weights_needs_uniform_pairs_with_labels():
     train = labelled(0, 0.5)
     model = MF(**FIT, loss="pointwise", reweight="ren")
     with pytest.raises(
-        ConfigError, match="reweight = 'ren' learns weights on uniform pairs, but there are none"
+        DataError, match="reweight = 'ren' learns from pairs that were shown at random, and there are none"
     ):
         model.fit(train)
     with pytest.raises(DataError, match="uniform"):

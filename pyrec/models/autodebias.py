@@ -15,14 +15,14 @@ from pyrec._ambient import defaults, full_precision
 from pyrec._arrays import tensor_of
 from pyrec.data import Dataset, Interactions, Ragged, as_dataset
 from pyrec.device import check_fits, find_device
-from pyrec.errors import ConfigError, DataError
+from pyrec.errors import ConfigError
 from pyrec.models.base import Recommender
 from pyrec.models.debias_base import BASE, Base, Propagated, check_weights
 from pyrec.models.factorisation import Callback, Factorisation
 from pyrec.models.lightgcn import LightGCN
 from pyrec.models.stopping import asked_stopping
 from pyrec.models.training_options import DEVICE, RATE_AKA, STOPPING, TRAINING, epochs_option, seed_option
-from pyrec.models.uniform import with_uniform
+from pyrec.models.uniform import needed_uniform, with_uniform
 from pyrec.ops.debias import PARTS, Debias, Pairs, Rates, Rows, Weights
 from pyrec.options import DIM_AKA, REG_AKA, Choice, Count, Number, Options
 from pyrec.store.arrays import State
@@ -258,7 +258,7 @@ class AutoDebias(Factorisation):
         self.check_params()
         dataset = with_uniform(as_dataset(interactions, sample_weight), uniform)
         train = self._training_set(dataset.interactions)
-        pairs = _needed(dataset)
+        pairs = needed_uniform(dataset.uniform, self.model_name)
         if (model := self._model()) is not None:
             self._fit_by_samples(model, dataset, validation, callback, checkpoints, resume)
             return self
@@ -275,6 +275,7 @@ class AutoDebias(Factorisation):
 
         journal = Journal(checkpoints, identity, resume)
         self._begin(train)
+        self.sampled_ = None
         learned, chosen = self._parts(stopping, validation, self.least_epochs)
         self._train(learned, pairs, chosen, callback, journal, device)
         return self
@@ -455,7 +456,7 @@ class AutoDebias(Factorisation):
         dataset = as_dataset(interactions)
         train, device = self._training_set(dataset.interactions), find_device(self.device)
         check_fits(self._training_bytes(dataset, self.stopping is not None), device)
-        trial = self._epochs(train, _needed(dataset), device)
+        trial = self._epochs(train, needed_uniform(dataset.uniform, self.model_name), device)
         trial.weights_from = 0
         started, calls = time.perf_counter(), 0
 
@@ -492,6 +493,9 @@ class AutoDebias(Factorisation):
         self.whole_item_weights_ = factors["whole_item"]
         self.whole_observed_weights_ = factors["whole_observed"]
         self.imputed_ = factors["imputed"]
+
+    def _cold_users(self, users: NDArray[np.int32]) -> NDArray[np.bool_]:
+        return super()._cold_users(users) if self.sampled_ is None else self.sampled_._cold_users(users)
 
     def _query_from_items(self, histories: Ragged) -> Tensor:
         """The vector that lowers the loss of the history as positives, with the learned weights of items and labels.
@@ -559,20 +563,6 @@ class AutoDebias(Factorisation):
             {name: state.array(name, np.float32, (size,)) for name, size in zip(PARTS, sizes, strict=True)}
         )
         self.history_, self.layer_weights_ = [], None
-
-
-def _needed(dataset: Dataset) -> Interactions:
-    """The uniform pairs.
-
-    Raises:
-        DataError: There are none.
-    """
-    if dataset.uniform is None or len(dataset.uniform) == 0:
-        raise DataError(
-            "AutoDebias learns its weights from a uniform set, pairs that were shown at random, and there is none; "
-            "give fit(train, uniform=...), Dataset(train, uniform=...), or --uniform on the command line"
-        )
-    return dataset.uniform
 
 
 def _pairs(learned: Interactions, uniform: Interactions, device: torch.device) -> Pairs:

@@ -229,6 +229,7 @@ class DoublyRobust(Factorisation):
         steps = self._steps(learned, device)
         self._scorer = steps.predicted
         self._run(steps, steps.predicted, journal, validation, callback)
+        self._refresh()
 
     def _steps(self, learned: Interactions, device: torch.device) -> Steps:
         observed = self._observed(learned)

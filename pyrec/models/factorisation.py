@@ -68,12 +68,11 @@ class Factorisation(EpochRecommender):
         callback: Callback | None,
         before: Callable[[Record], None] = lambda _: None,
     ) -> None:
-        """Train to the end, and keep the best epoch. See `best_of_epochs`."""
+        """Train to the end and keep the best epoch, as `best_of_epochs` does; `_refresh` is left to the caller."""
         call = None if callback is None else partial(self._call, callback)
         self.best_epoch_ = best_of_epochs(
             trained, parameters, self.epochs, journal, self.history_, validation, call, before
         )
-        self._refresh()
 
     def _cold_users(self, users: NDArray[np.int32]) -> NDArray[np.bool_]:
         """See `Recommender._cold_users`; what a user dislikes tells of the user as well."""

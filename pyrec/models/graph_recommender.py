@@ -34,7 +34,7 @@ from pyrec.models.training_options import (
     epochs_option,
     seed_option,
 )
-from pyrec.models.uniform import with_uniform
+from pyrec.models.uniform import needed_uniform, with_uniform
 from pyrec.models.validation import validation_by
 from pyrec.models.vectors import EpochRecommender
 from pyrec.models.whole_mf import WholeMF
@@ -262,17 +262,13 @@ class GraphRecommender(EpochRecommender):
         """The uniform pairs that weights are learned on, if any are.
 
         Raises:
-            ConfigError: Weights are to be learned, but there are no such pairs.
-            DataError: They are of other users and items, or have no labels.
+            ConfigError: They are given twice.
+            DataError: Weights are to be learned, but there are no such pairs; or they are of other users and items, or
+                have no labels.
         """
         asked = self._learned_on_uniform()
         found = with_uniform(dataset, uniform).uniform
-        if asked and found is None:
-            raise ConfigError(
-                f"{asked[0]} learns weights on uniform pairs, but there are none; give fit uniform=, or a Dataset with "
-                "them"
-            )
-        return found if asked else None
+        return needed_uniform(found, asked[0]) if asked else None
 
     def check_params(self, prefix: str = "") -> None:
         """See `Parameters.check_params`; what does not go together, or acts on nothing, is refused, too."""

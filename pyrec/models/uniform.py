@@ -25,11 +25,8 @@ def learned_by(
     Raises:
         DataError: If the model needs such pairs and there are none.
     """
-    if model.uniform == "needed" and uniform is None:
-        raise DataError(
-            f"{model.model_name} learns from pairs that were shown at random, and there are none; give a uniform set: "
-            "fit(train, uniform=...), or --uniform FILE"
-        )
+    if model.uniform == "needed":
+        needed_uniform(uniform, model.model_name)
     learned = _likes_of(train) if takes_likes_alone(model) else train
     return learned if model.uniform == "ignored" else Dataset(learned, uniform=uniform)
 
@@ -46,6 +43,24 @@ def _likes_of(train: Interactions) -> Interactions:
         return train
     weights = np.ones(len(train), dtype=np.float32) if train.weights is None else train.weights
     return replace(train, labels=None, weights=np.where(train.labels > 0, weights, 0).astype(np.float32))
+
+
+def needed_uniform(uniform: Interactions | None, asked: str) -> Interactions:
+    """The uniform pairs.
+
+    Args:
+        uniform: None, or without a pair, where there are none.
+        asked: The model, or the option of one, that learns from them; for the message.
+
+    Raises:
+        DataError: There are none.
+    """
+    if uniform is None or len(uniform) == 0:
+        raise DataError(
+            f"{asked} learns from pairs that were shown at random, and there are none; give a uniform set: "
+            "fit(train, uniform=...), a Dataset with one, or --uniform FILE"
+        )
+    return uniform
 
 
 def with_uniform(dataset: Dataset, uniform: Interactions | None) -> Dataset:

@@ -272,7 +272,7 @@ class WholeMF(Factorisation):
         self.loss_ = np.array([record["objective"] for record in self.history_], dtype=np.float64)
         if learned is not self.train_ or self.block is not None:
             self._users_of_all(device)
-            self._refresh()
+        self._refresh()
 
     def _users_of_all(self, device: torch.device) -> None:
         """Solve for the users exactly, by all interactions, those held out included."""
