@@ -209,3 +209,14 @@ def test_a_report_shows_the_weights_that_were_learned(capsys, files, tmp_path) -
     assert "What the uniform pairs taught" in page
     assert page.count("How much a pair counts by its label.") == 1
     assert "training users of the item" in page
+
+
+def test_a_labelled_share_chooses_the_epoch_by_its_auc_and_it_is_told(capsys, files) -> None:
+    words = ("--positive", "rating>=4", "--model", "whole-mf", "--dim", 4, "--epochs", 3, "--validation", 0.2)
+    err = run(capsys, "train", files[0], *words)[1]
+    assert "validation auc 0." in err
+    assert ", the best by validation auc\n" in err
+    assert "in the graph" not in err
+    err = train(capsys, files, *words[2:-2])[1]
+    assert "validation auc 0." in err
+    assert "the best on the uniform validation part" in err

@@ -15,6 +15,7 @@ from pyrec.cli.training_data import TrainingData
 from pyrec.data import Dataset, Interactions
 from pyrec.device import find_device, gibibytes
 from pyrec.models import EpochRecommender, Recommender
+from pyrec.models.validation import chosen_by
 from pyrec.store.training_checkpoint import Checkpoints
 from pyrec.track import Tracking
 from pyrec.train.early_stopping import Stopping
@@ -82,8 +83,9 @@ def fit(
             f"kept epoch {model.best_epoch_} of {len(model.history_)}, the best on the uniform validation part"
         )
     elif model.stopping is not None:
-        chosen_by = Stopping.of(model.stopping).metric
-        note(f"kept epoch {model.best_epoch_} of {len(model.history_)}, the best by validation {chosen_by}")
+        name = chosen_by(model.history_[-1], Stopping.of(model.stopping)) or ""
+        best = name.replace("_", " ", 1).partition("@")[0]
+        note(f"kept epoch {model.best_epoch_} of {len(model.history_)}, the best by {best}")
         if data.test is None:
             _note_held_out(setup.source, model)
     return spent()
@@ -93,9 +95,10 @@ def _note_held_out(source: Source, model: EpochRecommender) -> None:
     """Say how to learn from the share as well that chose the epoch."""
     again = type(model)(**{**model.get_params(deep=False), "stopping": None, "epochs": model.best_epoch_})
     words = shlex.join(["pyrec", "train", *source.arguments(), *model_arguments(again)])
+    falls = ", over which a linear rate falls faster" if getattr(model, "schedule", None) == "linear" else ""
     note(
-        "note: the embeddings have not learned from the share that chose the epoch, which is in the graph alone; for "
-        f"as many epochs with it, over which a linear rate falls faster: {words}"
+        "note: the embeddings have not learned from the share that chose the epoch; for as many epochs with it"
+        f"{falls}: {words}"
     )
 
 

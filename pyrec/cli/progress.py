@@ -14,7 +14,8 @@ from pyrec.data import Interactions
 from pyrec.evaluate.ranking import evaluate
 from pyrec.models import EpochRecommender, Recommender
 from pyrec.models.fallback import Fallback
-from pyrec.train.early_stopping import Stopping
+from pyrec.models.validation import chosen_by
+from pyrec.train.early_stopping import EarlyStopping, Stopping
 from pyrec.tune.estimate import MINUTE, in_words
 
 CURVE_METRICS = ("precision", "recall", "ndcg")
@@ -53,9 +54,8 @@ class EpochProgress:
         """
         self.seconds = 0.0
         self._epochs, self._test, self._k, self._every = model.epochs, test, list(k), every
-        stopping = None if model.stopping is None else Stopping.of(model.stopping)
-        self._chosen_by = None if stopping is None else f"validation_{stopping.metric}@{stopping.k}"
-        self._may_stop = stopping is not None and stopping.patience is not None
+        self._stopping = EarlyStopping() if model.stopping is None else Stopping.of(model.stopping)
+        self._may_stop = self._stopping.patience is not None
         self._first = self._noted = 0.0
         self._begun = done + 1
         self._bar = None
@@ -84,8 +84,7 @@ class EpochProgress:
 
     def _show(self, record: dict[str, Any]) -> None:
         shown = {"loss": f"{record['loss']:.4f}"}
-        if self._chosen_by in record:
-            name = str(self._chosen_by)
+        if (name := chosen_by(record, self._stopping)) is not None:
             shown[name.replace("_", " ", 1)] = f"{record[name]:.4f}"
         if self._bar is not None:
             self._bar.set_postfix(shown, refresh=False)

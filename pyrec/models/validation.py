@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any, Final
 
 from pyrec.data import Interactions
 from pyrec.evaluate.pair_metrics import auc
@@ -11,7 +12,9 @@ from pyrec.models.base import Recommender
 from pyrec.train.early_stopping import EarlyStopping
 from pyrec.train.validated import Validation
 
-LIST_METRICS = ("precision", "recall", "ndcg")
+LIST_METRICS: Final = ("precision", "recall", "ndcg")
+AUC: Final = "validation_auc"
+"""What an epoch's record calls the AUC of held-out pairs."""
 
 
 def labelled(interactions: Interactions) -> bool:
@@ -32,10 +35,19 @@ def validation_by(
         stopping: How.
         least_epochs: Epochs before one may be chosen.
     """
-    chosen_by = "validation_auc" if labelled(held_out) else f"validation_{stopping.metric}@{stopping.k}"
+    chosen_by = AUC if labelled(held_out) else _of_lists(stopping)
     return Validation(
         lambda: _measured(view(), held_out, stopping), chosen_by, stopping.patience, least_epochs
     )
+
+
+def chosen_by(record: Mapping[str, Any], stopping: EarlyStopping) -> str | None:
+    """The entry of an epoch's record that it is chosen by; None where nothing was held out."""
+    return next((name for name in (AUC, _of_lists(stopping)) if name in record), None)
+
+
+def _of_lists(stopping: EarlyStopping) -> str:
+    return f"validation_{stopping.metric}@{stopping.k}"
 
 
 def _measured(view: Recommender, held_out: Interactions, stopping: EarlyStopping) -> dict[str, float]:
