@@ -1,6 +1,7 @@
 """train, evaluate and tune beside pairs that were shown at random: what is learned from, chosen by and measured on."""
 
 import json
+import shlex
 from dataclasses import replace
 from pathlib import Path
 
@@ -110,6 +111,35 @@ def test_tune_chooses_by_the_validation_part(capsys, files) -> None:
     scores = [one["metrics"]["user_auc"] for one in by_users["trials"]]
     assert scores == sorted(scores, reverse=True)
     assert "metric = 'aux' is none by which uniform pairs choose" in refuse(capsys, *words, "--metric", "aux")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("whole-mf", "--epochs", 4),
+        ("autodebias", "--epochs", 60),
+        ("doubly-robust", "--epochs", 2),
+        ("lightgcn", "--epochs", 2, "--dim", 8),
+        ("mf", "--loss", "pointwise", "--reweight", "label", "--epochs", 2, "--dim", 8),
+    ],
+    ids=lambda words: words[0],
+)
+def test_models_that_train_by_epochs_are_tuned_as_train_trains_them(capsys, files, words) -> None:
+    words = (files[0], "--uniform", files[1], *SPLIT, "--model", *words)
+    found = json.loads(run(capsys, "tune", *words, "--trials", 2, "--json")[0])
+    assert len(found["trials"]) == 2
+    best = found["best"]
+    trained = json.loads(
+        run(capsys, *shlex.split(found["commands"]["train"])[1:], "--no-baseline", "--json")[0]
+    )
+    assert trained.get("best_epoch") in (None, best["best_epoch"])
+    if "validation" in trained:
+        assert trained["validation"]["auc"] == pytest.approx(best["metrics"]["auc"], rel=1e-6)
+
+
+def test_a_share_of_the_interactions_is_not_held_out_beside_a_validation_part(capsys, files) -> None:
+    words = ("tune", files[0], "--uniform", files[1], *SPLIT, "--model", "whole-mf", "--validation", 0.1)
+    assert "their validation part chooses the epoch" in refuse(capsys, *words)
 
 
 def test_without_pairs_to_choose_by_nothing_is_tuned(capsys, files) -> None:

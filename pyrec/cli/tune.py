@@ -120,7 +120,7 @@ def command(
     fixed = given_arguments(options)
     wanted = [_read_range(text, fixed) for text in ranges]
     chosen_by = None if source.has_uniform else read_metric(metric or "ndcg")
-    seed, share = _fill(model_name, options, "ndcg" if chosen_by is None else chosen_by.name)
+    seed, share = _fill(model_name, options, None if chosen_by is None else chosen_by.name)
     options |= {one.flag: one.first for one in wanted if one.flag in CHOOSING}
     given = dict(options)
     model = build_model(model_name, options, (chosen_by and chosen_by.k) or DEFAULT_CUTOFF)
@@ -189,7 +189,7 @@ def _search(search: Search, trials: int, timeout: float | None, storage: Path | 
 
 def _note_estimate(search: Search, trials: int, timeout: float | None) -> None:
     """Say how long the search will take, if that is more than a minute."""
-    seconds = search.model.training_seconds(search.train)
+    seconds = search.model.training_seconds(search.learned_by(search.model))
     if seconds is None or min(seconds * trials, timeout or math.inf) < MINUTE:
         return
     most = "at most " if search.model.get_params().get("stopping__patience") else ""
@@ -199,27 +199,23 @@ def _note_estimate(search: Search, trials: int, timeout: float | None) -> None:
     )
 
 
-def _fill(model_name: str, options: dict[str, Any], metric: str) -> tuple[int, float]:
+def _fill(model_name: str, options: dict[str, Any], metric: str | None) -> tuple[int, float]:
     """Set what searching needs and is not given; return the seed and the share held out.
 
-    These two are taken from the options of a model that does not know them.
+    These two are taken from the options of a model that does not know them. Beside a uniform set, where ``metric`` is
+    None, trials train as `pyrec train` does: nothing is held out of the training interactions.
     """
     accepted = {name_of(place.flag) for place in PLACES if place.model == model_name}
-    if options["stop_by"] not in (None, metric):
+    if metric is not None and options["stop_by"] not in (None, metric):
         raise click.UsageError(
             f"--stop-by {options['stop_by']}, but trials are compared by {metric}; give --metric alone"
         )
-    defaults = {
-        "seed": 0,
-        "validation": VALIDATION,
-        "epochs": EPOCHS,
-        "patience": PATIENCE,
-        "stop_by": metric,
-    }
+    stops = {"validation": VALIDATION, "epochs": EPOCHS, "patience": PATIENCE, "stop_by": metric}
+    defaults: dict[str, Any] = {"seed": 0, **({} if metric is None else stops)}
     for name, value in defaults.items():
         if options[name] is None and (name in accepted or name in ("seed", "validation")):
             options[name] = value
-    seed, share = options["seed"], options["validation"]
+    seed, share = options["seed"], options["validation"] or VALIDATION
     for name in ("seed", "validation"):
         if name not in accepted:
             options[name] = None

@@ -34,7 +34,10 @@ def asked_stopping(
             "stopping__share = None needs a validation set; give fit one, or a share, such as 0.1"
         )
     if asked.share is not None and validation is not None:
-        raise ConfigError("validation is given twice: as a share of the interactions and as a set")
+        raise ConfigError(
+            f"validation is given twice: as a share of the interactions, stopping__share = {asked.share:g} "
+            "(--validation), and as a set; leave the share out, or give stopping__share = None"
+        )
     if validation is not None:
         check_test(validation, train, "validation")
     if validation is None or not labelled(validation):

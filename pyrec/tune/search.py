@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pyrec._checks import check_count, check_real, check_share
-from pyrec.data import Interactions
+from pyrec.data import Dataset, Interactions
 from pyrec.data.split import hold_out
 from pyrec.errors import ConfigError, DataError
 from pyrec.evaluate.metric_name import read_metric
@@ -108,6 +108,10 @@ class Search:
     def with_params(self, params: Mapping[str, Any]) -> Recommender:
         """Return the model with other values of some parameters, not fitted."""
         return self.model.clone().set_params(**params)
+
+    def learned_by(self, model: Recommender) -> Interactions | Dataset:  # noqa: ARG002
+        """Return what the `fit` of a model of this search is given."""
+        return self.train
 
     def run(
         self, params: Mapping[str, Any], callback: EpochCallback | None = None

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from pyrec._checks import check_count, did_you_mean
-from pyrec.data import Interactions
+from pyrec.data import Dataset, Interactions
 from pyrec.errors import ConfigError
 from pyrec.evaluate.pairs import PAIR_METRICS, evaluate_pairs
-from pyrec.models import EpochRecommender
+from pyrec.models import EpochRecommender, Recommender
 from pyrec.models.uniform import learned_by
 from pyrec.store.training_checkpoint import fingerprint
 from pyrec.tune.budget import EpochCallback
@@ -54,6 +54,16 @@ class UniformSearch(Search):
                 f"{did_you_mean(self.metric, HIGHER)}"
             )
         check_count("seed", self.seed, 0, None, ConfigError)
+        share = self.model.get_params().get("stopping__share")
+        if share is not None and self.model.uniform != "ignored":
+            raise ConfigError(
+                f"stopping__share = {share:g} (--validation) is not for {self.model.model_name} beside uniform pairs: "
+                "their validation part chooses the epoch; leave it out"
+            )
+
+    def learned_by(self, model: Recommender) -> Interactions | Dataset:
+        """See `Search.learned_by`."""
+        return learned_by(model, self.train, self.uniform)
 
     def run(
         self, params: Mapping[str, Any], callback: EpochCallback | None = None
@@ -61,7 +71,7 @@ class UniformSearch(Search):
         """See `Search.run`."""
         model, epoch = self.with_params(params), 0
         learns = model.uniform != "ignored"
-        learned = learned_by(model, self.train, self.uniform)
+        learned = self.learned_by(model)
         if isinstance(model, EpochRecommender):
             model.fit(learned, validation=self.validation if learns else None, callback=callback)
             epoch = model.best_epoch_
