@@ -428,3 +428,12 @@ def test_propensities_that_do_not_fit_are_refused() -> None:
         DoublyRobust(propensities="naive-bayes").fit(train)
     with pytest.raises(DataError, match="user_ids"):
         DoublyRobust().fit(train, uniform=replace(uniform, user_ids=uniform.user_ids + 1))
+
+
+def test_weights_beyond_float32_are_refused() -> None:
+    train, uniform, _ = rated(0)
+    huge = np.full(len(train), np.finfo(np.float32).max)
+    with pytest.raises(
+        DataError, match=r"the largest weight, 3\.4.*e\+38, by a propensity is beyond float32"
+    ):
+        DoublyRobust(epochs=1).fit(train, uniform=uniform, sample_weight=huge)

@@ -355,6 +355,11 @@ class Interactions(Numbered):
         matrix.has_sorted_indices = True
         return matrix
 
+    @property
+    def pair_numbers(self) -> npt.NDArray[np.int64]:
+        """int64 (n,): each pair's place, user * num_items + item, among all pairs of users and items; ascending."""
+        return self.users.astype(np.int64) * self.num_items + self.items
+
     def has_pairs(
         self, users: npt.NDArray[np.integer], items: npt.NDArray[np.integer]
     ) -> npt.NDArray[np.bool_]:
@@ -364,10 +369,7 @@ class Interactions(Numbered):
         """
         if not len(self):
             return np.zeros(len(users), dtype=bool)
-        known, asked = (
-            one.astype(np.int64) * self.num_items + other
-            for one, other in ((self.users, self.items), (users, items))
-        )
+        known, asked = self.pair_numbers, users.astype(np.int64) * self.num_items + items
         at = np.minimum(np.searchsorted(known, asked), len(known) - 1)
         return np.asarray((known[at] == asked) & (items >= 0) & (items < self.num_items))
 

@@ -54,7 +54,7 @@ def unseen_pairs(interactions: Interactions, count: int, seed: int) -> tuple[Int
         The users and the items, int32 (count,) each.
     """
     num_items = interactions.num_items
-    seen = interactions.users.astype(np.int64) * num_items + interactions.items
+    seen = interactions.pair_numbers
     unseen = interactions.num_users * num_items - len(interactions)
     ranks = np.random.default_rng(seed).choice(unseen, count, replace=False)
     numbers = ranks + np.searchsorted(seen - np.arange(len(seen)), ranks, side="right")

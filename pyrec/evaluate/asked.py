@@ -65,20 +65,58 @@ def ranked_lists(
     users: NDArray[np.int32],
     k: int,
     batch_size: int,
-    candidates: Ragged | None,
-    fallback: str,
+    candidates: Ragged | None = None,
+    fallback: str = "popularity",
+    filter_seen: bool = True,
+    seen: Interactions | None = None,
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return the k best items (len(users), k) of each user, without their training items, and which are a fallback."""
+    """Return the k best items (len(users), k) of each user, and which are a fallback.
+
+    Args:
+        model: Asked for what it has to know: an argument at its default is not given.
+        users: Internal ids (U,).
+        k: Length of a list.
+        batch_size: Users at a time.
+        candidates: The only items to rank, of all users; None for all items.
+        fallback: See `pyrec.Recommender.recommend`.
+        filter_seen: Whether lists leave out training items.
+        seen: Other pairs that they leave out.
+    """
     rank: Callable[..., tuple[torch.Tensor, torch.Tensor]] = model.topk
     if fallback != "popularity":
         rank = partial(rank, fallback=fallback)
+    if not filter_seen:
+        rank = partial(rank, filter_seen=False)
+    limits: dict[str, Any] = {"candidates": candidates, "excluded": None if seen is None else seen.to_csr()}
     lists, is_fallback = [], []
     for start in range(0, len(users), batch_size):
         batch = users[start : start + batch_size]
-        found = rank(batch, k) if candidates is None else rank(batch, k, candidates=candidates[batch])
+        found = rank(batch, k, **{name: rows[batch] for name, rows in limits.items() if rows is not None})
         lists.append(found[0])
         is_fallback.append(getattr(found, "is_fallback", torch.zeros_like(found[0], dtype=torch.bool)))
     return torch.cat(lists), torch.cat(is_fallback)
+
+
+def listed_metrics(metrics: object, known: Sequence[str], example: Sequence[str], told: str) -> list[str]:
+    """The names of metrics, each once; all known ones for None.
+
+    Args:
+        metrics: What the caller gave.
+        known: Those that there are.
+        example: Some of them, for the message.
+        told: What is said of others.
+
+    Raises:
+        ConfigError: They are no list, none, or one is not known.
+    """
+    if metrics is None:
+        return list(known)
+    if isinstance(metrics, str) or not isinstance(metrics, Iterable):
+        raise ConfigError(f"metrics = {metrics!r} must be a list, such as {list(example)!r}")
+    names = list(metrics)
+    if not names or any(name not in known for name in names):
+        raise ConfigError(f"metrics = {names!r}: {told}")
+    return list(dict.fromkeys(names))
 
 
 def check_test(test: object, train: Interactions, name: str = "test") -> None:

@@ -30,7 +30,7 @@ missing-not-at-random implicit feedback, RecSys 2018; Wang et al., Doubly robust
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal, Protocol, TypeAlias, get_args, runtime_checkable
 
@@ -41,7 +41,7 @@ from numpy.typing import NDArray
 from pyrec._checks import check_count, did_you_mean, warn_caller
 from pyrec.data import Interactions
 from pyrec.errors import ConfigError, DataError, DataWarning
-from pyrec.evaluate.asked import Ranker, check_cutoffs, check_test, ranked_lists
+from pyrec.evaluate.asked import Ranker, check_cutoffs, check_test, listed_metrics, ranked_lists
 from pyrec.evaluate.bootstrap import RESAMPLES, Interval, Statistic, Sums, intervals, ratio
 from pyrec.evaluate.imputation import Imputation, imputed_by
 from pyrec.evaluate.lists import discounts, num_eligible, places_in
@@ -53,6 +53,9 @@ Estimator: TypeAlias = Literal["ips", "snips", "dr"]
 ESTIMATORS: Final[tuple[str, ...]] = get_args(Estimator)
 ESTIMATED: Final = ("precision", "pooled_recall", "dcg")
 """Metrics that an estimator has."""
+TOLD: Final = (
+    f"a log is corrected for {', '.join(ESTIMATED)} alone; others depend on all labels of a user together"
+)
 
 
 @runtime_checkable
@@ -207,7 +210,7 @@ def estimate(
     train = model.training_set()
     check_test(test, train)
     cutoffs = check_cutoffs(k, train.num_items)
-    names = _check_metrics(metrics)
+    names = listed_metrics(metrics, ESTIMATED, ESTIMATED[:2], TOLD)
     batch_size = check_count("batch_size", batch_size, 1, None, ConfigError)
     estimator = _check_estimator(correction)
     propensities = _propensities_of(correction.propensities, test)
@@ -220,7 +223,7 @@ def estimate(
     if estimator != "ips":
         _require_negatives(log, estimator)
     users = np.arange(train.num_users, dtype=np.int32)
-    lists = ranked_lists(model, users, max(cutoffs), batch_size, None, fallback)[0].cpu().numpy()
+    lists = ranked_lists(model, users, max(cutoffs), batch_size, fallback=fallback)[0].cpu().numpy()
     imputation = None
     if estimator == "dr":
         imputation = imputed_by(correction.imputation, model, log.users, log.items, log.labels, log.weights)
@@ -360,21 +363,6 @@ def _only(sums: Sums) -> Sums:
 
 def _normalised(sums: Sums) -> Sums:
     return ratio(sums) * sums[..., 2]
-
-
-def _check_metrics(metrics: Sequence[str] | None) -> list[str]:
-    if metrics is None:
-        return list(ESTIMATED)
-    if isinstance(metrics, str) or not isinstance(metrics, Iterable):
-        raise ConfigError(f"metrics = {metrics!r} must be a list, such as ['precision', 'pooled_recall']")
-    names = list(dict.fromkeys(metrics))
-    unknown = [name for name in names if name not in ESTIMATED]
-    if unknown or not names:
-        raise ConfigError(
-            f"metrics = {names!r}: a log is corrected for {', '.join(ESTIMATED)} alone; others depend on all labels of "
-            "a user together"
-        )
-    return names
 
 
 def _check_estimator(correction: Correction) -> str:

@@ -30,7 +30,7 @@ training. A model of interactions finds no others but by chance.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, overload
 
@@ -46,7 +46,7 @@ from pyrec._checks import check_count, warn_caller
 from pyrec.data import Interactions, Ragged
 from pyrec.data.ragged import as_ragged
 from pyrec.errors import ConfigError, DataWarning
-from pyrec.evaluate.asked import Ranker, asked, check_cutoffs, check_test, ranked_lists
+from pyrec.evaluate.asked import Ranker, asked, check_cutoffs, check_test, listed_metrics, ranked_lists
 from pyrec.evaluate.bootstrap import RESAMPLES
 from pyrec.evaluate.counts import EvaluationCounts, count_test
 from pyrec.evaluate.estimators import Correction, Estimation, Estimator, KnowsPropensities, estimate
@@ -56,6 +56,7 @@ from pyrec.ops.metrics import METRICS, item_counts, ranking_metrics
 
 USER_METRICS: tuple[str, ...] = tuple(METRICS)
 
+KNOWN = (*USER_METRICS, *ITEM_METRICS)
 METRICS_SHOWN = 3
 """In a `repr`."""
 
@@ -285,7 +286,7 @@ def _evaluate(
     test = test.positives()
     check_test(test, train)
     cutoffs = check_cutoffs(k, train.num_items)
-    names = _check_metrics(metrics)
+    names = listed_metrics(metrics, KNOWN, ("recall", "ndcg"), f"known are {', '.join(KNOWN)}")
     batch_size = check_count("batch_size", batch_size, 1, None, ConfigError)
     lists_of = None
     if candidates is not None:
@@ -393,16 +394,3 @@ def _item_metrics(
         values = item_metrics(counts, users_of, train.num_users)
         means |= {f"{name}@{cutoff}": values[name] for name in wanted}
     return means
-
-
-def _check_metrics(metrics: Sequence[str] | None) -> list[str]:
-    known = [*USER_METRICS, *ITEM_METRICS]
-    if metrics is None:
-        return known
-    if isinstance(metrics, str) or not isinstance(metrics, Iterable):
-        raise ConfigError(f"metrics = {metrics!r} must be a list, such as ['recall', 'ndcg']")
-    metrics = list(metrics)
-    unknown = [name for name in metrics if name not in known]
-    if unknown or not metrics:
-        raise ConfigError(f"metrics = {metrics!r}: known are {', '.join(known)}")
-    return list(dict.fromkeys(metrics))

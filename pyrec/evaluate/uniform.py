@@ -30,20 +30,18 @@ Source: Wang et al., Debias can be unreliable, arXiv 2409.04810, WWW companion 2
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csr_array
 
 from pyrec._ambient import defaults
 from pyrec._checks import check_count
 from pyrec.data import Interactions
 from pyrec.errors import ConfigError, DataError
-from pyrec.evaluate.asked import Ranker, asked, check_cutoffs, check_test
+from pyrec.evaluate.asked import Ranker, asked, check_cutoffs, check_test, listed_metrics, ranked_lists
 from pyrec.evaluate.bootstrap import RESAMPLES, Interval, Statistic, intervals, ratio
 from pyrec.evaluate.lists import discounts, places_in
 from pyrec.evaluate.pairs import positive_pairs
@@ -51,6 +49,7 @@ from pyrec.evaluate.tables import table
 
 UNIFORM_METRICS: Final = ("recall", "pooled_recall", "precision", "dcg")
 """What `evaluate_uniform` measures."""
+TOLD: Final = f"random pairs have an unbiased estimate of {', '.join(UNIFORM_METRICS)} alone"
 
 FEW: Final = 20
 """Hits below which an interval is doubtful."""
@@ -169,7 +168,7 @@ def evaluate_uniform(
             items.
         ConfigError: If a metric is unknown, or a number is out of range.
     """
-    names = _check_metrics(metrics)
+    names = listed_metrics(metrics, UNIFORM_METRICS, ("recall", "precision"), TOLD)
     batch_size = check_count("batch_size", batch_size, 1, None, ConfigError)
     with asked(model, Ranker, "training_set and topk") as state:
         train = state.training_set()
@@ -185,7 +184,8 @@ def evaluate_uniform(
                 f"all {len(test):,} pairs of test are training pairs, so none can be in a list; give pairs that were "
                 "held out, or filter_seen=False"
             )
-        lists = _lists(state, users, max(cutoffs), batch_size, filter_seen, seen, fallback)
+        ranked = ranked_lists(state, users, max(cutoffs), batch_size, None, fallback, filter_seen, seen)
+        lists = ranked[0].cpu().numpy()
     eligible = _num_eligible(train, users, filter_seen, seen)
     shown = _Shown(test, ~left_out, users, lists, eligible)
     statistics = {f"{name}@{cut}": shown.statistic(name, cut) for cut in cutoffs for name in names}
@@ -283,40 +283,3 @@ def _num_eligible(
         twice = train.has_pairs(seen.users, seen.items) if filter_seen else np.zeros(len(seen), dtype=bool)
         out = out + np.bincount(seen.users[~twice], minlength=train.num_users)
     return train.num_items - out[users]
-
-
-def _lists(
-    model: Ranker,
-    users: NDArray[np.int32],
-    k: int,
-    batch_size: int,
-    filter_seen: bool,
-    seen: Interactions | None,
-    fallback: str,
-) -> NDArray[np.int32]:
-    """Return the k best items of each user, int32 (U, k), -1 in empty places."""
-    rank: Callable[..., Any] = model.topk
-    if fallback != "popularity":
-        rank = partial(rank, fallback=fallback)
-    if not filter_seen:
-        rank = partial(rank, filter_seen=False)
-    others: csr_array | None = None if seen is None else seen.to_csr()
-    parts = []
-    for start in range(0, len(users), batch_size):
-        batch = users[start : start + batch_size]
-        found = rank(batch, k) if others is None else rank(batch, k, excluded=others[batch])
-        parts.append(found[0].cpu().numpy())
-    return np.concatenate(parts)
-
-
-def _check_metrics(metrics: Sequence[str] | None) -> list[str]:
-    if metrics is None:
-        return list(UNIFORM_METRICS)
-    if isinstance(metrics, str) or not isinstance(metrics, Iterable):
-        raise ConfigError(f"metrics = {metrics!r} must be a list, such as ['recall', 'precision']")
-    names = list(dict.fromkeys(metrics))
-    if not names or any(name not in UNIFORM_METRICS for name in names):
-        raise ConfigError(
-            f"metrics = {names!r}: random pairs have an unbiased estimate of {', '.join(UNIFORM_METRICS)} alone"
-        )
-    return names

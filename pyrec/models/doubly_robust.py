@@ -251,14 +251,18 @@ class DoublyRobust(Factorisation):
         """What is learned from; where a share is held out of it, propensities are as much smaller."""
         train, known = self.train_, self.propensities_.values
         if learned is not train:
-            cells, wanted = (
-                one.users.astype(np.int64) * one.num_items + one.items for one in (train, learned)
-            )
-            known = known[np.searchsorted(cells, wanted)] * np.float32(len(learned) / len(train))
+            at = np.searchsorted(train.pair_numbers, learned.pair_numbers)
+            known = known[at] * np.float32(len(learned) / len(train))
         inverse = 1 / known
         variance = (1 - known) / known
         if learned.weights is not None:
-            inverse = inverse * learned.weights
+            with np.errstate(over="ignore"):
+                inverse = inverse * learned.weights
+            if not np.isfinite(inverse).all():
+                raise DataError(
+                    f"the largest weight, {learned.weights.max():g}, by a propensity is beyond float32; scale the "
+                    "weights"
+                )
         parts = (
             learned.users.astype(np.int64),
             learned.items.astype(np.int64) + learned.num_users,

@@ -39,9 +39,8 @@ class Samples:
         weight = interactions.effective_weights
         if weight is None and label is None:
             return None
-        pairs = interactions.users.astype(np.int64) * interactions.num_items + interactions.items
         given = (None if array is None else tensor_of(array).to(device) for array in (weight, label))
-        return cls(tensor_of(pairs).to(device), interactions.num_items, *given)
+        return cls(tensor_of(interactions.pair_numbers).to(device), interactions.num_items, *given)
 
     def of(self, triples: Triples) -> tuple[Tensor | None, Tensor | None]:
         """The weights and the labels of a batch's samples, (size,) each."""

@@ -37,15 +37,14 @@ class TrainingPairs:
     def of(cls, interactions: Interactions, device: torch.device) -> TrainingPairs:
         """Those of a training set, on a device."""
         users = interactions.users
-        pairs = users.astype(np.int64) * interactions.num_items + interactions.items
         labels, weights = interactions.labels, interactions.weights
-        likes = np.ones(len(pairs), bool) if labels is None else labels > 0
+        likes = np.ones(len(users), bool) if labels is None else labels > 0
         position = interactions.positions
         had = np.bincount(users, minlength=interactions.num_users)
         sampled = had if weights is None else np.bincount(users[weights > 0], minlength=len(had))
         missing = np.where(sampled > 0, (interactions.num_items - had) / np.maximum(sampled, 1), 0)
         return cls(
-            tensor_of(pairs).to(device),
+            tensor_of(interactions.pair_numbers).to(device),
             interactions.num_items,
             tensor_of(np.where(likes, POSITIVE, NEGATIVE).astype(np.int64)).to(device),
             None if position is None else tensor_of(position.astype(np.int64)).to(device),
