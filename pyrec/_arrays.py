@@ -135,3 +135,10 @@ def noted(flag: Tensor) -> bool:
 def stream_of(device: torch.device) -> int:
     """The stream that torch uses on that device at the moment, as the kernels take it."""
     return 0 if device.type == "cpu" else torch.cuda.current_stream(device).cuda_stream
+
+
+def sigmoid(x: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Return ``1 / (1 + exp(-x))``, float64, without overflow."""
+    wide = np.asarray(x, dtype=np.float64)
+    small = np.exp(-np.abs(wide))
+    return np.asarray(np.where(wide >= 0, 1.0, small) / (1.0 + small))

@@ -9,6 +9,7 @@ from typing import Any, Final, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from pyrec._arrays import sigmoid
 from pyrec.data.rows import FloatArray
 from pyrec.errors import DataError
 
@@ -195,7 +196,7 @@ class LatentTruth(Truth):
         return scores
 
     def probabilities(self, users: Codes, items: Codes) -> npt.NDArray[np.float64]:  # noqa: D102
-        return _sigmoid((self.scores(users, items) - self.cuts[POSITIVE - 2]) / _NOISE)
+        return sigmoid((self.scores(users, items) - self.cuts[POSITIVE - 2]) / _NOISE)
 
     def mean_ratings(self) -> npt.NDArray[np.float64]:
         """Returns the mean rating of each item over the law of the users, float64 (num_items,).
@@ -210,12 +211,8 @@ class LatentTruth(Truth):
         mean = np.ones(self.num_items)
         for node, weight in zip(nodes, weights / weights.sum(), strict=True):
             score = bias + node * deviation
-            mean += weight * _sigmoid((score[:, None] - self.cuts) / _NOISE).sum(axis=1)
+            mean += weight * sigmoid((score[:, None] - self.cuts) / _NOISE).sum(axis=1)
         return mean
-
-
-def _sigmoid(x: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
-    return np.asarray(0.5 + 0.5 * np.tanh(0.5 * x.astype(np.float64)))
 
 
 def _uniform(counters: npt.NDArray[np.uint64], seed: int) -> npt.NDArray[np.float64]:

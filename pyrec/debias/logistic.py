@@ -9,10 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
+from pyrec._arrays import sigmoid
 from pyrec.data import Dataset, Features
 from pyrec.data.feature_columns import Codes, Dense, Feature
 from pyrec.data.random_pairs import unseen_pairs
-from pyrec.debias.rules import Float64Array, Logistic, sigmoid
+from pyrec.debias.rules import Float64Array, Logistic
 from pyrec.errors import ConfigError, DataError
 
 SAMPLED: Final = 2**21

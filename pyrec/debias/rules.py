@@ -8,6 +8,7 @@ from typing import Any, ClassVar, NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from pyrec._arrays import sigmoid
 from pyrec.data import Interactions
 from pyrec.errors import DataError
 
@@ -238,12 +239,6 @@ class Logistic(Rule):
     def __call__(self, pairs: Pairs) -> Float64Array:
         """See `Rule`."""
         return sigmoid(self.users[pairs.users] + self.items[pairs.items])
-
-
-def sigmoid(x: Float64Array) -> Float64Array:
-    """``1 / (1 + exp(-x))`` (n,), without overflow."""
-    small = np.exp(-np.abs(x))
-    return np.asarray(np.where(x >= 0, 1.0, small) / (1.0 + small))
 
 
 def rate_of(train: Interactions) -> float:

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from numpy.typing import NDArray
 
+from pyrec._arrays import sigmoid
 from pyrec._checks import check_count
 from pyrec.errors import ConfigError, DataError
 from pyrec.evaluate.pair_metrics import check_finite_array, check_scored, require_both
@@ -144,11 +145,6 @@ def _newton(
 def _dot(one: NDArray[Any], other: NDArray[Any]) -> float:
     """Return the sum of products; that of the linear algebra library may depend on its threads."""
     return float((one * other).sum())
-
-
-def sigmoid(logits: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return 1 / (1 + exp(-x)), without overflow."""
-    return np.exp(-np.logaddexp(0, -logits))
 
 
 @dataclass(frozen=True)

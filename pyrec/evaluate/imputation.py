@@ -10,10 +10,11 @@ import numpy as np
 import numpy.typing as npt
 from numpy.typing import NDArray
 
+from pyrec._arrays import sigmoid
 from pyrec._exchange import kind_of
 from pyrec.data import Interactions
 from pyrec.errors import DataError
-from pyrec.evaluate.calibration import Platt, platt, sigmoid
+from pyrec.evaluate.calibration import Platt, platt
 from pyrec.evaluate.lists import num_eligible
 from pyrec.evaluate.pair_metrics import check_finite_array
 from pyrec.evaluate.pairs import PairScorer

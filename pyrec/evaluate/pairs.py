@@ -26,11 +26,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pyrec._ambient import defaults
+from pyrec._arrays import sigmoid
 from pyrec._checks import check_finite, did_you_mean, warn_caller
 from pyrec.data import Interactions
 from pyrec.errors import ConfigError, DataError, DataWarning
 from pyrec.evaluate.asked import asked, check_test
-from pyrec.evaluate.calibration import Platt, Reliability, platt, reliability, sigmoid
+from pyrec.evaluate.calibration import Platt, Reliability, platt, reliability
 from pyrec.evaluate.pair_metrics import (
     SortedPairs,
     auc,
