@@ -78,6 +78,10 @@ def test_it_goes_on_to_the_same_bits_and_tells_of_its_epochs(tmp_path):
         model().fit(data(), callback=stop, checkpoints=kept)
     kept.stop.made = False
     assert told == [(AutoDebias, (3, 5))] * 2
+    assert kept.read_config()["model"] == "autodebias"
+    assert kept.read_config()["params"]["weights"] == model().weights
+    with pytest.raises(ConfigError, match="seed = 7, 0 in the checkpoint"):
+        model(seed=7).fit(data(), checkpoints=kept, resume=True)
     again = model().fit(data(), checkpoints=kept, resume=True)
     assert torch.equal(again.user_vectors_, whole.user_vectors_)
     assert again.best_epoch_ == whole.best_epoch_ == 3

@@ -311,7 +311,8 @@ class AutoDebias(Factorisation):
             callback(self, record)
 
         given = None if callback is None else told
-        model.fit(dataset, validation=validation, callback=given, checkpoints=checkpoints, resume=resume)
+        own = checkpoints and checkpoints.of_model(self.model_name, self.get_params(deep=False))
+        model.fit(dataset, validation=validation, callback=given, checkpoints=own, resume=resume)
         self._take_model(model)
         self.best_epoch_ = model.best_epoch_
         self.full_users_, self.empty_users_ = model.full_users_, model.empty_users_

@@ -17,7 +17,8 @@ import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from copy import copy
+from dataclasses import dataclass, replace
 from os import PathLike
 from pathlib import Path
 from typing import Any, Final
@@ -122,6 +123,25 @@ class Checkpoints:
         self.every = check_count("every", every, 0, None, ConfigError)
         self.stop = StopRequest()
         self.about = about
+        self._outer: tuple[str, Mapping[str, Any]] | None = None
+
+    def of_model(self, model: str, params: Mapping[str, Any]) -> Checkpoints:
+        """Return these checkpoints for a fit that is a part of another model's, and are that one's.
+
+        Args:
+            model: The name of the other model.
+            params: Its hyperparameters.
+        """
+        inner = copy(self)
+        inner._outer = (model, params)
+        return inner
+
+    def _whole(self, identity: TrainingIdentity) -> TrainingIdentity:
+        """The identity of the fit that another may be a part of."""
+        if self._outer is None:
+            return identity
+        model, params = self._outer
+        return replace(identity, model=model, params=params)
 
     @property
     def path(self) -> Path:
@@ -155,7 +175,7 @@ class Checkpoints:
         """
         with self._opened() as file:  # once for both, for a save may replace the file meanwhile
             config = _checked(file.metadata() or {}, self.path)
-            _check_same(config, identity, self.path)
+            _check_same(config, self._whole(identity), self.path)
             arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
         if _digest(arrays) != config["sha256"]:
             raise DataError(f"{self.path} is damaged: its arrays are not those that it was written with")
@@ -180,6 +200,7 @@ class Checkpoints:
             ConfigError: JSON cannot hold a record or ``about``.
             DataError: The file cannot be written; the one before is still there.
         """
+        identity = self._whole(identity)
         arrays = {name: np.asarray(array, order="C") for name, array in progress.state.arrays.items()}
         config = {
             "format": FORMAT,
