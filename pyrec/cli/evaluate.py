@@ -208,7 +208,7 @@ def _print(model: Recommender, evaluation: Evaluation, at_random: AtRandom | Non
         print_json(lists if at_random is None else {**at_random.as_json(), "lists": lists})
         return
     if at_random is not None:
-        click.echo(f"{at_random.summary()}\n\nevaluation {evaluation.seconds:.2f} s, {at_random.over()}")
+        click.echo(f"{at_random.summary()}\n\nevaluation {at_random.seconds:.2f} s, {at_random.over()}")
         return
     click.echo(table(metric_rows(columns({model.label: evaluation}))))
     click.echo(f"\nevaluation {evaluation.seconds:.2f} s, {users_in_words(evaluation)}")

@@ -42,6 +42,11 @@ class AtRandom:
         return self.pairs[self.label]
 
     @property
+    def seconds(self) -> float:
+        """Spent on measuring the model."""
+        return self.own.seconds + self.lists.seconds
+
+    @property
     def notes(self) -> tuple[str, ...]:
         """What a reader of the metrics may not expect, a sentence each."""
         return (*self.own.notes, *self.lists.notes)
@@ -62,7 +67,7 @@ class AtRandom:
             **{f"pairs_{title}": one.metrics for title, one in self.pairs.items() if title != self.label},
             "estimates": estimates,
             "constant_rate": self.own.constant_rate,
-            "seconds_evaluate": self.own.seconds + self.lists.seconds,
+            "seconds_evaluate": self.seconds,
             "num_test_pairs": counts.num_pairs,
             "num_positive_pairs": counts.num_positive_pairs,
             "num_seen_pairs": counts.num_seen_pairs,

@@ -301,5 +301,6 @@ def _print(run: Run, out: Path | None, as_json: bool) -> None:
         shown = table(metric_rows(run.columns())) if run.at_random is None else run.at_random.summary()
         click.echo(shown)
         over = users_in_words(evaluation) if run.at_random is None else run.at_random.over()
-        click.echo(f"\n{took}, evaluation {evaluation.seconds:.2f} s, {over}")
+        seconds = evaluation.seconds if run.at_random is None else run.at_random.seconds
+        click.echo(f"\n{took}, evaluation {seconds:.2f} s, {over}")
     note("nothing kept; --out RUN_DIR keeps the model" if out is None else f"kept in {out}")

@@ -195,7 +195,8 @@ class Stage:
 
 def _finite_epoch(trainer: Trained, epoch: int, stop: StopRequest) -> None:
     """Train for an epoch; what is said of numbers that are not finite says what to change."""
-    diverged = f"training diverged in epoch {epoch}; lower learning_rate or raise temperature"
+    advice = "lower learning_rate or, of a loss that has one, raise temperature"
+    diverged = f"training diverged in epoch {epoch}; {advice}"
     try:
         loss = trainer.epoch(epoch - 1, lambda: stop.made)
     except (DataError, RuntimeError) as error:
