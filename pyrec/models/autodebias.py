@@ -421,15 +421,11 @@ class AutoDebias(Factorisation):
     # Memory and time.
 
     def training_bytes(self, interactions: Any, validated: bool = False) -> int:
-        """See `EpochRecommender.training_bytes`.
-
-        Args:
-            interactions: As for `fit`.
-            validated: Whether `fit` is given a validation set.
-        """
-        if (model := self._model()) is not None:
+        """See `EpochRecommender.training_bytes`; that of a base that learns by samples is its own."""
+        model = self._model()
+        if model is not None:
             return model.training_bytes(interactions, validated)
-        return self._training_bytes(as_dataset(interactions), validated or self.stopping is not None)
+        return super().training_bytes(interactions, validated)
 
     def _training_bytes(self, dataset: Dataset, validated: bool) -> int:
         """Rows, next rows and fitted vectors; weights five times; the plan, 8 words a pair; four numbers a pair.

@@ -176,7 +176,7 @@ class DoublyRobust(Factorisation):
         train = self._training_set(dataset.interactions)
         stopping = asked_stopping(self.stopping, train, validation)
         device = find_device(self.device)
-        check_fits(self._bytes(train, stopping is not None), device)
+        check_fits(self._training_bytes(dataset, stopping is not None), device)
         known = self._propensities(dataset, propensities)
 
         def identity() -> TrainingIdentity:
@@ -274,19 +274,10 @@ class DoublyRobust(Factorisation):
 
     # Memory and time.
 
-    def training_bytes(self, interactions: Any, validated: bool = False) -> int:
-        """See `EpochRecommender.training_bytes`.
-
-        Args:
-            interactions: As for `fit`.
-            validated: Whether `fit` is given a validation set.
-        """
-        return self._bytes(as_dataset(interactions).interactions, validated or self.stopping is not None)
-
-    def _bytes(self, train: Interactions, validated: bool) -> int:
+    def _training_bytes(self, dataset: Dataset, validated: bool) -> int:
         """Of both models with their moments and gradients, the fitted vectors, both sides, and arrays of the pairs."""
-        table = 4 * (train.num_users + train.num_items) * (self.embedding_size + 2)
-        return table * (14 if validated else 12) + (28 + 60) * len(train)
+        table = 4 * (dataset.num_users + dataset.num_items) * (self.embedding_size + 2)
+        return table * (14 if validated else 12) + (28 + 60) * len(dataset.interactions)
 
     @defaults()
     def training_seconds(self, interactions: Any, limit: float = 1.0) -> float:
@@ -294,7 +285,7 @@ class DoublyRobust(Factorisation):
         self.check_params()
         dataset, trial = as_dataset(interactions), self.clone()
         train, device = self._training_set(dataset.interactions), find_device(self.device)
-        check_fits(self._bytes(train, self.stopping is not None), device)
+        check_fits(self._training_bytes(dataset, self.stopping is not None), device)
         trial.train_ = train
         trial.propensities_ = self._propensities(dataset, None)
         with full_precision():

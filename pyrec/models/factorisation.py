@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -11,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from pyrec.data import Interactions
+from pyrec.data import Dataset, Interactions, as_dataset
 from pyrec.models.base import Recommender
 from pyrec.models.validation import validation_by
 from pyrec.models.vectors import EpochRecommender
@@ -73,6 +74,19 @@ class Factorisation(EpochRecommender):
         self.best_epoch_ = best_of_epochs(
             trained, parameters, self.epochs, journal, self.history_, validation, call, before
         )
+
+    def training_bytes(self, interactions: Any, validated: bool = False) -> int:
+        """See `EpochRecommender.training_bytes`.
+
+        Args:
+            interactions: As for `fit`.
+            validated: Whether `fit` is given a validation set.
+        """
+        return self._training_bytes(as_dataset(interactions), validated or self.stopping is not None)
+
+    @abstractmethod
+    def _training_bytes(self, dataset: Dataset, validated: bool) -> int:
+        """Return `training_bytes` of checked data, where ``validated`` says that the best epoch is kept, too."""
 
     def _cold_users(self, users: NDArray[np.int32]) -> NDArray[np.bool_]:
         """See `Recommender._cold_users`; what a user dislikes tells of the user as well."""

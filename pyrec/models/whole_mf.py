@@ -330,15 +330,6 @@ class WholeMF(Factorisation):
 
     # Memory and time.
 
-    def training_bytes(self, interactions: Any, validated: bool = False) -> int:
-        """See `EpochRecommender.training_bytes`.
-
-        Args:
-            interactions: As for `fit`.
-            validated: Whether `fit` is given a validation set.
-        """
-        return self._training_bytes(as_dataset(interactions), validated or self.stopping is not None)
-
     def _training_bytes(self, dataset: Dataset, validated: bool) -> int:
         """Of the factors (with the best epoch's, twice), the pairs by users and by items, and what comes and goes.
 
