@@ -88,11 +88,11 @@ def test_rewarded_pairs_are_interactions_weighted_by_their_rewards():
         ({"propensities": [0.5, 0.5, 1.5]}, r"propensities\[2\] = 1\.5; a probability"),
         ({"propensities": [0.5, float("nan"), 1]}, r"propensities\[1\] = nan; a probability"),
         ({"propensities": ["a", "b", "c"]}, "propensities are not numbers"),
-        ({"propensities": [0.5]}, r"propensities has shape \(1,\), but there are 3 users"),
+        ({"propensities": [0.5]}, r"propensities has shape \(1,\), but \(3,\) is needed"),
         ({"rewards": [0, float("inf"), 1]}, r"rewards\[1\] = inf is not a finite number"),
         ({"positions": [0, -1, 1]}, r"positions\[1\] = -1 .* int32 numbers from 0"),
         ({"positions": [0, 0.5, 1]}, r"positions\[1\] = 0\.5 is no whole number"),
-        ({"items": ["b", "a"]}, r"items has shape \(2,\), but there are 3 users"),
+        ({"items": ["b", "a"]}, r"items has shape \(2,\), but \(3,\) is needed"),
         ({"item_ids": ["a"]}, r"items\[0\] = 'b' is not one of the 1 known item ids"),
         (
             {"candidates": Ragged.from_lists([[0], [0], [1]], 2)},

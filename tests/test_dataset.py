@@ -78,7 +78,7 @@ def test_a_saved_model_keeps_labels_and_weights(tmp_path) -> None:
 @pytest.mark.parametrize(
     ("more", "message"),
     [
-        ({"labels": [1.0]}, r"labels has shape \(1,\), but there are 2 users"),
+        ({"labels": [1.0]}, r"labels has shape \(1,\), but \(2,\) is needed"),
         ({"labels": [1.0, np.nan]}, r"labels\[1\] = nan is not a finite number"),
         ({"weights": [1.0, -1.0]}, r"weights\[1\] = -1.0 is below 0"),
         ({"weights": ["heavy", "light"]}, "weights are not numbers"),
@@ -154,7 +154,7 @@ def test_events_come_from_frames_and_datetimes_order_them(library) -> None:
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: Events.from_arrays([1, 2], [3]), r"items has shape \(1,\), but there are 2 users"),
+        (lambda: Events.from_arrays([1, 2], [3]), r"items has shape \(1,\), but \(2,\) is needed"),
         (lambda: Events.from_arrays([1], [3], ["soon"]), r"times\[0\] = 'soon'"),
         (lambda: Events.from_arrays([1], [3], [1], [np.inf]), r"values\[0\] = inf is not a finite"),
         (

@@ -94,7 +94,7 @@ def test_text_ids_of_every_dtype(text):
         (np.zeros((3, 1), int), r"users has shape \(3, 1\)"),
         ("abc", r"users is str 'abc'"),
         (7, "users is int 7"),
-        ([1, 2], r"items has shape \(3,\), but there are 2 users"),
+        ([1, 2], r"items has shape \(3,\), but \(2,\) is needed"),
     ],
 )
 def test_malformed_ids_are_named_with_their_position(users, message):

@@ -77,7 +77,7 @@ def test_whole_numbers_of_any_type_are_positions(given: Any) -> None:
         ([0, 1, 2, float("nan"), 4], r"positions\[3\] = nan is no position"),
         ([0, 1, 2, 3, float("inf")], r"positions\[4\] = inf is no position"),
         ([0, 1, 2, 3, 2**31], r"positions\[4\] = 2147483648 is no position"),
-        ([0, 1, 2, 3], r"positions has shape \(4,\), but there are 5 users"),
+        ([0, 1, 2, 3], r"positions has shape \(4,\), but \(5,\) is needed"),
         (["top"] * 5, "positions have dtype <U3, but whole numbers are needed, 0 at the top"),
         ([True] * 5, "positions have dtype bool, but whole numbers"),
         (np.ma.masked_array([1] * 5, [1, 0, 0, 0, 0]), "positions is a masked array"),

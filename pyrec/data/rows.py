@@ -297,7 +297,7 @@ def check_length(values: Any, name: str, n: int) -> None:
     """Refuses an array that is not (n,)."""
     if values.shape != (n,):
         raise DataError(
-            f"{name} has shape {values.shape}, but there are {n} interactions; give one value an interaction"
+            f"{name} has shape {values.shape}, but ({n},) is needed; give one value an interaction"
         )
 
 
