@@ -73,6 +73,8 @@ def test_a_run_is_measured_again_and_has_a_card_and_a_report(capsys, files, tmp_
     page = report.read_text()
     assert "Pairs shown at random" in page
     assert f"{metrics['auc']:.4f}" in page
+    found = metrics["estimates"]["pooled_recall@20"]
+    assert f"<td>{found['estimate']:.4f}</td><td>{found['low']:.4f} to {found['high']:.4f}</td>" in page
     shown = run(capsys, "evaluate", run_dir)[0]
     assert "lists of all items" in shown
 

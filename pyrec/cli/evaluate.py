@@ -184,6 +184,7 @@ def _evaluate(
             item_names=item_names,
             evaluation=evaluation if metrics is None else evaluate(model, test, k, fallback=fallback),
             uniform=None if at_random is None else at_random.pairs,
+            uniform_lists=None if at_random is None else at_random.lists,
         )
 
 

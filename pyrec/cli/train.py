@@ -282,6 +282,7 @@ def _write_report(run: Run, report: Report) -> None:
         evaluation=run.evaluation,
         baseline=run.baselines["popularity"],
         uniform={} if run.at_random is None else run.at_random.pairs,
+        uniform_lists=None if run.at_random is None else run.at_random.lists,
     )
 
 

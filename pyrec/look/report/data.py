@@ -15,6 +15,7 @@ from pyrec.errors import ConfigError, DataError
 from pyrec.evaluate.item_metrics import ITEM_METRICS
 from pyrec.evaluate.pairs import PairEvaluation
 from pyrec.evaluate.ranking import USER_METRICS, Evaluation, evaluate
+from pyrec.evaluate.uniform import UniformEvaluation
 from pyrec.models import EpochRecommender, Popularity, Recommender
 
 
@@ -34,6 +35,7 @@ class ReportData:
         item_names: What items are called, by raw id.
         named: Raw ids of the users that are shown with the reasons of their lists.
         pairs: What `pyrec.evaluate_pairs` gave for uniform pairs, by the models' labels; empty without such pairs.
+        lists: What `pyrec.evaluate_uniform` gave for them; None if it was not asked.
     """
 
     model: Recommender
@@ -47,6 +49,7 @@ class ReportData:
     item_names: Mapping[Any, str]
     named: Sequence[Any] = ()
     pairs: Mapping[str, PairEvaluation] = field(default_factory=dict)
+    lists: UniformEvaluation | None = None
 
     @property
     def train(self) -> Interactions:

@@ -13,6 +13,7 @@ from pyrec._optional import need
 from pyrec.data import Interactions
 from pyrec.evaluate.pairs import PairEvaluation
 from pyrec.evaluate.ranking import Evaluation
+from pyrec.evaluate.uniform import UniformEvaluation
 from pyrec.look.report import examples, facts, learned_weights, named_users, pairs, pictures
 from pyrec.look.report.data import ReportData, measure
 from pyrec.models import Recommender
@@ -34,6 +35,7 @@ def write_report(
     evaluation: Evaluation | None = None,
     baseline: Evaluation | None = None,
     uniform: Mapping[str, PairEvaluation] | None = None,
+    uniform_lists: UniformEvaluation | None = None,
 ) -> None:
     """Write a report on a fitted model as one HTML file.
 
@@ -57,6 +59,7 @@ def write_report(
         baseline: The same of `pyrec.Popularity`, at the same cut-offs.
         uniform: What `pyrec.evaluate_pairs` gave for pairs that were shown at random, by the models' labels, this one's
             among them.
+        uniform_lists: What `pyrec.evaluate_uniform` gave for the same pairs and this model.
 
     Raises:
         NotFittedError: If the model is not fitted.
@@ -78,6 +81,7 @@ def write_report(
         item_names=item_names or {},
         named=list(users),
         pairs=uniform or {},
+        lists=uniform_lists,
     )
     write_text(Path(path), template.render(**_parts(data)))
 
@@ -97,6 +101,8 @@ def _parts(data: ReportData) -> dict[str, Any]:
         "activity": pictures.activity(data),
         "pair_summary": pairs.pair_summary(data),
         "pair_rows": pairs.pair_rows(data),
+        "list_summary": pairs.list_summary(data),
+        "list_rows": pairs.list_rows(data),
         "pair_notes": pairs.pair_notes(data),
         "calibration": pairs.calibration(data),
         "learned_weights": learned_weights.learned_weights(data),

@@ -31,6 +31,24 @@ def pair_notes(data: ReportData) -> tuple[str, ...]:
     return data.pairs[data.label].notes if data.pairs else ()
 
 
+def list_rows(data: ReportData) -> list[list[str]]:
+    """Return a head and rows of what the pairs tell of lists of all items; nothing where that is not known."""
+    if data.lists is None:
+        return []
+    found = data.lists
+    intervals = {name: f"{low:.4f} to {high:.4f}" for name, (low, high) in found.intervals.items()}
+    head = ["metric", data.label, "95 % interval"]
+    return [head, *([name, f"{value:.4f}", intervals[name]] for name, value in found.metrics.items())]
+
+
+def list_summary(data: ReportData) -> str:
+    """Return what the estimates of lists are from."""
+    if data.lists is None:
+        return ""
+    told = ". ".join(f"{note[0].upper()}{note[1:]}" for note in data.lists.notes)
+    return f"Which of the pairs are in the lists estimates what the lists are worth among all items. {told}."
+
+
 def calibration(data: ReportData) -> list[Picture]:
     """Return how often pairs were positive against their probabilities; nothing without such pairs."""
     if not data.pairs:
