@@ -74,6 +74,16 @@ def test_without_uniform_pairs_it_says_how_to_give_some():
         pyrec.AutoDebias(**QUICK).fit(train)
 
 
+def test_uniform_pairs_with_weights_are_refused():
+    train, uniform = biased()
+    weights = np.ones(len(uniform), dtype=np.float32)
+    even = pyrec.AutoDebias(**QUICK).fit(train, uniform=replace(uniform, weights=weights))
+    assert same(even, pyrec.AutoDebias(**QUICK).fit(train, uniform=uniform))
+    weights[0] = 2
+    with pytest.raises(DataError, match="uniform has weights, but with base = 'mf'"):
+        pyrec.AutoDebias(**QUICK).fit(train, uniform=replace(uniform, weights=weights))
+
+
 def test_imputed_labels_learn_from_the_start_and_weights_later():
     train, uniform = biased()
     early = pyrec.AutoDebias(**{**QUICK, "epochs": 3}).fit(train, uniform=uniform)

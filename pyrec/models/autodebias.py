@@ -15,7 +15,7 @@ from pyrec._ambient import defaults, full_precision
 from pyrec._arrays import tensor_of
 from pyrec.data import Dataset, Interactions, Ragged, as_dataset
 from pyrec.device import check_fits, find_device
-from pyrec.errors import ConfigError
+from pyrec.errors import ConfigError, DataError
 from pyrec.models.base import Recommender
 from pyrec.models.debias_base import BASE, Base, Propagated, check_weights
 from pyrec.models.factorisation import Callback, Factorisation
@@ -262,6 +262,11 @@ class AutoDebias(Factorisation):
         if (model := self._model()) is not None:
             self._fit_by_samples(model, dataset, validation, callback, checkpoints, resume)
             return self
+        if pairs.effective_weights is not None:
+            raise DataError(
+                "uniform has weights, but with base = 'mf' each uniform pair counts the same; leave the weights out, "
+                "or give base = 'lightgcn'"
+            )
         stopping = asked_stopping(self.stopping, train, validation)
         if stopping is not None and self.stopping is None:
             stopping = replace(stopping, patience=PATIENCE)
