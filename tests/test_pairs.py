@@ -350,7 +350,7 @@ def test_the_summary_says_who_the_metrics_are_over(model: Table, parts) -> None:
         f"over the {counts.num_users_with_positive} users with a positive",
         f"over all {counts.num_users}, and those without one count 1",
         f"the {counts.num_users_with_both} users with pairs of both labels",
-        f"the probability {result.constant_rate:.4f}, of calibrate",
+        f"the probability {result.constant_rate:.4f}, the positive share of the validation pairs",
         "are ties and count one half",
         "users without one: 1",
     ):

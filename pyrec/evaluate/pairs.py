@@ -180,9 +180,12 @@ class PairEvaluation:
                 f"user_auc is over the {counts.num_users_with_both:,} users with pairs of both labels"
             )
         if "constant_log_loss" in self.metrics:
-            whose = "the test pairs themselves" if self.constant_of == "test" else self.constant_of
+            whence = {
+                "test": ", the positive share of the test pairs themselves",
+                "calibrate": ", the positive share of the validation pairs that calibrate",
+            }.get(self.constant_of, ", which was given")
             notes.append(
-                f"constant_log_loss gives every pair the probability {self.constant_rate:.4f}, of {whose}"
+                f"constant_log_loss gives every pair the probability {self.constant_rate:.4f}{whence}"
             )
         return (*notes, *counts.notes)
 
