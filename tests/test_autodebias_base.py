@@ -132,3 +132,11 @@ def test_a_fit_of_the_closed_form_forgets_the_base_before(tmp_path):
     loaded = Recommender.load(tmp_path / "model")
     assert torch.equal(loaded.item_vectors_, debiased.item_vectors_)
     assert debiased.item_vectors_.shape == (NUM_ITEMS, SMALL["embedding_size"] + 2)
+
+
+def test_what_acts_on_blocks_alone_is_not_searched_for_it():
+    train = data().interactions
+    assert {"reg", "unobserved"} <= AutoDebias().search_options(train).keys()
+    found = model().search_options(train)
+    assert "reg" not in found
+    assert {"unobserved", "base__n_layers"} <= found.keys()

@@ -17,7 +17,7 @@ from pyrec.data import Dataset, Interactions, Ragged, as_dataset
 from pyrec.device import check_fits, find_device
 from pyrec.errors import ConfigError, DataError
 from pyrec.models.base import Recommender
-from pyrec.models.debias_base import BASE, Base, Propagated, check_weights
+from pyrec.models.debias_base import BASE, OF_BLOCKS, Base, Propagated, check_weights
 from pyrec.models.factorisation import Callback, Factorisation
 from pyrec.models.lightgcn import LightGCN
 from pyrec.models.stopping import asked_stopping
@@ -424,6 +424,12 @@ class AutoDebias(Factorisation):
         return parts
 
     # Memory and time.
+
+    def search_options(self, train: Interactions) -> Options:
+        """See `Recommender.search_options`; of a base that learns by samples without what acts on blocks alone."""
+        options = super().search_options(train)
+        idle = () if self._model() is None else OF_BLOCKS
+        return {name: option for name, option in options.items() if name not in idle}
 
     def training_bytes(self, interactions: Any, validated: bool = False) -> int:
         """See `EpochRecommender.training_bytes`; that of a base that learns by samples is its own."""
