@@ -49,6 +49,7 @@ from pyrec.ops.pointwise import pointwise
 from pyrec.ops.propagate import propagate, propagate_gradient, propagate_sum
 from pyrec.ops.sample import Sampler, distinct
 from pyrec.ops.topk import topk
+from pyrec.ops.whole import ObservedPairs, whole, whole_meta
 
 Arguments = dict[str, Any]
 EntryPoint = tuple[Callable[..., Any], Callable[[], Arguments]]
@@ -143,6 +144,26 @@ def squares() -> Arguments:
         **rows,
         "block": DIM,
     }
+
+
+def all_pairs() -> Arguments:
+    rows = {"users": numbers(USERS, DIM), "items": numbers(ITEMS, DIM)}
+    weights = {
+        "user_weight": torch.ones(USERS),
+        "item_weight": torch.ones(ITEMS),
+        "prior": torch.tensor(-0.5),
+    }
+    known = {"pair_users": int64(0, 1, 3), "pair_items": int64(0, 5, 2)}
+    return {**rows, **weights, **known, "factor": torch.ones(3), "target": numbers(3)}
+
+
+def with_pairs(call: Callable[..., Any]) -> Callable[..., Any]:
+    """The call by arguments one by one, those of its pairs too."""
+
+    def made(pair_users: Any, pair_items: Any, factor: Any, target: Any, **given: Any) -> Any:
+        return call(pairs=ObservedPairs(pair_users, pair_items, factor, target), **given)
+
+    return made
 
 
 def observed_and_uniform() -> Arguments:
@@ -432,6 +453,9 @@ def operators() -> Iterator[tuple[str, EntryPoint]]:
     yield "weight_gradient", (weight_gradient, lambda: {**weighted_pairs(), "num_groups": 2})
     yield "als", (als, squares)
     yield "gram", (gram, lambda: {"vectors": numbers(ITEMS, DIM), "weight": torch.ones(ITEMS)})
+    yield "whole", (with_pairs(whole), all_pairs)
+    of_step = {"direction_users": numbers(USERS, DIM), "direction_items": numbers(ITEMS, DIM), "rate": 0.1}
+    yield "whole_meta", (with_pairs(whole_meta), lambda: {**all_pairs(), **of_step})
     yield "combine_weighted", (combine_weighted, lambda: {"layers": layers(), "alpha": numbers(LAYERS)})
     yield "combine_attention", (combine_attention, lambda: {**attention(), "offset": numbers(NODES, LAYERS)})
     yield "combine_self_attention", (combine_self_attention, self_attention)

@@ -31,6 +31,7 @@ from pyrec.interrupt import never
 from pyrec.ops.agreement import agreement
 from pyrec.ops.als import gram
 from pyrec.ops.pointwise import pointwise
+from pyrec.ops.whole import times
 from pyrec.store.arrays import State
 from pyrec.store.resumable import (
     Arrays,
@@ -161,13 +162,6 @@ def imputed_error(predicted: Scorer, imputed: Scorer) -> tuple[float, Tensor, Te
     users = times(left, (of_right[:, :width] / total).to(left.dtype).contiguous())
     items = times(right, (of_left[:, :width] / total).to(left.dtype).contiguous())
     return value, users, items
-
-
-def times(rows: Tensor, matrix: Tensor) -> Tensor:
-    """The product of rows (num_rows, dim) and a matrix (dim, width); the same bits at any number of threads."""
-    if rows.device.type != "cpu":
-        return rows @ matrix
-    return tensor_of(rows.numpy() @ matrix.numpy())  # NumPy splits no sum between threads, as torch does
 
 
 def mean_score(scorer: Scorer) -> float:
