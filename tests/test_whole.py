@@ -1,3 +1,4 @@
+import children
 import pytest
 import torch
 
@@ -206,6 +207,33 @@ def test_same_bits_at_any_number_of_threads_and_at_each_call(device, threads):
         results.append((value, *torch.autograd.grad(value, list(by_name.values())), *found))
     for other in results[1:]:
         assert all(torch.equal(a, b) for a, b in zip(results[0], other, strict=True))
+
+
+TIMES = """
+import hashlib, torch
+from pyrec.ops.whole import times
+digest = hashlib.sha256()
+for dtype in (torch.float32, torch.float64):
+    for rows, dim, width in ((7001, 80, 80), (1001, 160, 80), (301, 512, 512), (5, 16, 130)):
+        draw = torch.Generator().manual_seed(0)
+        x, matrix = (torch.randn(n, m, generator=draw, dtype=dtype) for n, m in ((rows, dim), (dim, width)))
+        product = times(x, matrix)
+        torch.testing.assert_close(product, x @ matrix, rtol=1e-4, atol=1e-4)
+        digest.update(product.numpy().tobytes())
+print(digest.hexdigest())
+"""
+
+
+@pytest.mark.launches_nothing
+def test_products_have_the_same_bits_at_any_number_of_threads_of_blas():
+    """It takes their number as it is loaded, so each has a process."""
+    found = set()
+    for number in ("1", "2", "3"):
+        variables = {"OMP_NUM_THREADS": number, "OPENBLAS_NUM_THREADS": number}
+        done = children.run("-c", TIMES, env=children.environment(**variables))
+        assert done.returncode == 0, done.stderr
+        found.add(done.stdout)
+    assert len(found) == 1
 
 
 def test_the_widest_rows():
