@@ -58,7 +58,8 @@ def needed_uniform(uniform: Interactions | None, asked: str) -> Interactions:
     if uniform is None or len(uniform) == 0:
         raise DataError(
             f"{asked} learns from pairs that were shown at random, and there are none; give a uniform set: "
-            "fit(train, uniform=...), a Dataset with one, or --uniform FILE"
+            "fit(train, uniform=...), a Dataset with one, or --uniform FILE whose --uniform-split leaves some to learn "
+            "from"
         )
     return uniform
 

@@ -401,7 +401,7 @@ class WholeMF(Factorisation):
         pairs = Pairs(users, rows.indices.astype(np.int32), weight, np.ones_like(weight))
         device = self.item_vectors_.device
         side = self._user_side(users, pairs, rows.shape[0], device)
-        table = torch.zeros(rows.shape[0], self._factors.item.shape[1], device=device)
+        table = torch.zeros(rows.shape[0], self._factors.item.shape[1], dtype=torch.float32, device=device)
         solve(table, side, self._items, None, "user")
         return self._users_with_bias(table)
 

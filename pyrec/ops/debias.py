@@ -196,7 +196,7 @@ class Debias:
         self.rows, self.weights = rows, weights
         self._weight = pairs.weight
         self._copy: Tensor | None = None
-        self._scratch = torch.empty(0, dtype=torch.uint8)
+        self._scratch = torch.empty(0, dtype=torch.uint8, device="cpu")
         self._loss = torch.zeros(1, dtype=torch.float64, device=rows.users.device)
 
     @property
@@ -227,7 +227,7 @@ class Debias:
         )
         device = self.rows.users.device
         if device.type != "cpu" or self.emulated:
-            host = torch.empty(self.plan.size, dtype=torch.int32)
+            host = torch.empty(self.plan.size, dtype=torch.int32, device="cpu")
             self.plan.copy(capsule(host))
             self._copy = host.to(device)
         size = _core.debias_scratch(self.plan, capsule(self.rows.users), self.rows.dim)

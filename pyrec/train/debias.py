@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from pyrec._arrays import tensor_of
 from pyrec.errors import StoppedError
 from pyrec.interrupt import never
 from pyrec.ops.debias import PARTS, Debias, Rates
@@ -121,7 +122,7 @@ class DebiasEpochs:
 
         def order(count: int, size: int) -> torch.Tensor:
             drawn = np.arange(count) if size == count else draw.permutation(count)
-            return torch.from_numpy(drawn.astype(np.int32))
+            return tensor_of(drawn.astype(np.int32))
 
         users = order(num_users, self.users_per_block)
         items = torch.stack([order(num_items, self.items_per_block) for _ in range(blocks)])

@@ -104,9 +104,11 @@ class Factors(nn.Module):
         """
         super().__init__()
         generator = torch.Generator("cpu").manual_seed(seed)
-        items = torch.zeros(num_items, dim + biases)
-        items[:, :dim] = torch.randn(num_items, dim, generator=generator) * (START / dim**0.5)
-        self.register_buffer("user", torch.zeros(num_users, dim + biases))
+        items = torch.zeros(num_items, dim + biases, dtype=torch.float32, device="cpu")
+        items[:, :dim] = (START / dim**0.5) * torch.randn(
+            num_items, dim, generator=generator, dtype=torch.float32, device="cpu"
+        )
+        self.register_buffer("user", torch.zeros(num_users, dim + biases, dtype=torch.float32, device="cpu"))
         self.register_buffer("item", items)
 
 
