@@ -348,7 +348,7 @@ class AutoDebias(Factorisation):
 
     def _epochs(self, learned: Interactions, uniform: Interactions, device: torch.device) -> DebiasEpochs:
         pairs = _pairs(learned, uniform, device)
-        generator = torch.Generator().manual_seed(self.seed)
+        generator = torch.Generator("cpu").manual_seed(self.seed)
         rows = self._start(pairs, generator, device)
         weights = Weights(self._start_weights(pairs, generator, device))
         users, items = self._block_sizes(learned)
