@@ -125,10 +125,10 @@ def shown(capsys, monkeypatch, model: LightGCN, seconds_an_epoch: float, done: i
 def test_lines_say_what_is_left(capsys, monkeypatch) -> None:
     lines = shown(capsys, monkeypatch, LightGCN(epochs=4), 60.0)
     assert lines == [
-        "epoch 1/4  loss 0.5000  60.00 s, 3 minutes left",
-        "epoch 2/4  loss 0.5000  60.00 s, 2 minutes left",
-        "epoch 3/4  loss 0.5000  60.00 s, 60 seconds left",
-        "epoch 4/4  loss 0.5000  60.00 s",
+        "epoch 1/4  loss 0.5000  validation ndcg@20 0.2500  60.00 s, 3 minutes left",
+        "epoch 2/4  loss 0.5000  validation ndcg@20 0.2500  60.00 s, 2 minutes left",
+        "epoch 3/4  loss 0.5000  validation ndcg@20 0.2500  60.00 s, 60 seconds left",
+        "epoch 4/4  loss 0.5000  validation ndcg@20 0.2500  60.00 s",
     ]
     stopping = EarlyStopping(share=0.1, patience=2)
     (_, second, _) = shown(capsys, monkeypatch, LightGCN(epochs=5, stopping=stopping), 120.0, done=2)
