@@ -142,23 +142,17 @@ def _evaluate(
     k = cutoffs_that_fit(k, model.train_.num_items)
     own = not source.given
     source = source_of(run_dir) if own else read_as(run_dir, source)
+    if asked is not None and source.has_uniform:
+        raise click.UsageError(
+            "--estimator corrects a log that users chose; pairs shown at random need no correction: leave it out"
+        )
     uniform = None
     if source.has_uniform:
         name, uniform = _uniform(run_dir, model, source, own, skip)
         test = uniform.test
     else:
-        name, train, test = load_parts(source, own)
-        note_reading(*([] if train is None else [train]), test)
-        if own:
-            check_same(run_dir, model, train)
-        test = known_part({run_dir: model}, test, skip)
-        test = in_ids_of(model, test if own else unseen_part({run_dir: model}, test))
-        note(describe(name, model.train_, test))
+        name, test = _held_out(run_dir, model, source, own, skip)
     if asked is not None:
-        if uniform is not None:
-            raise click.UsageError(
-                "--estimator corrects a log that users chose; pairs shown at random need no correction: leave it out"
-            )
         estimation = asked.estimate(model, test, source, k, fallback)
         print_json(estimates_as_json(estimation)) if as_json else click.echo(estimation.summary())
         return
@@ -186,6 +180,20 @@ def _evaluate(
             uniform=None if at_random is None else at_random.pairs,
             uniform_lists=None if at_random is None else at_random.lists,
         )
+
+
+def _held_out(
+    run_dir: Path, model: Recommender, source: Source, own: bool, skip: bool
+) -> tuple[str, Interactions]:
+    """Return the name of the data and the test part, in the ids of the model."""
+    name, train, test = load_parts(source, own)
+    note_reading(*([] if train is None else [train]), test)
+    if own:
+        check_same(run_dir, model, train)
+    test = known_part({run_dir: model}, test, skip)
+    test = in_ids_of(model, test if own else unseen_part({run_dir: model}, test))
+    note(describe(name, model.train_, test))
+    return name, test
 
 
 def _uniform(
