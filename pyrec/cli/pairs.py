@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from pyrec.cli.baselines import EASE_ITEMS
 from pyrec.cli.output import note
 from pyrec.cli.training_data import TrainingData
 from pyrec.data import Interactions, UniformParts
@@ -17,8 +18,6 @@ from pyrec.models import EASE, Popularity, Recommender
 from pyrec.models.fallback import Fallback
 from pyrec.models.validation import labelled
 
-EASE_ITEMS: Final = 3_000
-"""EASE inverts a matrix of items x items: 3,000³ operations, about 2 s of a core."""
 SHOWN: Final = ("auc", "ndcg@5")
 
 
@@ -83,12 +82,7 @@ class AtRandom:
 
     def list_rows(self) -> list[list[str]]:
         """Return a head and rows of the estimates of the model's lists."""
-        found = self.lists
-        rows = [["lists of all items", self.label, "95 % interval"]]
-        for name, value in found.metrics.items():
-            low, high = found.intervals[name]
-            rows.append([name, f"{value:.4f}", f"{low:.4f} to {high:.4f}"])
-        return rows
+        return self.lists.rows("lists of all items", self.label)
 
     def over(self) -> str:
         """Return what the metrics are over."""

@@ -5,10 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 import click
-import numpy as np
 
 from pyrec.cli.grouped_help import DATA, grouped
-from pyrec.data import Interactions
+from pyrec.data import Interactions, as_dataset
 from pyrec.debias.propensities import METHODS, propensities
 
 ips_option = grouped(
@@ -41,5 +40,5 @@ def weighed_by_propensity(
         f"inverse propensities by {method} weigh interactions {weights.min():.3g} to {weights.max():.3g}: as much as "
         f"{found.effective_size():,.0f} equal ones"
     )
-    weights = weights if train.weights is None else weights * train.weights
-    return replace(train, weights=weights.astype(np.float32), notes=(*train.notes, told))
+    weighed = as_dataset(train, weights).interactions
+    return replace(weighed, notes=(*train.notes, told))

@@ -35,6 +35,18 @@ def discounts(k: int) -> NDArray[np.float64]:
     return values
 
 
-def num_eligible(train: Interactions) -> NDArray[np.int64]:
-    """Return how many items each user had no training pair with, of either label, int64 (num_users,)."""
-    return train.num_items - np.diff(train.indptr)
+def num_eligible(
+    train: Interactions, filter_seen: bool = True, seen: Interactions | None = None
+) -> NDArray[np.int64]:
+    """Return how many items the list of each user may hold, int64 (num_users,).
+
+    Args:
+        train: Whose pairs, of either label, no list holds.
+        filter_seen: Whether that is so; else lists may hold them.
+        seen: Other pairs that no list holds, with the same id maps.
+    """
+    out = np.diff(train.indptr) if filter_seen else np.zeros(train.num_users, dtype=np.int64)
+    if seen is not None:
+        twice = train.has_pairs(seen.users, seen.items) if filter_seen else np.zeros(len(seen), dtype=bool)
+        out = out + np.bincount(seen.users[~twice], minlength=train.num_users)
+    return train.num_items - out

@@ -43,7 +43,7 @@ from pyrec.data import Interactions
 from pyrec.errors import ConfigError, DataError
 from pyrec.evaluate.asked import Ranker, asked, check_cutoffs, check_test, listed_metrics, ranked_lists
 from pyrec.evaluate.bootstrap import RESAMPLES, Interval, Statistic, intervals, ratio
-from pyrec.evaluate.lists import discounts, places_in
+from pyrec.evaluate.lists import discounts, num_eligible, places_in
 from pyrec.evaluate.pairs import positive_pairs
 from pyrec.evaluate.tables import table
 
@@ -115,11 +115,15 @@ class UniformEvaluation:
 
     def summary(self) -> str:
         """Return a table of the estimates with their intervals, and below it what they are from."""
-        rows = [["metric", "estimate", "95 % interval"]]
+        return "\n".join([table(self.rows()), *(f"note: {note}" for note in self.notes)])
+
+    def rows(self, first: str = "metric", label: str = "estimate") -> list[list[str]]:
+        """Return a head, whose titles may be others, and a row for each estimate with its interval."""
+        rows = [[first, label, "95 % interval"]]
         for name, value in self.metrics.items():
             low, high = self.intervals[name]
             rows.append([name, f"{value:.4f}", f"{low:.4f} to {high:.4f}"])
-        return "\n".join([table(rows), *(f"note: {note}" for note in self.notes)])
+        return rows
 
     def __str__(self) -> str:
         return self.summary()
@@ -186,7 +190,7 @@ def evaluate_uniform(
             )
         ranked = ranked_lists(state, users, max(cutoffs), batch_size, None, fallback, filter_seen, seen)
         lists = ranked[0].cpu().numpy()
-    eligible = _num_eligible(train, users, filter_seen, seen)
+    eligible = num_eligible(train, filter_seen, seen)[users]
     shown = _Shown(test, ~left_out, users, lists, eligible)
     statistics = {f"{name}@{cut}": shown.statistic(name, cut) for cut in cutoffs for name in names}
     return UniformEvaluation(
@@ -272,14 +276,3 @@ def _left_out(
     """Return which test pairs no list holds, bool (n,)."""
     out = train.has_pairs(test.users, test.items) if filter_seen else np.zeros(len(test), dtype=bool)
     return out if seen is None else out | seen.has_pairs(test.users, test.items)
-
-
-def _num_eligible(
-    train: Interactions, users: NDArray[np.int32], filter_seen: bool, seen: Interactions | None
-) -> NDArray[np.int64]:
-    """Return how many items the list of each user may hold, int64 (U,)."""
-    out = np.diff(train.indptr) if filter_seen else np.zeros(train.num_users, dtype=np.int64)
-    if seen is not None:
-        twice = train.has_pairs(seen.users, seen.items) if filter_seen else np.zeros(len(seen), dtype=bool)
-        out = out + np.bincount(seen.users[~twice], minlength=train.num_users)
-    return train.num_items - out[users]

@@ -33,12 +33,7 @@ def pair_notes(data: ReportData) -> tuple[str, ...]:
 
 def list_rows(data: ReportData) -> list[list[str]]:
     """Return a head and rows of what the pairs tell of lists of all items; nothing where that is not known."""
-    if data.lists is None:
-        return []
-    found = data.lists
-    intervals = {name: f"{low:.4f} to {high:.4f}" for name, (low, high) in found.intervals.items()}
-    head = ["metric", data.label, "95 % interval"]
-    return [head, *([name, f"{value:.4f}", intervals[name]] for name, value in found.metrics.items())]
+    return [] if data.lists is None else data.lists.rows(label=data.label)
 
 
 def list_summary(data: ReportData) -> str:
