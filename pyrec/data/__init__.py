@@ -1,5 +1,6 @@
 """Data sets from files, frames, arrays, a generator or the named ones: interactions, events, features, impressions."""
 
+from pyrec.data.articles import Articles
 from pyrec.data.bandit import BanditLog
 from pyrec.data.biased import Biased, KnownPropensities, generate_biased
 from pyrec.data.completed import semi_synthetic
@@ -20,6 +21,7 @@ from pyrec.data.load import (
     load_with_uniform,
 )
 from pyrec.data.named.sets import NamedDataset, get_dataset, list_datasets
+from pyrec.data.news import News, NewsSplit, as_news
 from pyrec.data.ragged import Ragged
 from pyrec.data.read.bandit import read_bandit_log
 from pyrec.data.read.features import read_features
@@ -35,6 +37,7 @@ from pyrec.data.uniform import UniformParts, shared_pairs, split_uniform
 from pyrec.data.weights import transform_weights
 
 __all__ = [
+    "Articles",
     "BanditLog",
     "Biased",
     "Dataset",
@@ -47,6 +50,8 @@ __all__ = [
     "KnownPropensities",
     "LoadOptions",
     "NamedDataset",
+    "News",
+    "NewsSplit",
     "Ragged",
     "Split",
     "Truth",
@@ -54,6 +59,7 @@ __all__ = [
     "WithUniform",
     "as_dataset",
     "as_interactions",
+    "as_news",
     "generate_bandit",
     "generate_biased",
     "get_dataset",

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from pyrec.data.events import Events
 from pyrec.data.ids import IdArray, IdMap, Int32Array, as_ids, factorise
-from pyrec.data.ragged import Ragged
+from pyrec.data.ragged import Positions, Ragged, row_numbers
 from pyrec.data.rows import (
     Numbered,
     Rows,
@@ -41,7 +41,9 @@ class Impressions(Numbered):
         item_ids: (num_items,) likewise.
         clicks: bool, one for each of ``candidates.indices``; None where nobody knows, as in a test file.
         times: int64 or float64 (n,) or None; in the unit given (int64 nanoseconds for datetimes).
-        histories: the items that each user had clicked before, (n, num_items), in that order; or None.
+        histories: the items that each user had clicked before, (n, num_items), in that order; or None. With
+            ``history_rows`` it has a row for each distinct history, (m, num_items).
+        history_rows: int32 (n,), the row of ``histories`` of each impression; None where row k is impression k's.
 
     Raises:
         DataError: the arrays contradict each other, or a number is out of range.
@@ -54,6 +56,7 @@ class Impressions(Numbered):
     clicks: npt.NDArray[np.bool_] | None = None
     times: TimeArray | None = None
     histories: Ragged | None = None
+    history_rows: Int32Array | None = None
 
     def __post_init__(self) -> None:
         for name in ("user_ids", "item_ids"):
@@ -68,8 +71,10 @@ class Impressions(Numbered):
                 f"{self.num_users} are needed, or -1 for an unknown user"
             )
         self._check_ragged("candidates", self.candidates)
+        _check_rows("candidates", len(self.candidates), self.users.size)
         if self.histories is not None:
             self._check_ragged("histories", self.histories)
+        self._check_history_rows()
         self._check_clicks()
         if self.times is not None:
             check_array(self.times, "times", "if")
@@ -80,10 +85,27 @@ class Impressions(Numbered):
             raise DataError(
                 f"{name} is a {type(rows).__name__}, but Ragged is needed; see Impressions.from_lists"
             )
-        _check_rows(name, len(rows), self.users.size)
         if rows.num_columns != self.num_items:
             raise DataError(
                 f"{name} counts {rows.num_columns} items, but there are {self.num_items} item_ids"
+            )
+
+    def _check_history_rows(self) -> None:
+        rows, histories = self.history_rows, self.histories
+        if rows is None:
+            if histories is not None:
+                _check_rows("histories", len(histories), self.users.size)
+            return
+        if histories is None:
+            raise DataError("history_rows are given, but there are no histories; give both or neither")
+        check_array(rows, "history_rows", "i")
+        _check_rows("history_rows", rows.size, self.users.size)
+        outside = (rows < 0) | (rows >= len(histories))
+        if rows.dtype != np.int32 or outside.any():
+            at = int(outside.argmax())
+            raise DataError(
+                f"history_rows[{at}] = {rows[at : at + 1]} ({rows.dtype}); int32 numbers from 0 and below "
+                f"{len(histories)} are needed: there are so many histories"
             )
 
     def _check_clicks(self) -> None:
@@ -185,6 +207,7 @@ class Impressions(Numbered):
             DataError: not a boolean array of length n.
         """
         keep = check_mask(mask, len(self))
+        histories, history_rows = self._histories_of(keep)
         return Impressions(
             self.users[keep],
             self.candidates[keep],
@@ -192,8 +215,35 @@ class Impressions(Numbered):
             self.item_ids,
             None if self.clicks is None else self.clicks[keep[self.candidates.rows]],
             None if self.times is None else self.times[keep],
-            None if self.histories is None else self.histories[keep],
+            histories,
+            history_rows,
         )
+
+    def _histories_of(self, keep: npt.NDArray[np.bool_]) -> tuple[Ragged | None, Int32Array | None]:
+        """The distinct histories of some impressions, and which of them each has."""
+        if self.histories is None or self.history_rows is None:
+            return None if self.histories is None else self.histories[keep], None
+        rows = self.history_rows[keep]
+        needed = np.zeros(len(self.histories), dtype=bool)
+        needed[rows] = True
+        if needed.all():
+            return self.histories, rows
+        numbers = np.cumsum(needed, dtype=np.int32) - np.int32(1)
+        return self.histories[needed], numbers[rows]
+
+    def history_of(self, rows: Positions) -> Ragged:
+        """Returns the histories of some impressions, a row each, (m, num_items).
+
+        Args:
+            rows: a slice, numbers of impressions (m,), or a mask bool (n,).
+
+        Raises:
+            DataError: there are no histories, or a number is out of range.
+        """
+        if self.histories is None:
+            raise DataError("impressions have no histories; give histories")
+        at = row_numbers(rows, len(self))
+        return self.histories[at if self.history_rows is None else self.history_rows[at]]
 
     def clicked(self) -> Events:
         """Returns the clicks of known users as events, at the times of their impressions.

@@ -123,7 +123,7 @@ class Ragged:
         Raises:
             DataError: a number is out of range, or the mask has another length.
         """
-        chosen = _row_numbers(positions, len(self))
+        chosen = row_numbers(positions, len(self))
         indptr = np.zeros(chosen.size + 1, dtype=np.int64)
         np.cumsum(self.lengths[chosen], out=indptr[1:])
         shift = np.repeat(self.indptr[chosen] - indptr[:-1], np.diff(indptr))
@@ -225,7 +225,12 @@ def _whole_numbers(row: Any, name: str, num_columns: int) -> Int32Array:
     return values.astype(np.int32)
 
 
-def _row_numbers(positions: Positions, num_rows: int) -> npt.NDArray[np.int64]:
+def row_numbers(positions: Positions, num_rows: int) -> npt.NDArray[np.int64]:
+    """Returns positions as numbers of rows int64 (m,), each in [0, num_rows).
+
+    Raises:
+        DataError: another dtype or shape, or a number is out of range.
+    """
     if isinstance(positions, slice):
         return np.arange(num_rows, dtype=np.int64)[positions]
     chosen: npt.NDArray[Any] = np.asarray(positions)
