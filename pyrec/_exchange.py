@@ -64,10 +64,6 @@ class Exchanged(Parameters):
         target, taken = kinds.TargetTags(required=False), kinds.InputTags(sparse=True)
         return kinds.Tags(estimator_type=None, target_tags=target, input_tags=taken)
 
-    def __sklearn_is_fitted__(self) -> bool:
-        """Return whether scikit-learn may ask the model for something."""
-        return hasattr(self, "train_")
-
     def _check_target(self, y: object) -> None:
         """Refuse what can be no ``y`` of `fit`; here nothing is."""
 

@@ -4,7 +4,7 @@ from typing import TypeVar
 
 import pytest
 
-from pyrec.models import Recommender, base
+from pyrec.models import Estimator, estimator
 from pyrec.params import Component
 
 Kind = TypeVar("Kind", bound=type)
@@ -14,8 +14,8 @@ def unlisted(kind: Kind) -> Kind:
     """Take a class out of the known ones, in which its definition put it."""
     if issubclass(kind, Component):
         del kind.kinds[kind.name]
-    elif issubclass(kind, Recommender):
-        del base._KNOWN[kind.model_name]
+    elif issubclass(kind, Estimator):
+        del estimator._KNOWN[kind.model_name]
     return kind
 
 
@@ -23,5 +23,5 @@ def listed(kind: type, monkeypatch: pytest.MonkeyPatch) -> None:
     """Put it back for a test, as its definition does for a user."""
     if issubclass(kind, Component):
         monkeypatch.setitem(kind.kinds, kind.name, kind)
-    elif issubclass(kind, Recommender):
-        monkeypatch.setitem(base._KNOWN, kind.model_name, kind)
+    elif issubclass(kind, Estimator):
+        monkeypatch.setitem(estimator._KNOWN, kind.model_name, kind)

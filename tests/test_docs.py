@@ -22,7 +22,7 @@ import pytest
 
 from pyrec.cli import main
 from pyrec.data import split_random, synthetic
-from pyrec.models import base
+from pyrec.models import estimator
 from pyrec.params import Component
 
 ROOT = Path(__file__).parents[1]
@@ -87,7 +87,7 @@ def forget_classes_of_pages(monkeypatch: pytest.MonkeyPatch) -> None:
     """Losses, models and other parts that a page defines are known while it runs, not to the tests after it."""
     for family in Component.__subclasses__():
         monkeypatch.setattr(family, "kinds", dict(family.kinds))
-    monkeypatch.setattr(base, "_KNOWN", dict(base._KNOWN))
+    monkeypatch.setattr(estimator, "_KNOWN", dict(estimator._KNOWN))
 
 
 def commands(text: str) -> list[str]:
@@ -180,7 +180,7 @@ def test_parts_that_pages_define_are_forgotten() -> None:
     pages = "\n".join(page.read_text() for page in PAGES)
     defined = set(re.findall(r'^    (?:model_)?name: ClassVar\[str\] = "(.+?)"', pages, re.MULTILINE))
     assert {"cosine-contrast", "decay", "compositional", "low-pass"} <= defined
-    known = {name for family in Component.__subclasses__() for name in family.kinds} | set(base._KNOWN)
+    known = {name for family in Component.__subclasses__() for name in family.kinds} | set(estimator._KNOWN)
     assert not defined & known
 
 

@@ -15,9 +15,11 @@ from pyrec.errors import DataError
 from pyrec.models import SVD
 from pyrec.store import saved_model
 from pyrec.store.arrays import State
+from pyrec.store.interactions import interaction_arrays
 from pyrec.store.training_checkpoint import Checkpoints, Progress, TrainingIdentity
 
 INTERACTIONS = Interactions.from_arrays([0, 0, 1, 2], [5, 7, 5, 6])
+DATA = interaction_arrays(INTERACTIONS)
 
 
 def nightly(name: str):
@@ -41,7 +43,7 @@ def test_kills_in_a_save_loop(tmp_path) -> None:
 
 def save(folder: Path, number: int) -> None:
     state = {"a": np.full(3, number, np.float32)}
-    saved_model.write(folder, "svd", {"number": number}, state, INTERACTIONS, None)
+    saved_model.write(folder, "svd", {"number": number}, state, DATA, None)
 
 
 def saved(folder: Path) -> int:
@@ -135,7 +137,7 @@ def test_a_disk_that_is_full(tmp_path) -> None:
             resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
             big = {"a": np.zeros(10**5, np.float32)}
             try:
-                saved_model.write(tmp_path, "svd", {}, big, INTERACTIONS, None)
+                saved_model.write(tmp_path, "svd", {}, big, DATA, None)
             except DataError as error:
                 status = 0 if "cannot write" in str(error) else 2
         finally:

@@ -17,7 +17,8 @@ from pyrec.errors import ConfigError, DataError, StoppedError
 from pyrec.models import MF, LightGCN
 from pyrec.nn.combine import Attention, Weighted
 from pyrec.nn.encoder import Table
-from pyrec.store.training_checkpoint import Checkpoints, fingerprint
+from pyrec.store.interactions import fingerprint
+from pyrec.store.training_checkpoint import Checkpoints
 from pyrec.train.augment import Contrast, EdgeDropout, ExtraEdges
 from pyrec.train.early_stopping import EarlyStopping
 from pyrec.train.trainer import Trainer
@@ -230,7 +231,7 @@ def test_neither_a_new_fit_over_a_checkpoint_nor_going_on_without_one(train, kep
 
 def rewrite(kept: Checkpoints, config: dict[str, object], **changes: object) -> None:
     """Change entries and arrays of a checkpoint (None removes an array), and make the hash fit again."""
-    from pyrec.store.training_checkpoint import _digest
+    from pyrec.store.arrays import digest
 
     with safe_open(kept.path, framework="numpy") as file:
         arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
@@ -239,7 +240,7 @@ def rewrite(kept: Checkpoints, config: dict[str, object], **changes: object) -> 
         arrays[name] = np.asarray(value)
         if value is None:
             del arrays[name]
-    config = kept.read_config() | {"sha256": _digest(arrays)} | config
+    config = kept.read_config() | {"sha256": digest(arrays)} | config
     save_file(arrays, kept.path, {"pyrec": json.dumps(config)})
 
 

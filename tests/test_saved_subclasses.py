@@ -14,7 +14,7 @@ from small_models import SMALL, numbers
 from pyrec import MF, LightGCN, Popularity, Recommender
 from pyrec.data.ragged import Ragged
 from pyrec.errors import DataError
-from pyrec.models import base
+from pyrec.models import estimator
 from pyrec.models.vectors import VectorRecommender
 from pyrec.store.arrays import State
 
@@ -114,7 +114,7 @@ def test_a_model_whose_module_was_not_imported_says_so(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     Drawn().fit(numbers()).save(tmp_path)
-    monkeypatch.delitem(base._KNOWN, "drawn")
+    monkeypatch.delitem(estimator._KNOWN, "drawn")
     with pytest.raises(
         DataError, match=r"holds model 'drawn'; known are .*; import the module that defines it"
     ):

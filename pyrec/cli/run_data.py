@@ -19,7 +19,7 @@ from pyrec.data.read.files import STDIN
 from pyrec.errors import DataError
 from pyrec.models import Recommender
 from pyrec.store import saved_model
-from pyrec.store.training_checkpoint import fingerprint
+from pyrec.store.interactions import fingerprint
 
 
 def source_of(run: Path) -> Source:

@@ -53,7 +53,7 @@ class Setup:
         names_file: What says what the items are called, if anything does.
         run_ids: What the trackers call a run that goes on.
         seconds: That it was trained for before.
-        test: `pyrec.store.training_checkpoint.fingerprint` of its test set; empty where not known.
+        test: `pyrec.store.interactions.fingerprint` of its test set; empty where not known.
         epoch: The epoch to begin with, from 1.
         resumed: Whether the run was stopped and goes on.
         baseline: Whether something quick is measured first, beside popularity.

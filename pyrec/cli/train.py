@@ -38,7 +38,8 @@ from pyrec.evaluate.tables import metric_rows, table
 from pyrec.interrupt import Signals, stop_on_signals
 from pyrec.models import EpochRecommender
 from pyrec.store import saved_model
-from pyrec.store.training_checkpoint import Checkpoints, fingerprint
+from pyrec.store.interactions import fingerprint
+from pyrec.store.training_checkpoint import Checkpoints
 from pyrec.track import Tracker, Tracking, open_tracker
 
 

@@ -4,6 +4,7 @@ from pyrec.models.autodebias import AutoDebias
 from pyrec.models.base import Recommender
 from pyrec.models.doubly_robust import DoublyRobust
 from pyrec.models.ease import EASE
+from pyrec.models.estimator import Estimator
 from pyrec.models.explain import Explanation
 from pyrec.models.itemknn import ItemKNN
 from pyrec.models.lightgcn import LightGCN
@@ -37,6 +38,7 @@ __all__ = [
     "AutoDebias",
     "DoublyRobust",
     "EpochRecommender",
+    "Estimator",
     "Explanation",
     "ItemKNN",
     "LightGCN",

@@ -26,8 +26,9 @@ from pyrec.models.uniform import needed_uniform, with_uniform
 from pyrec.ops.debias import PARTS, Debias, Pairs, Rates, Rows, Weights
 from pyrec.options import DIM_AKA, REG_AKA, Choice, Count, Number, Options
 from pyrec.store.arrays import State
+from pyrec.store.interactions import fingerprint
 from pyrec.store.resumable import under
-from pyrec.store.training_checkpoint import Checkpoints, TrainingIdentity, fingerprint
+from pyrec.store.training_checkpoint import Checkpoints, TrainingIdentity
 from pyrec.train.debias import DebiasEpochs, Table
 from pyrec.train.early_stopping import EarlyStopping
 from pyrec.train.epochs import Journal

@@ -1,9 +1,10 @@
-"""The contract that every model keeps: fit, recommend, similar items, save and load over a few hooks."""
+"""The contract of every model of interactions: fit, recommend and similar items over a few hooks."""
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from os import PathLike
 from types import MappingProxyType
@@ -14,17 +15,16 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from scipy.sparse import csr_array
 
-from pyrec._ambient import defaults
 from pyrec._arrays import tensor_of
 from pyrec._checks import warn_caller
-from pyrec._exchange import Exchanged, keep_params
 from pyrec.data import Interactions, Ragged, as_dataset
 from pyrec.data.ids import Unknown
 from pyrec.data.ragged import as_ragged
 from pyrec.data.weights import uneven
-from pyrec.errors import ConfigError, DataError, DataWarning, NotFittedError
+from pyrec.errors import ConfigError, DataError, DataWarning
 from pyrec.models import raw_ids, requests
 from pyrec.models.candidates import best_candidates, left_of
+from pyrec.models.estimator import Estimator
 from pyrec.models.explain import Explanation
 from pyrec.models.fallback import Fallback, falls_back, with_popular
 from pyrec.models.item_sets import check_rows, one_hot_rows, union, user_rows
@@ -33,16 +33,12 @@ from pyrec.models.lists import Ranking, Recommendations
 from pyrec.models.pairs import score_pairs
 from pyrec.models.reasons import Asker, Reasons, explain_history, explain_user, only
 from pyrec.models.score import ndcg
-from pyrec.options import Options
 from pyrec.store import item_names as item_names_file
-from pyrec.store import saved_model
-from pyrec.store.arrays import State
+from pyrec.store.interactions import interaction_arrays, interactions_of
+from pyrec.store.saved_model import Saved
 
 if TYPE_CHECKING:
     from typing_extensions import Self
-
-_KNOWN: dict[str, type[Recommender]] = {}
-"""Every class with a ``model_name`` of its own, by it."""
 
 Query: TypeAlias = Callable[[NDArray[np.bool_]], torch.Tensor]
 
@@ -50,27 +46,21 @@ QUERY_BYTES = 64 * 2**20
 """Bound on a batch of query vectors, in bytes; users beyond it go into further batches."""
 
 
-class Recommender(Exchanged, ABC):
+class Recommender(Estimator):
     """A model that turns users into query vectors and ranks items for them.
 
-    The constructor only stores hyperparameters; `fit` checks them, trains and returns self; what it learns
-    ends in an underscore. Batches, masks, raw ids and files are written here, once; how a query ranks the
+    Batches, masks and raw ids are written here, once; how a query ranks the
     items is written in `VectorRecommender` (item vectors) and `ItemItemRecommender` (item-to-item weights). A
     model names itself (`model_name`) and writes `fit`, `_query_from_items`, `_state` and `_restore`; it
-    overrides `_query_vectors` if a known user has a vector of its own.
-
-    `fit` trains apart and exchanges the state at its end, at once (`pyrec._exchange`). Meanwhile other threads see
-    the state before, as they do after a fit that failed. Each call of a method sees one state; ``copy.copy(model)``
-    keeps one for several calls. Of two fits at a time the state of the later to end stays. What readers and `save`
-    go by are the hyperparameters of the fit; `set_params` is for the next one.
+    overrides `_query_vectors` if a known user has a vector of its own. See `Estimator` for what every model keeps to.
 
     Attributes:
-        model_name: The model's name in files and on the command line.
         train_: The interactions that the model was fitted on.
         item_names_: What items are called, by raw id, if the model was loaded from where that was kept.
     """
 
-    model_name: ClassVar[str]
+    learns_from = "interactions"
+    data_name = "train_"
     personal: ClassVar[bool] = True
     """Whether users get different lists. If not, the model needs no history and compares no items."""
     uniform: ClassVar[Literal["ignored", "used", "needed"]] = "ignored"
@@ -88,11 +78,6 @@ class Recommender(Exchanged, ABC):
     )
     train_: Interactions
     item_names_: Mapping[Any, str] = MappingProxyType({})
-
-    def __init_subclass__(cls, **options: Any) -> None:
-        super().__init_subclass__(**options)
-        if "model_name" in vars(cls):
-            _KNOWN[cls.model_name] = cls
 
     # What each model writes.
 
@@ -115,14 +100,6 @@ class Recommender(Exchanged, ABC):
                 them as sets asks for ``histories.csr()``: float32 ones, ascending, each item once. The history of a
                 known user is of `train_`: a set, ascending by item.
         """
-
-    @abstractmethod
-    def _state(self) -> dict[str, NDArray[Any]]:
-        """Return the learned arrays by name, as `save` stores them."""
-
-    @abstractmethod
-    def _restore(self, state: State) -> None:
-        """Take the learned arrays back; ``train_`` is already set. The counterpart of `_state`."""
 
     @abstractmethod
     def _query_width(self) -> int:
@@ -208,13 +185,6 @@ class Recommender(Exchanged, ABC):
         return ranking
 
     # What every model offers.
-
-    @property
-    def label(self) -> str:
-        """The model's name, with how it combines its layers if it has any."""
-        combine = self.get_params(deep=False).get("combine")
-        name = getattr(combine, "name", combine)
-        return self.model_name if name is None else f"{self.model_name} ({name})"
 
     def topk(
         self,
@@ -529,15 +499,6 @@ class Recommender(Exchanged, ABC):
         self._check_fitted()
         return ndcg(self, interactions)
 
-    def search_options(self, train: Interactions) -> Options:  # noqa: ARG002
-        """Return the hyperparameters that are worth searching, by the names of `get_params`, and what to try.
-
-        Args:
-            train: What the model will be trained on.
-        """
-        options = self.get_options()
-        return {name: option for name, option in options.items() if option.search or option.tried}
-
     def training_seconds(self, interactions: Any, limit: float = 1.0) -> float | None:  # noqa: ARG002
         """Return about how many seconds `fit` will take here; None where the model cannot tell.
 
@@ -559,13 +520,7 @@ class Recommender(Exchanged, ABC):
         run: Mapping[str, Any] | None = None,
         item_names: Mapping[Any, str] | None = None,
     ) -> None:
-        """Write ``model.safetensors`` and ``config.json`` into ``directory``, which is made if need be.
-
-        A model that is there already is replaced. Where the interactions were read by `pyrec.data`, that is kept, so
-        that ``pyrec evaluate`` needs the directory alone.
-
-        A save that is cut short at any point leaves the model that was there before, or this one, for `load`:
-        see `pyrec.store.saved_model`.
+        """Save as `Estimator.save` does, with what items are called.
 
         Args:
             directory: Where to write.
@@ -579,55 +534,19 @@ class Recommender(Exchanged, ABC):
         """
         self._check_fitted()
         names = item_names_file.text_of(self.item_names_ if item_names is None else item_names)
-        saved_model.write(
-            directory, self.model_name, self.get_params(deep=False), self._state(), self.train_, run
-        )
+        super().save(directory, run)
         item_names_file.put(directory, names)
 
-    @classmethod
-    @defaults()
-    def load(cls, directory: str | PathLike[str]) -> Self:
-        """Read a saved model back.
+    def _data(self) -> dict[str, NDArray[Any]]:
+        return interaction_arrays(self.train_)
 
-        On `Recommender` any model loads; on a model's own class only that model. A class of a user's own loads by
-        itself, and on `Recommender` if its module has been imported and it has a ``model_name`` of its own.
+    def _origin(self) -> Mapping[str, Any] | None:
+        return self.train_.origin
 
-        Raises:
-            DataError: If a file is missing, torn, altered, or holds another model.
-        """
-        saved = saved_model.read(directory)
-        model_class = cls._of_name(saved.model_name, str(directory))
-        if saved.format == 1:
-            saved = model_class._from_format_1(saved)
-        model = saved.build(model_class)
-        model.train_ = saved.interactions
-        model._restore(saved.state)
-        if names := item_names_file.read(directory):
-            model.item_names_ = names
-        keep_params(model)
-        return model
-
-    @classmethod
-    def _from_format_1(cls, saved: saved_model.Saved) -> saved_model.Saved:
-        """What was saved in format 1, as format 2 has it; the same for most models."""
-        return saved
-
-    @classmethod
-    def _of_name(cls, name: str, directory: str) -> type[Self]:
-        """The class that a saved model of that name loads as."""
-        if name == getattr(cls, "model_name", None):
-            return cls
-        found = _KNOWN.get(name)
-        if found is None:
-            raise DataError(
-                f"{directory} holds model {name!r}; known are {', '.join(_KNOWN)}; "
-                "import the module that defines it first"
-            )
-        if not issubclass(found, cls):
-            raise DataError(
-                f"{directory} holds a {found.__name__}, not a {cls.__name__}; use {found.__name__}.load"
-            )
-        return found
+    def _restore_data(self, saved: Saved) -> None:
+        self.train_ = replace(interactions_of(saved.data), origin=saved.origin)
+        if names := item_names_file.read(saved.source):
+            self.item_names_ = names
 
     def training_set(self) -> Interactions:
         """Return the interactions that the model was fitted on, as `pyrec.evaluate` asks for them.
@@ -643,10 +562,6 @@ class Recommender(Exchanged, ABC):
             raise ConfigError(
                 "y is Interactions, but fit learns from its first argument alone; give others by name: validation=..."
             )
-
-    def _check_fitted(self) -> None:
-        if not hasattr(self, "train_"):
-            raise NotFittedError(f"this {type(self).__name__} is not fitted; call fit(interactions) first")
 
     @staticmethod
     def _training_set(interactions: Any, sample_weight: ArrayLike | None = None) -> Interactions:

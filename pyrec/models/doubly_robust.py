@@ -29,8 +29,9 @@ from pyrec.models.training_options import (
 from pyrec.models.uniform import with_uniform
 from pyrec.options import DIM_AKA, REG_AKA, Choice, Count, Number, Options, Share
 from pyrec.store.arrays import State
+from pyrec.store.interactions import fingerprint
 from pyrec.store.resumable import restore_tensors, tensor_arrays
-from pyrec.store.training_checkpoint import Checkpoints, TrainingIdentity, fingerprint
+from pyrec.store.training_checkpoint import Checkpoints, TrainingIdentity
 from pyrec.train.doubly_robust import VARIANTS, Observed, Scorer, Steps
 from pyrec.train.early_stopping import EarlyStopping
 from pyrec.train.epochs import Journal

@@ -14,6 +14,7 @@ from pyrec.nn.combine.attention import WIDTH
 from pyrec.nn.encoder import FromItems, Table
 from pyrec.store.arrays import State
 from pyrec.store.saved_model import Saved
+from pyrec.store.texts import ids_of
 from pyrec.train.augment import Augment, Contrast, EdgeDropout, ExtraEdges
 from pyrec.train.early_stopping import EarlyStopping
 from pyrec.train.loss import BPR, Loss, Softmax
@@ -23,7 +24,7 @@ from pyrec.train.negatives import Hard, InBatch, Negatives, Uniform
 
 def from_format_1(saved: Saved) -> Saved:
     """Return a LightGCN or a matrix factorisation that was saved in format 1 as format 2 has it."""
-    params = from_flat(saved.model_name, saved.params, saved.interactions.num_items)
+    params = from_flat(saved.model_name, saved.params, len(ids_of(saved.data, "item_ids")))
     arrays = {
         "first.embedding" if name == "embedding" else name: array
         for name, array in saved.state.arrays.items()

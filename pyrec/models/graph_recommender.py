@@ -47,9 +47,10 @@ from pyrec.ops.propagate import PRECISIONS
 from pyrec.options import DIM_AKA, REG_AKA, Choice, Count, Number, Options, Switch
 from pyrec.params import Part, Parts
 from pyrec.store.arrays import State
+from pyrec.store.interactions import fingerprint, interaction_arrays
 from pyrec.store.resumable import restore_tensors, tensor_arrays, under
-from pyrec.store.saved_model import Saved, interaction_arrays
-from pyrec.store.training_checkpoint import Checkpoints, TrainingIdentity, fingerprint
+from pyrec.store.saved_model import Saved
+from pyrec.store.training_checkpoint import Checkpoints, TrainingIdentity
 from pyrec.train.augment import Augment
 from pyrec.train.early_stopping import EarlyStopping, Stopping
 from pyrec.train.epochs import Journal

@@ -23,8 +23,9 @@ from pyrec.models.uniform import with_uniform
 from pyrec.ops.als import PADDING, padded_columns
 from pyrec.options import DIM_AKA, REG_AKA, Count, Number, Options, Real, Switch
 from pyrec.store.arrays import State
+from pyrec.store.interactions import fingerprint
 from pyrec.store.resumable import restore_tensors, tensor_arrays, under
-from pyrec.store.training_checkpoint import Checkpoints, TrainingIdentity, fingerprint
+from pyrec.store.training_checkpoint import Checkpoints, TrainingIdentity
 from pyrec.train.early_stopping import EarlyStopping
 from pyrec.train.epochs import Journal
 from pyrec.train.validated import Record, Validation

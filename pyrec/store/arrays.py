@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -28,6 +30,12 @@ class State:
         return State(
             self.source,
             {name[len(prefix) :]: array for name, array in self.arrays.items() if name.startswith(prefix)},
+        )
+
+    def without(self, prefix: str) -> State:
+        """Return the other arrays: those whose names do not start with ``prefix``."""
+        return State(
+            self.source, {name: array for name, array in self.arrays.items() if not name.startswith(prefix)}
         )
 
     def array(self, name: str, dtype: DTypeLike, shape: tuple[int | None, ...]) -> NDArray[Any]:
@@ -114,3 +122,23 @@ def csr_state(matrix: csr_array) -> dict[str, NDArray[Any]]:
         "indices": matrix.indices.astype(np.int32),
         "indptr": matrix.indptr.astype(np.int64),
     }
+
+
+def digest(arrays: Mapping[str, NDArray[Any]]) -> str:
+    """Return the SHA-256 over the names, types, shapes and contents, in hexadecimal digits."""
+    hashed = hashlib.sha256()
+    for name in sorted(arrays):
+        array = np.asarray(arrays[name], order="C")
+        hashed.update(json.dumps([name, str(array.dtype), array.shape]).encode())
+        hashed.update(array.reshape(-1).view(np.uint8).data if array.size else b"")
+    return hashed.hexdigest()
+
+
+def fingerprint_of(arrays: Mapping[str, NDArray[Any]], **counts: int) -> dict[str, Any]:
+    """Return what tells data from others: a hash of all their arrays, and numbers that a message can name.
+
+    Args:
+        arrays: All that the data are, by name.
+        counts: How many there are of what, by its name in the plural.
+    """
+    return {**counts, "sha256": digest(arrays)}

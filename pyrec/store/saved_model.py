@@ -3,16 +3,12 @@
 ``model.safetensors`` holds, under these names,
 
 - ``model.*``: what the model learned, in arrays of the model's own naming;
-- ``train.users``, ``train.items``: the training interactions in internal ids, int32 (n,), sorted by user,
-  then item; ``train.ratings``, ``train.times``, ``train.labels``, ``train.weights`` and
-  ``train.positions`` (n,) if there were any;
-- ``user_ids``, ``item_ids``: the raw id of each internal id, int64 (count,). Text ids instead as their UTF-8
-  bytes end to end (``user_ids.text``, uint8) and where each starts (``user_ids.starts``, int64 (count + 1,)).
+- what is kept of the data that it learned from: interactions as `pyrec.store.interactions` names them.
 
 ``config.json`` holds ``format`` (the number of this layout), ``pyrec`` (the version that wrote it), ``model``
 (its name), ``params`` (the constructor's arguments; a component, such as a loss, is an object whose entry ``is``
 holds its name), ``sha256`` of ``model.safetensors``, and ``run``, whatever the caller adds; its entry ``data`` is where
-the training interactions come from (`pyrec.data.origin`), if they know it. Format 1 had flat
+the training data come from (`pyrec.data.origin`), if they know it. Format 1 had flat
 ``params``: `pyrec.models.format_1`.
 
 A save writes the arrays to ``next.safetensors``, then ``config.json``, and only then moves the arrays to
@@ -23,7 +19,6 @@ threads of a process save one after the other.
 
 from __future__ import annotations
 
-import dataclasses
 import errno
 import hashlib
 import json
@@ -31,7 +26,6 @@ import os
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
-from itertools import pairwise
 from os import PathLike
 from pathlib import Path
 from typing import Any, TypeVar
@@ -51,9 +45,6 @@ from pyrec._atomic import (
     sync_folder,
     write_text,
 )
-from pyrec.data import Interactions
-from pyrec.data.ids import TEXT, text_problem
-from pyrec.data.interactions import OPTIONAL
 from pyrec.errors import ConfigError, DataError
 from pyrec.params import Parameters, from_json, to_json
 from pyrec.store.arrays import State
@@ -67,6 +58,8 @@ NEXT = "next.safetensors"
 CONFIG = "config.json"
 TRAINING = "checkpoint.safetensors"
 """Of a run that has not ended: see `pyrec.store.training_checkpoint`."""
+LEARNED = "model."
+"""Before the names of learned arrays."""
 CONFIG_BYTES = 16 * 2**20
 """A longer ``config.json`` is not read."""
 
@@ -78,14 +71,31 @@ _saving = threading.Lock()
 
 @dataclass(frozen=True)
 class Saved:
-    """What a checkpoint holds."""
+    """What a saved model holds.
+
+    Attributes:
+        source: Its folder.
+        format: One of `READ`.
+        model_name: The model's name.
+        params: Its hyperparameters, as JSON has them.
+        state: The learned arrays.
+        data: The arrays of the data that are kept with them.
+        run: What was kept under ``run``.
+    """
 
     source: str
     format: int
     model_name: str
     params: dict[str, Any]
     state: State
-    interactions: Interactions
+    data: State
+    run: dict[str, Any]
+
+    @property
+    def origin(self) -> dict[str, Any] | None:
+        """Where the data come from, as `pyrec.data.origin` has it; None where that is not known."""
+        told = self.run.get("data")
+        return told if isinstance(told, dict) else None
 
     def build(self, model_class: type[Model]) -> Model:
         """Return an unfitted model with the saved hyperparameters.
@@ -113,10 +123,20 @@ def write(
     model_name: str,
     params: Mapping[str, Any],
     state: Mapping[str, NDArray[Any]],
-    interactions: Interactions,
+    data: Mapping[str, NDArray[Any]],
     run: Mapping[str, Any] | None,
+    origin: Mapping[str, Any] | None = None,
 ) -> None:
-    """Write a checkpoint; see the module's text for the layout.
+    """Write a model; see the module's text for the layout.
+
+    Args:
+        directory: Made if need be.
+        model_name: The model's name.
+        params: Its hyperparameters.
+        state: The learned arrays.
+        data: The arrays of the data that are kept with them; no name begins with `LEARNED`.
+        run: Whatever the caller adds.
+        origin: Where the data come from, for ``run``, unless that says so itself.
 
     Raises:
         ConfigError: If ``run`` is no mapping, or it or ``params`` hold what JSON cannot.
@@ -126,9 +146,9 @@ def write(
     about = {"format": FORMAT, "pyrec": version(), "model": model_name}
     config = about | {
         "params": _as_json("params", {name: to_json(value) for name, value in params.items()}),
-        "run": _about_run(run, interactions.origin),
+        "run": _about_run(run, origin),
     }
-    arrays = {f"model.{name}": array for name, array in state.items()} | interaction_arrays(interactions)
+    arrays = {f"{LEARNED}{name}": array for name, array in state.items()} | dict(data)
     with _saving:
         _end_last_move(folder)
         with replacing(folder / NEXT) as temporary:
@@ -160,10 +180,10 @@ def _as_json(name: str, values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def read(directory: str | PathLike[str]) -> Saved:
-    """Read a checkpoint and check that it is whole.
+    """Read a model and check that its files are whole; its arrays are checked by who takes them out.
 
     Raises:
-        DataError: If a file is missing, torn, altered, or holds arrays that do not fit together.
+        DataError: If a file is missing, torn or altered.
     """
     folder = Path(directory)
     arrays = None
@@ -174,11 +194,9 @@ def read(directory: str | PathLike[str]) -> Saved:
         if arrays is None and stamp(folder / CONFIG) == before:  # no save meanwhile
             path = folder / ARRAYS
             raise DataError(f"{path} is not the file that {CONFIG} was written for; save the model again")
-    state = State(str(folder / ARRAYS), arrays)
+    whole = State(str(folder / ARRAYS), arrays)
     about = (config["format"], config["model"], config["params"])
-    origin = config["run"].get("data")
-    train = dataclasses.replace(_interactions(state), origin=origin if isinstance(origin, dict) else None)
-    return Saved(str(folder), *about, state.under("model."), train)
+    return Saved(str(folder), *about, whole.under(LEARNED), whole.without(LEARNED), config["run"])
 
 
 def read_config(directory: str | PathLike[str]) -> dict[str, Any]:
@@ -198,66 +216,6 @@ def read_config(directory: str | PathLike[str]) -> dict[str, Any]:
         if not isinstance(config.get(name), kind):
             raise DataError(f"{path}: {name!r} is missing or not a {kind.__name__}")
     return config
-
-
-def interaction_arrays(interactions: Interactions) -> dict[str, NDArray[Any]]:
-    """Return the interactions and their ids under the names that a saved model has for them."""
-    arrays: dict[str, NDArray[Any]] = {"train.users": interactions.users, "train.items": interactions.items}
-    for name in OPTIONAL:
-        if (values := getattr(interactions, name)) is not None:
-            arrays[f"train.{name}"] = values
-    arrays |= _id_arrays("user_ids", interactions.user_ids)
-    return arrays | _id_arrays("item_ids", interactions.item_ids)
-
-
-def _id_arrays(name: str, ids: NDArray[Any]) -> dict[str, NDArray[Any]]:
-    if ids.dtype.kind == "i":
-        return {name: ids}
-    texts = [raw.encode("utf-8") for raw in ids.tolist()]
-    starts = np.zeros(len(texts) + 1, dtype=np.int64)
-    np.cumsum([len(text) for text in texts], out=starts[1:])
-    return {f"{name}.text": np.frombuffer(b"".join(texts), dtype=np.uint8), f"{name}.starts": starts}
-
-
-def _interactions(state: State) -> Interactions:
-    user_ids, item_ids = _ids(state, "user_ids"), _ids(state, "item_ids")
-    users = state.indices("train.users", len(user_ids))
-    items = state.indices("train.items", len(item_ids))
-    if len(users) != len(items):
-        raise DataError(f"{state.source}: train.users has {len(users)} entries, train.items {len(items)}")
-    told: dict[str, Any] = {
-        name: state.array(f"train.{name}", _kind(state, name), users.shape)
-        for name in OPTIONAL
-        if f"train.{name}" in state
-    }
-    return Interactions.from_codes(users, items, user_ids, item_ids, **told)
-
-
-def _kind(state: State, name: str) -> type[np.generic]:
-    """Return the dtype that an array of a value an interaction has to have."""
-    if name == "times":
-        return np.int64 if state.arrays["train.times"].dtype.kind == "i" else np.float64
-    return np.int32 if name == "positions" else np.float32
-
-
-def _ids(state: State, name: str) -> NDArray[Any]:
-    ids = state.array(name, np.int64, (None,)) if name in state else _text_ids(state, name)
-    if not (ids[1:] > ids[:-1]).all() and len(np.unique(ids)) != len(ids):
-        raise DataError(f"{state.source}: {name} holds an id twice")
-    return ids
-
-
-def _text_ids(state: State, name: str) -> NDArray[Any]:
-    text = state.array(f"{name}.text", np.uint8, (None,)).tobytes()
-    starts = state.offsets(f"{name}.starts", len(text)).tolist()
-    try:
-        texts = [text[a:b].decode("utf-8") for a, b in pairwise(starts)]
-    except UnicodeDecodeError as error:
-        raise DataError(f"{state.source}: {name}.text is not UTF-8: {error}") from None
-    for at, raw in enumerate(texts):
-        if problem := text_problem(raw):
-            raise DataError(f"{state.source}: {name}[{at}] = {raw[:40]!r} {problem}")
-    return np.array(texts, dtype=TEXT)
 
 
 def save_arrays(

@@ -5,7 +5,7 @@ the training gave; its metadata have one entry, ``pyrec``, a JSON object of
 
 - ``format``, the number of this layout, and ``pyrec``, the version that wrote it;
 - ``model`` and ``params``: name and hyperparameters of the model that is trained;
-- ``train`` and ``validation``: numbers of users, items and interactions, and ``sha256`` of these with their ids;
+- ``train`` and ``validation``: how many there are of what, such as ``users``, and ``sha256`` of all of it;
 - ``stage``: ``combine`` while weights of layers are learned on held-out interactions, ``model`` otherwise;
 - ``epoch``, the one under way, from 1, ``seconds`` spent on it, and ``history``, the records of those before;
 - ``about``, whatever the caller adds, and ``sha256`` of the arrays.
@@ -13,7 +13,6 @@ the training gave; its metadata have one entry, ``pyrec``, a JSON object of
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -24,18 +23,15 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 
 from pyrec._atomic import check_regular, parse_json, replacing
 from pyrec._checks import check_count
-from pyrec.data import Interactions
 from pyrec.errors import ConfigError, DataError
 from pyrec.interrupt import StopRequest
 from pyrec.params import KIND, Component, to_json
-from pyrec.store.arrays import State
-from pyrec.store.resumable import under
-from pyrec.store.saved_model import TRAINING, interaction_arrays, plain, save_arrays
+from pyrec.store.arrays import State, digest
+from pyrec.store.saved_model import TRAINING, plain, save_arrays
 from pyrec.version import version
 
 FORMAT: Final = 2
@@ -63,7 +59,7 @@ class TrainingIdentity:
     Attributes:
         model: The model's name.
         params: Its hyperparameters.
-        train: From `fingerprint`, of the training set.
+        train: From `pyrec.store.arrays.fingerprint_of`, of the training set.
         validation: The same of a validation set that `fit` was given; empty for none.
     """
 
@@ -177,7 +173,7 @@ class Checkpoints:
             config = _checked(file.metadata() or {}, self.path)
             _check_same(config, self._whole(identity), self.path)
             arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
-        if _digest(arrays) != config["sha256"]:
+        if digest(arrays) != config["sha256"]:
             raise DataError(f"{self.path} is damaged: its arrays are not those that it was written with")
         place = (config["stage"], config["epoch"], config["history"], config["seconds"])
         return Progress(*place, State(str(self.path), arrays))
@@ -214,30 +210,11 @@ class Checkpoints:
             "history": progress.history,
             "seconds": progress.seconds,
             "about": dict(self.about()),
-            "sha256": _digest(arrays),
+            "sha256": digest(arrays),
         }
         metadata = {"pyrec": json.dumps(config, default=plain)}
         with replacing(self.path) as temporary:
             save_arrays(arrays, temporary, metadata)
-
-
-def fingerprint(
-    interactions: Interactions | None, features: Mapping[str, NDArray[Any]] | None = None
-) -> dict[str, Any]:
-    """What tells interactions from others: numbers of users, items and interactions, and a hash of all with their ids.
-
-    Args:
-        interactions: None has an empty fingerprint.
-        features: Of users and items, part of the fingerprint, too.
-    """
-    if interactions is None:
-        return {}
-    return {
-        "users": interactions.num_users,
-        "items": interactions.num_items,
-        "interactions": len(interactions),
-        "sha256": _digest(interaction_arrays(interactions) | under("features", features or {})),
-    }
 
 
 def _checked(metadata: Mapping[str, str], path: Path) -> dict[str, Any]:
@@ -296,19 +273,8 @@ def _difference(name: str, saved: Mapping[str, Any], given: Mapping[str, Any]) -
         )
     counts = [
         f"{given[key]:,} {key}, {saved.get(key)} in the checkpoint"
-        for key in ("users", "items", "interactions")
-        if saved.get(key) != given[key]
+        for key in given
+        if key != "sha256" and saved.get(key) != given[key]
     ]
-    return f"the {name} set has " + (
-        ", ".join(counts) or "as many, but other interactions, ratings, ids or features"
-    )
-
-
-def _digest(arrays: Mapping[str, NDArray[Any]]) -> str:
-    """SHA-256 over the names, types, shapes and contents."""
-    digest = hashlib.sha256()
-    for name in sorted(arrays):
-        array = np.asarray(arrays[name], order="C")
-        digest.update(json.dumps([name, str(array.dtype), array.shape]).encode())
-        digest.update(array.reshape(-1).view(np.uint8).data if array.size else b"")
-    return digest.hexdigest()
+    kind = "interactions, ratings, ids or features" if "interactions" in given else "articles, clicks or ids"
+    return f"the {name} set has " + (", ".join(counts) or f"as many, but other {kind}")

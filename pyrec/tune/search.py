@@ -22,8 +22,8 @@ from pyrec.evaluate.metric_name import read_metric
 from pyrec.evaluate.ranking import evaluate
 from pyrec.models import EpochRecommender, Recommender
 from pyrec.params import params_to_json
+from pyrec.store.interactions import fingerprint
 from pyrec.store.saved_model import plain
-from pyrec.store.training_checkpoint import fingerprint
 from pyrec.tune.budget import FAILURES, Budget, EpochCallback, Progress, reason_of
 from pyrec.tune.space import Range, check_space
 from pyrec.tune.study import begin_with, check_optuna, ended_trials, quiet

@@ -12,7 +12,7 @@ from pyrec.errors import ConfigError
 from pyrec.evaluate.pairs import PAIR_METRICS, evaluate_pairs
 from pyrec.models import EpochRecommender, Recommender
 from pyrec.models.uniform import learned_by
-from pyrec.store.training_checkpoint import fingerprint
+from pyrec.store.interactions import fingerprint
 from pyrec.tune.budget import EpochCallback
 from pyrec.tune.search import Search
 

@@ -22,16 +22,17 @@ import numpy as np
 
 from pyrec.data import Interactions
 from pyrec.store import saved_model
+from pyrec.store.interactions import interaction_arrays
 
 USERS, DIM = 20_000, 16
-INTERACTIONS = Interactions.from_arrays(np.arange(USERS), np.arange(USERS))
+DATA = interaction_arrays(Interactions.from_arrays(np.arange(USERS), np.arange(USERS)))
 
 
 def save_forever(folder: Path, first: int, told: int) -> None:
     """The child: each save's arrays and parameters hold its number, which then goes down the pipe ``told``."""
     for number in itertools.count(first):
         state = {"a": np.full((USERS, DIM), number, np.float32), "b": np.full(7, number, np.int64)}
-        saved_model.write(folder, "svd", {"number": number}, state, INTERACTIONS, None)
+        saved_model.write(folder, "svd", {"number": number}, state, DATA, None)
         os.write(told, f"{number}\n".encode())
 
 
