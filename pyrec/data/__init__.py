@@ -8,6 +8,7 @@ from pyrec.data.dataset import Dataset, as_dataset
 from pyrec.data.events import Events
 from pyrec.data.features import Features
 from pyrec.data.generated_bandit import GeneratedBandit, generate_bandit
+from pyrec.data.generated_news import GeneratedNews, NewsTruth, generate_news
 from pyrec.data.impressions import Impressions
 from pyrec.data.interactions import Interactions, as_interactions
 from pyrec.data.labels import label
@@ -44,6 +45,7 @@ __all__ = [
     "Events",
     "Features",
     "GeneratedBandit",
+    "GeneratedNews",
     "Impressions",
     "InteractionStats",
     "Interactions",
@@ -52,6 +54,7 @@ __all__ = [
     "NamedDataset",
     "News",
     "NewsSplit",
+    "NewsTruth",
     "Ragged",
     "Split",
     "Truth",
@@ -62,6 +65,7 @@ __all__ = [
     "as_news",
     "generate_bandit",
     "generate_biased",
+    "generate_news",
     "get_dataset",
     "label",
     "list_datasets",

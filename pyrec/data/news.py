@@ -128,8 +128,8 @@ def _articles_of(items: Features) -> Articles:
         titles,
         abstracts,
         words,
-        _spelt(titles, words),
-        _spelt(abstracts, words),
+        spelt(titles, words),
+        spelt(abstracts, words),
         _column(items, "category", Codes),
         _column(items, "subcategories", Tokens),
         _column(items, "entities", Tokens),
@@ -164,7 +164,7 @@ def _in_words(part: Tokens | None, words: IdArray, num_rows: int) -> Ragged:
     return Ragged(part.rows.indptr, numbers[part.rows.indices], words.size)
 
 
-def _spelt(rows: Ragged, words: IdArray) -> tuple[str, ...]:
+def spelt(rows: Ragged, words: IdArray) -> tuple[str, ...]:
     """Returns each row's words with blanks between them."""
     spelling = words.tolist()
     return tuple(" ".join([spelling[word] for word in row]) for row in rows.to_lists())
