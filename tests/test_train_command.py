@@ -2,6 +2,7 @@
 
 import json
 import re
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from pyrec.data import load_data, synthetic
 from pyrec.errors import DataError
 from pyrec.evaluate.ranking import evaluate
 from pyrec.models import EASE, ItemKNN, LightGCN
+from pyrec.models.validation import chosen_by
 from pyrec.train.early_stopping import EarlyStopping
 
 EPOCHS = ("--model", "lightgcn", "--dim", "8", "--epochs", "2", "--batch-size", "256", "--k", "5")
@@ -115,7 +117,10 @@ def shown(capsys, monkeypatch, model: LightGCN, seconds_an_epoch: float, done: i
     """The lines of a run whose epochs take that long."""
     clock = Clock()
     monkeypatch.setattr(progress, "time", clock)
-    report = EpochProgress(model, None, [20], 0, done)
+    stopping = model.stopping or EarlyStopping()
+    report = EpochProgress(
+        model.epochs, done, stopping.patience is not None, partial(chosen_by, stopping=stopping)
+    )
     for epoch in range(done + 1, model.epochs + 1):
         clock.now += seconds_an_epoch
         report(model, {"epoch": epoch, "loss": 0.5, "seconds": seconds_an_epoch, "validation_ndcg@20": 0.25})

@@ -4,30 +4,23 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from tqdm import tqdm  # type: ignore[import-untyped]
 
 from pyrec.cli.output import is_watched, note
-from pyrec.data import Interactions
-from pyrec.evaluate.ranking import evaluate
-from pyrec.models import EpochRecommender, Recommender
-from pyrec.models.fallback import Fallback
-from pyrec.models.validation import chosen_by
-from pyrec.train.early_stopping import EarlyStopping, Stopping
 from pyrec.tune.estimate import MINUTE, in_words
 
-CURVE_METRICS = ("precision", "recall", "ndcg")
 A_LINE_EACH = 50
 """Epochs up to which each has a line of its own; of more, one now and then has."""
 SECONDS_BETWEEN_LINES = 10.0
 
 
 class EpochProgress:
-    """A callback for `fit` that shows each epoch and, every few if asked to, records test metrics for the curves.
+    """A callback for `fit` that shows each epoch and, every few if asked to, measures the model for the curves.
 
-    The test metrics are not shown and never used to choose: not the epoch, not a hyperparameter.
+    What is measured is not shown and never used to choose: not the epoch, not a hyperparameter.
 
     Attributes:
         seconds: Time spent in here, which is not training.
@@ -35,45 +28,40 @@ class EpochProgress:
 
     def __init__(
         self,
-        model: EpochRecommender,
-        test: Interactions | None,
-        k: Sequence[int],
-        every: int,
+        epochs: int,
         done: int = 0,
-        fallback: Fallback = "popularity",
+        may_stop: bool = False,
+        chosen_by: Callable[[Mapping[str, Any]], str | None] | None = None,
+        measure: Callable[[Any], Mapping[str, float]] | None = None,
+        every: int = 0,
     ) -> None:
         """Prepare for a run.
 
         Args:
-            model: To be trained.
-            test: The test set, if there is one.
-            k: Cut-offs of the metrics; the largest is shown.
-            every: Record test metrics each so many epochs, and after the last of all; 0 for never.
+            epochs: Of the whole run, at most.
             done: Epochs before, of a run that goes on.
-            fallback: See `pyrec.evaluate`.
+            may_stop: Whether training may stop before the last epoch.
+            chosen_by: Gives the entry of an epoch's record that it is chosen by, which is shown; None where none is.
+            measure: Gives entries for the record of an epoch, by the model as it is then.
+            every: Measure each so many epochs, and after the last of all; 0 for never.
         """
         self.seconds = 0.0
-        self._epochs, self._test, self._k, self._every = model.epochs, test, list(k), every
-        self._stopping = EarlyStopping() if model.stopping is None else Stopping.of(model.stopping)
-        self._may_stop = self._stopping.patience is not None
+        self._epochs, self._may_stop, self._chosen_by = epochs, may_stop, chosen_by
+        self._measure, self._every = measure, every
         self._first = self._noted = 0.0
         self._begun = done + 1
         self._bar = None
         if is_watched():
-            what = "may stop early" if self._may_stop else None
-            self._bar = tqdm(total=self._epochs, initial=done, unit="epoch", desc=what, file=sys.stderr)
-        self._fallback = fallback
+            what = "may stop early" if may_stop else None
+            self._bar = tqdm(total=epochs, initial=done, unit="epoch", desc=what, file=sys.stderr)
 
-    def __call__(self, model: Recommender, record: dict[str, Any]) -> None:
+    def __call__(self, model: Any, record: dict[str, Any]) -> None:
         """Take the record of an epoch that has just ended."""
         started = time.perf_counter()
         epoch = record["epoch"]
         due = self._every and (epoch % self._every == 0 or epoch == self._epochs)
-        if due and self._test is not None:
-            measured = evaluate(model, self._test, self._k, CURVE_METRICS, fallback=self._fallback)
-            record |= {f"test_{name}": value for name, value in measured.metrics.items()}
-            if 0 < measured.num_cold_users < measured.num_users:
-                record |= {f"test_warm_{name}": value for name, value in measured.warm_metrics.items()}
+        if due and self._measure is not None:
+            record |= self._measure(model)
         self._show(record)
         self.seconds += time.perf_counter() - started
 
@@ -84,7 +72,8 @@ class EpochProgress:
 
     def _show(self, record: dict[str, Any]) -> None:
         shown = {"loss": f"{record['loss']:.4f}"}
-        if (name := chosen_by(record, self._stopping)) is not None:
+        name = None if self._chosen_by is None else self._chosen_by(record)
+        if name is not None:
             shown[name.replace("_", " ", 1)] = f"{record[name]:.4f}"
         if self._bar is not None:
             self._bar.set_postfix(shown, refresh=False)

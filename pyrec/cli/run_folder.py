@@ -7,14 +7,9 @@ import shutil
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
-
-import numpy as np
-import torch
+from typing import Any, Protocol
 
 from pyrec._atomic import check_writable, parse_json, read_text, write_text, writing
-from pyrec.cli.finished_run import Run
-from pyrec.cli.model_card import model_card
 from pyrec.cli.output import note
 from pyrec.errors import ConfigError, DataError
 from pyrec.look import plots
@@ -60,17 +55,44 @@ def check_folder(folder: Path, replace: bool) -> None:
     check_writable(folder)
 
 
-def write_run(run: Run, folder: Path) -> None:
+class FinishedRun(Protocol):
+    """A finished run, as its folder asks of it."""
+
+    @property
+    def history(self) -> list[dict[str, Any]]:
+        """A record an epoch; empty for a model without epochs."""
+
+    def save(self, folder: Path) -> None:
+        """Save the model, with what the run says of itself."""
+
+    def metrics(self) -> dict[str, Any]:
+        """Return what ``metrics.json`` holds."""
+
+    def draw(self, folder: Path) -> None:
+        """Draw its pictures, of which each name is among `OPTIONAL`."""
+
+    def card(self, files: list[str]) -> str:
+        """Return what ``README.md`` holds, given the names of the files beside it."""
+
+
+def keep(run: FinishedRun, folder: Path | None, kept: Checkpoints | None) -> None:
+    """Write a run, where it has a folder, and then remove its checkpoint."""
+    if folder is not None:
+        write_run(run, folder)
+    if kept is not None:
+        kept.remove()
+
+
+def write_run(run: FinishedRun, folder: Path) -> None:
     """Write every file of the run.
 
     Raises:
         DataError: If one cannot be written; if that is the model, the message says where it is instead.
     """
-    about = {"data": run.source.as_json(), "k": run.k, "torch": torch.__version__}
     try:
-        run.model.save(folder, about, run.item_names)
+        run.save(folder)
     except DataError as error:
-        raise DataError(f"{error}; {_kept_elsewhere(run, about)}") from error
+        raise DataError(f"{error}; {_kept_elsewhere(run)}") from error
     with writing(folder):
         for name in OPTIONAL:
             (folder / name).unlink(missing_ok=True)
@@ -78,35 +100,21 @@ def write_run(run: Run, folder: Path) -> None:
     if run.history:
         write_text(folder / HISTORY, "".join(json.dumps(record) + "\n" for record in run.history))
     if plots.available():
-        _draw(run, folder)
+        run.draw(folder)
     elif run.history:
         note("no plots: they need matplotlib; pip install '.[plots]'")
-    write_text(folder / CARD, model_card(run, sorted(path.name for path in folder.iterdir())))
+    write_text(folder / CARD, run.card(sorted(path.name for path in folder.iterdir())))
 
 
-def _kept_elsewhere(run: Run, about: dict[str, Any]) -> str:
+def _kept_elsewhere(run: FinishedRun) -> str:
     """Keep a model for which there is no room where it was to be; say where."""
     folder = Path(tempfile.mkdtemp(prefix="pyrec-"))
     try:
-        run.model.save(folder, about, run.item_names)
+        run.save(folder)
     except DataError as error:
         shutil.rmtree(folder, ignore_errors=True)
         return f"nor could the model be kept elsewhere: {error}"
     return f"the trained model is in {folder}"
-
-
-def _draw(run: Run, folder: Path) -> None:
-    title = f"{run.label}, {run.data.name}"
-    if run.history:
-        plots.plot_curves(run.history, folder / CURVES, title)
-    if run.at_random is not None:
-        plots.plot_calibration(run.at_random.own.reliability(), folder / CALIBRATION, title)
-    weights = getattr(run.model, "layer_weights_", None)
-    if weights is not None:
-        counts = (run.data.train.activity, run.data.train.popularity)
-        plots.plot_layer_weights(
-            weights, np.concatenate(counts), run.data.train.num_users, folder / LAYER_WEIGHTS, title
-        )
 
 
 def read_metrics(folder: Path) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from pyrec.cli.finished_run import Run
 from pyrec.cli.fitting import check_device, fit
 from pyrec.cli.grouped_help import DATA, MEASURING, OUTPUT, GroupedCommand, grouped
 from pyrec.cli.item_names import Names, item_names_option, note_names_beside
+from pyrec.cli.keeping import open_trackers, stoppable, tracked
 from pyrec.cli.measured import note_lists, users_in_words
 from pyrec.cli.model_options import build_model, model_options
 from pyrec.cli.options import (
@@ -26,21 +27,20 @@ from pyrec.cli.options import (
 )
 from pyrec.cli.output import note, print_json
 from pyrec.cli.pairs import AtRandom, measure_at_random, pair_baselines
-from pyrec.cli.run_folder import check_folder, write_run
+from pyrec.cli.run_files import RunFiles
+from pyrec.cli.run_folder import check_folder, keep
 from pyrec.cli.run_report import Report, report_option
+from pyrec.cli.run_setup import StoppedRun
 from pyrec.cli.setup import Setup, take_up
 from pyrec.cli.sources import DATA_HELP, Source, data_options, note_reading, note_use, uniform_options
 from pyrec.cli.training_data import TrainingData
-from pyrec.errors import StoppedError
 from pyrec.evaluate.pairs import PairEvaluation
 from pyrec.evaluate.ranking import Evaluation, evaluate
 from pyrec.evaluate.tables import metric_rows, table
-from pyrec.interrupt import Signals, stop_on_signals
 from pyrec.models import EpochRecommender
 from pyrec.store import saved_model
 from pyrec.store.interactions import fingerprint
 from pyrec.store.training_checkpoint import Checkpoints
-from pyrec.track import Tracker, Tracking, open_tracker
 
 
 @click.command(
@@ -119,7 +119,7 @@ def command(ctx: click.Context, /, threads: int | None, as_json: bool, **options
         raise click.UsageError(
             "--item-names are kept with the run or shown in a report; give --out RUN_DIR or --report FILE.html"
         )
-    setup = _begin(options) if options["resume"] is None else take_up(ctx, options["resume"], options)
+    setup = _set_up(ctx, options)
     if report is not None and setup.source.everything:
         raise click.UsageError(
             "--report shows what was measured, and --all measures nothing; leave out one of them"
@@ -130,6 +130,12 @@ def command(ctx: click.Context, /, threads: int | None, as_json: bool, **options
         )
     run = _train(setup, report)
     _print(run, setup.folder, as_json)
+
+
+def _set_up(ctx: click.Context, options: dict[str, Any]) -> Setup:
+    if options["resume"] is None:
+        return _begin(options)
+    return take_up(ctx, StoppedRun.of(options["resume"]), options)
 
 
 def _begin(options: dict[str, Any]) -> Setup:
@@ -146,14 +152,14 @@ def _begin(options: dict[str, Any]) -> Setup:
         if options["item_names"] is None:
             note_names_beside(source.data or source.train)
     return Setup(
-        source,
-        model,
-        k,
-        options["eval_every"],
-        every,
-        list(options["track"]),
-        folder,
-        options["item_names"],
+        source=source,
+        model=model,
+        k=k,
+        eval_every=options["eval_every"],
+        every=every,
+        track=list(options["track"]),
+        folder=folder,
+        names_file=options["item_names"],
         baseline=options["baseline"],
         fallback=options["fallback"],
     )
@@ -163,7 +169,7 @@ def _train(setup: Setup, report: Report | None) -> Run:
     """Train, measure and keep a run; Ctrl-C and SIGTERM stop it so that it can go on, where it is kept."""
     if setup.resumed and setup.folder is not None:
         check_writable(setup.folder)  # before training, not after it
-    trackers = _trackers(setup)
+    trackers = open_trackers(setup)
     data = TrainingData.load(setup.source)
     note(data.describe())
     note_reading(*data.parts)
@@ -171,33 +177,23 @@ def _train(setup: Setup, report: Report | None) -> Run:
     data.note_uniform(setup.model)
     item_names = _check_before_training(setup, report, data)
     first, first_pairs = _measure_first(setup, data)
-    model, kept, signals = setup.model, None, Signals()
-    with ExitStack() as stack:
-        if setup.folder is not None and isinstance(model, EpochRecommender):
-            setup.check_test(fingerprint(data.test))
-            kept = Checkpoints(setup.folder, setup.every)
-            signals = stack.enter_context(stop_on_signals(kept.stop))
-        try:
-            with Tracking(*trackers) as tracking:
-                tracking.start(_described(setup), setup.epoch)
-                setup.run_ids = [tracker.run_id for tracker in trackers]
-                seconds = fit(setup, data, kept, tracking)
-                evaluation, at_random = _measure(setup, data, first_pairs)
-                tracking.metrics |= {} if evaluation is None else _tracked(evaluation)
-                tracking.metrics |= {} if at_random is None else _tracked_pairs(at_random.own)
-        except StoppedError as stopped:
-            _leave(stopped, setup, signals)
+    model = setup.model
+    with _stoppable(setup, data) as kept:
+        with tracked(setup, trackers) as tracking:
+            seconds = fit(setup, data, kept, tracking)
+            evaluation, at_random = _measure(setup, data, first_pairs)
+            tracking.metrics |= {} if evaluation is None else _tracked(evaluation)
+            tracking.metrics |= {} if at_random is None else _tracked_pairs(at_random.own)
         run = Run(data, setup.source, model, setup.k, seconds, evaluation, first, at_random, item_names)
-        _keep(run, setup, kept)
+        keep(RunFiles(run), setup.folder, kept)
     if report is not None:
         _write_report(run, report)
     return run
 
 
-def _trackers(setup: Setup) -> list[Tracker]:
-    run_ids = setup.run_ids or [None] * len(setup.track)
-    called = None if setup.folder is None else setup.folder.resolve().name
-    return [open_tracker(place, run_id, called) for place, run_id in zip(setup.track, run_ids, strict=True)]
+def _stoppable(setup: Setup, data: TrainingData) -> AbstractContextManager[Checkpoints | None]:
+    by_epochs = isinstance(setup.model, EpochRecommender)
+    return stoppable(setup, fingerprint(data.test)) if by_epochs else nullcontext()
 
 
 def _check_before_training(setup: Setup, report: Report | None, data: TrainingData) -> Names:
@@ -234,12 +230,6 @@ def _measure(
     return evaluation, measure_at_random(model, data.uniform, k, fallback, first)
 
 
-def _described(setup: Setup) -> dict[str, Any]:
-    """Return what trackers get at the start of a run."""
-    data = {f"data.{name}": value for name, value in setup.source.as_json().items() if value is not None}
-    return {"model": setup.model.model_name, **setup.model.flat_params(), **data}
-
-
 def _tracked(evaluation: Evaluation) -> dict[str, float]:
     """Return the means that trackers get, those over the warm users only if they differ."""
     if not 0 < evaluation.num_cold_users < evaluation.num_users:
@@ -251,23 +241,6 @@ def _tracked(evaluation: Evaluation) -> dict[str, float]:
 def _tracked_pairs(evaluation: PairEvaluation) -> dict[str, float]:
     """Return the metrics of pairs that trackers get; a cut-off is not one of lists."""
     return {f"pairs/{name}": value for name, value in evaluation.metrics.items()}
-
-
-def _leave(stopped: StoppedError, setup: Setup, signals: Signals) -> None:
-    """Say how to go on with a run that was stopped, and end the program as its signal would.
-
-    Raises:
-        Exit: Always.
-    """
-    note(f"{stopped}; nothing is lost: pyrec train --resume {setup.folder} goes on from there")
-    raise click.exceptions.Exit(128 + (signals.received or 0)) from stopped
-
-
-def _keep(run: Run, setup: Setup, kept: Checkpoints | None) -> None:
-    if setup.folder is not None:
-        write_run(run, setup.folder)
-    if kept is not None:
-        kept.remove()
 
 
 def _write_report(run: Run, report: Report) -> None:
