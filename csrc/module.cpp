@@ -19,8 +19,11 @@ void bind_als(py::module_& m);
 void bind_debias(py::module_& m);
 void bind_topk(py::module_& m);
 void bind_metrics(py::module_& m);
+void bind_impressions(py::module_& m);
 void bind_neighbors(py::module_& m);
 void bind_sample(py::module_& m);
+void bind_distinct(py::module_& m);
+void bind_decayed(py::module_& m);
 #ifdef PYREC_CUDA_ON_CPU
 void bind_emulator(py::module_& m);
 #endif
@@ -62,8 +65,11 @@ PYBIND11_MODULE(PYREC_MODULE, m) {
   bind_debias(m);
   bind_topk(m);
   bind_metrics(m);
+  bind_impressions(m);
   bind_neighbors(m);
   bind_sample(m);
+  bind_distinct(m);
+  bind_decayed(m);
 #ifdef PYREC_CUDA_ON_CPU
   bind_emulator(m);
 #endif

@@ -107,16 +107,19 @@ def sample_triples(
     stream: int = 0,
 ) -> None: ...
 def distinct_sums(count: int) -> int: ...
-def distinct_nodes(
-    graph: Graph,
-    nodes: Any,
+def distinct_ids(
+    ids: Any,
     first_seen: Any,
     sums: Any,
     rows: Any,
     position: Any,
-    bad_nodes: Any = None,
+    bad_ids: Any = None,
+    name: str = "ids",
     stream: int = 0,
 ) -> int: ...
+def decayed_counts(
+    keys: Any, times: Any, amounts: Any, rates: Any, *, values: Any, pending: Any, last: Any, out: Any
+) -> None: ...
 def philox(c0: int, c1: int, c2: int, c3: int, key0: int, key1: int) -> tuple[int, int, int, int]: ...
 
 class DebiasPlan:
@@ -225,6 +228,22 @@ def ranking_metrics(
 ) -> None: ...
 def item_counts(
     ids: Any, cutoffs: Any, *, cutoffs_there: Any, counts: Any, bad: Any, stream: int = 0
+) -> None: ...
+def impressions_scratch(scores: Any) -> int: ...
+def check_impressions(scores: Any, indptr: Any) -> None: ...
+def impression_metrics(
+    scores: Any,
+    clicks: Any,
+    indptr: Any,
+    cutoffs: Any,
+    *,
+    cutoffs_there: Any,
+    discount: Any,
+    best_gains: Any,
+    scratch: Any,
+    out: Any,
+    bad: Any,
+    stream: int = 0,
 ) -> None: ...
 def check_ranking(ids: Any, test_indptr: Any, test_indices: Any) -> None: ...
 def check_ids(ids: Any, num_items: int) -> None: ...

@@ -43,10 +43,14 @@ from pyrec.ops.agreement import agreement, weight_gradient
 from pyrec.ops.als import als, gram, pad_columns
 from pyrec.ops.bpr import bpr
 from pyrec.ops.combine import combine_attention, combine_self_attention, combine_weighted
+from pyrec.ops.decayed import decayed_counts
+from pyrec.ops.distinct import distinct_ids
+from pyrec.ops.impressions import impression_metrics
 from pyrec.ops.metrics import item_counts, ranking_metrics
 from pyrec.ops.neighbors import nearest_items
 from pyrec.ops.pointwise import pointwise
 from pyrec.ops.propagate import propagate, propagate_gradient, propagate_sum
+from pyrec.ops.ragged import ragged_take
 from pyrec.ops.sample import Sampler, distinct
 from pyrec.ops.topk import topk
 from pyrec.ops.whole import ObservedPairs, whole, whole_meta
@@ -292,7 +296,30 @@ def sampling() -> Arguments:
 def distinct_arrays() -> Arguments:
     sums = {"first_seen": empty(NODES, dtype=torch.int32), "sums": empty(2, dtype=torch.int32)}
     out = {"rows": empty(4, dtype=torch.int64), "position": empty(4, dtype=torch.int64)}
-    return {"nodes": int64(0, 9, 0, 3), **sums, **out}
+    return {"ids": int64(0, 9, 0, 3), **sums, **out}
+
+
+def impressions_seen() -> Arguments:
+    clicks = torch.tensor([True, False, False, False, True])
+    return {"scores": numbers(5), "clicks": clicks, "indptr": int64(0, 3, 3, 5)}
+
+
+def impression_arrays() -> Arguments:
+    tables = {"discount": numbers(2, dtype=torch.float64), "best_gains": numbers(2, dtype=torch.float64)}
+    scratch = empty(_core.impressions_scratch(numbers(5)), dtype=torch.uint8)
+    out = {"scratch": scratch, "out": empty(3, 7, dtype=torch.float64), "bad": empty(1, dtype=torch.bool)}
+    return {**impressions_seen(), "cutoffs": int64(1, 2), "cutoffs_there": int64(1, 2), **tables, **out}
+
+
+def events_of_keys() -> Arguments:
+    times = torch.tensor([0.0, 1.0, 1.0, 4.0], dtype=torch.float64)
+    return {"keys": int32(0, 2, 0, 0), "times": times, "amounts": numbers(4, 2)}
+
+
+def decayed_arrays() -> Arguments:
+    state = {"values": empty(3, 2, 2, dtype=torch.float64), "pending": empty(3, 2, dtype=torch.float64)}
+    state |= {"last": torch.full((3,), -1.0, dtype=torch.float64), "out": empty(4, 2, 2)}
+    return {**events_of_keys(), "rates": torch.tensor([0.5, 0.0], dtype=torch.float64), **state}
 
 
 def of_graph(call: Callable[..., Any]) -> Callable[..., Any]:
@@ -335,7 +362,11 @@ def bindings() -> Iterator[tuple[str, EntryPoint]]:
     yield "nearest_items, weighted", (of_graph(c.nearest_items), lambda: {**nearest, **counts, **sums})
     yield "sample_triples", (of_graph(c.sample_triples), sampling)
     yield "distinct_sums", (c.distinct_sums, lambda: {"count": 7})
-    yield "distinct_nodes", (of_graph(c.distinct_nodes), distinct_arrays)
+    yield "distinct_ids", (c.distinct_ids, distinct_arrays)
+    yield "decayed_counts", (c.decayed_counts, decayed_arrays)
+    yield "impressions_scratch", (c.impressions_scratch, by_name(impressions_seen, "scores"))
+    yield "check_impressions", (c.check_impressions, by_name(impressions_seen, "scores", "indptr"))
+    yield "impression_metrics", (c.impression_metrics, impression_arrays)
     words = ("c0", "c1", "c2", "c3", "key0", "key1")
     yield "philox", (lambda **given: c.philox(*given.values()), lambda: dict.fromkeys(words, 1))
     yield "topk_checks", (c.topk_checks, by_name(search, "queries"))
@@ -444,6 +475,15 @@ def operators() -> Iterator[tuple[str, EntryPoint]]:
     """The torch operators and the graph that they run on."""
     yield "topk", (topk, lambda: {**search(), "k": 2})
     yield "ranking_metrics", (ranking_metrics, lambda: {**lists(), "cutoffs": [1, 3]})
+    yield (
+        "impression_metrics, operator",
+        (impression_metrics, lambda: {**impressions_seen(), "cutoffs": [1, 2]}),
+    )
+    yield "distinct_ids, operator", (distinct_ids, lambda: {"ids": int64(0, 9, 0, 3), "num_ids": NODES})
+    of_ragged = {"indptr": int64(0, 2, 2, 3), "indices": int32(5, 6, 7), "rows": int64(2, -1, 0)}
+    yield "ragged_take", (ragged_take, lambda: dict(of_ragged))
+    halves = {"half_lives": [2.0, float("inf")], "num_keys": 3}
+    yield "decayed_counts, operator", (decayed_counts, lambda: {**events_of_keys(), **halves})
     counts = {"num_items": ITEMS, "cutoffs": [1, 3]}
     yield "item_counts", (item_counts, lambda: {"ids": lists()["ids"], **counts})
     yield "bpr", (bpr, lambda: {"vectors": numbers(NODES, DIM), **batch(), **sample_weights()})

@@ -45,7 +45,7 @@ KERNELS = (
     "weight_gradient",
     "debias",
     "sample_triples",
-    "distinct_nodes",
+    "distinct_ids",
 )
 
 

@@ -253,20 +253,3 @@ def test_distinct_reports_a_bad_node(device, bad):
         return
     with pytest.raises(DataError, match=named):
         distinct(nodes, graph)
-
-
-def test_a_device_notes_bad_nodes(device):
-    graph = device.put(make_graph(2, 1, []))
-    nodes = torch.tensor([2, 3, 1, -1, 2], device=device.torch)
-    first_seen, sums = (torch.empty(n, dtype=torch.int32, device=device.torch) for n in (3, 2))
-    rows, position = torch.empty_like(nodes), torch.empty_like(nodes)
-    found = torch.zeros(1, dtype=torch.bool, device=device.torch)
-    arguments = (graph.core, nodes, first_seen, sums, rows, position, found)
-    if device.name == "cpu":
-        with pytest.raises(DataError, match=r"nodes\[1\] = 3, but there are 3 nodes"):
-            device.core.distinct_nodes(*arguments)
-        return
-    assert device.core.distinct_nodes(*arguments) == 5
-    assert bool(found)
-    assert rows.tolist() == [2, 1, -1, -1, -1]
-    assert position.tolist() == [0, 0, 1, 0, 0]

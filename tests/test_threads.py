@@ -24,6 +24,8 @@ from pyrec.ops.agreement import agreement
 from pyrec.ops.als import als, gram
 from pyrec.ops.bpr import bpr
 from pyrec.ops.combine import combine_attention, combine_self_attention
+from pyrec.ops.decayed import decayed_counts
+from pyrec.ops.impressions import impression_metrics
 from pyrec.ops.metrics import item_counts, ranking_metrics
 from pyrec.ops.pointwise import pointwise
 from pyrec.ops.propagate import propagate
@@ -62,6 +64,7 @@ def _calls() -> dict[str, Callable[[], Any]]:
     nodes = torch.randint(GRAPH.num_nodes, (10_000_000,), generator=torch.Generator().manual_seed(0))
     users, positives, negatives = nodes[:200_000], nodes[200_000:400_000], nodes[400_000:600_000, None]
     label = torch.linspace(0, 1, len(users))
+    scores, ones, times = nodes.sin(), torch.ones(500_000, 1), torch.arange(500_000, dtype=torch.float64)
     layers = [X.repeat(12, 1) for _ in range(3)]
     entries = torch.ones(GRAPH.num_edges), torch.ones(GRAPH.num_edges), torch.ones(GRAPH.num_nodes)
     hidden, square = torch.ones(16, 128), torch.eye(128)
@@ -71,6 +74,8 @@ def _calls() -> dict[str, Callable[[], Any]]:
         "topk": lambda: topk(X, X, 100),
         "ranking_metrics": lambda: ranking_metrics(ids, indptr, indices, [10, 100]),
         "item_counts": lambda: item_counts(ids, 100, [10, 100]),
+        "impressions": lambda: impression_metrics(scores, nodes % 9 == 0, torch.arange(0, 10_000_001, 50)),
+        "decayed": lambda: decayed_counts(nodes[:500_000].int(), times, ones, [9.0], GRAPH.num_nodes),
         "sample": lambda: SAMPLER.sample(0, 0, num_negatives=4),
         "distinct": lambda: distinct(nodes, GRAPH),
         "bpr": lambda: bpr(X, users, positives, negatives),

@@ -11,7 +11,9 @@ agreement_kernels agreement();
 debias_kernels debias();
 als_kernels als();
 metrics_kernels metrics();
+impressions_kernels impressions();
 sample_kernels sample();
+distinct_kernels distinct();
 topk_kernels topk();
 
 const kernel_table& table() {
@@ -27,7 +29,9 @@ const kernel_table& table() {
       .debias = debias(),
       .topk = topk(),
       .metrics = metrics(),
+      .impressions = impressions(),
       .sample = sample(),
+      .distinct = distinct(),
   };
   return kernels;
 }

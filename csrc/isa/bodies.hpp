@@ -4,6 +4,7 @@
 #include "bpr/bpr_cpu.hpp"
 #include "combine/combine_cpu.hpp"
 #include "debias/debias_cpu.hpp"
+#include "impressions/impressions_cpu.hpp"
 #include "isa/kernels.hpp"
 #include "metrics/metrics_cpu.hpp"
 #include "pointwise/pointwise_cpu.hpp"
@@ -38,7 +39,9 @@ constinit const kernel_table table{
                .scratch_f64 = debias_scratch_bytes<double>},
     .topk = {.search = topk_search, .codes = has_codes},
     .metrics = {.ranking = ranking_metrics, .item_counts = item_counts},
+    .impressions = {.f32 = impressions<float>, .f64 = impressions<double>},
     .sample = {.triples = sample_triples},
+    .distinct = {},
 };
 
 }  // namespace pyrec::PYREC_ISA

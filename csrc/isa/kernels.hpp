@@ -8,6 +8,8 @@
 #include "bpr/bpr.hpp"
 #include "combine/combine.hpp"
 #include "debias/debias.hpp"
+#include "distinct/distinct.hpp"
+#include "impressions/impressions.hpp"
 #include "metrics/metrics.hpp"
 #include "pointwise/pointwise.hpp"
 #include "propagate/propagate.hpp"
@@ -29,7 +31,9 @@ struct kernel_table {
   debias_kernels debias;
   topk_kernels topk;
   metrics_kernels metrics;
+  impressions_kernels impressions;
   sample_kernels sample;
+  distinct_kernels distinct;
 };
 
 const kernel_table& kernels();          // the CPU's set in use

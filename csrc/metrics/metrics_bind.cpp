@@ -1,6 +1,6 @@
 #include <limits>
 
-#include "common/check.hpp"
+#include "common/check_cutoffs.hpp"
 #include "cuda/cuda.hpp"
 
 namespace pyrec {
@@ -8,6 +8,7 @@ namespace pyrec {
 namespace {
 
 constexpr int64_t most_items = std::numeric_limits<int32_t>::max();
+constexpr const char* of_lists = ", the length of the lists in ids";
 
 // ids: (num_queries, list_size), each row ids within [0, num_items), then -1.
 void check_lists(const tensor& lists, int64_t num_items) {
@@ -28,40 +29,6 @@ void check_lists(const tensor& lists, int64_t num_items) {
     }
   }
 }
-
-// cutoffs: (num_cutoffs,), strictly ascending within 1 to list_size.
-void check_cutoffs(const tensor& cutoffs, int64_t list_size) {
-  const auto* values = cutoffs.data<const int64_t>();
-  if (cutoffs.size(0) == 0) throw config_error("cutoffs is empty; pass one or more, like [10, 20]");
-  for (int64_t c = 0; c < cutoffs.size(0); ++c) {
-    const std::string at = "cutoffs[" + std::to_string(c) + "] = " + std::to_string(values[c]);
-    if (values[c] < 1 || values[c] > list_size) {
-      throw config_error(at + " is outside 1 to " + std::to_string(list_size) +
-                         ", the length of the lists in ids");
-    }
-    if (c > 0 && values[c] <= values[c - 1]) {
-      throw config_error(at + ", but the one before is " + std::to_string(values[c - 1]) +
-                         "; pass each cut-off once, in ascending order");
-    }
-  }
-}
-
-// The cut-offs where they are checked and where the kernel runs.
-struct cutoff_pair {
-  tensor checked;   // (num_cutoffs,) on the CPU
-  tensor at_place;  // the same numbers, at the kernel's place
-
-  cutoff_pair(const py::object& source, const py::object& copy, int64_t list_size, const place& at)
-      : checked(input(source, "cutoffs", dtype::int64, {any_size})),
-        at_place(input(copy, "cutoffs_there", dtype::int64, {checked.size(0)}, at)) {
-    check_cutoffs(checked, list_size);
-  }
-
-  // Those of a device cannot be looked at; where they can, the checked ones are taken.
-  const int64_t* values() const {
-    return (at_place.where().on_cpu() ? checked : at_place).data<const int64_t>();
-  }
-};
 
 void check_test_items(const tensor& indptr, const tensor& indices) {
   const auto* rows = indptr.data<const int64_t>();
@@ -88,7 +55,7 @@ void ranking_metrics(const py::object& ids_source, const py::object& test_indptr
   require(ids, dtype::int32, {any_size, any_size}, at);
   const int64_t num_queries = ids.size(0);
   const int64_t list_size = ids.size(1);
-  const cutoff_pair cutoffs(cutoffs_source, cutoffs_there, list_size, at);
+  const cutoff_pair cutoffs(cutoffs_source, cutoffs_there, list_size, of_lists, at);
   const int64_t num_cutoffs = cutoffs.checked.size(0);
   const tensor test_indptr = input(test_indptr_source, "test_indptr", dtype::int64, {num_queries + 1}, at);
   const tensor test_indices = input(test_indices_source, "test_indices", dtype::int32, {any_size}, at);
@@ -121,7 +88,7 @@ void item_counts(const py::object& ids_source, const py::object& cutoffs_source,
   const tensor ids(ids_source, "ids");
   const place at = place_of(ids);
   require(ids, dtype::int32, {any_size, any_size}, at);
-  const cutoff_pair cutoffs(cutoffs_source, cutoffs_there, ids.size(1), at);
+  const cutoff_pair cutoffs(cutoffs_source, cutoffs_there, ids.size(1), of_lists, at);
   const int64_t num_cutoffs = cutoffs.checked.size(0);
   const tensor counts = output(counts_source, "counts", dtype::int64, {num_cutoffs, any_size}, at);
   check_range("num_items", counts.size(1), 0, most_items);

@@ -11,13 +11,9 @@
 //
 // Where a CUDA graph is replayed for one batch after the other, only memory can say which: then (epoch,
 // first) are read from `cursor` by the kernel.
-//
-// distinct: rows[position[i]] = nodes[i], the distinct nodes in order of first appearance. Their number is
-// known to the device alone; rows has room for all, and -1 behind the last.
 #include <cstdint>
 
 #include "common/philox.hpp"
-#include "common/rounding.hpp"
 
 namespace pyrec {
 
@@ -62,27 +58,9 @@ struct sample_args {
   void* stream;
 };
 
-constexpr int64_t distinct_block = 256;  // nodes whose first appearances are counted together
-
-// A sum for each block, and one over all.
-constexpr int64_t distinct_sums(int64_t count) { return ceil_div(count, distinct_block) + 1; }
-
-struct distinct_args {
-  const int64_t* nodes;  // (count,)
-  int64_t count;
-  int64_t num_nodes;
-  int32_t* first_seen;  // (num_nodes,) scratch: where a node appears first
-  int32_t* sums;        // (distinct_sums(count),) scratch
-  int64_t* rows;        // (count,)
-  int64_t* position;    // (count,) into rows
-  bool* bad_nodes;      // (1,) becomes true where a node is out of range; its position is 0
-  void* stream;
-};
-
 struct sample_kernels {
   bool reads_cursor = false;  // else the binding does before
   void (*triples)(const sample_args&);
-  void (*distinct)(const distinct_args&) = nullptr;  // null: the binding does it on the CPU
 };
 
 }  // namespace pyrec

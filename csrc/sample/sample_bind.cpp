@@ -1,5 +1,3 @@
-#include <algorithm>
-
 #include "common/check.hpp"
 #include "cuda/cuda.hpp"
 #include "graph/graph.hpp"
@@ -64,64 +62,6 @@ void sample_triples(const graph& g, const py::object& users_source, const py::ob
   kernels->sample.triples(args);
 }
 
-constexpr int64_t most_distinct = INT32_MAX / 2;
-
-int64_t checked_distinct_sums(int64_t count) {
-  check_range("count", count, 0, most_distinct);
-  return distinct_sums(count);
-}
-
-// The number of rows.
-int64_t distinct_on_cpu(const distinct_args& a) {
-  std::fill_n(a.first_seen, a.num_nodes, -1);
-  int32_t distinct = 0;
-  for (int64_t i = 0; i < a.count; ++i) {
-    check_bound("nodes", "nodes", i, a.nodes[i], a.num_nodes);
-    int32_t& row = a.first_seen[a.nodes[i]];
-    if (row < 0) {
-      a.rows[distinct] = a.nodes[i];
-      row = distinct++;
-    }
-    a.position[i] = row;
-  }
-  return distinct;
-}
-
-// rows[position[i]] = nodes[i]: the distinct nodes in order of appearance, and where each one went. Returns
-// the length of rows: a device does not say how many there are, but fills the rest with -1. bad_nodes: (1,)
-// becomes true where a device finds a node out of range; without it, on the CPU, that is an error now.
-int64_t distinct_nodes(const graph& g, const py::object& nodes_source, const py::object& first_seen_source,
-                       const py::object& sums_source, const py::object& rows_source,
-                       const py::object& position_source, const py::object& bad_nodes_source,
-                       int64_t stream) {
-  const place at = g.at();
-  const tensor nodes = input(nodes_source, "nodes", dtype::int64, {any_size}, at);
-  const int64_t count = nodes.size(0);
-  check_range("nodes.shape[0]", count, 0, most_distinct);
-  const tensor first_seen = output(first_seen_source, "first_seen", dtype::int32, {g.num_nodes()}, at);
-  const tensor sums = output(sums_source, "sums", dtype::int32, {distinct_sums(count)}, at);
-  const tensor rows = output(rows_source, "rows", dtype::int64, {count}, at);
-  const tensor position = output(position_source, "position", dtype::int64, {count}, at);
-  const auto bad_nodes = optional_output(bad_nodes_source, "bad_nodes", dtype::boolean, {1}, at);
-  if (!at.where.on_cpu() && !bad_nodes) throw data_error("bad_nodes is needed on a device; pass (1,) bool");
-  bool any_bad = false;
-  const distinct_args args{.nodes = nodes.data<const int64_t>(),
-                           .count = count,
-                           .num_nodes = g.num_nodes(),
-                           .first_seen = first_seen.data<int32_t>(),
-                           .sums = sums.data<int32_t>(),
-                           .rows = rows.data<int64_t>(),
-                           .position = position.data<int64_t>(),
-                           .bad_nodes = bad_nodes ? bad_nodes->data<bool>() : &any_bad,
-                           .stream = stream_of(stream)};
-  const kernels_on kernels(at.where);
-  const py::gil_scoped_release unlocked;
-  if (kernels->sample.distinct == nullptr) return distinct_on_cpu(args);
-  kernels->sample.distinct(args);
-  if (any_bad) check_bounds(nodes, "nodes", args.num_nodes);
-  return count;
-}
-
 py::tuple philox_words(uint32_t c0, uint32_t c1, uint32_t c2, uint32_t c3, uint32_t key0, uint32_t key1) {
   const philox_block block = philox({{c0, c1, c2, c3}}, key0, key1);
   return py::make_tuple(block.word[0], block.word[1], block.word[2], block.word[3]);
@@ -133,11 +73,6 @@ void bind_sample(py::module_& m) {
   m.def("sample_triples", &sample_triples, py::arg("graph"), py::arg("users"), py::arg("eligible"),
         py::arg("seed"), py::arg("epoch"), py::arg("first"), py::arg("out_users"), py::arg("out_positives"),
         py::arg("out_negatives"), py::arg("cursor") = py::none(), py::arg("stream") = 0);
-  m.def("distinct_sums", &checked_distinct_sums, py::arg("count"),
-        "Numbers of scratch that distinct_nodes needs.");
-  m.def("distinct_nodes", &distinct_nodes, py::arg("graph"), py::arg("nodes"), py::arg("first_seen"),
-        py::arg("sums"), py::arg("rows"), py::arg("position"), py::arg("bad_nodes") = py::none(),
-        py::arg("stream") = 0);
   m.def("philox", &philox_words, "One block of Philox4x32-10, for the published test vectors.");
 }
 

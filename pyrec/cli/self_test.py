@@ -16,6 +16,9 @@ from pyrec.ops import combine, debias, rows
 from pyrec.ops.agreement import agreement, weight_gradient
 from pyrec.ops.als import als, gram
 from pyrec.ops.bpr import bpr
+from pyrec.ops.decayed import decayed_counts
+from pyrec.ops.distinct import distinct_ids
+from pyrec.ops.impressions import impression_metrics
 from pyrec.ops.metrics import item_counts, ranking_metrics
 from pyrec.ops.pointwise import pointwise
 from pyrec.ops.propagate import propagate
@@ -26,6 +29,9 @@ from pyrec.reference import als as als_reference
 from pyrec.reference import bpr as bpr_reference
 from pyrec.reference import combine as combine_reference
 from pyrec.reference import debias as debias_reference
+from pyrec.reference import decayed as decayed_reference
+from pyrec.reference import distinct as distinct_reference
+from pyrec.reference import impressions as impressions_reference
 from pyrec.reference import metrics as metrics_reference
 from pyrec.reference import pointwise as pointwise_reference
 from pyrec.reference import propagate as propagate_reference
@@ -218,6 +224,28 @@ def _item_counts() -> float:
     return _difference([item_counts(*arguments)], [metrics_reference.item_counts(*arguments)])
 
 
+def _impressions() -> float:
+    scores = _embeddings()[:, 0].round(decimals=1)
+    clicks = torch.arange(len(scores)) % 3 == 0
+    indptr = torch.arange(0, len(scores) + 1, len(scores) // 2)
+    case = scores[: int(indptr[-1])].contiguous(), clicks[: int(indptr[-1])], indptr
+    return _difference([impression_metrics(*case)], [impressions_reference.impression_metrics(*case)])
+
+
+def _distinct_ids() -> float:
+    ids = torch.arange(60).reshape(3, 20) * 7 % 23
+    return _difference(distinct_ids(ids, 23), distinct_reference.distinct_ids(ids))
+
+
+def _decayed() -> float:
+    times = torch.arange(40, dtype=torch.float64) // 3
+    events = (torch.arange(40, dtype=torch.int32) % 7, times, torch.linspace(-1, 1, 80).reshape(40, 2))
+    lives = (2.0, float("inf"))
+    return _difference(
+        [decayed_counts(*events, lives, 7)[0]], [decayed_reference.decayed_counts(*events, lives)]
+    )
+
+
 SELF_TESTS: dict[str, Callable[[], float]] = {
     "propagate": _propagate,
     "combine weighted": _weighted,
@@ -232,8 +260,11 @@ SELF_TESTS: dict[str, Callable[[], float]] = {
     "topk": _topk,
     "metrics": _metrics,
     "item counts": _item_counts,
+    "impressions": _impressions,
     "sample": _sample,
     "distinct nodes": _distinct,
+    "distinct ids": _distinct_ids,
+    "decayed counts": _decayed,
 }
 """Each operator's largest difference from its reference, that of its gradients included where it has any."""
 

@@ -7,8 +7,10 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from pyrec._arrays import require_contiguous, whole_numbers
-from pyrec.errors import ConfigError, DataError
+from pyrec import _core
+from pyrec._arrays import capsule, noted, require_contiguous, stream_of, whole_numbers
+from pyrec.ops.metrics import cutoff_tables
+from pyrec.ops.operator import Operator
 
 LARGEST_CUTOFF = 65_536
 
@@ -51,11 +53,36 @@ def impression_metrics(
         ConfigError: ``cutoffs`` is empty, not ascending, or outside 1 to 65,536.
     """
     require_contiguous(scores=scores, clicks=clicks, indptr=indptr)
-    chosen = whole_numbers("cutoffs", cutoffs)
-    from pyrec.reference.impressions import impression_metrics as reference
+    table: Tensor = _impression_metrics(scores, clicks, indptr, whole_numbers("cutoffs", cutoffs))
+    return table
 
-    if torch.isnan(scores).any():
-        raise DataError("scores has a NaN")
-    if not chosen or chosen != sorted(set(chosen)) or not 1 <= chosen[0] <= chosen[-1] <= LARGEST_CUTOFF:
-        raise ConfigError(f"cutoffs = {chosen} must ascend within 1 to {LARGEST_CUTOFF}")
-    return reference(scores, clicks, indptr, chosen)
+
+@Operator
+def _impression_metrics(scores: Tensor, clicks: Tensor, indptr: Tensor, cutoffs: Sequence[int]) -> Tensor:
+    largest = min(max([1, *cutoffs]), LARGEST_CUTOFF)
+    tables = cutoff_tables(tuple(cutoffs), largest, scores.device)
+    shape = (max(0, indptr.numel() - 1), 3 + 2 * len(cutoffs))
+    out = torch.empty(shape, dtype=torch.float64, device=scores.device)
+    bad = torch.zeros(1, dtype=torch.bool, device=scores.device)
+    num_bytes = _core.impressions_scratch(capsule(scores))
+    _core.impression_metrics(
+        capsule(scores),
+        capsule(clicks),
+        capsule(indptr),
+        capsule(tables.cutoffs),
+        cutoffs_there=capsule(tables.cutoffs_there),
+        discount=capsule(tables.discount),
+        best_gains=capsule(tables.best_gains),
+        scratch=capsule(torch.empty(num_bytes, dtype=torch.uint8, device=scores.device)),
+        out=capsule(out),
+        bad=capsule(bad),
+        stream=stream_of(scores.device),
+    )
+    if noted(bad):
+        _core.check_impressions(capsule(scores.cpu()), capsule(indptr.cpu()))
+    return out
+
+
+@_impression_metrics.register_fake
+def _(scores: Tensor, clicks: Tensor, indptr: Tensor, cutoffs: Sequence[int]) -> Tensor:
+    return scores.new_empty((indptr.shape[0] - 1, 3 + 2 * len(cutoffs)), dtype=torch.float64)

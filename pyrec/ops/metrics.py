@@ -75,7 +75,7 @@ def item_counts(ids: Tensor, num_items: int, cutoffs: Sequence[int]) -> Tensor:
     return counts
 
 
-class _Tables(NamedTuple):
+class CutoffTables(NamedTuple):
     """Arrays that depend on the cut-offs and the lists' length K alone; on a device all but the first."""
 
     cutoffs: Tensor  # (num_cutoffs,) int64
@@ -85,18 +85,19 @@ class _Tables(NamedTuple):
 
 
 @functools.lru_cache(maxsize=64)
-def _tables(cutoffs: tuple[int, ...], list_size: int, device: torch.device) -> _Tables:
+def cutoff_tables(cutoffs: tuple[int, ...], list_size: int, device: torch.device) -> CutoffTables:
+    """The arrays of those cut-offs for lists of ``list_size`` places; kept from one call to the next."""
     chosen = torch.tensor(cutoffs, dtype=torch.int64, device="cpu")
     rank = torch.arange(1, list_size + 1, dtype=torch.float64, device="cpu")
     discount = 1 / torch.log2(rank + 1)
-    return _Tables(chosen, chosen.to(device), discount.to(device), discount.cumsum(0).to(device))
+    return CutoffTables(chosen, chosen.to(device), discount.to(device), discount.cumsum(0).to(device))
 
 
 @Operator
 def _ranking_metrics(
     ids: Tensor, test_indptr: Tensor, test_indices: Tensor, cutoffs: Sequence[int]
 ) -> Tensor:
-    tables = _tables(tuple(cutoffs), ids.shape[1:].numel(), ids.device)
+    tables = cutoff_tables(tuple(cutoffs), ids.shape[1:].numel(), ids.device)
     shape = (ids.shape[:1].numel(), len(cutoffs), len(METRICS))
     out = torch.empty(shape, dtype=torch.float64, device=ids.device)
     bad = torch.zeros(1, dtype=torch.bool, device=ids.device)
@@ -131,7 +132,7 @@ def _(
 def _item_counts(ids: Tensor, num_items: int, cutoffs: Sequence[int]) -> Tensor:
     if not 0 <= num_items < 2**31:
         raise ConfigError(f"num_items = {num_items}, but it is 0 to 2**31 - 1")
-    tables = _tables(tuple(cutoffs), ids.shape[1:].numel(), ids.device)
+    tables = cutoff_tables(tuple(cutoffs), ids.shape[1:].numel(), ids.device)
     counts = torch.empty(len(cutoffs), num_items, dtype=torch.int64, device=ids.device)
     bad = torch.zeros(1, dtype=torch.bool, device=ids.device)
     _core.item_counts(

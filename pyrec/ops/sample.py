@@ -18,9 +18,8 @@ from pyrec import _core
 from pyrec._arrays import capsule, require_tensors, require_whole, stream_of
 from pyrec.errors import ConfigError, DataError
 from pyrec.graph.graph import Graph, check_graph, graph_of
+from pyrec.ops.distinct import padded_distinct
 from pyrec.ops.operator import Operator
-
-_MOST_NODES = 2**30 - 1
 
 
 class Triples(NamedTuple):
@@ -210,22 +209,7 @@ def distinct(nodes: Tensor, graph: Graph) -> tuple[Tensor, Tensor]:
     """
     require_tensors(nodes=nodes)
     check_graph(graph)
-    if nodes.numel() > _MOST_NODES:
-        raise DataError(f"nodes has {nodes.numel()} entries, but at most {_MOST_NODES} are taken at a time")
-    flat = nodes.reshape(-1)
-    rows, position = torch.empty_like(flat), torch.empty_like(flat)
-    count = _core.distinct_nodes(
-        graph.core,
-        capsule(flat),
-        capsule(_scratch(graph, graph.num_nodes)),
-        capsule(_scratch(graph, _core.distinct_sums(len(flat)))),
-        capsule(rows),
-        capsule(position),
-        None if graph.faults is None else capsule(graph.faults[1:]),
-        stream_of(graph.device),
-    )
-    return rows[:count], position.view(nodes.shape)
-
-
-def _scratch(graph: Graph, size: int) -> Tensor:
-    return torch.empty(size, dtype=torch.int32, device=graph.device)
+    if nodes.device != graph.device:
+        raise DataError(f"nodes is on {nodes.device}, but the graph is on {graph.device}")
+    faults = None if graph.faults is None else graph.faults[1:]
+    return padded_distinct("nodes", nodes, graph.num_nodes, faults)[:2]
