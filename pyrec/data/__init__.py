@@ -28,11 +28,14 @@ from pyrec.data.read.bandit import read_bandit_log
 from pyrec.data.read.features import read_features
 from pyrec.data.read.item_names import read_item_names
 from pyrec.data.read.matrix import read_matrix
+from pyrec.data.read.news.parts import is_news_folder
+from pyrec.data.read.news.readers import read_news
 from pyrec.data.read.readers import read_events, read_folder, read_interactions, read_pair
 from pyrec.data.read.uniform import read_with_uniform
 from pyrec.data.split import split_random, split_time, union
 from pyrec.data.stats import InteractionStats
 from pyrec.data.synthetic import synthetic
+from pyrec.data.text import Tokenizer
 from pyrec.data.truth import Truth
 from pyrec.data.uniform import UniformParts, shared_pairs, split_uniform
 from pyrec.data.weights import transform_weights
@@ -57,6 +60,7 @@ __all__ = [
     "NewsTruth",
     "Ragged",
     "Split",
+    "Tokenizer",
     "Truth",
     "UniformParts",
     "WithUniform",
@@ -67,6 +71,7 @@ __all__ = [
     "generate_biased",
     "generate_news",
     "get_dataset",
+    "is_news_folder",
     "label",
     "list_datasets",
     "load_data",
@@ -80,6 +85,7 @@ __all__ = [
     "read_interactions",
     "read_item_names",
     "read_matrix",
+    "read_news",
     "read_pair",
     "read_with_uniform",
     "semi_synthetic",

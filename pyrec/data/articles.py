@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from pyrec.data.feature_columns import Codes, Tokens
-from pyrec.data.ids import IdArray, IdMap, Int32Array, as_ids, is_text
+from pyrec.data.ids import IdArray, IdMap, Int32Array, as_ids, factorise, is_text
 from pyrec.data.ragged import Ragged
-from pyrec.data.rows import Values, refuse_masked, unique_ids
+from pyrec.data.rows import Values, check_mask, refuse_masked, unique_ids
+from pyrec.data.text import Tokenizer, check_vocabulary, cut, encoded, frequent_words
 from pyrec.errors import DataError
 
 
@@ -30,6 +33,7 @@ class Articles:
         subcategories: a list of words an article, or None.
         entities: likewise: whom and what an article is about.
         published: float64 (n,), seconds since 1970, NaN where nobody knows; or None.
+        tokenizer: what made words of the texts, and will of further ones; None where words were given as such.
         notes: what was decided or dropped on the way here, a sentence each.
 
     Raises:
@@ -47,6 +51,7 @@ class Articles:
     entities: Tokens | None = None
     published: npt.NDArray[np.float64] | None = None
     notes: tuple[str, ...] = ()
+    tokenizer: Tokenizer | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "ids", unique_ids(self.ids, "ids"))
@@ -112,6 +117,81 @@ class Articles:
                 f"{name} has {found} rows, but there are {self.ids.size} ids; give one an article"
             )
 
+    @classmethod
+    def from_texts(
+        cls,
+        ids: Values,
+        titles: Sequence[str],
+        abstracts: Sequence[str] | None = None,
+        categories: Sequence[str | int | None] | None = None,
+        subcategories: Sequence[Sequence[str | int]] | None = None,
+        entities: Sequence[Sequence[str | int]] | None = None,
+        published: npt.ArrayLike | None = None,
+        *,
+        tokenizer: Tokenizer | None = None,
+        vocabulary: Sequence[str] | IdArray | None = None,
+        counted: npt.ArrayLike | None = None,
+        min_count: int = 1,
+        max_title: int = 30,
+        max_abstract: int = 50,
+    ) -> Articles:
+        """Makes words of texts.
+
+        Args:
+            ids: (n,) raw ids, each once.
+            titles: (n,) texts.
+            abstracts: likewise; None for none.
+            categories: (n,) words, None or "" for none; or None.
+            subcategories: (n,) lists of words, or None.
+            entities: likewise.
+            published: (n,) seconds since 1970, NaN for unknown; or None.
+            tokenizer: how texts become words; None for words in lower case and punctuation marks.
+            vocabulary: the words; None for those of the counted articles, the most frequent first.
+            counted: bool (n,): the articles that words, categories and entities are taken from; None for all. What the
+                others have beyond that is left out.
+            min_count: a word that occurs less often is left out.
+            max_title: so many words of a title count.
+            max_abstract: so many words of an abstract count.
+
+        Raises:
+            ConfigError: a bound is out of range.
+            DataError: a part is malformed or has another length.
+        """
+        known = unique_ids(ids, "ids")
+        abstracts = [""] * known.size if abstracts is None else abstracts
+        for name, texts in (("titles", titles), ("abstracts", abstracts)):
+            if len(texts) != known.size:
+                raise DataError(f"{name} has {len(texts)} rows, but there are {known.size} ids")
+        whose = np.ones(known.size, bool) if counted is None else check_mask(counted, known.size)
+        splitter = Tokenizer() if tokenizer is None else tokenizer
+        split = splitter.split([*titles, *abstracts])
+        if vocabulary is None:
+            vocabulary = frequent_words(split, np.tile(whose, 2), min_count)
+        else:
+            vocabulary = check_vocabulary(vocabulary)
+        rows, lost = encoded(split, vocabulary)
+        title, cut_titles = cut(rows[: known.size], max_title)
+        abstract, cut_abstracts = cut(rows[known.size :], max_abstract)
+        told = {
+            f"{lost:,} of {split.rows.indices.size:,} words are not in the vocabulary and are left out": lost,
+            f"{cut_titles:,} titles have more than {max_title} words and are cut": cut_titles,
+            f"{cut_abstracts:,} abstracts have more than {max_abstract} words and are cut": cut_abstracts,
+        }
+        return cls(
+            known,
+            title,
+            abstract,
+            vocabulary,
+            tuple(titles),
+            tuple(abstracts),
+            None if categories is None else _category_codes(categories, whose),
+            None if subcategories is None else _word_lists(subcategories, whose, "subcategories"),
+            None if entities is None else _word_lists(entities, whose, "entities"),
+            None if published is None else np.asarray(published, dtype=np.float64),
+            tuple(note for note, count in told.items() if count),
+            splitter,
+        )
+
     def __len__(self) -> int:
         return int(self.ids.size)
 
@@ -148,6 +228,7 @@ class Articles:
             None if self.entities is None else self.entities.take(at),
             None if self.published is None else self.published[at],
             self.notes,
+            self.tokenizer,
         )
 
     def joined(self, other: Articles) -> Articles:
@@ -194,6 +275,7 @@ class Articles:
             entities,
             self._join_published(other),
             self.notes + other.notes + notes,
+            self.tokenizer,
         )
 
     def _check_new(self, other: Articles) -> None:
@@ -232,6 +314,32 @@ class Articles:
     def title_of(self, row: int) -> str:
         """Returns the words of a title, with blanks between them: what a model sees of it."""
         return " ".join(self.words[self.title.row(row)].tolist())
+
+
+def _category_codes(values: Sequence[str | int | None], counted: npt.NDArray[np.bool_]) -> Codes:
+    """Returns one word a row in the vocabulary of the counted ones; the code -1 for what that lacks."""
+    vocabulary = _vocabulary(
+        [value for value, counts in zip(values, counted, strict=True) if counts], "categories"
+    )
+    place = {word: at for at, word in enumerate(vocabulary.tolist())}
+    return Codes(np.fromiter((place.get(value, -1) for value in values), np.int32, len(values)), vocabulary)
+
+
+def _word_lists(values: Sequence[Sequence[str | int]], counted: npt.NDArray[np.bool_], name: str) -> Tokens:
+    """Returns lists of words in the vocabulary of the counted ones, without what that lacks."""
+    taken = [value for value, counts in zip(values, counted, strict=True) if counts]
+    vocabulary = _vocabulary(list(chain.from_iterable(taken)), name)
+    place = {word: at for at, word in enumerate(vocabulary.tolist())}
+    rows = [[place[word] for word in row if word in place] for row in values]
+    indptr = np.append(0, np.cumsum(list(map(len, rows)), dtype=np.int64))
+    codes = np.fromiter(chain.from_iterable(rows), np.int32, int(indptr[-1]))
+    return Tokens(Ragged(indptr, codes, vocabulary.size), vocabulary)
+
+
+def _vocabulary(values: Sequence[str | int | None], name: str) -> IdArray:
+    """Returns the distinct words, ascending; None and "" are none."""
+    kinds = {value for value in values if value is not None and value != ""}
+    return factorise(list(kinds), name)[1] if kinds else as_ids(np.empty(0, "U1"))
 
 
 def _numbers(ours: IdArray, theirs: IdArray) -> Int32Array:

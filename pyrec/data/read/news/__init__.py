@@ -1,0 +1,1 @@
+"""Readers of news: MIND's files, EB-NeRD's, and plain columns."""
