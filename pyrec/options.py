@@ -108,6 +108,38 @@ class Choice(Option):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Text(Option):
+    """Text, such as the path of a file."""
+
+    def _check(self, name: str, value: Any) -> None:
+        if not isinstance(value, str) or not value:
+            raise ConfigError(f"{name} = {value!r} must be text that is not empty")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Several(Option):
+    """Some of a number of ``values``, each at most once: a tuple, or text with commas between them."""
+
+    values: tuple[str, ...]
+
+    def chosen(self, value: Any) -> tuple[str, ...]:
+        """Return the values that are chosen."""
+        return tuple(value.split(",")) if isinstance(value, str) else tuple(value)
+
+    def _check(self, name: str, value: Any) -> None:
+        if not isinstance(value, (str, tuple, list)) or not value:
+            raise ConfigError(
+                f"{name} = {value!r} must be some of {listed(self.values)}, such as {self.values[0]!r}"
+            )
+        chosen = self.chosen(value)
+        for at, one in enumerate(chosen):
+            if one not in self.values:
+                raise ConfigError(f"{name}[{at}] = {one!r} must be one of {listed(self.values)}")
+            if one in chosen[:at]:
+                raise ConfigError(f"{name} has {one!r} twice; give it once")
+
+
+@dataclass(frozen=True, kw_only=True)
 class Switch(Option):
     """True or False."""
 

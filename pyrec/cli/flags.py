@@ -15,7 +15,7 @@ import click
 
 from pyrec.cli.sources import Source
 from pyrec.models import MODELS
-from pyrec.options import Choice, Count, Option, Switch
+from pyrec.options import Choice, Count, Option, Several, Switch, Text
 from pyrec.params import Component, Parameters, Part, Parts, called, parameter_names
 
 MODEL: Final = "Model"
@@ -185,6 +185,8 @@ def type_of(places: list[Place]) -> click.ParamType[Any]:
         return click.Choice(list(dict.fromkeys(values)))
     if isinstance(options[0], Switch):
         return click.BOOL
+    if isinstance(options[0], Several | Text):
+        return click.STRING
     return click.INT if isinstance(options[0], Count) else click.FLOAT
 
 

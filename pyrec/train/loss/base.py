@@ -65,6 +65,22 @@ class Loss(Component):
         """The loss, a scalar, differentiable in ``vectors`` (num_rows, dim) of ``batch.rows``."""
         raise NotImplementedError
 
+    def of_scores(self, scores: Tensor, present: Tensor, weight: Tensor | None) -> Tensor:
+        """The loss of scores that are known already, a scalar, differentiable in them and in the weights.
+
+        Args:
+            scores: (size, 1 + others), the positive's first.
+            present: (size, 1 + others) bool, where there is a score; a sample may have fewer others than another.
+            weight: (size,), how much each sample counts; None if all count the same.
+
+        Raises:
+            ConfigError: The loss is not one of scores.
+        """
+        raise ConfigError(
+            f"loss = {self.name!r} is not for scores that are more than a product of two vectors, as news models have "
+            "them; use 'softmax', 'bpr' or 'pointwise'"
+        )
+
     def each(self, batch: Batch, vectors: Tensor) -> Each:
         """The losses of the samples, whose weighted mean this is, without a gradient."""
         return each_by_autograd(self, batch, vectors)

@@ -6,12 +6,14 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from torch import Tensor
+from torch.nn import functional
 
 from pyrec.ops.bpr import bpr
 from pyrec.options import Options
 from pyrec.train.batch import Batch
 from pyrec.train.loss.base import NEGATIVES, SCORE, Loss
-from pyrec.train.negatives import Hard, Negatives, Uniform
+from pyrec.train.loss.weighted_mean import weighted_mean
+from pyrec.train.negatives import Hard, Negatives, Shown, Uniform
 
 
 @dataclass(frozen=True, repr=False)
@@ -26,7 +28,7 @@ class BPR(Loss):
     """
 
     name: ClassVar[str] = "bpr"
-    accepts: ClassVar[tuple[type[Negatives], ...]] = (Uniform, Hard)
+    accepts: ClassVar[tuple[type[Negatives], ...]] = (Uniform, Hard, Shown)
     memorises: ClassVar[bool] = True
     options: ClassVar[Options] = {
         "score": SCORE,
@@ -40,3 +42,9 @@ class BPR(Loss):
         """See `Loss.__call__`."""
         users, positives, negatives = batch.positions()
         return bpr(vectors, users, positives, negatives.view(batch.size, -1), batch.weight)
+
+    def of_scores(self, scores: Tensor, present: Tensor, weight: Tensor | None) -> Tensor:
+        """See `Loss.of_scores`: the mean over a sample's others."""
+        others = present[:, 1:]
+        each = functional.softplus(scores[:, 1:] - scores[:, :1]).masked_fill(~others, 0)
+        return weighted_mean(each.sum(1) / others.sum(1).clamp_min(1), weight)

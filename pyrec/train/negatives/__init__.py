@@ -5,6 +5,7 @@ from pyrec.train.negatives.base import Negatives
 from pyrec.train.negatives.hard import Hard
 from pyrec.train.negatives.in_batch import InBatch
 from pyrec.train.negatives.observed import Observed
+from pyrec.train.negatives.shown import Shown
 from pyrec.train.negatives.uniform import Uniform
 
-__all__ = ["AllItems", "Hard", "InBatch", "Negatives", "Observed", "Uniform"]
+__all__ = ["AllItems", "Hard", "InBatch", "Negatives", "Observed", "Shown", "Uniform"]

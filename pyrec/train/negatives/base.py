@@ -18,11 +18,13 @@ class Negatives(Component):
 
     Attributes:
         all_items: Whether every item is one.
+        of_impressions: Whether they come from what was shown, so that they are of news models alone.
     """
 
     family = "negatives"
     counted = "uniform"
     all_items: ClassVar[bool] = False
+    of_impressions: ClassVar[bool] = False
 
     @property
     def drawn(self) -> int:

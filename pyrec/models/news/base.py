@@ -1,0 +1,518 @@
+"""What news models share: fit on impressions, score and rank candidates, recommend, save and load."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, Final
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+
+from pyrec._ambient import defaults, full_precision
+from pyrec._arrays import tensor_of
+from pyrec.data.articles import Articles
+from pyrec.data.news import News, as_news
+from pyrec.device import check_fits, find_device
+from pyrec.errors import ConfigError, DataError
+from pyrec.models.news.asking import NewsAsking
+from pyrec.models.news.kept import known_arrays, known_of
+from pyrec.models.news.known import Known
+from pyrec.models.news.memory import counted_bytes
+from pyrec.models.news.presets import preset
+from pyrec.models.news.scoring import Scorer
+from pyrec.models.news.validation import validation_by
+from pyrec.models.training_options import DEVICE, LEARNING_RATE, TRAINING, epochs_option, seed_option
+from pyrec.nn.articles import MERGES, VIEWS, ArticleInputs, ArticleModule, ArticleStore
+from pyrec.nn.counters import NUM_INPUTS, Counters, asked_of, by_time
+from pyrec.nn.news import NewsNetwork
+from pyrec.nn.popularity import PopularityModule, PopularityTerm
+from pyrec.nn.reader import ReaderEncoder, ReaderInputs, ReaderModule
+from pyrec.nn.text import TextEncoder
+from pyrec.options import Choice, Count, Number, Options, Several, Text
+from pyrec.params import Part, Parts
+from pyrec.store.arrays import State
+from pyrec.store.news import news_fingerprint
+from pyrec.store.resumable import restore_tensors, tensor_arrays
+from pyrec.store.saved_model import Saved
+from pyrec.store.training_checkpoint import Checkpoints, TrainingIdentity
+from pyrec.train.epochs import Journal
+from pyrec.train.loss import Loss, Softmax
+from pyrec.train.negatives import Negatives, Shown
+from pyrec.train.news.batches import Histories, NewsBatches
+from pyrec.train.news.counted import CountedCandidates
+from pyrec.train.news.samples import ClickSamples
+from pyrec.train.news.stopping import LatestImpressions, NewsStopping, latest_of
+from pyrec.train.news.terms import NewsAuxiliary
+from pyrec.train.news.trainer import NewsTrainer
+from pyrec.train.optimisation import SCHEDULES, Optimisation
+from pyrec.train.validated import Record, Validation, best_of_epochs
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+Callback = Callable[["NewsRecommender", dict[str, Any]], None]
+
+
+LOSS: Final = Softmax(temperature=1.0, score="inner")
+"""Cross-entropy of the click among what was shown."""
+
+
+class NewsRecommender(NewsAsking):
+    """A model of articles with text, which learns from impressions: what was shown, and what of it was clicked.
+
+    An article's vector comes from its text and tags, a reader's from the articles clicked; so both may be new. A
+    subclass gives the parts their defaults: a model's name is a choice of parts.
+
+    Attributes:
+        known_: Articles, readers and what is counted of them.
+        network_: The trained parameters.
+        history_: One record an epoch: ``epoch``, ``loss``, ``seconds`` and what callbacks added.
+        best_epoch_: The epoch whose parameters were kept. This is of `fit`; a loaded model does not have it.
+    """
+
+    learns_from: ClassVar[str] = "news"
+    data_name: ClassVar[str] = "known_"
+    READERS: ClassVar[tuple[str, ...]] = (
+        "save",
+        "score_impressions",
+        "rank",
+        "recommend",
+        "recommend_for_clicks",
+        "similar_articles",
+        "word_attention",
+        "click_attention",
+    )
+    options: ClassVar[Options] = {
+        "text": Part(family=TextEncoder, flag="--text", help="How a text becomes a vector."),
+        "reader": Part(family=ReaderEncoder, flag="--reader", help="How a reader is known by clicks."),
+        "views": Several(values=VIEWS, help="What an article's vector is made of, with commas between."),
+        "merge": Choice(values=MERGES, help="How an article's views become one vector."),
+        "popularity": Part(
+            family=PopularityTerm,
+            optional=True,
+            help="What popularity and recency add to a score.",
+        ),
+        "loss": Part(family=Loss, help="Training loss."),
+        "auxiliary": Parts(family=NewsAuxiliary, flag="", help="Losses beside the ranking loss."),
+        "word_size": Count(
+            low=1, high=4096, aka=("word_dim", "word_embedding_dim"), help="Dimension of a word's vector."
+        ),
+        "word_vectors": Text(
+            optional=True, unset="random ones", help="File of the words' first vectors (GloVe text, .npy, …)."
+        ),
+        "tag_size": Count(low=1, high=4096, help="Dimension of a category's or an entity's vector."),
+        "latest": Count(
+            low=1,
+            high=64,
+            aka=("history_size", "max_history", "his_size"),
+            help="Clicks of a history that count, the latest ones.",
+        ),
+        "dropout": Number(positive=False, help="Share of the numbers that are dropped in training, below 1."),
+        "stopping": Part(
+            aka=("early_stopping",),
+            family=NewsStopping,
+            optional=True,
+            flag="",
+            help="Which epoch is kept, and when training stops.",
+        ),
+        "epochs": epochs_option("Passes over the clicks."),
+        "batch_size": Count(aka=("batch",), low=1, group=TRAINING, help="Clicks in a training step."),
+        "learning_rate": LEARNING_RATE,
+        "schedule": Choice(
+            aka=("scheduler", "lr_scheduler"),
+            values=SCHEDULES,
+            group=TRAINING,
+            help="Learning rate over the epochs.",
+        ),
+        "weight_decay": Number(
+            positive=False,
+            group=TRAINING,
+            help="Share of the parameters that a step takes away, of its rate.",
+        ),
+        "seed": seed_option("the first parameters and of all sampling"),
+        "device": DEVICE,
+    }
+
+    known_: Known
+    network_: NewsNetwork
+    history_: list[dict[str, Any]]
+    best_epoch_: int
+    _scorer: Scorer
+
+    def __init__(
+        self,
+        text: TextEncoder | str = "attention",
+        reader: ReaderEncoder | str = "attention",
+        views: Sequence[str] | str = "title,category,subcategory",
+        merge: str = "attention",
+        popularity: PopularityTerm | str | None = "counters",
+        loss: Loss | str = LOSS,
+        auxiliary: Sequence[NewsAuxiliary | str] | NewsAuxiliary | str = (),
+        word_size: int = 64,
+        word_vectors: str | None = None,
+        tag_size: int = 64,
+        latest: int = 50,
+        dropout: float = 0.2,
+        stopping: LatestImpressions | str | None = None,
+        epochs: int = 5,
+        batch_size: int = 256,
+        learning_rate: float = 2e-3,
+        schedule: str = "linear",
+        weight_decay: float = 1e-4,
+        seed: int = 0,
+        device: str = "cpu",
+    ) -> None:
+        """Store the hyperparameters; `fit` checks them.
+
+        Args:
+            text: How a text becomes a vector.
+            reader: How a reader is known by the articles clicked.
+            views: What an article's vector is made of: some of ``title``, ``abstract``, ``category``, ``subcategory``
+                and ``entities``; a tuple, or text with commas.
+            merge: How the views become one vector: ``attention`` or ``sum``.
+            popularity: What popularity and recency add to a score: `Popularity`; None for content alone.
+            loss: `Softmax`, `BPR` or `Pointwise`, with inner products, on what was shown beside a click
+                (``negatives="shown"``).
+            auxiliary: Losses beside it.
+            word_size: Dimension of a word's vector.
+            word_vectors: A file of first vectors of words, which `pyrec.data.word_vectors` reads; None for random ones.
+            tag_size: Dimension of the vector of a category, a subcategory or an entity.
+            latest: Clicks of a history that count, the latest ones, at most 64.
+            dropout: Share of the numbers of words, articles and readers that are dropped in training.
+            stopping: `LatestImpressions`, which keeps the best epoch; None keeps the last one.
+            epochs: Passes over the clicks.
+            batch_size: Clicks in a training step.
+            learning_rate: Adam's.
+            schedule: ``constant``, or ``linear`` for a rate that falls to 1 / epochs of it in the last epoch.
+            weight_decay: Of AdamW (Loshchilov and Hutter, ICLR 2019).
+            seed: Of the first parameters and of all sampling, 0 to 2**63 - 1.
+            device: ``cpu`` or ``cuda``: where to train. A loaded model scores on the CPU.
+        """
+        self.text = text
+        self.reader = reader
+        self.views = views
+        self.merge = merge
+        self.popularity = popularity
+        self.loss = loss
+        self.auxiliary = auxiliary
+        self.word_size = word_size
+        self.word_vectors = word_vectors
+        self.tag_size = tag_size
+        self.latest = latest
+        self.dropout = dropout
+        self.stopping = stopping
+        self.epochs = epochs
+        self.batch_size = batch_size
+        self.learning_rate = learning_rate
+        self.schedule = schedule
+        self.weight_decay = weight_decay
+        self.seed = seed
+        self.device = device
+
+    def __init_subclass__(cls, **presets: Any) -> None:
+        """Give a subclass its own defaults: ``class NAML(NewsRecommender, text="cnn")``."""
+        super().__init_subclass__()
+        if presets:
+            preset(cls, presets)
+
+    def fit(
+        self,
+        news: Any,
+        y: Any = None,  # noqa: ARG002
+        validation: Any | None = None,
+        callback: Callback | None = None,
+        checkpoints: Checkpoints | None = None,
+        resume: bool = False,
+        sample_weight: ArrayLike | None = None,
+    ) -> Self:
+        """Learn from impressions with clicks.
+
+        Args:
+            news: `pyrec.data.News`, or a `pyrec.data.Dataset` with impressions and with items that have titles.
+            y: Ignored; scikit-learn passes it.
+            validation: News that choose the epoch, with the same articles and readers or others; they are later.
+            callback: Called after each epoch with the model under training and the epoch's record, to which it may add
+                entries. What `fit` was called of is as it was until `fit` ends.
+            checkpoints: Where and how often to keep the state of training, and the way to stop it.
+            resume: Go on from the checkpoint, with the same hyperparameters and data, to the same bits.
+            sample_weight: Numbers of at least 0: how much the click on each candidate counts, (num_candidates,), or
+                how much the clicks of each impression count, (num_impressions,). None for all the same.
+
+        Raises:
+            ConfigError: If a hyperparameter is out of its range, or is not that of the checkpoint to go on from.
+            DataError: If there is nothing to learn from, a set does not fit, or the data or the checkpoint to go on
+                from are not those they were.
+            StoppedError: If ``checkpoints.stop`` was made; the checkpoint has been written.
+        """
+        self.check_params()
+        news = as_news(news)
+        stopping = self._asked_stopping(validation)
+        weight = _weights(sample_weight, news)
+        device = find_device(self.device)
+        check_fits(self.training_bytes(news, stopping is not None), device)
+
+        def identity() -> TrainingIdentity:
+            data = (
+                news_fingerprint(news, weight),
+                {} if validation is None else news_fingerprint(as_news(validation)),
+            )
+            return TrainingIdentity(self.model_name, self.get_params(deep=False), *data)
+
+        journal = Journal(checkpoints, identity, resume)
+        self.history_ = []
+        learned, held_out = news, None if validation is None else as_news(validation)
+        if stopping is not None and stopping.share is not None:
+            late = latest_of(news.impressions, stopping.share)
+            learned, held_out = news.select(~late), news.select(late)
+            weight = None if weight is None else weight[~late[news.impressions.candidates.rows]]
+        trainer = self._begin(learned, weight, device)
+        chosen = None
+        if stopping is not None and held_out is not None:
+            chosen = validation_by(self._current, held_out, stopping)
+        self._train(trainer, journal, chosen, callback)
+        if learned is not news:
+            self.known_ = self._known_of(news)
+        self._encode(device)
+        return self
+
+    @full_precision()
+    def _train(
+        self, trainer: NewsTrainer, journal: Journal, chosen: Validation | None, callback: Callback | None
+    ) -> None:
+        def call(record: Record) -> None:
+            assert callback is not None
+            with torch.enable_grad():
+                callback(self._current(), record)
+
+        call_back = None if callback is None else call
+        self.best_epoch_ = best_of_epochs(
+            trainer, self.network_, self.epochs, journal, self.history_, chosen, call_back
+        )
+
+    def check_params(self, prefix: str = "") -> None:
+        """See `Parameters.check_params`; what does not go together is refused, too."""
+        super().check_params(prefix)
+        if self.dropout >= 1:
+            raise ConfigError(f"{prefix}dropout = {self.dropout} must be below 1")
+        self._negatives(prefix)
+        if getattr(Loss.of(self.loss), "score", "inner") != "inner":
+            raise ConfigError(
+                f"{prefix}loss__score = 'cosine' is not for news models, whose scores are products with a term of "
+                "popularity; give 'inner'"
+            )
+
+    def _negatives(self, prefix: str = "") -> Shown:
+        """What a click is compared with.
+
+        Raises:
+            ConfigError: Negatives that are not of impressions.
+        """
+        loss: Loss = Loss.of(self.loss)
+        negatives = loss.options["negatives"].component(loss.negatives)  # type: ignore[attr-defined]
+        if negatives is None:
+            return Shown()
+        if not isinstance(negatives, Shown):
+            raise ConfigError(
+                f"{prefix}loss__negatives = {Negatives.of(negatives).name!r} are of interactions; news models take "
+                "'shown': what was shown beside a click"
+            )
+        return negatives
+
+    def _asked_stopping(self, validation: Any | None) -> LatestImpressions | None:
+        """How the epoch is chosen, if it is.
+
+        Raises:
+            ConfigError: There is no validation set, or more than one.
+        """
+        asked: LatestImpressions | None = None if self.stopping is None else NewsStopping.of(self.stopping)
+        if asked is None:
+            return None if validation is None else LatestImpressions(share=None)
+        if asked.share is None and validation is None:
+            raise ConfigError(
+                "stopping__share = None needs a validation set; give fit one, or a share, such as 0.1"
+            )
+        if asked.share is not None and validation is not None:
+            raise ConfigError(
+                f"validation is given twice: as a share of the impressions, stopping__share = {asked.share:g} "
+                "(--validation), and as a set; leave the share out, or give stopping__share = None"
+            )
+        return asked
+
+    # Making the network.
+
+    def _begin(self, news: News, weight: NDArray[np.float32] | None, device: torch.device) -> NewsTrainer:
+        """Set what a fit knows at its start, and return what trains."""
+        samples = ClickSamples.of(news.impressions)
+        if weight is not None and not weight[samples.slots].any():
+            raise DataError(
+                "the weights of all clicks are 0: there is nothing to learn from; one has to be above 0"
+            )
+        counted = self._counted(news)
+        self._store = ArticleStore(news.articles, device)
+        self.network_ = self._make_network(news, counted).to(device)
+        batches = NewsBatches(
+            news.impressions,
+            samples,
+            Histories(news.impressions, self.latest),
+            self._negatives(),
+            self.batch_size,
+            self.seed,
+            counted,
+            weight,
+            device,
+        )
+        rates = Optimisation(self.learning_rate, self.epochs, self.schedule, float(self.weight_decay))
+        auxiliaries = self.options["auxiliary"].components(self.auxiliary)  # type: ignore[attr-defined]
+        dim = self.network_.articles.dim
+        terms = [one.make(dim, self.seed).to(device) for one in auxiliaries]
+        loss = Loss.of(self.loss)
+        self.known_ = self._known_of(news)
+        return NewsTrainer(self.network_, self._store, batches, loss, rates, float(self.dropout), terms)
+
+    def _counted(self, news: News) -> CountedCandidates | None:
+        """What was known of the popularity of each candidate of a training set."""
+        if self.popularity is None:
+            return None
+        order = by_time(news.impressions)
+        found, _ = Counters.of(news.articles).before(asked_of(news.impressions, order))
+        values = np.empty_like(found)
+        values[order] = found
+        return CountedCandidates.of(values, news.impressions)
+
+    def _known_of(self, news: News) -> Known:
+        """What is known after a training set."""
+        if self.popularity is None:
+            return Known.of(news, None)
+        asked = asked_of(news.impressions, by_time(news.impressions))
+        return Known.of(news, Counters.of(news.articles).before(asked)[1])
+
+    def _make_network(self, news: News, counted: CountedCandidates | None) -> NewsNetwork:
+        generator = torch.Generator("cpu").manual_seed(self.seed)
+        vectors = None
+        if self.word_vectors is not None:
+            from pyrec.data.word_vectors import word_vectors
+
+            vectors = tensor_of(
+                word_vectors(self.word_vectors, news.articles.words, self.word_size, self.seed)
+            )
+        articles = self._make_articles(news.articles, vectors, generator)
+        reader = self._make_reader(articles.dim, news.articles, news.impressions.num_users, generator)
+        return NewsNetwork(articles, reader, self._make_popularity(articles.dim, counted, generator))
+
+    def _make_articles(
+        self, articles: Articles, vectors: torch.Tensor | None, generator: torch.Generator
+    ) -> ArticleModule:
+        views = self.options["views"].chosen(self.views)  # type: ignore[attr-defined]
+        sizes = (self.merge, vectors, self.word_size, self.tag_size)
+        return ArticleModule(TextEncoder.of(self.text), ArticleInputs(articles, views, *sizes, generator))
+
+    def _make_reader(
+        self, dim: int, articles: Articles, num_readers: int, generator: torch.Generator
+    ) -> ReaderModule:
+        categories = 0 if articles.category is None else len(articles.category.vocabulary)
+        encoder: ReaderEncoder = ReaderEncoder.of(self.reader)
+        return encoder.make(ReaderInputs(dim, num_readers, categories, generator))
+
+    def _make_popularity(
+        self, dim: int, counted: CountedCandidates | None, generator: torch.Generator
+    ) -> PopularityModule | None:
+        if self.popularity is None:
+            return None
+        if counted is None:  # of a saved model, whose parameters hold both
+            moments = np.zeros(NUM_INPUTS, np.float32), np.ones(NUM_INPUTS, np.float32)
+        else:
+            moments = counted.moments()
+        mean, deviation = (tensor_of(part) for part in moments)
+        term: PopularityTerm = PopularityTerm.of(self.popularity)
+        return term.make(dim, mean, deviation, generator)
+
+    # Memory and time.
+
+    def training_bytes(self, news: Any, validated: bool = False) -> int:
+        """Memory that `fit` takes at its peak, above the data, in bytes.
+
+        Args:
+            news: As for `fit`.
+            validated: Whether `fit` chooses an epoch.
+        """
+        return counted_bytes(as_news(news))
+
+    @defaults()
+    def training_seconds(self, news: Any, limit: float = 1.0) -> float:
+        """About how many seconds `fit` will take here: some steps are timed on the data themselves.
+
+        Args:
+            news: As for `fit`.
+            limit: About how many seconds the estimate may take.
+        """
+        self.check_params()
+        trial = self.clone()
+        trainer = trial._begin(as_news(news), None, find_device(self.device))
+        size, steps = min(self.batch_size, trainer.batches.num_samples), 0
+        started = last = time.perf_counter()
+        seconds = 0.0
+        while steps < 2 or (last - started < limit and steps < 8):
+            trainer.step(trainer.batches.at(0, 0))
+            now = time.perf_counter()
+            seconds, last, steps = (now - last if steps else 0.0), now, steps + 1
+        return seconds * trainer.batches.num_samples / size * self.epochs
+
+    # Scoring.
+
+    def _current(self) -> Self:
+        """This model as its parameters are now, which can score."""
+        view = object.__new__(type(self))
+        view.__dict__ = dict(self.__dict__)
+        view._encode(self._store.device)
+        return view
+
+    def _encode(self, device: torch.device) -> None:
+        """Bring the articles' vectors up to date with the parameters."""
+        store = ArticleStore(self.known_.articles, device)
+        with full_precision():
+            self._scorer = Scorer.of(self.network_, store, self.latest, self.known_.num_trained_readers)
+
+    # Files.
+
+    def _data(self) -> dict[str, NDArray[Any]]:
+        return known_arrays(self.known_)
+
+    def _restore_data(self, saved: Saved) -> None:
+        self.check_params()
+        self.known_ = known_of(saved.data, counted=self.popularity is not None)
+
+    def _state(self) -> dict[str, NDArray[Any]]:
+        return tensor_arrays(self.network_.state_dict())
+
+    def _restore(self, state: State) -> None:
+        known = self.known_
+        generator = torch.Generator("cpu").manual_seed(self.seed)
+        trained = known.articles.take(np.arange(known.num_trained))
+        articles = self._make_articles(trained, None, generator)
+        reader = self._make_reader(articles.dim, trained, known.num_trained_readers, generator)
+        self.network_ = NewsNetwork(articles, reader, self._make_popularity(articles.dim, None, generator))
+        restore_tensors(self.network_.state_dict(), state)
+        self.history_ = []
+        self._encode(torch.device("cpu"))
+
+
+def _weights(sample_weight: ArrayLike | None, news: News) -> NDArray[np.float32] | None:
+    """How much a click on each candidate counts, (num_candidates,)."""
+    if sample_weight is None:
+        return None
+    found = np.asarray(sample_weight)
+    impressions = news.impressions
+    sizes = (impressions.candidates.indices.size, len(impressions))
+    if found.ndim != 1 or found.size not in sizes or found.dtype.kind not in "iuf":
+        raise DataError(
+            f"sample_weight is {found.dtype} {found.shape}, but numbers ({sizes[0]},), one a candidate, or "
+            f"({sizes[1]},), one an impression, are needed"
+        )
+    unsound = np.flatnonzero(~(found >= 0) | np.isinf(found))
+    if unsound.size:
+        at = int(unsound[0])
+        raise DataError(f"sample_weight[{at}] = {found[at]}; a weight is a finite number of at least 0")
+    spread = found if found.size == sizes[0] else found[impressions.candidates.rows]
+    return np.asarray(spread, dtype=np.float32)

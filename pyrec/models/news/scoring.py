@@ -1,0 +1,106 @@
+"""Scores of many candidates by a trained network: each article once, each distinct history once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from pyrec.data.impressions import Impressions
+from pyrec.nn.articles import ArticleStore, encode_all
+from pyrec.nn.dropout import NO_DROPOUT
+from pyrec.nn.news import NewsNetwork, on
+from pyrec.train.news.batches import Histories
+from pyrec.train.news.counted import CountedCandidates
+
+CANDIDATES_AT_A_TIME: Final = 2**15
+
+
+@dataclass(frozen=True)
+class Scorer:
+    """A network with the vectors of all articles.
+
+    Attributes:
+        network: The trained network.
+        store: The articles.
+        vectors: (num_articles, dim), of all of them.
+        latest: How many clicks of a history count.
+        num_readers: Readers who were there in training; others are unknown to the network.
+    """
+
+    network: NewsNetwork
+    store: ArticleStore
+    vectors: Tensor
+    latest: int
+    num_readers: int
+
+    @classmethod
+    @torch.no_grad()
+    def of(cls, network: NewsNetwork, store: ArticleStore, latest: int, num_readers: int) -> Scorer:
+        """Encode all articles."""
+        rows = torch.arange(store.num_articles, dtype=torch.int64, device=store.device)
+        vectors = encode_all(network.articles, store, rows, lambda batch: network.articles(batch, NO_DROPOUT))
+        return cls(network, store, vectors, latest, num_readers)
+
+    @torch.no_grad()
+    def with_store(self, store: ArticleStore) -> Scorer:
+        """The same with further articles behind those encoded, which stay as they are."""
+        first = len(self.vectors)
+        rows = torch.arange(first, store.num_articles, dtype=torch.int64, device=store.device)
+        network = self.network
+        fresh = encode_all(network.articles, store, rows, lambda batch: network.articles(batch, NO_DROPOUT))
+        return Scorer(network, store, torch.cat([self.vectors, fresh]), self.latest, self.num_readers)
+
+    @torch.no_grad()
+    def scores(self, impressions: Impressions, counters: NDArray[np.float32] | None) -> NDArray[np.float32]:
+        """The score of each candidate of impressions, float32 (num_candidates,).
+
+        Args:
+            impressions: In the numbers of the store.
+            counters: (num_candidates, C), what was known of their popularity; None without such a term.
+        """
+        histories = Histories(impressions, self.latest)
+        histories.readers[histories.readers >= self.num_readers] = -1
+        counted = None if counters is None else CountedCandidates.of(counters, impressions)
+        out = np.empty(impressions.candidates.indices.size, np.float32)
+        lengths, indptr = impressions.candidates.lengths, impressions.candidates.indptr
+        for part in _parts(histories.rows, lengths):
+            owners = np.repeat(np.arange(len(part)), lengths[part])
+            shift = np.cumsum(lengths[part]) - lengths[part]
+            slots = np.arange(len(owners)) + np.repeat(indptr[part] - shift, lengths[part])
+            articles = impressions.candidates.indices[slots].astype(np.int64)
+            batch = histories.batch(part, articles, owners, impressions.num_items)
+            if counted is not None:
+                batch = counted.added(batch, slots)
+            batch = on(self.store.device, batch)
+            vectors = self.vectors[batch.articles]
+            out[slots] = self.network.scores(batch, self.store, vectors).cpu().numpy()
+        return out
+
+    def click_attention(self, impressions: Impressions) -> list[list[tuple[int, float]]] | None:
+        """The clicks of each impression's history with their weights; None where the reader's encoder has none."""
+        histories = Histories(impressions, self.latest)
+        rows = np.arange(len(impressions))
+        none = np.empty(0, np.int64)
+        batch = on(self.store.device, histories.batch(rows, none, none, impressions.num_items))
+        clicks, _ = self.network.sides(batch, self.store, self.vectors[batch.articles])
+        weights = self.network.reader.attention(clicks)
+        if weights is None:
+            return None
+        articles = batch.articles[batch.clicks.index].tolist()
+        pairs = list(zip(articles, weights.tolist(), strict=True))
+        ends = batch.clicks.indptr.tolist()
+        return [pairs[first:last] for first, last in pairwise(ends)]
+
+
+def _parts(histories: NDArray[np.int64], lengths: NDArray[np.int64]) -> list[NDArray[np.int64]]:
+    """Cut impressions, those of a history together, so that the candidates of a part are not too many."""
+    order = np.argsort(histories, kind="stable")
+    before = np.cumsum(lengths[order]) - lengths[order]
+    cuts = np.flatnonzero(np.diff(before // CANDIDATES_AT_A_TIME)) + 1
+    return [part for part in np.split(order, cuts) if len(part)]

@@ -1,0 +1,52 @@
+"""Rows of different lengths on a device: what the kernels take as ``indptr`` and ``index``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from pyrec._arrays import tensor_of
+from pyrec.data import Ragged
+
+
+@dataclass(frozen=True)
+class Segments:
+    """Segment s holds ``index[indptr[s] : indptr[s + 1]]``.
+
+    Attributes:
+        indptr: (num_segments + 1,) int64, from 0, never falling.
+        index: (num_slots,) int64, row numbers of a table.
+    """
+
+    indptr: Tensor
+    index: Tensor
+
+    @classmethod
+    def of(cls, rows: Ragged, device: torch.device) -> Segments:
+        """The rows on a device."""
+        return cls(tensor_of(rows.indptr).to(device), tensor_of(rows.indices).to(device, torch.int64))
+
+    @property
+    def lengths(self) -> Tensor:
+        """Slots of each segment, (num_segments,) int64."""
+        return self.indptr.diff()
+
+    def take(self, rows: Tensor) -> Segments:
+        """Some segments.
+
+        Args:
+            rows: (m,) int64, numbers of segments.
+        """
+        starts = self.indptr[rows]
+        lengths = self.indptr[rows + 1] - starts
+        indptr = torch.nn.functional.pad(lengths.cumsum(0), (1, 0))
+        shift = (starts - indptr[:-1]).repeat_interleave(lengths)
+        slots = torch.arange(len(shift), dtype=torch.int64, device=rows.device) + shift
+        return Segments(indptr, self.index[slots])
+
+    def owners(self) -> Tensor:
+        """The segment of each slot, (num_slots,) int64."""
+        numbers = torch.arange(len(self.indptr) - 1, dtype=torch.int64, device=self.indptr.device)
+        return numbers.repeat_interleave(self.lengths)

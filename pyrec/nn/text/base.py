@@ -1,0 +1,88 @@
+"""What a text encoder is asked for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from pyrec.data.articles import Articles
+from pyrec.nn.dropout import Dropout
+from pyrec.nn.segments import Segments
+from pyrec.params import Component
+
+
+@dataclass(frozen=True)
+class TextInputs:
+    """What a text encoder may be made for.
+
+    Attributes:
+        articles: Those known when the model is made; others may come later.
+        view: Which text of an article: ``title`` or ``abstract``.
+        word_size: Dimension of a word's vector.
+        generator: Draws the first parameters.
+    """
+
+    articles: Articles
+    view: str
+    word_size: int
+    generator: torch.Generator
+
+
+@dataclass(frozen=True)
+class TextBatch:
+    """One text of each of some articles, as positions in the batch's distinct words.
+
+    Attributes:
+        words: (num_words, word_size), the vectors of the distinct words; without rows where none are asked for.
+        tokens: A segment an article: rows of ``words``.
+        rows: (num_articles,) int64, which articles.
+    """
+
+    words: Tensor
+    tokens: Segments
+    rows: Tensor
+
+
+class TextModule(nn.Module):
+    """Makes a vector of a text.
+
+    Attributes:
+        dim: Dimension of the vector.
+        reads_words: Whether it reads `TextBatch.words`; else it knows the texts by the articles' rows.
+    """
+
+    dim: int
+    reads_words: ClassVar[bool] = True
+
+    def forward(self, texts: TextBatch, dropout: Dropout) -> Tensor:
+        """The vectors, (num_articles, dim); zeros for a text without words."""
+        raise NotImplementedError
+
+    def attention(self, texts: TextBatch) -> Tensor | None:
+        """The weight of each token in its text's vector, (num_tokens,); None where it has none."""
+        return None
+
+    def add_articles(self, articles: Articles, first: int) -> None:
+        """Take articles that came after the model was made.
+
+        Args:
+            articles: All articles, those known before included.
+            first: The row of the first new one.
+        """
+
+
+class TextEncoder(Component):
+    """How a text becomes a vector; `make` gives the module that does it."""
+
+    family = "text"
+
+    def make(self, inputs: TextInputs) -> TextModule:
+        """Return the module.
+
+        Raises:
+            ConfigError: It does not go with the inputs.
+        """
+        raise NotImplementedError

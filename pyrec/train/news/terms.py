@@ -1,0 +1,66 @@
+"""What may be trained beside the ranking loss of a news model: further losses, and weights of samples."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from torch import Tensor, nn
+
+from pyrec.nn.articles import ArticleStore
+from pyrec.nn.dropout import Dropout
+from pyrec.nn.news import NewsNetwork
+from pyrec.params import Component
+from pyrec.store.arrays import State
+from pyrec.store.resumable import Arrays
+from pyrec.train.loss import Loss
+from pyrec.train.news.batches import TrainingBatch
+
+
+class Training(Protocol):
+    """What terms may ask of the training that they are a part of."""
+
+    network: NewsNetwork
+    store: ArticleStore
+    loss: Loss
+
+    def dropout_of(self, batch: TrainingBatch, pass_: int = 0) -> Dropout:
+        """What is dropped in a step: always the same for the same batch and pass."""
+
+
+class NewsTerm(nn.Module):
+    """A loss beside the ranking loss; it may have parameters of its own."""
+
+    def forward(self, batch: TrainingBatch, vectors: Tensor, training: Training) -> Tensor:
+        """The term with its weight, a scalar.
+
+        Args:
+            batch: The samples.
+            vectors: (num_articles, dim), of ``batch.news.articles``.
+            training: Whose network and articles they are of.
+        """
+        raise NotImplementedError
+
+
+class NewsAuxiliary(Component):
+    """How a further loss is chosen; `make` gives the term."""
+
+    family = "auxiliary"
+
+    def make(self, dim: int, seed: int) -> NewsTerm:
+        """Return the term, for articles' vectors of dimension ``dim``."""
+        raise NotImplementedError
+
+
+class Weighing:
+    """What gives samples learned weights before a step; here nothing is learned."""
+
+    def before(self, batch: TrainingBatch, training: Training) -> TrainingBatch:  # noqa: ARG002
+        """The batch with the weights of its samples."""
+        return batch
+
+    def state(self) -> Arrays:
+        """See `Resumable.state`."""
+        return {}
+
+    def restore(self, state: State) -> None:
+        """See `Resumable.restore`."""

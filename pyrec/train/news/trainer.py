@@ -1,0 +1,156 @@
+"""Training steps and epochs of a news model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pyrec.errors import DataError, StoppedError
+from pyrec.interrupt import never
+from pyrec.nn.articles import ArticleStore
+from pyrec.nn.dropout import Dropout
+from pyrec.nn.news import NewsNetwork
+from pyrec.store.arrays import State
+from pyrec.store.resumable import (
+    Arrays,
+    count,
+    number,
+    optimizer_arrays,
+    restore_optimizer,
+    restore_tensors,
+    tensor_arrays,
+    under,
+)
+from pyrec.train.loss import Loss
+from pyrec.train.news.batches import NewsBatches, TrainingBatch
+from pyrec.train.news.terms import NewsTerm, Weighing
+from pyrec.train.optimisation import Optimisation
+
+
+@dataclass
+class NewsTrainer:
+    """Takes the network of a news model through epochs; the same seed gives the same bits at any number of threads.
+
+    Attributes:
+        network: What is trained.
+        store: The articles.
+        batches: The samples.
+        loss: Of their scores.
+        optimisation: Learning rates, and the weight decay in ``reg``.
+        dropout: Share of numbers that are dropped.
+        terms: Losses beside the ranking loss.
+        weighing: What learns how much each sample counts, if anything does.
+        taken: Samples of the epoch under way that have been trained on.
+        total: The sum of their losses.
+    """
+
+    network: NewsNetwork
+    store: ArticleStore
+    batches: NewsBatches
+    loss: Loss
+    optimisation: Optimisation
+    dropout: float
+    terms: Sequence[NewsTerm] = ()
+    weighing: Weighing = field(default_factory=Weighing)
+    taken: int = field(init=False, default=0)
+    total: float = field(init=False, default=0.0)
+
+    def __post_init__(self) -> None:
+        parameters = [one for one in self.network.parameters() if one.requires_grad]
+        for term in self.terms:
+            parameters += list(term.parameters())
+        rate, decay = self.optimisation.learning_rate, self.optimisation.reg
+        self.optimizer = torch.optim.AdamW(parameters, rate, weight_decay=decay, fused=True)
+
+    @property
+    def finished(self) -> bool:
+        """Whether the epoch under way has been trained on to its end."""
+        return self.taken == self.batches.num_samples
+
+    @property
+    def mean_loss(self) -> float:
+        """Of a sample of the epoch that has `finished`."""
+        return self.total / self.taken
+
+    def rewind(self) -> None:
+        """Goes to the start of an epoch, the next one."""
+        self.taken, self.total = 0, 0.0
+
+    def epoch(self, epoch: int, stop: Callable[[], bool] = never) -> float:
+        """Trains on every click once, or on those that an epoch under way has left; the mean loss of a sample.
+
+        Args:
+            epoch: Number of the epoch, from 0; it fixes the order, the negatives and what is dropped.
+            stop: Asked before each step whether to end here.
+
+        Raises:
+            StoppedError: It was to end here: the epoch is under way, and another call goes on to the same bits.
+        """
+        if self.finished:
+            self.rewind()
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.optimisation.rate(epoch)
+        total = torch.tensor(self.total, dtype=torch.float64, device=self.batches.device)
+        while not self.finished and not stop():
+            batch = self.batches.at(epoch, self.taken)
+            total += self.step(batch) * batch.size
+            self.taken += batch.size
+        self.total = float(total)
+        if not self.finished:
+            raise StoppedError(f"training was stopped in epoch {epoch + 1}, after {self.taken:,} samples")
+        return self.mean_loss
+
+    def step(self, batch: TrainingBatch) -> Tensor:
+        """One step of Adam; returns the batch's mean loss as a number on the device."""
+        batch = self.weighing.before(batch, self)
+        self.optimizer.zero_grad()
+        loss = self.batch_loss(batch)
+        loss.backward()  # type: ignore[no-untyped-call]
+        self.optimizer.step()
+        return loss.detach()
+
+    def batch_loss(self, batch: TrainingBatch) -> Tensor:
+        """The batch's loss with that of the further terms, a scalar."""
+        dropout = self.dropout_of(batch)
+        vectors = self.network.encode(batch.news.articles, self.store, dropout)
+        scores = self.network.scores(batch.news, self.store, vectors, dropout)
+        loss = self.loss.of_scores(batch.lists(scores), batch.present, batch.weight)
+        for term in self.terms:
+            loss = loss + term(batch, vectors, self)
+        return loss
+
+    def dropout_of(self, batch: TrainingBatch, pass_: int = 0) -> Dropout:
+        """What is dropped in a step: always the same for the same batch and pass."""
+        draw = np.random.Philox(key=self.batches.seed, counter=[batch.epoch, batch.first, 2, pass_])
+        generator = torch.Generator(self.batches.device).manual_seed(int(draw.random_raw()) % 2**63)
+        return Dropout(self.dropout, generator)
+
+    def state(self) -> Arrays:
+        """See `Resumable.state`: parameters, moments, and how far the epoch under way is."""
+        arrays = {"taken": np.array(self.taken), "total": np.array(self.total)}
+        arrays |= under("network", tensor_arrays(self.network.state_dict()))
+        arrays |= under("optimizer", optimizer_arrays(self.optimizer))
+        for at, term in enumerate(self.terms):
+            arrays |= under(f"terms.{at}", tensor_arrays(term.state_dict()))
+        return arrays | under("weighing", self.weighing.state())
+
+    def restore(self, state: State) -> None:
+        """See `Resumable.restore`.
+
+        Raises:
+            DataError: Something is missing, or of another network or data set.
+        """
+        samples, batch_size = self.batches.num_samples, self.batches.batch_size
+        taken = count(state, "taken", samples)
+        if taken % batch_size and taken != samples:
+            raise DataError(f"{state.source}: taken = {taken} is inside a batch of {batch_size}")
+        self.taken, self.total = taken, number(state, "total", -np.inf, np.inf)
+        restore_tensors(self.network.state_dict(), state.under("network."))
+        restore_optimizer(self.optimizer, state.under("optimizer."))
+        for at, term in enumerate(self.terms):
+            restore_tensors(term.state_dict(), state.under(f"terms.{at}."))
+        self.weighing.restore(state.under("weighing."))
