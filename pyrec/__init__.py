@@ -31,6 +31,7 @@ from pyrec.errors import (  # noqa: E402
     UnknownIdError,
 )
 from pyrec.evaluate.estimators import Estimation  # noqa: E402
+from pyrec.evaluate.impressions import ImpressionEvaluation, evaluate_impressions  # noqa: E402
 from pyrec.evaluate.ope import OffPolicyEvaluation, ope  # noqa: E402
 from pyrec.evaluate.pairs import PairEvaluation, evaluate_pairs  # noqa: E402
 from pyrec.evaluate.policies import EpsilonGreedyPolicy, SoftmaxPolicy, TopKPolicy  # noqa: E402
@@ -91,6 +92,7 @@ __all__ = [
     "Graph",
     "Hard",
     "HeldOut",
+    "ImpressionEvaluation",
     "InBatch",
     "ItemKNN",
     "LabelWeights",
@@ -123,6 +125,7 @@ __all__ = [
     "WholeMF",
     "data",
     "evaluate",
+    "evaluate_impressions",
     "evaluate_pairs",
     "evaluate_uniform",
     "export",

@@ -39,13 +39,16 @@ class Ranker(Protocol):
         """
 
 
-def asked(model: Asked, protocol: type[object], methods: str) -> AbstractContextManager[Asked]:
+def asked(
+    model: Asked, protocol: type[object], methods: str, example: str = "EASE().fit(train)"
+) -> AbstractContextManager[Asked]:
     """Return a context of one state of a fitted model; anything else with the methods is taken as it is.
 
     Args:
         model: What the caller gave.
         protocol: A runtime-checkable protocol that it is to have.
         methods: Its methods, for the message.
+        example: A fitted model, for the message.
 
     Raises:
         DataError: If the model is neither.
@@ -54,7 +57,7 @@ def asked(model: Asked, protocol: type[object], methods: str) -> AbstractContext
         return one_state(model)
     if isinstance(model, type) or not isinstance(model, protocol):
         raise DataError(
-            f"model is {kind_of(model)}, but a fitted model is needed, such as EASE().fit(train), "
+            f"model is {kind_of(model)}, but a fitted model is needed, such as {example}, "
             f"or an object with the methods {methods}"
         )
     return nullcontext(model)
