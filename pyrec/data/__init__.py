@@ -39,6 +39,7 @@ from pyrec.data.text import Tokenizer
 from pyrec.data.truth import Truth
 from pyrec.data.uniform import UniformParts, shared_pairs, split_uniform
 from pyrec.data.weights import transform_weights
+from pyrec.data.word_vectors import WordVectors, read_word_vectors
 
 __all__ = [
     "Articles",
@@ -64,6 +65,7 @@ __all__ = [
     "Truth",
     "UniformParts",
     "WithUniform",
+    "WordVectors",
     "as_dataset",
     "as_interactions",
     "as_news",
@@ -88,6 +90,7 @@ __all__ = [
     "read_news",
     "read_pair",
     "read_with_uniform",
+    "read_word_vectors",
     "semi_synthetic",
     "shared_pairs",
     "split_random",

@@ -86,8 +86,10 @@ class Tokenizer:
         lengths = np.fromiter(map(len, split), np.int64, len(split))
         codes = np.fromiter(map(pieces.__getitem__, chain.from_iterable(split)), np.int32, int(lengths.sum()))
         words: defaultdict[str, int] = defaultdict(count().__next__)
-        parts = [[words[word] for word in self._words_of(piece)] for piece in pieces]
-        inner = Ragged.from_lists(parts, len(words))[codes] if parts else Ragged.from_lists([], 0)
+        parts = list(map(self._words_of, pieces))
+        flat = np.fromiter(map(words.__getitem__, chain.from_iterable(parts)), np.int32)
+        ends = np.append(0, np.cumsum(list(map(len, parts)), dtype=np.int64))
+        inner = Ragged(ends, flat, len(words))[codes]
         indptr = np.append(0, np.cumsum(lengths))
         return Words(Ragged(inner.indptr[indptr], inner.indices, len(words)), tuple(words))
 

@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from pyrec.data.ids import TEXT, Int32Array, text_problem
+from pyrec.data.ids import MAX_ID_LENGTH, TEXT, Int32Array, text_problem
 from pyrec.data.ragged import Ragged
 from pyrec.data.read.files import Content, decode, opened
 from pyrec.data.read.news.clock import seconds_of
@@ -39,13 +39,14 @@ BEHAVIOR_COLUMNS: Final = ("impression id", "user", "time", "history", "impressi
 _BLOCK_BYTES: Final = 1 << 24
 _ENTITY: Final = re.compile(r'"WikidataId"\s*:\s*"([^"]+)"')
 _DASH, _ZERO, _ONE = b"-01"
+_TAB, _NEWLINE = b"\t\n"
 
 
 class _Rows(NamedTuple):
-    """Rows of a block: the number of each one's line, and its fields."""
+    """Rows of a block: the number of each one's line, and the fields of each column."""
 
     lines: list[int]
-    fields: list[list[bytes]]
+    columns: list[list[str]]
 
 
 def read_mind_articles(path: Path) -> RawArticles:
@@ -54,15 +55,16 @@ def read_mind_articles(path: Path) -> RawArticles:
     Raises:
         DataError: a line has other than 8 fields, an id is malformed or there twice, or entities are no list.
     """
-    rows: list[list[str]] = []
+    columns: list[list[str]] = [[] for _ in NEWS_COLUMNS]
     lines: list[int] = []
     with opened(path) as content:
         for block in _blocks(content, NEWS_COLUMNS):
             lines += block.lines
-            rows += [[field.decode() for field in row] for row in block.fields]
-    if not rows:
+            for column, more in zip(columns, block.columns, strict=True):
+                column += more
+    if not lines:
         raise DataError(f"{path} holds no article")
-    ids, categories, subcategories, titles, abstracts, _, *entities = map(list, zip(*rows, strict=True))
+    ids, categories, subcategories, titles, abstracts, _, *entities = columns
     _check_ids(path, ids, lines)
     return RawArticles(
         np.array(ids, dtype=TEXT),
@@ -89,16 +91,15 @@ def _check_ids(path: Path, ids: list[str], lines: list[int]) -> None:
 
 def _entities(path: Path, lines: list[int], titles: list[str], abstracts: list[str]) -> list[list[str]]:
     """Returns the Wikidata ids of title and abstract, each once."""
-    found = []
-    for line, title, abstract in zip(lines, titles, abstracts, strict=True):
-        for text in (title, abstract):
-            if text and not (text.startswith("[") and text.endswith("]")):
-                raise DataError(
-                    f"{path}, line {line}: the entities {text[:40]!r} are no list of JSON, such as []; is it whole?"
-                )
-        both = title + abstract
-        found.append(list(dict.fromkeys(_ENTITY.findall(both))) if len(both) > len("[][]") else [])
-    return found
+    for column in (titles, abstracts):
+        odd = next((at for at, text in enumerate(column) if text and text[0] + text[-1] != "[]"), None)
+        if odd is not None:
+            raise DataError(
+                f"{path}, line {lines[odd]}: the entities {column[odd][:40]!r} are no list of JSON, such as []; is it "
+                "whole?"
+            )
+    both = map(str.__add__, titles, abstracts)
+    return [list(dict.fromkeys(_ENTITY.findall(text))) if len(text) > len("[][]") else [] for text in both]
 
 
 def read_mind_behaviors(
@@ -132,7 +133,7 @@ class _Table:
         self._lines: list[int] = []
         self._users: list[str] = []
         self._times: list[str] = []
-        self._histories: dict[bytes, int] = {}
+        self._histories: dict[str, int] = {}
         self._history_rows: list[int] = []
         self._lengths: list[Int64Array] = []
         self._codes: list[Int32Array] = []
@@ -142,20 +143,16 @@ class _Table:
 
     def append(self, block: _Rows) -> None:
         """Adds the rows of a block."""
-        _, users, times, histories, shown = zip(*block.fields, strict=True)
-        self._check_users(users, block.lines)
+        _, users, times, histories, shown = block.columns
+        if "" in users or max(map(len, users)) > MAX_ID_LENGTH:
+            at, problem = next((at, why) for at, user in enumerate(users) if (why := text_problem(user)))
+            raise DataError(f"{self._where(block.lines[at])}: the user id {users[at][:40]!r} {problem}")
         self._lines += block.lines
-        self._users += [user.decode() for user in users]
-        self._times += [time.decode() for time in times]
+        self._users += users
+        self._times += times
         number = self._histories
         self._history_rows += [number.setdefault(text, len(number)) for text in histories]
         self._append_candidates(split_cells(shown), block.lines)
-
-    def _check_users(self, users: tuple[bytes, ...], lines: list[int]) -> None:
-        for user in set(users):
-            if problem := text_problem(user.decode()):
-                line = lines[users.index(user)]
-                raise DataError(f"{self._path}, line {line}: the user id {user.decode()[:40]!r} {problem}")
 
     def _append_candidates(self, cells: Cells, lines: list[int]) -> None:
         lengths = np.diff(cells.indptr)
@@ -256,21 +253,44 @@ def _blocks(content: Content, columns: tuple[str, ...]) -> Iterator[_Rows]:
         DataError: a line has another number of fields, holds a NUL or is not UTF-8.
     """
     for number, block in content.blocks(_BLOCK_BYTES):
-        decode(block, number, content.path)
-        if b"\r" in block:
-            block = block.replace(b"\r\n", b"\n")
-        texts = block.split(b"\n")
-        texts.pop()
-        lines = list(range(number, number + len(texts)))
-        if not all(texts):
-            lines = [line for line, text in zip(lines, texts, strict=True) if text.strip()]
-            texts = [text for text in texts if text.strip()]
-        fields = [text.split(b"\t") for text in texts]
-        odd = next((at for at, row in enumerate(fields) if len(row) != len(columns)), None)
-        if odd is not None:
+        text = decode(block, number, content.path)
+        if "\r" in text:
+            text = text.replace("\r\n", "\n")
+        if _is_even(text.encode(), len(columns)):
+            fields = text.replace("\n", "\t").split("\t")
+            fields.pop()
+            lines = list(range(number, number + len(fields) // len(columns)))
+            yield _Rows(lines, [fields[at :: len(columns)] for at in range(len(columns))])
+        elif rows := _rows(text, number, content.path, columns):
+            yield rows
+
+
+def _is_even(block: bytes, num_columns: int) -> bool:
+    """Tells whether each line of a block has so many fields."""
+    text = np.frombuffer(block, np.uint8)
+    between = text[(text == _TAB) | (text == _NEWLINE)]
+    if between.size % num_columns:
+        return False
+    is_last = between.reshape(-1, num_columns) == _NEWLINE
+    return bool(is_last[:, -1].all() and not is_last[:, :-1].any())
+
+
+def _rows(text: str, number: int, path: Path, columns: tuple[str, ...]) -> _Rows | None:
+    """Returns the rows of a block in which a line is blank; None where all are.
+
+    Raises:
+        DataError: a line has another number of fields.
+    """
+    lines, rows = [], []
+    for line, written in enumerate(text.split("\n")[:-1], start=number):
+        if not written.strip():
+            continue
+        row = written.split("\t")
+        if len(row) != len(columns):
             raise DataError(
-                f"{content.path}, line {lines[odd]}: {len(fields[odd])} fields apart by tabs, but {len(columns)} are "
-                f"needed: {', '.join(columns)}; is the line torn?"
+                f"{path}, line {line}: {len(row)} fields apart by tabs, but {len(columns)} are needed: "
+                f"{', '.join(columns)}; is the line torn?"
             )
-        if fields:
-            yield _Rows(lines, fields)
+        lines.append(line)
+        rows.append(row)
+    return _Rows(lines, list(map(list, zip(*rows, strict=True)))) if rows else None

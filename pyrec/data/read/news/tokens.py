@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, Final, NamedTuple, TypeAlias
+from typing import Final, NamedTuple, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -41,9 +41,9 @@ class Cells(NamedTuple):
         return int(np.searchsorted(self.indptr, at, side="right")) - 1
 
 
-def split_cells(cells: Iterable[bytes]) -> Cells:
+def split_cells(cells: Iterable[str]) -> Cells:
     """Returns the tokens of cells; a cell holds no newline."""
-    joined = b"\n".join([*cells, b""])
+    joined = "\n".join([*cells, ""]).encode()
     text = np.frombuffer(joined + bytes(_WIDTH), np.uint8)
     inner = text[: len(joined)]
     ends = np.flatnonzero((inner == _BLANK) | (inner == _NEWLINE))
@@ -104,8 +104,3 @@ class TokenMap:
         for at in np.flatnonzero(lengths > _WIDTH).tolist():
             numbers[at] = self._long.get(bytes(text[starts[at] : ends[at]]), -1)
         return np.asarray(numbers)
-
-
-def spellings(cells: Cells, at: npt.NDArray[np.integer[Any]]) -> list[str]:
-    """Returns some tokens as text."""
-    return [cells.spelling(k) for k in at.tolist()]
