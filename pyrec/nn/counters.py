@@ -6,10 +6,12 @@ impression counts for later ones alone.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from pyrec._arrays import tensor_of
@@ -19,7 +21,7 @@ from pyrec.data.times import TimeArray
 from pyrec.errors import DataError
 from pyrec.ops.decayed import DecayedState, decayed_counts
 from pyrec.store.arrays import State
-from pyrec.store.resumable import Arrays, under
+from pyrec.store.resumable import Arrays, tensor_arrays, under
 
 MINUTE: Final = 60.0
 HOUR: Final = 60 * MINUTE
@@ -44,13 +46,13 @@ class Asked:
         articles: (n,) int64.
         readers: (n,) int64; -1 where nobody knows.
         times: (n,) float64, seconds, never falling.
-        clicks: (n,) bool; None where nobody knows.
+        clicks: (n,) bool; False where nobody knows.
     """
 
     articles: NDArray[np.int64]
     readers: NDArray[np.int64]
     times: NDArray[np.float64]
-    clicks: NDArray[np.bool_] | None = None
+    clicks: NDArray[np.bool_]
 
 
 @dataclass
@@ -87,20 +89,22 @@ class Tally:
         """The state with rows for keys that are new."""
         if self.state is None:
             return None
-        at = tensor_of(np.searchsorted(known, self.keys))
-        values, pending, times = self.state
-        shapes = [(len(known), *array.shape[1:]) for array in self.state]
+        at, count = tensor_of(np.searchsorted(known, self.keys)), len(known)
+        values, pending, times, half_lives = self.state
         return DecayedState(
-            values.new_zeros(shapes[0]).index_copy_(0, at, values),
-            pending.new_zeros(shapes[1]).index_copy_(0, at, pending),
-            times.new_full(shapes[2], -np.inf).index_copy_(0, at, times),
+            values.new_zeros(count, *values.shape[1:]).index_copy_(0, at, values),
+            pending.new_zeros(count, *pending.shape[1:]).index_copy_(0, at, pending),
+            times.new_full((count,), -np.inf).index_copy_(0, at, times),
+            half_lives,
         )
 
     def arrays(self) -> Arrays:
         """The tally as arrays of a file."""
         if self.state is None:
             return {"keys": self.keys}
-        return {"keys": self.keys, **{name: part.numpy() for name, part in self.state._asdict().items()}}
+        values, pending, times, _ = self.state
+        kept = {"values": values, "pending": pending, "times": times}
+        return {"keys": self.keys, **tensor_arrays(kept)}
 
     def restored(self, state: State) -> Tally:
         """The tally that `arrays` gave.
@@ -111,13 +115,13 @@ class Tally:
         keys = state.array("keys", np.int64, (None,))
         if "values" not in state:
             return replace(self, keys=keys, state=None)
-        shapes = {
-            "values": (len(keys), 2, len(self.half_lives)),
-            "pending": (len(keys), 2),
-            "times": (len(keys),),
-        }
-        parts = {name: tensor_of(state.array(name, np.float64, shape)) for name, shape in shapes.items()}
-        return replace(self, keys=keys, state=DecayedState(**parts))
+        shapes = ((len(keys), 2, len(self.half_lives)), (len(keys), 2), (len(keys),))
+        values, pending, times = (
+            tensor_of(state.array(name, np.float64, shape))
+            for name, shape in zip(("values", "pending", "times"), shapes, strict=True)
+        )
+        lives = torch.tensor(self.half_lives, dtype=torch.float64, device="cpu")
+        return replace(self, keys=keys, state=DecayedState(values, pending, times, lives))
 
 
 @dataclass
@@ -179,7 +183,7 @@ class Counters:
                 "impressions have to be later than those that were learned from"
             )
         amounts = np.ones((len(asked.articles), 2), np.float32)
-        amounts[:, 0] = 0 if asked.clicks is None else asked.clicks
+        amounts[:, 0] = asked.clicks
         by_article, of_article = self.of_article.count(asked.articles, asked.times, amounts)
         known = np.flatnonzero(asked.readers >= 0)
         pairs = asked.readers[known] * KEYS_A_READER + asked.articles[known]
@@ -244,34 +248,44 @@ class _Counts:
     known: NDArray[np.int64]
 
 
-def asked_of(impressions: Impressions, order: NDArray[np.int64]) -> Asked:
-    """The candidates of impressions.
+def count_together(
+    counters: Counters, logs: Sequence[Impressions]
+) -> tuple[list[NDArray[np.float32]], Counters]:
+    """What was known of each candidate of some logs, which went on side by side, and the counters after them.
 
     Args:
-        impressions: They have times.
-        order: (num_candidates,) from `by_time`.
-    """
-    rows = impressions.candidates.rows[order]
-    assert impressions.times is not None
-    return Asked(
-        impressions.candidates.indices[order].astype(np.int64),
-        impressions.users[rows].astype(np.int64),
-        in_seconds(impressions.times)[rows],
-        None if impressions.clicks is None else impressions.clicks[order],
-    )
+        counters: Before.
+        logs: Of the same articles and readers.
 
-
-def by_time(impressions: Impressions) -> NDArray[np.int64]:
-    """The candidates of impressions in the order of time, (num_candidates,) int64.
+    Returns:
+        (num_candidates, NUM_COUNTERS) float32 for each log, in the order of its candidates; and new counters.
 
     Raises:
-        DataError: They have no times.
+        DataError: A log has no times, or begins before what is counted.
     """
+    parts = [_asked_of(log) for log in logs]
+    joined = Asked(*(np.concatenate([getattr(part, name) for part in parts]) for name in ASKED))
+    order = np.argsort(joined.times, kind="stable")
+    found, after = counters.before(Asked(*(getattr(joined, name)[order] for name in ASKED)))
+    values = np.empty_like(found)
+    values[order] = found
+    ends = np.cumsum([len(part.times) for part in parts])[:-1]
+    return np.split(values, ends), after
+
+
+ASKED: Final = ("articles", "readers", "times", "clicks")
+
+
+def _asked_of(impressions: Impressions) -> Asked:
+    """The candidates of impressions, in their order."""
     if impressions.times is None:
         raise DataError(
             "the impressions have no times, so nobody knows what was clicked before; give times, or popularity = None"
         )
-    return np.argsort(impressions.times[impressions.candidates.rows], kind="stable")
+    rows, candidates = impressions.candidates.rows, impressions.candidates.indices
+    clicks = np.zeros(candidates.size, bool) if impressions.clicks is None else impressions.clicks
+    times = in_seconds(impressions.times)[rows]
+    return Asked(candidates.astype(np.int64), impressions.users[rows].astype(np.int64), times, clicks)
 
 
 def in_seconds(times: TimeArray) -> NDArray[np.float64]:

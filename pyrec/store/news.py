@@ -5,6 +5,7 @@ Rows of different lengths are ``NAME.indptr`` (int64) and ``NAME.indices`` (int3
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -116,19 +117,17 @@ def impression_arrays(impressions: Impressions) -> Arrays:
     return arrays | {name: array for name, array in optional.items() if array is not None}
 
 
-def news_fingerprint(news: News, weight: NDArray[np.float32] | None = None) -> dict[str, Any]:
+def news_fingerprint(news: News, others: Mapping[str, NDArray[Any]] | None = None) -> dict[str, Any]:
     """Return what tells news from others: numbers of articles, readers and impressions, and a hash of all.
 
     Args:
         news: The news.
-        weight: How much the click on each candidate counts, part of the fingerprint, too.
+        others: Further arrays, part of the fingerprint, too.
     """
     arrays = under("articles", article_arrays(news.articles))
     arrays |= under("impressions", impression_arrays(news.impressions))
-    if weight is not None:
-        arrays["weight"] = weight
     return fingerprint_of(
-        arrays,
+        arrays | under("others", others or {}),
         articles=len(news.articles),
         readers=news.impressions.num_users,
         impressions=len(news.impressions),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
@@ -10,43 +9,35 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 
-from pyrec._ambient import defaults, full_precision
-from pyrec._arrays import tensor_of
-from pyrec.data.articles import Articles
+from pyrec._ambient import full_precision
+from pyrec.data.ids import first_difference
+from pyrec.data.impressions import Impressions
 from pyrec.data.news import News, as_news
 from pyrec.device import check_fits, find_device
 from pyrec.errors import ConfigError, DataError
-from pyrec.models.news.asking import NewsAsking
 from pyrec.models.news.kept import known_arrays, known_of
 from pyrec.models.news.known import Known
-from pyrec.models.news.memory import counted_bytes
 from pyrec.models.news.presets import preset
 from pyrec.models.news.scoring import Scorer
+from pyrec.models.news.training import NewsTraining
 from pyrec.models.news.validation import validation_by
-from pyrec.models.training_options import DEVICE, LEARNING_RATE, TRAINING, epochs_option, seed_option
-from pyrec.nn.articles import MERGES, VIEWS, ArticleInputs, ArticleModule, ArticleStore
-from pyrec.nn.counters import NUM_INPUTS, Counters, asked_of, by_time
+from pyrec.nn.articles import ArticleStore
 from pyrec.nn.news import NewsNetwork
-from pyrec.nn.popularity import PopularityModule, PopularityTerm
-from pyrec.nn.reader import ReaderEncoder, ReaderInputs, ReaderModule
+from pyrec.nn.popularity import PopularityTerm
+from pyrec.nn.reader import ReaderEncoder
 from pyrec.nn.text import TextEncoder
-from pyrec.options import Choice, Count, Number, Options, Several, Text
-from pyrec.params import Part, Parts
 from pyrec.store.arrays import State
-from pyrec.store.news import news_fingerprint
-from pyrec.store.resumable import restore_tensors, tensor_arrays
+from pyrec.store.news import impression_arrays, news_fingerprint
+from pyrec.store.resumable import restore_tensors, tensor_arrays, under
 from pyrec.store.saved_model import Saved
 from pyrec.store.training_checkpoint import Checkpoints, TrainingIdentity
 from pyrec.train.epochs import Journal
 from pyrec.train.loss import Loss, Softmax
-from pyrec.train.negatives import Negatives, Shown
-from pyrec.train.news.batches import Histories, NewsBatches
-from pyrec.train.news.counted import CountedCandidates
-from pyrec.train.news.samples import ClickSamples
+from pyrec.train.news.reweighting import ClickWeights
 from pyrec.train.news.stopping import LatestImpressions, NewsStopping, latest_of
 from pyrec.train.news.terms import NewsAuxiliary
 from pyrec.train.news.trainer import NewsTrainer
-from pyrec.train.optimisation import SCHEDULES, Optimisation
+from pyrec.train.reweight import Bridge, LabelWeights, Reweight
 from pyrec.train.validated import Record, Validation, best_of_epochs
 
 if TYPE_CHECKING:
@@ -59,7 +50,7 @@ LOSS: Final = Softmax(temperature=1.0, score="inner")
 """Cross-entropy of the click among what was shown."""
 
 
-class NewsRecommender(NewsAsking):
+class NewsRecommender(NewsTraining):
     """A model of articles with text, which learns from impressions: what was shown, and what of it was clicked.
 
     An article's vector comes from its text and tags, a reader's from the articles clicked; so both may be new. A
@@ -84,57 +75,6 @@ class NewsRecommender(NewsAsking):
         "word_attention",
         "click_attention",
     )
-    options: ClassVar[Options] = {
-        "text": Part(family=TextEncoder, flag="--text", help="How a text becomes a vector."),
-        "reader": Part(family=ReaderEncoder, flag="--reader", help="How a reader is known by clicks."),
-        "views": Several(values=VIEWS, help="What an article's vector is made of, with commas between."),
-        "merge": Choice(values=MERGES, help="How an article's views become one vector."),
-        "popularity": Part(
-            family=PopularityTerm,
-            optional=True,
-            help="What popularity and recency add to a score.",
-        ),
-        "loss": Part(family=Loss, help="Training loss."),
-        "auxiliary": Parts(family=NewsAuxiliary, flag="", help="Losses beside the ranking loss."),
-        "word_size": Count(
-            low=1, high=4096, aka=("word_dim", "word_embedding_dim"), help="Dimension of a word's vector."
-        ),
-        "word_vectors": Text(
-            optional=True, unset="random ones", help="File of the words' first vectors (GloVe text, .npy, …)."
-        ),
-        "tag_size": Count(low=1, high=4096, help="Dimension of a category's or an entity's vector."),
-        "latest": Count(
-            low=1,
-            high=64,
-            aka=("history_size", "max_history", "his_size"),
-            help="Clicks of a history that count, the latest ones.",
-        ),
-        "dropout": Number(positive=False, help="Share of the numbers that are dropped in training, below 1."),
-        "stopping": Part(
-            aka=("early_stopping",),
-            family=NewsStopping,
-            optional=True,
-            flag="",
-            help="Which epoch is kept, and when training stops.",
-        ),
-        "epochs": epochs_option("Passes over the clicks."),
-        "batch_size": Count(aka=("batch",), low=1, group=TRAINING, help="Clicks in a training step."),
-        "learning_rate": LEARNING_RATE,
-        "schedule": Choice(
-            aka=("scheduler", "lr_scheduler"),
-            values=SCHEDULES,
-            group=TRAINING,
-            help="Learning rate over the epochs.",
-        ),
-        "weight_decay": Number(
-            positive=False,
-            group=TRAINING,
-            help="Share of the parameters that a step takes away, of its rate.",
-        ),
-        "seed": seed_option("the first parameters and of all sampling"),
-        "device": DEVICE,
-    }
-
     known_: Known
     network_: NewsNetwork
     history_: list[dict[str, Any]]
@@ -161,6 +101,7 @@ class NewsRecommender(NewsAsking):
         learning_rate: float = 2e-3,
         schedule: str = "linear",
         weight_decay: float = 1e-4,
+        reweight: Reweight | str | None = None,
         seed: int = 0,
         device: str = "cpu",
     ) -> None:
@@ -187,6 +128,8 @@ class NewsRecommender(NewsAsking):
             learning_rate: Adam's.
             schedule: ``constant``, or ``linear`` for a rate that falls to 1 / epochs of it in the last epoch.
             weight_decay: Of AdamW (Loshchilov and Hutter, ICLR 2019).
+            reweight: How clicks are weighed so that the loss on impressions shown at random falls: `LinearWeights`,
+                `MetaWeightNet` or `Ren`; None where they are not.
             seed: Of the first parameters and of all sampling, 0 to 2**63 - 1.
             device: ``cpu`` or ``cuda``: where to train. A loaded model scores on the CPU.
         """
@@ -208,6 +151,7 @@ class NewsRecommender(NewsAsking):
         self.learning_rate = learning_rate
         self.schedule = schedule
         self.weight_decay = weight_decay
+        self.reweight = reweight
         self.seed = seed
         self.device = device
 
@@ -226,6 +170,7 @@ class NewsRecommender(NewsAsking):
         checkpoints: Checkpoints | None = None,
         resume: bool = False,
         sample_weight: ArrayLike | None = None,
+        uniform: Any | None = None,
     ) -> Self:
         """Learn from impressions with clicks.
 
@@ -239,6 +184,7 @@ class NewsRecommender(NewsAsking):
             resume: Go on from the checkpoint, with the same hyperparameters and data, to the same bits.
             sample_weight: Numbers of at least 0: how much the click on each candidate counts, (num_candidates,), or
                 how much the clicks of each impression count, (num_impressions,). None for all the same.
+            uniform: News that were shown in random order, with the same articles, which ``reweight`` learns from.
 
         Raises:
             ConfigError: If a hyperparameter is out of its range, or is not that of the checkpoint to go on from.
@@ -250,14 +196,16 @@ class NewsRecommender(NewsAsking):
         news = as_news(news)
         stopping = self._asked_stopping(validation)
         weight = _weights(sample_weight, news)
+        random = self._asked_random(news, uniform)
         device = find_device(self.device)
         check_fits(self.training_bytes(news, stopping is not None), device)
 
         def identity() -> TrainingIdentity:
-            data = (
-                news_fingerprint(news, weight),
-                {} if validation is None else news_fingerprint(as_news(validation)),
-            )
+            others = {} if random is None else under("random", impression_arrays(random))
+            if weight is not None:
+                others["weight"] = weight
+            chosen_by = {} if validation is None else news_fingerprint(as_news(validation))
+            data = (news_fingerprint(news, others), chosen_by)
             return TrainingIdentity(self.model_name, self.get_params(deep=False), *data)
 
         journal = Journal(checkpoints, identity, resume)
@@ -267,13 +215,15 @@ class NewsRecommender(NewsAsking):
             late = latest_of(news.impressions, stopping.share)
             learned, held_out = news.select(~late), news.select(late)
             weight = None if weight is None else weight[~late[news.impressions.candidates.rows]]
-        trainer = self._begin(learned, weight, device)
+        trainer = self._begin(learned, weight, random, device)
         chosen = None
         if stopping is not None and held_out is not None:
             chosen = validation_by(self._current, held_out, stopping)
         self._train(trainer, journal, chosen, callback)
         if learned is not news:
-            self.known_ = self._known_of(news)
+            self.known_ = Known.of(news, self._counted(news.articles, [news.impressions])[1])
+        if isinstance(trainer.weighing, ClickWeights):
+            self.position_weights_ = trainer.weighing.of_positions()
         self._encode(device)
         return self
 
@@ -303,22 +253,31 @@ class NewsRecommender(NewsAsking):
                 "popularity; give 'inner'"
             )
 
-    def _negatives(self, prefix: str = "") -> Shown:
-        """What a click is compared with.
+    def _asked_random(self, news: News, uniform: Any | None) -> Impressions | None:
+        """The impressions that weights are learned on, if any are.
 
         Raises:
-            ConfigError: Negatives that are not of impressions.
+            ConfigError: There are none, or the weights are not for clicks.
+            DataError: They are of other articles or readers.
         """
-        loss: Loss = Loss.of(self.loss)
-        negatives = loss.options["negatives"].component(loss.negatives)  # type: ignore[attr-defined]
-        if negatives is None:
-            return Shown()
-        if not isinstance(negatives, Shown):
+        if self.reweight is None:
+            return None
+        how = Reweight.of(self.reweight)
+        if isinstance(how, Bridge | LabelWeights):
             raise ConfigError(
-                f"{prefix}loss__negatives = {Negatives.of(negatives).name!r} are of interactions; news models take "
-                "'shown': what was shown beside a click"
+                f"reweight = {how.name!r} is not for news models, which have clicks alone; use 'linear', "
+                "'meta-weight-net' or 'ren'"
             )
-        return negatives
+        if uniform is None:
+            raise ConfigError(f"reweight = {how.name!r} learns on news shown at random; give fit uniform=")
+        random = as_news(uniform).impressions
+        for name in ("item_ids", "user_ids"):
+            at = first_difference(getattr(random, name), getattr(news.impressions, name))
+            if at is not None:
+                raise DataError(
+                    f"uniform's {name}[{at}] is not that of the news; give both the same articles and readers"
+                )
+        return random
 
     def _asked_stopping(self, validation: Any | None) -> LatestImpressions | None:
         """How the epoch is chosen, if it is.
@@ -339,125 +298,6 @@ class NewsRecommender(NewsAsking):
                 "(--validation), and as a set; leave the share out, or give stopping__share = None"
             )
         return asked
-
-    # Making the network.
-
-    def _begin(self, news: News, weight: NDArray[np.float32] | None, device: torch.device) -> NewsTrainer:
-        """Set what a fit knows at its start, and return what trains."""
-        samples = ClickSamples.of(news.impressions)
-        if weight is not None and not weight[samples.slots].any():
-            raise DataError(
-                "the weights of all clicks are 0: there is nothing to learn from; one has to be above 0"
-            )
-        counted = self._counted(news)
-        self._store = ArticleStore(news.articles, device)
-        self.network_ = self._make_network(news, counted).to(device)
-        batches = NewsBatches(
-            news.impressions,
-            samples,
-            Histories(news.impressions, self.latest),
-            self._negatives(),
-            self.batch_size,
-            self.seed,
-            counted,
-            weight,
-            device,
-        )
-        rates = Optimisation(self.learning_rate, self.epochs, self.schedule, float(self.weight_decay))
-        auxiliaries = self.options["auxiliary"].components(self.auxiliary)  # type: ignore[attr-defined]
-        dim = self.network_.articles.dim
-        terms = [one.make(dim, self.seed).to(device) for one in auxiliaries]
-        loss = Loss.of(self.loss)
-        self.known_ = self._known_of(news)
-        return NewsTrainer(self.network_, self._store, batches, loss, rates, float(self.dropout), terms)
-
-    def _counted(self, news: News) -> CountedCandidates | None:
-        """What was known of the popularity of each candidate of a training set."""
-        if self.popularity is None:
-            return None
-        order = by_time(news.impressions)
-        found, _ = Counters.of(news.articles).before(asked_of(news.impressions, order))
-        values = np.empty_like(found)
-        values[order] = found
-        return CountedCandidates.of(values, news.impressions)
-
-    def _known_of(self, news: News) -> Known:
-        """What is known after a training set."""
-        if self.popularity is None:
-            return Known.of(news, None)
-        asked = asked_of(news.impressions, by_time(news.impressions))
-        return Known.of(news, Counters.of(news.articles).before(asked)[1])
-
-    def _make_network(self, news: News, counted: CountedCandidates | None) -> NewsNetwork:
-        generator = torch.Generator("cpu").manual_seed(self.seed)
-        vectors = None
-        if self.word_vectors is not None:
-            from pyrec.data.word_vectors import word_vectors
-
-            vectors = tensor_of(
-                word_vectors(self.word_vectors, news.articles.words, self.word_size, self.seed)
-            )
-        articles = self._make_articles(news.articles, vectors, generator)
-        reader = self._make_reader(articles.dim, news.articles, news.impressions.num_users, generator)
-        return NewsNetwork(articles, reader, self._make_popularity(articles.dim, counted, generator))
-
-    def _make_articles(
-        self, articles: Articles, vectors: torch.Tensor | None, generator: torch.Generator
-    ) -> ArticleModule:
-        views = self.options["views"].chosen(self.views)  # type: ignore[attr-defined]
-        sizes = (self.merge, vectors, self.word_size, self.tag_size)
-        return ArticleModule(TextEncoder.of(self.text), ArticleInputs(articles, views, *sizes, generator))
-
-    def _make_reader(
-        self, dim: int, articles: Articles, num_readers: int, generator: torch.Generator
-    ) -> ReaderModule:
-        categories = 0 if articles.category is None else len(articles.category.vocabulary)
-        encoder: ReaderEncoder = ReaderEncoder.of(self.reader)
-        return encoder.make(ReaderInputs(dim, num_readers, categories, generator))
-
-    def _make_popularity(
-        self, dim: int, counted: CountedCandidates | None, generator: torch.Generator
-    ) -> PopularityModule | None:
-        if self.popularity is None:
-            return None
-        if counted is None:  # of a saved model, whose parameters hold both
-            moments = np.zeros(NUM_INPUTS, np.float32), np.ones(NUM_INPUTS, np.float32)
-        else:
-            moments = counted.moments()
-        mean, deviation = (tensor_of(part) for part in moments)
-        term: PopularityTerm = PopularityTerm.of(self.popularity)
-        return term.make(dim, mean, deviation, generator)
-
-    # Memory and time.
-
-    def training_bytes(self, news: Any, validated: bool = False) -> int:
-        """Memory that `fit` takes at its peak, above the data, in bytes.
-
-        Args:
-            news: As for `fit`.
-            validated: Whether `fit` chooses an epoch.
-        """
-        return counted_bytes(as_news(news))
-
-    @defaults()
-    def training_seconds(self, news: Any, limit: float = 1.0) -> float:
-        """About how many seconds `fit` will take here: some steps are timed on the data themselves.
-
-        Args:
-            news: As for `fit`.
-            limit: About how many seconds the estimate may take.
-        """
-        self.check_params()
-        trial = self.clone()
-        trainer = trial._begin(as_news(news), None, find_device(self.device))
-        size, steps = min(self.batch_size, trainer.batches.num_samples), 0
-        started = last = time.perf_counter()
-        seconds = 0.0
-        while steps < 2 or (last - started < limit and steps < 8):
-            trainer.step(trainer.batches.at(0, 0))
-            now = time.perf_counter()
-            seconds, last, steps = (now - last if steps else 0.0), now, steps + 1
-        return seconds * trainer.batches.num_samples / size * self.epochs
 
     # Scoring.
 

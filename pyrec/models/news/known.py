@@ -14,7 +14,7 @@ from pyrec.data.impressions import Impressions
 from pyrec.data.news import News
 from pyrec.data.ragged import Ragged
 from pyrec.errors import DataError
-from pyrec.nn.counters import Counters, asked_of, by_time
+from pyrec.nn.counters import Counters, count_together
 
 KEPT_CLICKS: Final = 64
 """The latest clicks of a reader that are kept."""
@@ -105,11 +105,8 @@ class Known:
         clicks = _latest_clicks(self.clicks, impressions)
         if self.counters is None:
             return None, replace(self, clicks=clicks)
-        order = by_time(impressions)
-        found, counters = self.counters.before(asked_of(impressions, order))
-        values = np.empty_like(found)
-        values[order] = found
-        return values, replace(self, clicks=clicks, counters=counters)
+        values, counters = count_together(self.counters, [impressions])
+        return values[0], replace(self, clicks=clicks, counters=counters)
 
     def readers(self, raw: Any, name: str = "readers") -> NDArray[np.int32]:
         """The numbers of readers, (m,).

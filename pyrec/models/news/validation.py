@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from pyrec.data.news import News
+from pyrec.evaluate.impressions import impression_evaluation
 from pyrec.train.news.stopping import METRICS, LatestImpressions
 from pyrec.train.validated import Validation
 
@@ -23,8 +24,6 @@ def validation_by(view: Callable[[], NewsAsking], held_out: News, stopping: Late
     """
 
     def measured() -> dict[str, float]:
-        from pyrec.evaluate.impressions import impression_evaluation
-
         scores = view().score_impressions(held_out)
         found = impression_evaluation(scores, held_out).metrics
         return {f"validation_{name}": found[name] for name in METRICS}

@@ -89,6 +89,17 @@ class ReaderModule(nn.Module):
         """The readers' vectors, (num_histories, dim), where a score is their product with an article's."""
         raise NotImplementedError
 
+    def step_floats(self, articles: int, clicks: int, histories: int, candidates: int) -> int:
+        """Numbers that a training step holds for it, gradients included.
+
+        Args:
+            articles: Distinct articles clicked, of the batch.
+            clicks: Clicks of its histories.
+            histories: Its histories.
+            candidates: Its candidates.
+        """
+        return self.dim * (8 * articles + 6 * clicks + 4 * histories + 6 * candidates)
+
     def attention(self, clicks: Clicks) -> Tensor | None:
         """The weight of each click in its reader's vector, (num_clicks,); None where it has none of its own."""
         return None

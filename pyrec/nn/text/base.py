@@ -65,6 +65,17 @@ class TextModule(nn.Module):
         """The weight of each token in its text's vector, (num_tokens,); None where it has none."""
         return None
 
+    def step_floats(self, words: int, tokens: int, articles: int) -> int:
+        """Numbers that a training step holds for it, gradients included.
+
+        Args:
+            words: Distinct words of the batch.
+            tokens: Tokens of its texts.
+            articles: Its texts.
+        """
+        widest = max((one.shape[0] for one in self.parameters() if one.ndim == 2), default=self.dim)
+        return words * 9 * max(self.dim, widest) + tokens * 6 * self.dim + articles * 4 * self.dim
+
     def add_articles(self, articles: Articles, first: int) -> None:
         """Take articles that came after the model was made.
 

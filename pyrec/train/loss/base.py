@@ -65,13 +65,12 @@ class Loss(Component):
         """The loss, a scalar, differentiable in ``vectors`` (num_rows, dim) of ``batch.rows``."""
         raise NotImplementedError
 
-    def of_scores(self, scores: Tensor, present: Tensor, weight: Tensor | None) -> Tensor:
-        """The loss of scores that are known already, a scalar, differentiable in them and in the weights.
+    def each_of_scores(self, scores: Tensor, present: Tensor) -> Tensor:
+        """The losses of samples whose scores are known already, (size,), differentiable in these.
 
         Args:
             scores: (size, 1 + others), the positive's first.
             present: (size, 1 + others) bool, where there is a score; a sample may have fewer others than another.
-            weight: (size,), how much each sample counts; None if all count the same.
 
         Raises:
             ConfigError: The loss is not one of scores.

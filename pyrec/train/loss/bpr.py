@@ -12,7 +12,6 @@ from pyrec.ops.bpr import bpr
 from pyrec.options import Options
 from pyrec.train.batch import Batch
 from pyrec.train.loss.base import NEGATIVES, SCORE, Loss
-from pyrec.train.loss.weighted_mean import weighted_mean
 from pyrec.train.negatives import Hard, Negatives, Shown, Uniform
 
 
@@ -43,8 +42,8 @@ class BPR(Loss):
         users, positives, negatives = batch.positions()
         return bpr(vectors, users, positives, negatives.view(batch.size, -1), batch.weight)
 
-    def of_scores(self, scores: Tensor, present: Tensor, weight: Tensor | None) -> Tensor:
-        """See `Loss.of_scores`: the mean over a sample's others."""
+    def each_of_scores(self, scores: Tensor, present: Tensor) -> Tensor:
+        """See `Loss.each_of_scores`: the mean over a sample's others."""
         others = present[:, 1:]
         each = functional.softplus(scores[:, 1:] - scores[:, :1]).masked_fill(~others, 0)
-        return weighted_mean(each.sum(1) / others.sum(1).clamp_min(1), weight)
+        return each.sum(1) / others.sum(1).clamp_min(1)

@@ -19,7 +19,6 @@ from pyrec.options import Choice, Options
 from pyrec.train.agreement import Agreement, Each
 from pyrec.train.batch import Batch
 from pyrec.train.loss.base import NEGATIVES, SCORE, Loss
-from pyrec.train.loss.weighted_mean import weighted_mean
 from pyrec.train.negatives import Negatives, Observed, Shown, Uniform
 
 KINDS: Final = ("logistic", "squared")
@@ -98,15 +97,15 @@ class Pointwise(Loss):
         pairs = _pairs(batch, vectors)
         return pointwise(vectors, pairs.users, pairs.items, pairs.label, self.kind, pairs.weight)
 
-    def of_scores(self, scores: Tensor, present: Tensor, weight: Tensor | None) -> Tensor:
-        """See `Loss.of_scores`: the mean over a sample's scores, whose labels are 1 and 0."""
+    def each_of_scores(self, scores: Tensor, present: Tensor) -> Tensor:
+        """See `Loss.each_of_scores`: the mean over a sample's scores, whose labels are 1 and 0."""
         label = torch.zeros_like(scores)
         label[:, 0] = 1
         if self.kind == "squared":
             losses = (scores - label).square() / 2
         else:
             losses = functional.softplus(scores) - label * scores
-        return weighted_mean(losses.masked_fill(~present, 0).sum(1) / present.sum(1), weight)
+        return losses.masked_fill(~present, 0).sum(1) / present.sum(1)
 
     @torch.no_grad()
     def each(self, batch: Batch, vectors: Tensor) -> Each:

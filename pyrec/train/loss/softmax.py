@@ -13,7 +13,6 @@ from pyrec.options import Number, Options
 from pyrec.train.batch import Batch
 from pyrec.train.loss.base import NEGATIVES, SCORE, Loss
 from pyrec.train.loss.cross_entropy import full_softmax, pooled_softmax, sampled_softmax
-from pyrec.train.loss.weighted_mean import weighted_mean
 from pyrec.train.negatives import AllItems, InBatch, Negatives, Shown, Uniform
 
 AUTO: Final = "auto"
@@ -71,10 +70,10 @@ class Softmax(Loss):
             vectors = functional.normalize(vectors, dim=1)
         return self._all_items(batch, vectors) if batch.all_items else self._sampled(batch, vectors)
 
-    def of_scores(self, scores: Tensor, present: Tensor, weight: Tensor | None) -> Tensor:
-        """See `Loss.of_scores`: the cross-entropy of the positive among a sample's scores."""
+    def each_of_scores(self, scores: Tensor, present: Tensor) -> Tensor:
+        """See `Loss.each_of_scores`: the cross-entropy of the positive among a sample's scores."""
         logits = (scores / self.temperature).masked_fill(~present, -torch.inf)
-        return weighted_mean(logits.logsumexp(1) - logits[:, 0], weight)
+        return logits.logsumexp(1) - logits[:, 0]
 
     def _all_items(self, batch: Batch, vectors: Tensor) -> Tensor:
         """Each user of the batch meets the items once, where their number is known."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
+import torch
 from torch import Tensor, nn
 
 from pyrec.nn.articles import ArticleStore
@@ -22,6 +23,11 @@ class Training(Protocol):
     network: NewsNetwork
     store: ArticleStore
     loss: Loss
+
+    optimizer: torch.optim.Optimizer
+
+    def losses(self, batch: TrainingBatch) -> Tensor:
+        """The ranking loss of each sample, (size,)."""
 
     def dropout_of(self, batch: TrainingBatch, pass_: int = 0) -> Dropout:
         """What is dropped in a step: always the same for the same batch and pass."""
@@ -51,7 +57,7 @@ class NewsAuxiliary(Component):
         raise NotImplementedError
 
 
-class Weighing:
+class SampleWeighing:
     """What gives samples learned weights before a step; here nothing is learned."""
 
     def before(self, batch: TrainingBatch, training: Training) -> TrainingBatch:  # noqa: ARG002

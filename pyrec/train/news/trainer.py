@@ -26,8 +26,9 @@ from pyrec.store.resumable import (
     under,
 )
 from pyrec.train.loss import Loss
+from pyrec.train.loss.weighted_mean import weighted_mean
 from pyrec.train.news.batches import NewsBatches, TrainingBatch
-from pyrec.train.news.terms import NewsTerm, Weighing
+from pyrec.train.news.terms import NewsTerm, SampleWeighing
 from pyrec.train.optimisation import Optimisation
 
 
@@ -55,7 +56,7 @@ class NewsTrainer:
     optimisation: Optimisation
     dropout: float
     terms: Sequence[NewsTerm] = ()
-    weighing: Weighing = field(default_factory=Weighing)
+    weighing: SampleWeighing = field(default_factory=SampleWeighing)
     taken: int = field(init=False, default=0)
     total: float = field(init=False, default=0.0)
 
@@ -64,7 +65,9 @@ class NewsTrainer:
         for term in self.terms:
             parameters += list(term.parameters())
         rate, decay = self.optimisation.learning_rate, self.optimisation.reg
-        self.optimizer = torch.optim.AdamW(parameters, rate, weight_decay=decay, fused=True)
+        self.optimizer: torch.optim.Optimizer = torch.optim.AdamW(
+            parameters, rate, weight_decay=decay, fused=True
+        )
 
     @property
     def finished(self) -> bool:
@@ -117,11 +120,19 @@ class NewsTrainer:
         """The batch's loss with that of the further terms, a scalar."""
         dropout = self.dropout_of(batch)
         vectors = self.network.encode(batch.news.articles, self.store, dropout)
-        scores = self.network.scores(batch.news, self.store, vectors, dropout)
-        loss = self.loss.of_scores(batch.lists(scores), batch.present, batch.weight)
+        loss = weighted_mean(self._each(batch, vectors, dropout), batch.weight)
         for term in self.terms:
             loss = loss + term(batch, vectors, self)
         return loss
+
+    def losses(self, batch: TrainingBatch) -> Tensor:
+        """The ranking loss of each sample, (size,)."""
+        dropout = self.dropout_of(batch)
+        return self._each(batch, self.network.encode(batch.news.articles, self.store, dropout), dropout)
+
+    def _each(self, batch: TrainingBatch, vectors: Tensor, dropout: Dropout) -> Tensor:
+        scores = self.network.scores(batch.news, self.store, vectors, dropout)
+        return self.loss.each_of_scores(batch.lists(scores), batch.present)
 
     def dropout_of(self, batch: TrainingBatch, pass_: int = 0) -> Dropout:
         """What is dropped in a step: always the same for the same batch and pass."""

@@ -26,8 +26,7 @@ from pyrec.data.text import Tokenizer
 from pyrec.errors import ConfigError, DataError
 
 DEFAULT_HISTORY: Final = 50
-_NEEDED: Final = (("article", "title"), ("user", "candidates"))
-"""The columns of articles, and of impressions, that a header names at least."""
+_KNOWN: Final = frozenset(name for names in NAMES.values() for name in names)
 
 
 def read_news(
@@ -138,15 +137,14 @@ def _default_unknown(train: Part) -> Unknown:
 
 
 def _is_mind(path: Path, name: str) -> bool:
-    """Tells whether a file is MIND's of that name: its first line does not name the columns that are needed."""
+    """Tells whether a file is MIND's of that name: its first line holds no name of a column."""
     if path.name != name:
         return False
     with opened(path) as content:
         if content.head.startswith(MAGIC):
             return False
         first = content.lines(1)[0][1].rstrip("\r\n").split("\t")
-    names = {field.strip().lower() for field in first}
-    return not any(all(names & set(NAMES[role]) for role in roles) for roles in _NEEDED)
+    return not any(field.strip().lower() in _KNOWN for field in first)
 
 
 def _read_articles(
