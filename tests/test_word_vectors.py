@@ -8,6 +8,7 @@ import torch
 from safetensors.torch import save_file
 
 from pyrec.data import read_word_vectors
+from pyrec.data.word_vectors import word_vectors
 from pyrec.errors import ConfigError, DataError
 
 GLOVE = "the 1 2 3\nThe 9 9 9\ncup -1 .5 2e-1\n. . . 4 5 6\nRain 7 8 9\n"
@@ -70,6 +71,10 @@ def test_unknown_words_get_vectors_like_the_others(tmp_path: Path) -> None:
     assert abs(filled[500:].mean() - 3) < 0.1
     assert abs(filled[500:].std() - 0.5) < 0.1
     np.testing.assert_array_equal(filled, found.filled(seed=1))
+    first = word_vectors(tmp_path / "v.npz", found.words, dim=4, seed=1)
+    np.testing.assert_array_equal(first, filled)
+    with pytest.raises(DataError, match="vectors of 4 numbers, but 300 are asked for"):
+        word_vectors(tmp_path / "v.npz", found.words, dim=300)
 
 
 @pytest.mark.parametrize(

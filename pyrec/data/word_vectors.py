@@ -101,6 +101,27 @@ def read_word_vectors(
     return table.finish(file)
 
 
+def word_vectors(path: str | Path, vocabulary: Sequence[str] | IdArray, dim: int, seed: int = 0) -> Vectors:
+    """Returns first vectors of a vocabulary, float32 (n, dim): a file's, and random ones like them for other words.
+
+    Args:
+        path: see `read_word_vectors`.
+        vocabulary: (n,) words.
+        dim: how many numbers a vector has in the file.
+        seed: of the random ones.
+
+    Raises:
+        DataError: the file has vectors of another size; or see `read_word_vectors`.
+    """
+    found = read_word_vectors(path, vocabulary)
+    if found.vectors.shape[1] != dim:
+        raise DataError(
+            f"{path} has vectors of {found.vectors.shape[1]} numbers, but {dim} are asked for; set that size to "
+            f"{found.vectors.shape[1]}"
+        )
+    return found.filled(seed)
+
+
 class _Table:
     """Vectors of the words wanted, filled as they are found."""
 
