@@ -1,8 +1,14 @@
+import json
+import re
+from pathlib import Path
+
 import numpy as np
 import pytest
 
+from pyrec.cli import main
 from pyrec.data import Articles, Dataset, Features, Impressions, Interactions, News, Ragged, as_news
 from pyrec.data.ids import TEXT
+from pyrec.data.news_stats import describe_news
 from pyrec.errors import DataError
 
 
@@ -155,3 +161,60 @@ def test_what_is_no_news_is_refused() -> None:
         as_news(Dataset(whole.interactions, impressions=whole.impressions))
     with pytest.raises(DataError, match="read_news"):
         as_news([1])
+
+
+# Statistics
+
+
+def test_statistics_of_a_part() -> None:
+    news = News(articles(), impressions())
+    told = describe_news(news)
+    assert told.num_shown == 3
+    assert told.num_one_class == 2
+    assert told.num_clicks == 2
+    assert told.num_histories == 3
+    assert told.num_without_history == 0
+    assert told.unseen is None
+    assert told.candidates["mean"] == 2
+    assert told.clicks is not None
+    assert told.clicks["max"] == 1
+    assert told.histories is not None
+    assert told.histories["mean"] == pytest.approx(4 / 3)
+    part = news.select(np.array([True, False, False]))
+    later = describe_news(news.select(np.array([False, True, True])), part)
+    assert later.unseen == 0.5
+    assert later.unseen_clicked == 1
+    assert re.search(r"candidates new since training +50\.0%\n", str(later))
+    assert json.loads(json.dumps(later.as_dict()))["num_impressions"] == 2
+
+
+def test_statistics_of_news_without_clicks_times_and_histories() -> None:
+    shown = impressions()
+    bare = Impressions(shown.users, shown.candidates, shown.user_ids, shown.item_ids)
+    told = describe_news(News(articles(), bare))
+    assert told.num_clicks is None
+    assert told.clicks is None
+    assert told.histories is None
+    assert told.times is None
+    assert "clicks" not in str(told)
+    nothing = describe_news(News(articles(), shown.select(np.zeros(3, bool))))
+    assert nothing.num_impressions == 0
+    assert nothing.candidates["max"] == 0
+
+
+def test_the_command_line_tells_what_a_folder_of_news_holds(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for part in ("train", "dev"):
+        (tmp_path / part).mkdir()
+        (tmp_path / part / "news.tsv").write_text("N1\ta\tb\tOne one\t\tu\t[]\t[]\n")
+        (tmp_path / part / "behaviors.tsv").write_text("1\tU1\t11/15/2019 8:55:22 AM\tN1 N9\tN1-1 N2-0\n")
+    assert main(["data", "stats", str(tmp_path), "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert list(told) == [f"{tmp_path.name}, training", f"{tmp_path.name}, test"]
+    assert told[f"{tmp_path.name}, test"]["num_articles"] == 2
+    assert told[f"{tmp_path.name}, test"]["unseen"] == 0
+    assert main(["data", "stats", str(tmp_path)]) == 0
+    assert "note: 1 articles are shown whose text no file has" in capsys.readouterr().out
+    assert main(["data", "stats", str(tmp_path), "--sep", ","]) != 0
+    assert "is a folder of news" in capsys.readouterr().err

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -65,32 +66,35 @@ class InteractionStats:
             ("density", f"{self.density:.4%}"),
             ("users without interactions", f"{self.users_without_interactions:,}"),
             ("items without interactions", f"{self.items_without_interactions:,}"),
-            *_time_rows(self.times),
+            *time_rows(self.times),
         ]
         name_width = max(len(name) for name, _ in counts)
         value_width = max(len(value) for _, value in counts)
         lines = [f"{name:<{name_width}}  {value:>{value_width}}" for name, value in counts]
-        header = ["interactions", "mean", *_QUANTILE_NAMES]
-        rows = [
-            ["a user", self.user_degree_mean, *self.user_degrees.values()],
-            ["an item", self.item_degree_mean, *self.item_degrees.values()],
-        ]
-        cells = [header, *([str(row[0]), *(f"{value:,.1f}" for value in row[1:])] for row in rows)]
-        widths = [max(len(row[k]) for row in cells) for k in range(len(header))]
-        table = (
-            "  ".join(
-                [
-                    row[0].ljust(widths[0]),
-                    *(cell.rjust(w) for cell, w in zip(row[1:], widths[1:], strict=True)),
-                ]
-            )
-            for row in cells
-        )
+        degrees = {
+            "a user": {"mean": self.user_degree_mean, **self.user_degrees},
+            "an item": {"mean": self.item_degree_mean, **self.item_degrees},
+        }
+        table = quantile_table("interactions", degrees)
         notes = ["", *(f"note: {text}" for text in self.notes)] if self.notes else []
         return "\n".join([*lines, "", *table, *notes])
 
 
-def _time_rows(times: TimeSpan | None) -> list[tuple[str, str]]:
+def quantile_table(title: str, rows: Mapping[str, Mapping[str, float]]) -> list[str]:
+    """Returns the lines of a table of means and quantiles.
+
+    Args:
+        title: what the rows are about.
+        rows: of each row its mean and the quantiles at `QUANTILES`.
+    """
+    header = [title, "mean", *_QUANTILE_NAMES]
+    cells = [header, *([name, *(f"{value:,.1f}" for value in row.values())] for name, row in rows.items())]
+    widths = [max(len(row[k]) for row in cells) for k in range(len(header))]
+    return ["  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]) for row in cells]
+
+
+def time_rows(times: TimeSpan | None) -> list[tuple[str, str]]:
+    """Returns names and values of the first and last time, and of their unit."""
     if times is None:
         return []
     unit = "not since 1970, by their size" if times.unit is None else f"{times.unit} since 1970"
@@ -128,8 +132,8 @@ def describe(
         density=users.size / cells if cells else 0.0,
         users_without_interactions=int(np.count_nonzero(user_degrees == 0)),
         items_without_interactions=int(np.count_nonzero(item_degrees == 0)),
-        user_degrees=_quantiles(user_degrees),
-        item_degrees=_quantiles(item_degrees),
+        user_degrees=quantiles(user_degrees),
+        item_degrees=quantiles(item_degrees),
         user_degree_mean=users.size / num_users if num_users else 0.0,
         item_degree_mean=users.size / num_items if num_items else 0.0,
         notes=notes,
@@ -139,6 +143,7 @@ def describe(
     )
 
 
-def _quantiles(degrees: np.ndarray[Any, np.dtype[np.intp]]) -> dict[str, float]:
+def quantiles(degrees: npt.NDArray[np.integer[Any]]) -> dict[str, float]:
+    """Returns the quantiles at `QUANTILES` by name; zeros for no numbers."""
     values = np.quantile(degrees, QUANTILES) if degrees.size else np.zeros(len(QUANTILES))
     return dict(zip(_QUANTILE_NAMES, values.tolist(), strict=True))
