@@ -62,11 +62,11 @@ def command(
         raise click.UsageError("name a user (--user ID), or the items of a new one (--history ID,ID)")
     model = Recommender.load(run_dir)
     names = names_of(run_dir, item_names, model.train_)
-    known = KnownIds("item", model.train_, names)
+    known = KnownIds.of("item", model.train_, names)
     wanted = None if item is None else _one("--item", item, known)
     why: Explanation
     if user is not None:
-        why = model.explain(_one("--user", user, KnownIds("user", model.train_)), wanted)
+        why = model.explain(_one("--user", user, KnownIds.of("user", model.train_)), wanted)
     else:
         why = model.explain_for_items(ids_in_options("--history", history, known, False), wanted)
     if as_json:

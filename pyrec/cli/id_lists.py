@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from pyrec.cli.near_ids import did_you_mean, like_name, like_spelling
 from pyrec.cli.output import note
 from pyrec.data import Interactions
-from pyrec.data.ids import text_problem
+from pyrec.data.ids import IdMap, text_problem
 from pyrec.data.read.files import opened
 from pyrec.data.roles import role_of
 from pyrec.errors import DataError
@@ -37,13 +37,40 @@ class KnownIds:
         names: What they are called, by raw id, as far as that is known.
     """
 
-    def __init__(self, what: str, train: Interactions, names: Mapping[Any, str] | None = None) -> None:
+    def __init__(
+        self,
+        what: str,
+        ids: NDArray[Any],
+        names: Mapping[Any, str] | None = None,
+        counts: NDArray[np.int64] | None = None,
+    ) -> None:
+        """Take what is known.
+
+        Args:
+            what: What one of them is called.
+            ids: Raw ids (n,), each there once.
+            names: What they are called, by raw id.
+            counts: How often each was had (n,): those of most are suggested first.
+        """
         self.what = what
-        self.ids: NDArray[Any] = train.user_ids if what == "user" else train.item_ids
+        self.ids = ids
         self.names = names or {}
-        self._train = train
-        self._encode = train.encode_users if what == "user" else train.encode_items
-        self._integers = self.ids.dtype.kind == "i"
+        self._counts = counts
+        self._map = IdMap(ids, what)
+        self._integers = ids.dtype.kind == "i"
+
+    @classmethod
+    def of(cls, what: str, train: Interactions, names: Mapping[Any, str] | None = None) -> KnownIds:
+        """Return those of a model of interactions.
+
+        Args:
+            what: "user" or "item".
+            train: What the model learned from.
+            names: What items are called, by raw id.
+        """
+        if what == "user":
+            return cls(what, train.user_ids, names)
+        return cls(what, train.item_ids, names, train.popularity if names else None)
 
     def value_of(self, text: str) -> RawId:
         """Return an id from its text: an integer if the known ids are and the text is one, else the text."""
@@ -56,7 +83,7 @@ class KnownIds:
     def unknown(self, values: Sequence[RawId]) -> list[int]:
         """Return the positions of the values that are no known ids."""
         can_be = [at for at, value in enumerate(values) if self._can_be(value)]
-        codes = self._encode(self.array([values[at] for at in can_be]), unknown="skip")
+        codes = self._map.encode(self.array([values[at] for at in can_be]), f"{self.what}s", "skip")
         known = {at for at, code in zip(can_be, codes.tolist(), strict=True) if code >= 0}
         return [at for at in range(len(values)) if at not in known]
 
@@ -80,7 +107,9 @@ class KnownIds:
         """Return raw ids of items by their number of training users, most first; without those that are unknown."""
         strange = set(self.unknown(items))
         known = [raw for at, raw in enumerate(items) if at not in strange]
-        counts = self._train.popularity[self._encode(self.array(known))]
+        if self._counts is None:
+            return known
+        counts = self._counts[self._map.encode(self.array(known), f"{self.what}s")]
         return [known[at] for at in np.argsort(-counts, kind="stable").tolist()]
 
     def __str__(self) -> str:

@@ -90,7 +90,7 @@ def command(
     layout = layout_of(out, layout)
     model = Recommender.load(run_dir)
     names = names_of(run_dir, item_names, model.train_)
-    known_items, skip = KnownIds("item", model.train_, names), unknown == "skip"
+    known_items, skip = KnownIds.of("item", model.train_, names), unknown == "skip"
     n = list_length(model.train_.num_items, n, None, None)
     options: dict[str, Any] = {
         "n": n,
@@ -102,7 +102,7 @@ def command(
     if history or histories_from is not None:
         wanted = _new_users(model, history, histories_from, known_items, skip, names, options)
     else:
-        known = KnownIds("user", model.train_)
+        known = KnownIds.of("user", model.train_)
         asked = ids_asked("--users", users, users_from, known, skip, chosen_column(run_dir, "user"))
         wanted = _known_users(model, asked, names, options)
     most = n if options["items"] is None else min(n, len(set(options["items"])))

@@ -109,8 +109,8 @@ def known_part(models: Mapping[Path, Recommender], test: Interactions, skip: boo
         DataError: If a user or an item is unknown, unless they are left out and something remains.
     """
     trains = [model.train_ for model in models.values()]
-    user_known = np.all([_known(KnownIds("user", train), test.user_ids) for train in trains], axis=0)
-    item_known = np.all([_known(KnownIds("item", train), test.item_ids) for train in trains], axis=0)
+    user_known = np.all([_known(KnownIds.of("user", train), test.user_ids) for train in trains], axis=0)
+    item_known = np.all([_known(KnownIds.of("item", train), test.item_ids) for train in trains], axis=0)
     known = user_known[test.users] & item_known[test.items]
     if known.all():
         return test

@@ -73,7 +73,7 @@ class Report:
         Raises:
             DataError: If one is unknown.
         """
-        return ids_in_options("--users", self.users, KnownIds("user", train), False) if self.users else []
+        return ids_in_options("--users", self.users, KnownIds.of("user", train), False) if self.users else []
 
     def write(self, model: Recommender, test: Interactions, **about: Any) -> None:
         """Write the page; ``about`` are the keyword arguments of `pyrec.look.report.write_report`.

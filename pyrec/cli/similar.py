@@ -52,7 +52,7 @@ def command(
     layout = layout_of(out, layout)
     model = Recommender.load(run_dir)
     names = names_of(run_dir, item_names, model.train_)
-    known, skip = KnownIds("item", model.train_, names), unknown == "skip"
+    known, skip = KnownIds.of("item", model.train_, names), unknown == "skip"
     wanted = ids_asked("--items", items, items_from, known, skip, chosen_column(run_dir, "item"))
     n = list_length(model.train_.num_items, n, None, None)
     columns = Columns("similar_to", names, key_is_item=True)
