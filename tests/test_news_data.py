@@ -1,5 +1,6 @@
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -218,3 +219,19 @@ def test_the_command_line_tells_what_a_folder_of_news_holds(
     assert "note: 1 articles are shown whose text no file has" in capsys.readouterr().out
     assert main(["data", "stats", str(tmp_path), "--sep", ","]) != 0
     assert "is a folder of news" in capsys.readouterr().err
+
+
+def test_news_go_on_with_others_of_the_same_articles() -> None:
+    both = News(articles(), impressions()).joined(News(articles(), impressions().select([False, True, True])))
+    found = both.impressions
+    assert found.candidates.to_lists() == [[0, 1], [2], [0, 1, 2], [2], [0, 1, 2]]
+    assert found.history_of(slice(None)).to_lists() == [[1], [1], [0, 2], [1], [0, 2]]
+    assert found.times is not None
+    assert found.times.tolist() == [1.0, 2.0, 3.0, 2.0, 3.0]
+    assert found.clicks is not None
+    assert found.clicks.tolist() == [True, False, True, *[False] * 3, True, *[False] * 3]
+    other = News(articles((10, 20, 40)), replace(impressions(), item_ids=np.array([10, 20, 40])))
+    with pytest.raises(DataError, match="the item_ids of these impressions and of the others differ"):
+        both.joined(other)
+    unknown = both.joined(News(articles(), replace(impressions(), clicks=None)))
+    assert unknown.impressions.clicks is None

@@ -265,8 +265,8 @@ class Articles:
         )
         return Articles(
             np.concatenate([self.ids, other.ids]),
-            _end_to_end(self.title, title),
-            _end_to_end(self.abstract, abstract),
+            self.title.joined(title),
+            self.abstract.joined(abstract),
             self.words,
             self.titles + other.titles,
             self.abstracts + other.abstracts,
@@ -359,11 +359,6 @@ def _renumbered(rows: Ragged, numbers: Int32Array, num_words: int) -> tuple[Ragg
     return Ragged(kept.indptr, codes[known], num_words), int(codes.size - kept.indices.size)
 
 
-def _end_to_end(one: Ragged, other: Ragged) -> Ragged:
-    indptr = np.concatenate([one.indptr, one.indptr[-1] + other.indptr[1:]])
-    return Ragged(indptr, np.concatenate([one.indices, other.indices]), one.num_columns)
-
-
 def _join_codes(ours: Codes | None, theirs: Codes | None, num_theirs: int) -> tuple[Codes | None, int]:
     if ours is None:
         return None, 0 if theirs is None else int(np.count_nonzero(theirs.codes >= 0))
@@ -383,4 +378,4 @@ def _join_tokens(ours: Tokens | None, theirs: Tokens | None, num_theirs: int) ->
     rows, lost = Ragged(np.zeros(num_theirs + 1, np.int64), np.empty(0, np.int32), size), 0
     if theirs is not None:
         rows, lost = _renumbered(theirs.rows, _numbers(ours.vocabulary, theirs.vocabulary), size)
-    return Tokens(_end_to_end(ours.rows, rows), ours.vocabulary), lost
+    return Tokens(ours.rows.joined(rows), ours.vocabulary), lost

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pyrec.data.events import Events
-from pyrec.data.ids import IdArray, IdMap, Int32Array, as_ids, factorise
+from pyrec.data.ids import IdArray, IdMap, Int32Array, as_ids, factorise, first_difference
 from pyrec.data.ragged import Positions, Ragged, row_numbers
 from pyrec.data.rows import (
     Numbered,
@@ -245,6 +245,41 @@ class Impressions(Numbered):
         at = row_numbers(rows, len(self))
         return self.histories[at if self.history_rows is None else self.history_rows[at]]
 
+    def joined(self, other: Impressions) -> Impressions:
+        """Returns these impressions and then others.
+
+        Args:
+            other: of the same users and items in the same order. What only one of the two has, such as times, is left
+                out.
+
+        Raises:
+            DataError: users or items are others.
+        """
+        for name in ("user_ids", "item_ids"):
+            if first_difference(getattr(self, name), getattr(other, name)) is not None:
+                raise DataError(
+                    f"the {name} of these impressions and of the others differ; read both together"
+                )
+        histories, history_rows = None, None
+        if self.histories is not None and other.histories is not None:
+            histories = self.histories.joined(other.histories)
+            later = np.int32(len(self.histories)) + other._history_rows()
+            history_rows = np.concatenate([self._history_rows(), later])
+        return Impressions(
+            np.concatenate([self.users, other.users]),
+            self.candidates.joined(other.candidates),
+            self.user_ids,
+            self.item_ids,
+            _end_to_end(self.clicks, other.clicks),
+            _end_to_end(self.times, other.times),
+            histories,
+            history_rows,
+        )
+
+    def _history_rows(self) -> Int32Array:
+        """Which history each impression has, (n,)."""
+        return np.arange(len(self), dtype=np.int32) if self.history_rows is None else self.history_rows
+
     def clicked(self) -> Events:
         """Returns the clicks of known users as events, at the times of their impressions.
 
@@ -259,6 +294,10 @@ class Impressions(Numbered):
         times = None if self.times is None else self.times[at]
         items = self.candidates.indices[keep]
         return Events.from_rows(Rows(self.users[at], items, self.user_ids, self.item_ids, None, times))
+
+
+def _end_to_end(one: Any | None, other: Any | None) -> Any | None:
+    return None if one is None or other is None else np.concatenate([one, other])
 
 
 def _check_rows(name: str, found: int, n: int) -> None:

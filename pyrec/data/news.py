@@ -76,6 +76,15 @@ class News:
         """
         return replace(self, impressions=self.impressions.select(mask))
 
+    def joined(self, other: News) -> News:
+        """Returns these impressions and then others, of the same articles and readers.
+
+        Raises:
+            DataError: articles or readers are others.
+        """
+        notes = tuple(dict.fromkeys((*self.notes, *other.notes)))
+        return replace(self, impressions=self.impressions.joined(other.impressions), notes=notes)
+
 
 class NewsSplit(NamedTuple):
     """A training and a test part with the same articles and the same user ids.

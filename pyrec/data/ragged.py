@@ -142,6 +142,11 @@ class Ragged:
         left = np.append(0, np.cumsum(keep, dtype=np.int64))
         return Ragged(left[self.indptr], self.indices[keep], self.num_columns)
 
+    def joined(self, other: Ragged) -> Ragged:
+        """Returns these rows and then others, of as many columns."""
+        indptr = np.concatenate([self.indptr, self.indptr[-1] + other.indptr[1:]])
+        return Ragged(indptr, np.concatenate([self.indices, other.indices]), self.num_columns)
+
     def to_lists(self) -> list[list[int]]:
         """Returns each row as a list."""
         return [self.indices[a:b].tolist() for a, b in zip(self.indptr[:-1], self.indptr[1:], strict=True)]
