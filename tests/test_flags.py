@@ -12,11 +12,11 @@ from pyrec.cli.evaluate import command as evaluate_command
 from pyrec.cli.flag_values import values_of
 from pyrec.cli.flags import FLAGS, PLACES, help_of, type_of
 from pyrec.cli.grouped_help import DATA
-from pyrec.cli.model_options import build_model, find_flag, model_arguments, path_of
+from pyrec.cli.model_options import build_model, build_news_model, find_flag, model_arguments, path_of
 from pyrec.cli.train import command as train_command
 from pyrec.cli.tune import command as tune_command
 from pyrec.errors import ConfigError
-from pyrec.models import EASE, MF, MODELS, SVD, ItemKNN, LightGCN, Popularity
+from pyrec.models import EASE, MF, MODELS, NEWS_MODELS, SVD, ItemKNN, LightGCN, Popularity
 from pyrec.nn.combine import Attention, Mean, SelfAttention, Weighted
 from pyrec.nn.encoder import FromItems, Table
 from pyrec.nn.fit import HeldOut
@@ -115,7 +115,8 @@ def parsed(words: list[str]) -> object:
     """The model that a command makes of words."""
     context = train_command.make_context("train", list(words))
     options = dict(context.params)
-    return build_model(options.pop("model_name"), options, CUTOFF)
+    name = options.pop("model_name")
+    return build_news_model(name, options) if name in NEWS_MODELS else build_model(name, options, CUTOFF)
 
 
 def meaning(model: object) -> dict[str, object]:
@@ -146,7 +147,7 @@ def test_words_of_a_model_make_it_again(model) -> None:
 
 
 def test_defaults_need_no_words() -> None:
-    for name, kind in MODELS.items():
+    for name, kind in (MODELS | NEWS_MODELS).items():
         assert model_arguments(kind()) == ["--model", name]
     assert model_arguments(LightGCN(loss=Softmax(), combine=Attention())) == ["--model", "lightgcn"]
 
@@ -212,7 +213,11 @@ def test_negatives_are_offered_by_what_a_loss_accepts() -> None:
         name: {kind.name for kind in loss.kinds_of("negatives") if kind.__module__.startswith("pyrec.")}
         for name, loss in (("bpr", BPR), ("softmax", Softmax), ("ccl", CCL))
     }
-    assert kinds == {"bpr": {"uniform", "hard"}, "softmax": {"uniform", "all", "batch"}, "ccl": {"uniform"}}
+    assert kinds == {
+        "bpr": {"uniform", "hard", "shown"},
+        "softmax": {"uniform", "all", "batch", "shown"},
+        "ccl": {"uniform"},
+    }
 
 
 @pytest.mark.parametrize(
@@ -225,6 +230,7 @@ def test_negatives_are_offered_by_what_a_loss_accepts() -> None:
             "--negatives is not for the negatives all; it is for --negatives-from uniform",
         ),
         ("--factors 3", "No such option"),
+        ("--weight-decay 0", "; did you mean --reg?"),
         (
             "--loss bpr --corrected true --negatives-from hard",
             "--corrected is not for the negatives hard; it is for --negatives-from uniform",
@@ -313,7 +319,6 @@ def test_underscores_are_dashes(capsys) -> None:
     ("words", "meant"),
     [
         ("--factors 8", "--dim"),
-        ("--weight-decay 0", "--reg"),
         ("--random-state 1", "--seed"),
         ("--num_negatives 3", "--negatives"),
         ("--tau .1", "--temperature"),

@@ -10,10 +10,16 @@ import click
 from pyrec.cli.comparison import compare_runs
 from pyrec.cli.estimates import Asked, estimator_options
 from pyrec.cli.estimates import as_json as estimates_as_json
-from pyrec.cli.grouped_help import MEASURING, GroupedCommand, grouped
+from pyrec.cli.family import holds_news_model
+from pyrec.cli.grouped_help import MEASURING, OUTPUT, GroupedCommand, grouped
 from pyrec.cli.item_names import NamesFile, item_names_option, names_of
 from pyrec.cli.measured import as_json as measured_as_json
 from pyrec.cli.measured import columns, note_lists, users_in_words
+from pyrec.cli.news.evaluate import compare as compare_news
+from pyrec.cli.news.evaluate import evaluate as evaluate_news
+from pyrec.cli.news.options import cutoffs_of, refuse_others
+from pyrec.cli.news.setup import OF_DATA
+from pyrec.cli.news.source import NewsSource
 from pyrec.cli.options import (
     cutoffs_option,
     cutoffs_that_fit,
@@ -70,6 +76,13 @@ from pyrec.models.fallback import Fallback
     help="Compare these two runs, in place of RUN_DIR.",
 )
 @estimator_options
+@grouped(
+    OUTPUT,
+    "--submission",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Of news: write the ranks of all candidates, as MIND's leaderboard takes them: prediction.txt or .zip.",
+)
 @picture_option("With --compare: draw the difference by user activity.")
 @fallback_option
 @unknown_option
@@ -78,11 +91,15 @@ from pyrec.models.fallback import Fallback
 @threads_option
 @quiet_option
 @json_option
+@click.pass_context
 def command(
+    ctx: click.Context,
+    /,
     run_dir: str | None,
     k: list[int],
     metrics: str | None,
     compare: tuple[Path, Path] | None,
+    submission: Path | None,
     picture: Path | None,
     fallback: Fallback,
     unknown: str,
@@ -92,6 +109,13 @@ def command(
 ) -> None:
     """Load, measure and print."""
     set_threads(threads)
+    if _is_of_news(run_dir, compare):
+        _of_news(ctx, run_dir, k, compare, submission, as_json, options)
+        return
+    if submission is not None:
+        raise click.UsageError(
+            "--submission ranks the candidates of news; this run learned from interactions"
+        )
     chosen = None if metrics is None else [name.strip() for name in metrics.split(",")]
     skip = unknown == "skip"
     report, names_file, asked = Report.take(options), options.pop("item_names"), Asked.take(options)
@@ -110,6 +134,43 @@ def command(
     if picture is not None:
         raise click.UsageError("--picture draws a comparison; name two runs: --compare RUN_A RUN_B")
     _evaluate(Path(run_dir), _source(options), k, chosen, report, names_file, skip, as_json, fallback, asked)
+
+
+def _is_of_news(run_dir: str | None, compare: tuple[Path, Path] | None) -> bool:
+    """Return whether the runs are of models of news.
+
+    Raises:
+        UsageError: If one of two is and the other is not.
+    """
+    alone = [] if run_dir is None else [Path(run_dir)]
+    runs = alone if compare is None else list(compare)
+    of_news = [holds_news_model(run) for run in runs]
+    if any(of_news) and not all(of_news):
+        raise click.UsageError(
+            "--compare takes two runs on news, or two on interactions; these are one of each"
+        )
+    return any(of_news)
+
+
+def _of_news(
+    ctx: click.Context,
+    run_dir: str | None,
+    k: list[int],
+    compare: tuple[Path, Path] | None,
+    submission: Path | None,
+    as_json: bool,
+    options: dict[str, Any],
+) -> None:
+    refuse_others(ctx, {"run_dir", "k", "compare", "submission", *OF_DATA})
+    cutoffs = cutoffs_of(ctx, k)
+    if compare is not None:
+        if submission is not None:
+            raise click.UsageError("--submission is about one run; leave out --compare")
+        source = NewsSource.take({**options, "data": _shifted(run_dir, options["data"])})
+        compare_news(compare, source, cutoffs, as_json)
+    else:
+        assert run_dir is not None
+        evaluate_news(Path(run_dir), NewsSource.take(options), cutoffs, submission, as_json)
 
 
 def _shifted(run_dir: str | None, data: str | None) -> str | None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from pyrec.cli.family import refuse_news
 from pyrec.cli.grouped_help import GroupedCommand
 from pyrec.cli.id_lists import KnownIds, RawId, ids_in_options
 from pyrec.cli.item_names import NamesFile, item_names_option, names_of
@@ -60,6 +61,11 @@ def command(
     set_threads(threads)
     if (user is None) == (not history):
         raise click.UsageError("name a user (--user ID), or the items of a new one (--history ID,ID)")
+    refuse_news(
+        run_dir,
+        "pyrec explain",
+        "pyrec train --report and evaluate --report show which words and clicks count",
+    )
     model = Recommender.load(run_dir)
     names = names_of(run_dir, item_names, model.train_)
     known = KnownIds.of("item", model.train_, names)

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from pyrec.cli.family import refuse_news
 from pyrec.cli.output import note
 from pyrec.cli.run_folder import read_metrics
 from pyrec.export.files import FORMATS, MANIFEST, export
@@ -28,6 +29,7 @@ from pyrec.models import Recommender
 )
 def command(run_dir: Path, folder: Path, layout: str) -> None:
     """Write the user and item vectors of the model in RUN_DIR, with raw ids and a model card."""
+    refuse_news(run_dir, "pyrec export", "from Python, model.save keeps it and pyrec serve answers with it")
     export(Recommender.load(run_dir), folder, layout, _metrics(run_dir))
     note(f"{folder}: {', '.join(sorted(path.name for path in folder.iterdir()))}")
     click.echo(folder / MANIFEST)

@@ -10,8 +10,9 @@ from typing import Any, TypeAlias
 
 import click
 
+from pyrec._spellings import plain
 from pyrec.cli.flags import FLAGS, PLACES, Place, first_flag, flag_of, made_by_default, name_of, options_of
-from pyrec.models import Recommender
+from pyrec.models import Estimator
 from pyrec.options import Option
 from pyrec.params import Component, Parameters, Part, Parts, called
 
@@ -120,13 +121,16 @@ def _with_first(component: Component, words: list[str]) -> list[str]:
     return words if flag in words else [flag, str(values_of(component)[name_of(flag)]), *words]
 
 
-def misplaced(name: str, model: Recommender) -> click.UsageError:
+def misplaced(name: str, model: Estimator) -> click.UsageError:
     """Return the error for a flag that is given and is not of the objects that a model has; it says which has it."""
     flag, own = FLAGS[name][0].flag, [place for place in PLACES if place.model == model.model_name]
     places = [place for place in own if place.flag == flag]
     if not places:
         takes = ", ".join(dict.fromkeys(place.flag for place in own)) or "no such option"
-        return click.UsageError(f"{flag} is not for {model.model_name}, which takes {takes}")
+        word = plain(flag)
+        meant = next((place.flag for place in own if word in map(plain, place.option.aka)), None)
+        hint = "" if meant is None else f"; did you mean {meant}?"
+        return click.UsageError(f"{flag} is not for {model.model_name}, which takes {takes}{hint}")
     params = model.get_params()
     depth = max(_steps_taken(place, params) for place in places)
     lacking = [place.steps[depth] for place in places if _steps_taken(place, params) == depth]

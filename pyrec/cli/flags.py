@@ -14,11 +14,13 @@ from typing import Any, Final
 import click
 
 from pyrec.cli.sources import Source
-from pyrec.models import MODELS
+from pyrec.models import MODELS, NEWS_MODELS, Estimator
 from pyrec.options import Choice, Count, Option, Several, Switch, Text
 from pyrec.params import Component, Parameters, Part, Parts, called, parameter_names
 
 MODEL: Final = "Model"
+ALL_MODELS: Final[dict[str, type[Estimator]]] = {**MODELS, **NEWS_MODELS}
+"""Models of interactions, then of news, by name."""
 
 
 @dataclass(frozen=True)
@@ -136,7 +138,7 @@ def _places(
 
 
 PLACES: Final = tuple(
-    place for name, model in MODELS.items() for place in _places(name, model, model.defaults())
+    place for name, model in ALL_MODELS.items() for place in _places(name, model, model.defaults())
 )
 """Every hyperparameter of every model that has a flag."""
 FLAGS: Final[dict[str, list[Place]]] = {}
@@ -193,7 +195,7 @@ def type_of(places: list[Place]) -> click.ParamType[Any]:
 def _values_of(place: Place) -> list[str]:
     option = place.option
     if isinstance(option, Part):
-        owner = place.steps[-1].kind if place.steps else MODELS[place.model]
+        owner = place.steps[-1].kind if place.steps else ALL_MODELS[place.model]
         kinds = [kind.name for kind in owner.kinds_of(place.hyperparameter)]
         return kinds if option.auto is None else [option.auto, *kinds]
     return list(option.values) if isinstance(option, Choice) else []

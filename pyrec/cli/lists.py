@@ -99,7 +99,9 @@ def list_options(command: Command) -> Command:
     return command
 
 
-def write_lists(wanted: Wanted, n: int, most: int, out: Path | None, layout: str) -> None:
+def write_lists(
+    wanted: Wanted, n: int, most: int, out: Path | None, layout: str, block: int | None = None
+) -> None:
     """Rank block by block, write, and say who got fewer items than asked for, and where the lists are.
 
     Args:
@@ -108,10 +110,12 @@ def write_lists(wanted: Wanted, n: int, most: int, out: Path | None, layout: str
         most: Items of the longest list that is possible.
         out: The file; None for standard output.
         layout: One of `FORMATS`.
+        block: Lists that are ranked at a time; None for what `BLOCK_ROWS` says.
     """
+    size = max(1, BLOCK_ROWS // n)
     lengths, popular = [], []
     with writer(out, layout, wanted.columns) as write:
-        for rows in _in_blocks(len(wanted.keys), max(1, BLOCK_ROWS // n), wanted.what):
+        for rows in _in_blocks(len(wanted.keys), min(size, block or size), wanted.what):
             lists = Lists.of(wanted.rank(rows), wanted.keys[rows])
             write(lists)
             lengths.append(lists.lengths)

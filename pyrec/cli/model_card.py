@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from pyrec.cli.finished_run import Run
 from pyrec.cli.measured import users_in_words
 from pyrec.cli.pairs import AtRandom
 from pyrec.evaluate.tables import metric_rows
+from pyrec.models import Estimator
 from pyrec.version import version
 
 FILES = {
@@ -33,25 +34,51 @@ def model_card(run: Run, files: Sequence[str]) -> str:
         run: The finished run.
         files: Names of the files in its folder.
     """
-    class_name = type(run.model).__name__
-    params = [[f"`{name}`", f"`{value!r}`"] for name, value in run.model.flat_params().items()]
-    listed = [[f"`{name}`", FILES[name]] for name in files if name in FILES]
-    sections = [
-        f"# {run.label} on {run.data.name}",
-        f"{class_name}, trained with pyrec {version()} in {run.seconds_train:.1f} s.",
-        "## Metrics\n\n" + _metrics_text(run),
-        "## Data\n\n" + _data_text(run),
-        "## Hyperparameters\n\n" + (_markdown([["name", "value"], *params]) if params else "None."),
-        "## Use\n\n" + _use_text(run, class_name),
-        "## Files\n\n" + _markdown([["file", "what"], *listed]),
-    ]
-    return "\n\n".join(sections) + "\n"
+    kind = type(run.model).__name__
+    sections = {
+        "Metrics": _metrics_text(run),
+        "Data": _data_text(run),
+        "Hyperparameters": parameters_text(run.model),
+        "Use": _use_text(run, kind),
+    }
+    return card(f"{run.label} on {run.data.name}", kind, run.seconds_train, sections, files, FILES)
+
+
+def card(
+    title: str,
+    kind: str,
+    seconds: float,
+    sections: Mapping[str, str],
+    files: Sequence[str],
+    known: Mapping[str, str],
+) -> str:
+    """Return a card's Markdown.
+
+    Args:
+        title: Its first line.
+        kind: The name of the model's class.
+        seconds: That training took.
+        sections: Texts by their headings.
+        files: Names of the files beside it.
+        known: What files hold, by name; others are not told of.
+    """
+    listed = [[f"`{name}`", known[name]] for name in files if name in known]
+    parts = [f"# {title}", f"{kind}, trained with pyrec {version()} in {seconds:.1f} s."]
+    parts += [f"## {heading}\n\n{text}" for heading, text in sections.items()]
+    parts.append("## Files\n\n" + markdown([["file", "what"], *listed]))
+    return "\n\n".join(parts) + "\n"
+
+
+def parameters_text(model: Estimator) -> str:
+    """Return a table of the hyperparameters."""
+    rows = [[f"`{name}`", f"`{value!r}`"] for name, value in model.flat_params().items()]
+    return markdown([["name", "value"], *rows]) if rows else "None."
 
 
 def _metrics_text(run: Run) -> str:
     if run.evaluation is None:
         return UNMEASURED + _validation_text(run)
-    table = _markdown(metric_rows(run.columns()), "---:")
+    table = markdown(metric_rows(run.columns()), "---:")
     before = [] if run.at_random is None else [_at_random_text(run.at_random), ""]
     lines = [
         *before,
@@ -64,7 +91,7 @@ def _metrics_text(run: Run) -> str:
 
 def _at_random_text(found: AtRandom) -> str:
     notes = "\n".join(f"- {note}" for note in found.notes)
-    tables = "\n\n".join(_markdown(rows, "---:") for rows in (found.rows(), found.list_rows()))
+    tables = "\n\n".join(markdown(rows, "---:") for rows in (found.rows(), found.list_rows()))
     return f"From {found.over()}.\n\n{tables}\n\n{notes}\n\nWhich of the liked pairs are in the lists:\n"
 
 
@@ -72,7 +99,7 @@ def _validation_text(run: Run) -> str:
     if not run.validation:
         return ""
     rows = [["on the held-out share", "value"], *([name, f"{x:.4f}"] for name, x in run.validation.items())]
-    return f" Epoch {run.best_epoch} was kept, chosen on a held-out share.\n\n{_markdown(rows, '---:')}"
+    return f" Epoch {run.best_epoch} was kept, chosen on a held-out share.\n\n{markdown(rows, '---:')}"
 
 
 def _data_text(run: Run) -> str:
@@ -84,7 +111,7 @@ def _data_text(run: Run) -> str:
         ["test interactions", "none" if run.data.test is None else f"{len(run.data.test):,}"],
     ]
     rows += [[name, f"`{value}`"] for name, value in run.source.as_json().items() if value is not None]
-    return _markdown(rows)
+    return markdown(rows)
 
 
 def _use_text(run: Run, class_name: str) -> str:
@@ -103,7 +130,7 @@ pyrec evaluate "this folder"{other}
 ```"""
 
 
-def _markdown(rows: Sequence[Sequence[str]], rule: str = "---") -> str:
+def markdown(rows: Sequence[Sequence[str]], rule: str = "---") -> str:
     """Return a table, the columns after the first aligned by ``rule``."""
     rules = ["---"] + [rule] * (len(rows[0]) - 1)
     return "\n".join("| " + " | ".join(row) + " |" for row in [rows[0], rules, *rows[1:]])

@@ -10,11 +10,12 @@ import click
 
 from pyrec._spellings import plain
 from pyrec.cli.flag_values import arguments_of, misplaced, values_of, words_of
-from pyrec.cli.flags import ALIASES, FLAGS, MODEL, also_known_as, help_of, type_of
+from pyrec.cli.flags import ALIASES, ALL_MODELS, FLAGS, MODEL, also_known_as, help_of, type_of
 from pyrec.cli.grouped_help import grouped
-from pyrec.models import MODELS, Recommender
+from pyrec.models import MODELS, NEWS_MODELS, Estimator, NewsRecommender, Recommender
 
 Command = TypeVar("Command", bound=Callable[..., Any])
+Model = TypeVar("Model", bound=Estimator)
 
 CUTOFF = "stopping__k"
 """The hyperparameter that is the metrics' largest cut-off."""
@@ -37,21 +38,20 @@ def model_options(command: Command) -> Command:
                 type=type_of(places),
                 help=help_of(places),
             )(command)
-    models = list(MODELS)
+    models = list(ALL_MODELS)
     choose = grouped(
         MODEL,
         "--model",
         "model_name",
         type=click.Choice(models),
         default=models[0],
-        show_default=True,
-        help="Model.",
+        help=f"Model. [default: {models[0]}; of news {next(iter(NEWS_MODELS))}]",
     )
     return choose(command)
 
 
 def build_model(model_name: str, options: dict[str, Any], cutoff: int) -> Recommender:
-    """Return an unfitted model from the options given, taking them out of a command's keyword arguments.
+    """Return an unfitted model of interactions from the options given, taking them out of a command's arguments.
 
     Args:
         model_name: A name in `MODELS`.
@@ -61,15 +61,33 @@ def build_model(model_name: str, options: dict[str, Any], cutoff: int) -> Recomm
     Raises:
         click.UsageError: If an option means nothing to this model, or to the objects that are chosen.
     """
-    given = {name: options.pop(name) for name in FLAGS}
-    given = {name: value for name, value in given.items() if value is not None}
-    model = MODELS[model_name](**arguments_of(MODELS[model_name], given))
-    check_reached(model, given)
+    model = _built(MODELS[model_name], options)
     cut_off(model, cutoff)
     return model
 
 
-def check_reached(model: Recommender, names: Mapping[str, Any] | set[str]) -> None:
+def build_news_model(model_name: str, options: dict[str, Any]) -> NewsRecommender:
+    """Return an unfitted model of news likewise.
+
+    Args:
+        model_name: A name in `NEWS_MODELS`.
+        options: The command's keyword arguments.
+
+    Raises:
+        click.UsageError: If an option means nothing to this model, or to the objects that are chosen.
+    """
+    return _built(NEWS_MODELS[model_name], options)
+
+
+def _built(kind: type[Model], options: dict[str, Any]) -> Model:
+    given = {name: options.pop(name) for name in FLAGS}
+    given = {name: value for name, value in given.items() if value is not None}
+    model = kind(**arguments_of(kind, given))
+    check_reached(model, given)
+    return model
+
+
+def check_reached(model: Estimator, names: Mapping[str, Any] | set[str]) -> None:
     """Raise click.UsageError for a flag, by its name, that is not of the objects that a model has."""
     reached = values_of(model)
     for name in names:
@@ -106,7 +124,7 @@ def find_flag(name: str) -> str:
     raise click.UsageError(f"{name!r} is no hyperparameter; known are {flags}")
 
 
-def path_of(name: str, model: Recommender) -> str:
+def path_of(name: str, model: Estimator) -> str:
     """Return the hyperparameter that a flag, by its name, is of among the objects that a model has.
 
     Raises:
@@ -121,7 +139,7 @@ def path_of(name: str, model: Recommender) -> str:
     )
 
 
-def flag_word(path: str, model: Recommender) -> str:
+def flag_word(path: str, model: Estimator) -> str:
     """Return the flag of a model's hyperparameter, without dashes."""
     return next(
         place.flag.removeprefix("--")
@@ -131,6 +149,6 @@ def flag_word(path: str, model: Recommender) -> str:
     )
 
 
-def model_arguments(model: Recommender) -> list[str]:
+def model_arguments(model: Estimator) -> list[str]:
     """Return the command line's words that `build_model` makes this model of: what differs from the defaults."""
     return ["--model", model.model_name, *words_of(model)]

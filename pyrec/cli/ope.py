@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import click
 
+from pyrec.cli.family import refuse_news
 from pyrec.cli.grouped_help import DATA, MEASURING, GroupedCommand, grouped
 from pyrec.cli.options import json_option, quiet_option, set_threads, threads_option, unknown_option
 from pyrec.cli.output import note, print_json
@@ -128,6 +129,7 @@ def command(
     if epsilon is not None and temperature is not None:
         raise click.UsageError("--epsilon and --temperature are two policies; give one of them")
     names = ESTIMATORS if estimators is None else [name.strip() for name in estimators.split(",")]
+    refuse_news(run_dir, "pyrec ope", "pyrec evaluate measures it on impressions")
     model = Recommender.load(run_dir)
     policy = TopKPolicy(model, filter_seen)
     if epsilon is not None:

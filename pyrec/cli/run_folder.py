@@ -55,6 +55,12 @@ def check_folder(folder: Path, replace: bool) -> None:
     check_writable(folder)
 
 
+def note_replaced(folder: Path) -> None:
+    """Say that a run will be replaced, if there is one."""
+    if (folder / saved_model.CONFIG).exists():
+        note(f"--out {folder} holds a run, which this one will replace when it ends")
+
+
 class FinishedRun(Protocol):
     """A finished run, as its folder asks of it."""
 

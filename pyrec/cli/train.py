@@ -10,6 +10,7 @@ import click
 
 from pyrec._atomic import check_writable
 from pyrec.cli.baselines import baselines
+from pyrec.cli.family import learns_news
 from pyrec.cli.finished_run import Run
 from pyrec.cli.fitting import check_device, fit
 from pyrec.cli.grouped_help import DATA, MEASURING, OUTPUT, GroupedCommand, grouped
@@ -17,6 +18,8 @@ from pyrec.cli.item_names import Names, item_names_option, note_names_beside
 from pyrec.cli.keeping import open_trackers, stoppable, tracked
 from pyrec.cli.measured import note_lists, users_in_words
 from pyrec.cli.model_options import build_model, model_options
+from pyrec.cli.news import setup as news_setup
+from pyrec.cli.news.train import train as train_on_news
 from pyrec.cli.options import (
     cutoffs_option,
     fallback_option,
@@ -28,7 +31,7 @@ from pyrec.cli.options import (
 from pyrec.cli.output import note, print_json
 from pyrec.cli.pairs import AtRandom, measure_at_random, pair_baselines
 from pyrec.cli.run_files import RunFiles
-from pyrec.cli.run_folder import check_folder, keep
+from pyrec.cli.run_folder import check_folder, keep, note_replaced
 from pyrec.cli.run_report import Report, report_option
 from pyrec.cli.run_setup import StoppedRun
 from pyrec.cli.setup import Setup, take_up
@@ -37,8 +40,7 @@ from pyrec.cli.training_data import TrainingData
 from pyrec.evaluate.pairs import PairEvaluation
 from pyrec.evaluate.ranking import Evaluation, evaluate
 from pyrec.evaluate.tables import metric_rows, table
-from pyrec.models import EpochRecommender
-from pyrec.store import saved_model
+from pyrec.models import NEWS_MODELS, EpochRecommender
 from pyrec.store.interactions import fingerprint
 from pyrec.store.training_checkpoint import Checkpoints
 
@@ -114,12 +116,29 @@ from pyrec.store.training_checkpoint import Checkpoints
 def command(ctx: click.Context, /, threads: int | None, as_json: bool, **options: Any) -> None:
     """Train, measure, print and, with ``--out``, keep the run; or go on with one."""
     set_threads(threads)
+    stopped = None if options["resume"] is None else StoppedRun.of(options["resume"])
+    if learns_news(ctx, options) if stopped is None else stopped.config["model"] in NEWS_MODELS:
+        _train_on_news(ctx, stopped, options, as_json)
+    else:
+        _train_on_interactions(ctx, stopped, options, as_json)
+
+
+def _train_on_news(
+    ctx: click.Context, stopped: StoppedRun | None, options: dict[str, Any], as_json: bool
+) -> None:
+    setup = news_setup.set_up(ctx, options) if stopped is None else news_setup.take_up(ctx, stopped, options)
+    train_on_news(setup, as_json)
+
+
+def _train_on_interactions(
+    ctx: click.Context, stopped: StoppedRun | None, options: dict[str, Any], as_json: bool
+) -> None:
     report = Report.take(options)
     if options["item_names"] is not None and report is options["out"] is options["resume"] is None:
         raise click.UsageError(
             "--item-names are kept with the run or shown in a report; give --out RUN_DIR or --report FILE.html"
         )
-    setup = _set_up(ctx, options)
+    setup = _begin(options) if stopped is None else take_up(ctx, stopped, options)
     if report is not None and setup.source.everything:
         raise click.UsageError(
             "--report shows what was measured, and --all measures nothing; leave out one of them"
@@ -132,12 +151,6 @@ def command(ctx: click.Context, /, threads: int | None, as_json: bool, **options
     _print(run, setup.folder, as_json)
 
 
-def _set_up(ctx: click.Context, options: dict[str, Any]) -> Setup:
-    if options["resume"] is None:
-        return _begin(options)
-    return take_up(ctx, StoppedRun.of(options["resume"]), options)
-
-
 def _begin(options: dict[str, Any]) -> Setup:
     folder, every = options["out"], options["every"]
     source, k = Source.take(options), options["k"]
@@ -147,8 +160,7 @@ def _begin(options: dict[str, Any]) -> Setup:
         raise click.UsageError("--checkpoint-every needs --out RUN_DIR and a model that trains by epochs")
     if folder is not None:
         check_folder(folder, options["replace"])
-        if (folder / saved_model.CONFIG).exists():
-            note(f"--out {folder} holds a run, which this one will replace when it ends")
+        note_replaced(folder)
         if options["item_names"] is None:
             note_names_beside(source.data or source.train)
     return Setup(

@@ -9,6 +9,7 @@ from pyrec.models.explain import Explanation
 from pyrec.models.itemknn import ItemKNN
 from pyrec.models.lightgcn import LightGCN
 from pyrec.models.mf import MF
+from pyrec.models.news import NEWS_MODELS, NRMS, NewsRecommender
 from pyrec.models.popularity import Popularity
 from pyrec.models.svd import SVD
 from pyrec.models.vectors import EpochRecommender
@@ -28,12 +29,14 @@ MODELS: dict[str, type[Recommender]] = {
         AutoDebias,
     )
 }
-"""Every model by name; a new model is one line here. The first is the command line's default."""
+"""Every model of interactions by name; a new model is one line here. The first is the command line's default."""
 
 __all__ = [
     "EASE",
     "MF",
     "MODELS",
+    "NEWS_MODELS",
+    "NRMS",
     "SVD",
     "AutoDebias",
     "DoublyRobust",
@@ -42,6 +45,7 @@ __all__ = [
     "Explanation",
     "ItemKNN",
     "LightGCN",
+    "NewsRecommender",
     "Popularity",
     "Recommender",
     "WholeMF",

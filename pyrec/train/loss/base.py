@@ -118,9 +118,12 @@ class Loss(Component):
 
     @classmethod
     def kinds_of(cls, name: str) -> list[type[Component]]:
-        """See `Parameters.kinds_of`: of the negatives those that it accepts."""
+        """See `Parameters.kinds_of`: of the negatives those that it accepts, those of impressions last."""
         kinds = super().kinds_of(name)
-        return [kind for kind in kinds if issubclass(kind, cls.accepts)] if name == "negatives" else kinds
+        if name != "negatives":
+            return kinds
+        accepted = [kind for kind in kinds if issubclass(kind, cls.accepts)]
+        return sorted(accepted, key=lambda kind: bool(getattr(kind, "of_impressions", False)))
 
     def check_params(self, prefix: str = "") -> None:
         """See `Parameters.check_params`; negatives that it cannot do with are refused, too."""

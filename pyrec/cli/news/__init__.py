@@ -1,0 +1,1 @@
+"""The commands for news: articles with text, impressions with clicks."""
