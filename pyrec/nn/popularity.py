@@ -36,7 +36,7 @@ class PopularityTerm(Component):
 
 
 @dataclass(frozen=True, repr=False)
-class Popularity(PopularityTerm):
+class PopularityNetwork(PopularityTerm):
     """A network over decayed clicks, shows and the article's age, each also as it stands among the candidates.
 
     The idea is PP-Rec's (Qi et al., ACL 2021), with a reader's own counts beside the article's.
@@ -81,7 +81,7 @@ class PopularityModule(nn.Module):
     even: Tensor
 
     def __init__(
-        self, term: Popularity, dim: int, mean: Tensor, deviation: Tensor, generator: torch.Generator
+        self, term: PopularityNetwork, dim: int, mean: Tensor, deviation: Tensor, generator: torch.Generator
     ) -> None:
         super().__init__()
         self.register_buffer("mean", mean)
