@@ -15,10 +15,10 @@ from pyrec._arrays import tensor_of
 from pyrec.data.articles import Articles
 from pyrec.data.impressions import Impressions
 from pyrec.data.news import News, as_news
+from pyrec.data.word_vectors import word_vectors
 from pyrec.device import find_device
 from pyrec.errors import ConfigError, DataError
 from pyrec.models.news.asking import NewsAsking
-from pyrec.models.news.first_words import first_words
 from pyrec.models.news.known import Known
 from pyrec.models.news.memory import training_bytes
 from pyrec.models.news.options import OPTIONS
@@ -148,7 +148,8 @@ class NewsTraining(NewsAsking):
         generator = torch.Generator("cpu").manual_seed(self.seed)
         vectors = None
         if self.word_vectors is not None:
-            vectors = first_words(self.word_vectors, news.articles.words, self.word_size, self.seed)
+            words = news.articles.words
+            vectors = tensor_of(word_vectors(self.word_vectors, words, self.word_size, self.seed % 2**31))
         articles = self._make_articles(news.articles, vectors, generator)
         reader = self._make_reader(articles.dim, news.articles, news.impressions.num_users, generator)
         return NewsNetwork(articles, reader, self._make_popularity(articles.dim, counted, generator))

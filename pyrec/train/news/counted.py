@@ -39,7 +39,7 @@ class CountedCandidates:
         inputs[:, NUM_COUNTERS : 2 * NUM_COUNTERS] = counters - _means(counters, impressions)[rows]
         for column in range(NUM_COUNTERS):
             inputs[:, 2 * NUM_COUNTERS + column] = _below(counters[:, column], rows, lengths)
-        inputs[:, -1] = np.log(lengths)[rows]
+        inputs[:, -1] = np.log(lengths[rows])
         return cls(inputs)
 
     def added(self, batch: NewsBatch, candidates: NDArray[np.int64]) -> NewsBatch:
