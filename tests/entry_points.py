@@ -15,17 +15,22 @@ from strategies import make_graph
 import pyrec
 from pyrec import _core
 from pyrec.data import (
+    Articles,
     BanditLog,
     Dataset,
     Events,
     Features,
     Impressions,
     Interactions,
+    News,
     Ragged,
+    Tokenizer,
     as_dataset,
     as_interactions,
+    as_news,
     generate_bandit,
     generate_biased,
+    generate_news,
     label,
     read_bandit_log,
     read_events,
@@ -637,6 +642,48 @@ def datasets() -> Iterator[tuple[str, EntryPoint]]:
     yield "as_dataset", (as_dataset, lambda: {"obj": matrix()})
 
 
+def news() -> Iterator[tuple[str, EntryPoint]]:
+    """Articles with text, impressions that share histories, and what is made of both."""
+    texts = {
+        "ids": int64(3, 1),
+        "titles": ["Cup final", "Rain"],
+        "abstracts": ["", "cup"],
+        "categories": ["a", "b"],
+        "subcategories": [["x"], []],
+        "entities": [[1, 2], [2]],
+        "published": numbers(2),
+    }
+    chosen = {"vocabulary": ["cup", "rain"], "counted": torch.ones(2, dtype=torch.bool), "min_count": 1}
+    sizes_of = {"max_title": 3, "max_abstract": 3}
+    yield "Articles.from_texts", (as_numpy(Articles.from_texts), lambda: {**texts, **chosen, **sizes_of})
+    articles = Articles.from_texts([3, 1], ["Cup final", "Rain"])
+    other = Articles.from_texts([5], ["Late final"])
+    yield "Articles.joined", (articles.joined, lambda: {"other": other})
+    yield "Articles.take", (as_numpy(articles.take), lambda: {"rows": int64(1, 0)})
+    yield "Articles.encode", (as_numpy(articles.encode), lambda: {"raw": int64(1, 3)})
+    yield "Tokenizer.split", (Tokenizer().split, lambda: {"texts": ["Cup final", "Rain"]})
+    arrays = {"users": int32(0, -1), "clicks": torch.tensor([True, False, False]), "times": numbers(2)}
+    arrays |= {"history_rows": int32(1, 1), "user_ids": int64(7), "item_ids": int64(3, 1)}
+    yield (
+        "Impressions from their arrays",
+        (as_numpy(_impressions), lambda: {k: v.clone() for k, v in arrays.items()}),
+    )
+    shown = _impressions(**{name: value.numpy() for name, value in arrays.items()})
+    yield "Impressions.history_of", (as_numpy(shown.history_of), lambda: {"rows": int64(1, 0)})
+    made = News(articles, shown)
+    yield "News", (News, lambda: {"articles": articles, "impressions": shown})
+    yield "News.select", (as_numpy(made.select), lambda: {"mask": torch.ones(2, dtype=torch.bool)})
+    yield "as_news", (as_news, lambda: {"obj": made})
+    counts = {"num_users": 3, "num_articles": 40, "num_impressions": 5, "num_candidates": 2, "num_topics": 2}
+    dials = {"days": 2.0, "lifetime": 2.0, "position_bias": 0.5, "random_share": 0.5, "seed": 0}
+    yield "generate_news", (generate_news, lambda: {**counts, **dials})
+
+
+def _impressions(**arrays: Any) -> Impressions:
+    candidates = Ragged.from_lists([[0, 1], [1]], 2)
+    return Impressions(candidates=candidates, histories=Ragged.from_lists([[0], []], 2), **arrays)
+
+
 def debiasing() -> Iterator[tuple[str, EntryPoint]]:
     """Propensities, the weights made of them, and what is fitted with either."""
     known = interactions()
@@ -885,5 +932,5 @@ def _fit_light(interactions: Any, **hyperparameters: Any) -> Any:
 def entry_points() -> dict[str, EntryPoint]:
     """All of them, by a name that says which room they are from."""
     rooms = {"_core": bindings, "ops": operators, "data": data, "dataset": datasets, "bandit": bandits}
-    rooms |= {"models": models, "measures": measures, "debiasing": debiasing}
+    rooms |= {"models": models, "measures": measures, "debiasing": debiasing, "news": news}
     return {f"{room}: {name}": entry for room, entries in rooms.items() for name, entry in entries()}

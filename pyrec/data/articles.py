@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pyrec.data.feature_columns import Codes, Tokens
+from pyrec.data.foreign import reading
 from pyrec.data.ids import IdArray, IdMap, Int32Array, as_ids, factorise, is_text
 from pyrec.data.ragged import Ragged
 from pyrec.data.rows import Values, check_mask, refuse_masked, unique_ids
@@ -187,7 +188,7 @@ class Articles:
             None if categories is None else _category_codes(categories, whose),
             None if subcategories is None else _word_lists(subcategories, whose, "subcategories"),
             None if entities is None else _word_lists(entities, whose, "entities"),
-            None if published is None else np.asarray(published, dtype=np.float64),
+            None if published is None else _seconds(published),
             tuple(note for note, count in told.items() if count),
             splitter,
         )
@@ -314,6 +315,17 @@ class Articles:
     def title_of(self, row: int) -> str:
         """Returns the words of a title, with blanks between them: what a model sees of it."""
         return " ".join(self.words[self.title.row(row)].tolist())
+
+
+def _seconds(published: npt.ArrayLike) -> npt.NDArray[np.float64]:
+    refuse_masked(published, "published")
+    with reading("published"):
+        values = np.asarray(published)
+    if values.dtype.kind not in "iuf":
+        raise DataError(
+            f"published is {values.dtype}, but numbers are needed: seconds since 1970, NaN for unknown"
+        )
+    return values.astype(np.float64)
 
 
 def _category_codes(values: Sequence[str | int | None], counted: npt.NDArray[np.bool_]) -> Codes:

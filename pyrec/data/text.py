@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from pyrec._checks import check_count
 from pyrec._optional import need
+from pyrec.data.foreign import reading
 from pyrec.data.ids import MAX_ID_LENGTH, TEXT, IdArray, Int32Array
 from pyrec.data.ragged import Ragged
 from pyrec.data.rows import unique_ids
@@ -100,10 +101,9 @@ class Tokenizer:
 
     def _by_model(self, texts: Sequence[str]) -> Words:
         model = self._model
-        encoded = [
-            part.ids
-            for part in model.encode_batch([_MARKS.sub("", text) for text in texts], add_special_tokens=False)
-        ]
+        plain = [_MARKS.sub("", text) for text in texts]
+        with reading("texts, by the tokenizer.json,"):
+            encoded = [part.ids for part in model.encode_batch(plain, add_special_tokens=False)]
         used = np.fromiter(chain.from_iterable(encoded), np.int64, sum(map(len, encoded)))
         lengths = np.fromiter(map(len, encoded), np.int64, len(encoded))
         kinds, codes = np.unique(used, return_inverse=True)

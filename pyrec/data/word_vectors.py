@@ -208,7 +208,7 @@ def _arrays(path: Path, kind: str, words: Path | None) -> tuple[list[str], npt.N
     if not path.is_file():
         raise DataError(f"{path} does not exist; check the path")
     if kind == ".npz":
-        with reading(str(path)), np.load(path, allow_pickle=False) as arrays:
+        with reading(str(path)), path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             lacking = {"words", "vectors"} - set(arrays)
             if lacking:
                 raise DataError(f"{path} has {', '.join(arrays)}, but not {' and '.join(sorted(lacking))}")

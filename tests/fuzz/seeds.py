@@ -10,9 +10,10 @@ import lzma
 import zipfile
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from targets import ARRAYS, CONFIGS, MODELS, TARGETS
+from targets import ARRAYS, CONFIGS, EBNERD, MODELS, TARGETS
 
 from pyrec.cli.sources import Source
 
@@ -62,6 +63,24 @@ BANDIT_LOGS = [
     b"u,i,r,p,k\n1,2,1,.5,-1\n3,2,0,1,99999999",
 ]
 
+MIND = [
+    b'N2\tc\td\t"Two" more\t\tu\t[{"WikidataId": "Q1"}]\t[]\f2\tU2\t11/15/2019 12:00:00 PM\tN1 N2 N9\tN1-0 N2-1',
+    b"\n \f\n\n2\tU2\t2/29/2019 1:00:00 AM\t\tN1-2",
+    b"N1\ta\tb\tagain\t\tu\t[\t[]\f2\t\t1573808122\tN9\tN1 N9",
+    b"N2\ta\f2\tU1\t11/15/2019 8:55:22 AM\tN1",
+    b"\xff\0\f\xfe\t\t\t\t-1",
+    b"id\ttitle\n1\tx\fuser\tcandidates\n2\t1",
+]
+
+NEWS_COLUMNS = [
+    b'1,"One, ""two""",,a,"x,y",2024-03-01\n2,Two,,,,\f7,2024-03-01T00:00:00Z,1 2,"[2, 1]",2',
+    b"1,One,,,,\f7,1e9,,1 9,1 0",
+    b'1,"One\f,,,,',
+    b"11\t5\t1 2\tOne\tTwo\f7\t1",
+]
+
+WORD_VECTORS = [b"\0one 1 2\nTwo 3 4", b"\x002 2\none 1 2 \n", b"\0one\n", b"\0one 1 nan"]
+
 UNIFORM_SOURCE = json.dumps(
     {**Source(data="a", uniform="b").as_json(), "uniform_split": [0.1, "x", None]}
 ).encode()
@@ -103,6 +122,19 @@ def seeds(name: str) -> list[bytes]:
         return [b"\0" + content for content in (*kinds, *(content[:-7] for content in kinds))]
     if name == "parquet":
         return [parquet(), b"", b"PAR1"]
+    if name == "mind":
+        return [bytes([byte]) + text for text in MIND for byte in (0, 1, 3, 5, 65, 133)]
+    if name == "news_columns":
+        return [bytes([byte]) + text for text in NEWS_COLUMNS for byte in (0, 1, 3, 9, 13)]
+    if name == "news_parquet":
+        return [bytes([at]) + EBNERD[key][4:] for at, key in enumerate(sorted(EBNERD))] + [b"\1"]
+    if name == "word_vectors":
+        arrays = io.BytesIO()
+        np.save(arrays, np.ones((2, 3), np.float32))
+        return [*WORD_VECTORS, b"\1" + arrays.getvalue()[8:], b"\2", b"\3" + ARRAYS["ease"]]
+    if name == "tokenizer":
+        model = b'{"type": "WordLevel", "vocab": {"one": 0, "[UNK]": 1}, "unk_token": "[UNK]"}'
+        return [b"One, two\n\n\xc3\x9cber \xff 1", b'{"version": "1.0", "model": %b}' % model, b"{}"]
     if name == "model_arrays":
         return [bytes([at, 0, 0]) + ARRAYS[model] for at, model in enumerate(sorted(MODELS))]
     if name == "model_config":

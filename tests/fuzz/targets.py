@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import io
 import json
 import shutil
 import tempfile
@@ -12,22 +13,30 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from pyrec.cli.sources import Source
 from pyrec.data import (
+    Articles,
     Dataset,
     Interactions,
+    Tokenizer,
     read_bandit_log,
     read_events,
     read_features,
     read_folder,
     read_interactions,
     read_matrix,
+    read_news,
     read_pair,
     read_with_uniform,
+    read_word_vectors,
     split_uniform,
 )
 from pyrec.data.read import files, row_blocks
+from pyrec.data.read.news import mind as mind_files
+from pyrec.data.read.news.raw import UNKNOWN
 from pyrec.data.uniform import SHARED
 from pyrec.errors import PyrecError
 from pyrec.models import EASE, LightGCN, Recommender
@@ -181,10 +190,108 @@ def packed(data: bytes) -> None:
         read_interactions(_file(starts[data[0] % len(starts)] + data[1:] if data else data))
 
 
+def _folder(**files: bytes) -> Path:
+    folder = FOLDER / "news"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    for name, content in files.items():
+        (folder / name.replace("__", ".")).write_bytes(content)
+    return folder
+
+
+def mind(data: bytes) -> None:
+    """MIND's ``news.tsv`` and ``behaviors.tsv``, the bytes cut in two behind sound rows; a byte chooses options."""
+    byte, rest = data[0] if data else 0, data[1:]
+    middle = rest.find(b"\f") if b"\f" in rest else len(rest) // 2
+    news, behaviors = rest[:middle], rest[middle + rest.count(b"\f", middle, middle + 1) :]
+    sound = b"N1\ta\tb\tOne, two\tThree\tu\t[]\t[]\n", b"1\tU1\t11/15/2019 8:55:22 AM\tN1\tN1-1\n"
+    if byte & 1:
+        news, behaviors = sound[0] + news, sound[1] + behaviors
+    folder = _folder(news__tsv=news + b"\n", behaviors__tsv=behaviors + b"\n")
+    unknown, split = UNKNOWN[byte // 2 % len(UNKNOWN)], 0.5 if byte & 64 else None
+    size = mind_files._BLOCK_BYTES
+    if byte & 128:
+        mind_files._BLOCK_BYTES = 16
+    try:
+        with suppress(PyrecError):
+            read_news(folder, unknown=unknown, split=split, min_count=1, max_history=3)
+    finally:
+        mind_files._BLOCK_BYTES = size
+
+
+def news_columns(data: bytes) -> None:
+    """Articles and impressions in named columns, the bytes cut in two behind headers; a byte chooses options."""
+    byte, rest = data[0] if data else 0, data[1:]
+    middle = rest.find(b"\f") if b"\f" in rest else len(rest) // 2
+    articles, shown = rest[:middle], rest[middle + rest.count(b"\f", middle, middle + 1) :]
+    if byte & 1:
+        articles = b"id,title,subtitle,category,tags,published\n" + articles
+        shown = b"user,time,history,candidates," + (b"clicks" if byte & 2 else b"clicked") + b"\n" + shown
+    ending = ("csv", "tsv")[byte // 4 % 2]
+    folder = _folder(**{f"articles__{ending}": articles + b"\n", f"impressions__{ending}": shown + b"\n"})
+    with suppress(PyrecError):
+        read_news(folder, unknown=UNKNOWN[byte // 8 % len(UNKNOWN)], min_count=1)
+
+
+def news_parquet(data: bytes) -> None:
+    """What begins as a Parquet file does, in the place of one of EB-NeRD's; a byte chooses which."""
+    files = dict(EBNERD)
+    name = sorted(files)[data[0] % len(files)] if data else "behaviors__parquet"
+    files[name] = b"PAR1" + data[1:]
+    with suppress(PyrecError):
+        read_news(_folder(**files), min_count=1)
+
+
+def word_vectors(data: bytes) -> None:
+    """Word vectors as text, and as each kind of array; a byte chooses which."""
+    ending = ("txt", "npy", "npz", "safetensors")[data[0] % 4] if data else "txt"
+    start = {"npy": b"\x93NUMPY\x01\x00", "npz": b"PK\x03\x04"}.get(ending, b"")
+    path = _file(start + data[1:], f"vectors.{ending}")
+    words = _file(b"one\ntwo\n", "words.txt")
+    with suppress(PyrecError):
+        read_word_vectors(path, ["one", "two"], words if ending in ("npy", "safetensors") else None)
+
+
+def tokenizer(data: bytes) -> None:
+    """Texts by the default tokenizer, and a ``tokenizer.json``."""
+    texts = data.decode("utf-8", "surrogateescape").split("\n")
+    with suppress(PyrecError):
+        Articles.from_texts(range(len(texts)), texts, texts[::-1])
+    with suppress(PyrecError):
+        Tokenizer.from_file(_file(data, "tokenizer.json")).split(["one two"])
+
+
 def parquet(data: bytes) -> None:
     """What begins as a Parquet file does."""
     with suppress(PyrecError):
         read_interactions(_file(b"PAR1" + data))
+
+
+def _ebnerd() -> dict[str, bytes]:
+    """The files of a small part, as EB-NeRD's are."""
+    when = pa.array([1, 2], pa.timestamp("us"))
+    tables = {
+        "behaviors__parquet": {
+            "impression_time": when,
+            "article_ids_inview": [[1, 2], [2]],
+            "article_ids_clicked": [[1], [2]],
+            "user_id": [7, 8],
+        },
+        "history__parquet": {
+            "user_id": [7],
+            "article_id_fixed": [[2, 1]],
+            "impression_time_fixed": pa.array([[1, 2]], pa.list_(pa.timestamp("us"))),
+        },
+        "articles__parquet": {"article_id": [1, 2], "title": ["One", "Two"], "published_time": when},
+    }
+    made = {}
+    for name, columns in tables.items():
+        pq.write_table(pa.table(columns), buffer := io.BytesIO())
+        made[name] = buffer.getvalue()
+    return made
+
+
+EBNERD = _ebnerd()
 
 
 def _models() -> dict[str, Path]:
@@ -269,6 +376,11 @@ TARGETS: dict[str, Target] = {
         chosen,
         packed,
         parquet,
+        mind,
+        news_columns,
+        news_parquet,
+        word_vectors,
+        tokenizer,
         model_arrays,
         model_config,
         model_parameters,

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pyrec.data.foreign import reading
-from pyrec.data.ids import IdArray, Int32Array, as_ids, check_ids
+from pyrec.data.ids import IdArray, Int32Array, as_ids, check_ids, factorise
 from pyrec.data.ragged import Ragged
 from pyrec.data.read.fields import PLAIN_INTEGER
 from pyrec.data.read.files import Content, decode, opened
@@ -232,7 +232,9 @@ def _read_text(content: Content, roles: Sequence[str], columns: Mapping[str, str
     first = content.lines(1)[0][1].rstrip("\r\n")
     sep = "\t" if "\t" in first else ";" if first.count(";") > first.count(",") else ","
     rows = _rows(content, sep)
-    line, names = next(rows)
+    line, names = next(rows, (0, []))
+    if not names:
+        raise DataError(f"{path} holds no line")
     if _is_ebnerd(names):
         rows = chain([(line, names)], rows)
         names = list(_EBNERD_TEXT)
@@ -412,7 +414,7 @@ def read_impressions(
         )
     codes = index.find_values(_raw(shown.values))
     rows = np.repeat(np.arange(users.size), lengths)
-    clicks, notes = _clicks(table, index, shown, codes, rows)
+    clicks, notes = _clicks(table, shown, rows)
     keep = index.settle(
         codes, lambda at: shown.values[at : at + 1].tolist()[0], lambda at: table.where(int(rows[at]))
     )
@@ -442,25 +444,23 @@ def _raw(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
     return values.astype(np.int64) if values.dtype.kind in "iu" else values
 
 
-def _clicks(
-    table: Table, index: ArticleIndex, shown: Lists, codes: Int32Array, rows: Int64Array
-) -> tuple[Bools | None, tuple[str, ...]]:
+def _clicks(table: Table, shown: Lists, rows: Int64Array) -> tuple[Bools | None, tuple[str, ...]]:
     """Returns whether each candidate was clicked; None where the table does not say."""
     if "clicks" in table.columns:
         return _marked(table, shown), ()
     if "clicked" not in table.columns:
         return None, ()
     lists = table.lists("clicked")
-    clicked = index.find_values(_raw(lists.values))
-    owner = np.repeat(np.arange(len(lists.indptr) - 1), np.diff(lists.indptr))
-    known = clicked >= 0
-    size = np.int64(index.ids.size + 1)
-    ours = owner[known] * size + clicked[known]
-    clicks = np.isin(rows * size + codes, ours) & (codes >= 0)
-    absent = int(np.count_nonzero(~np.isin(ours, rows * size + codes))) + int(np.count_nonzero(~known))
-    if absent == 0:
-        return clicks, ()
-    return clicks, (f"{table.path}: {absent:,} clicks are of articles that the impression does not show",)
+    both = [_raw(shown.values), _raw(lists.values)]
+    if both[0].dtype != both[1].dtype:
+        both = [values.astype(str).astype(object) for values in both]
+    codes, kinds = factorise(np.concatenate(both), "candidates")
+    theirs = rows * np.int64(kinds.size) + codes[: rows.size]
+    ours = np.repeat(np.arange(lists.indptr.size - 1), np.diff(lists.indptr)) * np.int64(kinds.size)
+    ours += codes[rows.size :]
+    absent = int(np.count_nonzero(~np.isin(ours, theirs)))
+    note = f"{table.path}: {absent:,} clicks are of articles that the impression does not show"
+    return np.isin(theirs, ours), (note,) * (absent > 0)
 
 
 def _marked(table: Table, shown: Lists) -> Bools:

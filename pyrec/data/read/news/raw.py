@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
-from pyrec.data.ids import TEXT, IdArray, IdMap, Int32Array, is_text
+from pyrec.data.ids import TEXT, IdArray, IdMap, Int32Array, is_text, text_problem
 from pyrec.data.ragged import Ragged
 from pyrec.data.read.fields import PLAIN_INTEGER
 from pyrec.data.read.news.tokens import Cells, TokenMap
@@ -177,10 +177,29 @@ class ArticleIndex:
                 "without text of them"
             )
         for at in lost.tolist():
-            raw = spelling(at)
-            raw = str(raw) if is_text(self.ids) else raw
+            raw = self._as_id(spelling(at), partial(where, at))
             codes[at] = self.added.setdefault(raw, self.ids.size + len(self.added))
         return None
+
+    def _as_id(self, raw: str | int, where: Callable[[], str]) -> str | int:
+        """Returns a raw id of the kind that the articles' are.
+
+        Raises:
+            DataError: it is none.
+        """
+        if is_text(self.ids):
+            if problem := text_problem(str(raw)):
+                raise DataError(f"{where()}: the candidate {str(raw)[:40]!r} {problem}")
+            return str(raw)
+        if isinstance(raw, str) and not PLAIN_INTEGER.fullmatch(raw):
+            raise DataError(
+                f"{where()}: the candidate {raw[:40]!r} is no whole number, as the ids of articles are; correct it"
+            )
+        if abs(int(raw)) >= 2**63:
+            raise DataError(
+                f"{where()}: the candidate {raw} is beyond int64's 2**63 - 1; number the articles anew"
+            )
+        return int(raw)
 
     def all_ids(self) -> IdArray:
         """Returns the raw ids of all articles, those added last."""

@@ -26,7 +26,8 @@ from pyrec.data.text import Tokenizer
 from pyrec.errors import ConfigError, DataError
 
 DEFAULT_HISTORY: Final = 50
-_KNOWN: Final = frozenset(name for names in NAMES.values() for name in names)
+_NEEDED: Final = (("article", "title"), ("user", "candidates"))
+"""The columns of articles, and of impressions, that a header names at least."""
 
 
 def read_news(
@@ -137,14 +138,15 @@ def _default_unknown(train: Part) -> Unknown:
 
 
 def _is_mind(path: Path, name: str) -> bool:
-    """Tells whether a file is MIND's of that name: its first line holds no name of a column."""
+    """Tells whether a file is MIND's of that name: its first line does not name the columns that are needed."""
     if path.name != name:
         return False
     with opened(path) as content:
         if content.head.startswith(MAGIC):
             return False
         first = content.lines(1)[0][1].rstrip("\r\n").split("\t")
-    return not any(field.strip().lower() in _KNOWN for field in first)
+    names = {field.strip().lower() for field in first}
+    return not any(all(names & set(NAMES[role]) for role in roles) for roles in _NEEDED)
 
 
 def _read_articles(
