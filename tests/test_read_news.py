@@ -1,4 +1,5 @@
 import datetime as dt
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,17 @@ import pyarrow.parquet as pq
 import pytest
 import tokenizers
 
-from pyrec.data import Articles, NewsSplit, Tokenizer, is_news_folder, read_news
+from pyrec.data import (
+    Articles,
+    Impressions,
+    News,
+    NewsSplit,
+    Tokenizer,
+    generate_news,
+    is_news_folder,
+    read_news,
+    write_news,
+)
 from pyrec.errors import ConfigError, DataError
 
 NEWS = [
@@ -769,3 +780,56 @@ def test_further_articles_are_split_as_the_first_were(tmp_path: Path) -> None:
     assert both.category is not None
     assert both.category.codes.tolist() == [1, 0, 1, 0]
     assert "2 words of 1 further articles are unknown and were left out" in both.notes
+
+
+# Writing
+
+
+def test_what_is_written_is_read_again(tmp_path: Path) -> None:
+    made = generate_news(60, 400, 300, seed=4)
+    write_news(made.train, tmp_path / "train")
+    write_news(made.test, tmp_path / "dev")
+    _, train, test = read(tmp_path, max_history=10**6)
+    assert test is not None
+    for ours, theirs in ((train, made.train), (test, made.test)):
+        assert ours.articles.ids.tolist() == list(map(str, theirs.articles.ids.tolist()))
+        assert ours.articles.titles == theirs.articles.titles
+        assert ours.articles.abstracts == theirs.articles.abstracts
+        assert ours.impressions.candidates.to_lists() == theirs.impressions.candidates.to_lists()
+        np.testing.assert_array_equal(ours.impressions.clicks, theirs.impressions.clicks)
+        np.testing.assert_array_equal(ours.impressions.times, np.floor(theirs.impressions.times))
+        of_all = slice(None)
+        assert (
+            ours.impressions.history_of(of_all).to_lists() == theirs.impressions.history_of(of_all).to_lists()
+        )
+    names = [made.train.articles.category, train.articles.category]
+    assert names[0] is not None
+    assert names[1] is not None
+    assert names[1].vocabulary[names[1].codes].tolist() == names[0].vocabulary[names[0].codes].tolist()
+
+
+def test_what_minds_files_cannot_hold(tmp_path: Path) -> None:
+    shown = Impressions.from_lists([None, 5], [["a"], ["b", "a"]], times=[0.0, 86_399.0])
+    articles = Articles.from_texts(["a", "b"], ["A\ttab", "B\nline"], entities=[["Q1"], []])
+    write_news(News(articles, shown), tmp_path)
+    found = read(tmp_path).train
+    assert found.articles.titles == ("A tab", "B line")
+    assert found.articles.entities is not None
+    assert found.articles.entities.rows.to_lists() == [[0], []]
+    assert found.impressions.user_ids.tolist() == ["5", "unknown"]
+    assert found.impressions.clicks is None
+    assert found.impressions.times is not None
+    assert found.impressions.times.tolist() == [0, 86_399]
+    for times, says in ((None, "no times"), ([1.0, 1e12], r"times\[1\] = 1e\+12|times\[1\] = 10000")):
+        with pytest.raises(DataError, match=says):
+            write_news(
+                News(articles, replace(shown, times=None if times is None else np.array(times))), tmp_path
+            )
+    with pytest.raises(DataError, match="'a b' holds a blank"):
+        write_news(
+            News(
+                Articles.from_texts(["a b"], ["x"]),
+                Impressions.from_lists([1], [["a b"]], times=[0.0]),
+            ),
+            tmp_path,
+        )

@@ -40,6 +40,7 @@ from pyrec.data.truth import Truth
 from pyrec.data.uniform import UniformParts, shared_pairs, split_uniform
 from pyrec.data.weights import transform_weights
 from pyrec.data.word_vectors import WordVectors, read_word_vectors
+from pyrec.data.write_news import write_news
 
 __all__ = [
     "Articles",
@@ -99,4 +100,5 @@ __all__ = [
     "synthetic",
     "transform_weights",
     "union",
+    "write_news",
 ]
