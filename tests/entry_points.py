@@ -42,7 +42,15 @@ from pyrec.data import (
     split_uniform,
     synthetic,
 )
-from pyrec.evaluate import calibration, estimators, pair_metrics, significance
+from pyrec.evaluate import (
+    calibration,
+    candidate_ranks,
+    compare_impressions,
+    estimators,
+    impression_evaluation,
+    pair_metrics,
+    significance,
+)
 from pyrec.graph import Graph
 from pyrec.ops.agreement import agreement, weight_gradient
 from pyrec.ops.als import als, gram, pad_columns
@@ -845,6 +853,29 @@ def models() -> Iterator[tuple[str, EntryPoint]]:
     yield "score", (fitted[2].score, lambda: {"interactions": unseen})
 
 
+def impression_measures() -> Iterator[tuple[str, EntryPoint]]:
+    """Metrics of impressions, ranks of their candidates, and a test over clusters."""
+    shown = [[10, 11, 12], [13, 10], [11]]
+    clicks = [[0, 1, 0], [1, 0], [1]]
+    impressions = Impressions.from_lists(["a", None, "b"], shown, clicks, times=[1, 2, 3])
+    scored = {"scores": numbers(6), "impressions": impressions}
+    measured = {**scored, "cutoffs": [1, 2], "train": impressions}
+    yield "impression_evaluation", (impression_evaluation, lambda: {**measured, "scores": numbers(6)})
+    yield "candidate_ranks", (candidate_ranks, lambda: {**scored, "scores": numbers(6), "seed": 1})
+    scores, differences = numbers(6), numbers(4).double()
+    found = impression_evaluation(scores, impressions)
+    pair = {"first": found, "second": impression_evaluation(-scores, impressions), "over": "readers"}
+    yield "compare_impressions", (compare_impressions, lambda: dict(pair))
+    clustered = {"differences": differences, "clusters": int64(0, 1, 1, 2)}
+    yield (
+        "clustered_t",
+        (as_numpy(significance.clustered_t), lambda: {k: _copy(v) for k, v in clustered.items()}),
+    )
+    _, state = decayed_counts(**events_of_keys(), half_lives=[2.0], num_keys=3)
+    asked = {"keys": int64(0, 1), "times": torch.tensor([5.0, 6.0], dtype=torch.float64)}
+    yield "DecayedState.at", (state.at, lambda: {k: v.clone() for k, v in asked.items()})
+
+
 def measures() -> Iterator[tuple[str, EntryPoint]]:
     """Metrics of labelled pairs, estimates from a log and from random pairs, and what they stand on."""
     scored = {"scores": torch.linspace(-1, 1, 6), "labels": int64(0, 1, 0, 0, 1, 1)}
@@ -874,6 +905,7 @@ def measures() -> Iterator[tuple[str, EntryPoint]]:
         "corrected_t",
         (as_numpy(significance.corrected_t), lambda: {k: _copy(v) for k, v in splits.items()}),
     )
+    yield from impression_measures()
     known, unseen = interactions(), unseen_interactions()
     labels = np.arange(len(unseen)) % 2
     test = Interactions.from_codes(

@@ -59,7 +59,7 @@ struct impression_groups {
 };
 
 template <class T>
-PYREC_HOST_DEVICE PYREC_INLINE impression_groups<T> take_groups(buffer_parts& parts, int64_t num_candidates) {
+PYREC_INLINE impression_groups<T> take_groups(buffer_parts& parts, int64_t num_candidates) {
   return {.gathered = parts.take<T>(num_candidates),
           .score = parts.take<T>(num_candidates),
           .clicked = parts.take<int32_t>(num_candidates),

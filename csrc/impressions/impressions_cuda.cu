@@ -111,13 +111,13 @@ __device__ __forceinline__ void count_candidates(const impressions_args<T>& a, c
 }
 
 template <class T>
-__global__ void __launch_bounds__(threads) rank_impressions(const impressions_args<T> a) {
+__global__ void __launch_bounds__(threads)
+    rank_impressions(const impressions_args<T> a, const impression_groups<T> of_all) {
   const int64_t impression = grid_thread() / warp;
   const int lane = static_cast<int>(threadIdx.x) % warp;
   if (impression >= a.num_impressions) return;
   const candidates of = candidates_of(a, impression);
-  buffer_parts parts(a.scratch);
-  const impression_groups<T> groups = take_groups<T>(parts, a.num_candidates).from(of.first);
+  const impression_groups<T> groups = of_all.from(of.first);
   const int64_t num_clicks = gather_clicked(a, of, groups, lane);
   const int64_t width = metrics_without_cutoff + 2 * a.num_cutoffs;
   double* out = a.out + impression * width;
@@ -134,8 +134,10 @@ __global__ void __launch_bounds__(threads) rank_impressions(const impressions_ar
 template <class T>
 void impressions(const impressions_args<T>& a) {
   if (a.num_impressions == 0) return;
+  buffer_parts parts(a.scratch);
+  const impression_groups<T> groups = take_groups<T>(parts, a.num_candidates);
   const auto rank = rank_impressions<T>;
-  LAUNCH(rank, blocks_for(a.num_impressions, threads / warp), threads, 0, a.stream, a);
+  LAUNCH(rank, blocks_for(a.num_impressions, threads / warp), threads, 0, a.stream, a, groups);
 }
 
 }  // namespace

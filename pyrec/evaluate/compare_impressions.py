@@ -65,6 +65,11 @@ def compare_impressions(
     """
     if over not in ("readers", "impressions"):
         raise ConfigError(f"over = {over!r} is neither 'readers' nor 'impressions'")
+    for name, one in (("first", first), ("second", second)):
+        if not isinstance(one, ImpressionEvaluation):
+            raise DataError(
+                f"{name} is a {type(one).__name__}, but what pyrec.evaluate_impressions returned is needed"
+            )
     common = [name for name in first.metrics if name in second.metrics]
     if not common:
         raise DataError("the evaluations have no metric in common; measure both with the same cut-offs")

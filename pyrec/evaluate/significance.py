@@ -147,25 +147,32 @@ def clustered_t(
 
     Args:
         differences: (n,) values.
-        clusters: (n,) each value's cluster, whole numbers from 0.
+        clusters: (n,) each value's cluster, whole numbers.
         confidence: Of the interval.
 
     Returns:
         The mean, half its interval and the p-value; the last two are NaN with fewer than two clusters.
 
+    Raises:
+        DataError: If a value is not finite, there is none, or clusters are no whole numbers or not one a value.
+
     Source: Liang and Zeger, Longitudinal data analysis using generalized linear models, Biometrika, 1986.
     """
-    values = np.round(differences, 9)
-    mean = float(differences.mean())
-    sizes = np.bincount(clusters)
-    there = sizes > 0
-    count = int(there.sum())
+    values = np.round(check_finite_array("differences", differences).astype(np.float64), 9)
+    of = check_finite_array("clusters", clusters)
+    if of.dtype.kind not in "iu" or of.shape != values.shape or not len(values):
+        raise DataError(
+            f"clusters is {of.dtype} {of.shape}, but whole numbers {values.shape} are needed: one a difference"
+        )
+    mean = float(values.mean())
+    numbers, of = np.unique(of, return_inverse=True)
+    count = len(numbers)
     if count < 2:
         return Corrected(mean, float("nan"), float("nan"))
     if np.ptp(values) == 0:  # t is undefined or infinite
         return Corrected(mean, 0.0, float(values[0] == 0))
-    errors = np.bincount(clusters, weights=differences - mean)[there]
-    error = float(np.sqrt(count / (count - 1) * np.square(errors).sum()) / len(differences))
+    errors = np.bincount(of, weights=values - mean)
+    error = float(np.sqrt(count / (count - 1) * np.square(errors).sum()) / len(values))
     t = _stats().t(count - 1)
     return Corrected(mean, float(t.ppf((1 + confidence) / 2) * error), float(2 * t.sf(abs(mean) / error)))
 
