@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 from command_line import refuse, run
-from news_folder import OPTIONS, generated, write_folder, write_part
+from news_folder import OPTIONS, write_folder, write_test
+from small_news import small_news
 
 from pyrec import EASE
 from pyrec.cli import main
@@ -36,7 +37,7 @@ def test_a_folder_of_news_is_learned_from_by_a_model_of_news(capsys, folder: Pat
     out, err = run(capsys, "train", folder, *OPTIONS, "--json")
     found = json.loads(out)
     assert {"auc", "mrr", "ndcg@5", "ndcg@10", "impressions", "left_out", "seconds"} <= found.keys()
-    assert found["impressions"] + found["left_out"] == len(generated().test)
+    assert found["impressions"] + found["left_out"] == len(small_news().test)
     assert found["baseline_popularity"].keys() == {
         "auc",
         "mrr",
@@ -47,7 +48,7 @@ def test_a_folder_of_news_is_learned_from_by_a_model_of_news(capsys, folder: Pat
         "hit@10",
     }
     lines = err.splitlines()
-    assert lines[0].startswith("mind: 200 articles, ")
+    assert lines[0].startswith("mind: 120 articles, ")
     assert [line for line in lines if line.startswith("epoch ")]
 
 
@@ -66,7 +67,7 @@ def test_a_run_is_measured_again_to_the_same_numbers(capsys, folder: Path, train
     assert {name: found[name] for name in ("auc", "mrr", "ndcg@5")} == pytest.approx(
         {name: before[name] for name in ("auc", "mrr", "ndcg@5")}, rel=1e-12
     )
-    other = json.loads(run(capsys, "evaluate", trained, folder / "dev", "--json")[0])
+    other = json.loads(run(capsys, "evaluate", trained, folder / "test", "--json")[0])
     assert other["auc"] == pytest.approx(
         found["auc"], abs=0.02
     )  # with words that only the test articles have
@@ -83,13 +84,13 @@ def test_news_that_changed_are_told(capsys, tmp_path: Path) -> None:
 
 def test_ranks_to_be_sent_in(capsys, trained: Path, tmp_path: Path) -> None:
     unlabelled = tmp_path / "test"
-    write_part(generated().test, unlabelled, clicked=False)
+    write_test(unlabelled, clicked=False)
     out, err = run(capsys, "evaluate", trained, unlabelled, "--submission", tmp_path / "prediction.zip")
     assert out == ""
     assert f"are in {tmp_path / 'prediction.zip'}" in err
     with zipfile.ZipFile(tmp_path / "prediction.zip") as archive:
         lines = archive.read("prediction.txt").decode().splitlines()
-    assert len(lines) == len(generated().test)
+    assert len(lines) == len(small_news().test)
     number, ranks = lines[0].split(" ")
     assert number == "1"
     assert sorted(json.loads(ranks)) == list(range(1, 1 + len(json.loads(ranks))))
@@ -123,8 +124,8 @@ def test_lists_for_readers_and_histories(capsys, trained: Path, tmp_path: Path) 
     titles = dict(zip(articles, model.known_.articles.titles, strict=True))
     assert found["names"] == [titles[one] for one in found["items"]]
     chosen = tmp_path / "today.txt"
-    chosen.write_text("\n".join(articles[:4]) + "\n")
-    words = ("--history", ",".join(articles[:2]), "--candidates", chosen, "--format", "json")
+    chosen.write_text("\n".join(map(str, articles[:4])) + "\n")
+    words = ("--history", ",".join(map(str, articles[:2])), "--candidates", chosen, "--format", "json")
     (new,) = json.loads(run(capsys, "recommend", trained, *words)[0])
     assert set(new["items"]) == set(articles[2:4])  # those clicked are left out
     everybody = run(capsys, "recommend", trained, "--all", "--n", "2", "--format", "csv")[0].splitlines()
@@ -154,13 +155,13 @@ def test_articles_that_are_alike(capsys, trained: Path) -> None:
 
 def test_a_run_learns_from_all_impressions(capsys, folder: Path, tmp_path: Path) -> None:
     out, _ = run(capsys, "train", folder, *OPTIONS, "--all", "--out", tmp_path / "run")
-    assert f"on {len(generated().train) + len(generated().test):,} impressions" in out
+    assert f"on {len(small_news().train) + len(small_news().test):,} impressions" in out
     assert "none are left to measure on" in refuse(capsys, "evaluate", tmp_path / "run")
 
 
 def test_one_part_is_split_by_time(capsys, folder: Path) -> None:
     _, err = run(capsys, "train", folder / "train", *OPTIONS, "--split", ".75")
-    n = len(generated().train)
+    n = len(small_news().train)
     assert f"{round(0.75 * n):,} training impressions" in err
     assert "--split is for one folder" in refuse(capsys, "train", folder, "--test", folder, "--split", ".75")
 

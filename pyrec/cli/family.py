@@ -10,8 +10,8 @@ from click.core import ParameterSource
 
 from pyrec.data import is_news_folder
 from pyrec.errors import ConfigError
-from pyrec.models import MODELS, NEWS_MODELS
-from pyrec.store import saved_model
+from pyrec.models import MODELS, NEWS_MODELS, NewsRecommender
+from pyrec.models.estimator import class_in
 
 NEWS_FOLDER: Final = "a folder with news.tsv and behaviors.tsv (MIND), or with EB-NeRD's Parquet files"
 
@@ -54,7 +54,7 @@ def holds_news_model(run: Path) -> bool:
     Raises:
         DataError: If there is no run, or what it says of itself is damaged.
     """
-    return saved_model.read_config(run)["model"] in NEWS_MODELS
+    return issubclass(class_in(run) or object, NewsRecommender)
 
 
 def refuse_news(run: Path, command: str, instead: str) -> None:

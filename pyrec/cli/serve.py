@@ -9,7 +9,9 @@ from types import FrameType
 import click
 
 from pyrec._optional import need
+from pyrec.cli.family import holds_news_model
 from pyrec.cli.item_names import NamesFile, item_names_option
+from pyrec.cli.news.options import refuse_others
 from pyrec.cli.options import set_threads, threads_option
 from pyrec.cli.output import note
 from pyrec.serve import create_app, listen, look_for_newer
@@ -17,6 +19,8 @@ from pyrec.serve.addresses import is_loopback
 
 MOST_CONNECTIONS = 1000
 RELOAD_SECONDS = 2.0
+OF_NEWS = {"run_dir", "host", "port", "reload", "changes", "hosts"}
+"""The options that mean something for a model of news."""
 
 
 @click.command("serve")
@@ -42,6 +46,11 @@ RELOAD_SECONDS = 2.0
     help="Have the page at / and the lists of ids that it needs, or only what programs ask.  [default: page]",
 )
 @click.option(
+    "--changes/--no-changes",
+    default=True,
+    help="Of news: let programs post articles and clicks, or not.  [default: changes]",
+)
+@click.option(
     "--allow-host",
     "hosts",
     multiple=True,
@@ -49,24 +58,35 @@ RELOAD_SECONDS = 2.0
     help="On the loopback, answer to this name, too, as where a proxy hands on its own; may be given again.",
 )
 @threads_option
+@click.pass_context
 def command(
+    ctx: click.Context,
+    /,
     run_dir: Path,
     host: str,
     port: int,
     item_names: NamesFile | None,
     reload: bool,
     page: bool,
+    changes: bool,
     hosts: tuple[str, ...],
     threads: int | None,
 ) -> None:
-    """Answer requests over HTTP with the model in RUN_DIR; / is a page to look at in a browser."""
+    """Answer requests over HTTP with the model in RUN_DIR; / is a page to look at in a browser.
+
+    A model of news also takes articles and clicks while it is served, and has no page.
+    """
     uvicorn = need("uvicorn", "serving", "serve")
     set_threads(threads)
+    if holds_news_model(run_dir):
+        refuse_others(ctx, OF_NEWS)
+        page = False
     names = None if item_names is None else item_names.read
     app = create_app(
         run_dir,
         names,
         page=page,
+        changes=changes,
         reload_seconds=RELOAD_SECONDS if reload else None,
         hosts=hosts if is_loopback(host) else None,
     )

@@ -177,3 +177,12 @@ class Estimator(Exchanged, ABC):
     def __sklearn_is_fitted__(self) -> bool:
         """Return whether scikit-learn may ask the model for something."""
         return hasattr(self, self.data_name)
+
+
+def class_in(directory: str | PathLike[str]) -> type[Estimator] | None:
+    """Return the class of the model that a folder holds, whose arrays are left alone; None if no such name is known.
+
+    Raises:
+        DataError: If there is no model, or what it says of itself is damaged.
+    """
+    return _KNOWN.get(saved_model.read_config(directory)["model"])

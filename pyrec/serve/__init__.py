@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from os import PathLike
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pyrec._optional import need
+from pyrec.errors import ConfigError
 from pyrec.serve.addresses import listen
 
 __all__ = ["create_app", "listen", "look_for_newer"]
@@ -14,15 +15,16 @@ __all__ = ["create_app", "listen", "look_for_newer"]
 if TYPE_CHECKING:
     from fastapi import FastAPI
 
-    from pyrec.models import Recommender
+    from pyrec.models import NewsRecommender, Recommender
     from pyrec.serve.served import NamesSource
 
 
 def create_app(
-    source: Recommender | str | PathLike[str],
+    source: Recommender | NewsRecommender | str | PathLike[str],
     item_names: NamesSource | None = None,
     *,
     page: bool = True,
+    changes: bool = True,
     reload_seconds: float | None = None,
     hosts: Collection[str] | None = None,
 ) -> FastAPI:
@@ -34,6 +36,7 @@ def create_app(
             a function that returns it for the training `Interactions`. By default what lies beside the saved model.
         page: Whether there are the page at ``/`` and the lists of ids that it needs: ``/users``, ``/items`` and
             ``/history``.
+        changes: Whether articles and clicks can be posted to a model of news, which has no page.
         reload_seconds: How often a folder is looked into for a newer model, which then takes the place of the one
             before, between two requests. None never looks.
         hosts: Names that the service answers to, besides those of the loopback; None for every name. On the loopback,
@@ -45,9 +48,19 @@ def create_app(
         NotFittedError: If the model is not fitted.
     """
     need("fastapi", "serving", "serve")
+    from pyrec.models import NewsRecommender
+    from pyrec.models.estimator import class_in
     from pyrec.serve.app import make_app
+    from pyrec.serve.news.app import make_news_app
 
-    return make_app(source, item_names, page=page, reload_seconds=reload_seconds, hosts=hosts)
+    kind = class_in(source) if isinstance(source, (str, PathLike)) else type(source)
+    if kind is not None and issubclass(kind, NewsRecommender):
+        if item_names is not None:
+            raise ConfigError("item_names are of items; articles of news are called by their titles")
+        of_news: Any = source
+        return make_news_app(of_news, changes=changes, reload_seconds=reload_seconds, hosts=hosts)
+    of_items: Any = source
+    return make_app(of_items, item_names, page=page, reload_seconds=reload_seconds, hosts=hosts)
 
 
 def look_for_newer(app: FastAPI) -> None:

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator, Callable, Collection, Sequence
-from contextlib import asynccontextmanager
-from datetime import datetime
+from collections.abc import Callable, Collection, Sequence
 from os import PathLike
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import torch
 from fastapi import APIRouter, FastAPI, Query, Request
@@ -20,9 +17,7 @@ from pyrec.data.ids import is_text
 from pyrec.errors import ConfigError
 from pyrec.models import Recommender
 from pyrec.serve import page as pages
-from pyrec.serve.errors import BodyLimit, handle_errors
-from pyrec.serve.head import HeadAsGet
-from pyrec.serve.hosts import KnownHosts
+from pyrec.serve.assembly import ERRORS, Starting, as_text, assemble, reload_state, where_to_go_on
 from pyrec.serve.reload import Watcher
 from pyrec.serve.schemas import (
     MOST_FOUND,
@@ -37,14 +32,12 @@ from pyrec.serve.schemas import (
     Lists,
     Recommended,
     RecommendRequest,
-    Refusal,
     SimilarRequest,
 )
 from pyrec.serve.served import NamesSource, RunFolder, Served, names_of
 from pyrec.serve.service import Service
 from pyrec.version import version
 
-ERRORS: dict[int | str, dict[str, Any]] = {status: {"model": Refusal} for status in (400, 404, 413, 422)}
 Typed = Annotated[str, Query(max_length=MOST_TYPED)]
 SomeOf = Annotated[
     Sequence[str], Query(max_length=MOST_FOUND, description="ids as text, instead of a search")
@@ -62,11 +55,7 @@ async def entrance(request: Request) -> Response:
     """The page, for a browser that asks for HTML; for a program where to go on."""
     if request.app.state.page and pages.wants_html(request):
         return pages.answer("index.html", request)
-    root = request.scope.get("root_path", "")
-    return JSONResponse(
-        {"name": "pyrec", "openapi": f"{root}/openapi.json", "paths": sorted(request.app.openapi()["paths"])},
-        headers={"vary": "accept"},
-    )
+    return where_to_go_on(request)
 
 
 @ROUTER.post("/recommend", response_model=Recommended, responses=ERRORS)
@@ -90,7 +79,7 @@ async def explain(asked: ExplainRequest, request: Request) -> JSONResponse:
 @ROUTER.get("/health")
 async def health(request: Request) -> Health:
     """Whether the model is there, and what it is."""
-    served, watcher = _service(request.app).served, request.app.state.watcher
+    served = _service(request.app).served
     model = view_of(served.model)
     train = model.train_
     return Health(
@@ -104,9 +93,9 @@ async def health(request: Request) -> Health:
         item_names=bool(served.names),
         personal=model.personal,
         version=version(),
-        saved_at=_as_text(served.saved_at),
-        loaded_at=_as_text(served.loaded_at),
-        reload="off" if watcher is None else "failed" if watcher.failed else "on",
+        saved_at=as_text(served.saved_at),
+        loaded_at=as_text(served.loaded_at),
+        reload=reload_state(request),
     )
 
 
@@ -145,35 +134,9 @@ def make_app(
 ) -> FastAPI:
     """Return the application; see `pyrec.serve.create_app`."""
     served, watch = _source(source, item_names, reload_seconds)
-    threads = torch.get_num_threads()
-
-    @asynccontextmanager
-    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        service = _service(app)
-        watcher = app.state.watcher = watch(service)
-        try:
-            await asyncio.get_running_loop().run_in_executor(service.others, service.warm)
-            if watcher is not None:
-                watcher.start()
-            yield
-        finally:
-            if watcher is not None:
-                watcher.stop()
-            service.close()
-            app.state.service = Service(service.served, threads)  # for another start
-
-    app = FastAPI(title="pyrec", version=version(), lifespan=lifespan, docs_url=None, redoc_url=None)
-    app.state.service = Service(served, threads)  # a mounted application is asked without having been started
-    app.state.watcher = None
+    routers = [ROUTER, *([LOOKUPS, pages.ROUTER] if page else [])]
+    app = assemble(Service(served, torch.get_num_threads()), watch, routers, hosts)
     app.state.page = page
-    app.add_middleware(BodyLimit)
-    app.add_middleware(HeadAsGet)
-    app.add_middleware(KnownHosts, hosts=hosts)
-    handle_errors(app)
-    app.include_router(ROUTER)
-    if page:
-        app.include_router(LOOKUPS)
-        app.include_router(pages.ROUTER)
     return app
 
 
@@ -181,7 +144,7 @@ def _source(
     source: Recommender | str | PathLike[str],
     item_names: NamesSource | None,
     reload_seconds: float | None,
-) -> tuple[Served, Callable[[Service], Watcher | None]]:
+) -> tuple[Served[Recommender], Callable[[Starting], Watcher | None]]:
     """Return what is served first, and what makes the watcher of an application's start."""
     if not isinstance(source, Recommender):
         folder = RunFolder(Path(source), item_names)
@@ -201,7 +164,3 @@ def _service(app: FastAPI) -> Service:
     service = app.state.service
     assert isinstance(service, Service)
     return service
-
-
-def _as_text(time: datetime | None) -> str | None:
-    return None if time is None else time.isoformat(timespec="seconds").replace("+00:00", "Z")

@@ -4,10 +4,34 @@ from __future__ import annotations
 
 import sys
 import threading
+from pathlib import Path
 from queue import Empty, SimpleQueue
+from typing import Any, Protocol
 
-from pyrec.serve.served import RunFolder
-from pyrec.serve.service import Service
+from pyrec.serve.served import Served, Stamps
+
+
+class Folder(Protocol):
+    """Where newer models appear."""
+
+    @property
+    def path(self) -> Path:
+        """The folder."""
+
+    def load(self) -> Served[Any]:
+        """Read the model."""
+
+    def stamps(self) -> Stamps:
+        """Return what changes whenever a model is put in the place of the one before."""
+
+
+class Replaceable(Protocol):
+    """What serves a model."""
+
+    served: Served[Any]
+
+    def replace(self, served: Served[Any]) -> None:
+        """Serve another model."""
 
 
 class Watcher:
@@ -24,7 +48,7 @@ class Watcher:
         failed: Whether the newest model cannot be served.
     """
 
-    def __init__(self, folder: RunFolder, seconds: float, service: Service) -> None:
+    def __init__(self, folder: Folder, seconds: float, service: Replaceable) -> None:
         self.failed = False
         self._folder, self._seconds, self._service = folder, seconds, service
         self._seen = service.served.stamps

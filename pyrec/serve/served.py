@@ -7,13 +7,14 @@ from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from os import PathLike
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, Generic, TypeAlias, TypeVar
 
 from pyrec.data import Interactions
 from pyrec.data.read.item_names import read_item_names
-from pyrec.models import Recommender
+from pyrec.models import Estimator, Recommender
 from pyrec.store import item_names, saved_model
 
+Kind = TypeVar("Kind", bound=Estimator)
 Names: TypeAlias = Mapping[Any, str]
 NamesSource: TypeAlias = Names | str | PathLike[str] | Callable[[Interactions], Names]
 """What items are called, by raw id; a file that says so; or what returns it for the items of a training set."""
@@ -22,7 +23,7 @@ Stamps: TypeAlias = tuple[tuple[int, int] | None, ...]
 
 
 @dataclass(frozen=True)
-class Served:
+class Served(Generic[Kind]):
     """A model and what is told of it.
 
     Attributes:
@@ -33,7 +34,7 @@ class Served:
         stamps: Of its folder, before it was read.
     """
 
-    model: Recommender
+    model: Kind
     names: Names = field(default_factory=dict)
     saved_at: datetime | None = None
     loaded_at: datetime | None = None
@@ -52,7 +53,7 @@ class RunFolder:
     path: Path
     names: NamesSource | None
 
-    def load(self) -> Served:
+    def load(self) -> Served[Recommender]:
         """Read the model and the names.
 
         Raises:
@@ -60,13 +61,17 @@ class RunFolder:
         """
         stamps = self.stamps()  # before the model, which may be replaced meanwhile
         model = Recommender.load(self.path)
-        saved_at = None if stamps[0] is None else datetime.fromtimestamp(stamps[0][1] / 1e9, timezone.utc)
         names = item_names.read(self.path) if self.names is None else names_of(self.names, model.train_)
-        return Served(model, names, saved_at, datetime.now(timezone.utc), stamps)
+        return Served(model, names, saved_at(stamps), datetime.now(timezone.utc), stamps)
 
     def stamps(self) -> Stamps:
         """Return what changes whenever a model or names are put in the place of those before."""
         return tuple(saved_model.stamp(self.path / name) for name in (saved_model.CONFIG, item_names.FILE))
+
+
+def saved_at(stamps: Stamps) -> datetime | None:
+    """Return when a model was saved, in UTC, by the stamps of its folder, the first of which is of the model."""
+    return None if stamps[0] is None else datetime.fromtimestamp(stamps[0][1] / 1e9, timezone.utc)
 
 
 def names_of(names: NamesSource, train: Interactions) -> Names:

@@ -45,7 +45,7 @@ class Service:
         threads: Of a search's kernels; a new thread would take OpenMP's default.
     """
 
-    def __init__(self, served: Served, threads: int) -> None:
+    def __init__(self, served: Served[Recommender], threads: int) -> None:
         self.served, self.threads = served, threads
         self.known = ThreadPoolExecutor(1, "pyrec-known", torch.set_num_threads, (threads,))
         self.others = ThreadPoolExecutor(1, "pyrec-others", torch.set_num_threads, (threads,))
@@ -58,7 +58,7 @@ class Service:
         """Make what a first call would make."""
         _warm(self.served.model)
 
-    def replace(self, served: Served) -> None:
+    def replace(self, served: Served[Recommender]) -> None:
         """Serve another model, once what its first call would make is there; from any thread but the event loop's."""
         with ThreadPoolExecutor(1, "pyrec-warm", torch.set_num_threads, (self.threads,)) as own:
             own.submit(_warm, served.model).result()
@@ -68,6 +68,10 @@ class Service:
         """End the threads."""
         for executor in (self.known, self.others, self.explanations, self.lookups):
             executor.shutdown()
+
+    def again(self) -> Service:
+        """Return a service of the same with new threads."""
+        return Service(self.served, self.threads)
 
     async def recommend(self, request: RecommendRequest) -> JSONResponse:
         """Answer for known or new users."""

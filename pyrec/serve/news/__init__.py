@@ -1,0 +1,1 @@
+"""Articles over HTTP: recommended and ranked, posted and clicked while the service runs."""
