@@ -150,3 +150,39 @@ def test_no_articles_at_all() -> None:
     assert len(empty) == 0
     assert repr(empty) == "Articles(0, 0 words)"
     assert len(empty.take(np.empty(0, np.int64))) == 0
+
+
+def test_a_part_of_which_the_counted_articles_have_nothing_is_none() -> None:
+    made = Articles.from_texts(
+        [1, 2],
+        ["One", "Two two"],
+        categories=["", "a"],
+        subcategories=[[], ["b"]],
+        entities=[["Q1"], ["Q2"]],
+        counted=[True, False],
+    )
+    assert made.category is None
+    assert made.subcategories is None
+    assert made.entities is not None
+    assert made.entities.rows.to_lists() == [[0], []]
+    assert made.words.tolist() == ["one"]
+    assert made.notes == ("2 of 3 words are not in the vocabulary and are left out",)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        ({"titles": ["a"]}, "titles has 1 rows, but there are 2 ids"),
+        ({"abstracts": ["a"]}, "abstracts has 1 rows"),
+        ({"titles": ["a", 1]}, r"texts\[1\] is 1"),
+        ({"counted": [True]}, "mask has dtype"),
+        ({"vocabulary": [1, 2]}, "words are text"),
+        ({"vocabulary": ["a", "a"]}, "listed more than once"),
+        ({"published": ["a", "b"]}, "numbers are needed"),
+        ({"published": [1.0]}, "published has 1 rows"),
+        ({"categories": ["a"]}, "categories has 1 rows"),
+    ],
+)
+def test_texts_are_checked(arguments: dict[str, object], says: str) -> None:
+    with pytest.raises(DataError, match=says):
+        Articles.from_texts(**{"ids": [1, 2], "titles": ["a", "b"], **arguments})  # type: ignore[arg-type]

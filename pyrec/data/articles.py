@@ -149,7 +149,7 @@ class Articles:
             tokenizer: how texts become words; None for words in lower case and punctuation marks.
             vocabulary: the words; None for those of the counted articles, the most frequent first.
             counted: bool (n,): the articles that words, categories and entities are taken from; None for all. What the
-                others have beyond that is left out.
+                others have beyond that is left out, and a part of which these have nothing is None.
             min_count: a word that occurs less often is left out.
             max_title: so many words of a title count.
             max_abstract: so many words of an abstract count.
@@ -160,9 +160,16 @@ class Articles:
         """
         known = unique_ids(ids, "ids")
         abstracts = [""] * known.size if abstracts is None else abstracts
-        for name, texts in (("titles", titles), ("abstracts", abstracts)):
-            if len(texts) != known.size:
-                raise DataError(f"{name} has {len(texts)} rows, but there are {known.size} ids")
+        given = {
+            "titles": titles,
+            "abstracts": abstracts,
+            "categories": categories,
+            "subcategories": subcategories,
+            "entities": entities,
+        }
+        for name, rows_given in given.items():
+            if rows_given is not None and len(rows_given) != known.size:
+                raise DataError(f"{name} has {len(rows_given)} rows, but there are {known.size} ids")
         whose = np.ones(known.size, bool) if counted is None else check_mask(counted, known.size)
         splitter = Tokenizer() if tokenizer is None else tokenizer
         split = splitter.split([*titles, *abstracts])
@@ -328,19 +335,31 @@ def _seconds(published: npt.ArrayLike) -> npt.NDArray[np.float64]:
     return values.astype(np.float64)
 
 
-def _category_codes(values: Sequence[str | int | None], counted: npt.NDArray[np.bool_]) -> Codes:
-    """Returns one word a row in the vocabulary of the counted ones; the code -1 for what that lacks."""
+def _category_codes(values: Sequence[str | int | None], counted: npt.NDArray[np.bool_]) -> Codes | None:
+    """Returns one word a row in the vocabulary of the counted ones; None where they have none.
+
+    The code -1 stands for what the vocabulary lacks.
+    """
     vocabulary = _vocabulary(
         [value for value, counts in zip(values, counted, strict=True) if counts], "categories"
     )
+    if not vocabulary.size:
+        return None
     place = {word: at for at, word in enumerate(vocabulary.tolist())}
     return Codes(np.fromiter((place.get(value, -1) for value in values), np.int32, len(values)), vocabulary)
 
 
-def _word_lists(values: Sequence[Sequence[str | int]], counted: npt.NDArray[np.bool_], name: str) -> Tokens:
-    """Returns lists of words in the vocabulary of the counted ones, without what that lacks."""
+def _word_lists(
+    values: Sequence[Sequence[str | int]], counted: npt.NDArray[np.bool_], name: str
+) -> Tokens | None:
+    """Returns lists of words in the vocabulary of the counted ones, without what that lacks.
+
+    None where the counted ones have no words.
+    """
     taken = [value for value, counts in zip(values, counted, strict=True) if counts]
     vocabulary = _vocabulary(list(chain.from_iterable(taken)), name)
+    if not vocabulary.size:
+        return None
     place = {word: at for at, word in enumerate(vocabulary.tolist())}
     rows = [[place[word] for word in row if word in place] for row in values]
     indptr = np.append(0, np.cumsum(list(map(len, rows)), dtype=np.int64))

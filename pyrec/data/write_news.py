@@ -53,11 +53,13 @@ def _times(shown: Impressions) -> list[str]:
     if outside.any():
         at = int(outside.argmax())
         raise DataError(f"times[{at}] = {shown.times[at]} are no seconds since 1970; divide them first")
-    moments = (_EPOCH + timedelta(seconds=second) for second in seconds.tolist())
-    return [
-        f"{when.month}/{when.day}/{when.year} {(when.hour + 11) % 12 + 1}:{when:%M:%S} {'PM' if when.hour > 11 else 'AM'}"
-        for when in moments
-    ]
+    return [_written(_EPOCH + timedelta(seconds=second)) for second in seconds.tolist()]
+
+
+def _written(when: datetime) -> str:
+    """Returns a moment as MIND's files have it: 11/15/2019 8:55:22 AM."""
+    half = "PM" if when.hour > 11 else "AM"
+    return f"{when.month}/{when.day}/{when.year} {(when.hour + 11) % 12 + 1}:{when:%M:%S} {half}"
 
 
 def _spelt(ids: list[str | int], what: str) -> list[str]:
