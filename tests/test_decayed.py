@@ -91,8 +91,11 @@ def test_threads_do_not_change_a_bit(threads):
 
 def test_ages_long_past_are_forgotten():
     keys, times = torch.zeros(2).int(), torch.tensor([-1e308, 1e308], dtype=torch.float64)
-    sums, _ = decayed_counts(keys, times, torch.ones(2, 1), (1.0, math.inf), 1)
+    sums, state = decayed_counts(keys, times, torch.ones(2, 1), (1.0, math.inf), 1)
     assert sums[1, 0].tolist() == [0, 1]
+    _, early = decayed_counts(keys[:1], times[:1], torch.ones(1, 1), (1.0, math.inf), 1)
+    assert early.at(keys[:1], times[1:])[0, 0].tolist() == [0, 1]
+    assert state.at(keys[:1], times[1:])[0, 0].tolist() == [0, 1]
 
 
 SOUND = {
@@ -175,3 +178,18 @@ def test_wrong_questions():
         state.at(torch.tensor([0]), torch.tensor([0.5]).double())
     with pytest.raises(DataError, match="integers and float64 of one length are needed"):
         state.at(torch.tensor([0, 1]), torch.tensor([3.0]).double())
+
+
+def test_the_process_s_settings_are_not_looked_at():
+    events = make(300, 9)
+    keys, times = torch.arange(9), torch.full((9,), 60.0).double()
+    whole, state = decayed_counts(*events, LIVES, 9)
+    asked = state.at(keys, times)
+    torch.set_default_dtype(torch.float64)
+    try:
+        with torch.device("meta"):
+            found, again = decayed_counts(*events, LIVES, 9)
+            assert torch.equal(again.at(keys, times), asked)
+            assert torch.equal(found, whole)
+    finally:
+        torch.set_default_dtype(torch.float32)

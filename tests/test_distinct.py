@@ -100,3 +100,12 @@ def test_wrong_vectors():
         ragged_take(good, torch.arange(2), torch.tensor([0]).int())
     with pytest.raises(DataError, match=r"indptr is torch.float32 \(2,\), but a vector of int64 is needed"):
         ragged_take(good.float(), torch.arange(2), torch.tensor([0]))
+
+
+def test_the_process_s_settings_are_not_looked_at():
+    ids, indptr, indices = torch.tensor([3, 1, 3]), torch.tensor([0, 2, 2, 5, 6]), torch.arange(6)
+    with torch.device("meta"):
+        rows, position = distinct_ids(ids, 4)
+        assert rows.tolist() == [3, 1]
+        assert position.tolist() == [0, 1, 0]
+        assert ragged_take(indptr, indices, rows)[1].tolist() == [5]

@@ -326,3 +326,16 @@ def test_wrong_arguments():
         impression_evaluation([3, 2, 1, 2, 1, 1, 2, 3, 4], shown, train=3)
     with pytest.raises(ConfigError, match="cutoffs is empty"):
         impression_evaluation([3, 2, 1, 2, 1, 1, 2, 3, 4], shown, cutoffs=[])
+
+
+def test_the_process_s_settings_are_not_looked_at():
+    impressions, scores, better = many(60)
+    expected = impression_evaluation(scores, impressions)
+    torch.set_default_dtype(torch.float64)
+    try:
+        with torch.device("meta"), np.errstate(all="raise"):
+            found = impression_evaluation(scores, impressions)
+            compare_impressions(found, impression_evaluation(better, impressions))
+    finally:
+        torch.set_default_dtype(torch.float32)
+    assert found.metrics == expected.metrics

@@ -46,8 +46,8 @@ class DecayedState(NamedTuple):
         """
         chosen, asked = _asked(self, keys, times)
         gone = asked - self.times[chosen]
-        decay = torch.where(gone.isinf()[:, None], 0.0, torch.exp2(-gone[:, None] / self.half_lives))
-        later = (self.values[chosen] + self.pending[chosen][:, :, None]) * decay.nan_to_num(0.0)[:, None]
+        decay = torch.where(self.half_lives.isinf(), 1.0, torch.exp2(-gone[:, None] / self.half_lives))
+        later = (self.values[chosen] + self.pending[chosen][:, :, None]) * decay[:, None]
         return torch.where(gone[:, None, None] > 0, later, self.values[chosen]).float()
 
 
