@@ -186,6 +186,41 @@ topk_device_tile_users: int
 topk_device_blocks: int
 topk_fault_words: int
 
+def pool_scores_rows(x: Any) -> bool: ...
+def pool_scratch(x: Any, num_slots: int, hidden: int, heads: int, indexed: bool, backward: bool) -> int: ...
+def pool(
+    x: Any,
+    indptr: Any,
+    index: Any,
+    weight: Any,
+    bias: Any,
+    vector: Any,
+    offset: Any,
+    scores: Any,
+    out: Any,
+    alpha: Any,
+    scratch: Any,
+    stream: int = ...,
+) -> None: ...
+def pool_grad(
+    x: Any,
+    indptr: Any,
+    index: Any,
+    weight: Any,
+    bias: Any,
+    vector: Any,
+    alpha: Any,
+    grad: Any,
+    grad_of_alpha: Any,
+    grad_x: Any,
+    grad_weight: Any,
+    grad_bias: Any,
+    grad_vector: Any,
+    grad_scores: Any,
+    grad_offset: Any,
+    scratch: Any,
+    stream: int = ...,
+) -> None: ...
 def topk_has_codes() -> bool: ...
 def topk_checks(queries: Any) -> bool: ...
 def check_topk_values(

@@ -62,6 +62,7 @@ from pyrec.ops.impressions import impression_metrics
 from pyrec.ops.metrics import item_counts, ranking_metrics
 from pyrec.ops.neighbors import nearest_items
 from pyrec.ops.pointwise import pointwise
+from pyrec.ops.pool import pool
 from pyrec.ops.propagate import propagate, propagate_gradient, propagate_sum
 from pyrec.ops.ragged import ragged_take
 from pyrec.ops.sample import Sampler, distinct
@@ -217,6 +218,26 @@ def attention() -> Arguments:
 def self_attention() -> Arguments:
     given = {name: numbers(DIM, DIM) for name in ("w_query", "w_key", "w_value")}
     return {"layers": layers(), **given, "n_heads": 2, "mask": torch.ones(NODES, LAYERS, dtype=torch.bool)}
+
+
+def segments() -> Arguments:
+    """Of rows that slots share, pooled by two heads."""
+    parameters = {"weight": numbers(HIDDEN, DIM), "bias": numbers(HIDDEN), "vector": numbers(2, HIDDEN)}
+    return {"x": numbers(4, DIM), "indptr": int64(0, 2, 2, 5), "index": int64(0, 3, 3, 1, 0), **parameters}
+
+
+def pooled() -> Arguments:
+    scratch = empty(_core.pool_scratch(numbers(4, DIM), 5, HIDDEN, 2, True, False))
+    out = {"scores": empty(4, 2), "out": empty(3, 2, DIM), "alpha": empty(5, 2), "scratch": scratch}
+    return {**segments(), "offset": numbers(5, 2), **out}
+
+
+def pool_gradients() -> Arguments:
+    parameters = {"grad_weight": empty(HIDDEN, DIM), "grad_bias": empty(HIDDEN), "grad_vector": empty(2, HIDDEN)}
+    upstream = {"alpha": numbers(5, 2), "grad": numbers(3, 2, DIM), "grad_of_alpha": numbers(5, 2)}
+    own = {"grad_x": empty(4, DIM), "grad_scores": empty(4, 2), "grad_offset": empty(5, 2)}
+    scratch = empty(_core.pool_scratch(numbers(4, DIM), 5, HIDDEN, 2, True, True))
+    return {**segments(), **upstream, **own, **parameters, "scratch": scratch}
 
 
 def results() -> Arguments:
@@ -395,6 +416,11 @@ def bindings() -> Iterator[tuple[str, EntryPoint]]:
     yield "check_ranking", (c.check_ranking, lists)
     yield "check_ids", (c.check_ids, lambda: {"ids": lists()["ids"], "num_items": ITEMS})
     yield from combine_bindings()
+    yield "pool_scores_rows", (c.pool_scores_rows, lambda: {"x": numbers(4, DIM)})
+    sizes_of_pool = {"num_slots": 5, "hidden": HIDDEN, "heads": 2, "indexed": True, "backward": True}
+    yield "pool_scratch", (c.pool_scratch, lambda: {"x": numbers(4, DIM), **sizes_of_pool})
+    yield "pool", (c.pool, pooled)
+    yield "pool_grad", (c.pool_grad, pool_gradients)
     rows = {"vectors": numbers(NODES, DIM), **batch()}
     scratch = empty(c.bpr_scratch(**rows), dtype=torch.uint8)
     bpr_out = {"loss": empty(), "grad": empty(NODES, DIM), "grad_weight": empty(3), "scratch": scratch}
@@ -512,6 +538,7 @@ def operators() -> Iterator[tuple[str, EntryPoint]]:
     yield "combine_weighted", (combine_weighted, lambda: {"layers": layers(), "alpha": numbers(LAYERS)})
     yield "combine_attention", (combine_attention, lambda: {**attention(), "offset": numbers(NODES, LAYERS)})
     yield "combine_self_attention", (combine_self_attention, self_attention)
+    yield "pool", (pool, lambda: {**segments(), "offset": numbers(5, 2)})
     table = {"x": numbers(NODES, DIM), "graph": GRAPH}
     rows = {"n_layers": 2, "rows": int64(1, 3, 6), "precision": "fp32"}
     yield "propagate", (propagate, lambda: {**table, **rows})

@@ -41,6 +41,8 @@ KERNELS = (
     "combine_self_attention_grad",
     "bpr",
     "pointwise",
+    "pool",
+    "pool_grad",
     "agreement",
     "weight_gradient",
     "debias",

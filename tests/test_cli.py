@@ -592,6 +592,8 @@ KERNELS = (
     "impression_metrics",
     "item_counts",
     "pointwise",
+    "pool",
+    "pool_grad",
     "propagate_layer",
     "ranking_metrics",
     "rows_of_nodes",

@@ -28,6 +28,7 @@ from pyrec.ops.decayed import decayed_counts
 from pyrec.ops.impressions import impression_metrics
 from pyrec.ops.metrics import item_counts, ranking_metrics
 from pyrec.ops.pointwise import pointwise
+from pyrec.ops.pool import pool
 from pyrec.ops.propagate import propagate
 from pyrec.ops.sample import Sampler, distinct
 from pyrec.ops.topk import topk
@@ -68,6 +69,7 @@ def _calls() -> dict[str, Callable[[], Any]]:
     layers = [X.repeat(12, 1) for _ in range(3)]
     entries = torch.ones(GRAPH.num_edges), torch.ones(GRAPH.num_edges), torch.ones(GRAPH.num_nodes)
     hidden, square = torch.ones(16, 128), torch.eye(128)
+    pointers = torch.arange(0, len(layers[0]) + 1, 12)
     return {
         "Graph": lambda: Graph(*_complete()),
         "propagate": lambda: propagate(X, GRAPH, 3),
@@ -83,6 +85,7 @@ def _calls() -> dict[str, Callable[[], Any]]:
         "agreement": lambda: agreement(X, X, users, positives),
         "als": lambda: als(X.clone(), X, GRAPH.indptr, GRAPH.indices, *entries),
         "gram": lambda: gram(X.repeat(20, 1)),
+        "pool": lambda: pool(layers[0], pointers, hidden, torch.ones(16), torch.ones(16)),
         "combine_attention": lambda: combine_attention(layers, hidden, torch.ones(16), torch.ones(16)),
         "combine_self_attention": lambda: combine_self_attention(layers, square, square, square, 2),
     }

@@ -7,6 +7,7 @@
 //   dx_l = alpha_l g + y        y = r W^T z, less its part along x_l, r^2 <x_l, y> x_l, where normalised
 #include "combine/block_cpu.hpp"
 #include "combine/normalise_cpu.hpp"
+#include "pool/scores_cpu.hpp"
 
 namespace pyrec::PYREC_ISA {
 
@@ -14,46 +15,16 @@ namespace pyrec::PYREC_ISA {
 template <class T>
 void pack_attention(const attention_weights<T>& w, int64_t dim, bool backward,
                     const attention_scratch<T>& s) {
-  pack(w.weight, 1, dim, dim, w.hidden, s.weight_t, s.hidden);
-  pack(w.bias, 0, 1, 1, w.hidden, s.bias, s.hidden);
-  pack(w.vector, 0, 1, 1, w.hidden, s.vector, s.hidden);
-  if (backward) pack(w.weight, dim, 1, w.hidden, dim, s.weight, s.dim);
+  pack_scores(w.weight, w.bias, w.vector, 1, w.hidden, dim, backward, s);
 }
 
 // projected: (P, hidden) = r x W^T; inverse: (P,) = r where normalised.
 template <class T>
-void project_rows(const attention_scratch<T>& s, int64_t dim, bool normalise) {
-  multiply<T>({.a = s.x,
-               .a_row = s.dim,
-               .a_step = 1,
-               .b = s.weight_t,
-               .b_stride = s.hidden,
-               .c = s.projected,
-               .c_stride = s.hidden,
-               .rows = s.rows,
-               .steps = dim,
-               .columns = s.hidden,
-               .accumulate = false});
+void project_layers(const attention_scratch<T>& s, int64_t dim, bool normalise) {
+  project_rows(s, dim);
   if (!normalise) return;
   inverse_lengths(s.x, s.rows, s.dim, s.inverse);
   scale_rows(s.inverse, s.rows, s.hidden, s.projected);
-}
-
-// scores: (L, B), s = v . tanh(projected + b)
-template <class T>
-void score_rows(const attention_scratch<T>& s) {
-  constexpr int width = simd<T>::width;
-  for (int64_t row = 0; row < s.rows; row += width) {
-    vec<T> sums[width] = {};
-    for (int i = 0; i < width; ++i) {
-      const T* projected = s.projected + (row + i) * s.hidden;
-      for (int64_t h = 0; h < s.hidden; h += width) {
-        const vec<T> t = tanh<T>(load(projected + h) + load(s.bias + h));
-        sums[i] = multiply_add(load(s.vector + h), t, sums[i]);
-      }
-    }
-    store(s.scores + row, sum_lanes<T>(sums));
-  }
 }
 
 template <class T>
@@ -62,7 +33,7 @@ void attention_block(const combine_attention_args<T>& a, const node_block& block
   const int64_t num_layers = a.input.num_layers;
   read_layers(a.input, block, s.x, s.dim);
   read_mask(a.input, block, s.mask);
-  project_rows(s, a.input.dim, a.attention.normalise);
+  project_layers(s, a.input.dim, a.attention.normalise);
   score_rows(s);
   if (a.offset != nullptr) add_lanes(a.offset, num_layers, block, T(1), s.scores);
   softmax_lanes(s.scores, s.mask, num_layers, s.nodes);
@@ -93,45 +64,6 @@ void attention_score_grads(const combine_attention_grad_args<T>& a, const node_b
   if (a.grad_offset != nullptr) write_lanes(s.scores, num_layers, block, a.grad_offset);
 }
 
-// projected: (P, hidden) becomes z; the stripe's db and dv grow.
-template <class T>
-void attention_hidden_grads(const attention_scratch<T>& s) {
-  constexpr int width = simd<T>::width;
-  for (int64_t h = 0; h < s.hidden; h += width) {
-    const vec<T> bias = load(s.bias + h);
-    const vec<T> vector = load(s.vector + h);
-    vec<T> grad_bias{};
-    vec<T> grad_vector{};
-    for (int64_t row = 0; row < s.rows; ++row) {
-      T* projected = s.projected + row * s.hidden + h;
-      const vec<T> grad = broadcast(s.scores[row]);
-      const vec<T> t = tanh<T>(load(projected) + bias);
-      const vec<T> z = grad * vector * multiply_add(-t, t, broadcast(T(1)));
-      grad_vector = multiply_add(grad, t, grad_vector);
-      grad_bias += z;
-      store(projected, z);
-    }
-    store(s.grad_bias + h, load(s.grad_bias + h) + grad_bias);
-    store(s.grad_vector + h, load(s.grad_vector + h) + grad_vector);
-  }
-}
-
-// The stripe's dW grows by z^T x, for projected = z, or r z where normalised.
-template <class T>
-void attention_weight_grads(const attention_scratch<T>& s, int64_t hidden) {
-  multiply<T>({.a = s.projected,
-               .a_row = 1,
-               .a_step = s.hidden,
-               .b = s.x,
-               .b_stride = s.dim,
-               .c = s.grad_weight,
-               .c_stride = s.dim,
-               .rows = hidden,
-               .steps = s.rows,
-               .columns = s.dim,
-               .accumulate = true});
-}
-
 // dx = alpha g + y, y = z W less its part along x where normalised: alpha g comes first where y may be added
 // to it, and last where y has to be complete before.
 template <class T>
@@ -142,17 +74,7 @@ void attention_layer_grads(const combine_attention_grad_args<T>& a, const node_b
     spread_rows(s.pooled, s.alpha, a.input.num_layers, s.nodes, s.dim, normalise, s.grad_x);
   };
   if (!normalise) spread_grad();
-  multiply<T>({.a = s.projected,
-               .a_row = s.hidden,
-               .a_step = 1,
-               .b = s.weight,
-               .b_stride = s.dim,
-               .c = s.grad_x,
-               .c_stride = s.dim,
-               .rows = s.rows,
-               .steps = a.attention.hidden,
-               .columns = s.dim,
-               .accumulate = !normalise});
+  score_row_grads(s, a.attention.hidden, !normalise);
   if (normalise) {
     keep_across_rows(s.x, s.inverse, s.rows, s.dim, s.grad_x);
     spread_grad();
@@ -167,10 +89,10 @@ void attention_grad_block(const combine_attention_grad_args<T>& a, const node_bl
   read_rows(a.grad, a.input.dim, a.input.dim, block, s.pooled, s.dim);
   attention_score_grads(a, block, s);
   if (a.grad_weight == nullptr && a.grad_layers == nullptr) return;
-  project_rows(s, a.input.dim, a.attention.normalise);
-  attention_hidden_grads(s);
+  project_layers(s, a.input.dim, a.attention.normalise);
+  score_hidden_grads(s);
   if (a.attention.normalise) scale_rows(s.inverse, s.rows, s.hidden, s.projected);
-  if (a.grad_weight != nullptr) attention_weight_grads(s, a.attention.hidden);
+  if (a.grad_weight != nullptr) score_weight_grads(s, a.attention.hidden);
   if (a.grad_layers != nullptr) attention_layer_grads(a, block, s);
 }
 

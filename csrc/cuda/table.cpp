@@ -14,6 +14,7 @@ metrics_kernels metrics();
 impressions_kernels impressions();
 sample_kernels sample();
 distinct_kernels distinct();
+pool_kernels pool();
 topk_kernels topk();
 
 const kernel_table& table() {
@@ -27,6 +28,7 @@ const kernel_table& table() {
       .agreement = agreement(),
       .als = als(),
       .debias = debias(),
+      .pool = pool(),
       .topk = topk(),
       .metrics = metrics(),
       .impressions = impressions(),

@@ -8,6 +8,7 @@
 #include "isa/kernels.hpp"
 #include "metrics/metrics_cpu.hpp"
 #include "pointwise/pointwise_cpu.hpp"
+#include "pool/pool_cpu.hpp"
 #include "propagate/propagate_cpu.hpp"
 #include "rows/rows_cpu.hpp"
 #include "sample/sample_cpu.hpp"
@@ -37,6 +38,10 @@ constinit const kernel_table table{
                .f64 = debias<double>,
                .scratch_f32 = debias_scratch_bytes<float>,
                .scratch_f64 = debias_scratch_bytes<double>},
+    .pool = {.pool = {pool<float>, pool<double>},
+             .pool_grad = {pool_grad<float>, pool_grad<double>},
+             .scratch_f32 = pool_scratch_size<float>,
+             .scratch_f64 = pool_scratch_size<double>},
     .topk = {.search = topk_search, .codes = has_codes},
     .metrics = {.ranking = ranking_metrics, .item_counts = item_counts},
     .impressions = {.f32 = impressions<float>, .f64 = impressions<double>},

@@ -12,6 +12,7 @@
 #include "impressions/impressions.hpp"
 #include "metrics/metrics.hpp"
 #include "pointwise/pointwise.hpp"
+#include "pool/pool.hpp"
 #include "propagate/propagate.hpp"
 #include "rows/rows.hpp"
 #include "sample/sample.hpp"
@@ -29,6 +30,7 @@ struct kernel_table {
   agreement_kernels agreement;
   als_kernels als;
   debias_kernels debias;
+  pool_kernels pool;
   topk_kernels topk;
   metrics_kernels metrics;
   impressions_kernels impressions;

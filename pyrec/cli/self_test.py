@@ -21,6 +21,7 @@ from pyrec.ops.distinct import distinct_ids
 from pyrec.ops.impressions import impression_metrics
 from pyrec.ops.metrics import item_counts, ranking_metrics
 from pyrec.ops.pointwise import pointwise
+from pyrec.ops.pool import pool
 from pyrec.ops.propagate import propagate
 from pyrec.ops.sample import Sampler, distinct
 from pyrec.ops.topk import topk
@@ -34,6 +35,7 @@ from pyrec.reference import distinct as distinct_reference
 from pyrec.reference import impressions as impressions_reference
 from pyrec.reference import metrics as metrics_reference
 from pyrec.reference import pointwise as pointwise_reference
+from pyrec.reference import pool as pool_reference
 from pyrec.reference import propagate as propagate_reference
 from pyrec.reference import rows as rows_reference
 from pyrec.reference import sample as sample_reference
@@ -81,6 +83,15 @@ def _self_attention() -> float:
         combine_reference.combine_self_attention(layers, query, key, value, 2),
         [*layers, query, key, value],
     )
+
+
+def _pool() -> float:
+    x, offset = _learned([_embeddings(), _embeddings()[:, :2]])
+    weight, bias, vector = _learned([x[:EVEN_DIM], x[0, :EVEN_DIM], x[1:3, :EVEN_DIM]])
+    indptr, index = torch.tensor([0, 20, 20, len(x)]), torch.arange(len(x)) // 2
+    given = (x, indptr, weight, bias, vector, offset, index)
+    have, expected = pool(*given, return_alpha=True), pool_reference.pool(*given)
+    return _with_gradients(have, expected, [x, weight, bias, vector, offset])
 
 
 def _rows_of_a_table() -> float:
@@ -251,6 +262,7 @@ SELF_TESTS: dict[str, Callable[[], float]] = {
     "combine weighted": _weighted,
     "combine attention": _attention,
     "combine self-attention": _self_attention,
+    "pool": _pool,
     "rows": _rows_of_a_table,
     "bpr": _bpr,
     "pointwise": _pointwise,

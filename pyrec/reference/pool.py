@@ -29,7 +29,7 @@ def pool(
     if index is not None:
         rows, scores = x[index], scores[index]
     if offset is not None:
-        scores = scores + offset.to(x.dtype).reshape(len(rows), -1)
+        scores = scores + offset.to(x.dtype).reshape(len(rows), len(heads))
     num_segments = len(indptr) - 1
     segment = segment_of_slots(indptr, len(rows))
     alpha = segment_softmax(scores, segment, num_segments)
