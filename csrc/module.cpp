@@ -18,6 +18,7 @@ void bind_agreement(py::module_& m);
 void bind_als(py::module_& m);
 void bind_debias(py::module_& m);
 void bind_pool(py::module_& m);
+void bind_candidate(py::module_& m);
 void bind_topk(py::module_& m);
 void bind_metrics(py::module_& m);
 void bind_impressions(py::module_& m);
@@ -65,6 +66,7 @@ PYBIND11_MODULE(PYREC_MODULE, m) {
   bind_als(m);
   bind_debias(m);
   bind_pool(m);
+  bind_candidate(m);
   bind_topk(m);
   bind_metrics(m);
   bind_impressions(m);

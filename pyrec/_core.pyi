@@ -186,6 +186,39 @@ topk_device_tile_users: int
 topk_device_blocks: int
 topk_fault_words: int
 
+def candidate_scratch(clicks: Any, num_candidates: int, num_segments: int) -> int: ...
+def candidate(
+    clicks: Any,
+    candidates: Any,
+    vector: Any,
+    values: Any,
+    indptr: Any,
+    readers: Any,
+    index: Any,
+    activation: str,
+    out: Any,
+    norms: Any,
+    stream: int = ...,
+) -> None: ...
+def candidate_grad(
+    clicks: Any,
+    candidates: Any,
+    vector: Any,
+    values: Any,
+    indptr: Any,
+    readers: Any,
+    index: Any,
+    activation: str,
+    out: Any,
+    norms: Any,
+    grad: Any,
+    grad_clicks: Any,
+    grad_candidates: Any,
+    grad_vector: Any,
+    grad_values: Any,
+    scratch: Any,
+    stream: int = ...,
+) -> None: ...
 def pool_scores_rows(x: Any) -> bool: ...
 def pool_scratch(x: Any, num_slots: int, hidden: int, heads: int, indexed: bool, backward: bool) -> int: ...
 def pool(

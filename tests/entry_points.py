@@ -55,6 +55,7 @@ from pyrec.graph import Graph
 from pyrec.ops.agreement import agreement, weight_gradient
 from pyrec.ops.als import als, gram, pad_columns
 from pyrec.ops.bpr import bpr
+from pyrec.ops.candidate import candidate_attention
 from pyrec.ops.combine import combine_attention, combine_self_attention, combine_weighted
 from pyrec.ops.decayed import decayed_counts
 from pyrec.ops.distinct import distinct_ids
@@ -226,6 +227,27 @@ def segments() -> Arguments:
     return {"x": numbers(4, DIM), "indptr": int64(0, 2, 2, 5), "index": int64(0, 3, 3, 1, 0), **parameters}
 
 
+def clicks_and_candidates() -> Arguments:
+    rows = {"clicks": numbers(4, HIDDEN), "candidates": numbers(3, HIDDEN), "vector": numbers(HIDDEN)}
+    slots = {"indptr": int64(0, 2, 2, 5), "readers": int64(2, 0, 1), "index": int64(0, 3, 3, 1, 0)}
+    return {**rows, "values": numbers(4, DIM), **slots, "activation": "tanh"}
+
+
+def attended() -> Arguments:
+    return {**clicks_and_candidates(), "out": empty(3, DIM), "norms": empty(3, 2)}
+
+
+def candidate_gradients() -> Arguments:
+    grads = {
+        "grad_clicks": empty(5, HIDDEN),
+        "grad_candidates": empty(3, HIDDEN),
+        "grad_vector": empty(HIDDEN),
+    }
+    scratch = empty(_core.candidate_scratch(numbers(4, HIDDEN), 3, 3), dtype=torch.uint8)
+    more = {"grad": numbers(3, DIM), "grad_values": empty(5, DIM), "scratch": scratch}
+    return {**attended(), **grads, **more}
+
+
 def pooled() -> Arguments:
     scratch = empty(_core.pool_scratch(numbers(4, DIM), 5, HIDDEN, 2, True, False))
     out = {"scores": empty(4, 2), "out": empty(3, 2, DIM), "alpha": empty(5, 2), "scratch": scratch}
@@ -233,7 +255,11 @@ def pooled() -> Arguments:
 
 
 def pool_gradients() -> Arguments:
-    parameters = {"grad_weight": empty(HIDDEN, DIM), "grad_bias": empty(HIDDEN), "grad_vector": empty(2, HIDDEN)}
+    parameters = {
+        "grad_weight": empty(HIDDEN, DIM),
+        "grad_bias": empty(HIDDEN),
+        "grad_vector": empty(2, HIDDEN),
+    }
     upstream = {"alpha": numbers(5, 2), "grad": numbers(3, 2, DIM), "grad_of_alpha": numbers(5, 2)}
     own = {"grad_x": empty(4, DIM), "grad_scores": empty(4, 2), "grad_offset": empty(5, 2)}
     scratch = empty(_core.pool_scratch(numbers(4, DIM), 5, HIDDEN, 2, True, True))
@@ -420,6 +446,10 @@ def bindings() -> Iterator[tuple[str, EntryPoint]]:
     sizes_of_pool = {"num_slots": 5, "hidden": HIDDEN, "heads": 2, "indexed": True, "backward": True}
     yield "pool_scratch", (c.pool_scratch, lambda: {"x": numbers(4, DIM), **sizes_of_pool})
     yield "pool", (c.pool, pooled)
+    sizes_of_candidates = {"clicks": numbers(4, HIDDEN), "num_candidates": 3, "num_segments": 3}
+    yield "candidate_scratch", (c.candidate_scratch, lambda: dict(sizes_of_candidates))
+    yield "candidate", (c.candidate, attended)
+    yield "candidate_grad", (c.candidate_grad, candidate_gradients)
     yield "pool_grad", (c.pool_grad, pool_gradients)
     rows = {"vectors": numbers(NODES, DIM), **batch()}
     scratch = empty(c.bpr_scratch(**rows), dtype=torch.uint8)
@@ -538,6 +568,7 @@ def operators() -> Iterator[tuple[str, EntryPoint]]:
     yield "combine_weighted", (combine_weighted, lambda: {"layers": layers(), "alpha": numbers(LAYERS)})
     yield "combine_attention", (combine_attention, lambda: {**attention(), "offset": numbers(NODES, LAYERS)})
     yield "combine_self_attention", (combine_self_attention, self_attention)
+    yield "candidate_attention", (candidate_attention, clicks_and_candidates)
     yield "pool", (pool, lambda: {**segments(), "offset": numbers(5, 2)})
     table = {"x": numbers(NODES, DIM), "graph": GRAPH}
     rows = {"n_layers": 2, "rows": int64(1, 3, 6), "precision": "fp32"}

@@ -41,6 +41,8 @@ KERNELS = (
     "combine_self_attention_grad",
     "bpr",
     "pointwise",
+    "candidate",
+    "candidate_grad",
     "pool",
     "pool_grad",
     "agreement",

@@ -579,6 +579,8 @@ KERNELS = (
     "agreement",
     "als",
     "bpr",
+    "candidate",
+    "candidate_grad",
     "combine_attention",
     "combine_attention_grad",
     "combine_self_attention",

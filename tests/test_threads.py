@@ -23,6 +23,7 @@ from pyrec.graph import Graph
 from pyrec.ops.agreement import agreement
 from pyrec.ops.als import als, gram
 from pyrec.ops.bpr import bpr
+from pyrec.ops.candidate import candidate_attention
 from pyrec.ops.combine import combine_attention, combine_self_attention
 from pyrec.ops.decayed import decayed_counts
 from pyrec.ops.impressions import impression_metrics
@@ -86,6 +87,9 @@ def _calls() -> dict[str, Callable[[], Any]]:
         "als": lambda: als(X.clone(), X, GRAPH.indptr, GRAPH.indices, *entries),
         "gram": lambda: gram(X.repeat(20, 1)),
         "pool": lambda: pool(layers[0], pointers, hidden, torch.ones(16), torch.ones(16)),
+        "candidate_attention": lambda: candidate_attention(
+            layers[0], layers[1], torch.ones(128), layers[2], pointers, torch.arange(len(layers[0])) // 12
+        ),
         "combine_attention": lambda: combine_attention(layers, hidden, torch.ones(16), torch.ones(16)),
         "combine_self_attention": lambda: combine_self_attention(layers, square, square, square, 2),
     }

@@ -15,6 +15,7 @@ impressions_kernels impressions();
 sample_kernels sample();
 distinct_kernels distinct();
 pool_kernels pool();
+candidate_kernels candidate();
 topk_kernels topk();
 
 const kernel_table& table() {
@@ -29,6 +30,7 @@ const kernel_table& table() {
       .als = als(),
       .debias = debias(),
       .pool = pool(),
+      .candidate = candidate(),
       .topk = topk(),
       .metrics = metrics(),
       .impressions = impressions(),

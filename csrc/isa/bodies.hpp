@@ -2,6 +2,7 @@
 #include "agreement/agreement_cpu.hpp"
 #include "als/als_cpu.hpp"
 #include "bpr/bpr_cpu.hpp"
+#include "candidate/candidate_cpu.hpp"
 #include "combine/combine_cpu.hpp"
 #include "debias/debias_cpu.hpp"
 #include "impressions/impressions_cpu.hpp"
@@ -42,6 +43,10 @@ constinit const kernel_table table{
              .pool_grad = {pool_grad<float>, pool_grad<double>},
              .scratch_f32 = pool_scratch_size<float>,
              .scratch_f64 = pool_scratch_size<double>},
+    .candidate = {.candidate = {candidate<float>, candidate<double>},
+                  .candidate_grad = {candidate_grad<float>, candidate_grad<double>},
+                  .scratch_f32 = candidate_scratch_size<float>,
+                  .scratch_f64 = candidate_scratch_size<double>},
     .topk = {.search = topk_search, .codes = has_codes},
     .metrics = {.ranking = ranking_metrics, .item_counts = item_counts},
     .impressions = {.f32 = impressions<float>, .f64 = impressions<double>},

@@ -6,6 +6,7 @@
 #include "agreement/agreement.hpp"
 #include "als/als.hpp"
 #include "bpr/bpr.hpp"
+#include "candidate/candidate.hpp"
 #include "combine/combine.hpp"
 #include "debias/debias.hpp"
 #include "distinct/distinct.hpp"
@@ -31,6 +32,7 @@ struct kernel_table {
   als_kernels als;
   debias_kernels debias;
   pool_kernels pool;
+  candidate_kernels candidate;
   topk_kernels topk;
   metrics_kernels metrics;
   impressions_kernels impressions;

@@ -16,6 +16,7 @@ from pyrec.ops import combine, debias, rows
 from pyrec.ops.agreement import agreement, weight_gradient
 from pyrec.ops.als import als, gram
 from pyrec.ops.bpr import bpr
+from pyrec.ops.candidate import candidate_attention
 from pyrec.ops.decayed import decayed_counts
 from pyrec.ops.distinct import distinct_ids
 from pyrec.ops.impressions import impression_metrics
@@ -28,6 +29,7 @@ from pyrec.ops.topk import topk
 from pyrec.reference import agreement as agreement_reference
 from pyrec.reference import als as als_reference
 from pyrec.reference import bpr as bpr_reference
+from pyrec.reference import candidate as candidate_reference
 from pyrec.reference import combine as combine_reference
 from pyrec.reference import debias as debias_reference
 from pyrec.reference import decayed as decayed_reference
@@ -92,6 +94,16 @@ def _pool() -> float:
     given = (x, indptr, weight, bias, vector, offset, index)
     have, expected = pool(*given, return_alpha=True), pool_reference.pool(*given)
     return _with_gradients(have, expected, [x, weight, bias, vector, offset])
+
+
+def _candidate() -> float:
+    clicks, vector = _learned([_embeddings(), _embeddings()[0]])
+    candidates, values = _learned([clicks[:NUM_USERS].flip(0), clicks[:, :EVEN_DIM].contiguous()])
+    slots = torch.tensor([0, 20, 20, len(clicks)]), torch.arange(NUM_USERS) % 3
+    given = (clicks, candidates, vector, values, *slots)
+    have = candidate_attention(*given, activation="tanh")
+    expected, _ = candidate_reference.candidate_attention(*given, activation="tanh")
+    return _with_gradients([have], [expected], [clicks, candidates, vector, values])
 
 
 def _rows_of_a_table() -> float:
@@ -263,6 +275,7 @@ SELF_TESTS: dict[str, Callable[[], float]] = {
     "combine attention": _attention,
     "combine self-attention": _self_attention,
     "pool": _pool,
+    "candidate attention": _candidate,
     "rows": _rows_of_a_table,
     "bpr": _bpr,
     "pointwise": _pointwise,
