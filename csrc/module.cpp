@@ -16,6 +16,7 @@ void bind_bpr(py::module_& m);
 void bind_pointwise(py::module_& m);
 void bind_agreement(py::module_& m);
 void bind_als(py::module_& m);
+void bind_attend(py::module_& m);
 void bind_debias(py::module_& m);
 void bind_pool(py::module_& m);
 void bind_candidate(py::module_& m);
@@ -64,6 +65,7 @@ PYBIND11_MODULE(PYREC_MODULE, m) {
   bind_pointwise(m);
   bind_agreement(m);
   bind_als(m);
+  bind_attend(m);
   bind_debias(m);
   bind_pool(m);
   bind_candidate(m);

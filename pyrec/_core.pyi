@@ -318,6 +318,8 @@ def check_ids(ids: Any, num_items: int) -> None: ...
 
 combine_max_layers: int
 combine_max_dim: int
+attend_max_slots: int
+attend_max_columns: int
 
 def combine_stripes(layer: Any, num_layers: int) -> int: ...
 def combine_attention_scratch(layer: Any, num_layers: int, hidden: int, backward: bool) -> int: ...
@@ -444,6 +446,31 @@ def pointwise(
     grad_bias: Any | None = None,
     grad_label: Any | None = None,
     grad_weight: Any | None = None,
+    scratch: Any,
+    stream: int = 0,
+) -> None: ...
+def attend_scratch(qkv: Any, n_heads: int, num_added: int) -> int: ...
+def attend(
+    qkv: Any,
+    indptr: Any,
+    n_heads: int,
+    *,
+    index: Any | None = None,
+    key_bias: Any | None = None,
+    out: Any,
+    scratch: Any,
+    stream: int = 0,
+) -> None: ...
+def attend_grad(
+    qkv: Any,
+    indptr: Any,
+    n_heads: int,
+    *,
+    index: Any | None = None,
+    key_bias: Any | None = None,
+    grad: Any,
+    grad_qkv: Any,
+    grad_key_bias: Any | None = None,
     scratch: Any,
     stream: int = 0,
 ) -> None: ...

@@ -54,6 +54,7 @@ from pyrec.evaluate import (
 from pyrec.graph import Graph
 from pyrec.ops.agreement import agreement, weight_gradient
 from pyrec.ops.als import als, gram, pad_columns
+from pyrec.ops.attend import attend
 from pyrec.ops.bpr import bpr
 from pyrec.ops.candidate import candidate_attention
 from pyrec.ops.combine import combine_attention, combine_self_attention, combine_weighted
@@ -111,6 +112,12 @@ def edges() -> Arguments:
 def csr() -> Arguments:
     arrays = {"indptr": GRAPH.indptr.clone(), "indices": GRAPH.indices.clone()}
     return {**arrays, "num_users": USERS, "num_items": ITEMS}
+
+
+def heads_of_slots() -> Arguments:
+    """Five slots in three segments, of the rows of queries, keys and values of two heads."""
+    slots = {"indptr": int64(0, 2, 2, 5), "index": int64(0, 2, 1, 3, 2)}
+    return {"qkv": numbers(4, 12), "n_heads": 2, **slots, "key_bias": numbers(5, 2)}
 
 
 def search() -> Arguments:
@@ -479,6 +486,13 @@ def bindings() -> Iterator[tuple[str, EntryPoint]]:
     product = {"out": empty(DIM, DIM, dtype=torch.float64), "weight": torch.ones(ITEMS)}
     of_gram = empty(c.gram_scratch(padded["vectors"]), dtype=torch.uint8)
     yield "gram", (c.gram, lambda: {"vectors": padded["vectors"], **product, "scratch": of_gram})
+    sizes_of_slots = {"qkv": numbers(4, 12), "n_heads": 2, "num_added": 5}
+    yield "attend_scratch", (c.attend_scratch, lambda: dict(sizes_of_slots))
+    of_slots = empty(1, c.attend_scratch(**sizes_of_slots), dtype=torch.uint8)
+    attended = {"out": empty(5, 4), "scratch": of_slots}
+    yield "attend", (c.attend, lambda: {**heads_of_slots(), **attended})
+    attended_grad = {"grad": numbers(5, 4), "grad_qkv": empty(4, 12), "grad_key_bias": empty(5, 2)}
+    yield "attend_grad", (c.attend_grad, lambda: {**heads_of_slots(), **attended_grad, "scratch": of_slots})
     yield "DebiasPlan", (c.DebiasPlan, observed_and_uniform)
     plan = c.DebiasPlan(**observed_and_uniform())
     blocks = {"users_per_block": 2, "items_per_block": ITEMS}
@@ -561,6 +575,7 @@ def operators() -> Iterator[tuple[str, EntryPoint]]:
     yield "agreement", (agreement, moved)
     yield "weight_gradient", (weight_gradient, lambda: {**weighted_pairs(), "num_groups": 2})
     yield "als", (als, squares)
+    yield "attend", (attend, heads_of_slots)
     yield "gram", (gram, lambda: {"vectors": numbers(ITEMS, DIM), "weight": torch.ones(ITEMS)})
     yield "whole", (with_pairs(whole), all_pairs)
     of_step = {"direction_users": numbers(USERS, DIM), "direction_items": numbers(ITEMS, DIM), "rate": 0.1}

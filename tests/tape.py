@@ -47,6 +47,8 @@ KERNELS = (
     "pool_grad",
     "agreement",
     "weight_gradient",
+    "attend",
+    "attend_grad",
     "debias",
     "sample_triples",
     "distinct_ids",

@@ -578,6 +578,8 @@ KERNELS = (
     "add_rows",
     "agreement",
     "als",
+    "attend",
+    "attend_grad",
     "bpr",
     "candidate",
     "candidate_grad",

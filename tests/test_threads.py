@@ -22,6 +22,7 @@ from pyrec.data import synthetic
 from pyrec.graph import Graph
 from pyrec.ops.agreement import agreement
 from pyrec.ops.als import als, gram
+from pyrec.ops.attend import attend
 from pyrec.ops.bpr import bpr
 from pyrec.ops.candidate import candidate_attention
 from pyrec.ops.combine import combine_attention, combine_self_attention
@@ -68,6 +69,8 @@ def _calls() -> dict[str, Callable[[], Any]]:
     label = torch.linspace(0, 1, len(users))
     scores, ones, times = nodes.sin(), torch.ones(500_000, 1), torch.arange(500_000, dtype=torch.float64)
     layers = [X.repeat(12, 1) for _ in range(3)]
+    many = X.repeat(20, 1)[:, :120].contiguous()
+    titles = torch.arange(0, len(many) + 1, 20)
     entries = torch.ones(GRAPH.num_edges), torch.ones(GRAPH.num_edges), torch.ones(GRAPH.num_nodes)
     hidden, square = torch.ones(16, 128), torch.eye(128)
     pointers = torch.arange(0, len(layers[0]) + 1, 12)
@@ -84,6 +87,7 @@ def _calls() -> dict[str, Callable[[], Any]]:
         "bpr": lambda: bpr(X, users, positives, negatives),
         "pointwise": lambda: pointwise(X, users, positives, label, "logistic"),
         "agreement": lambda: agreement(X, X, users, positives),
+        "attend": lambda: attend(many, titles, 4),
         "als": lambda: als(X.clone(), X, GRAPH.indptr, GRAPH.indices, *entries),
         "gram": lambda: gram(X.repeat(20, 1)),
         "pool": lambda: pool(layers[0], pointers, hidden, torch.ones(16), torch.ones(16)),

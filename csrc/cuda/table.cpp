@@ -8,6 +8,7 @@ rows_kernels rows();
 bpr_kernels bpr();
 pointwise_kernels pointwise();
 agreement_kernels agreement();
+attend_kernels attend();
 debias_kernels debias();
 als_kernels als();
 metrics_kernels metrics();
@@ -28,6 +29,7 @@ const kernel_table& table() {
       .pointwise = pointwise(),
       .agreement = agreement(),
       .als = als(),
+      .attend = attend(),
       .debias = debias(),
       .pool = pool(),
       .candidate = candidate(),

@@ -1,6 +1,7 @@
 // Included once by each instruction set's file, which defines PYREC_ISA and PYREC_VECTOR_BYTES.
 #include "agreement/agreement_cpu.hpp"
 #include "als/als_cpu.hpp"
+#include "attend/attend_cpu.hpp"
 #include "bpr/bpr_cpu.hpp"
 #include "candidate/candidate_cpu.hpp"
 #include "combine/combine_cpu.hpp"
@@ -35,6 +36,7 @@ constinit const kernel_table table{
             .scratch_f64 = als_scratch<double>,
             .gram_f32 = gram<float>,
             .gram_f64 = gram<double>},
+    .attend = attend_table,
     .debias = {.f32 = debias<float>,
                .f64 = debias<double>,
                .scratch_f32 = debias_scratch_bytes<float>,

@@ -5,6 +5,7 @@
 
 #include "agreement/agreement.hpp"
 #include "als/als.hpp"
+#include "attend/attend.hpp"
 #include "bpr/bpr.hpp"
 #include "candidate/candidate.hpp"
 #include "combine/combine.hpp"
@@ -30,6 +31,7 @@ struct kernel_table {
   pointwise_kernels pointwise;
   agreement_kernels agreement;
   als_kernels als;
+  attend_kernels attend;
   debias_kernels debias;
   pool_kernels pool;
   candidate_kernels candidate;

@@ -48,17 +48,43 @@ PYREC_INLINE vec<T> broadcast(T value) {
   return value - vec<T>{};
 }
 
-// The first `count` lanes; the others are zero.
+// The first `count` lanes; the others are zero. Masks spare the way through memory, lane by lane, where there are any.
 template <class T>
 PYREC_INLINE vec<T> load_partial(const T* from, int count) {
+#if defined(__x86_64__) && PYREC_VECTOR_BYTES == 64
+  const uint32_t mask = (uint32_t{1} << count) - 1;
+  if constexpr (sizeof(T) == sizeof(float)) {
+    return (vec<T>)_mm512_maskz_loadu_ps(static_cast<__mmask16>(mask), from);
+  } else {
+    return (vec<T>)_mm512_maskz_loadu_pd(static_cast<__mmask8>(mask), from);
+  }
+#elif defined(__x86_64__) && PYREC_VECTOR_BYTES == 32
+  if constexpr (sizeof(T) == sizeof(float)) {
+    const __m256i lanes = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
+    return (vec<T>)_mm256_maskload_ps(from, _mm256_cmpgt_epi32(_mm256_set1_epi32(count), lanes));
+  } else {
+    const __m256i lanes = _mm256_setr_epi64x(0, 1, 2, 3);
+    return (vec<T>)_mm256_maskload_pd(from, _mm256_cmpgt_epi64(_mm256_set1_epi64x(count), lanes));
+  }
+#else
   vec<T> value{};
   for (int lane = 0; lane < count; ++lane) value[lane] = from[lane];
   return value;
+#endif
 }
 
 template <class T>
 PYREC_INLINE void store_partial(T* to, vec<T> value, int count) {
+#if defined(__x86_64__) && PYREC_VECTOR_BYTES == 64
+  const uint32_t mask = (uint32_t{1} << count) - 1;
+  if constexpr (sizeof(T) == sizeof(float)) {
+    _mm512_mask_storeu_ps(to, static_cast<__mmask16>(mask), (__m512)value);
+  } else {
+    _mm512_mask_storeu_pd(to, static_cast<__mmask8>(mask), (__m512d)value);
+  }
+#else
   for (int lane = 0; lane < count; ++lane) to[lane] = value[lane];
+#endif
 }
 
 // a * b + c: rounded once where the instruction set has it, elsewhere the product and then the sum. The

@@ -15,6 +15,7 @@ from pyrec.graph.graph import Graph
 from pyrec.ops import combine, debias, rows
 from pyrec.ops.agreement import agreement, weight_gradient
 from pyrec.ops.als import als, gram
+from pyrec.ops.attend import attend
 from pyrec.ops.bpr import bpr
 from pyrec.ops.candidate import candidate_attention
 from pyrec.ops.decayed import decayed_counts
@@ -28,6 +29,7 @@ from pyrec.ops.sample import Sampler, distinct
 from pyrec.ops.topk import topk
 from pyrec.reference import agreement as agreement_reference
 from pyrec.reference import als as als_reference
+from pyrec.reference import attend as attend_reference
 from pyrec.reference import bpr as bpr_reference
 from pyrec.reference import candidate as candidate_reference
 from pyrec.reference import combine as combine_reference
@@ -169,6 +171,19 @@ def _agreement() -> float:
     return max(of_direction, _difference(ours, theirs))
 
 
+def _attend() -> float:
+    rows, indptr, index = (
+        _embeddings()[:, :12].contiguous(),
+        torch.tensor([0, 5, 5, 30]),
+        torch.arange(30) // 2,
+    )
+    qkv, bias = _learned([rows, rows[:30, :2].contiguous()])
+    have, expected = (
+        [of(qkv, indptr, 2, index, bias), of(qkv[:30], indptr, 2)] for of in (attend, attend_reference.attend)
+    )
+    return _with_gradients(have, expected, [qkv, bias])
+
+
 def _als() -> float:
     graph = Graph.from_interactions(_interactions())
     vectors, target = _embeddings() / 4, torch.linspace(-1, 1, graph.num_edges)
@@ -280,6 +295,7 @@ SELF_TESTS: dict[str, Callable[[], float]] = {
     "bpr": _bpr,
     "pointwise": _pointwise,
     "agreement": _agreement,
+    "attend": _attend,
     "debias": _debias,
     "als": _als,
     "topk": _topk,
