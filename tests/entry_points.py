@@ -489,10 +489,10 @@ def bindings() -> Iterator[tuple[str, EntryPoint]]:
     sizes_of_slots = {"qkv": numbers(4, 12), "n_heads": 2, "num_added": 5}
     yield "attend_scratch", (c.attend_scratch, lambda: dict(sizes_of_slots))
     of_slots = empty(1, c.attend_scratch(**sizes_of_slots), dtype=torch.uint8)
-    attended = {"out": empty(5, 4), "scratch": of_slots}
-    yield "attend", (c.attend, lambda: {**heads_of_slots(), **attended})
-    attended_grad = {"grad": numbers(5, 4), "grad_qkv": empty(4, 12), "grad_key_bias": empty(5, 2)}
-    yield "attend_grad", (c.attend_grad, lambda: {**heads_of_slots(), **attended_grad, "scratch": of_slots})
+    heads_out = {"out": empty(5, 4), "scratch": of_slots}
+    yield "attend", (c.attend, lambda: {**heads_of_slots(), **heads_out})
+    heads_grad = {"grad": numbers(5, 4), "grad_qkv": empty(4, 12), "grad_key_bias": empty(5, 2)}
+    yield "attend_grad", (c.attend_grad, lambda: {**heads_of_slots(), **heads_grad, "scratch": of_slots})
     yield "DebiasPlan", (c.DebiasPlan, observed_and_uniform)
     plan = c.DebiasPlan(**observed_and_uniform())
     blocks = {"users_per_block": 2, "items_per_block": ITEMS}
