@@ -155,7 +155,18 @@ def text_problem(text: str) -> str | None:
     return None
 
 
+def _is_plainly_sound(raw: IdArray) -> bool:
+    """Tells whether texts are ASCII without a problem, all at once: most ids are."""
+    lengths = set(map(len, raw))
+    if 0 in lengths or max(lengths, default=0) > MAX_ID_LENGTH:
+        return False
+    together = "".join(raw)
+    return together.isascii() and "\0" not in together
+
+
 def _check_text(raw: IdArray, name: str) -> IdArray:
+    if _is_plainly_sound(raw):
+        return raw
     problems = {text: why for text in set(raw) if (why := text_problem(text))}
     if problems:
         at = next(k for k, text in enumerate(raw) if text in problems)
