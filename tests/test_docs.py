@@ -19,6 +19,7 @@ from typing import NamedTuple
 import children
 import numpy as np
 import pytest
+from news_folder import write_folder
 
 from pyrec.cli import main
 from pyrec.data import split_random, synthetic
@@ -160,6 +161,7 @@ def write_inputs(folder: Path) -> None:
     pairs = [line.rsplit(",", 1)[0] for line in lines]
     (folder / "user.txt").write_text("\n".join(pairs[::2]) + "\n")
     (folder / "random.txt").write_text("\n".join(pairs[1::2]) + "\n")
+    write_folder(folder / "MIND")
     for name in ("gowalla", "DATA"):
         (folder / name).mkdir()
         for part, interactions in zip(("train", "test"), split_random(data), strict=True):
