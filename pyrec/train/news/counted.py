@@ -38,7 +38,9 @@ class CountedCandidates:
         inputs[:, :NUM_COUNTERS] = counters
         inputs[:, NUM_COUNTERS : 2 * NUM_COUNTERS] = counters - _means(counters, impressions)[rows]
         for column in range(NUM_COUNTERS):
-            inputs[:, 2 * NUM_COUNTERS + column] = _below(counters[:, column], rows, lengths)
+            inputs[:, 2 * NUM_COUNTERS + column] = _below(
+                np.ascontiguousarray(counters[:, column]), rows, lengths
+            )
         inputs[:, -1] = np.log(lengths[rows])
         return cls(inputs)
 
@@ -70,13 +72,15 @@ def _means(values: NDArray[np.float32], impressions: Impressions) -> NDArray[np.
 def _below(
     values: NDArray[np.float32], rows: NDArray[np.int32], lengths: NDArray[np.int64]
 ) -> NDArray[np.float32]:
-    """The share of an impression's candidates whose value is below, half of those alike included."""
-    order = np.lexsort((values, rows))
-    first = np.ones(len(values) + 1, dtype=bool)
-    first[1:-1] = (np.diff(values[order]) != 0) | (np.diff(rows[order]) != 0)
+    """The share of an impression's candidates whose value is below, half of those alike included.
+
+    Values are at least 0, so that their bits are ordered as they are: one sort of whole numbers does it.
+    """
+    keys = (rows.astype(np.int64) << 32) | values.view(np.uint32)
+    order = np.argsort(keys)
+    first = np.append(np.diff(keys[order], prepend=-1) != 0, True)
     starts = np.flatnonzero(first)
-    alike = np.diff(starts)
-    rank = np.repeat((starts[:-1] + starts[1:]) / 2, alike)
+    rank = np.repeat((starts[:-1] + starts[1:]) / 2, np.diff(starts))
     begin = np.cumsum(lengths) - lengths
     out = np.empty(len(values), np.float32)
     out[order] = (rank - begin[rows[order]]) / lengths[rows[order]]
