@@ -16,6 +16,7 @@ from pyrec.data.feature_columns import Codes, Tokens
 from pyrec.data.ragged import Ragged
 from pyrec.nn.dense import matrix, normal, uniform, zeros
 from pyrec.nn.dropout import NO_DROPOUT, Dropout
+from pyrec.nn.products import product
 from pyrec.nn.segments import Segments
 from pyrec.nn.text import TextBatch, TextEncoder, TextInputs, TextModule
 from pyrec.ops.combine import combine_attention
@@ -151,7 +152,7 @@ class TagModule(nn.Module):
         """(num_articles, dim)."""
         mean = pool(self.table, tags.indptr, None, None, self._even, None, tags.index)
         none = (tags.lengths == 0).to(mean.dtype)[:, None] * self.table[-1]
-        return torch.relu(dropout(mean + none) @ self.weight + self.bias)
+        return torch.relu(product(dropout(mean + none), self.weight) + self.bias)
 
 
 class ArticleModule(nn.Module):

@@ -11,6 +11,7 @@ from torch.nn import functional
 
 from pyrec.nn.counters import NUM_INPUTS
 from pyrec.nn.dense import matrix, zeros
+from pyrec.nn.products import product
 from pyrec.nn.reader import Candidates, Clicks
 from pyrec.ops.pool import pool
 from pyrec.ops.rows import gather
@@ -102,7 +103,7 @@ class PopularityModule(nn.Module):
             candidates: Of the scores.
         """
         inputs = (counters - self.mean) / self.deviation
-        term = functional.gelu(inputs @ self.weight + self.bias) @ self.out
+        term = product(functional.gelu(product(inputs, self.weight) + self.bias), self.out[:, None])[:, 0]
         if self.gate is None:
             return scores + term
         return scores + term * self._gates(clicks, candidates)
@@ -114,7 +115,7 @@ class PopularityModule(nn.Module):
         history = pool(
             clicks.vectors, clicks.segments.indptr, None, None, self.even, None, clicks.segments.index
         )
-        by_reader = (history @ of_reader)[:, None]
-        by_article = (candidates.vectors @ of_article)[:, None]
+        by_reader = product(history, of_reader[:, None])
+        by_article = product(candidates.vectors, of_article[:, None])
         logits = gather(by_article, candidates.index) + gather(by_reader, candidates.readers)
         return 2 * torch.sigmoid(logits[:, 0] + bias)

@@ -10,6 +10,7 @@ from torch import Tensor
 from pyrec.errors import ConfigError
 from pyrec.nn.dense import matrix
 from pyrec.nn.pooling import Pooling
+from pyrec.nn.products import product
 from pyrec.nn.reader.base import Clicks, ReaderEncoder, ReaderInputs, ReaderModule
 from pyrec.ops.attend import attend
 from pyrec.options import Count, Options
@@ -71,4 +72,4 @@ class ClickAttentionModule(ReaderModule):
 
     def _attended(self, clicks: Clicks) -> Tensor:
         segments = clicks.segments
-        return attend(clicks.vectors @ self.projection, segments.indptr, self.heads, segments.index)
+        return attend(product(clicks.vectors, self.projection), segments.indptr, self.heads, segments.index)

@@ -10,6 +10,7 @@ from torch import Tensor
 from pyrec.nn.dense import matrix
 from pyrec.nn.dropout import Dropout
 from pyrec.nn.pooling import Pooling
+from pyrec.nn.products import product
 from pyrec.nn.text.base import TextBatch, TextEncoder, TextInputs, TextModule
 from pyrec.ops.attend import attend
 from pyrec.options import Count, Options
@@ -70,4 +71,4 @@ class WordAttentionModule(TextModule):
 
     def _attended(self, texts: TextBatch) -> Tensor:
         tokens = texts.tokens
-        return attend(texts.words @ self.projection, tokens.indptr, self.heads, tokens.index)
+        return attend(product(texts.words, self.projection), tokens.indptr, self.heads, tokens.index)
