@@ -318,7 +318,10 @@ def called(value: Any) -> Any:
 
 
 def to_json(value: Any) -> Any:
-    """Return a hyperparameter as JSON holds it: a component as an object with its name under ``is``."""
+    """Return a hyperparameter as JSON holds it: a component as an object with its name under ``is``.
+
+    What holds arrays says itself what stands for it, by ``as_param``.
+    """
     if isinstance(value, Component):
         return {
             KIND: value.name,
@@ -326,7 +329,7 @@ def to_json(value: Any) -> Any:
         }
     if isinstance(value, (tuple, list)):
         return [to_json(one) for one in value]
-    return value
+    return value.as_param() if hasattr(value, "as_param") else value
 
 
 def params_to_json(one: Parameters) -> dict[str, Any]:

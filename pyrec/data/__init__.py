@@ -1,5 +1,6 @@
 """Data sets from files, frames, arrays, a generator or the named ones: interactions, events, features, impressions."""
 
+from pyrec.data.article_vectors import ArticleVectors, read_article_vectors
 from pyrec.data.articles import Articles
 from pyrec.data.bandit import BanditLog
 from pyrec.data.biased import Biased, KnownPropensities, generate_biased
@@ -43,6 +44,7 @@ from pyrec.data.word_vectors import WordVectors, read_word_vectors
 from pyrec.data.write_news import write_news
 
 __all__ = [
+    "ArticleVectors",
     "Articles",
     "BanditLog",
     "Biased",
@@ -81,6 +83,7 @@ __all__ = [
     "load_everything",
     "load_training",
     "load_with_uniform",
+    "read_article_vectors",
     "read_bandit_log",
     "read_events",
     "read_features",

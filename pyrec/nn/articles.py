@@ -23,6 +23,7 @@ from pyrec.ops.combine import combine_attention
 from pyrec.ops.distinct import distinct_ids
 from pyrec.ops.pool import pool
 from pyrec.ops.rows import gather
+from pyrec.store.arrays import State
 
 TEXTS: Final = ("title", "abstract")
 TAGS: Final = ("category", "subcategory", "entities")
@@ -119,6 +120,7 @@ class ArticleInputs:
         word_size: Dimension of a word's vector.
         tag_size: Dimension of the vector of a category or an entity.
         generator: Draws the first parameters.
+        saved: The arrays of the network's state, where they will be restored; None for one that is to be fitted.
     """
 
     articles: Articles
@@ -128,6 +130,7 @@ class ArticleInputs:
     word_size: int
     tag_size: int
     generator: torch.Generator
+    saved: State | None = None
 
 
 class TagModule(nn.Module):
@@ -180,7 +183,9 @@ class ArticleModule(nn.Module):
         generator = inputs.generator
         self.views, self.merge = tuple(inputs.views), inputs.merge
         texts = {
-            name: encoder.make(TextInputs(inputs.articles, name, inputs.word_size, generator))
+            name: encoder.make(
+                TextInputs(inputs.articles, name, inputs.word_size, generator, _saved_text(inputs, name))
+            )
             for name in self.views
             if name in TEXTS
         }
@@ -241,6 +246,10 @@ class ArticleModule(nn.Module):
         module = self.texts[view]
         assert isinstance(module, TextModule)
         return module.attention(texts)
+
+
+def _saved_text(inputs: ArticleInputs, view: str) -> State | None:
+    return None if inputs.saved is None else inputs.saved.under(f"texts.{view}.")
 
 
 def _word_table(inputs: ArticleInputs) -> nn.Parameter:

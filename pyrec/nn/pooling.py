@@ -1,4 +1,4 @@
-"""Additive attention over the rows of a segment, as a module."""
+"""The mean of the rows of a segment, and additive attention over them as a module."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from pyrec.nn.dense import matrix, uniform, zeros
+from pyrec.nn.segments import Segments
 from pyrec.ops.pool import pool
 
 
@@ -45,3 +46,8 @@ class Pooling(nn.Module):
     ) -> Tensor:
         """alpha, (num_slots,) or (num_slots, heads)."""
         return pool(x, indptr, self.weight, self.bias, self.vector, offset, index, return_alpha=True)[1]
+
+
+def segment_mean(x: Tensor, segments: Segments) -> Tensor:
+    """The mean of each segment's rows, (num_segments, dim); zeros for a segment without any."""
+    return pool(x, segments.indptr, None, None, x.new_zeros(x.shape[1]), None, segments.index)

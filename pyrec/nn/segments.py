@@ -50,3 +50,21 @@ class Segments:
         """The segment of each slot, (num_slots,) int64."""
         numbers = torch.arange(len(self.indptr) - 1, dtype=torch.int64, device=self.indptr.device)
         return numbers.repeat_interleave(self.lengths)
+
+    def beside(self, distance: int, nothing: int) -> Tensor:
+        """What stands some slots further on in the same segment, (num_slots,) int64.
+
+        Args:
+            distance: How many slots further on; below 0 for before.
+            nothing: The number where the segment has no such slot.
+        """
+        owners = self.owners()
+        slots = torch.arange(len(self.index), dtype=torch.int64, device=self.index.device) + distance
+        inside = (slots >= self.indptr[owners]) & (slots < self.indptr[owners + 1])
+        there = self.index[slots.clamp(0, max(len(slots) - 1, 0))] if len(slots) else self.index
+        return torch.where(inside, there, nothing)
+
+    def places(self) -> Tensor:
+        """The place of each slot in its segment, from 0, (num_slots,) int64."""
+        slots = torch.arange(len(self.index), dtype=torch.int64, device=self.index.device)
+        return slots - self.indptr[self.owners()]

@@ -25,6 +25,7 @@ from pyrec.models.news.request import alive, list_impressions, moment
 from pyrec.models.news.scoring import Scorer
 from pyrec.models.raw_ids import decode
 from pyrec.nn.articles import ArticleStore
+from pyrec.nn.news import NewsNetwork
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -284,7 +285,7 @@ class NewsAsking(Estimator):
             return self._scorer
         scorer = self._scorer
         if not scorer.network.articles.reads_words():  # the network itself knows the articles
-            scorer = replace(scorer, network=copy.deepcopy(scorer.network))
+            scorer = replace(scorer, network=_with_same_tensors(scorer.network))
             scorer.network.articles.add_articles(known.articles, len(scorer.vectors))
         return scorer.with_store(ArticleStore(known.articles, scorer.store.device))
 
@@ -332,3 +333,9 @@ class NewsAsking(Estimator):
         if weights is None:
             return None
         return [[(known.articles.ids[[at]].tolist()[0], weight) for at, weight in row] for row in weights]
+
+
+def _with_same_tensors(network: NewsNetwork) -> NewsNetwork:
+    """Another network of the same parameters and buffers; a buffer that is set there is set there alone."""
+    tensors = {id(one): one for one in (*network.parameters(), *network.buffers())}
+    return copy.deepcopy(network, tensors)

@@ -247,6 +247,8 @@ class NewsRecommender(NewsTraining):
         if self.dropout >= 1:
             raise ConfigError(f"{prefix}dropout = {self.dropout} must be below 1")
         self._negatives(prefix)
+        for one in self._auxiliaries():
+            one.check_for(ReaderEncoder.of(self.reader), float(self.dropout))
         if getattr(Loss.of(self.loss), "score", "inner") != "inner":
             raise ConfigError(
                 f"{prefix}loss__score = 'cosine' is not for news models, whose scores are products with a term of "
@@ -330,10 +332,11 @@ class NewsRecommender(NewsTraining):
         known = self.known_
         generator = torch.Generator("cpu").manual_seed(self.seed)
         trained = known.articles.take(np.arange(known.num_trained))
-        articles = self._make_articles(trained, None, generator)
+        articles = self._make_articles(trained, None, generator, state.under("articles."))
         reader = self._make_reader(articles.dim, trained, known.num_trained_readers, generator)
         self.network_ = NewsNetwork(articles, reader, self._make_popularity(articles.dim, None, generator))
         restore_tensors(self.network_.state_dict(), state)
+        articles.add_articles(known.articles, known.num_trained)
         self.history_ = []
         self._encode(torch.device("cpu"))
 

@@ -12,8 +12,8 @@ from pyrec.nn.text import TextEncoder
 from pyrec.options import Choice, Count, Number, Options, Several, Text
 from pyrec.params import Part, Parts
 from pyrec.train.loss import Loss
+from pyrec.train.news.auxiliary import NewsAuxiliary
 from pyrec.train.news.stopping import NewsStopping
-from pyrec.train.news.terms import NewsAuxiliary
 from pyrec.train.optimisation import SCHEDULES
 from pyrec.train.reweight import REWEIGHT
 

@@ -29,6 +29,7 @@ from pyrec.nn.popularity import PopularityModule, PopularityTerm
 from pyrec.nn.reader import ReaderEncoder, ReaderInputs, ReaderModule
 from pyrec.nn.text import TextEncoder
 from pyrec.options import Options
+from pyrec.store.arrays import State
 from pyrec.train.loss import Loss
 from pyrec.train.negatives import Negatives, Shown
 from pyrec.train.news.batches import Histories, NewsBatches
@@ -155,11 +156,17 @@ class NewsTraining(NewsAsking):
         return NewsNetwork(articles, reader, self._make_popularity(articles.dim, counted, generator))
 
     def _make_articles(
-        self, articles: Articles, vectors: torch.Tensor | None, generator: torch.Generator
+        self,
+        articles: Articles,
+        vectors: torch.Tensor | None,
+        generator: torch.Generator,
+        saved: State | None = None,
     ) -> ArticleModule:
         views = self.options["views"].chosen(self.views)  # type: ignore[attr-defined]
         sizes = (self.merge, vectors, self.word_size, self.tag_size)
-        return ArticleModule(TextEncoder.of(self.text), ArticleInputs(articles, views, *sizes, generator))
+        return ArticleModule(
+            TextEncoder.of(self.text), ArticleInputs(articles, views, *sizes, generator, saved)
+        )
 
     def _make_reader(
         self, dim: int, articles: Articles, num_readers: int, generator: torch.Generator

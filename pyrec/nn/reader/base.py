@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Final
 
 import torch
 from torch import Tensor, nn
 
 from pyrec.nn.dense import zeros
-from pyrec.nn.dropout import Dropout
+from pyrec.nn.dropout import NO_DROPOUT, Dropout
+from pyrec.nn.products import product
 from pyrec.nn.segments import Segments
 from pyrec.ops.rows import gather
+from pyrec.options import Count
 from pyrec.params import Component
+
+READER_HIDDEN: Final = Count(
+    low=1, high=512, flag="--reader-hidden", help="Width of the attention that pools clicks."
+)
 
 
 @dataclass(frozen=True)
@@ -81,11 +87,21 @@ class ReaderModule(nn.Module):
 
     def forward(self, clicks: Clicks, candidates: Candidates, dropout: Dropout) -> Tensor:
         """The scores, (num_candidates,)."""
-        readers = dropout(self.vectors(clicks))
-        users, items = gather(readers, candidates.readers), gather(candidates.vectors, candidates.index)
-        return (users * items).sum(1)
+        readers = dropout(self.vectors(clicks, dropout))
+        return scored(gather(readers, candidates.readers), candidates)
 
-    def vectors(self, clicks: Clicks) -> Tensor:
+    def crossed(self, clicks: Clicks, articles: Tensor, category: Tensor, dropout: Dropout) -> Tensor:
+        """The scores of the same articles for all readers, (num_histories, num_articles).
+
+        Args:
+            clicks: The readers'.
+            articles: (num_articles, dim), their vectors.
+            category: (num_articles,) int64; -1 for none.
+            dropout: As for `forward`.
+        """
+        return product(dropout(self.vectors(clicks, dropout)), articles.T)
+
+    def vectors(self, clicks: Clicks, dropout: Dropout = NO_DROPOUT) -> Tensor:
         """The readers' vectors, (num_histories, dim), where a score is their product with an article's."""
         raise NotImplementedError
 
@@ -106,8 +122,30 @@ class ReaderModule(nn.Module):
 
     def with_absent(self, pooled: Tensor, clicks: Clicks) -> Tensor:
         """Put the vector of the reader without clicks where there are none."""
-        none = (clicks.segments.lengths == 0).to(pooled.dtype)
-        return pooled + none[:, None] * self.absent
+        return pooled + self.where_absent(clicks)
+
+    def where_absent(self, clicks: Clicks) -> Tensor:
+        """`absent` where there are no clicks and zeros elsewhere, (num_histories, dim)."""
+        none = (clicks.segments.lengths == 0).to(self.absent.dtype)
+        return none[:, None] * self.absent
+
+
+class CandidateModule(ReaderModule):
+    """One whose readers have no vector of their own: what a reader is depends on the candidate."""
+
+    def crossed(self, clicks: Clicks, articles: Tensor, category: Tensor, dropout: Dropout) -> Tensor:
+        """See `ReaderModule.crossed`; each pair is scored as a candidate is."""
+        num_readers, count = len(clicks.readers), len(articles)
+        index = torch.arange(count, dtype=torch.int64, device=articles.device)
+        readers = torch.arange(num_readers, dtype=torch.int64, device=articles.device)
+        asked = Candidates(articles, index.repeat(num_readers), readers.repeat_interleave(count), category)
+        scores: Tensor = self(clicks, asked, dropout)
+        return scores.view(num_readers, count)
+
+
+def scored(readers: Tensor, candidates: Candidates) -> Tensor:
+    """Scores (num_candidates,): the products of what readers are to candidates, (num_candidates, dim), with these."""
+    return (readers * gather(candidates.vectors, candidates.index)).sum(1)
 
 
 class ReaderEncoder(Component):

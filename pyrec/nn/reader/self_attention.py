@@ -9,9 +9,10 @@ from torch import Tensor
 
 from pyrec.errors import ConfigError
 from pyrec.nn.dense import matrix
+from pyrec.nn.dropout import NO_DROPOUT, Dropout
 from pyrec.nn.pooling import Pooling
 from pyrec.nn.products import product
-from pyrec.nn.reader.base import Clicks, ReaderEncoder, ReaderInputs, ReaderModule
+from pyrec.nn.reader.base import READER_HIDDEN, Clicks, ReaderEncoder, ReaderInputs, ReaderModule
 from pyrec.ops.attend import attend
 from pyrec.options import Count, Options
 
@@ -30,9 +31,7 @@ class ClickAttention(ReaderEncoder):
     name: ClassVar[str] = "attention"
     options: ClassVar[Options] = {
         "heads": Count(low=1, high=64, flag="--reader-heads", help="Attention heads over clicks."),
-        "hidden": Count(
-            low=1, high=512, flag="--reader-hidden", help="Width of the attention that pools clicks."
-        ),
+        "hidden": READER_HIDDEN,
     }
 
     heads: int = 16
@@ -62,7 +61,7 @@ class ClickAttentionModule(ReaderModule):
         self.projection = matrix(inputs.dim, 3 * inputs.dim, inputs.generator)
         self.pooling = Pooling(inputs.dim, encoder.hidden, inputs.generator)
 
-    def vectors(self, clicks: Clicks) -> Tensor:
+    def vectors(self, clicks: Clicks, dropout: Dropout = NO_DROPOUT) -> Tensor:
         """See `ReaderModule.vectors`."""
         return self.with_absent(self.pooling(self._attended(clicks), clicks.segments.indptr), clicks)
 

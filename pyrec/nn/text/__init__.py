@@ -1,6 +1,26 @@
 """How a text becomes a vector, a file each; a file in this folder is found by being there."""
 
-from pyrec.nn.text.base import TextBatch, TextEncoder, TextInputs, TextModule
-from pyrec.nn.text.self_attention import WordAttention
+from importlib import import_module
+from pkgutil import iter_modules
 
-__all__ = ["TextBatch", "TextEncoder", "TextInputs", "TextModule", "WordAttention"]
+for _module in iter_modules(__path__):
+    import_module(f"{__name__}.{_module.name}")
+
+from pyrec.nn.text.base import TextBatch, TextEncoder, TextInputs, TextModule  # noqa: E402
+from pyrec.nn.text.cnn import CNN  # noqa: E402
+from pyrec.nn.text.frozen import Frozen  # noqa: E402
+from pyrec.nn.text.pooling import WordPooling  # noqa: E402
+from pyrec.nn.text.self_attention import WordAttention  # noqa: E402
+from pyrec.nn.text.transformer import Transformer  # noqa: E402
+
+__all__ = [
+    "CNN",
+    "Frozen",
+    "TextBatch",
+    "TextEncoder",
+    "TextInputs",
+    "TextModule",
+    "Transformer",
+    "WordAttention",
+    "WordPooling",
+]

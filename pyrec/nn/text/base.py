@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Final
 
 import torch
 from torch import Tensor, nn
@@ -11,7 +11,14 @@ from torch import Tensor, nn
 from pyrec.data.articles import Articles
 from pyrec.nn.dropout import Dropout
 from pyrec.nn.segments import Segments
+from pyrec.options import Count
 from pyrec.params import Component
+from pyrec.store.arrays import State
+
+TEXT_SIZE: Final = Count(low=1, high=4096, flag="--text-size", help="Dimension of a text's vector.")
+TEXT_HIDDEN: Final = Count(
+    low=1, high=512, flag="--text-hidden", help="Width of the attention that pools words."
+)
 
 
 @dataclass(frozen=True)
@@ -23,12 +30,14 @@ class TextInputs:
         view: Which text of an article: ``title`` or ``abstract``.
         word_size: Dimension of a word's vector.
         generator: Draws the first parameters.
+        saved: The arrays of the module's state, where they will be restored; None for a module that is to be fitted.
     """
 
     articles: Articles
     view: str
     word_size: int
     generator: torch.Generator
+    saved: State | None = None
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from pyrec.nn.dense import matrix
 from pyrec.nn.dropout import Dropout
 from pyrec.nn.pooling import Pooling
 from pyrec.nn.products import product
-from pyrec.nn.text.base import TextBatch, TextEncoder, TextInputs, TextModule
+from pyrec.nn.text.base import TEXT_HIDDEN, TextBatch, TextEncoder, TextInputs, TextModule
 from pyrec.ops.attend import attend
 from pyrec.options import Count, Options
 
@@ -32,9 +32,7 @@ class WordAttention(TextEncoder):
     options: ClassVar[Options] = {
         "heads": Count(low=1, high=64, flag="--text-heads", help="Attention heads over words."),
         "head_size": Count(low=1, high=64, flag="--text-head-size", help="Columns of such a head."),
-        "hidden": Count(
-            low=1, high=512, flag="--text-hidden", help="Width of the attention that pools words."
-        ),
+        "hidden": TEXT_HIDDEN,
     }
 
     heads: int = 16

@@ -21,11 +21,11 @@ from pyrec.train.news.samples import ClickSamples
 
 
 class Histories:
-    """The latest clicks of the histories of some impressions.
+    """The latest clicks of the histories of some impressions; readers who share one each have it for themselves.
 
     Attributes:
         rows: (num_impressions,) int64, which history each impression has.
-        readers: (num_histories,) int64, whose each is; -1 where nobody knows, or where several readers share it.
+        readers: (num_histories,) int64, whose each is; -1 where nobody knows.
     """
 
     def __init__(self, impressions: Impressions, latest: int) -> None:
@@ -35,12 +35,12 @@ class Histories:
             impressions: Without histories, each has an empty one.
             latest: How many clicks of a history count.
         """
-        self.rows, clicks = _latest(impressions, latest)
-        self.readers = np.full(len(clicks), -1, np.int64)
-        self.readers[self.rows] = impressions.users
-        shared = self.readers[self.rows] != impressions.users
-        self.readers[self.rows[shared]] = -1
-        self._segments = Segments.of(clicks, torch.device("cpu"))
+        shared, clicks = _latest(impressions, latest)
+        count = impressions.num_users + 1
+        pairs, rows = np.unique(shared * count + impressions.users + 1, return_inverse=True)
+        self.rows = rows.astype(np.int64)
+        self.readers = pairs % count - 1
+        self._segments = Segments.of(clicks, torch.device("cpu")).take(tensor_of(pairs // count))
 
     def batch(
         self,

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from pyrec.nn.articles import ArticleStore
 from pyrec.nn.dropout import Dropout
 from pyrec.nn.news import NewsNetwork
+from pyrec.nn.reader import ReaderEncoder
 from pyrec.params import Component
 from pyrec.store.arrays import State
 from pyrec.store.resumable import Arrays
@@ -51,6 +52,14 @@ class NewsAuxiliary(Component):
     """How a further loss is chosen; `make` gives the term."""
 
     family = "auxiliary"
+
+    def check_for(self, reader: ReaderEncoder, dropout: float) -> None:
+        """Raise ConfigError where it has nothing to act on.
+
+        Args:
+            reader: How readers are known.
+            dropout: Share of numbers that are dropped.
+        """
 
     def make(self, dim: int, seed: int) -> NewsTerm:
         """Return the term, for articles' vectors of dimension ``dim``."""

@@ -1,0 +1,62 @@
+"""Each reader against all that was clicked in the batch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from pyrec.options import Number, Options
+from pyrec.train.loss.weighted_mean import weighted_mean
+from pyrec.train.news.batches import TrainingBatch
+from pyrec.train.news.clicked import clicked, clicks_among
+from pyrec.train.news.terms import NewsAuxiliary, NewsTerm, Training
+
+
+@dataclass(frozen=True, repr=False)
+class OthersClicks(NewsAuxiliary):
+    """Cross-entropy of a click among all articles clicked in the batch, by content alone.
+
+    What a reader clicked, before or in the batch, is never held against it.
+
+    Args:
+        weight: Of this loss beside the ranking loss; above 0.
+    """
+
+    name: ClassVar[str] = "in-batch"
+    options: ClassVar[Options] = {
+        "weight": Number(flag="--in-batch", help="Weight of the loss against other readers' clicks.")
+    }
+
+    weight: float = 1.0
+
+    def make(self, dim: int, seed: int) -> OthersClicksTerm:
+        """See `NewsAuxiliary.make`."""
+        return OthersClicksTerm(self)
+
+
+class OthersClicksTerm(NewsTerm):
+    """-log softmax of each click's score over the distinct articles clicked in the batch, the mean over the clicks."""
+
+    def __init__(self, settings: OthersClicks) -> None:
+        super().__init__()
+        self._settings = settings
+
+    def forward(self, batch: TrainingBatch, vectors: Tensor, training: Training) -> Tensor:
+        """See `NewsTerm.forward`."""
+        news, network = batch.news, training.network
+        places, owners = clicked(batch)
+        distinct, column = torch.unique(places, return_inverse=True)
+        articles = news.articles[distinct]
+        clicks, candidates = network.sides(news, training.store, vectors)
+        category = candidates.category[distinct]
+        scores = network.reader.crossed(clicks, vectors[distinct], category, training.dropout_of(batch, 4))
+        known = clicks_among(news, articles)
+        known[owners, column] = True
+        own = functional.one_hot(column, len(articles)).bool()
+        lists = scores[owners].masked_fill(known[owners] & ~own, -torch.inf)
+        each = functional.cross_entropy(lists, column, reduction="none")
+        return self._settings.weight * weighted_mean(each, batch.weight)
