@@ -102,7 +102,6 @@ def races(scale_max: float) -> list[Race]:  # noqa: ARG001
             check=same,
             rounds=7,
             quick=True,
-            memory=True,
             info={"work": "candidate", "impressions": IMPRESSIONS, "dim": DIM, "hidden": HIDDEN},
         )
     ]

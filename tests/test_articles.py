@@ -176,6 +176,7 @@ def test_a_part_of_which_the_counted_articles_have_nothing_is_none() -> None:
         ({"abstracts": ["a"]}, "abstracts has 1 rows"),
         ({"titles": ["a", 1]}, r"texts\[1\] is 1"),
         ({"counted": [True]}, "mask has dtype"),
+        ({"titles": ["a", "b\ud800"]}, r"titles\[1\] holds half a surrogate pair"),
         ({"vocabulary": [1, 2]}, "words are text"),
         ({"vocabulary": ["a", "a"]}, "listed more than once"),
         ({"published": ["a", "b"]}, "numbers are needed"),

@@ -215,3 +215,22 @@ def test_commands_for_interactions_say_so(capsys, folder: Path, trained: Path, t
     assert "two runs on news, or two on interactions" in told
     told = refuse(capsys, "recommend", tmp_path / "ease", "--users", "1", "--at", "0")
     assert "--candidates and --at are of news" in told
+
+
+def test_hyperparameters_are_searched_on_the_latest_impressions(capsys, folder: Path, tmp_path: Path) -> None:
+    words = ("tune", folder, *OPTIONS, "--epochs", 1, "--range", "lr=1e-3:1e-2", "--trials", 2)
+    out, err = run(capsys, *words, "--storage", tmp_path / "trials.db")
+    header, first = out.splitlines()[:2]
+    assert header.split() == ["trial", "auc", "mrr", "ndcg@5", "ndcg@10", "lr", "epoch", "seconds"]
+    assert "The best trial, on held-out training impressions:" in out
+    command = next(line for line in out.splitlines() if line.startswith("pyrec train"))
+    assert {"--model", "nrms", "--validation", "0.1", "--patience", "2"} <= set(command.split())
+    assert "test impressions" not in err
+    _, score, *_ = first.split()
+    again, notes = run(capsys, *command.split()[1:], "--json")
+    assert f"validation auc {score}" in notes
+    assert json.loads(again)["best_epoch"] == 1
+    assert "holds another search" in refuse(
+        capsys, *words, "--metric", "mrr", "--storage", tmp_path / "trials.db"
+    )
+    assert "--metric recall is not of impressions" in refuse(capsys, *words, "--metric", "recall")

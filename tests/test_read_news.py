@@ -21,6 +21,8 @@ from pyrec.data import (
     write_news,
 )
 from pyrec.errors import ConfigError, DataError
+from pyrec.store.arrays import State
+from pyrec.store.news import article_arrays, articles_of
 
 NEWS = [
     'N1\tsports\tfootball_nfl\t"Cup final" won\tThe cup is won.\thttps://x\t[{"Label": "Cup", "WikidataId": "Q1"}]\t[]',
@@ -770,6 +772,13 @@ def test_a_tokenizer_json_splits_instead(tmp_path: Path) -> None:
     (folder / "tokenizer.json").write_text("{}")
     with pytest.raises(DataError, match=r"tokenizer.json: no sound tokenizer.json"):
         read(data, tokenizer=folder)
+
+
+def test_a_saved_tokenizer_is_the_same() -> None:
+    for tokenizer in (None, Tokenizer(), Tokenizer(lower=False), Tokenizer('{"version": "1.0"}')):
+        articles = replace(Articles.from_texts([1], ["One two"]), tokenizer=tokenizer)
+        arrays = article_arrays(articles)
+        assert articles_of(State("a test", arrays)).tokenizer == tokenizer
 
 
 def test_further_articles_are_split_as_the_first_were(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from pyrec.cli.measured import columns, note_lists, users_in_words
 from pyrec.cli.news.evaluate import compare as compare_news
 from pyrec.cli.news.evaluate import evaluate as evaluate_news
 from pyrec.cli.news.options import cutoffs_of, refuse_others
+from pyrec.cli.news.report import NewsReport
 from pyrec.cli.news.setup import OF_DATA
 from pyrec.cli.news.source import NewsSource
 from pyrec.cli.options import (
@@ -161,16 +162,17 @@ def _of_news(
     as_json: bool,
     options: dict[str, Any],
 ) -> None:
-    refuse_others(ctx, {"run_dir", "k", "compare", "submission", *OF_DATA})
+    refuse_others(ctx, {"run_dir", "k", "compare", "submission", "report", "users", *OF_DATA})
     cutoffs = cutoffs_of(ctx, k)
+    report = NewsReport.take(options)
     if compare is not None:
-        if submission is not None:
-            raise click.UsageError("--submission is about one run; leave out --compare")
+        if report is not None or submission is not None:
+            raise click.UsageError("--report and --submission are about one run; leave out --compare")
         source = NewsSource.take({**options, "data": _shifted(run_dir, options["data"])})
         compare_news(compare, source, cutoffs, as_json)
     else:
         assert run_dir is not None
-        evaluate_news(Path(run_dir), NewsSource.take(options), cutoffs, submission, as_json)
+        evaluate_news(Path(run_dir), NewsSource.take(options), cutoffs, submission, report, as_json)
 
 
 def _shifted(run_dir: str | None, data: str | None) -> str | None:

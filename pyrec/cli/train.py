@@ -19,6 +19,7 @@ from pyrec.cli.keeping import open_trackers, stoppable, tracked
 from pyrec.cli.measured import note_lists, users_in_words
 from pyrec.cli.model_options import build_model, model_options
 from pyrec.cli.news import setup as news_setup
+from pyrec.cli.news.report import NewsReport
 from pyrec.cli.news.train import train as train_on_news
 from pyrec.cli.options import (
     cutoffs_option,
@@ -126,8 +127,9 @@ def command(ctx: click.Context, /, threads: int | None, as_json: bool, **options
 def _train_on_news(
     ctx: click.Context, stopped: StoppedRun | None, options: dict[str, Any], as_json: bool
 ) -> None:
+    report = NewsReport.take(options)
     setup = news_setup.set_up(ctx, options) if stopped is None else news_setup.take_up(ctx, stopped, options)
-    train_on_news(setup, as_json)
+    train_on_news(setup, report, as_json)
 
 
 def _train_on_interactions(

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +18,8 @@ from pyrec.data.ragged import Ragged
 from pyrec.data.rows import Values, check_mask, refuse_masked, unique_ids
 from pyrec.data.text import Tokenizer, check_vocabulary, cut, encoded, frequent_words
 from pyrec.errors import DataError
+
+_SURROGATE: Final = re.compile("[\ud800-\udfff]")
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -84,6 +87,11 @@ class Articles:
         if odd is not None:
             raise DataError(
                 f"{name}[{odd}] is {texts[odd]!r:.60}, but text is needed; '' where there is none"
+            )
+        if not (together := "".join(texts)).isascii() and _SURROGATE.search(together):
+            at = next(at for at, text in enumerate(texts) if _SURROGATE.search(text))
+            raise DataError(
+                f"{name}[{at}] holds half a surrogate pair, which is no character; decode the text anew"
             )
 
     def _check_feature(self, name: str, feature: Any, kind: type[Codes] | type[Tokens]) -> None:

@@ -80,6 +80,7 @@ def pool(
     Raises:
         DataError: Wrong shape, dtype, device or strides; pointers that are none; an index out of range; one of
             ``weight`` and ``bias`` without the other.
+        ConfigError: dim or hidden outside 1 to 65,536, or heads outside 1 to 4,096.
     """
     optional_tensors(weight=weight, bias=bias, offset=offset, index=index)
     require_contiguous(x=x, indptr=indptr)

@@ -16,6 +16,7 @@ from pyrec.data.articles import Articles
 from pyrec.data.feature_columns import Codes, Tokens
 from pyrec.data.impressions import Impressions
 from pyrec.data.news import News
+from pyrec.data.text import Tokenizer
 from pyrec.errors import DataError
 from pyrec.store.arrays import State, fingerprint_of
 from pyrec.store.resumable import Arrays, under
@@ -57,6 +58,9 @@ def article_arrays(articles: Articles) -> Arrays:
     if articles.published is not None:
         known = np.flatnonzero(~np.isnan(articles.published))
         arrays |= {"published.rows": known.astype(np.int32), "published.times": articles.published[known]}
+    if articles.tokenizer is not None:
+        told = articles.tokenizer
+        arrays |= text_arrays("tokenizer", [told.json or "", "lower" if told.lower else ""])
     return arrays
 
 
@@ -80,7 +84,17 @@ def articles_of(state: State) -> Articles:
         _tokens(state, "subcategories", n),
         _tokens(state, "entities", n),
         _published(state, n),
+        tokenizer=_tokenizer(state),
     )
+
+
+def _tokenizer(state: State) -> Tokenizer | None:
+    if "tokenizer.starts" not in state:
+        return None
+    told = texts_of(state, "tokenizer")
+    if len(told) != 2:
+        raise DataError(f"{state.source}: tokenizer has {len(told)} texts, but 2 are expected")
+    return Tokenizer(told[0] or None, bool(told[1]))
 
 
 def _codes(state: State, n: int) -> Codes | None:

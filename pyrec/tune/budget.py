@@ -11,14 +11,13 @@ from typing import Any, Final
 import torch
 
 from pyrec.errors import ConfigError, DataError
-from pyrec.models import Recommender
 from pyrec.tune.estimate import in_words
 
 FAILURES = (ConfigError, DataError, MemoryError, torch.OutOfMemoryError)
 """What ends a trial and not the search."""
 GRACE: Final = 0.1
 """What a trial may take beyond the time, as a share of it: it was expected to end within."""
-EpochCallback = Callable[[Recommender, dict[str, Any]], None]
+EpochCallback = Callable[[Any, dict[str, Any]], None]
 
 
 @dataclass(frozen=True)

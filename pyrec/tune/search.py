@@ -7,7 +7,6 @@ for every trial. The score is ndcg@20, or another metric of users.
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,11 +19,11 @@ from pyrec.data.split import hold_out
 from pyrec.errors import ConfigError, DataError
 from pyrec.evaluate.metric_name import read_metric
 from pyrec.evaluate.ranking import evaluate
-from pyrec.models import EpochRecommender, Recommender
+from pyrec.models import EpochRecommender, Estimator, Recommender
 from pyrec.params import params_to_json
 from pyrec.store.interactions import fingerprint
-from pyrec.store.saved_model import plain
 from pyrec.tune.budget import FAILURES, Budget, EpochCallback, Progress, reason_of
+from pyrec.tune.searched import Searched
 from pyrec.tune.space import Range, check_space
 from pyrec.tune.study import begin_with, check_optuna, ended_trials, quiet
 
@@ -58,7 +57,7 @@ class Trial:
 
 
 @dataclass(frozen=True)
-class Search:
+class Search(Searched):
     """What is searched, on what.
 
     Attributes:
@@ -112,6 +111,10 @@ class Search:
     def learned_by(self, model: Recommender) -> Interactions | Dataset:  # noqa: ARG002
         """Return what the `fit` of a model of this search is given."""
         return self.train
+
+    def seconds(self) -> float | None:
+        """See `Searched.seconds`."""
+        return self.model.training_seconds(self.learned_by(self.model))
 
     def run(
         self, params: Mapping[str, Any], callback: EpochCallback | None = None
@@ -176,10 +179,6 @@ class Search:
             "metric": self.target,
         }
 
-    def describe(self) -> str:
-        """Return what tells searches apart, as JSON."""
-        return json.dumps(self.about(), sort_keys=True, default=plain)
-
 
 class Trials(list[Trial]):
     """The trials of a search that succeeded, the best first.
@@ -199,7 +198,7 @@ class Trials(list[Trial]):
 
 
 def tune(
-    search: Search,
+    search: Searched,
     trials: int = 30,
     timeout: float | None = None,
     storage: Path | None = None,
@@ -253,7 +252,7 @@ class _UnderWay:
 
     def __init__(
         self,
-        search: Search,
+        search: Searched,
         study: Study,
         trials: int,
         budget: Budget,
@@ -290,7 +289,7 @@ class _UnderWay:
         params = {one.name: one.suggest(trial) for one in self._search.space}
         self._tell(trial.number, 0, started)
 
-        def after_epoch(model: Recommender, record: dict[str, Any]) -> None:
+        def after_epoch(model: Estimator, record: dict[str, Any]) -> None:
             self._tell(trial.number, record["epoch"], started)
             self._budget.check(record["epoch"], model.get_params()["epochs"])
 
@@ -317,7 +316,7 @@ class _UnderWay:
         self._watch(Progress(model.label, number, epoch, epochs, self._best, model.label, left))
 
 
-def _study(search: Search, storage: Path | None) -> Study:
+def _study(search: Searched, storage: Path | None) -> Study:
     """Return a new study, or the storage's, which must be of the same search."""
     import optuna
 
@@ -343,7 +342,7 @@ def _study(search: Search, storage: Path | None) -> Study:
     return study
 
 
-def _trial(ended: FrozenTrial, search: Search) -> Trial:
+def _trial(ended: FrozenTrial, search: Searched) -> Trial:
     """A trial that succeeded, as the study keeps it."""
     params = {one.name: one.read(ended.params[one.name]) for one in search.space}
     return Trial(ended.number, params, **ended.user_attrs[OUTCOME])
@@ -351,7 +350,7 @@ def _trial(ended: FrozenTrial, search: Search) -> Trial:
 
 def _report(
     ended: FrozenTrial,
-    search: Search,
+    search: Searched,
     report: Callable[[Trial], None] | None,
     report_failure: Callable[[int, str], None] | None,
 ) -> None:
@@ -361,7 +360,7 @@ def _report(
         report_failure(ended.number, ended.user_attrs[FAILURE])
 
 
-def _ranked(study: Study, search: Search) -> list[Trial]:
+def _ranked(study: Study, search: Searched) -> list[Trial]:
     done = [trial for trial in study.trials if trial.state.name == "COMPLETE"]
     ended = ended_trials(study)
     if not ended:

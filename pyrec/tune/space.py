@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pyrec._checks import check_finite
-from pyrec.data import Interactions
 from pyrec.errors import ConfigError
-from pyrec.models import MODELS, Recommender
+from pyrec.models import MODELS, NEWS_MODELS, Estimator
 from pyrec.options import Count, Option
 from pyrec.params import to_json
 
@@ -99,7 +98,7 @@ class Range:
         return isinstance(value, Real) and self.low <= float(value) <= self.high
 
 
-def check_space(model: Recommender, space: Sequence[Range]) -> None:
+def check_space(model: Estimator, space: Sequence[Range]) -> None:
     """Check what is to be searched against the model's hyperparameters.
 
     Raises:
@@ -119,7 +118,7 @@ def check_space(model: Recommender, space: Sequence[Range]) -> None:
             raise ConfigError(f"{name} has more than one range; give one")
 
 
-def default_space(model: Recommender, train: Interactions) -> list[Range]:
+def default_space(model: Estimator, train: Any) -> list[Range]:
     """Return what is worth searching for a model: what the options of its class and of its components say.
 
     The number of epochs is not searched: early stopping finds it.
@@ -145,4 +144,8 @@ def _range(name: str, option: Option) -> Range:
 
 def _tunable() -> list[str]:
     """The names of the models that have something to search."""
-    return [name for name, kind in MODELS.items() if any(option.search for option in kind.options.values())]
+    return [
+        name
+        for name, kind in (MODELS | NEWS_MODELS).items()
+        if any(option.search for option in kind.options.values())
+    ]

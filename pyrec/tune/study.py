@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from pyrec.errors import ConfigError
-from pyrec.models import Recommender
+from pyrec.models import Estimator
 from pyrec.tune.space import Range
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def quiet() -> Iterator[None]:
         logging.set_verbosity(before)
 
 
-def begin_with(study: Study, model: Recommender, space: Sequence[Range]) -> bool:
+def begin_with(study: Study, model: Estimator, space: Sequence[Range]) -> bool:
     """Have the model's own parameters tried first, if they are in the space; return whether they are."""
     own = model.get_params()
     if not all(own[one.name] in one for one in space):

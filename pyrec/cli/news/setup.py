@@ -17,7 +17,7 @@ from pyrec.models import NEWS_MODELS, NewsRecommender
 from pyrec.store import saved_model
 
 OF_DATA = {field.name for field in fields(NewsSource)}
-OPTIONS = (OF_DATA | FREE | {"model_name", "track", "k"}) - {"item_names", "baseline", "report", "users"}
+OPTIONS = (OF_DATA | FREE | {"model_name", "track", "k"}) - {"item_names", "baseline"}
 """The options of ``pyrec train`` that mean something here, beside those of models."""
 
 

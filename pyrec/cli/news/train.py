@@ -12,6 +12,7 @@ from pyrec.cli.fitting import fit_by_epochs, note_best, note_time
 from pyrec.cli.keeping import open_trackers, stoppable, tracked
 from pyrec.cli.news.data import describe, note_reading
 from pyrec.cli.news.measured import impressions_in_words, metric_rows, shown
+from pyrec.cli.news.report import NewsReport
 from pyrec.cli.news.run import POPULARITY, NewsRun
 from pyrec.cli.news.setup import NewsSetup
 from pyrec.cli.output import note, print_json
@@ -29,7 +30,7 @@ from pyrec.track import Tracking
 from pyrec.train.news.stopping import NewsStopping
 
 
-def train(setup: NewsSetup, as_json: bool) -> None:
+def train(setup: NewsSetup, report: NewsReport | None, as_json: bool) -> None:
     """Train, measure, print and, with a folder, keep the run; Ctrl-C and SIGTERM stop it so that it can go on."""
     if setup.resumed and setup.folder is not None:
         check_writable(setup.folder)  # before training, not after it
@@ -38,6 +39,8 @@ def train(setup: NewsSetup, as_json: bool) -> None:
     note(describe(data))
     note_reading(data)
     test = _measured_part(data)
+    if report is not None and test is None:
+        raise click.UsageError("--report shows what was measured, and nothing is; leave it out")
     _check_device(setup.model, data.train)
     baseline = None if test is None else _baseline(data.train, test, setup.k)
     with stoppable(setup, {} if test is None else news_fingerprint(test)) as kept:
@@ -47,6 +50,17 @@ def train(setup: NewsSetup, as_json: bool) -> None:
             tracking.metrics |= {} if found is None else found.metrics
         run = NewsRun(data, setup.source, setup.model, setup.k, seconds, found, baseline)
         keep(run, setup.folder, kept)
+    if report is not None and test is not None and found is not None:
+        report.write(
+            run.model,
+            test,
+            found,
+            baseline=baseline,
+            data_name=data.name,
+            history=run.history,
+            seconds_train=seconds,
+            settings=setup.source.as_json(),
+        )
     _print(run, setup.folder, as_json)
 
 
@@ -68,7 +82,7 @@ def _check_device(model: NewsRecommender, train: News) -> None:
 
 def _baseline(train: News, test: News, k: list[int]) -> ImpressionEvaluation:
     """Measure popularity alone, and print it before the model is trained."""
-    found = evaluate_impressions(DecayedClicks.of(train), test, k)
+    found = evaluate_impressions(DecayedClicks.of(train), test, k, train)
     note(f"{POPULARITY} " + ", ".join(f"{name} {found.metrics[name]:.4f}" for name in shown(found)))
     return found
 

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from importlib.resources import files
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
 from pyrec._atomic import write_text
-from pyrec._optional import need
 from pyrec.data import Interactions
 from pyrec.evaluate.pairs import PairEvaluation
 from pyrec.evaluate.ranking import Evaluation
 from pyrec.evaluate.uniform import UniformEvaluation
 from pyrec.look.report import examples, facts, learned_weights, named_users, pairs, pictures
 from pyrec.look.report.data import ReportData, measure
+from pyrec.look.report.template import load_template
 from pyrec.models import Recommender
 from pyrec.version import version
 
@@ -67,7 +66,7 @@ def write_report(
         DataError: If the test set does not fit the model or an evaluation, or the file cannot be written.
         ConfigError: If matplotlib or Jinja is missing, a cut-off out of range, or a metric not in an evaluation.
     """
-    template = _template()
+    template = load_template("page.html")
     data = measure(
         model,
         test,
@@ -111,15 +110,3 @@ def _parts(data: ReportData) -> dict[str, Any]:
         "examples": examples.examples(data),
         "named_users": named_users.named_users(data),
     }
-
-
-def _template() -> Any:
-    jinja2 = need("jinja2", "a report", "report")
-    from markupsafe import Markup  # which Jinja stands on
-
-    folder = files("pyrec.look.report")
-    environment = jinja2.Environment(
-        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    environment.globals["style"] = Markup((folder / "page.css").read_text(encoding="utf-8"))
-    return environment.from_string((folder / "page.html").read_text(encoding="utf-8"))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -68,7 +68,11 @@ def _data_uri(panel: Callable[[Axes, Theme], None], theme: Theme, grid: Literal[
 
 def curves(data: ReportData) -> list[Picture]:
     """Return loss and accuracy by epoch; nothing without a history."""
-    history = data.history
+    return loss_and_metrics(data.history)
+
+
+def loss_and_metrics(history: Sequence[Mapping[str, Any]]) -> list[Picture]:
+    """Return loss and accuracy by epoch; nothing without a record."""
     if not history:
         return []
     pictures = [

@@ -211,6 +211,7 @@ def _articles(given: Sequence[Article], known: Known) -> Articles:
         None if before.subcategories is None else [one.subcategories for one in given],
         None if before.entities is None else [one.entities for one in given],
         [np.nan if one.published is None else float(one.published) for one in given],
+        tokenizer=before.tokenizer,
         vocabulary=before.words,
     )
 

@@ -68,11 +68,10 @@ class Table:
         columns: lists of text, or Arrow's arrays.
     """
 
-    def __init__(self, path: Path, columns: Mapping[str, Any], lines: list[int] | None, count: int) -> None:
+    def __init__(self, path: Path, columns: Mapping[str, Any], lines: list[int] | None) -> None:
         self.path = path
         self.lines = lines
         self.columns = columns
-        self.count = count
 
     def where(self, row: int) -> str:
         """Returns the place of a row, for messages."""
@@ -185,7 +184,6 @@ def read_table(path: Path, roles: Sequence[str], columns: Mapping[str, str]) -> 
                 path,
                 {role: table[name].combine_chunks() for role, name in found.items()},
                 None,
-                table.num_rows,
             )
 
 
@@ -254,7 +252,7 @@ def _read_text(content: Content, roles: Sequence[str], columns: Mapping[str, str
         fields.append([row[at].strip() for at in places])
     if not lines:
         raise DataError(f"{path} has a header but no row")
-    return Table(path, dict(zip(found, map(list, zip(*fields, strict=True)), strict=True)), lines, len(lines))
+    return Table(path, dict(zip(found, map(list, zip(*fields, strict=True)), strict=True)), lines)
 
 
 def _is_ebnerd(names: list[str]) -> bool:
