@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from pyrec._ambient import full_precision
+from pyrec._arrays import tensor_of
 from pyrec.data.articles import Articles
 from pyrec.data.news import as_news
 from pyrec.data.ragged import Ragged
@@ -26,6 +27,7 @@ from pyrec.models.news.scoring import Scorer
 from pyrec.models.raw_ids import decode
 from pyrec.nn.articles import ArticleStore
 from pyrec.nn.news import NewsNetwork
+from pyrec.ops.topk import topk
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -187,9 +189,7 @@ class NewsAsking(Estimator):
         best = np.argsort(-scores, axis=1, kind="stable")[:, :length]
         values = np.take_along_axis(scores, best, axis=1)
         ids = np.where(np.isneginf(values), -1, chosen[best]).astype(np.int32)
-        raw = decode(known.articles.ids, ids)
-        titles = dict(zip(known.articles.ids.tolist(), known.articles.titles, strict=True))
-        return Recommendations(raw, values, np.zeros(ids.shape, bool), np.asarray(keys), key_name, titles)
+        return self._named(ids, values, keys, key_name)
 
     def similar_articles(
         self,
@@ -215,24 +215,33 @@ class NewsAsking(Estimator):
         self._check_fitted()
         known = self.known_.articles
         rows = known.encode(articles)
-        chosen = np.arange(len(known)) if candidates is None else known.encode(candidates, "candidates")
+        chosen = (
+            np.arange(len(known), dtype=np.int32)
+            if candidates is None
+            else known.encode(candidates, "candidates")
+        )
         length = requests.list_length(len(chosen), n, None, None)
         vectors = torch.nn.functional.normalize(self._scorer.vectors, dim=1)
-        with full_precision():
-            likeness = (
-                vectors[torch.from_numpy(rows.astype(np.int64))] @ vectors[torch.from_numpy(chosen)].T
-            ).cpu()
-        scores = likeness.numpy()
-        scores[rows[:, None] == chosen[None, :]] = -np.inf
-        best = np.argsort(-scores, axis=1, kind="stable")[:, :length]
-        values = np.take_along_axis(scores, best, axis=1)
-        ids = np.where(np.isneginf(values), -1, chosen[best]).astype(np.int32)
-        titles = dict(zip(known.ids.tolist(), known.titles, strict=True))
-        raw = decode(known.ids, ids)
-        found = Recommendations(
-            raw, values, np.zeros(ids.shape, bool), np.asarray(articles), "similar_to", titles
+        itself = torch.arange(len(rows) + 1, dtype=torch.int64, device=vectors.device)
+        ids, scores = topk(
+            vectors[tensor_of(rows).long()],
+            vectors,
+            length,
+            seen_indptr=itself,
+            seen_indices=tensor_of(rows).to(vectors.device),
+            allowed=tensor_of(np.unique(chosen)).to(vectors.device),
         )
+        found = self._named(ids.cpu().numpy(), scores.cpu().numpy(), articles, "similar_to")
         return found.to_frame(as_frame) if as_frame else found
+
+    def _named(
+        self, ids: NDArray[np.int32], scores: NDArray[np.float32], keys: Any, key_name: str
+    ) -> Recommendations:
+        """Lists in raw ids, with titles."""
+        known = self.known_.articles
+        titles = dict(zip(known.ids.tolist(), known.titles, strict=True))
+        nowhere = np.zeros(ids.shape, bool)
+        return Recommendations(decode(known.ids, ids), scores, nowhere, np.asarray(keys), key_name, titles)
 
     # What happens after training.
 
@@ -306,7 +315,7 @@ class NewsAsking(Estimator):
             raise DataError(
                 f"view = {view!r} is no text that the model reads; it reads {', '.join(module.texts)}"
             )
-        rows = torch.from_numpy(known.encode(articles).astype(np.int64)).to(scorer.store.device)
+        rows = tensor_of(known.encode(articles)).to(scorer.store.device, torch.int64)
         batch = scorer.store.at(rows, module.views)
         weights = module.word_attention(batch, view)
         if weights is None:

@@ -146,13 +146,10 @@ class ClickWeights(SampleWeighing):
         table = getattr(self.weigher, "position", None)
         if table is None:
             return None
-        length = len(table)
-        zeros = torch.zeros(length, dtype=torch.int64, device=table.device)
-        kind, loss = zeros + POSITIVE, zeros.float()
+        positions = torch.arange(len(table), dtype=torch.int64, device=table.device)
+        zeros = torch.zeros_like(positions)
         assert self.weigher is not None
-        factors: Tensor = self.weigher(
-            Pairs(zeros, zeros, kind, loss, torch.arange(length, device=table.device))
-        )
+        factors: Tensor = self.weigher(Pairs(zeros, zeros, zeros + POSITIVE, zeros.float(), positions))
         return factors / factors[0]
 
     def state(self) -> Arrays:

@@ -83,7 +83,8 @@ class RelatedTerm(NewsTerm):
         pool = tensor_of(draw.integers(training.store.num_articles, size=self._settings.random))
         pool = pool.to(vectors.device)
         own, owners = clicked(batch)
-        columns = torch.cat([own, len(vectors) + torch.arange(len(pool), device=pool.device)])
+        behind = torch.arange(len(pool), dtype=torch.int64, device=pool.device)
+        columns = torch.cat([own, len(vectors) + behind])
         places, present = self._lists(draw, news, torch.cat([news.articles[own], pool]), owners)
         if len(pool):
             vectors = torch.cat(
