@@ -15,6 +15,7 @@ from pyrec.data import Impressions, News
 from pyrec.errors import ConfigError, DataError, NotFittedError, StoppedError, UnknownIdError
 from pyrec.models.estimator import Estimator
 from pyrec.models.news import NRMS
+from pyrec.nn.popularity import PopularityNetwork
 from pyrec.nn.reader import ClickAttention
 from pyrec.store.training_checkpoint import Checkpoints
 from pyrec.train.loss import BPR, Pointwise, Softmax
@@ -152,6 +153,18 @@ def test_a_callback_can_ask_the_model_under_training():
         small_news().train, callback=lambda model, _: lists.append(model.recommend(readers, n=2))
     )
     assert len(lists) == SMALL["epochs"]
+
+
+def test_the_popularity_network_has_a_rate_of_its_own():
+    asked = SMALL | {"popularity": PopularityNetwork(rate=3.0), "learning_rate": 0.01, "schedule": "constant"}
+    trainer = NRMS(**asked)._begin(small_news().train, None, None, torch.device("cpu"))
+    before = {name: value.clone() for name, value in trainer.network.state_dict().items()}
+    for group in trainer.optimizer.param_groups:
+        group["lr"] = trainer.optimisation.rate(0) * group["times"]
+    trainer.step(trainer.batches.at(0, 0))
+    moved = {name: (value - before[name]).abs().max() for name, value in trainer.network.state_dict().items()}
+    assert 0.029 < moved["popularity.weight"] < 0.031
+    assert 0.009 < moved["reader.projection"] < 0.011
 
 
 def test_weights_of_samples_count(model):

@@ -15,7 +15,7 @@ from pyrec.nn.products import product
 from pyrec.nn.reader import Candidates, Clicks
 from pyrec.ops.pool import pool
 from pyrec.ops.rows import gather
-from pyrec.options import Count, Options, Switch
+from pyrec.options import Count, Number, Options, Switch
 from pyrec.params import Component
 
 
@@ -45,6 +45,7 @@ class PopularityNetwork(PopularityTerm):
     Args:
         hidden: Width of the network.
         gated: Whether article and clicks say how much it counts.
+        rate: Its learning rate, of the model's: few numbers of one scale take larger steps than vectors do.
     """
 
     name: ClassVar[str] = "counters"
@@ -53,10 +54,14 @@ class PopularityNetwork(PopularityTerm):
         "gated": Switch(
             flag="--popularity-gate", help="Let article and clicks say how much popularity counts."
         ),
+        "rate": Number(
+            flag="--popularity-rate", help="Learning rate of the popularity network, of the model's."
+        ),
     }
 
     hidden: int = 32
     gated: bool = True
+    rate: float = 5.0
 
     def make(self, dim: int, mean: Tensor, deviation: Tensor, generator: torch.Generator) -> PopularityModule:
         """See `PopularityTerm.make`."""
@@ -75,6 +80,7 @@ class PopularityModule(nn.Module):
         bias: (hidden,) b.
         out: (hidden,) v.
         gate: (2 * dim + 1,): a, m, e; None where nothing is gated.
+        rate: Learning rate of W, b and v, of the model's.
     """
 
     mean: Tensor
@@ -92,6 +98,11 @@ class PopularityModule(nn.Module):
         self.bias = zeros(term.hidden)
         self.out = nn.Parameter(matrix(term.hidden, 1, generator).detach()[:, 0].clone())
         self.gate = zeros(2 * dim + 1) if term.gated else None
+        self.rate = term.rate
+
+    def faster(self) -> list[nn.Parameter]:
+        """What is trained at ``rate`` times the model's learning rate."""
+        return [self.weight, self.bias, self.out]
 
     def forward(self, scores: Tensor, counters: Tensor, clicks: Clicks, candidates: Candidates) -> Tensor:
         """The scores with the term, (num_candidates,).

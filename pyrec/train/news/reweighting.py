@@ -116,7 +116,7 @@ class ClickWeights(SampleWeighing):
         self, grads: Sequence[Tensor | None], parameters: list[torch.nn.Parameter], training: Training
     ) -> list[Tensor]:
         """D times gradients: Adam's step with its second moments held, or that of plain descent."""
-        rate = training.optimizer.param_groups[0]["lr"]
+        rates = {id(one): group["lr"] for group in training.optimizer.param_groups for one in group["params"]}
         steps = []
         for grad, parameter in zip(grads, parameters, strict=True):
             given = torch.zeros_like(parameter) if grad is None else grad
@@ -124,7 +124,7 @@ class ClickWeights(SampleWeighing):
             if self._how.inner == "adam" and moment is not None:
                 taken = float(training.optimizer.state[parameter]["step"])
                 given = given / ((moment / (1 - 0.999**taken)).sqrt() + 1e-8)
-            steps.append(rate * given)
+            steps.append(rates[id(parameter)] * given)
         return steps
 
     def _slopes(self, batch: TrainingBatch, factor: Tensor, moved: Tensor) -> Tensor:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import torch
@@ -61,13 +62,22 @@ class NewsTrainer:
     total: float = field(init=False, default=0.0)
 
     def __post_init__(self) -> None:
-        parameters = [one for one in self.network.parameters() if one.requires_grad]
-        for term in self.terms:
-            parameters += list(term.parameters())
         rate, decay = self.optimisation.learning_rate, self.optimisation.reg
         self.optimizer: torch.optim.Optimizer = torch.optim.AdamW(
-            parameters, rate, weight_decay=decay, fused=True
+            list(self._groups()), rate, weight_decay=decay, fused=True
         )
+
+    def _groups(self) -> Iterator[dict[str, Any]]:
+        """Parameters by their learning rates, which are ``times`` the model's."""
+        popularity = self.network.popularity
+        faster = [] if popularity is None else popularity.faster()
+        of_popularity = {id(one) for one in faster}
+        others = [one for one in self.network.parameters() if id(one) not in of_popularity]
+        for term in self.terms:
+            others += list(term.parameters())
+        yield {"params": [one for one in others if one.requires_grad], "times": 1.0}
+        if popularity is not None:
+            yield {"params": faster, "times": popularity.rate}
 
     @property
     def finished(self) -> bool:
@@ -96,7 +106,7 @@ class NewsTrainer:
         if self.finished:
             self.rewind()
         for group in self.optimizer.param_groups:
-            group["lr"] = self.optimisation.rate(epoch)
+            group["lr"] = self.optimisation.rate(epoch) * group["times"]
         total = torch.tensor(self.total, dtype=torch.float64, device=self.batches.device)
         while not self.finished and not stop():
             batch = self.batches.at(epoch, self.taken)
