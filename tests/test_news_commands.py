@@ -211,6 +211,8 @@ def test_commands_for_interactions_say_so(capsys, folder: Path, trained: Path, t
     assert "holds a model of news, and pyrec explain" in refuse(capsys, "explain", trained, "--user", "U1")
     assert "holds a model of news" in refuse(capsys, "export", trained, "--to", tmp_path / "x")
     EASE().fit(synthetic(20, 30)).save(tmp_path / "ease")
+    assert "holds news, and pyrec compare is for interactions" in refuse(capsys, "compare", folder)
+    assert "nrms is a model of news" in refuse(capsys, "compare", "--models", "ease,nrms")
     told = refuse(capsys, "evaluate", "--compare", trained, tmp_path / "ease")
     assert "two runs on news, or two on interactions" in told
     told = refuse(capsys, "recommend", tmp_path / "ease", "--users", "1", "--at", "0")

@@ -11,6 +11,7 @@ from typing import Any
 
 import click
 
+from pyrec.cli.family import refuse_news_data
 from pyrec.cli.grouped_help import MEASURING, RUNNING, GroupedCommand, grouped
 from pyrec.cli.model_options import model_arguments
 from pyrec.cli.moving_line import MovingLine
@@ -104,6 +105,7 @@ def command(
     """Compare and print."""
     set_threads(threads)
     source = Source.take(options)
+    refuse_news_data(source.data or source.train, models.split(","))
     named = _on_device(named_models(models.split(","), seed), device)
     name, train, test = _load(source, no_test)
     if trials and not has_optuna():

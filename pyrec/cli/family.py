@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any, Final
 
@@ -71,4 +72,23 @@ def refuse_news(run: Path, command: str, instead: str) -> None:
     if holds_news_model(run):
         raise ConfigError(
             f"{run} holds a model of news, and {command} is for models of interactions; {instead}"
+        )
+
+
+def refuse_news_data(data: str | None, models: Collection[str]) -> None:
+    """Refuse news, and models of news, where ``pyrec compare`` is for interactions.
+
+    Args:
+        data: A file or a folder that was named.
+        models: Names of models.
+
+    Raises:
+        ConfigError: If it is a folder of news, or one is a model of news.
+    """
+    named = [name for name in models if name in NEWS_MODELS]
+    if named or (data is not None and is_news_folder(data)):
+        what = f"{named[0]} is a model of news" if named else f"{data} holds news"
+        raise ConfigError(
+            f"{what}, and pyrec compare is for interactions; pyrec tune searches a model of news, and pyrec evaluate "
+            "--compare RUN_A RUN_B tests two of their runs over readers"
         )

@@ -54,6 +54,13 @@ Without any, {without}."""
 
 DATA_HELP = data_help()
 
+NEWS_HELP = """
+
+Or DATA is a folder of news: MIND's news.tsv and behaviors.tsv, EB-NeRD's Parquet, or plain columns, or one with the
+folders train and dev, validation or test of such files. Models of news learn from it; without DATA they learn from
+generated news."""
+"""The paragraph of a command's help on news."""
+
 SPLIT = {"split": DEFAULT_SPLIT, "split_seed": DEFAULT_SEED}
 """What holds for the options of a split that are not given."""
 

@@ -36,7 +36,15 @@ from pyrec.cli.run_folder import check_folder, keep, note_replaced
 from pyrec.cli.run_report import Report, report_option
 from pyrec.cli.run_setup import StoppedRun
 from pyrec.cli.setup import Setup, take_up
-from pyrec.cli.sources import DATA_HELP, Source, data_options, note_reading, note_use, uniform_options
+from pyrec.cli.sources import (
+    DATA_HELP,
+    NEWS_HELP,
+    Source,
+    data_options,
+    note_reading,
+    note_use,
+    uniform_options,
+)
 from pyrec.cli.training_data import TrainingData
 from pyrec.evaluate.pairs import PairEvaluation
 from pyrec.evaluate.ranking import Evaluation, evaluate
@@ -49,7 +57,7 @@ from pyrec.store.training_checkpoint import Checkpoints
 @click.command(
     "train",
     cls=GroupedCommand,
-    help=f"Train a model and print what it reaches, beside popularity.{DATA_HELP}",
+    help=f"Train a model and print what it reaches, beside popularity.{DATA_HELP}{NEWS_HELP}",
 )
 @data_options
 @uniform_options

@@ -30,6 +30,7 @@ from pyrec.cli.output import note
 from pyrec.cli.ranges import range_of, read_range
 from pyrec.cli.sources import (
     DATA_HELP,
+    NEWS_HELP,
     Source,
     data_options,
     describe_debiasing,
@@ -64,7 +65,7 @@ is of no cold users.
 Options that are given are fixed, the rest of the search space is the model's, or what --range
 names. Of news the latest training impressions are held out.
 Models that train by epochs stop early (--patience {PATIENCE}, at most --epochs {EPOCHS}, if not given).
-{DATA_HELP}"""
+{DATA_HELP}{NEWS_HELP}"""
 
 
 @click.command("tune", cls=GroupedCommand, help=HELP)
