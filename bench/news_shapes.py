@@ -27,33 +27,35 @@ Draw = np.random.Generator
 
 
 @cache
-def mind_shaped(num_impressions: int = IMPRESSIONS, seed: int = 0) -> News:
+def mind_shaped(
+    num_impressions: int = IMPRESSIONS, seed: int = 0, articles: int = ARTICLES, readers: int = READERS
+) -> News:
     """Articles with titles alone, and impressions with clicks of readers whose history does not change."""
     draw = np.random.default_rng(seed)
-    lengths = np.clip(np.rint(draw.normal(11.76, 3.66, ARTICLES)), 1, LONGEST_TITLE).astype(np.int64)
+    lengths = np.clip(np.rint(draw.normal(11.76, 3.66, articles)), 1, LONGEST_TITLE).astype(np.int64)
     titles = _ragged(draw, lengths, WORDS, WORD_SHAPE)
-    empty = Ragged(np.zeros(ARTICLES + 1, np.int64), np.empty(0, np.int32), WORDS)
+    empty = Ragged(np.zeros(articles + 1, np.int64), np.empty(0, np.int32), WORDS)
     words = np.char.add("w", np.arange(WORDS).astype("U5"))
-    blank = ("",) * ARTICLES
-    articles = Articles(np.arange(ARTICLES), titles, empty, words, blank, blank)
-    return News(articles, _impressions(draw, num_impressions))
+    blank = ("",) * articles
+    store = Articles(np.arange(articles), titles, empty, words, blank, blank)
+    return News(store, _impressions(draw, num_impressions, articles, readers))
 
 
-def _impressions(draw: Draw, num_impressions: int) -> Impressions:
-    clicked = _lognormal(draw, READERS, 18, 1.07, MOST_CLICKS)
-    clicked[draw.random(READERS) < 0.021] = 0
-    histories = _ragged(draw, clicked, ARTICLES, CLICK_SHAPE)
+def _impressions(draw: Draw, num_impressions: int, articles: int, readers: int) -> Impressions:
+    clicked = _lognormal(draw, readers, 18, 1.07, MOST_CLICKS)
+    clicked[draw.random(readers) < 0.021] = 0
+    histories = _ragged(draw, clicked, articles, CLICK_SHAPE)
     shown = np.maximum(_lognormal(draw, num_impressions, 24, 0.956, MOST_CANDIDATES), 2)
-    candidates = _ragged(draw, shown, ARTICLES, CLICK_SHAPE)
+    candidates = _ragged(draw, shown, articles, CLICK_SHAPE)
     clicks = draw.random(candidates.indices.size) < 0.51 / 37.9
     first = candidates.indptr[:-1] + draw.integers(0, shown)
     clicks[first] = True
-    users = draw.integers(0, READERS, num_impressions).astype(np.int32)
+    users = draw.integers(0, readers, num_impressions).astype(np.int32)
     return Impressions(
         users=users,
         candidates=candidates,
-        user_ids=np.arange(READERS),
-        item_ids=np.arange(ARTICLES),
+        user_ids=np.arange(readers),
+        item_ids=np.arange(articles),
         clicks=clicks,
         histories=histories,
         history_rows=users.copy(),

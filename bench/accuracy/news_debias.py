@@ -1,13 +1,14 @@
-"""Debiasing news: position and exposure, on generated impressions whose truth is known, and on EB-NeRD as far as it goes.
+"""Debiasing news by position and exposure: on generated impressions whose truth is known, and on EB-NeRD.
 
     OMP_NUM_THREADS=1 python -m bench.accuracy.news_debias run 0,1,2,3,4 ROWS.jsonl
     python -m bench.accuracy.news_debias table ROWS.jsonl
 
-Generated: 2,000 readers, 1,200 articles, 12,800 training impressions whose order an old policy chose, a position p being
-looked at with probability 1 / (1 + p); 2,560 impressions in random order to learn from and 640 to measure on. NRMS of 64
-dimensions with every other default; nothing is chosen. AUC and nDCG@5 are means over the random impressions, `regret` is how
-far the true click probability of the article ranked first is below that of the best one. EB-NeRD's demo has no random
-part: its order may be that of the page or not, so clicks are weighted by exposure alone, and measured as they are.
+Generated: 2,000 readers, 1,200 articles, 12,800 training impressions whose order an old policy chose. A position p is
+looked at with probability 1 / (1 + p). 2,560 impressions in random order are to learn from, and 640 to measure on. NRMS
+has 64 dimensions and every other default; nothing is chosen. AUC and nDCG@5 are means over the random impressions;
+`regret` is how far the true click probability of the article ranked first is below that of the best one. EB-NeRD's demo
+has no random part, and nobody knows whether its order is that of the page. So clicks are weighted by exposure alone there,
+and measured as they are.
 """
 
 from __future__ import annotations
@@ -150,7 +151,7 @@ def table(path: Path) -> None:
             if metric in row:
                 found[row["data"], metric, row["method"]][row["seed"]] = row[metric]
     values = {key: np.array([one[seed] for seed in sorted(one)]) for key, one in found.items()}
-    tests = {key: paired_t(one, values[key[:2] + (BASE,)]) for key, one in values.items() if key[2] != BASE}
+    tests = {key: paired_t(one, values[(*key[:2], BASE)]) for key, one in values.items() if key[2] != BASE}
     p = dict(zip(tests, holm(list(tests.values())), strict=True))
     for data in dict.fromkeys(key[0] for key in values):
         metrics = [metric for metric in METRICS if (data, metric, BASE) in values]
