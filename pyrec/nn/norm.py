@@ -29,3 +29,10 @@ class Norm(nn.Module):
         centred = x - x.mean(-1, keepdim=True)
         scale = torch.rsqrt(centred.square().mean(-1, keepdim=True) + self.epsilon)
         return centred * scale * self.weight + self.bias
+
+    @classmethod
+    def like(cls, other: nn.LayerNorm) -> Norm:
+        """One with the parameters of torch's own, over its last axis."""
+        norm = cls(other.normalized_shape[-1], other.eps)
+        norm.weight, norm.bias = other.weight, other.bias
+        return norm

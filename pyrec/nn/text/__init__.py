@@ -10,12 +10,14 @@ from pyrec.nn.text.base import TextBatch, TextEncoder, TextInputs, TextModule  #
 from pyrec.nn.text.cnn import CNN  # noqa: E402
 from pyrec.nn.text.frozen import Frozen  # noqa: E402
 from pyrec.nn.text.pooling import WordPooling  # noqa: E402
+from pyrec.nn.text.pretrained import Pretrained  # noqa: E402
 from pyrec.nn.text.self_attention import WordAttention  # noqa: E402
 from pyrec.nn.text.transformer import Transformer  # noqa: E402
 
 __all__ = [
     "CNN",
     "Frozen",
+    "Pretrained",
     "TextBatch",
     "TextEncoder",
     "TextInputs",
