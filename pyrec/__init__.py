@@ -53,33 +53,73 @@ from pyrec.models import (  # noqa: E402
     WholeMF,
 )
 from pyrec.models.lists import Recommendations  # noqa: E402
+from pyrec.models.news import (  # noqa: E402
+    CAUM,
+    DKN,
+    LSTUR,
+    MINER,
+    NAML,
+    NRMS,
+    NewsRecommender,
+)
 from pyrec.nn.combine import Attention, Mean, SelfAttention, Weighted  # noqa: E402
 from pyrec.nn.encoder import FromItems, Table  # noqa: E402
 from pyrec.nn.fit import HeldOut, OnUniform  # noqa: E402
+from pyrec.nn.popularity import PopularityNetwork  # noqa: E402
+from pyrec.nn.reader import (  # noqa: E402
+    CandidateAttention,
+    CandidateSelfAttention,
+    ClickAttention,
+    ClickPooling,
+    Interests,
+    LongShort,
+)
+from pyrec.nn.text import (  # noqa: E402
+    CNN,
+    Frozen,
+    Pretrained,
+    Transformer,
+    WordAttention,
+    WordPooling,
+)
 from pyrec.store.training_checkpoint import Checkpoints  # noqa: E402
 from pyrec.train.augment import Contrast, EdgeDropout, ExtraEdges  # noqa: E402
 from pyrec.train.early_stopping import EarlyStopping  # noqa: E402
 from pyrec.train.loss import BPR, Pointwise, Softmax  # noqa: E402
 from pyrec.train.loss.ccl import CCL  # noqa: E402
-from pyrec.train.negatives import AllItems, Hard, InBatch, Observed, Uniform  # noqa: E402
+from pyrec.train.negatives import AllItems, Hard, InBatch, Observed, Shown, Uniform  # noqa: E402
+from pyrec.train.news.auxiliary import Disagreement, OthersClicks, Related, Views  # noqa: E402
+from pyrec.train.news.stopping import LatestImpressions  # noqa: E402
 from pyrec.train.reweight import Bridge, LabelWeights, LinearWeights, MetaWeightNet, Ren  # noqa: E402
 
 __all__ = [
     "BPR",
+    "CAUM",
     "CCL",
+    "CNN",
+    "DKN",
     "EASE",
+    "LSTUR",
     "MF",
+    "MINER",
+    "NAML",
+    "NRMS",
     "SVD",
     "AllItems",
     "Attention",
     "AutoDebias",
     "Bridge",
+    "CandidateAttention",
+    "CandidateSelfAttention",
     "Checkpoints",
+    "ClickAttention",
+    "ClickPooling",
     "ConfigError",
     "Contrast",
     "CudaError",
     "DataError",
     "DataWarning",
+    "Disagreement",
     "DoublyRobust",
     "EarlyStopping",
     "EdgeDropout",
@@ -89,40 +129,54 @@ __all__ = [
     "Explanation",
     "ExtraEdges",
     "FromItems",
+    "Frozen",
     "Graph",
     "Hard",
     "HeldOut",
     "ImpressionEvaluation",
     "InBatch",
+    "Interests",
     "ItemKNN",
     "LabelWeights",
+    "LatestImpressions",
     "LightGCN",
     "LinearWeights",
+    "LongShort",
     "Mean",
     "MetaWeightNet",
+    "NewsRecommender",
     "NotFittedError",
     "Observed",
     "OffPolicyEvaluation",
     "OnUniform",
+    "OthersClicks",
     "PairEvaluation",
     "Pointwise",
     "Popularity",
+    "PopularityNetwork",
+    "Pretrained",
     "Propensities",
     "PyrecError",
     "Recommendations",
     "Recommender",
+    "Related",
     "Ren",
     "SelfAttention",
+    "Shown",
     "Softmax",
     "SoftmaxPolicy",
     "StoppedError",
     "Table",
     "TopKPolicy",
+    "Transformer",
     "Uniform",
     "UniformEvaluation",
     "UnknownIdError",
+    "Views",
     "Weighted",
     "WholeMF",
+    "WordAttention",
+    "WordPooling",
     "data",
     "evaluate",
     "evaluate_impressions",

@@ -134,7 +134,8 @@ class PretrainedModule(TextModule):
             state = inputs.saved.under("files.")
             self.files = KeptArrays(text_arrays("json", texts_of(state, "json")))
             self.language = _of_config(texts_of(state, "json")[0])
-        width, num_articles = int(self.language.config.hidden_size), len(inputs.articles.ids)
+        config: Any = self.language.config
+        width, num_articles = int(config.hidden_size), len(inputs.articles.ids)
         _freeze(self.language, encoder.layers)
         self.weight, self.bias = matrix(width, encoder.size, inputs.generator), zeros(encoder.size)
         kept = torch.zeros(num_articles, width, dtype=torch.float32, device="cpu")
