@@ -20,6 +20,7 @@ void bind_attend(py::module_& m);
 void bind_debias(py::module_& m);
 void bind_pool(py::module_& m);
 void bind_candidate(py::module_& m);
+void bind_product(py::module_& m);
 void bind_topk(py::module_& m);
 void bind_metrics(py::module_& m);
 void bind_impressions(py::module_& m);
@@ -69,6 +70,7 @@ PYBIND11_MODULE(PYREC_MODULE, m) {
   bind_debias(m);
   bind_pool(m);
   bind_candidate(m);
+  bind_product(m);
   bind_topk(m);
   bind_metrics(m);
   bind_impressions(m);

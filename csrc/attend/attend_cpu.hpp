@@ -2,8 +2,8 @@
 // A head of a segment at a time. Scores are made transposed, the key's slot down and the query's across, so that a
 // softmax runs down vectors; what they weigh is summed with columns across.
 #include "attend/attend.hpp"
-#include "combine/block_product.hpp"
 #include "common/parallel.hpp"
+#include "isa/block_product.hpp"
 #include "isa/rows.hpp"
 
 namespace pyrec::PYREC_ISA {

@@ -2,10 +2,10 @@
 // A block of nodes on its way through the attention kernels: rows in and out, softmax over the layers. Two
 // layouts: rows (P, dim), row l * B + n being row l of the block's node n, and lanes (L, B), in which vectors
 // run over nodes.
-#include "combine/block_product.hpp"
 #include "combine/combine.hpp"
 #include "combine/scratch_cpu.hpp"
 #include "common/parallel.hpp"
+#include "isa/block_product.hpp"
 
 namespace pyrec::PYREC_ISA {
 

@@ -33,6 +33,7 @@ const kernel_table& table() {
       .debias = debias(),
       .pool = pool(),
       .candidate = candidate(),
+      .product = {.multiply = {nullptr, nullptr}},  // torch multiplies there
       .topk = topk(),
       .metrics = metrics(),
       .impressions = impressions(),

@@ -11,6 +11,7 @@
 #include "metrics/metrics_cpu.hpp"
 #include "pointwise/pointwise_cpu.hpp"
 #include "pool/pool_cpu.hpp"
+#include "product/product_cpu.hpp"
 #include "propagate/propagate_cpu.hpp"
 #include "rows/rows_cpu.hpp"
 #include "sample/sample_cpu.hpp"
@@ -49,6 +50,7 @@ constinit const kernel_table table{
                   .candidate_grad = {candidate_grad<float>, candidate_grad<double>},
                   .scratch_f32 = candidate_scratch_size<float>,
                   .scratch_f64 = candidate_scratch_size<double>},
+    .product = {.multiply = {multiply_matrices<float>, multiply_matrices<double>}},
     .topk = {.search = topk_search, .codes = has_codes},
     .metrics = {.ranking = ranking_metrics, .item_counts = item_counts},
     .impressions = {.f32 = impressions<float>, .f64 = impressions<double>},

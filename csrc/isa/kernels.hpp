@@ -15,6 +15,7 @@
 #include "metrics/metrics.hpp"
 #include "pointwise/pointwise.hpp"
 #include "pool/pool.hpp"
+#include "product/product.hpp"
 #include "propagate/propagate.hpp"
 #include "rows/rows.hpp"
 #include "sample/sample.hpp"
@@ -35,6 +36,7 @@ struct kernel_table {
   debias_kernels debias;
   pool_kernels pool;
   candidate_kernels candidate;
+  product_kernels product;
   topk_kernels topk;
   metrics_kernels metrics;
   impressions_kernels impressions;

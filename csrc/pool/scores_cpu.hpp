@@ -1,7 +1,7 @@
 #pragma once
 // Scores of a block of rows by additive attention, and their gradients: what pool and combine share. Arrays is
 // pool_scratch or attention_scratch: `rows` of x lie in (rows, dim), their projections in (rows, hidden).
-#include "combine/block_product.hpp"
+#include "isa/block_product.hpp"
 
 namespace pyrec::PYREC_ISA {
 

@@ -1,5 +1,5 @@
 #pragma once
-// Small dense products of padded blocks, the parameters of the combine kernels against some 64 rows.
+// Small dense products of padded blocks.
 #include <cstdint>
 
 #include "isa/vector_math.hpp"
