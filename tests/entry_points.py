@@ -65,6 +65,7 @@ from pyrec.ops.metrics import item_counts, ranking_metrics
 from pyrec.ops.neighbors import nearest_items
 from pyrec.ops.pointwise import pointwise
 from pyrec.ops.pool import pool
+from pyrec.ops.product import product
 from pyrec.ops.propagate import propagate, propagate_gradient, propagate_sum
 from pyrec.ops.ragged import ragged_take
 from pyrec.ops.sample import Sampler, distinct
@@ -238,6 +239,10 @@ def clicks_and_candidates() -> Arguments:
     rows = {"clicks": numbers(4, HIDDEN), "candidates": numbers(3, HIDDEN), "vector": numbers(HIDDEN)}
     slots = {"indptr": int64(0, 2, 2, 5), "readers": int64(2, 0, 1), "index": int64(0, 3, 3, 1, 0)}
     return {**rows, "values": numbers(4, DIM), **slots, "activation": "tanh"}
+
+
+def multiplied() -> Arguments:
+    return {"x": numbers(4, DIM), "weight": numbers(DIM, HIDDEN)}
 
 
 def attended() -> Arguments:
@@ -458,6 +463,11 @@ def bindings() -> Iterator[tuple[str, EntryPoint]]:
     yield "candidate", (c.candidate, attended)
     yield "candidate_grad", (c.candidate_grad, candidate_gradients)
     yield "pool_grad", (c.pool_grad, pool_gradients)
+    of_product = empty(2, c.product_scratch_bytes, dtype=torch.uint8)
+    product_out = {"out": empty(4, HIDDEN), "scratch": of_product}
+    yield "product", (c.product, lambda: {**multiplied(), **product_out})
+    product_grads = {"grad": numbers(4, HIDDEN), "grad_x": empty(4, DIM), "grad_weight": empty(DIM, HIDDEN)}
+    yield "product_grad", (c.product_grad, lambda: {**multiplied(), **product_grads, "scratch": of_product})
     rows = {"vectors": numbers(NODES, DIM), **batch()}
     scratch = empty(c.bpr_scratch(**rows), dtype=torch.uint8)
     bpr_out = {"loss": empty(), "grad": empty(NODES, DIM), "grad_weight": empty(3), "scratch": scratch}
@@ -584,6 +594,7 @@ def operators() -> Iterator[tuple[str, EntryPoint]]:
     yield "combine_attention", (combine_attention, lambda: {**attention(), "offset": numbers(NODES, LAYERS)})
     yield "combine_self_attention", (combine_self_attention, self_attention)
     yield "candidate_attention", (candidate_attention, clicks_and_candidates)
+    yield "product", (product, multiplied)
     yield "pool", (pool, lambda: {**segments(), "offset": numbers(5, 2)})
     table = {"x": numbers(NODES, DIM), "graph": GRAPH}
     rows = {"n_layers": 2, "rows": int64(1, 3, 6), "precision": "fp32"}

@@ -45,6 +45,8 @@ KERNELS = (
     "candidate_grad",
     "pool",
     "pool_grad",
+    "product",
+    "product_grad",
     "agreement",
     "weight_gradient",
     "attend",

@@ -598,6 +598,8 @@ KERNELS = (
     "pointwise",
     "pool",
     "pool_grad",
+    "product",
+    "product_grad",
     "propagate_layer",
     "ranking_metrics",
     "rows_of_nodes",

@@ -31,6 +31,7 @@ from pyrec.ops.impressions import impression_metrics
 from pyrec.ops.metrics import item_counts, ranking_metrics
 from pyrec.ops.pointwise import pointwise
 from pyrec.ops.pool import pool
+from pyrec.ops.product import product
 from pyrec.ops.propagate import propagate
 from pyrec.ops.sample import Sampler, distinct
 from pyrec.ops.topk import topk
@@ -91,6 +92,7 @@ def _calls() -> dict[str, Callable[[], Any]]:
         "als": lambda: als(X.clone(), X, GRAPH.indptr, GRAPH.indices, *entries),
         "gram": lambda: gram(X.repeat(20, 1)),
         "pool": lambda: pool(layers[0], pointers, hidden, torch.ones(16), torch.ones(16)),
+        "product": lambda: product(layers[0], hidden.T.repeat(1, 20)),
         "candidate_attention": lambda: candidate_attention(
             layers[0], layers[1], torch.ones(128), layers[2], pointers, torch.arange(len(layers[0])) // 12
         ),

@@ -24,6 +24,7 @@ from pyrec.ops.impressions import impression_metrics
 from pyrec.ops.metrics import item_counts, ranking_metrics
 from pyrec.ops.pointwise import pointwise
 from pyrec.ops.pool import pool
+from pyrec.ops.product import product
 from pyrec.ops.propagate import propagate
 from pyrec.ops.sample import Sampler, distinct
 from pyrec.ops.topk import topk
@@ -40,6 +41,7 @@ from pyrec.reference import impressions as impressions_reference
 from pyrec.reference import metrics as metrics_reference
 from pyrec.reference import pointwise as pointwise_reference
 from pyrec.reference import pool as pool_reference
+from pyrec.reference import product as product_reference
 from pyrec.reference import propagate as propagate_reference
 from pyrec.reference import rows as rows_reference
 from pyrec.reference import sample as sample_reference
@@ -171,6 +173,12 @@ def _agreement() -> float:
     return max(of_direction, _difference(ours, theirs))
 
 
+def _product() -> float:
+    x = _embeddings()
+    x, weight = given = _learned([x, x[: x.shape[1]].contiguous()])
+    return _with_gradients([product(x, weight)], [product_reference.product(x, weight)], given)
+
+
 def _attend() -> float:
     rows, indptr, index = (
         _embeddings()[:, :12].contiguous(),
@@ -190,8 +198,8 @@ def _als() -> float:
     entries = (graph.indptr, graph.indices, target + 2, target, torch.ones(graph.num_nodes))
     offset = vectors[:, 0].contiguous()
     found = []
-    for solve, product in ((als, gram), (als_reference.als, als_reference.gram)):
-        matrix, x = product(vectors), vectors.flip(0).contiguous()
+    for solve, square in ((als, gram), (als_reference.als, als_reference.gram)):
+        matrix, x = square(vectors), vectors.flip(0).contiguous()
         losses = solve(x, vectors, *entries, gram=matrix.float(), offset=offset)
         found.append([losses / DIM, x, matrix / DIM])
     return _difference(*found)
@@ -290,6 +298,7 @@ SELF_TESTS: dict[str, Callable[[], float]] = {
     "combine attention": _attention,
     "combine self-attention": _self_attention,
     "pool": _pool,
+    "product": _product,
     "candidate attention": _candidate,
     "rows": _rows_of_a_table,
     "bpr": _bpr,

@@ -16,12 +16,12 @@ from pyrec.data.feature_columns import Codes, Tokens
 from pyrec.data.ragged import Ragged
 from pyrec.nn.dense import matrix, normal, uniform, zeros
 from pyrec.nn.dropout import NO_DROPOUT, Dropout
-from pyrec.nn.products import product
 from pyrec.nn.segments import Segments
 from pyrec.nn.text import TextBatch, TextEncoder, TextInputs, TextModule
 from pyrec.ops.combine import combine_attention
 from pyrec.ops.distinct import distinct_ids
 from pyrec.ops.pool import pool
+from pyrec.ops.product import product
 from pyrec.ops.rows import gather
 from pyrec.store.arrays import State
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from pyrec.nn.products import product
 from pyrec.nn.segments import Segments
+from pyrec.ops.product import product
 from pyrec.ops.rows import gather
 
 

@@ -11,9 +11,9 @@ from torch.nn import functional
 
 from pyrec.nn.counters import NUM_INPUTS
 from pyrec.nn.dense import matrix, zeros
-from pyrec.nn.products import product
 from pyrec.nn.reader import Candidates, Clicks
 from pyrec.ops.pool import pool
+from pyrec.ops.product import product
 from pyrec.ops.rows import gather
 from pyrec.options import Count, Number, Options, Switch
 from pyrec.params import Component

@@ -6,8 +6,8 @@ import torch
 from torch import Tensor, nn
 
 from pyrec.nn.dense import uniform
-from pyrec.nn.products import product
 from pyrec.nn.segments import Segments
+from pyrec.ops.product import product
 from pyrec.ops.rows import gather
 
 

@@ -10,8 +10,8 @@ from torch import Tensor, nn
 
 from pyrec.nn.dense import zeros
 from pyrec.nn.dropout import NO_DROPOUT, Dropout
-from pyrec.nn.products import product
 from pyrec.nn.segments import Segments
+from pyrec.ops.product import product
 from pyrec.ops.rows import gather
 from pyrec.options import Count
 from pyrec.params import Component
@@ -99,7 +99,7 @@ class ReaderModule(nn.Module):
             category: (num_articles,) int64; -1 for none.
             dropout: As for `forward`.
         """
-        return product(dropout(self.vectors(clicks, dropout)), articles.T)
+        return product(dropout(self.vectors(clicks, dropout)), articles.T.contiguous())
 
     def vectors(self, clicks: Clicks, dropout: Dropout = NO_DROPOUT) -> Tensor:
         """The readers' vectors, (num_histories, dim), where a score is their product with an article's."""

@@ -9,7 +9,6 @@ from torch import Tensor
 
 from pyrec.nn.dense import matrix, uniform, zeros
 from pyrec.nn.dropout import Dropout
-from pyrec.nn.products import product
 from pyrec.nn.reader.base import (
     READER_HIDDEN,
     CandidateModule,
@@ -20,6 +19,7 @@ from pyrec.nn.reader.base import (
     scored,
 )
 from pyrec.ops.candidate import candidate_attention
+from pyrec.ops.product import product
 from pyrec.ops.rows import gather
 from pyrec.options import Choice, Options
 

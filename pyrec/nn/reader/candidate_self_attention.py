@@ -13,7 +13,6 @@ from pyrec.errors import ConfigError
 from pyrec.nn.convolution import convolve
 from pyrec.nn.dense import matrix, uniform, zeros
 from pyrec.nn.dropout import Dropout
-from pyrec.nn.products import product
 from pyrec.nn.reader.base import (
     READER_HIDDEN,
     CandidateModule,
@@ -26,6 +25,7 @@ from pyrec.nn.reader.base import (
 from pyrec.nn.segments import Segments
 from pyrec.ops.attend import attend
 from pyrec.ops.candidate import candidate_attention
+from pyrec.ops.product import product
 from pyrec.ops.rows import gather
 from pyrec.options import Count, Options
 

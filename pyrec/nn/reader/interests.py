@@ -12,7 +12,6 @@ from torch.nn import functional
 from pyrec.errors import ConfigError
 from pyrec.nn.dense import matrix, normal, uniform, zeros
 from pyrec.nn.dropout import Dropout
-from pyrec.nn.products import product
 from pyrec.nn.reader.base import (
     READER_HIDDEN,
     CandidateModule,
@@ -23,6 +22,7 @@ from pyrec.nn.reader.base import (
     scored,
 )
 from pyrec.ops.pool import pool
+from pyrec.ops.product import product
 from pyrec.ops.rows import gather
 from pyrec.options import Choice, Count, Options, Switch
 
@@ -167,4 +167,4 @@ class InterestsModule(CandidateModule):
         """The terms s cos(g, g') of all pairs of categories; row and column 0 are for none, and 0."""
         known = functional.normalize(self.categories, dim=1)
         table = torch.cat([known.new_zeros(1, known.shape[1]), known])
-        return self.scale * product(table, table.T)
+        return self.scale * product(table, table.T.contiguous())

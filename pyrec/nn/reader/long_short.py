@@ -12,9 +12,9 @@ from pyrec.errors import ConfigError
 from pyrec.nn.dense import matrix, normal
 from pyrec.nn.dropout import NO_DROPOUT, Dropout
 from pyrec.nn.pooling import segment_mean
-from pyrec.nn.products import product
 from pyrec.nn.reader.base import Clicks, ReaderEncoder, ReaderInputs, ReaderModule
 from pyrec.nn.recurrent import RaggedGRU
+from pyrec.ops.product import product
 from pyrec.ops.rows import gather
 from pyrec.options import Choice, Count, Number, Options
 

@@ -11,9 +11,9 @@ from pyrec.errors import ConfigError
 from pyrec.nn.dense import matrix
 from pyrec.nn.dropout import NO_DROPOUT, Dropout
 from pyrec.nn.pooling import Pooling
-from pyrec.nn.products import product
 from pyrec.nn.reader.base import READER_HIDDEN, Clicks, ReaderEncoder, ReaderInputs, ReaderModule
 from pyrec.ops.attend import attend
+from pyrec.ops.product import product
 from pyrec.options import Count, Options
 
 

@@ -16,8 +16,8 @@ from pyrec.errors import ConfigError
 from pyrec.nn.dense import matrix, zeros
 from pyrec.nn.dropout import Dropout
 from pyrec.nn.kept_arrays import KeptArrays
-from pyrec.nn.products import product
 from pyrec.nn.text.base import TEXT_SIZE, TextBatch, TextEncoder, TextInputs, TextModule
+from pyrec.ops.product import product
 from pyrec.options import Option, Options
 from pyrec.store.arrays import State
 from pyrec.store.texts import id_arrays, ids_of

@@ -10,8 +10,8 @@ from torch import Tensor
 from pyrec.nn.dense import matrix
 from pyrec.nn.dropout import Dropout
 from pyrec.nn.pooling import Pooling
-from pyrec.nn.products import product
 from pyrec.nn.text.base import TEXT_HIDDEN, TEXT_SIZE, TextBatch, TextEncoder, TextInputs, TextModule
+from pyrec.ops.product import product
 from pyrec.options import Options
 
 

@@ -19,9 +19,9 @@ from pyrec.nn.dense import matrix, zeros
 from pyrec.nn.dropout import Dropout
 from pyrec.nn.kept_arrays import KeptArrays
 from pyrec.nn.norm import Norm
-from pyrec.nn.products import product
 from pyrec.nn.segments import Segments
 from pyrec.nn.text.base import TEXT_SIZE, TextBatch, TextEncoder, TextInputs, TextModule
+from pyrec.ops.product import product
 from pyrec.options import Choice, Count, Options, Text
 from pyrec.store.texts import text_arrays, texts_of
 

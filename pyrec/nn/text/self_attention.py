@@ -10,9 +10,9 @@ from torch import Tensor
 from pyrec.nn.dense import matrix
 from pyrec.nn.dropout import Dropout
 from pyrec.nn.pooling import Pooling
-from pyrec.nn.products import product
 from pyrec.nn.text.base import TEXT_HIDDEN, TextBatch, TextEncoder, TextInputs, TextModule
 from pyrec.ops.attend import attend
+from pyrec.ops.product import product
 from pyrec.options import Count, Options
 
 

@@ -13,10 +13,10 @@ from pyrec.nn.dense import matrix, normal, zeros
 from pyrec.nn.dropout import NO_DROPOUT, Dropout
 from pyrec.nn.norm import Norm
 from pyrec.nn.pooling import Pooling
-from pyrec.nn.products import product
 from pyrec.nn.segments import Segments
 from pyrec.nn.text.base import TEXT_HIDDEN, TextBatch, TextEncoder, TextInputs, TextModule
 from pyrec.ops.attend import MAX_SLOTS, attend
+from pyrec.ops.product import product
 from pyrec.ops.rows import gather
 from pyrec.options import Count, Options
 
