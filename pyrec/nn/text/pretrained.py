@@ -59,7 +59,10 @@ class Pretrained(TextEncoder):
         "path": Text(optional=True, flag="--language-model", help="Folder of a pretrained language model."),
         "size": TEXT_SIZE,
         "layers": Count(
-            low=0, high=256, flag="--language-layers", help="Its layers that are learned, the last ones."
+            low=0,
+            high=256,
+            flag="--text-layers",
+            help="Layers of a language model that are learned, the last ones.",
         ),
         "pool": Choice(values=POOLS, flag="--language-pool", help="How its words become one vector."),
         "words": Count(
