@@ -60,7 +60,7 @@ def races(scale_max: float) -> list[Race]:  # noqa: ARG001
             problem=partial(problem, m, k, n),
             contenders={"pyrec": both_ways(product), "torch": both_ways(reference.product)},
             check=same,
-            rounds=9,
+            rounds=9 if m > 300 else 301,
             quick=m == 2_240,
             info={"work": "product", "rows": m, "dim": k, "width": n},
         )

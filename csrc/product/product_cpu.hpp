@@ -17,7 +17,7 @@ struct product_cut {
   int64_t panels;
 };
 
-constexpr int64_t product_least_rows = 48;  // of a task, to pack for
+constexpr int64_t product_least_rows = 36;  // of a task, to pack for
 constexpr double product_task_work = 1e6;   // multiplications, some 10 µs
 constexpr int64_t product_tasks_per_worker = 8;
 
