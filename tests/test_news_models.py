@@ -136,10 +136,10 @@ def by_equation(name: str, own: dict[str, Tensor], articles: ArticleBatch, batch
 
 
 def tag(p: dict[str, Tensor], tags: Any) -> Tensor:
-    """relu(W mean + b), the last row of the table where there is none."""
+    """W mean + b, the last row of the table where there is none."""
     rows, mask = padded_news.padded(p["table"], tags.indptr, tags.index)
     mean = rows.sum(1) / mask.sum(1, keepdim=True).clamp(min=1)
-    return torch.relu(torch.where(mask.any(1, keepdim=True), mean, p["table"][-1]) @ p["weight"] + p["bias"])
+    return torch.where(mask.any(1, keepdim=True), mean, p["table"][-1]) @ p["weight"] + p["bias"]
 
 
 def test_views_are_those_of_the_model():

@@ -134,7 +134,7 @@ class ArticleInputs:
 
 
 class TagModule(nn.Module):
-    """The mean of the vectors of an article's tags, through a dense layer with a ReLU.
+    """The mean of the vectors of an article's tags, through a dense layer. Tags tell much, so they start large.
 
     Attributes:
         table: (num_tags, size); its last row stands for an article without a tag.
@@ -146,7 +146,7 @@ class TagModule(nn.Module):
 
     def __init__(self, num_tags: int, size: int, dim: int, generator: torch.Generator) -> None:
         super().__init__()
-        self.table = normal((num_tags + 1, size), 0.1, generator)
+        self.table = normal((num_tags + 1, size), 1.0, generator)
         self.weight = matrix(size, dim, generator)
         self.bias = zeros(dim)
         self.register_buffer("_even", torch.zeros(size, dtype=torch.float32, device="cpu"), persistent=False)
@@ -155,7 +155,7 @@ class TagModule(nn.Module):
         """(num_articles, dim)."""
         mean = pool(self.table, tags.indptr, None, None, self._even, None, tags.index)
         none = (tags.lengths == 0).to(mean.dtype)[:, None] * self.table[-1]
-        return torch.relu(product(dropout(mean + none), self.weight) + self.bias)
+        return product(dropout(mean + none), self.weight) + self.bias
 
 
 class ArticleModule(nn.Module):

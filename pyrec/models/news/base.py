@@ -89,14 +89,14 @@ class NewsRecommender(NewsTraining):
         merge: str = "attention",
         popularity: PopularityTerm | str | None = "counters",
         loss: Loss | str = LOSS,
-        auxiliary: Sequence[NewsAuxiliary | str] | NewsAuxiliary | str = (),
+        auxiliary: Sequence[NewsAuxiliary | str] | NewsAuxiliary | str = "in-batch",
         word_size: int = 64,
         word_vectors: str | None = None,
         tag_size: int = 64,
         latest: int = 50,
         dropout: float = 0.2,
         stopping: LatestImpressions | str | None = None,
-        epochs: int = 5,
+        epochs: int = 3,
         batch_size: int = 256,
         learning_rate: float = 2e-3,
         schedule: str = "linear",
@@ -118,7 +118,8 @@ class NewsRecommender(NewsTraining):
                 (``negatives="shown"``).
             auxiliary: Losses beside it.
             word_size: Dimension of a word's vector.
-            word_vectors: A file of first vectors of words, which `pyrec.data.word_vectors` reads; None for random ones.
+            word_vectors: A file of first vectors of words, which `pyrec.data.word_vectors` reads; ``texts`` for vectors
+                from the articles' own texts (`pyrec.nn.text_vectors`); None for random ones.
             tag_size: Dimension of the vector of a category, a subcategory or an entity.
             latest: Clicks of a history that count, the latest ones, at most 64.
             dropout: Share of the numbers of words, articles and readers that are dropped in training.

@@ -33,7 +33,9 @@ OPTIONS: Final[Options] = {
         low=1, high=4096, aka=("word_dim", "word_embedding_dim"), help="Dimension of a word's vector."
     ),
     "word_vectors": Text(
-        optional=True, unset="random ones", help="File of the words' first vectors (GloVe text, .npy, …)."
+        optional=True,
+        unset="random ones",
+        help="File of the words' first vectors (GloVe text, .npy, …); 'texts': from the texts themselves.",
     ),
     "tag_size": Count(low=1, high=4096, help="Dimension of a category's or an entity's vector."),
     "latest": Count(

@@ -28,6 +28,7 @@ from pyrec.nn.news import NewsNetwork
 from pyrec.nn.popularity import PopularityModule, PopularityTerm
 from pyrec.nn.reader import ReaderEncoder, ReaderInputs, ReaderModule
 from pyrec.nn.text import TextEncoder
+from pyrec.nn.text_vectors import TEXTS, word_vectors_from_texts
 from pyrec.options import Options
 from pyrec.store.arrays import State
 from pyrec.train.loss import Loss
@@ -148,7 +149,9 @@ class NewsTraining(NewsAsking):
     def _make_network(self, news: News, counted: CountedCandidates | None) -> NewsNetwork:
         generator = torch.Generator("cpu").manual_seed(self.seed)
         vectors = None
-        if self.word_vectors is not None:
+        if self.word_vectors == TEXTS:
+            vectors = tensor_of(word_vectors_from_texts(news.articles, self.word_size))
+        elif self.word_vectors is not None:
             words = news.articles.words
             vectors = tensor_of(word_vectors(self.word_vectors, words, self.word_size, self.seed % 2**31))
         articles = self._make_articles(news.articles, vectors, generator)

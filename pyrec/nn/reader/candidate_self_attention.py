@@ -52,7 +52,7 @@ class CandidateSelfAttention(ReaderEncoder):
         "hidden": READER_HIDDEN,
     }
 
-    heads: int = 16
+    heads: int = 8
     window: int = 3
     hidden: int = 128
 

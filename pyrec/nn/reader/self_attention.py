@@ -34,7 +34,7 @@ class ClickAttention(ReaderEncoder):
         "hidden": READER_HIDDEN,
     }
 
-    heads: int = 16
+    heads: int = 8
     hidden: int = 128
 
     def make(self, inputs: ReaderInputs) -> ClickAttentionModule:

@@ -39,7 +39,7 @@ class CNN(TextEncoder):
         "hidden": TEXT_HIDDEN,
     }
 
-    size: int = 256
+    size: int = 128
     window: int = 3
     hidden: int = 128
 

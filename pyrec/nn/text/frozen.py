@@ -53,7 +53,7 @@ class Frozen(TextEncoder):
     }
 
     vectors: str | ArticleVectors | None = None
-    size: int = 256
+    size: int = 128
 
     def make(self, inputs: TextInputs) -> FrozenModule:
         """See `TextEncoder.make`."""

@@ -27,7 +27,7 @@ class WordPooling(TextEncoder):
     name: ClassVar[str] = "pooling"
     options: ClassVar[Options] = {"size": TEXT_SIZE, "hidden": TEXT_HIDDEN}
 
-    size: int = 256
+    size: int = 128
     hidden: int = 128
 
     def make(self, inputs: TextInputs) -> WordPoolingModule:

@@ -75,7 +75,7 @@ class Pretrained(TextEncoder):
     }
 
     path: str | None = None
-    size: int = 256
+    size: int = 128
     layers: int = 2
     pool: str = "mean"
     words: int = 32

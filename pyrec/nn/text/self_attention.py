@@ -35,7 +35,7 @@ class WordAttention(TextEncoder):
         "hidden": TEXT_HIDDEN,
     }
 
-    heads: int = 16
+    heads: int = 8
     head_size: int = 16
     hidden: int = 128
 
