@@ -1,0 +1,1 @@
+"""Models of news on EB-NeRD demo: see bench/accuracy/news.md."""
