@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar, Final
 
@@ -114,13 +115,25 @@ class InterestsModule(CandidateModule):
         if self.encoder.by_category:
             clicks, candidates, offset = self._by_category(clicks, candidates)
         readers = dropout(self.interests(clicks, offset))
-        scores = self._products(readers, candidates)
+        return self._joined(readers, lambda each: self._products(each, candidates))
+
+    def crossed(self, clicks: Clicks, articles: Tensor, category: Tensor, dropout: Dropout) -> Tensor:
+        """See `ReaderModule.crossed`; one product, unless categories count."""
+        if self.encoder.by_category:
+            return super().crossed(clicks, articles, category, dropout)
+        readers = dropout(self.interests(clicks))
+        shape, columns = (*readers.shape[:2], len(articles)), articles.T.contiguous()
+        return self._joined(readers, lambda each: product(each.flatten(0, 1), columns).view(shape))
+
+    def _joined(self, readers: Tensor, score: Callable[[Tensor], Tensor]) -> Tensor:
+        """The scores by all interests as one; ``score`` has them along axis 1."""
+        scores = score(readers)
         if self.encoder.score == "max":
             return scores.amax(1)
         if self.encoder.score == "mean":
             return scores.mean(1)
         asked = functional.gelu(product(readers.flatten(0, 1), self.of_interest)).view_as(readers)
-        return (torch.softmax(self._products(asked, candidates), 1) * scores).sum(1)
+        return (torch.softmax(score(asked), 1) * scores).sum(1)
 
     def interests(self, clicks: Clicks, offset: Tensor | None = None) -> Tensor:
         """(num_histories, interests, dim); `absent` in the place of each where there are no clicks."""
