@@ -96,7 +96,7 @@ def _measure(labels: NDArray[np.bool_], scores: NDArray[np.float32]) -> tuple[fl
 
 
 def near(theirs: Any, mine: Any) -> None:
-    """AUC is the same; an article that is shown twice ties with itself, and one breaks ties where the other averages."""
+    """AUC is the same. An article that is shown twice ties with itself: one breaks ties, the other averages."""
     torch.testing.assert_close(theirs[0].double(), mine[0].double(), rtol=1e-5, atol=0)
     torch.testing.assert_close(theirs[1].double(), mine[1].double(), rtol=5e-3, atol=0)
 

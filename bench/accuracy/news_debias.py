@@ -7,7 +7,7 @@ Generated: 2,000 readers, 1,200 articles, 12,800 training impressions whose orde
 looked at with probability 1 / (1 + p). 2,560 impressions in random order are to learn from, and 640 to measure on. NRMS
 has 64 dimensions and every other default; nothing is chosen. AUC and nDCG@5 are means over the random impressions;
 `regret` is how far the true click probability of the article ranked first is below that of the best one. EB-NeRD's demo
-has no random part, and nobody knows whether its order is that of the page. So clicks are weighted by exposure alone there,
+has no random part, and nobody knows whether its order is the page's. So clicks are weighted by exposure alone there,
 and measured as they are.
 """
 
