@@ -89,6 +89,18 @@ def call(data=data): return pyrec.LightGCN(epochs=1, batch_size=20_000, **chosen
 call(labelled(100, 50))
 formula = pyrec.LightGCN(batch_size=20_000, **chosen).training_bytes(data)
 """,
+    "training a news model": """
+from pyrec.data import generate_news
+from pyrec.models.news import NRMS
+from pyrec.nn.reader import ClickAttention
+from pyrec.nn.text import WordAttention
+data = generate_news(2000, 1000, 8000, 12, seed=1).train
+parts = dict(text=WordAttention(4, 16, 64), reader=ClickAttention(4, 64), auxiliary=())
+chosen = dict(epochs=1, batch_size=2048, popularity=None, **parts)
+def call(data=data): return NRMS(**chosen).fit(data)
+call(generate_news(60, 120, 240, 8, num_topics=4).train)
+formula = NRMS(**chosen).training_bytes(data)
+""",
     "training by least squares": """
 data = synthetic(60_000, 40_000, 10.0, seed=1)
 def call(data=data): return pyrec.WholeMF(epochs=2).fit(data)
@@ -111,6 +123,7 @@ TAKEN = {
     "training by the hardest of many negatives": 0.55,
     "training of users made of their items": 0.99,
     "training with weights of samples": 0.73,
+    "training a news model": 0.6,
     "training by least squares": 0.8,
 }
 

@@ -222,7 +222,7 @@ class NewsRecommender(NewsTraining):
             chosen = validation_by(self._current, held_out, stopping)
         self._train(trainer, journal, chosen, callback)
         if learned is not news:
-            self.known_ = Known.of(news, self._counted(news.articles, [news.impressions])[1])
+            self.known_ = Known.of(news, self._counters_after(news))
         if isinstance(trainer.weighing, ClickWeights):
             self.position_weights_ = trainer.weighing.of_positions()
         self._encode(device)

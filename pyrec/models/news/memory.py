@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from pyrec.data.news import News
+from pyrec.models.news.scoring import CANDIDATES_AT_A_TIME
 from pyrec.nn.articles import ARTICLES_AT_A_TIME
 from pyrec.nn.counters import NUM_INPUTS
 from pyrec.nn.text import TextModule
@@ -30,8 +31,18 @@ def training_bytes(trainer: NewsTrainer, news: News, counted: bool, validated: b
     if news.impressions.histories is not None:
         clicks = news.impressions.histories.indices.size
     kept += 16 * clicks + 8 * candidates + (FLOAT * 2 * NUM_INPUTS * candidates if counted else 0)
-    vectors = FLOAT * trainer.network.articles.dim * (len(news.articles) + 2 * ARTICLES_AT_A_TIME)
-    return int(kept + max(LARGER * FLOAT * _step_floats(trainer), vectors))
+    vectors = trainer.network.articles.dim * (len(news.articles) + 2 * ARTICLES_AT_A_TIME)
+    if validated:
+        vectors += _scoring_floats(trainer, news)
+    return int(kept + FLOAT * max(LARGER * _step_floats(trainer), vectors))
+
+
+def _scoring_floats(trainer: NewsTrainer, news: News) -> float:
+    """Numbers that scoring some candidates holds: their vectors and readers', and those of their readers' clicks."""
+    impressions = max(1, len(news))
+    histories = CANDIDATES_AT_A_TIME * impressions / max(1, news.impressions.candidates.indices.size)
+    clicks = histories * len(trainer.batches.at(0, 0).news.clicks.index) / trainer.batches.batch_size
+    return trainer.network.articles.dim * (3 * CANDIDATES_AT_A_TIME + 6 * clicks)
 
 
 def _step_floats(trainer: NewsTrainer) -> int:

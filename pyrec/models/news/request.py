@@ -29,7 +29,7 @@ def moment(at: Any | None, known: Known) -> float | None:
     if at is None:
         return latest
     if isinstance(at, datetime.datetime):
-        return at.timestamp()
+        return (at if at.tzinfo else at.replace(tzinfo=datetime.timezone.utc)).timestamp()
     if isinstance(at, np.datetime64):
         return float(at.astype("datetime64[us]").astype(np.int64)) / 1e6
     return float(check_finite("at", at, DataError))

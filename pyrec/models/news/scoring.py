@@ -18,7 +18,7 @@ from pyrec.nn.news import NewsNetwork, on
 from pyrec.train.news.batches import Histories
 from pyrec.train.news.counted import CountedCandidates
 
-CANDIDATES_AT_A_TIME: Final = 2**15
+CANDIDATES_AT_A_TIME: Final = 2**14
 
 
 @dataclass(frozen=True)

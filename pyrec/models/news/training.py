@@ -146,6 +146,12 @@ class NewsTraining(NewsAsking):
         values, counters = count_together(Counters.of(articles), logs)
         return [CountedCandidates.of(*both) for both in zip(values, logs, strict=True)], counters
 
+    def _counters_after(self, news: News) -> Counters | None:
+        """The counters after all of the impressions."""
+        if self.popularity is None:
+            return None
+        return count_together(Counters.of(news.articles), [news.impressions])[1]
+
     def _make_network(self, news: News, counted: CountedCandidates | None) -> NewsNetwork:
         generator = torch.Generator("cpu").manual_seed(self.seed)
         vectors = None
@@ -203,7 +209,8 @@ class NewsTraining(NewsAsking):
         trial, news = self.clone(), as_news(news)
         trial.popularity = trial.reweight = None  # what it takes is known without counting
         trainer = trial._begin(news, None, None, torch.device("cpu"))
-        return training_bytes(trainer, news, self.popularity is not None, validated)
+        chosen = validated or self.stopping is not None
+        return training_bytes(trainer, news, self.popularity is not None, chosen)
 
     @defaults()
     def training_seconds(self, news: Any, limit: float = 1.0) -> float:

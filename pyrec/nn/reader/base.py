@@ -114,7 +114,7 @@ class ReaderModule(nn.Module):
             histories: Its histories.
             candidates: Its candidates.
         """
-        return self.dim * (8 * articles + 6 * clicks + 4 * histories + 6 * candidates)
+        return self.dim * (8 * articles + 3 * clicks + 4 * histories + 5 * candidates)
 
     def attention(self, clicks: Clicks) -> Tensor | None:
         """The weight of each click in its reader's vector, (num_clicks,); None where it has none of its own."""
