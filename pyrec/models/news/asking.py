@@ -105,8 +105,8 @@ class NewsAsking(Estimator):
             n: Articles a reader, 10 if not given, or all candidates if there are fewer.
             candidates: Raw ids of the articles to choose from. None: those that are alive at that time, as far as
                 times are known: shown or published within three days before, or posted since the model was fitted.
-            at: The time of asking, in seconds since 1970, or a datetime, UTC where it names no zone; None for right after the latest impression
-                that the model knows of.
+            at: The time of asking, in seconds since 1970, or a datetime, UTC where it names no zone. None for right
+                after the latest impression that the model knows of.
             filter_seen: Leave out what the reader clicked, as far as it is kept.
             as_frame: Return a data frame: True or ``"pandas"``, or ``"polars"``.
 
