@@ -11,7 +11,17 @@ from typing import Any, TypeAlias
 import click
 
 from pyrec._spellings import plain
-from pyrec.cli.flags import FLAGS, PLACES, Place, first_flag, flag_of, made_by_default, name_of, options_of
+from pyrec.cli.flags import (
+    FLAGS,
+    NONE,
+    PLACES,
+    Place,
+    first_flag,
+    flag_of,
+    made_by_default,
+    name_of,
+    options_of,
+)
 from pyrec.models import Estimator
 from pyrec.options import Option
 from pyrec.params import Component, Parameters, Part, Parts, called
@@ -73,6 +83,8 @@ def _chosen(
     """The component that a flag chooses by its name, or the default, with what is given of it."""
     option, kinds = owner.options[name], {kind.name: kind for kind in owner.kinds_of(name)}
     chosen = given.get(flag, called(default))
+    if chosen == NONE and option.optional and default is not None:
+        return {name: None}
     counted = kinds.get(option.family.counted) if isinstance(option, Part) else None
     if counted and chosen not in kinds and flag not in given and name_of(first_flag(counted)) in given:
         chosen = counted.name  # --negatives 5 are five uniform ones
@@ -106,7 +118,7 @@ def words_of(one: Parameters, defaults: Mapping[str, Any] | None = None) -> list
         value, flag = params[name], flag_of(name, option)
         chosen = _called(option, value)
         if flag and chosen != called(defaults[name]):
-            words += [flag, str(chosen)]
+            words += [flag, NONE if chosen is None else str(chosen)]
         if isinstance(option, (Part, Parts)):
             for component in option.components(value):
                 base = made_by_default(type(component), option, defaults[name]).get_params(deep=False)

@@ -96,6 +96,10 @@ class Place:
         return self.option.unset if value is None else str(value)
 
 
+NONE: Final = "none"
+"""What leaves a component out that is there by default and may be missing."""
+
+
 def name_of(flag: str) -> str:
     """Return the name of a flag, which its value has among a command's arguments."""
     return flag.lstrip("-").replace("-", "_")
@@ -197,6 +201,7 @@ def _values_of(place: Place) -> list[str]:
     if isinstance(option, Part):
         owner = place.steps[-1].kind if place.steps else ALL_MODELS[place.model]
         kinds = [kind.name for kind in owner.kinds_of(place.hyperparameter)]
+        kinds += [NONE] * (option.optional and place.given is not None)
         return kinds if option.auto is None else [option.auto, *kinds]
     return list(option.values) if isinstance(option, Choice) else []
 
