@@ -100,13 +100,15 @@ def _chosen(
 def _present(
     owner: type[Parameters], name: str, given: Mapping[str, Any], default: Any
 ) -> tuple[Component, ...]:
-    """The components that are there, as the flags of their first hyperparameters are given."""
-    found = []
-    for kind in owner.kinds_of(name):
-        if name_of(first_flag(kind)) in given:
-            base = made_by_default(kind, owner.options[name], default).get_params(deep=False)
-            found.append(kind(**{**base, **arguments_of(kind, given, base)}))
-    return tuple(found)
+    """The components that are there, as the flags of their first hyperparameters are given, beside those by default."""
+    option = owner.options[name]
+    assert isinstance(option, (Part, Parts))
+    found = {type(one): one for one in option.components(default)}
+    asked = [kind for kind in owner.kinds_of(name) if name_of(first_flag(kind)) in given]
+    for kind in asked:
+        base = made_by_default(kind, option, default).get_params(deep=False)
+        found[kind] = kind(**{**base, **arguments_of(kind, given, base)})
+    return tuple(found.values()) if asked else ()
 
 
 def words_of(one: Parameters, defaults: Mapping[str, Any] | None = None) -> list[str]:
@@ -123,7 +125,8 @@ def words_of(one: Parameters, defaults: Mapping[str, Any] | None = None) -> list
             for component in option.components(value):
                 base = made_by_default(type(component), option, defaults[name]).get_params(deep=False)
                 inner = words_of(component, base)
-                words += inner if flag else _with_first(component, inner)
+                there = any(type(one) is type(component) for one in option.components(defaults[name]))
+                words += inner if flag or (there and not inner) else _with_first(component, inner)
     return words
 
 
