@@ -161,13 +161,27 @@ def write_inputs(folder: Path) -> None:
     pairs = [line.rsplit(",", 1)[0] for line in lines]
     (folder / "user.txt").write_text("\n".join(pairs[::2]) + "\n")
     (folder / "random.txt").write_text("\n".join(pairs[1::2]) + "\n")
-    write_folder(folder / "MIND")
+    write_mind(folder / "MIND")
     for name in ("gowalla", "DATA"):
         (folder / name).mkdir()
         for part, interactions in zip(("train", "test"), split_random(data), strict=True):
             rows = interactions.to_csr()
             text = "".join(f"{u} {' '.join(map(str, rows[[u]].indices))}\n" for u in range(rows.shape[0]))
             (folder / name / f"{part}.txt").write_text(text)
+
+
+def write_mind(folder: Path) -> None:
+    """News with ids as MIND has them: N and U with numbers."""
+    write_folder(folder)
+    for part in ("train", "test"):
+        news, behaviors = (folder / part / name for name in ("news.tsv", "behaviors.tsv"))
+        news.write_text("".join(f"N{line}" for line in news.read_text().splitlines(keepends=True)))
+        rows = [line.split("\t") for line in behaviors.read_text().splitlines()]
+        lists = [[" ".join(f"N{one}" for one in words.split()) for words in row[3:]] for row in rows]
+        text = [
+            "\t".join([row[0], f"U{row[1]}", row[2], *named]) for row, named in zip(rows, lists, strict=True)
+        ]
+        behaviors.write_text("\n".join(text) + "\n")
 
 
 def test_a_block_that_does_not_run_says_why() -> None:
