@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Final
 
 from pyrec.data import Interactions
 from pyrec.data.split import hold_out
@@ -11,6 +11,30 @@ from pyrec.ops.metrics import METRICS
 from pyrec.ops.topk import MAX_K
 from pyrec.options import Choice, Count, Options, Share
 from pyrec.params import Component
+
+PATIENCE: Final = Count(
+    low=1,
+    high=2**16,
+    optional=True,
+    flag="--patience",
+    unset="train to the end",
+    help="Epochs without a better validation score before stopping.",
+)
+
+
+def share_option(of: str) -> Share:
+    """Return the option of the share that is held out.
+
+    Args:
+        of: What it is a share of.
+    """
+    return Share(
+        aka=("validation_share", "validation_split"),
+        of=of,
+        optional=True,
+        flag="--validation",
+        help="Share of the training set held out for early stopping.",
+    )
 
 
 class Stopping(Component):
@@ -34,21 +58,8 @@ class EarlyStopping(Stopping):
 
     name: ClassVar[str] = "early"
     options: ClassVar[Options] = {
-        "share": Share(
-            aka=("validation_share", "validation_split"),
-            of="the interactions",
-            optional=True,
-            flag="--validation",
-            help="Share of the training set held out for early stopping.",
-        ),
-        "patience": Count(
-            low=1,
-            high=2**16,
-            optional=True,
-            flag="--patience",
-            unset="train to the end",
-            help="Epochs without a better validation score before stopping.",
-        ),
+        "share": share_option("the interactions"),
+        "patience": PATIENCE,
         "k": Count(low=1, high=MAX_K, flag="", help="Cut-off of the validation metrics."),
         "metric": Choice(
             values=METRICS,

@@ -9,11 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from pyrec.errors import DataError, StoppedError
+from pyrec.errors import StoppedError
 from pyrec.graph.nodes import Nodes
 from pyrec.interrupt import never
 from pyrec.nn.network import Network
@@ -21,8 +20,6 @@ from pyrec.ops.rows import take
 from pyrec.store.arrays import State
 from pyrec.store.resumable import (
     Arrays,
-    count,
-    number,
     optimizer_arrays,
     restore_optimizer,
     restore_tensors,
@@ -36,10 +33,11 @@ from pyrec.train.bilevel import Bilevel
 from pyrec.train.loss import Loss
 from pyrec.train.optimisation import Optimisation, penalty
 from pyrec.train.recorded import CudaRecorder, ReplayedEpochs, recordable
+from pyrec.train.taken import Taken
 
 
 @dataclass
-class Trainer:
+class Trainer(Taken):
     """Takes a network through epochs; the same seed gives the same bits at any number of threads.
 
     Attributes:
@@ -87,20 +85,6 @@ class Trainer:
         # A replayed step reads its rate from the device's memory.
         held = torch.tensor(rate, dtype=torch.float32, device=device) if on_cuda else rate
         return torch.optim.Adam(learned, held, fused=True, capturable=on_cuda) if learned else None
-
-    @property
-    def finished(self) -> bool:
-        """Whether the epoch under way has been trained on to its end."""
-        return self.taken == self.batches.num_samples
-
-    @property
-    def mean_loss(self) -> float:
-        """Of a sample of the epoch that has `finished`."""
-        return self.total / self.taken
-
-    def rewind(self) -> None:
-        """Goes to the start of an epoch, the next one."""
-        self.taken, self.total = 0, 0.0
 
     def epoch(self, epoch: int, stop: Callable[[], bool] = never) -> float:
         """Trains on every interaction once, or on those that an epoch under way has left; the mean loss of a sample.
@@ -198,7 +182,7 @@ class Trainer:
 
     def state(self) -> Arrays:
         """See `Resumable.state`: parameters, moments, and how far the epoch under way is."""
-        arrays = {"taken": np.array(self.taken), "total": np.array(self.total)}
+        arrays = self.taken_arrays()
         arrays |= under("network", tensor_arrays(self.network.state_dict()))
         arrays |= under("first", self.network.first.state())
         if self.optimizer is not None:
@@ -211,11 +195,7 @@ class Trainer:
         Raises:
             DataError: Something is missing, or of another network or data set.
         """
-        samples, batch_size = self.batches.num_samples, self.batches.batch_size
-        taken = count(state, "taken", samples)
-        if taken % batch_size and taken != samples:
-            raise DataError(f"{state.source}: taken = {taken} is inside a batch of {batch_size}")
-        self.taken, self.total = taken, number(state, "total", -np.inf, np.inf)
+        self.restore_taken(state)
         restore_tensors(self.network.state_dict(), state.under("network."))
         self.network.first.restore(state.under("first."))
         if self.optimizer is not None:

@@ -31,7 +31,7 @@ def training_bytes(trainer: NewsTrainer, news: News, counted: bool, validated: b
     if news.impressions.histories is not None:
         clicks = news.impressions.histories.indices.size
     kept += 16 * clicks + 8 * candidates + (FLOAT * 2 * NUM_INPUTS * candidates if counted else 0)
-    vectors = trainer.network.articles.dim * (len(news.articles) + 2 * ARTICLES_AT_A_TIME)
+    vectors = float(trainer.network.articles.dim * (len(news.articles) + 2 * ARTICLES_AT_A_TIME))
     if validated:
         vectors += _scoring_floats(trainer, news)
     return int(kept + FLOAT * max(LARGER * _step_floats(trainer), vectors))

@@ -37,6 +37,7 @@ from pyrec.train.news.batches import Histories, NewsBatches
 from pyrec.train.news.counted import CountedCandidates
 from pyrec.train.news.reweighting import ClickWeights
 from pyrec.train.news.samples import ClickSamples
+from pyrec.train.news.stopping import LatestImpressions
 from pyrec.train.news.terms import NewsAuxiliary
 from pyrec.train.news.trainer import NewsTrainer
 from pyrec.train.optimisation import Optimisation
@@ -60,6 +61,7 @@ class NewsTraining(NewsAsking):
     tag_size: int
     latest: int
     dropout: float
+    stopping: LatestImpressions | str | None
     epochs: int
     batch_size: int
     learning_rate: float

@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 
 from pyrec.data.impressions import Impressions
 from pyrec.errors import DataError
-from pyrec.options import Choice, Count, Options, Share
+from pyrec.options import Choice, Options
 from pyrec.params import Component
+from pyrec.train.early_stopping import PATIENCE, share_option
 
 METRICS: Final = ("auc", "mrr", "ndcg@5", "ndcg@10")
 
@@ -34,21 +35,8 @@ class LatestImpressions(NewsStopping):
 
     name: ClassVar[str] = "early"
     options: ClassVar[Options] = {
-        "share": Share(
-            aka=("validation_share", "validation_split"),
-            of="the impressions",
-            optional=True,
-            flag="--validation",
-            help="Share of the training set held out for early stopping.",
-        ),
-        "patience": Count(
-            low=1,
-            high=2**16,
-            optional=True,
-            flag="--patience",
-            unset="train to the end",
-            help="Epochs without a better validation score before stopping.",
-        ),
+        "share": share_option("the impressions"),
+        "patience": PATIENCE,
         "metric": Choice(values=METRICS, flag="--stop-by", help="Validation metric that chooses the epoch."),
     }
 

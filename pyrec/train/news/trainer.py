@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pyrec.errors import DataError, StoppedError
+from pyrec.errors import StoppedError
 from pyrec.interrupt import never
 from pyrec.nn.articles import ArticleStore
 from pyrec.nn.dropout import Dropout
@@ -18,8 +18,6 @@ from pyrec.nn.news import NewsNetwork
 from pyrec.store.arrays import State
 from pyrec.store.resumable import (
     Arrays,
-    count,
-    number,
     optimizer_arrays,
     restore_optimizer,
     restore_tensors,
@@ -31,10 +29,11 @@ from pyrec.train.loss.weighted_mean import weighted_mean
 from pyrec.train.news.batches import NewsBatches, TrainingBatch
 from pyrec.train.news.terms import NewsTerm, SampleWeighing
 from pyrec.train.optimisation import Optimisation
+from pyrec.train.taken import Taken
 
 
 @dataclass
-class NewsTrainer:
+class NewsTrainer(Taken):
     """Takes the network of a news model through epochs; the same seed gives the same bits at any number of threads.
 
     Attributes:
@@ -78,20 +77,6 @@ class NewsTrainer:
         yield {"params": [one for one in others if one.requires_grad], "times": 1.0}
         if popularity is not None:
             yield {"params": faster, "times": popularity.rate}
-
-    @property
-    def finished(self) -> bool:
-        """Whether the epoch under way has been trained on to its end."""
-        return self.taken == self.batches.num_samples
-
-    @property
-    def mean_loss(self) -> float:
-        """Of a sample of the epoch that has `finished`."""
-        return self.total / self.taken
-
-    def rewind(self) -> None:
-        """Goes to the start of an epoch, the next one."""
-        self.taken, self.total = 0, 0.0
 
     def epoch(self, epoch: int, stop: Callable[[], bool] = never) -> float:
         """Trains on every click once, or on those that an epoch under way has left; the mean loss of a sample.
@@ -152,7 +137,7 @@ class NewsTrainer:
 
     def state(self) -> Arrays:
         """See `Resumable.state`: parameters, moments, and how far the epoch under way is."""
-        arrays = {"taken": np.array(self.taken), "total": np.array(self.total)}
+        arrays = self.taken_arrays()
         arrays |= under("network", tensor_arrays(self.network.state_dict()))
         arrays |= under("optimizer", optimizer_arrays(self.optimizer))
         for at, term in enumerate(self.terms):
@@ -165,11 +150,7 @@ class NewsTrainer:
         Raises:
             DataError: Something is missing, or of another network or data set.
         """
-        samples, batch_size = self.batches.num_samples, self.batches.batch_size
-        taken = count(state, "taken", samples)
-        if taken % batch_size and taken != samples:
-            raise DataError(f"{state.source}: taken = {taken} is inside a batch of {batch_size}")
-        self.taken, self.total = taken, number(state, "total", -np.inf, np.inf)
+        self.restore_taken(state)
         restore_tensors(self.network.state_dict(), state.under("network."))
         restore_optimizer(self.optimizer, state.under("optimizer."))
         for at, term in enumerate(self.terms):
