@@ -201,7 +201,8 @@ class PretrainedModule(TextModule):
 
     def _of_texts(self, texts: Segments) -> Tensor:
         lengths = texts.lengths
-        mask = torch.arange(max(int(lengths.max()), 1), device=lengths.device) < lengths[:, None]
+        longest = max(int(lengths.max()), 1)
+        mask = torch.arange(longest, dtype=torch.int64, device=lengths.device) < lengths[:, None]
         pieces = torch.zeros(mask.shape, dtype=torch.int64, device=mask.device).masked_scatter(
             mask, texts.index
         )
