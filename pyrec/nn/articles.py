@@ -134,7 +134,7 @@ class ArticleInputs:
 
 
 class TagModule(nn.Module):
-    """The mean of the vectors of an article's tags, through a dense layer. Tags tell much, so they start large.
+    """The mean of the vectors of an article's tags, through a dense layer.
 
     Attributes:
         table: (num_tags, size); its last row stands for an article without a tag.

@@ -20,7 +20,7 @@ SMOOTHED: Final = 0.75
 """The power of a context's frequency."""
 TOLERANCE: Final = 1e-3
 LENGTH: Final = 1.0
-"""The root of the mean square of a vector's numbers: ten times that of random ones, as these are known to be good."""
+"""The root of the mean square of a vector's numbers."""
 
 
 def word_vectors_from_texts(

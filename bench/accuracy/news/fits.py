@@ -15,7 +15,10 @@ from pyrec.data.news import News
 from pyrec.models.news import NEWS_MODELS
 from pyrec.models.news.decayed_clicks import DecayedClicks
 from pyrec.nn.counters import Counters, count_together
+from pyrec.train.loss import Softmax
+from pyrec.train.negatives import Shown
 from pyrec.train.news.counted import CountedCandidates
+from pyrec.train.news.terms import NewsAuxiliary
 
 
 class Scorer(Protocol):
@@ -26,13 +29,22 @@ class Scorer(Protocol):
 
 
 def model(train: News, seed: int, name: str, **params: Any) -> Scorer:
-    """A model of the library; parameters have its names, ``text__heads`` with its parts'."""
+    """A model of the library; parameters have its names, ``text__heads`` with its parts'.
+
+    ``shown`` is how many candidates that were shown a click is compared with, None for all.
+    """
     made = NEWS_MODELS[name](seed=seed)
+    if "shown" in params:
+        made.set_params(loss=Softmax(temperature=1.0, score="inner", negatives=Shown(params.pop("shown"))))
     return made.set_params(**{key: _plain(value) for key, value in params.items()}).fit(train)
 
 
 def _plain(value: Any) -> Any:
-    return tuple(value) if isinstance(value, list) else value
+    """A value of the YAML file; a mapping in a list is an auxiliary loss, by its name."""
+    if isinstance(value, Mapping):
+        ((kind, given),) = value.items()
+        return NewsAuxiliary.kinds[kind](**given)
+    return tuple(map(_plain, value)) if isinstance(value, list) else value
 
 
 def decayed_clicks(train: News, seed: int) -> Scorer:  # noqa: ARG001

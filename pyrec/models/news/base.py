@@ -96,7 +96,7 @@ class NewsRecommender(NewsTraining):
         latest: int = 50,
         dropout: float = 0.2,
         stopping: LatestImpressions | str | None = None,
-        epochs: int = 3,
+        epochs: int = 5,
         batch_size: int = 256,
         learning_rate: float = 2e-3,
         schedule: str = "linear",
