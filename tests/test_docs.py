@@ -19,6 +19,7 @@ from typing import NamedTuple
 import children
 import numpy as np
 import pytest
+from _pytest.mark import ParameterSet
 from news_folder import write_folder
 
 from pyrec.cli import main
@@ -63,9 +64,16 @@ def blocks_of(page: Path) -> list[Block]:
     ]
 
 
-@pytest.mark.parametrize(
-    "page", [p for p in PAGES if blocks_of(p)], ids=lambda page: str(page.relative_to(ROOT))
-)
+SLOW = {"docs/first-hour.md"}
+"""Pages that take most of a minute, and whose commands other pages run, too."""
+
+
+def page_of(page: Path) -> ParameterSet:
+    name = str(page.relative_to(ROOT))
+    return pytest.param(page, id=name, marks=[pytest.mark.slow] if name in SLOW else [])
+
+
+@pytest.mark.parametrize("page", [page_of(page) for page in PAGES if blocks_of(page)])
 def test_blocks_run(page: Path, tmp_path: Path, monkeypatch, capfd) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("pyrec.cli.tune.EPOCHS", MOST)

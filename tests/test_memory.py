@@ -128,7 +128,18 @@ TAKEN = {
 }
 
 
-@pytest.mark.parametrize("name", CASES)
+SLOW = {
+    "training with a validation share",
+    "training by a softmax of many negatives",
+    "training by the hardest of many negatives",
+    "training of users made of their items",
+    "training with weights of samples",
+}
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.slow] if name in SLOW else []) for name in CASES]
+)
 def test_the_peak_is_the_stated_share_of_the_formula(name, monkeypatch):
     """Within a tenth, and never more than a fifth above the formula."""
     # What is freed goes back, not on the C library's heap.
