@@ -133,7 +133,9 @@ class InterestsModule(CandidateModule):
         if self.encoder.score == "mean":
             return scores.mean(1)
         asked = functional.gelu(product(readers.flatten(0, 1), self.of_interest)).view_as(readers)
-        return (torch.softmax(score(asked), 1) * scores).sum(1)
+        # Torch's softmax has the same bits at any number of threads along the last axis alone.
+        weights = torch.softmax(score(asked).movedim(1, -1).contiguous(), -1)
+        return (weights * scores.movedim(1, -1)).sum(-1)
 
     def interests(self, clicks: Clicks, offset: Tensor | None = None) -> Tensor:
         """(num_histories, interests, dim); `absent` in the place of each where there are no clicks."""
