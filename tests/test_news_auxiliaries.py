@@ -141,7 +141,7 @@ def test_training_with_a_term_goes_on_to_the_same_bits(auxiliary, tmp_path):
         return list(model.network_.state_dict().values())
 
     whole = MINER(**OPTIONS, auxiliary=auxiliary).fit(small_news().train)
-    without = MINER(**OPTIONS).fit(small_news().train)
+    without = MINER(**OPTIONS, auxiliary=()).fit(small_news().train)
     assert whole.history_[0]["loss"] != without.history_[0]["loss"]
     kept = Checkpoints(tmp_path)
 
