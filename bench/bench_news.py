@@ -44,6 +44,7 @@ def model(batch_size: int) -> NRMS:
         reader=ClickAttention(heads=HEADS, hidden=HIDDEN),
         views="title",
         popularity=None,
+        auxiliary=(),
         loss=Softmax(temperature=1.0, score="inner", negatives=Shown(NEGATIVES)),
         word_size=WORD_SIZE,
         latest=LATEST,
