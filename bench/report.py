@@ -20,13 +20,13 @@ START, END = "<!-- figures -->", "<!-- /figures -->"
 
 @dataclass(frozen=True)
 class Run:
-    """What one JSON file says; ``memory`` is the peak of training, in units of what it cannot do without."""
+    """What one JSON file says; ``memory`` is peaks by work, in units of what the work cannot do without."""
 
     machine: dict[str, Any]
     date: str
     commit: str
     results: list[Result]
-    memory: dict[str, float]
+    memory: dict[str, dict[str, float]]
 
     @property
     def heading(self) -> str:
@@ -49,8 +49,11 @@ def read(path: Path) -> Run:
             races.setdefault(bench["extra_info"]["race"], []).append(bench)
     results = [_result(name, benches) for name, benches in races.items()]
     commit = (data.get("commit_info") or {}).get("id") or "unknown"
-    extras = [bench["extra_info"] for bench in data["benchmarks"]]
-    memory = {extra["memory"]: extra["bytes"] / extra["floor"] for extra in extras if "memory" in extra}
+    memory: dict[str, dict[str, float]] = {}
+    for bench in data["benchmarks"]:
+        extra = bench["extra_info"]
+        if "memory" in extra:
+            memory.setdefault(bench["group"], {})[extra["memory"]] = extra["bytes"] / extra["floor"]
     raced = [result for result in results if result.rivals]
     return Run(data["machine_info"], data["datetime"][:10], commit[:10], raced, memory)
 
@@ -93,9 +96,9 @@ def section(runs: list[Run], picture: str | None) -> str:
         first.heading,
         table([result for result in first.results if not (picture and result.info["work"] == "scale")]),
     ]
-    if first.memory:
-        peaks = ", ".join(f"{name} {ratio:.2f}x" for name, ratio in first.memory.items())
-        text.append(f"Peak memory of training on gowalla, in units of what it cannot do without: {peaks}.")
+    for work, peaks in first.memory.items():
+        ratios = ", ".join(f"{name} {ratio:.2f}x" for name, ratio in peaks.items())
+        text.append(f"{work[0].upper()}{work[1:]}, in units of what it cannot do without: {ratios}.")
     text += [f"With {run.machine['isa']}: {_ratios(run)}." for run in runs[1:]]
     if picture:
         text.append(f"![Time and bytes an edge against the number of edges]({picture})")
