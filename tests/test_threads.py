@@ -37,6 +37,7 @@ from pyrec.ops.sample import Sampler, distinct
 from pyrec.ops.topk import topk
 
 BEAT = 0.002  # seconds
+SHORTEST = 0.0002  # seconds; below it, beats tell more of the clock than of the lock
 SECONDS = float(os.environ.get("PYREC_HEARTBEAT_SECONDS", "0.5"))
 FORKS = int(os.environ.get("PYREC_FORKS", "10"))
 SHARE = 0.35
@@ -104,13 +105,13 @@ def _calls() -> dict[str, Callable[[], Any]]:
 CALLS = _calls()
 
 
-def beats_during(work: Callable[[], Any]) -> tuple[float, float]:
-    """Beats a second of another thread while ``work`` is called for `SECONDS`, and the seconds of a call."""
-    stop, count, calls = threading.Event(), 0, 0
+def beats_during(work: Callable[[], Any], pause: float = BEAT) -> float:
+    """Beats a second of another thread, each after a ``pause``, while ``work`` is called for `SECONDS`."""
+    stop, count = threading.Event(), 0
 
     def beat() -> None:
         nonlocal count
-        while not stop.wait(BEAT):
+        while not stop.wait(pause):
             count += 1
 
     thread = threading.Thread(target=beat)
@@ -118,22 +119,31 @@ def beats_during(work: Callable[[], Any]) -> tuple[float, float]:
     started = time.perf_counter()
     while time.perf_counter() - started < SECONDS:
         work()
-        calls += 1
     seconds = time.perf_counter() - started
     stop.set()
     thread.join()
-    return count / seconds, seconds / calls
+    return count / seconds
+
+
+def seconds_of(work: Callable[[], Any]) -> float:
+    """Of a call, the shortest of some."""
+    seconds = []
+    for _ in range(5):
+        started = time.perf_counter()
+        work()
+        seconds.append(time.perf_counter() - started)
+    return min(seconds)
 
 
 @pytest.mark.parametrize("name", CALLS)
 def test_a_heartbeat_goes_on(name: str) -> None:
     CALLS[name]()
+    pause = min(BEAT, seconds_of(CALLS[name]) / 2)  # a fast machine: a beat has to fall within a call
+    assert pause > SHORTEST, f"{name} is too short a call for a beat to be missed"
     shares = []
     for _ in range(12):  # a busy machine can stop a thread as well
-        idle, _ = beats_during(lambda: time.sleep(BEAT))
-        beats, seconds = beats_during(CALLS[name])
-        assert seconds > BEAT, f"{name} is too short a call for a beat to be missed"
-        shares.append(beats / idle)
+        idle = beats_during(lambda: time.sleep(BEAT), pause)
+        shares.append(beats_during(CALLS[name], pause) / idle)
         if shares[-1] >= SHARE:
             return
     pytest.fail(f"{name} left a heartbeat {max(shares):.0%} of its beats")
@@ -141,10 +151,16 @@ def test_a_heartbeat_goes_on(name: str) -> None:
 
 def test_the_heartbeat_notices_a_kept_lock() -> None:
     text = "x" * 10_000_000
-    idle, _ = beats_during(lambda: time.sleep(BEAT))
-    beats, seconds = beats_during(lambda: text.count("yyy"))  # one bytecode: the lock is kept
-    assert seconds > BEAT
-    assert beats < SHARE * idle
+    assert seconds_of(lambda: text.count("yyy")) > BEAT
+    idle = beats_during(lambda: time.sleep(BEAT))
+    assert beats_during(lambda: text.count("yyy")) < SHARE * idle  # one bytecode: the lock is kept
+
+
+def test_the_heartbeat_notices_a_lock_kept_by_short_calls() -> None:
+    text = "x" * 2_000_000
+    pause = min(BEAT, seconds_of(lambda: text.count("yyy")) / 2)
+    idle = beats_during(lambda: time.sleep(BEAT), pause)
+    assert beats_during(lambda: text.count("yyy"), pause) < SHARE * idle
 
 
 def same(a: Any, b: Any) -> bool:
