@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import chain
 from typing import Any, Final
 
@@ -13,7 +14,7 @@ import numpy.typing as npt
 
 from pyrec.data.feature_columns import Codes, Tokens
 from pyrec.data.foreign import reading
-from pyrec.data.ids import IdArray, IdMap, Int32Array, as_ids, factorise, is_text
+from pyrec.data.ids import IdArray, IdMap, Int32Array, Unknown, as_ids, factorise, is_text
 from pyrec.data.ragged import Ragged
 from pyrec.data.rows import Values, check_mask, refuse_masked, unique_ids
 from pyrec.data.text import Tokenizer, check_vocabulary, cut, encoded, frequent_words
@@ -300,7 +301,7 @@ class Articles:
         if is_text(self.ids) != is_text(other.ids):
             have, got = ("text", "integers") if is_text(self.ids) else ("integers", "text")
             raise DataError(f"ids of these articles are {have}, those of the others are {got}; convert them")
-        both = np.flatnonzero(IdMap(self.ids, "article").encode(other.ids, "ids", "skip") >= 0)
+        both = np.flatnonzero(self.encode(other.ids, "ids", "skip") >= 0)
         if both.size:
             at = int(both[0])
             raise DataError(
@@ -318,14 +319,28 @@ class Articles:
             ]
         )
 
-    def encode(self, raw: Values, name: str = "articles") -> Int32Array:
+    @cached_property
+    def _map(self) -> IdMap:
+        return IdMap(self.ids, "article")
+
+    def encode(self, raw: Values, name: str = "articles", unknown: Unknown = "error") -> Int32Array:
         """Returns the rows int32 (m,) of raw ids (m,).
+
+        Args:
+            raw: (m,) raw ids.
+            name: what the message calls them.
+            unknown: "error", or "skip" to make unknown ids -1.
 
         Raises:
             UnknownIdError: an id is of no article here.
             DataError: an id is malformed.
         """
-        return IdMap(self.ids, "article").encode(raw, name)
+        return self._map.encode(raw, name, unknown)
+
+    @cached_property
+    def names(self) -> dict[Any, str]:
+        """Each title as it is written, by raw id."""
+        return dict(zip(self.ids.tolist(), self.titles, strict=True))
 
     def title_of(self, row: int) -> str:
         """Returns the words of a title, with blanks between them: what a model sees of it."""

@@ -197,6 +197,12 @@ class Impressions(Numbered):
         """How many impressions have all candidates clicked, or none."""
         return int(np.count_nonzero(self.is_one_class))
 
+    def time_order(self) -> npt.NDArray[np.int64]:
+        """Returns the numbers of the impressions (n,) by time, those of one time as given; without times, all so."""
+        if self.times is None:
+            return np.arange(len(self))
+        return np.argsort(self.times, kind="stable")
+
     def select(self, mask: npt.ArrayLike) -> Impressions:
         """Returns some of the impressions, with the same id maps.
 

@@ -104,6 +104,11 @@ class Ragged:
         """int32 (n,): the row of each entry, ascending."""
         return np.repeat(np.arange(len(self), dtype=np.int32), self.lengths)
 
+    @property
+    def places(self) -> npt.NDArray[np.int64]:
+        """int64 (n,): the place of each entry in its row, from 0."""
+        return np.arange(self.indices.size) - np.repeat(self.indptr[:-1], self.lengths)
+
     def row(self, at: int) -> Int32Array:
         """Returns a row's entries, int32 (length,), a view.
 
@@ -124,10 +129,19 @@ class Ragged:
             DataError: a number is out of range, or the mask has another length.
         """
         chosen = row_numbers(positions, len(self))
-        indptr = np.zeros(chosen.size + 1, dtype=np.int64)
-        np.cumsum(self.lengths[chosen], out=indptr[1:])
-        shift = np.repeat(self.indptr[chosen] - indptr[:-1], np.diff(indptr))
-        return Ragged(indptr, self.indices[np.arange(indptr[-1]) + shift], self.num_columns)
+        indptr = np.append(0, np.cumsum(self.lengths[chosen]))
+        return Ragged(indptr, self.indices[self.slots(chosen)], self.num_columns)
+
+    def slots(self, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """Returns where the entries of some rows are in ``indices``, row by row.
+
+        Args:
+            rows: (m,) numbers of rows in any order.
+        """
+        lengths = self.lengths[rows]
+        shift = self.indptr[rows] - (np.cumsum(lengths) - lengths)
+        slots: npt.NDArray[np.int64] = np.arange(lengths.sum(), dtype=np.int64) + np.repeat(shift, lengths)
+        return slots
 
     def entries(self, keep: npt.NDArray[np.bool_]) -> Ragged:
         """Returns the same rows with some of their entries.
@@ -141,6 +155,11 @@ class Ragged:
             )
         left = np.append(0, np.cumsum(keep, dtype=np.int64))
         return Ragged(left[self.indptr], self.indices[keep], self.num_columns)
+
+    def last(self, most: int) -> Ragged:
+        """Returns the last ``most`` entries of each row, all of those that have no more."""
+        left = np.repeat(self.indptr[1:], self.lengths) - np.arange(self.indices.size)
+        return self.entries(left <= most)
 
     def joined(self, other: Ragged) -> Ragged:
         """Returns these rows and then others, of as many columns."""

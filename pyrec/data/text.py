@@ -181,9 +181,8 @@ def encoded(words: Words, vocabulary: IdArray) -> tuple[Ragged, int]:
 
 def cut(rows: Ragged, most: int) -> tuple[Ragged, int]:
     """Returns the first ``most`` entries of each row, and how many rows had more."""
-    place = np.arange(rows.indices.size) - np.repeat(rows.indptr[:-1], rows.lengths)
     longer = int(np.count_nonzero(rows.lengths > most))
-    return (rows.entries(place < most) if longer else rows), longer
+    return (rows.entries(rows.places < most) if longer else rows), longer
 
 
 def check_vocabulary(words: Any) -> IdArray:

@@ -34,7 +34,7 @@ def examination(random: News | Impressions) -> NDArray[np.float64]:
         DataError: There are no clicks.
     """
     given = _impressions_of(random)
-    positions = positions_of(given)
+    positions = given.candidates.places
     assert given.clicks is not None
     rule = ByPosition.of(positions, given.clicks, np.ones(len(positions)), SMOOTHING)
     return np.asarray(rule.values, dtype=np.float64)
@@ -62,7 +62,7 @@ def position_weights(
     values = np.asarray(examined, dtype=np.float64)
     if values.ndim != 1 or not values.size or not (values > 0).all() or not np.isfinite(values).all():
         raise DataError(f"examined is {values!r:.80}; numbers above 0 are needed, one a position")
-    positions = np.minimum(positions_of(_impressions_of(news, clicked=False)), len(values) - 1)
+    positions = np.minimum(_impressions_of(news, clicked=False).candidates.places, len(values) - 1)
     return (1 / np.maximum(values[positions], clip)).astype(np.float32)
 
 
@@ -89,12 +89,6 @@ def exposure_weights(news: News | Impressions, power: float = 0.5) -> NDArray[np
     shows = np.bincount(items, minlength=given.num_items).astype(np.float64)
     weights = np.maximum(shows, 1)[items] ** -float(power)
     return np.asarray(weights / weights[given.clicks].mean(), dtype=np.float32)
-
-
-def positions_of(impressions: Impressions) -> NDArray[np.int64]:
-    """The position of each candidate, from 0 at the top: (num_candidates,)."""
-    candidates = impressions.candidates
-    return np.arange(candidates.indices.size) - np.repeat(candidates.indptr[:-1], candidates.lengths)
 
 
 def _impressions_of(given: Any, clicked: bool = True) -> Impressions:

@@ -45,10 +45,9 @@ def candidate_ranks(
     shown = impressions_of(impressions, "impressions")
     values = checked_scores(scores, shown)
     draws = np.random.default_rng(check_count("seed", seed, 0, None, ConfigError)).random(len(values))
-    indptr, rows = shown.candidates.indptr, shown.candidates.rows
-    order = np.lexsort((draws, -values, rows))
+    order = np.lexsort((draws, -values, shown.candidates.rows))
     ranks = np.empty(len(values), dtype=np.int32)
-    ranks[order] = np.arange(len(values)) - indptr[rows] + 1
+    ranks[order] = shown.candidates.places + 1
     return ranks
 
 

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from pyrec._arrays import tensor_of
 from pyrec.data import Ragged
+from pyrec.ops.ragged import ragged_take
 
 
 @dataclass(frozen=True)
@@ -39,12 +40,7 @@ class Segments:
         Args:
             rows: (m,) int64, numbers of segments.
         """
-        starts = self.indptr[rows]
-        lengths = self.indptr[rows + 1] - starts
-        indptr = torch.nn.functional.pad(lengths.cumsum(0), (1, 0))
-        shift = (starts - indptr[:-1]).repeat_interleave(lengths)
-        slots = torch.arange(len(shift), dtype=torch.int64, device=rows.device) + shift
-        return Segments(indptr, self.index[slots])
+        return Segments(*ragged_take(self.indptr, self.index, rows))
 
     def owners(self) -> Tensor:
         """The segment of each slot, (num_slots,) int64."""

@@ -80,8 +80,7 @@ def _latest(impressions: Impressions, latest: int) -> tuple[NDArray[np.int64], R
             np.zeros(2, np.int64), np.empty(0, np.int32), impressions.num_items
         )
     rows = np.arange(n) if impressions.history_rows is None else impressions.history_rows.astype(np.int64)
-    ends = histories.indptr[1:][histories.rows]
-    return rows, histories.entries(np.arange(histories.indices.size) >= ends - latest)
+    return rows, histories.last(latest)
 
 
 @dataclass(frozen=True)

@@ -58,11 +58,5 @@ def latest_of(impressions: Impressions, share: float) -> NDArray[np.bool_]:
             "impressions, or leave it out"
         )
     late = np.zeros(len(impressions), dtype=bool)
-    late[_order(impressions)[len(impressions) - held_out :]] = True
+    late[impressions.time_order()[len(impressions) - held_out :]] = True
     return late
-
-
-def _order(impressions: Impressions) -> NDArray[np.int64]:
-    if impressions.times is None:
-        return np.arange(len(impressions))
-    return np.argsort(impressions.times, kind="stable")
