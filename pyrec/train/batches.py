@@ -35,6 +35,11 @@ class Batches:
     samples: Samples | None = None
 
     @property
+    def device(self) -> torch.device:
+        """Where batches lie."""
+        return self.graph.device
+
+    @property
     def num_samples(self) -> int:
         """In an epoch."""
         return self.sampler.num_samples

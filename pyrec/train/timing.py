@@ -10,20 +10,20 @@ import torch
 
 from pyrec.errors import StoppedError
 from pyrec.train.recorded import WARM_UP
-from pyrec.train.trainer import Trainer
+from pyrec.train.stepwise import Stepwise
 
 LEFT_OUT: Final = {"cpu": 1, "cuda": WARM_UP + 1}
 """Steps that are slower than those after them: they make buffers and, on a CUDA device, the recording."""
 
 
-def epoch_seconds(trainer: Trainer, limit: float) -> float:
+def epoch_seconds(trainer: Stepwise, limit: float) -> float:
     """Return the seconds of an epoch, from as many of its steps as fit in a time.
 
     Args:
         trainer: It takes these steps, so it is of no use for training afterwards.
         limit: Seconds after which no further step begins; at least one is taken.
     """
-    device = trainer.batches.graph.device
+    device = trainer.batches.device
     starts: list[float] = []
 
     def is_over() -> bool:

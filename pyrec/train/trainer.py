@@ -12,9 +12,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from pyrec.errors import StoppedError
 from pyrec.graph.nodes import Nodes
-from pyrec.interrupt import never
 from pyrec.nn.network import Network
 from pyrec.ops.rows import take
 from pyrec.store.arrays import State
@@ -33,11 +31,11 @@ from pyrec.train.bilevel import Bilevel
 from pyrec.train.loss import Loss
 from pyrec.train.optimisation import Optimisation, penalty
 from pyrec.train.recorded import CudaRecorder, ReplayedEpochs, recordable
-from pyrec.train.taken import Taken
+from pyrec.train.stepwise import Stepwise
 
 
 @dataclass
-class Trainer(Taken):
+class Trainer(Stepwise):
     """Takes a network through epochs; the same seed gives the same bits at any number of threads.
 
     Attributes:
@@ -86,49 +84,27 @@ class Trainer(Taken):
         held = torch.tensor(rate, dtype=torch.float32, device=device) if on_cuda else rate
         return torch.optim.Adam(learned, held, fused=True, capturable=on_cuda) if learned else None
 
-    def epoch(self, epoch: int, stop: Callable[[], bool] = never) -> float:
-        """Trains on every interaction once, or on those that an epoch under way has left; the mean loss of a sample.
-
-        Args:
-            epoch: Number of the epoch, from 0; it fixes the order and the negatives.
-            stop: Asked before each step whether to end here.
-
-        Raises:
-            StoppedError: It was to end here: the epoch is under way, and another call or, with `state` and `restore`,
-                another trainer goes on to the same bits.
-        """
-        if self.finished:
-            self.rewind()
-        self._set_rate(self.optimisation.rate(epoch))
-        if self.replayed is not None:
-            samples, batch_size = self.batches.num_samples, self.batches.batch_size
-            where = (self.taken, self.total, stop)
-            total = self.replayed.run(epoch, samples, batch_size, self.step_at, *where)
-            self.taken = self.replayed.taken
-        else:
-            total = self._steps(epoch, stop)
-        self.batches.graph.check()
-        self.total = float(total)
-        if not self.finished:
-            raise StoppedError(f"training was stopped in epoch {epoch + 1}, after {self.taken:,} samples")
-        return self.mean_loss
-
-    def _steps(self, epoch: int, stop: Callable[[], bool]) -> Tensor:
-        samples = self.batches.num_samples
-        total = torch.tensor(self.total, dtype=torch.float64, device=self.batches.graph.device)
-        while self.taken < samples and not stop():
-            batch = self.batches.at(epoch, self.taken)
-            total += self.step(batch) * batch.size
-            self.taken += batch.size
-        return total
-
-    def _set_rate(self, rate: float) -> None:
+    def begin(self, epoch: int) -> None:
+        """See `Stepwise.begin`."""
+        rate = self.optimisation.rate(epoch)
         self.network.first.set_rate(rate)
         for group in self.optimizer.param_groups if self.optimizer else []:
             if isinstance(group["lr"], Tensor):
                 group["lr"].fill_(rate)
             else:
                 group["lr"] = rate
+
+    def run(self, epoch: int, stop: Callable[[], bool]) -> Tensor:
+        """See `Stepwise.run`; steps that were recorded are replayed."""
+        if self.replayed is None:
+            total = super().run(epoch, stop)
+        else:
+            samples, batch_size = self.batches.num_samples, self.batches.batch_size
+            where = (self.taken, self.total, stop)
+            total = self.replayed.run(epoch, samples, batch_size, self.step_at, *where)
+            self.taken = self.replayed.taken
+        self.batches.graph.check()
+        return total
 
     def step_at(self, cursor: Tensor, count: int) -> Tensor:
         """`step` on the ``count`` samples that ``cursor`` points to: `Batches.at_cursor`."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,8 +10,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pyrec.errors import StoppedError
-from pyrec.interrupt import never
 from pyrec.nn.articles import ArticleStore
 from pyrec.nn.dropout import Dropout
 from pyrec.nn.news import NewsNetwork
@@ -29,11 +27,11 @@ from pyrec.train.loss.weighted_mean import weighted_mean
 from pyrec.train.news.batches import NewsBatches, TrainingBatch
 from pyrec.train.news.terms import NewsTerm, SampleWeighing
 from pyrec.train.optimisation import Optimisation
-from pyrec.train.taken import Taken
+from pyrec.train.stepwise import Stepwise
 
 
 @dataclass
-class NewsTrainer(Taken):
+class NewsTrainer(Stepwise):
     """Takes the network of a news model through epochs; the same seed gives the same bits at any number of threads.
 
     Attributes:
@@ -78,29 +76,10 @@ class NewsTrainer(Taken):
         if popularity is not None:
             yield {"params": faster, "times": popularity.rate}
 
-    def epoch(self, epoch: int, stop: Callable[[], bool] = never) -> float:
-        """Trains on every click once, or on those that an epoch under way has left; the mean loss of a sample.
-
-        Args:
-            epoch: Number of the epoch, from 0; it fixes the order, the negatives and what is dropped.
-            stop: Asked before each step whether to end here.
-
-        Raises:
-            StoppedError: It was to end here: the epoch is under way, and another call goes on to the same bits.
-        """
-        if self.finished:
-            self.rewind()
+    def begin(self, epoch: int) -> None:
+        """See `Stepwise.begin`."""
         for group in self.optimizer.param_groups:
             group["lr"] = self.optimisation.rate(epoch) * group["times"]
-        total = torch.tensor(self.total, dtype=torch.float64, device=self.batches.device)
-        while not self.finished and not stop():
-            batch = self.batches.at(epoch, self.taken)
-            total += self.step(batch) * batch.size
-            self.taken += batch.size
-        self.total = float(total)
-        if not self.finished:
-            raise StoppedError(f"training was stopped in epoch {epoch + 1}, after {self.taken:,} samples")
-        return self.mean_loss
 
     def step(self, batch: TrainingBatch) -> Tensor:
         """One step of Adam; returns the batch's mean loss as a number on the device."""
