@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -256,24 +256,3 @@ def _word_table(inputs: ArticleInputs) -> nn.Parameter:
     if inputs.word_vectors is not None:
         return nn.Parameter(inputs.word_vectors.clone())
     return normal((len(inputs.articles.words), inputs.word_size), 0.1, inputs.generator)
-
-
-def encode_all(
-    module: ArticleModule, store: ArticleStore, rows: Tensor, encode: Callable[[ArticleBatch], Tensor]
-) -> Tensor:
-    """The vectors of many articles, (len(rows), dim), some at a time.
-
-    Args:
-        module: Whose views are read.
-        store: The articles.
-        rows: (n,) int64.
-        encode: Makes the vectors of a batch.
-    """
-    out = torch.empty(len(rows), module.dim, dtype=torch.float32, device=store.device)
-    for first in range(0, len(rows), ARTICLES_AT_A_TIME):
-        part = rows[first : first + ARTICLES_AT_A_TIME]
-        out[first : first + len(part)] = encode(store.at(part, module.views))
-    return out
-
-
-ARTICLES_AT_A_TIME: Final = 4096

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from pyrec._arrays import tensor_of
 from pyrec.data.articles import Articles
@@ -35,17 +36,19 @@ FORMS: Final = 3
 """In which a counter is looked at: itself, beside the mean of the impression, and its rank there."""
 NUM_INPUTS: Final = FORMS * NUM_COUNTERS + 1
 KEYS_A_READER: Final = 2**31
+Events: TypeAlias = tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float32]]
+"""Keys, times and amounts."""
 NANOSECONDS_FROM: Final = 10**14
 
 
 @dataclass(frozen=True)
 class Asked:
-    """Candidates that are asked about, in the order of time.
+    """Candidates that are asked about.
 
     Attributes:
         articles: (n,) int64.
         readers: (n,) int64; -1 where nobody knows.
-        times: (n,) float64, seconds, never falling.
+        times: (n,) float64, seconds.
         clicks: (n,) bool; False where nobody knows.
     """
 
@@ -53,6 +56,36 @@ class Asked:
     readers: NDArray[np.int64]
     times: NDArray[np.float64]
     clicks: NDArray[np.bool_]
+
+    @classmethod
+    def of(cls, impressions: Impressions) -> Asked:
+        """The candidates of impressions, in their order.
+
+        Raises:
+            DataError: There are no times.
+        """
+        if impressions.times is None:
+            raise DataError(
+                "the impressions have no times, so nobody knows what was clicked before; give times, or "
+                "popularity = None"
+            )
+        rows, candidates = impressions.candidates.rows, impressions.candidates.indices
+        clicks = np.zeros(candidates.size, bool) if impressions.clicks is None else impressions.clicks
+        times = in_seconds(impressions.times)[rows]
+        return cls(candidates.astype(np.int64), impressions.users[rows].astype(np.int64), times, clicks)
+
+    @classmethod
+    def joined(cls, parts: Sequence[Asked]) -> Asked:
+        """Some candidates and then others."""
+        return cls(*(np.concatenate([getattr(part, name) for part in parts]) for name in ASKED))
+
+    def by_time(self) -> tuple[Asked, NDArray[np.int64]]:
+        """The same in the order of time, and which of these each one is."""
+        order = np.argsort(self.times, kind="stable")
+        return Asked(*(getattr(self, name)[order] for name in ASKED)), order
+
+
+ASKED: Final = ("articles", "readers", "times", "clicks")
 
 
 @dataclass
@@ -79,24 +112,68 @@ class Tally:
             times: (n,), never falling.
             amounts: (n, 2), clicks and shows.
         """
-        known = np.union1d(self.keys, keys)
-        codes = np.searchsorted(known, keys).astype(np.int32)
-        given = tensor_of(codes), tensor_of(times), tensor_of(amounts)
-        found, state = decayed_counts(*given, self.half_lives, len(known), self._spread(known))
-        return found.numpy(), replace(self, keys=known, state=state)
+        asked = np.unique(keys)
+        found, state = self._count(asked, keys, times, amounts)
+        return found, self._with(asked, state)
 
-    def _spread(self, known: NDArray[np.int64]) -> DecayedState | None:
-        """The state with rows for keys that are new."""
+    def find(
+        self, keys: NDArray[np.int64], times: NDArray[np.float64], amounts: NDArray[np.float32]
+    ) -> NDArray[np.float32]:
+        """What `count` says that each event finds."""
+        return self._count(np.unique(keys), keys, times, amounts)[0]
+
+    def _count(
+        self,
+        asked: NDArray[np.int64],
+        keys: NDArray[np.int64],
+        times: NDArray[np.float64],
+        amounts: NDArray[np.float32],
+    ) -> tuple[NDArray[np.float32], DecayedState]:
+        """What each event finds, and the state of the distinct keys after all of them."""
+        codes = np.searchsorted(asked, keys).astype(np.int32)
+        given = tensor_of(codes), tensor_of(times), tensor_of(amounts)
+        found, state = decayed_counts(*given, self.half_lives, len(asked), self._state_of(asked))
+        return found.numpy(), state
+
+    def _state_of(self, keys: NDArray[np.int64]) -> DecayedState | None:
+        """The state of some keys, ascending; new ones had no event."""
         if self.state is None:
             return None
-        at, count = tensor_of(np.searchsorted(known, self.keys)), len(known)
+        place, there = self._places(keys)
+        rows, at, count = tensor_of(place[there]), tensor_of(np.flatnonzero(there)), len(keys)
         values, pending, times, half_lives = self.state
         return DecayedState(
-            values.new_zeros(count, *values.shape[1:]).index_copy_(0, at, values),
-            pending.new_zeros(count, *pending.shape[1:]).index_copy_(0, at, pending),
-            times.new_full((count,), -np.inf).index_copy_(0, at, times),
+            values.new_zeros(count, *values.shape[1:]).index_copy_(0, at, values[rows]),
+            pending.new_zeros(count, *pending.shape[1:]).index_copy_(0, at, pending[rows]),
+            times.new_full((count,), -np.inf).index_copy_(0, at, times[rows]),
             half_lives,
         )
+
+    def _with(self, keys: NDArray[np.int64], state: DecayedState) -> Tally:
+        """The tally with the state of some keys, ascending, in the place of theirs; new ones are put in order."""
+        if self.state is None:
+            return replace(self, keys=keys, state=state)
+        place, there = self._places(keys)
+        new = place[~there]
+        at = tensor_of(place + np.cumsum(~there) - ~there)
+
+        def merged(old: Tensor, fresh: Tensor) -> Tensor:
+            return tensor_of(np.insert(old.numpy(), new, 0, axis=0)).index_copy_(0, at, fresh)
+
+        joined = DecayedState(
+            merged(self.state.values, state.values),
+            merged(self.state.pending, state.pending),
+            merged(self.state.times, state.times),
+            state.half_lives,
+        )
+        return replace(self, keys=np.insert(self.keys, new, keys[~there]), state=joined)
+
+    def _places(self, keys: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+        """Where some keys, ascending, are among these or would be, and whether they are there."""
+        place = np.searchsorted(self.keys, keys)
+        there = place < len(self.keys)
+        there[there] = self.keys[place[there]] == keys[there]
+        return place, there
 
     def arrays(self) -> Arrays:
         """The tally as arrays of a file."""
@@ -177,6 +254,29 @@ class Counters:
         Raises:
             DataError: It was asked before the latest event that is counted.
         """
+        now, order = asked.by_time()
+        counted = {name: getattr(self, name).count(*given) for name, given in self._events(now).items()}
+        first, latest = self._first_shown(now), max(self.latest, now.times.max(initial=-np.inf))
+        tallies = {name: tally for name, (_, tally) in counted.items()}
+        after = replace(self, first_shown=first, latest=float(latest), **tallies)
+        return self._inputs(now, {name: found for name, (found, _) in counted.items()}, first, order), after
+
+    def find(self, asked: Asked) -> NDArray[np.float32]:
+        """What `before` says is known of each candidate, (n, NUM_COUNTERS) float32, and nothing else.
+
+        Raises:
+            DataError: As there.
+        """
+        now, order = asked.by_time()
+        found = {name: getattr(self, name).find(*given) for name, given in self._events(now).items()}
+        return self._inputs(now, found, self._first_shown(now), order)
+
+    def _events(self, asked: Asked) -> dict[str, Events]:
+        """What each tally is to count.
+
+        Raises:
+            DataError: It was asked before the latest event that is counted.
+        """
         if len(asked.times) and asked.times[0] < self.latest:
             raise DataError(
                 f"the first impression is at {asked.times[0]:.0f} s, but clicks are counted up to {self.latest:.0f} s; "
@@ -184,35 +284,39 @@ class Counters:
             )
         amounts = np.ones((len(asked.articles), 2), np.float32)
         amounts[:, 0] = asked.clicks
-        by_article, of_article = self.of_article.count(asked.articles, asked.times, amounts)
-        known = np.flatnonzero(asked.readers >= 0)
-        pairs = asked.readers[known] * KEYS_A_READER + asked.articles[known]
-        by_pair, of_pair = self.of_pair.count(pairs, asked.times[known], amounts[known])
-        tastes = asked.readers[known] * KEYS_A_READER + self.category[asked.articles[known]] + 1
-        by_taste, of_taste = self.of_taste.count(tastes, asked.times[known], amounts[known])
-        first = self.first_shown.copy()
-        np.minimum.at(first, asked.articles, asked.times)
-        latest = max(self.latest, float(asked.times[-1])) if len(asked.times) else self.latest
-        counts = _Counts(by_article, by_pair, by_taste, known)
-        after = replace(
-            self, first_shown=first, latest=latest, of_article=of_article, of_pair=of_pair, of_taste=of_taste
-        )
-        return self._inputs(asked, counts, first), after
+        known = asked.readers >= 0
+        readers, articles = asked.readers[known] * KEYS_A_READER, asked.articles[known]
+        of_readers = asked.times[known], amounts[known]
+        return {
+            "of_article": (asked.articles, asked.times, amounts),
+            "of_pair": (readers + articles, *of_readers),
+            "of_taste": (readers + self.category[articles] + 1, *of_readers),
+        }
 
-    def _inputs(self, asked: Asked, counts: _Counts, first: NDArray[np.float64]) -> NDArray[np.float32]:
+    def _first_shown(self, asked: Asked) -> NDArray[np.float64]:
+        first: NDArray[np.float64] = self.first_shown.copy()
+        np.minimum.at(first, asked.articles, asked.times)
+        return first
+
+    def _inputs(
+        self,
+        asked: Asked,
+        found: dict[str, NDArray[np.float32]],
+        first: NDArray[np.float64],
+        order: NDArray[np.int64],
+    ) -> NDArray[np.float32]:
+        """The counters of each candidate, those asked in the order of time; back in the order given."""
         n = len(asked.articles)
         born = self.published[asked.articles]
         born = np.where(np.isnan(born), first[asked.articles], born)
         age = np.maximum(asked.times - born, 0) / MINUTE
         of_reader = np.zeros((n, 4), np.float32)
-        of_reader[counts.known, :2] = counts.pair[:, :, 0]
-        of_reader[counts.known, 2:] = counts.taste[:, :, 0]
-        columns: list[NDArray[Any]] = [
-            counts.article.reshape(n, 2 * len(HALF_LIVES)),
-            of_reader,
-            age[:, None],
-        ]
-        return np.log1p(np.concatenate(columns, axis=1, dtype=np.float32))
+        of_reader[asked.readers >= 0] = np.concatenate([found["of_pair"], found["of_taste"]], axis=1)[:, :, 0]
+        by_article = found["of_article"].reshape(n, 2 * len(HALF_LIVES))
+        columns: list[NDArray[Any]] = [by_article, of_reader, age[:, None]]
+        values = np.empty((n, NUM_COUNTERS), np.float32)
+        values[order] = np.log1p(np.concatenate(columns, axis=1, dtype=np.float32))
+        return values
 
     def arrays(self) -> Arrays:
         """The counters as arrays of a file; articles have their own."""
@@ -240,14 +344,6 @@ class Counters:
 TALLIES: Final = ("of_article", "of_pair", "of_taste")
 
 
-@dataclass(frozen=True)
-class _Counts:
-    article: NDArray[np.float32]
-    pair: NDArray[np.float32]
-    taste: NDArray[np.float32]
-    known: NDArray[np.int64]
-
-
 def count_together(
     counters: Counters, logs: Sequence[Impressions]
 ) -> tuple[list[NDArray[np.float32]], Counters]:
@@ -263,29 +359,9 @@ def count_together(
     Raises:
         DataError: A log has no times, or begins before what is counted.
     """
-    parts = [_asked_of(log) for log in logs]
-    joined = Asked(*(np.concatenate([getattr(part, name) for part in parts]) for name in ASKED))
-    order = np.argsort(joined.times, kind="stable")
-    found, after = counters.before(Asked(*(getattr(joined, name)[order] for name in ASKED)))
-    values = np.empty_like(found)
-    values[order] = found
-    ends = np.cumsum([len(part.times) for part in parts])[:-1]
-    return np.split(values, ends), after
-
-
-ASKED: Final = ("articles", "readers", "times", "clicks")
-
-
-def _asked_of(impressions: Impressions) -> Asked:
-    """The candidates of impressions, in their order."""
-    if impressions.times is None:
-        raise DataError(
-            "the impressions have no times, so nobody knows what was clicked before; give times, or popularity = None"
-        )
-    rows, candidates = impressions.candidates.rows, impressions.candidates.indices
-    clicks = np.zeros(candidates.size, bool) if impressions.clicks is None else impressions.clicks
-    times = in_seconds(impressions.times)[rows]
-    return Asked(candidates.astype(np.int64), impressions.users[rows].astype(np.int64), times, clicks)
+    parts = [Asked.of(log) for log in logs]
+    found, after = counters.before(Asked.joined(parts))
+    return np.split(found, np.cumsum([len(part.times) for part in parts])[:-1]), after
 
 
 def in_seconds(times: TimeArray) -> NDArray[np.float64]:

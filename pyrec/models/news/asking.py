@@ -63,7 +63,7 @@ class NewsAsking(Estimator):
         news = as_news(news)
         check_same_kind(self.known_.articles, news)
         known, impressions = self.known_.placed(news)
-        counters, _ = known.counted(impressions)
+        counters = known.of_candidates(impressions)
         with full_precision():
             return self._scorer_for(known).scores(impressions, counters)
 
@@ -80,10 +80,8 @@ class NewsAsking(Estimator):
         news = as_news(news)
         scores = self.score_impressions(news)
         candidates = news.impressions.candidates
-        rows = candidates.rows
-        order = np.lexsort((-scores, rows))
         ranks = np.empty(len(scores), np.int32)
-        ranks[order] = np.arange(len(scores)) - candidates.indptr[:-1][rows[order]] + 1
+        ranks[np.lexsort((-scores, candidates.rows))] = candidates.places + 1
         return ranks
 
     # Lists for readers.
@@ -178,7 +176,7 @@ class NewsAsking(Estimator):
             )
         length = requests.list_length(len(chosen), n, None, None)
         asked = list_impressions(known, histories, readers, chosen, time)
-        counters, _ = known.counted(asked)
+        counters = known.of_candidates(asked)
         with full_precision():
             scores = self._scorer.scores(asked, counters).reshape(len(histories), len(chosen))
         if filter_seen:
@@ -239,9 +237,10 @@ class NewsAsking(Estimator):
     ) -> Recommendations:
         """Lists in raw ids, with titles."""
         known = self.known_.articles
-        titles = dict(zip(known.ids.tolist(), known.titles, strict=True))
         nowhere = np.zeros(ids.shape, bool)
-        return Recommendations(decode(known.ids, ids), scores, nowhere, np.asarray(keys), key_name, titles)
+        return Recommendations(
+            decode(known.ids, ids), scores, nowhere, np.asarray(keys), key_name, known.names
+        )
 
     # What happens after training.
 
@@ -279,7 +278,7 @@ class NewsAsking(Estimator):
             raise DataError("the impressions have no clicks, so there is nothing to take in; give clicks")
         check_same_kind(self.known_.articles, news)
         known, impressions = self.known_.placed(news)
-        return self._exchange(known.counted(impressions)[1])
+        return self._exchange(known.after(impressions))
 
     def _exchange(self, known: Known) -> Self:
         """Put what is known in the place of what was, at once."""

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from pyrec.data.impressions import Impressions
 from pyrec.data.news import News
-from pyrec.nn.counters import HOUR, Tally, in_seconds
+from pyrec.nn.counters import HOUR, Asked, Tally
 
 HALF_LIFE: Final = 6 * HOUR
 """Seconds after which a click counts half."""
@@ -53,14 +53,10 @@ class DecayedClicks:
 
 def _counted(tally: Tally, shown: Impressions) -> tuple[NDArray[np.float32], Tally]:
     """Return what each candidate finds, (num_candidates,), and the tally after them."""
-    assert shown.times is not None
-    candidates = shown.candidates
-    times = in_seconds(shown.times)[candidates.rows]
-    order = np.argsort(times, kind="stable")
+    asked, order = Asked.of(shown).by_time()
     amounts = np.zeros((len(order), 2), np.float32)
-    if shown.clicks is not None:
-        amounts[:, 0] = shown.clicks[order]
-    found, after = tally.count(candidates.indices[order].astype(np.int64), times[order], amounts)
+    amounts[:, 0] = asked.clicks
+    found, after = tally.count(asked.articles, asked.times, amounts)
     scores = np.empty(len(order), np.float32)
     scores[order] = found[:, 0, 0]
     return scores, after

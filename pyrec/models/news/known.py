@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, Final
 
 import numpy as np
@@ -14,7 +15,7 @@ from pyrec.data.impressions import Impressions
 from pyrec.data.news import News
 from pyrec.data.ragged import Ragged
 from pyrec.errors import DataError
-from pyrec.nn.counters import Counters, count_together
+from pyrec.nn.counters import Asked, Counters, count_together
 
 KEPT_CLICKS: Final = 64
 """The latest clicks of a reader that are kept."""
@@ -50,7 +51,7 @@ class Known:
 
     def with_articles(self, articles: Articles) -> Known:
         """The same with those of some articles that are not known yet behind the others."""
-        fresh = IdMap(self.articles.ids, "article").encode(articles.ids, "articles", "skip") < 0
+        fresh = self.articles.encode(articles.ids, "articles", "skip") < 0
         if not fresh.any():
             return self
         joined = self.articles.joined(articles.take(np.flatnonzero(fresh)))
@@ -63,7 +64,7 @@ class Known:
 
     def with_readers(self, ids: IdArray) -> Known:
         """The same with those of some readers that are not known yet behind the others."""
-        fresh = IdMap(self.reader_ids, "reader").encode(ids, "readers", "skip") < 0
+        fresh = self._reader_map.encode(ids, "readers", "skip") < 0
         if not fresh.any():
             return self
         indptr = np.concatenate([self.clicks.indptr, np.full(fresh.sum(), self.clicks.indptr[-1])])
@@ -78,7 +79,7 @@ class Known:
         known = self.with_articles(news.articles).with_readers(news.impressions.user_ids)
         given = news.impressions
         items = known.articles.encode(news.articles.ids)
-        users = IdMap(known.reader_ids, "reader").encode(given.user_ids, "readers")
+        users = known.readers(given.user_ids)
         numbers = np.append(users, np.int32(-1))  # -1 stays -1
         n = len(known.articles)
         impressions = Impressions(
@@ -93,20 +94,25 @@ class Known:
         )
         return known, impressions
 
-    def counted(self, impressions: Impressions) -> tuple[NDArray[np.float32] | None, Known]:
-        """What was known of each candidate of impressions, in its numbers, and what is known after them.
+    def of_candidates(self, impressions: Impressions) -> NDArray[np.float32] | None:
+        """What was known of the popularity of each candidate of impressions, which are in its numbers.
 
         Returns:
-            (num_candidates, C) float32, None where nothing is counted; and the new state, clicks included.
+            (num_candidates, C) float32; None where nothing is counted.
 
         Raises:
             DataError: The impressions have no times, or are earlier than what is counted.
         """
-        clicks = _latest_clicks(self.clicks, impressions)
-        if self.counters is None:
-            return None, replace(self, clicks=clicks)
-        values, counters = count_together(self.counters, [impressions])
-        return values[0], replace(self, clicks=clicks, counters=counters)
+        return None if self.counters is None else self.counters.find(Asked.of(impressions))
+
+    def after(self, impressions: Impressions) -> Known:
+        """What is known after impressions, which are in its numbers.
+
+        Raises:
+            DataError: As from `of_candidates`.
+        """
+        counters = None if self.counters is None else count_together(self.counters, [impressions])[1]
+        return replace(self, clicks=_latest_clicks(self.clicks, impressions), counters=counters)
 
     def readers(self, raw: Any, name: str = "readers") -> NDArray[np.int32]:
         """The numbers of readers, (m,).
@@ -114,7 +120,11 @@ class Known:
         Raises:
             UnknownIdError: One is not known.
         """
-        return IdMap(self.reader_ids, "reader").encode(raw, name)
+        return self._reader_map.encode(raw, name)
+
+    @cached_property
+    def _reader_map(self) -> IdMap:
+        return IdMap(self.reader_ids, "reader")
 
 
 def _renumbered(rows: Ragged, numbers: NDArray[np.int32], count: int) -> Ragged:
@@ -122,35 +132,33 @@ def _renumbered(rows: Ragged, numbers: NDArray[np.int32], count: int) -> Ragged:
 
 
 def _latest_clicks(before: Ragged, impressions: Impressions) -> Ragged:
-    """The latest clicks of each reader: those before, then each one's longest history, then what was clicked since."""
-    n = impressions.num_users
-    rows, items = [before.rows.astype(np.int64)], [before.indices]
+    """The latest clicks of each reader: those before, then the latest history, then what was clicked since."""
+    order, touched = impressions.time_order(), np.unique(impressions.users[impressions.users >= 0])
+    numbers = np.full(impressions.num_users + 1, -1, np.int64)  # of those touched; -1 stays -1
+    numbers[touched] = np.arange(len(touched))
+    owners, old = numbers[impressions.users], before[touched]
+    rows, items = [old.rows.astype(np.int64)], [old.indices]
     if impressions.histories is not None:
-        latest = _last_impressions(impressions)
+        latest = _last_impressions(impressions, order)
         history = impressions.history_of(latest)
-        rows.append(impressions.users[latest][history.rows].astype(np.int64))
+        rows.append(owners[latest][history.rows])
         items.append(history.indices)
     if impressions.clicks is not None:
-        order = np.arange(len(impressions))
-        if impressions.times is not None:
-            order = np.argsort(impressions.times, kind="stable")
         clicked = impressions.candidates.entries(impressions.clicks)[order]
-        rows.append(impressions.users[order][clicked.rows].astype(np.int64))
+        rows.append(owners[order][clicked.rows])
         items.append(clicked.indices)
-    return _last_distinct(np.concatenate(rows), np.concatenate(items), n, impressions.num_items)
+    size = len(touched), impressions.num_items
+    latest_of = _last_distinct(np.concatenate(rows), np.concatenate(items), *size)
+    now = np.arange(len(before))
+    now[touched] = len(before) + np.arange(len(touched))
+    return before.joined(latest_of)[now]
 
 
-def _last_impressions(impressions: Impressions) -> NDArray[np.int64]:
-    """The latest impression of each reader who is known, (m,)."""
-    order = np.arange(len(impressions))
-    if impressions.times is not None:
-        order = np.argsort(impressions.times, kind="stable")
+def _last_impressions(impressions: Impressions, order: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The latest impression, by the order given, of each reader who is known, (m,)."""
+    known = order[impressions.users[order] >= 0]
     latest = np.full(impressions.num_users, -1, np.int64)
-    latest[impressions.users[order]] = order  # the last write stays
-    if (impressions.users < 0).any():  # -1 wrote on the last reader
-        known = order[impressions.users[order] >= 0]
-        latest = np.full(impressions.num_users, -1, np.int64)
-        latest[impressions.users[known]] = known
+    latest[impressions.users[known]] = known  # the last write stays
     return latest[latest >= 0]
 
 
@@ -164,9 +172,7 @@ def _last_distinct(
     at = np.sort(len(rows) - 1 - last)
     at = at[np.argsort(rows[at], kind="stable")]
     indptr = np.append(0, np.cumsum(np.bincount(rows[at], minlength=num_rows))).astype(np.int64)
-    whole = Ragged(indptr, items[at], num_items)
-    ends = whole.indptr[1:][whole.rows]
-    return whole.entries(np.arange(len(at)) >= ends - KEPT_CLICKS)
+    return Ragged(indptr, items[at], num_items).last(KEPT_CLICKS)
 
 
 def check_same_kind(known: Articles, news: News) -> None:

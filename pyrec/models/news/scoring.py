@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Final
 
@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from pyrec.data.impressions import Impressions
-from pyrec.nn.articles import ArticleStore, encode_all
-from pyrec.nn.dropout import NO_DROPOUT
+from pyrec.nn.articles import ArticleStore
 from pyrec.nn.news import NewsNetwork, on
 from pyrec.train.news.batches import Histories
 from pyrec.train.news.counted import CountedCandidates
 
+ARTICLES_AT_A_TIME: Final = 4096
 CANDIDATES_AT_A_TIME: Final = 2**14
 
 
@@ -43,18 +43,13 @@ class Scorer:
     @torch.no_grad()
     def of(cls, network: NewsNetwork, store: ArticleStore, latest: int, num_readers: int) -> Scorer:
         """Encode all articles."""
-        rows = torch.arange(store.num_articles, dtype=torch.int64, device=store.device)
-        vectors = encode_all(network.articles, store, rows, lambda batch: network.articles(batch, NO_DROPOUT))
-        return cls(network, store, vectors, latest, num_readers)
+        return cls(network, store, _encoded(network, store, 0), latest, num_readers)
 
     @torch.no_grad()
     def with_store(self, store: ArticleStore) -> Scorer:
         """The same with further articles behind those encoded, which stay as they are."""
-        first = len(self.vectors)
-        rows = torch.arange(first, store.num_articles, dtype=torch.int64, device=store.device)
-        network = self.network
-        fresh = encode_all(network.articles, store, rows, lambda batch: network.articles(batch, NO_DROPOUT))
-        return Scorer(network, store, torch.cat([self.vectors, fresh]), self.latest, self.num_readers)
+        fresh = _encoded(self.network, store, len(self.vectors))
+        return replace(self, store=store, vectors=torch.cat([self.vectors, fresh]))
 
     @torch.no_grad()
     def scores(self, impressions: Impressions, counters: NDArray[np.float32] | None) -> NDArray[np.float32]:
@@ -68,11 +63,10 @@ class Scorer:
         histories.readers[histories.readers >= self.num_readers] = -1
         counted = None if counters is None else CountedCandidates.of(counters, impressions)
         out = np.empty(impressions.candidates.indices.size, np.float32)
-        lengths, indptr = impressions.candidates.lengths, impressions.candidates.indptr
+        lengths = impressions.candidates.lengths
         for part in _parts(histories.rows, lengths):
             owners = np.repeat(np.arange(len(part)), lengths[part])
-            shift = np.cumsum(lengths[part]) - lengths[part]
-            slots = np.arange(len(owners)) + np.repeat(indptr[part] - shift, lengths[part])
+            slots = impressions.candidates.slots(part)
             articles = impressions.candidates.indices[slots].astype(np.int64)
             batch = histories.batch(part, articles, owners, impressions.num_items)
             if counted is not None:
@@ -96,6 +90,16 @@ class Scorer:
         pairs = list(zip(articles, weights.tolist(), strict=True))
         ends = batch.clicks.indptr.tolist()
         return [pairs[first:last] for first, last in pairwise(ends)]
+
+
+def _encoded(network: NewsNetwork, store: ArticleStore, first: int) -> Tensor:
+    """The vectors of the articles from a number on, (num_articles - first, dim), some at a time."""
+    rows = torch.arange(first, store.num_articles, dtype=torch.int64, device=store.device)
+    out = torch.empty(len(rows), network.articles.dim, dtype=torch.float32, device=store.device)
+    for begin in range(0, len(rows), ARTICLES_AT_A_TIME):
+        part = slice(begin, begin + ARTICLES_AT_A_TIME)
+        out[part] = network.encode(rows[part], store)
+    return out
 
 
 def _parts(histories: NDArray[np.int64], lengths: NDArray[np.int64]) -> list[NDArray[np.int64]]:
