@@ -59,7 +59,8 @@ def problem(batch_size: int) -> Problem:
     """What makes a trainer, always the same one, and its first batch."""
 
     def trainer() -> NewsTrainer:
-        return model(batch_size)._begin(mind_shaped(IMPRESSIONS), None, None, torch.device("cpu"))
+        made = model(batch_size)
+        return made._begin(made._prepare(mind_shaped(IMPRESSIONS), torch.device("cpu")), None, None)
 
     return trainer, trainer().batches.at(0, 0)
 

@@ -35,8 +35,8 @@ def problem(share: int) -> SimpleNamespace:
     """A model before its first step, and impressions."""
     news = mind_shaped(IMPRESSIONS // share, articles=ARTICLES // share, readers=READERS // share)
     made = model(128)
-    trainer = made._begin(news, None, None, torch.device("cpu"))
-    made._encode(torch.device("cpu"))
+    trainer = made._begin(made._prepare(news, torch.device("cpu")), None, None)
+    made._encode(trainer.store)
     return SimpleNamespace(news=news, model=made, trainer=trainer)
 
 
@@ -44,7 +44,7 @@ def pyrec(p: SimpleNamespace) -> Callable[[], Tensor]:
     """The articles are encoded within, too."""
 
     def run() -> Tensor:
-        p.model._encode(torch.device("cpu"))
+        p.model._encode(p.trainer.store)
         return torch.tensor(
             [evaluate_impressions(p.model, p.news).metrics[name] for name in ("auc", "ndcg@10")]
         )
@@ -56,11 +56,8 @@ def cached_and_looped(p: SimpleNamespace) -> Callable[[], Tensor]:
     pytest.importorskip("sklearn")
     network = Network(p.trainer, fused)
     impressions = p.news.impressions
-    histories = impressions.histories
     titles = Padded.of(Segments.of(p.news.articles.title, torch.device("cpu")), LONGEST_TITLE)
-    ends = histories.indptr[1:][histories.rows]
-    kept = histories.entries(np.arange(histories.indices.size) >= ends - LATEST)
-    clicks = Padded.of(Segments.of(kept, torch.device("cpu")), LATEST)
+    clicks = Padded.of(Segments.of(impressions.histories.last(LATEST), torch.device("cpu")), LATEST)
 
     @torch.no_grad()
     def run() -> Tensor:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Final
 
 import torch
 
@@ -51,12 +52,17 @@ def _check_architecture(device: torch.device, built: str) -> None:
         )
 
 
-def check_fits(needed: int, device: torch.device) -> None:
+SMALLER: Final = "lower embedding_size, use precision='bf16'"
+"""What takes less, of a model with embeddings."""
+
+
+def check_fits(needed: int, device: torch.device, smaller: str = SMALLER) -> None:
     """Refuses a training that the device cannot hold.
 
     Args:
         needed: Bytes, such as `pyrec.LightGCN.training_bytes` gives.
         device: Where to train; on a CPU whose system does not tell (it is not Linux) anything fits.
+        smaller: What takes less.
 
     Raises:
         ConfigError: With both figures.
@@ -66,7 +72,7 @@ def check_fits(needed: int, device: torch.device) -> None:
         elsewhere = "free memory" if device.type == "cpu" else "train on the CPU"
         raise ConfigError(
             f"training takes {gibibytes(needed)}, but {gibibytes(free)} are free on {device}; "
-            f"lower embedding_size, use precision='bf16', or {elsewhere}"
+            f"{smaller}, or {elsewhere}"
         )
 
 

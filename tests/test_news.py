@@ -157,7 +157,8 @@ def test_a_callback_can_ask_the_model_under_training():
 
 def test_the_popularity_network_has_a_rate_of_its_own():
     asked = SMALL | {"popularity": PopularityNetwork(rate=3.0), "learning_rate": 0.01, "schedule": "constant"}
-    trainer = NRMS(**asked)._begin(small_news().train, None, None, torch.device("cpu"))
+    model = NRMS(**asked)
+    trainer = model._begin(model._prepare(small_news().train, torch.device("cpu")), None, None)
     before = {name: value.clone() for name, value in trainer.network.state_dict().items()}
     for group in trainer.optimizer.param_groups:
         group["lr"] = trainer.optimisation.rate(0) * group["times"]

@@ -31,7 +31,7 @@ OPTIONS = SMALL | {
 
 
 def trainer(model: MINER | NRMS) -> NewsTrainer:
-    return model._begin(small_news().train, None, None, torch.device("cpu"))
+    return model._begin(model._prepare(small_news().train, torch.device("cpu")), None, None)
 
 
 def term_of(model: MINER | NRMS) -> tuple[torch.Tensor, NewsTrainer, SimpleNamespace]:

@@ -29,6 +29,7 @@ from pyrec.models.stopping import asked_stopping
 from pyrec.models.training_options import (
     DEVICE,
     LEARNING_RATE,
+    SCHEDULE,
     STOPPING,
     TRAINING,
     epochs_option,
@@ -57,7 +58,7 @@ from pyrec.train.epochs import Journal
 from pyrec.train.fit import Fit
 from pyrec.train.loss import Loss
 from pyrec.train.memory import Memory, Sizes
-from pyrec.train.optimisation import SCHEDULES, Optimisation
+from pyrec.train.optimisation import Optimisation
 from pyrec.train.plan import Plan
 from pyrec.train.reweight import REWEIGHT, Bridge, Reweight
 from pyrec.train.teacher_labels import Teacher
@@ -123,12 +124,7 @@ class GraphRecommender(EpochRecommender):
         "epochs": epochs_option("Passes over the training interactions."),
         "batch_size": Count(aka=("batch",), low=1, group=TRAINING, help="Interactions in a training step."),
         "learning_rate": LEARNING_RATE,
-        "schedule": Choice(
-            aka=("scheduler", "lr_scheduler"),
-            values=SCHEDULES,
-            group=TRAINING,
-            help="Learning rate over the epochs.",
-        ),
+        "schedule": SCHEDULE,
         "reg": Number(
             aka=REG_AKA,
             positive=False,

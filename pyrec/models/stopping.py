@@ -29,17 +29,31 @@ def asked_stopping(
     if asked is None and validation is None:
         return None
     asked = asked or EarlyStopping(share=None)
-    if asked.share is None and validation is None:
-        raise ConfigError(
-            "stopping__share = None needs a validation set; give fit one, or a share, such as 0.1"
-        )
-    if asked.share is not None and validation is not None:
-        raise ConfigError(
-            f"validation is given twice: as a share of the interactions, stopping__share = {asked.share:g} "
-            "(--validation), and as a set; leave the share out, or give stopping__share = None"
-        )
+    check_held_out(asked.share, validation, "interactions")
     if validation is not None:
         check_test(validation, train, "validation")
     if validation is None or not labelled(validation):
         check_cutoffs(asked.k, train.num_items)
     return asked
+
+
+def check_held_out(share: float | None, validation: Any | None, of: str) -> None:
+    """Refuse to choose an epoch by nothing, or by two sets.
+
+    Args:
+        share: Of the training set that is held out, if any is.
+        validation: The set that `fit` was given, if it was.
+        of: What the training set has.
+
+    Raises:
+        ConfigError: There is no validation set, or more than one.
+    """
+    if share is None and validation is None:
+        raise ConfigError(
+            "stopping__share = None needs a validation set; give fit one, or a share, such as 0.1"
+        )
+    if share is not None and validation is not None:
+        raise ConfigError(
+            f"validation is given twice: as a share of the {of}, stopping__share = {share:g} (--validation), and as "
+            "a set; leave the share out, or give stopping__share = None"
+        )

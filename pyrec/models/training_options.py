@@ -8,6 +8,7 @@ from pyrec.device import DEVICES
 from pyrec.options import Choice, Count, Number
 from pyrec.params import Part
 from pyrec.train.early_stopping import Stopping
+from pyrec.train.optimisation import SCHEDULES
 
 TRAINING: Final = "Training"
 """Heading of the options that say how a model is trained."""
@@ -22,6 +23,12 @@ STOPPING: Final = Part(
 )
 LEARNING_RATE: Final = Number(
     aka=RATE_AKA, flag="--lr", group=TRAINING, help="Adam's learning rate.", search=(5e-4, 2e-2)
+)
+SCHEDULE: Final = Choice(
+    aka=("scheduler", "lr_scheduler"),
+    values=SCHEDULES,
+    group=TRAINING,
+    help="Learning rate over the epochs.",
 )
 DEVICE: Final = Choice(values=DEVICES, group=TRAINING, help="Where to train.")
 

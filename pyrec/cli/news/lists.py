@@ -30,7 +30,7 @@ def readers_of(model: NewsRecommender) -> KnownIds:
 def articles_of(model: NewsRecommender) -> KnownIds:
     """Return the ids of the articles that a model knows, by their titles, too."""
     articles = model.known_.articles
-    return KnownIds("item", articles.ids, dict(zip(articles.ids.tolist(), articles.titles, strict=True)))
+    return KnownIds("item", articles.ids, articles.names)
 
 
 def recommend(

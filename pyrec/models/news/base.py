@@ -17,10 +17,12 @@ from pyrec.device import check_fits, find_device
 from pyrec.errors import ConfigError, DataError
 from pyrec.models.news.kept import known_arrays, known_of
 from pyrec.models.news.known import Known
+from pyrec.models.news.memory import SMALLER, training_bytes
 from pyrec.models.news.presets import preset
 from pyrec.models.news.scoring import Scorer
 from pyrec.models.news.training import NewsTraining
 from pyrec.models.news.validation import validation_by
+from pyrec.models.stopping import check_held_out
 from pyrec.nn.articles import ArticleStore
 from pyrec.nn.news import NewsNetwork
 from pyrec.nn.popularity import PopularityTerm
@@ -113,7 +115,7 @@ class NewsRecommender(NewsTraining):
             views: What an article's vector is made of: some of ``title``, ``abstract``, ``category``, ``subcategory``
                 and ``entities``; a tuple, or text with commas.
             merge: How the views become one vector: ``attention`` or ``sum``.
-            popularity: What popularity and recency add to a score: `Popularity`; None for content alone.
+            popularity: What popularity and recency add to a score: `PopularityNetwork`; None for content alone.
             loss: `Softmax`, `BPR` or `Pointwise`, with inner products, on what was shown beside a click
                 (``negatives="shown"``).
             auxiliary: Losses beside it.
@@ -196,27 +198,29 @@ class NewsRecommender(NewsTraining):
         self.check_params()
         news = as_news(news)
         stopping = self._asked_stopping(validation)
-        weight = _weights(sample_weight, news)
+        weight = given_weight = _weights(sample_weight, news)
         random = self._asked_random(news, uniform)
+        learned, held_out = news, None if validation is None else as_news(validation)
+        if stopping is not None and stopping.share is not None:
+            late = latest_of(news.impressions, stopping.share)
+            learned, held_out = news.select(~late), news.select(late)
+            weight = None if weight is None else weight[~late[news.impressions.candidates.rows]]
         device = find_device(self.device)
-        check_fits(self.training_bytes(news, stopping is not None), device)
+        prepared = self._prepare(learned, device)
+        needed = training_bytes(prepared, news, self.popularity is not None, stopping is not None)
+        check_fits(needed, device, SMALLER)
 
         def identity() -> TrainingIdentity:
             others = {} if random is None else under("random", impression_arrays(random))
-            if weight is not None:
-                others["weight"] = weight
+            if given_weight is not None:
+                others["weight"] = given_weight
             chosen_by = {} if validation is None else news_fingerprint(as_news(validation))
             data = (news_fingerprint(news, others), chosen_by)
             return TrainingIdentity(self.model_name, self.get_params(deep=False), *data)
 
         journal = Journal(checkpoints, identity, resume)
         self.history_ = []
-        learned, held_out = news, None if validation is None else as_news(validation)
-        if stopping is not None and stopping.share is not None:
-            late = latest_of(news.impressions, stopping.share)
-            learned, held_out = news.select(~late), news.select(late)
-            weight = None if weight is None else weight[~late[news.impressions.candidates.rows]]
-        trainer = self._begin(learned, weight, random, device)
+        trainer = self._begin(prepared, weight, random)
         chosen = None
         if stopping is not None and held_out is not None:
             chosen = validation_by(self._current, held_out, stopping)
@@ -225,7 +229,7 @@ class NewsRecommender(NewsTraining):
             self.known_ = Known.of(news, self._counters_after(news))
         if isinstance(trainer.weighing, ClickWeights):
             self.position_weights_ = trainer.weighing.of_positions()
-        self._encode(device)
+        self._encode(self._store)
         return self
 
     @full_precision()
@@ -289,17 +293,10 @@ class NewsRecommender(NewsTraining):
             ConfigError: There is no validation set, or more than one.
         """
         asked: LatestImpressions | None = None if self.stopping is None else NewsStopping.of(self.stopping)
-        if asked is None:
-            return None if validation is None else LatestImpressions(share=None)
-        if asked.share is None and validation is None:
-            raise ConfigError(
-                "stopping__share = None needs a validation set; give fit one, or a share, such as 0.1"
-            )
-        if asked.share is not None and validation is not None:
-            raise ConfigError(
-                f"validation is given twice: as a share of the impressions, stopping__share = {asked.share:g} "
-                "(--validation), and as a set; leave the share out, or give stopping__share = None"
-            )
+        if asked is None and validation is None:
+            return None
+        asked = asked or LatestImpressions(share=None)
+        check_held_out(asked.share, validation, "impressions")
         return asked
 
     # Scoring.
@@ -308,12 +305,11 @@ class NewsRecommender(NewsTraining):
         """This model as its parameters are now, which can score."""
         view = object.__new__(type(self))
         view.__dict__ = dict(self.__dict__)
-        view._encode(self._store.device)
+        view._encode(self._store)
         return view
 
-    def _encode(self, device: torch.device) -> None:
+    def _encode(self, store: ArticleStore) -> None:
         """Bring the articles' vectors up to date with the parameters."""
-        store = ArticleStore(self.known_.articles, device)
         with full_precision():
             self._scorer = Scorer.of(self.network_, store, self.latest, self.known_.num_trained_readers)
 
@@ -339,7 +335,7 @@ class NewsRecommender(NewsTraining):
         restore_tensors(self.network_.state_dict(), state)
         articles.add_articles(known.articles, known.num_trained)
         self.history_ = []
-        self._encode(torch.device("cpu"))
+        self._encode(ArticleStore(known.articles, torch.device("cpu")))
 
 
 def _weights(sample_weight: ArrayLike | None, news: News) -> NDArray[np.float32] | None:

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from typing import Final
 
-from pyrec.models.training_options import DEVICE, LEARNING_RATE, TRAINING, epochs_option, seed_option
+from pyrec.models.training_options import (
+    DEVICE,
+    LEARNING_RATE,
+    SCHEDULE,
+    TRAINING,
+    epochs_option,
+    seed_option,
+)
 from pyrec.nn.articles import MERGES, VIEWS
 from pyrec.nn.popularity import PopularityTerm
 from pyrec.nn.reader import ReaderEncoder
@@ -14,7 +21,6 @@ from pyrec.params import Part, Parts
 from pyrec.train.loss import Loss
 from pyrec.train.news.auxiliary import NewsAuxiliary
 from pyrec.train.news.stopping import NewsStopping
-from pyrec.train.optimisation import SCHEDULES
 from pyrec.train.reweight import REWEIGHT
 
 OPTIONS: Final[Options] = {
@@ -55,12 +61,7 @@ OPTIONS: Final[Options] = {
     "epochs": epochs_option("Passes over the clicks."),
     "batch_size": Count(aka=("batch",), low=1, group=TRAINING, help="Clicks in a training step."),
     "learning_rate": LEARNING_RATE,
-    "schedule": Choice(
-        aka=("scheduler", "lr_scheduler"),
-        values=SCHEDULES,
-        group=TRAINING,
-        help="Learning rate over the epochs.",
-    ),
+    "schedule": SCHEDULE,
     "weight_decay": Number(
         positive=False,
         group=TRAINING,

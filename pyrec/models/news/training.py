@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
@@ -20,7 +19,7 @@ from pyrec.device import find_device
 from pyrec.errors import ConfigError, DataError
 from pyrec.models.news.asking import NewsAsking
 from pyrec.models.news.known import Known
-from pyrec.models.news.memory import training_bytes
+from pyrec.models.news.memory import Prepared, training_bytes
 from pyrec.models.news.options import OPTIONS
 from pyrec.nn.articles import ArticleInputs, ArticleModule, ArticleStore
 from pyrec.nn.counters import NUM_INPUTS, Counters, count_together
@@ -42,6 +41,7 @@ from pyrec.train.news.terms import NewsAuxiliary
 from pyrec.train.news.trainer import NewsTrainer
 from pyrec.train.optimisation import Optimisation
 from pyrec.train.reweight import Reweight
+from pyrec.train.timing import epoch_seconds
 
 
 class NewsTraining(NewsAsking):
@@ -91,39 +91,40 @@ class NewsTraining(NewsAsking):
             )
         return negatives
 
+    def _prepare(self, news: News, device: torch.device) -> Prepared:
+        """Make what a fit has before it counts popularity."""
+        generator = torch.Generator("cpu").manual_seed(self.seed)
+        network = self._make_network(news, generator)
+        store, batches = ArticleStore(news.articles, device), self._batches(news.impressions, device)
+        return Prepared(news, network, generator, store, batches)
+
     def _begin(
-        self,
-        news: News,
-        weight: NDArray[np.float32] | None,
-        random: Impressions | None,
-        device: torch.device,
+        self, prepared: Prepared, weight: NDArray[np.float32] | None, random: Impressions | None
     ) -> NewsTrainer:
         """Set what a fit knows at its start, and return what trains."""
-        logs = [news.impressions, *([] if random is None else [random])]
-        counted, counters = self._counted(news.articles, logs)
-        self.known_ = Known.of(news, counters)
-        self._store = ArticleStore(news.articles, device)
-        self.network_ = self._make_network(news, counted[0]).to(device)
-        batches = [self._batches(log, part, device) for log, part in zip(logs, counted, strict=True)]
-        batches[0].weight = weight
-        if weight is not None and not weight[batches[0].samples.slots].any():
+        news, network, batches = prepared.news, prepared.network, prepared.batches
+        if weight is not None and not weight[batches.samples.slots].any():
             raise DataError(
                 "the weights of all clicks are 0: there is nothing to learn from; one has to be above 0"
             )
+        logs = [news.impressions, *([] if random is None else [random])]
+        counted, counters = self._counted(news.articles, logs)
+        network.popularity = self._make_popularity(network.articles.dim, counted[0], prepared.generator)
+        batches.counters, batches.weight = counted[0], weight
+        self.known_, self._store = Known.of(news, counters), prepared.store
+        self.network_ = network.to(batches.device)
         rates = Optimisation(self.learning_rate, self.epochs, self.schedule, float(self.weight_decay))
-        terms = [one.make(self.network_.articles.dim, self.seed).to(device) for one in self._auxiliaries()]
+        terms = [one.make(network.articles.dim, self.seed).to(batches.device) for one in self._auxiliaries()]
         trainer = NewsTrainer(
-            self.network_, self._store, batches[0], Loss.of(self.loss), rates, float(self.dropout), terms
+            self.network_, self._store, batches, Loss.of(self.loss), rates, float(self.dropout), terms
         )
-        if self.reweight is not None:
-            trainer.weighing = ClickWeights(
-                news.impressions, batches[1], Reweight.of(self.reweight), self.seed
-            )
+        if random is not None and self.reweight is not None:
+            second = self._batches(random, batches.device)
+            second.counters = counted[1]
+            trainer.weighing = ClickWeights(news.impressions, second, Reweight.of(self.reweight), self.seed)
         return trainer
 
-    def _batches(
-        self, impressions: Impressions, counted: CountedCandidates | None, device: torch.device
-    ) -> NewsBatches:
+    def _batches(self, impressions: Impressions, device: torch.device) -> NewsBatches:
         return NewsBatches(
             impressions,
             ClickSamples.of(impressions),
@@ -131,7 +132,7 @@ class NewsTraining(NewsAsking):
             self._negatives(),
             self.batch_size,
             self.seed,
-            counted,
+            None,
             None,
             device,
         )
@@ -154,8 +155,8 @@ class NewsTraining(NewsAsking):
             return None
         return count_together(Counters.of(news.articles), [news.impressions])[1]
 
-    def _make_network(self, news: News, counted: CountedCandidates | None) -> NewsNetwork:
-        generator = torch.Generator("cpu").manual_seed(self.seed)
+    def _make_network(self, news: News, generator: torch.Generator) -> NewsNetwork:
+        """Make the network without its term of popularity."""
         vectors = None
         if self.word_vectors == TEXTS:
             vectors = tensor_of(word_vectors_from_texts(news.articles, self.word_size))
@@ -164,7 +165,7 @@ class NewsTraining(NewsAsking):
             vectors = tensor_of(word_vectors(self.word_vectors, words, self.word_size, self.seed % 2**31))
         articles = self._make_articles(news.articles, vectors, generator)
         reader = self._make_reader(articles.dim, news.articles, news.impressions.num_users, generator)
-        return NewsNetwork(articles, reader, self._make_popularity(articles.dim, counted, generator))
+        return NewsNetwork(articles, reader, None)
 
     def _make_articles(
         self,
@@ -208,11 +209,10 @@ class NewsTraining(NewsAsking):
             news: As for `fit`.
             validated: Whether `fit` chooses an epoch.
         """
-        trial, news = self.clone(), as_news(news)
-        trial.popularity = trial.reweight = None  # what it takes is known without counting
-        trainer = trial._begin(news, None, None, torch.device("cpu"))
+        news = as_news(news)
+        prepared = self._prepare(news, torch.device("cpu"))
         chosen = validated or self.stopping is not None
-        return training_bytes(trainer, news, self.popularity is not None, chosen)
+        return training_bytes(prepared, news, self.popularity is not None, chosen)
 
     @defaults()
     def training_seconds(self, news: Any, limit: float = 1.0) -> float:
@@ -223,15 +223,7 @@ class NewsTraining(NewsAsking):
             limit: About how many seconds the estimate may take.
         """
         self.check_params()
-        trial = self.clone()
-        news = as_news(news)
+        trial, news = self.clone(), as_news(news)
         random = None if self.reweight is None else news.impressions
-        trainer = trial._begin(news, None, random, find_device(self.device))
-        size, steps = min(self.batch_size, trainer.batches.num_samples), 0
-        started = last = time.perf_counter()
-        seconds = 0.0
-        while steps < 2 or (last - started < limit and steps < 8):
-            trainer.step(trainer.batches.at(0, 0))
-            now = time.perf_counter()
-            seconds, last, steps = (now - last if steps else 0.0), now, steps + 1
-        return seconds * trainer.batches.num_samples / size * self.epochs
+        trainer = trial._begin(trial._prepare(news, find_device(self.device)), None, random)
+        return self.epochs * epoch_seconds(trainer, limit)
