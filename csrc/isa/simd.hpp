@@ -189,6 +189,16 @@ PYREC_INLINE void interleave(vec<float>& even, vec<float>& odd) {
   even = first;
 }
 
+// Lanes of the one and of the other in turn: the first half of them and the second.
+PYREC_INLINE void interleave(vec<uint64_t>& even, vec<uint64_t>& odd) {
+  constexpr uint64_t width = simd<uint64_t>::width;
+  vec<uint64_t> lanes{};
+  for (uint64_t lane = 0; lane < width; ++lane) lanes[lane] = lane / 2 + (lane % 2) * width;
+  const vec<uint64_t> first = __builtin_shuffle(even, odd, lanes);
+  odd = __builtin_shuffle(even, odd, lanes + width / 2);
+  even = first;
+}
+
 // Four numbers from `at` on of rows 0, 4, 8 .. side by side.
 PYREC_INLINE vec<float> load_fours(const float* const* row, int64_t at) {
 #if defined(__x86_64__) && PYREC_VECTOR_BYTES == 64
@@ -235,7 +245,7 @@ PYREC_INLINE void store_partial(bfloat16* to, vec<float> value, int count) {
   for (int lane = 0; lane < count; ++lane) to[lane].bits = rounded[lane];
 }
 
-// Products of lanes that hold 32-bit words: exact in 64 bits.
+// Products of the low 32-bit words of lanes, exact in 64 bits; the high ones are not looked at.
 PYREC_INLINE vec<uint64_t> multiply_words(vec<uint64_t> a, vec<uint64_t> b) {
 #if defined(__x86_64__) && PYREC_VECTOR_BYTES == 64
   // The unmasked form makes GCC 12 warn of an uninitialised operand that does not matter.
@@ -244,8 +254,11 @@ PYREC_INLINE vec<uint64_t> multiply_words(vec<uint64_t> a, vec<uint64_t> b) {
   return (vec<uint64_t>)_mm256_mul_epu32((__m256i)a, (__m256i)b);
 #elif defined(__x86_64__)
   return (vec<uint64_t>)_mm_mul_epu32((__m128i)a, (__m128i)b);
+#elif defined(__aarch64__)
+  return (vec<uint64_t>)vmull_u32(vmovn_u64((uint64x2_t)a), vmovn_u64((uint64x2_t)b));
 #else
-  return a * b;
+  constexpr uint64_t low_word = 0xFFFFFFFF;
+  return (a & low_word) * (b & low_word);
 #endif
 }
 

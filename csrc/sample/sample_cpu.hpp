@@ -1,6 +1,6 @@
 #pragma once
 #include "common/parallel.hpp"
-#include "isa/simd.hpp"
+#include "isa/philox.hpp"
 #include "sample/sample.hpp"
 
 namespace pyrec::PYREC_ISA {
@@ -55,26 +55,11 @@ inline void shuffle_positions(const shuffle_key& key, uint64_t first, int64_t co
   }
 }
 
-// Philox4x32-10 (common/philox.hpp) of the counters (sample, epoch, negative): the first 64 bits of each
-// block.
+// Philox of the counters (sample, epoch, negative): the first 64 bits of each block.
 PYREC_INLINE word_vector random_words(const sample_args& a, word_vector sample, uint64_t negative) {
-  word_vector c0 = sample & low_word;
-  word_vector c1 = sample >> 32;
-  word_vector c2 = broadcast(a.epoch);
-  word_vector c3 = broadcast(negative);
-  uint64_t key0 = a.seed & low_word;
-  uint64_t key1 = a.seed >> 32;
-  for (int round = 0; round < 10; ++round) {
-    const word_vector product0 = multiply_words(c0, broadcast(uint64_t{0xD2511F53}));
-    const word_vector product1 = multiply_words(c2, broadcast(uint64_t{0xCD9E8D57}));
-    c0 = (product1 >> 32) ^ c1 ^ key0;
-    c2 = (product0 >> 32) ^ c3 ^ key1;
-    c1 = product1 & low_word;
-    c3 = product0 & low_word;
-    key0 = (key0 + 0x9E3779B9) & low_word;
-    key1 = (key1 + 0xBB67AE85) & low_word;
-  }
-  return c1 << 32 | c0;
+  const philox_lanes random =
+      philox({{sample, sample >> 32, broadcast(a.epoch), broadcast(negative)}}, a.seed);
+  return join_words(random.word[0], random.word[1]);
 }
 
 // Searches of several samples side by side: vectors of them, and some vectors at once, so that one waits for
