@@ -21,6 +21,7 @@ void bind_debias(py::module_& m);
 void bind_pool(py::module_& m);
 void bind_candidate(py::module_& m);
 void bind_product(py::module_& m);
+void bind_drop(py::module_& m);
 void bind_topk(py::module_& m);
 void bind_metrics(py::module_& m);
 void bind_impressions(py::module_& m);
@@ -71,6 +72,7 @@ PYBIND11_MODULE(PYREC_MODULE, m) {
   bind_pool(m);
   bind_candidate(m);
   bind_product(m);
+  bind_drop(m);
   bind_topk(m);
   bind_metrics(m);
   bind_impressions(m);

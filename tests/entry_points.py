@@ -60,6 +60,7 @@ from pyrec.ops.candidate import candidate_attention
 from pyrec.ops.combine import combine_attention, combine_self_attention, combine_weighted
 from pyrec.ops.decayed import decayed_counts
 from pyrec.ops.distinct import distinct_ids
+from pyrec.ops.drop import drop
 from pyrec.ops.impressions import impression_metrics
 from pyrec.ops.metrics import item_counts, ranking_metrics
 from pyrec.ops.neighbors import nearest_items
@@ -243,6 +244,10 @@ def clicks_and_candidates() -> Arguments:
 
 def multiplied() -> Arguments:
     return {"x": numbers(4, DIM), "weight": numbers(DIM, HIDDEN)}
+
+
+def dropped() -> Arguments:
+    return {"x": numbers(20), "rate": 0.5, "seed": int64(7)}
 
 
 def attended() -> Arguments:
@@ -468,6 +473,7 @@ def bindings() -> Iterator[tuple[str, EntryPoint]]:
     yield "product", (c.product, lambda: {**multiplied(), **product_out})
     product_grads = {"grad": numbers(4, HIDDEN), "grad_x": empty(4, DIM), "grad_weight": empty(DIM, HIDDEN)}
     yield "product_grad", (c.product_grad, lambda: {**multiplied(), **product_grads, "scratch": of_product})
+    yield "drop", (c.drop, lambda: {**dropped(), "substream": 3, "out": empty(20)})
     rows = {"vectors": numbers(NODES, DIM), **batch()}
     scratch = empty(c.bpr_scratch(**rows), dtype=torch.uint8)
     bpr_out = {"loss": empty(), "grad": empty(NODES, DIM), "grad_weight": empty(3), "scratch": scratch}
@@ -595,6 +601,7 @@ def operators() -> Iterator[tuple[str, EntryPoint]]:
     yield "combine_self_attention", (combine_self_attention, self_attention)
     yield "candidate_attention", (candidate_attention, clicks_and_candidates)
     yield "product", (product, multiplied)
+    yield "drop", (drop, lambda: {**dropped(), "stream": 3})
     yield "pool", (pool, lambda: {**segments(), "offset": numbers(5, 2)})
     table = {"x": numbers(NODES, DIM), "graph": GRAPH}
     rows = {"n_layers": 2, "rows": int64(1, 3, 6), "precision": "fp32"}

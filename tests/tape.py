@@ -47,6 +47,7 @@ KERNELS = (
     "pool_grad",
     "product",
     "product_grad",
+    "drop",
     "agreement",
     "weight_gradient",
     "attend",

@@ -592,6 +592,7 @@ KERNELS = (
     "debias",
     "decayed_counts",
     "distinct_ids",
+    "drop",
     "gram",
     "impression_metrics",
     "item_counts",

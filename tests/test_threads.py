@@ -27,6 +27,7 @@ from pyrec.ops.bpr import bpr
 from pyrec.ops.candidate import candidate_attention
 from pyrec.ops.combine import combine_attention, combine_self_attention
 from pyrec.ops.decayed import decayed_counts
+from pyrec.ops.drop import drop
 from pyrec.ops.impressions import impression_metrics
 from pyrec.ops.metrics import item_counts, ranking_metrics
 from pyrec.ops.pointwise import pointwise
@@ -94,6 +95,7 @@ def _calls() -> dict[str, Callable[[], Any]]:
         "gram": lambda: gram(X.repeat(20, 1)),
         "pool": lambda: pool(layers[0], pointers, hidden, torch.ones(16), torch.ones(16)),
         "product": lambda: product(layers[0], hidden.T.repeat(1, 20)),
+        "drop": lambda: drop(layers[0], 0.2, torch.tensor([1]), 0),
         "candidate_attention": lambda: candidate_attention(
             layers[0], layers[1], torch.ones(128), layers[2], pointers, torch.arange(len(layers[0])) // 12
         ),

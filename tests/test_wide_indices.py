@@ -1,4 +1,4 @@
-"""More than 2^31 edges: a complete graph whose arrays repeat the same pages, with answers known in closed form.
+"""More than 2^31 edges or numbers: arrays that repeat the same pages, with answers known in closed form.
 
 ``PYREC_HUGE_SIDE=47104`` (tests/nightly/huge_graph.sh) has 4.4 billion edges and more than 2^31 interactions.
 """
@@ -14,6 +14,7 @@ from repeated_memory import complete_graph, repeated
 from pyrec import _core
 from pyrec.graph import Graph
 from pyrec.ops.propagate import propagate
+from pyrec.reference import drop as drop_reference
 
 SIDE = int(os.environ.get("PYREC_HUGE_SIDE", "33792"))
 WHOLE = "PYREC_HUGE_SIDE" in os.environ
@@ -80,3 +81,18 @@ def test_samples_beyond_the_boundary(graph):
     assert out[1].min() >= 0
     assert out[1].max() < SIDE
     assert (negatives == SIDE).all()  # the only item that is nobody's
+
+
+@pytest.mark.slow
+def test_numbers_behind_the_boundary_are_dropped_as_their_places_say(threads):
+    """The output's blocks share memory, in which one thread leaves the last of them."""
+    block = 2**19
+    behind = 2**31 // block + 1
+    ones, none = np.ones(block, dtype=np.float32), np.zeros(block, dtype=np.float32)
+    seed = torch.tensor([3])
+    threads(1)
+    with repeated([(ones, behind)]) as x, repeated([(none, behind)]) as out:
+        assert len(x) > 2**31
+        _core.drop(x, 0.5, seed, 7, out)
+        expected = drop_reference.words(2**31, 100_000, 3, 7) >= 2**31
+        assert ((out[2**31 : 2**31 + 100_000] == 2).numpy() == expected).all()

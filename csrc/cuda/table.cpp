@@ -17,6 +17,7 @@ sample_kernels sample();
 distinct_kernels distinct();
 pool_kernels pool();
 candidate_kernels candidate();
+drop_kernels drop();
 topk_kernels topk();
 
 const kernel_table& table() {
@@ -34,6 +35,7 @@ const kernel_table& table() {
       .pool = pool(),
       .candidate = candidate(),
       .product = {.multiply = {nullptr, nullptr}},  // torch multiplies there
+      .drop = drop(),
       .topk = topk(),
       .metrics = metrics(),
       .impressions = impressions(),

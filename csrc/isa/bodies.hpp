@@ -6,6 +6,7 @@
 #include "candidate/candidate_cpu.hpp"
 #include "combine/combine_cpu.hpp"
 #include "debias/debias_cpu.hpp"
+#include "drop/drop_cpu.hpp"
 #include "impressions/impressions_cpu.hpp"
 #include "isa/kernels.hpp"
 #include "metrics/metrics_cpu.hpp"
@@ -51,6 +52,7 @@ constinit const kernel_table table{
                   .scratch_f32 = candidate_scratch_size<float>,
                   .scratch_f64 = candidate_scratch_size<double>},
     .product = {.multiply = {multiply_matrices<float>, multiply_matrices<double>}},
+    .drop = {.run = {drop<float>, drop<double>}},
     .topk = {.search = topk_search, .codes = has_codes},
     .metrics = {.ranking = ranking_metrics, .item_counts = item_counts},
     .impressions = {.f32 = impressions<float>, .f64 = impressions<double>},

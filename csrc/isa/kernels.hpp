@@ -11,6 +11,7 @@
 #include "combine/combine.hpp"
 #include "debias/debias.hpp"
 #include "distinct/distinct.hpp"
+#include "drop/drop.hpp"
 #include "impressions/impressions.hpp"
 #include "metrics/metrics.hpp"
 #include "pointwise/pointwise.hpp"
@@ -37,6 +38,7 @@ struct kernel_table {
   pool_kernels pool;
   candidate_kernels candidate;
   product_kernels product;
+  drop_kernels drop;
   topk_kernels topk;
   metrics_kernels metrics;
   impressions_kernels impressions;

@@ -20,6 +20,7 @@ from pyrec.ops.bpr import bpr
 from pyrec.ops.candidate import candidate_attention
 from pyrec.ops.decayed import decayed_counts
 from pyrec.ops.distinct import distinct_ids
+from pyrec.ops.drop import drop
 from pyrec.ops.impressions import impression_metrics
 from pyrec.ops.metrics import item_counts, ranking_metrics
 from pyrec.ops.pointwise import pointwise
@@ -37,6 +38,7 @@ from pyrec.reference import combine as combine_reference
 from pyrec.reference import debias as debias_reference
 from pyrec.reference import decayed as decayed_reference
 from pyrec.reference import distinct as distinct_reference
+from pyrec.reference import drop as drop_reference
 from pyrec.reference import impressions as impressions_reference
 from pyrec.reference import metrics as metrics_reference
 from pyrec.reference import pointwise as pointwise_reference
@@ -292,6 +294,11 @@ def _decayed() -> float:
     )
 
 
+def _drop() -> float:
+    x, call = _embeddings().requires_grad_(), (0.3, torch.tensor([5], dtype=torch.int64), 2)
+    return _with_gradients([drop(x, *call)], [drop_reference.drop(x, *call)], [x])
+
+
 SELF_TESTS: dict[str, Callable[[], float]] = {
     "propagate": _propagate,
     "combine weighted": _weighted,
@@ -315,6 +322,7 @@ SELF_TESTS: dict[str, Callable[[], float]] = {
     "distinct nodes": _distinct,
     "distinct ids": _distinct_ids,
     "decayed counts": _decayed,
+    "drop": _drop,
 }
 """Each operator's largest difference from its reference, that of its gradients included where it has any."""
 
