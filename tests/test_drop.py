@@ -7,6 +7,7 @@ import torch
 
 from pyrec import _core
 from pyrec.errors import ConfigError, DataError
+from pyrec.nn.dropout import NO_DROPOUT, Dropout
 from pyrec.ops.drop import MOST_DROPPED, drop
 from pyrec.reference import drop as reference
 
@@ -219,3 +220,18 @@ def test_bad_settings_are_named(change, message):
 def test_the_kernel_refuses_a_rate_without_a_threshold(rate):
     with pytest.raises(ConfigError, match="rate = "):
         _core.drop(torch.ones(4), rate, SEED, 0, torch.ones(4))
+
+
+def test_each_call_of_a_step_has_the_next_stream():
+    x = numbers(30, 4)
+    step = Dropout(0.5, SEED, first_stream=1024)
+    assert torch.equal(step(x), drop(x, 0.5, SEED, 1024))
+    assert torch.equal(step(x.t()), drop(x.t().contiguous(), 0.5, SEED, 1025))
+    assert torch.equal(step.at_rate(x, 0.1), drop(x, 0.1, SEED, 1026))
+
+
+def test_out_of_training_nothing_happens():
+    x = numbers(3)
+    assert NO_DROPOUT(x) is x
+    assert Dropout(0.0, SEED)(x) is x
+    assert Dropout(0.5, None)(x) is x

@@ -1,31 +1,50 @@
-"""Dropout by a generator of its own, so that a step can be repeated to the bit."""
+"""Dropout by a seed and a count of its calls, so that a step can be repeated to the bit."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from itertools import count
 
-import torch
 from torch import Tensor
 
+from pyrec.ops.drop import drop
 
-@dataclass(frozen=True)
+
 class Dropout:
     """Zeroes numbers at random and scales the others up, so that the mean stays.
 
+    Each call draws from the next stream of the seed. So what a step drops depends on the order of its calls alone.
+
     Attributes:
         rate: Share of the numbers that become 0, at least 0 and below 1.
-        generator: What draws them; of the device of what is dropped. None where nothing is: out of training.
+        seed: (1,) int64 on the device of what is dropped; None where nothing is: out of training.
     """
 
-    rate: float = 0.0
-    generator: torch.Generator | None = None
+    def __init__(self, rate: float = 0.0, seed: Tensor | None = None, first_stream: int = 0) -> None:
+        """Begin a step.
+
+        Args:
+            rate: Share of the numbers that become 0.
+            seed: What the numbers depend on; None out of training.
+            first_stream: The stream of the first call, see `pyrec.ops.drop.drop`.
+        """
+        self.rate = rate
+        self.seed = seed
+        self._streams = count(first_stream)
+
+    @property
+    def training(self) -> bool:
+        """Whether there is a seed."""
+        return self.seed is not None
 
     def __call__(self, x: Tensor) -> Tensor:
-        """``x`` with some numbers dropped; ``x`` itself out of training."""
-        if self.generator is None or self.rate == 0.0:
+        """``x`` with some numbers dropped; ``x`` itself out of training or where the rate is 0."""
+        return self.at_rate(x, self.rate)
+
+    def at_rate(self, x: Tensor, rate: float) -> Tensor:
+        """The same with another share of the numbers."""
+        if self.seed is None or rate == 0.0:
             return x
-        kept = torch.empty_like(x).bernoulli_(1.0 - self.rate, generator=self.generator)
-        return x * kept.div_(1.0 - self.rate)
+        return drop(x.contiguous(), rate, self.seed, next(self._streams))
 
 
 NO_DROPOUT = Dropout()

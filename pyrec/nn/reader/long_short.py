@@ -99,8 +99,5 @@ class LongShortModule(ReaderModule):
     def _of_ids(self, clicks: Clicks, dropout: Dropout) -> Tensor:
         """The terms m e_r, (num_histories, long)."""
         counts = (clicks.readers >= 0).to(self.ids.dtype)
-        if dropout.generator is not None:
-            counts = counts * torch.empty_like(counts).bernoulli_(
-                1 - self.encoder.masked, generator=dropout.generator
-            )
+        counts = dropout.at_rate(counts, self.encoder.masked).sign()
         return gather(self.ids, clicks.readers.clamp(min=0)) * counts[:, None]

@@ -166,7 +166,7 @@ class PretrainedModule(TextModule):
     def forward(self, texts: TextBatch, dropout: Dropout) -> Tensor:
         """See `TextModule.forward`; texts are known by their articles' rows."""
         rows = texts.rows
-        if dropout.generator is None:
+        if not dropout.training:
             with torch.no_grad():
                 pooled = self._pooled(rows)
         else:

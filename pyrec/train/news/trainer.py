@@ -110,9 +110,9 @@ class NewsTrainer(Stepwise):
 
     def dropout_of(self, batch: TrainingBatch, pass_: int = 0) -> Dropout:
         """What is dropped in a step: always the same for the same batch and pass."""
-        draw = np.random.Philox(key=self.batches.seed, counter=[batch.epoch, batch.first, 2, pass_])
-        generator = torch.Generator(self.batches.device).manual_seed(int(draw.random_raw()) % 2**63)
-        return Dropout(self.dropout, generator)
+        draw = np.random.Philox(key=self.batches.seed, counter=[batch.epoch, batch.first, 2, 0])
+        seed = torch.tensor([int(draw.random_raw()) % 2**63], dtype=torch.int64, device=self.batches.device)
+        return Dropout(self.dropout, seed, pass_ * 1024)
 
     def state(self) -> Arrays:
         """See `Resumable.state`: parameters, moments, and how far the epoch under way is."""
