@@ -6,10 +6,14 @@ called with, and nothing of the program around them.
 
 import sys
 
+import pytest
 import torch
 from torch._C import DispatchKey
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_flatten
+
+EMULATED = pytest.mark.parametrize("device", ["cuda-emulated"], indirect=True)
+CUDA = pytest.mark.parametrize("device", ["cuda"], indirect=True)
 
 WAITS = {
     "aten::_local_scalar_dense",
@@ -123,3 +127,40 @@ class Tape:
             for old, new in zip(tree_flatten(before)[0], tree_flatten(result)[0], strict=True):
                 if isinstance(old, torch.Tensor) and old is not new:
                     old.copy_(new)
+
+
+class Rerun:
+    """In place of a recording, the program itself."""
+
+    def __init__(self):
+        self.runs, self.recordings, self.replays = 0, 0, 0
+
+    def run(self, work):
+        self.runs += 1
+        work()
+
+    def record(self, work):
+        self.recordings += 1
+
+        def play():
+            self.replays += 1
+            work()
+
+        return play
+
+
+class TapeRecorder:
+    """In place of a CUDA graph a `Tape`, whose recording it undoes."""
+
+    def __init__(self, tape, state):
+        self.tape, self.state = tape, state
+
+    def run(self, work):
+        work()
+
+    def record(self, work):
+        before = [tensor.clone() for tensor in self.state()]
+        play = self.tape.record(work)
+        for tensor, value in zip(self.state(), before, strict=True):
+            tensor.copy_(value)
+        return play

@@ -6,7 +6,7 @@ import pytest
 import torch
 from networks import BATCH_SIZE, OPTIMISATION, REFERENCES, REG, make_network, make_trainer
 from strategies import random_graph
-from tape import Operators, Tape
+from tape import CUDA, EMULATED, Operators, Rerun, Tape, TapeRecorder
 
 from pyrec import LightGCN
 from pyrec.data import synthetic
@@ -29,8 +29,6 @@ STEPS = [
     {"precision": "bf16"},
     {"n_layers": 0},
 ]
-EMULATED = pytest.mark.parametrize("device", ["cuda-emulated"], indirect=True)
-CUDA = pytest.mark.parametrize("device", ["cuda"], indirect=True)
 
 
 def trainer_on(device, kind="mean", n_layers=3, precision="fp32", **settings):
@@ -58,43 +56,6 @@ def history(trainer, epochs=3):
 def assert_same(one, other):
     for mine, theirs in zip(state_of(one), state_of(other), strict=True):
         assert torch.equal(mine, theirs)
-
-
-class Rerun:
-    """In place of a recording, the program itself."""
-
-    def __init__(self):
-        self.runs, self.recordings, self.replays = 0, 0, 0
-
-    def run(self, work):
-        self.runs += 1
-        work()
-
-    def record(self, work):
-        self.recordings += 1
-
-        def play():
-            self.replays += 1
-            work()
-
-        return play
-
-
-class TapeRecorder:
-    """In place of a CUDA graph a `Tape`, whose recording it undoes."""
-
-    def __init__(self, tape, state):
-        self.tape, self.state = tape, state
-
-    def run(self, work):
-        work()
-
-    def record(self, work):
-        before = [tensor.clone() for tensor in self.state()]
-        play = self.tape.record(work)
-        for tensor, value in zip(self.state(), before, strict=True):
-            tensor.copy_(value)
-        return play
 
 
 def test_replayed_epochs_have_the_history_of_the_steps(device):

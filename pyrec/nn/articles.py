@@ -47,6 +47,7 @@ class ArticleStore:
         self.num_articles = len(articles.ids)
         self.num_words = len(articles.words)
         self.device = device
+        self._articles = articles
         self.texts = {"title": articles.title, "abstract": articles.abstract}
         self._texts = {name: Segments.of(rows, device) for name, rows in self.texts.items()}
         tags = {name: _tags(articles, name) for name in TAGS}
@@ -54,6 +55,10 @@ class ArticleStore:
         self.num_tags = {name: rows.num_columns for name, rows in tags.items()}
         codes = articles.category.codes if articles.category is not None else np.full(self.num_articles, -1)
         self.category = tensor_of(np.asarray(codes, dtype=np.int64)).to(device)
+
+    def on(self, device: torch.device) -> ArticleStore:
+        """The same articles on a device; the store itself where they are there."""
+        return self if device == self.device else ArticleStore(self._articles, device)
 
     def at(self, rows: Tensor, views: Sequence[str]) -> ArticleBatch:
         """Some articles.
@@ -205,6 +210,11 @@ class ArticleModule(nn.Module):
     def reads_words(self) -> bool:
         """Whether the vectors of texts come from their words; else the network knows texts by their articles."""
         return all(module.reads_words for module in self._texts())
+
+    @property
+    def recordable(self) -> bool:
+        """Whether nothing in it waits for a CUDA device."""
+        return all(module.recordable for module in self._texts())
 
     def add_articles(self, articles: Articles, first: int) -> None:
         """Take articles that came later: see `TextModule.add_articles`."""

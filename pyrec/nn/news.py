@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor, nn
 
 from pyrec.nn.articles import ArticleModule, ArticleStore
@@ -63,6 +62,11 @@ class NewsNetwork(nn.Module):
         vectors: Tensor = self.articles(store.at(rows, self.articles.views), dropout)
         return vectors
 
+    @property
+    def recordable(self) -> bool:
+        """Whether nothing in a step waits for a CUDA device."""
+        return self.articles.recordable and self.reader.recordable
+
     def scores(
         self, batch: NewsBatch, store: ArticleStore, vectors: Tensor, dropout: Dropout = NO_DROPOUT
     ) -> Tensor:
@@ -83,16 +87,3 @@ class NewsNetwork(nn.Module):
             Clicks(vectors[clicked], batch.clicks, batch.readers, category[clicked]),
             Candidates(vectors, batch.candidates, batch.asked, category),
         )
-
-
-def on(device: torch.device, batch: NewsBatch) -> NewsBatch:
-    """The batch on a device."""
-    return NewsBatch(
-        batch.articles.to(device),
-        batch.num_clicked,
-        Segments(batch.clicks.indptr.to(device), batch.clicks.index.to(device)),
-        batch.readers.to(device),
-        batch.candidates.to(device),
-        batch.asked.to(device),
-        None if batch.counters is None else batch.counters.to(device),
-    )

@@ -44,8 +44,8 @@ class Segments:
 
     def owners(self) -> Tensor:
         """The segment of each slot, (num_slots,) int64."""
-        numbers = torch.arange(len(self.indptr) - 1, dtype=torch.int64, device=self.indptr.device)
-        return numbers.repeat_interleave(self.lengths)
+        slots = torch.arange(len(self.index), dtype=torch.int64, device=self.index.device)
+        return torch.searchsorted(self.indptr[1:].contiguous(), slots, right=True)  # waits for no device
 
     def beside(self, distance: int, nothing: int) -> Tensor:
         """What stands some slots further on in the same segment, (num_slots,) int64.

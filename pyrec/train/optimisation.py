@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import torch
 from torch import Tensor
@@ -35,6 +35,19 @@ class Optimisation:
         if self.schedule == "constant":
             return self.learning_rate
         return self.learning_rate * (1 - epoch / self.epochs)
+
+
+def held_rate(rate: float, device: torch.device) -> float | Tensor:
+    """A learning rate as torch's optimisers hold it: on a CUDA device in its memory, where replayed steps read it."""
+    return torch.tensor(rate, dtype=torch.float32, device=device) if device.type == "cuda" else rate
+
+
+def set_rate(group: dict[str, Any], rate: float) -> None:
+    """Gives a group of an optimiser's parameters another learning rate, where the old one is held."""
+    if isinstance(group["lr"], Tensor):
+        group["lr"].fill_(rate)
+    else:
+        group["lr"] = rate
 
 
 def penalty(batch: Batch, ego: Tensor) -> tuple[Tensor, Tensor]:

@@ -11,15 +11,17 @@ be restored, and the results are the bits of as many steps taken one by one.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from functools import cache
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 import torch
 from torch import Tensor
 
 from pyrec.errors import CudaError
 from pyrec.interrupt import never
+from pyrec.nn.tensors import mapped, tensors_of
 from pyrec.train.augment import Augment
 
 Work = Callable[[], None]
@@ -158,6 +160,57 @@ class ReplayedEpochs:
         if self._replay is None:
             self._replay = self._recorder.record(work)
         self._replay()
+
+
+class ReplayedBuckets:
+    """Takes steps on batches of several sizes, those of each bucket by a recording of their own.
+
+    A batch is copied to where its bucket's recording reads it.
+    """
+
+    def __init__(self, device: torch.device, recorder: Recorder) -> None:
+        """Start without a recording; the first steps of a bucket lead to one.
+
+        Args:
+            device: Where the steps run.
+            recorder: What records them.
+        """
+        self._recorder = recorder
+        self._device = device
+        self.total = torch.zeros((), dtype=torch.float64, device=device)
+        self._held: dict[int, Any] = {}
+        self._warm_ups: Counter[int] = Counter()
+        self._replays: dict[int, Work] = {}
+
+    def take(self, bucket: int, batch: Any, step: Callable[[Any], Tensor]) -> None:
+        """Takes a step, and adds the sum of its losses to `total`.
+
+        Args:
+            bucket: Number of the batch's bucket; all of its batches have the same sizes.
+            batch: A dataclass of tensors on the CPU, with its ``size``.
+            step: Trains on a batch on the device; returns its mean loss, a number on the device.
+
+        Raises:
+            CudaError: The step could not be recorded.
+        """
+        if bucket in self._held:
+            for old, new in zip(tensors_of(self._held[bucket]), tensors_of(batch), strict=True):
+                old.copy_(new)
+        else:
+            self._held[bucket] = mapped(batch, lambda tensor: tensor.to(self._device, copy=True))
+        held = self._held[bucket]
+
+        def work() -> None:
+            self.total += step(held) * held.size
+
+        if bucket in self._replays:
+            self._replays[bucket]()
+        elif self._warm_ups[bucket] < WARM_UP:
+            self._warm_ups[bucket] += 1
+            self._recorder.run(work)
+        else:
+            self._replays[bucket] = self._recorder.record(work)
+            self._replays[bucket]()
 
 
 def recordable(device: str, augment: Sequence[Augment], bilevel: bool) -> bool:

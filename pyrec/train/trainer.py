@@ -29,7 +29,7 @@ from pyrec.train.batch import Batch
 from pyrec.train.batches import Batches
 from pyrec.train.bilevel import Bilevel
 from pyrec.train.loss import Loss
-from pyrec.train.optimisation import Optimisation, penalty
+from pyrec.train.optimisation import Optimisation, held_rate, penalty, set_rate
 from pyrec.train.recorded import CudaRecorder, ReplayedEpochs, recordable
 from pyrec.train.stepwise import Stepwise
 
@@ -80,8 +80,7 @@ class Trainer(Stepwise):
         several = (self.network.first.by_autograd(), self.network.others(), self.network.combine.parameters())
         learned = [one for part in several for one in part if one.requires_grad and id(one) not in left]
         on_cuda = device.type == "cuda"
-        # A replayed step reads its rate from the device's memory.
-        held = torch.tensor(rate, dtype=torch.float32, device=device) if on_cuda else rate
+        held = held_rate(rate, device)
         return torch.optim.Adam(learned, held, fused=True, capturable=on_cuda) if learned else None
 
     def begin(self, epoch: int) -> None:
@@ -89,10 +88,7 @@ class Trainer(Stepwise):
         rate = self.optimisation.rate(epoch)
         self.network.first.set_rate(rate)
         for group in self.optimizer.param_groups if self.optimizer else []:
-            if isinstance(group["lr"], Tensor):
-                group["lr"].fill_(rate)
-            else:
-                group["lr"] = rate
+            set_rate(group, rate)
 
     def run(self, epoch: int, stop: Callable[[], bool]) -> Tensor:
         """See `Stepwise.run`; steps that were recorded are replayed."""

@@ -207,7 +207,9 @@ class NewsRecommender(NewsTraining):
             weight = None if weight is None else weight[~late[news.impressions.candidates.rows]]
         device = find_device(self.device)
         prepared = self._prepare(learned, device)
-        needed = training_bytes(prepared, news, self.popularity is not None, stopping is not None)
+        needed = training_bytes(
+            prepared, news, self.popularity is not None, stopping is not None, device.type
+        )
         check_fits(needed, device, SMALLER)
 
         def identity() -> TrainingIdentity:

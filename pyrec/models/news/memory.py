@@ -13,11 +13,13 @@ from pyrec.nn.articles import ArticleStore
 from pyrec.nn.counters import NUM_INPUTS
 from pyrec.nn.news import NewsBatch, NewsNetwork
 from pyrec.nn.text import TextModule
-from pyrec.train.news.batches import NewsBatches
+from pyrec.train.news.batches import NewsBatches, TrainingBatch
 
 FLOAT: Final = 4
 LARGER: Final = 1.25
 """How much larger than the first one another batch may be."""
+RECORDED: Final = 2
+"""Buckets whose steps are recorded, of most data."""
 SMALLER: Final = "lower batch_size, word_size or latest"
 """What takes less."""
 
@@ -41,7 +43,7 @@ class Prepared:
     batches: NewsBatches
 
 
-def training_bytes(prepared: Prepared, news: News, counted: bool, validated: bool) -> int:
+def training_bytes(prepared: Prepared, news: News, counted: bool, validated: bool, device: str) -> int:
     """Bytes at the peak of a fit, above the data.
 
     Args:
@@ -49,6 +51,7 @@ def training_bytes(prepared: Prepared, news: News, counted: bool, validated: boo
         news: All that it is given, with what is held out.
         counted: Whether there is a term of popularity.
         validated: Whether the best epoch's parameters are kept, too.
+        device: ``cpu`` or ``cuda``, where recorded steps keep their memory.
     """
     parameters = sum(one.numel() for one in prepared.network.parameters())
     kept = FLOAT * parameters * (5 if validated else 4)  # values, gradients, two moments; the best epoch's
@@ -56,11 +59,14 @@ def training_bytes(prepared: Prepared, news: News, counted: bool, validated: boo
     if news.impressions.histories is not None:
         clicks = news.impressions.histories.indices.size
     kept += 16 * clicks + 8 * candidates + (FLOAT * 2 * NUM_INPUTS * candidates if counted else 0)
-    batch = prepared.batches.at(0, 0).news
+    batch = prepared.batches.drawn(0, 0)
     vectors = float(prepared.network.articles.dim * (len(news.articles) + 2 * ARTICLES_AT_A_TIME))
     if validated:
-        vectors += _scoring_floats(prepared, batch, news)
-    return int(kept + FLOAT * max(LARGER * _step_floats(prepared, batch), vectors))
+        vectors += _scoring_floats(prepared, batch.news, news)
+    step = LARGER * _step_floats(prepared, batch)
+    if device == "cuda" and prepared.network.recordable:
+        kept += int(FLOAT * RECORDED * step)
+    return int(kept + FLOAT * max(step, vectors))
 
 
 def _scoring_floats(prepared: Prepared, batch: NewsBatch, news: News) -> float:
@@ -71,15 +77,14 @@ def _scoring_floats(prepared: Prepared, batch: NewsBatch, news: News) -> float:
     return prepared.network.articles.dim * (3 * CANDIDATES_AT_A_TIME + 6 * clicks)
 
 
-def _step_floats(prepared: Prepared, batch: NewsBatch) -> int:
+def _step_floats(prepared: Prepared, batch: TrainingBatch) -> int:
     """Numbers that a step holds, gradients included: what its parts say of the first batch."""
     network = prepared.network.articles
-    articles = prepared.store.at(batch.articles, network.views)
-    num_articles = len(batch.articles)
+    articles, num_articles = batch.articles, len(batch.news.articles)
     floats = 6 * network.dim * num_articles * (len(network.views) + 1)
     for name, module in network.texts.items():
         assert isinstance(module, TextModule)
         floats += module.step_floats(len(articles.words), len(articles.texts[name].index), num_articles)
-    histories, candidates = len(batch.readers), len(batch.candidates)
-    sizes = batch.num_clicked, len(batch.clicks.index), histories, candidates
+    news = batch.news
+    sizes = news.num_clicked, len(news.clicks.index), len(news.readers), len(news.candidates)
     return floats + prepared.network.reader.step_floats(*sizes)

@@ -13,7 +13,8 @@ from torch import Tensor
 
 from pyrec.data.impressions import Impressions
 from pyrec.nn.articles import ArticleStore
-from pyrec.nn.news import NewsNetwork, on
+from pyrec.nn.news import NewsBatch, NewsNetwork
+from pyrec.nn.tensors import mapped
 from pyrec.train.news.batches import Histories
 from pyrec.train.news.counted import CountedCandidates
 
@@ -71,17 +72,20 @@ class Scorer:
             batch = histories.batch(part, articles, owners, impressions.num_items)
             if counted is not None:
                 batch = counted.added(batch, slots)
-            batch = on(self.store.device, batch)
+            batch = self._placed(batch)
             vectors = self.vectors[batch.articles]
             out[slots] = self.network.scores(batch, self.store, vectors).cpu().numpy()
         return out
+
+    def _placed(self, batch: NewsBatch) -> NewsBatch:
+        return mapped(batch, lambda tensor: tensor.to(self.store.device))
 
     def click_attention(self, impressions: Impressions) -> list[list[tuple[int, float]]] | None:
         """The clicks of each impression's history with their weights; None where the reader's encoder has none."""
         histories = Histories(impressions, self.latest)
         rows = np.arange(len(impressions))
         none = np.empty(0, np.int64)
-        batch = on(self.store.device, histories.batch(rows, none, none, impressions.num_items))
+        batch = self._placed(histories.batch(rows, none, none, impressions.num_items))
         clicks, _ = self.network.sides(batch, self.store, self.vectors[batch.articles])
         weights = self.network.reader.attention(clicks)
         if weights is None:

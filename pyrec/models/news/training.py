@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -95,7 +96,8 @@ class NewsTraining(NewsAsking):
         """Make what a fit has before it counts popularity."""
         generator = torch.Generator("cpu").manual_seed(self.seed)
         network = self._make_network(news, generator)
-        store, batches = ArticleStore(news.articles, device), self._batches(news.impressions, device)
+        store = ArticleStore(news.articles, device)
+        batches = self._batches(news.impressions, store.on(torch.device("cpu")), device)
         return Prepared(news, network, generator, store, batches)
 
     def _begin(
@@ -119,12 +121,11 @@ class NewsTraining(NewsAsking):
             self.network_, self._store, batches, Loss.of(self.loss), rates, float(self.dropout), terms
         )
         if random is not None and self.reweight is not None:
-            second = self._batches(random, batches.device)
-            second.counters = counted[1]
+            second = replace(self._batches(random, batches.store, batches.device), counters=counted[1])
             trainer.weighing = ClickWeights(news.impressions, second, Reweight.of(self.reweight), self.seed)
         return trainer
 
-    def _batches(self, impressions: Impressions, device: torch.device) -> NewsBatches:
+    def _batches(self, impressions: Impressions, store: ArticleStore, device: torch.device) -> NewsBatches:
         return NewsBatches(
             impressions,
             ClickSamples.of(impressions),
@@ -132,10 +133,15 @@ class NewsTraining(NewsAsking):
             self._negatives(),
             self.batch_size,
             self.seed,
+            store,
+            self._views(),
             None,
             None,
             device,
         )
+
+    def _views(self) -> Sequence[str]:
+        return self.options["views"].chosen(self.views)  # type: ignore[attr-defined,no-any-return]
 
     def _auxiliaries(self) -> tuple[NewsAuxiliary, ...]:
         return self.options["auxiliary"].components(self.auxiliary)  # type: ignore[attr-defined,no-any-return]
@@ -174,10 +180,9 @@ class NewsTraining(NewsAsking):
         generator: torch.Generator,
         saved: State | None = None,
     ) -> ArticleModule:
-        views = self.options["views"].chosen(self.views)  # type: ignore[attr-defined]
         sizes = (self.merge, vectors, self.word_size, self.tag_size)
         return ArticleModule(
-            TextEncoder.of(self.text), ArticleInputs(articles, views, *sizes, generator, saved)
+            TextEncoder.of(self.text), ArticleInputs(articles, self._views(), *sizes, generator, saved)
         )
 
     def _make_reader(
@@ -212,7 +217,7 @@ class NewsTraining(NewsAsking):
         news = as_news(news)
         prepared = self._prepare(news, torch.device("cpu"))
         chosen = validated or self.stopping is not None
-        return training_bytes(prepared, news, self.popularity is not None, chosen)
+        return training_bytes(prepared, news, self.popularity is not None, chosen, self.device)
 
     @defaults()
     def training_seconds(self, news: Any, limit: float = 1.0) -> float:

@@ -78,7 +78,10 @@ class ReaderModule(nn.Module):
     Attributes:
         dim: Dimension of an article's vector.
         absent: (dim,), what stands for the reader who has no click yet.
+        recordable: Whether nothing in it waits for a CUDA device.
     """
+
+    recordable: bool = True
 
     def __init__(self, inputs: ReaderInputs) -> None:
         super().__init__()

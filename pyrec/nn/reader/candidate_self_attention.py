@@ -98,6 +98,7 @@ class CandidateSelfAttentionModule(CandidateModule):
 
     def __init__(self, encoder: CandidateSelfAttention, inputs: ReaderInputs) -> None:
         super().__init__(inputs)
+        self.recordable = False
         dim, hidden, generator = inputs.dim, encoder.hidden, inputs.generator
         self.heads = encoder.heads
         self.qkv = matrix(dim, 3 * dim, generator)

@@ -95,6 +95,7 @@ class InterestsModule(CandidateModule):
 
     def __init__(self, encoder: Interests, inputs: ReaderInputs) -> None:
         super().__init__(inputs)
+        self.recordable = not encoder.by_category
         self.encoder = encoder
         dim, generator = inputs.dim, inputs.generator
         hidden = encoder.hidden or dim

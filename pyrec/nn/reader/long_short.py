@@ -79,6 +79,7 @@ class LongShortModule(ReaderModule):
 
     def __init__(self, encoder: LongShort, inputs: ReaderInputs) -> None:
         super().__init__(inputs)
+        self.recordable = False
         self.encoder = encoder
         dim = inputs.dim
         long = dim // 2 if encoder.join == "con" else dim

@@ -61,10 +61,12 @@ class TextModule(nn.Module):
     Attributes:
         dim: Dimension of the vector.
         reads_words: Whether it reads `TextBatch.words`; else it knows the texts by the articles' rows.
+        recordable: Whether nothing in it waits for a CUDA device.
     """
 
     dim: int
     reads_words: ClassVar[bool] = True
+    recordable: ClassVar[bool] = True
 
     def forward(self, texts: TextBatch, dropout: Dropout) -> Tensor:
         """The vectors, (num_articles, dim); zeros for a text without words."""

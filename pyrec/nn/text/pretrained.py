@@ -118,6 +118,7 @@ class PretrainedModule(TextModule):
     """
 
     reads_words: ClassVar[bool] = False
+    recordable: ClassVar[bool] = False
     kept: Tensor
     since: Tensor
     steps: Tensor

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,8 +13,10 @@ from torch import Tensor
 from pyrec._arrays import tensor_of
 from pyrec.data.impressions import Impressions
 from pyrec.data.ragged import Ragged
-from pyrec.nn.news import NewsBatch, on
+from pyrec.nn.articles import ArticleBatch, ArticleStore
+from pyrec.nn.news import NewsBatch
 from pyrec.nn.segments import Segments
+from pyrec.nn.tensors import mapped
 from pyrec.ops.distinct import distinct_ids
 from pyrec.train.negatives import Shown
 from pyrec.train.news.counted import CountedCandidates
@@ -89,8 +92,13 @@ class TrainingBatch:
 
     Attributes:
         news: What is scored.
+        articles: The views of its articles.
         place: (num_candidates,) int64, where each score belongs in the lists (size, width), row by row.
         present: (size, width) bool, where there is a score.
+        clicked: (size,) int64, which of ``news.candidates`` each sample clicked.
+        targets: (num_targets,) int64, positions in ``news.articles``: the distinct ones clicked.
+        target: (size,) int64, which of ``targets`` each sample clicked.
+        seed: (1,) int64, of what is dropped in its step.
         candidates: (num_candidates,) int64, which candidate of the impressions each is.
         slots: (size,) int64, the candidate that was clicked.
         impressions: (size,) int64, of each sample.
@@ -100,8 +108,13 @@ class TrainingBatch:
     """
 
     news: NewsBatch
+    articles: ArticleBatch
     place: Tensor
     present: Tensor
+    clicked: Tensor
+    targets: Tensor
+    target: Tensor
+    seed: Tensor
     candidates: NDArray[np.int64]
     slots: NDArray[np.int64]
     impressions: NDArray[np.int64]
@@ -131,6 +144,8 @@ class NewsBatches:
         negatives: What a click is compared with.
         batch_size: Clicks in a batch; the last one of an epoch may have fewer.
         seed: Of the order and of the negatives.
+        store: The articles, on the CPU.
+        views: Which of their views are read.
         counters: What was known of each candidate's popularity; None without such a term.
         weight: (num_candidates,) float32, how much a click on each candidate counts; None if all count the same.
         device: Where batches lie.
@@ -142,6 +157,8 @@ class NewsBatches:
     negatives: Shown
     batch_size: int
     seed: int
+    store: ArticleStore
+    views: Sequence[str]
     counters: CountedCandidates | None
     weight: NDArray[np.float32] | None
     device: torch.device
@@ -155,7 +172,15 @@ class NewsBatches:
         return len(self.samples)
 
     def at(self, epoch: int, first: int) -> TrainingBatch:
-        """The batch that begins with sample ``first`` of an epoch."""
+        """The batch that begins with sample ``first`` of an epoch, on the device."""
+        return self.placed(self.drawn(epoch, first))
+
+    def placed(self, batch: TrainingBatch) -> TrainingBatch:
+        """A batch on the device."""
+        return mapped(batch, lambda tensor: tensor.to(self.device))
+
+    def drawn(self, epoch: int, first: int) -> TrainingBatch:
+        """The batch that begins with sample ``first`` of an epoch, on the CPU: nothing waits for a device."""
         chosen = self._order_of(epoch)[first : first + self.batch_size]
         draw = np.random.Generator(np.random.Philox(key=self.seed, counter=[epoch, first, 1, 0]))
         lists, present = self.samples.lists(chosen, self.negatives, draw)
@@ -166,18 +191,28 @@ class NewsBatches:
         batch = self.histories.batch(of, articles, owners, self.impressions.num_items)
         if self.counters is not None:
             batch = self.counters.added(batch, candidates)
-        weight = None if self.weight is None else tensor_of(self.weight[lists[:, 0]]).to(self.device)
+        clicked = np.flatnonzero(where % lists.shape[1] == 0)
+        targets, target = np.unique(batch.candidates.numpy()[clicked], return_inverse=True)
         return TrainingBatch(
-            on(self.device, batch),
-            tensor_of(where).to(self.device),
-            tensor_of(present).to(self.device),
-            candidates,
-            lists[:, 0],
-            of,
-            epoch,
-            first,
-            weight,
+            news=batch,
+            articles=self.store.at(batch.articles, self.views),
+            place=tensor_of(where),
+            present=tensor_of(present),
+            clicked=tensor_of(clicked),
+            targets=tensor_of(targets),
+            target=tensor_of(target.astype(np.int64)),
+            seed=self._drop_seed(epoch, first),
+            candidates=candidates,
+            slots=lists[:, 0],
+            impressions=of,
+            epoch=epoch,
+            first=first,
+            weight=None if self.weight is None else tensor_of(self.weight[lists[:, 0]]),
         )
+
+    def _drop_seed(self, epoch: int, first: int) -> Tensor:
+        draw = np.random.Philox(key=self.seed, counter=[epoch, first, 2, 0])
+        return tensor_of(np.array([int(draw.random_raw()) % 2**63]))
 
     def _order_of(self, epoch: int) -> NDArray[np.int64]:
         if self._order[0] != epoch:

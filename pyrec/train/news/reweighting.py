@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import Final
+from typing import ClassVar, Final
 
 import numpy as np
 import torch
@@ -51,6 +51,8 @@ class ClickWeights(SampleWeighing):
     Attributes:
         weigher: Gives factors; None where they are the agreements.
     """
+
+    recordable: ClassVar[bool] = False
 
     def __init__(self, impressions: Impressions, random: NewsBatches, how: Weighing, seed: int) -> None:
         """Start with the first random batch.

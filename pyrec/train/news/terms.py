@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -35,7 +35,13 @@ class Training(Protocol):
 
 
 class NewsTerm(nn.Module):
-    """A loss beside the ranking loss; it may have parameters of its own."""
+    """A loss beside the ranking loss; it may have parameters of its own.
+
+    Attributes:
+        recordable: Whether it waits for no CUDA device, and is the same for a padded batch.
+    """
+
+    recordable: ClassVar[bool] = False
 
     def forward(self, batch: TrainingBatch, vectors: Tensor, training: Training) -> Tensor:
         """The term with its weight, a scalar.
@@ -67,7 +73,13 @@ class NewsAuxiliary(Component):
 
 
 class SampleWeighing:
-    """What gives samples learned weights before a step; here nothing is learned."""
+    """What gives samples learned weights before a step; here nothing is learned.
+
+    Attributes:
+        recordable: As of a `NewsTerm`.
+    """
+
+    recordable: ClassVar[bool] = True
 
     def before(self, batch: TrainingBatch, training: Training) -> TrainingBatch:  # noqa: ARG002
         """The batch with the weights of its samples."""

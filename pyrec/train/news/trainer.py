@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -25,8 +26,10 @@ from pyrec.store.resumable import (
 from pyrec.train.loss import Loss
 from pyrec.train.loss.weighted_mean import weighted_mean
 from pyrec.train.news.batches import NewsBatches, TrainingBatch
+from pyrec.train.news.buckets import Buckets
 from pyrec.train.news.terms import NewsTerm, SampleWeighing
-from pyrec.train.optimisation import Optimisation
+from pyrec.train.optimisation import Optimisation, held_rate, set_rate
+from pyrec.train.recorded import CudaRecorder, ReplayedBuckets
 from pyrec.train.stepwise import Stepwise
 
 
@@ -45,6 +48,7 @@ class NewsTrainer(Stepwise):
         weighing: What learns how much each sample counts, if anything does.
         taken: Samples of the epoch under way that have been trained on.
         total: The sum of their losses.
+        replayed: Takes full batches by recorded steps; None where no step can be recorded.
     """
 
     network: NewsNetwork
@@ -57,29 +61,64 @@ class NewsTrainer(Stepwise):
     weighing: SampleWeighing = field(default_factory=SampleWeighing)
     taken: int = field(init=False, default=0)
     total: float = field(init=False, default=0.0)
+    replayed: ReplayedBuckets | None = field(init=False, default=None)
 
     def __post_init__(self) -> None:
-        rate, decay = self.optimisation.learning_rate, self.optimisation.reg
+        device, decay = self.batches.device, self.optimisation.reg
+        on_cuda = device.type == "cuda"
         self.optimizer: torch.optim.Optimizer = torch.optim.AdamW(
-            list(self._groups()), rate, weight_decay=decay, fused=True
+            list(self._groups()), weight_decay=decay, fused=True, capturable=on_cuda
         )
+        if on_cuda and self.recordable:
+            self.replayed = ReplayedBuckets(device, CudaRecorder(device))
+
+    @property
+    def recordable(self) -> bool:
+        """Whether a step can be recorded: nothing in it waits for the device, or is another for a padded batch."""
+        terms = all(term.recordable for term in self.terms)
+        return terms and self.network.recordable and self.weighing.recordable
+
+    @cached_property
+    def buckets(self) -> Buckets:
+        """Of the batches of recorded steps."""
+        return Buckets.of(self.batches)
 
     def _groups(self) -> Iterator[dict[str, Any]]:
         """Parameters by their learning rates, which are ``times`` the model's."""
+        rate, device = self.optimisation.learning_rate, self.batches.device
         popularity = self.network.popularity
         faster = [] if popularity is None else popularity.faster()
         of_popularity = {id(one) for one in faster}
         others = [one for one in self.network.parameters() if id(one) not in of_popularity]
         for term in self.terms:
             others += list(term.parameters())
-        yield {"params": [one for one in others if one.requires_grad], "times": 1.0}
+        yield {
+            "params": [one for one in others if one.requires_grad],
+            "times": 1.0,
+            "lr": held_rate(rate, device),
+        }
         if popularity is not None:
-            yield {"params": faster, "times": popularity.rate}
+            yield {"params": faster, "times": popularity.rate, "lr": held_rate(rate, device)}
 
     def begin(self, epoch: int) -> None:
         """See `Stepwise.begin`."""
         for group in self.optimizer.param_groups:
-            group["lr"] = self.optimisation.rate(epoch) * group["times"]
+            set_rate(group, self.optimisation.rate(epoch) * group["times"])
+
+    def run(self, epoch: int, stop: Callable[[], bool]) -> Tensor:
+        """See `Stepwise.run`; steps on full batches that were recorded are replayed."""
+        if self.replayed is None:
+            return super().run(epoch, stop)
+        total = self.replayed.total.fill_(self.total)
+        while not self.finished and not stop():
+            batch = self.batches.drawn(epoch, self.taken)
+            if batch.size == self.batches.batch_size:
+                bucket = self.buckets.bucket(batch)
+                self.replayed.take(bucket, self.buckets.padded(batch, bucket), self.step)
+            else:
+                total += self.step(self.batches.placed(batch)) * batch.size
+            self.taken += batch.size
+        return total
 
     def step(self, batch: TrainingBatch) -> Tensor:
         """One step of Adam; returns the batch's mean loss as a number on the device."""
@@ -93,7 +132,7 @@ class NewsTrainer(Stepwise):
     def batch_loss(self, batch: TrainingBatch) -> Tensor:
         """The batch's loss with that of the further terms, a scalar."""
         dropout = self.dropout_of(batch)
-        vectors = self.network.encode(batch.news.articles, self.store, dropout)
+        vectors = self._encoded(batch, dropout)
         loss = weighted_mean(self._each(batch, vectors, dropout), batch.weight)
         for term in self.terms:
             loss = loss + term(batch, vectors, self)
@@ -102,7 +141,11 @@ class NewsTrainer(Stepwise):
     def losses(self, batch: TrainingBatch) -> Tensor:
         """The ranking loss of each sample, (size,)."""
         dropout = self.dropout_of(batch)
-        return self._each(batch, self.network.encode(batch.news.articles, self.store, dropout), dropout)
+        return self._each(batch, self._encoded(batch, dropout), dropout)
+
+    def _encoded(self, batch: TrainingBatch, dropout: Dropout) -> Tensor:
+        vectors: Tensor = self.network.articles(batch.articles, dropout)
+        return vectors
 
     def _each(self, batch: TrainingBatch, vectors: Tensor, dropout: Dropout) -> Tensor:
         scores = self.network.scores(batch.news, self.store, vectors, dropout)

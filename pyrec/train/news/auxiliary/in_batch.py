@@ -39,7 +39,12 @@ class OthersClicks(NewsAuxiliary):
 
 
 class OthersClicksTerm(NewsTerm):
-    """-log softmax of each click's score over the distinct articles clicked in the batch, the mean over the clicks."""
+    """-log softmax of each click's score over the distinct articles clicked in the batch, the mean over the clicks.
+
+    Behind the last target that was clicked, what a bucket is padded with is left out.
+    """
+
+    recordable: ClassVar[bool] = True
 
     def __init__(self, settings: OthersClicks) -> None:
         super().__init__()
@@ -48,15 +53,15 @@ class OthersClicksTerm(NewsTerm):
     def forward(self, batch: TrainingBatch, vectors: Tensor, training: Training) -> Tensor:
         """See `NewsTerm.forward`."""
         news, network = batch.news, training.network
-        places, owners = clicked(batch)
-        distinct, column = torch.unique(places, return_inverse=True)
-        articles = news.articles[distinct]
+        targets, target = batch.targets, batch.target
         clicks, candidates = network.sides(news, training.store, vectors)
-        category = candidates.category[distinct]
-        scores = network.reader.crossed(clicks, vectors[distinct], category, training.dropout_of(batch, 4))
-        known = clicks_among(news, articles)
-        known[owners, column] = True
-        own = functional.one_hot(column, len(articles)).bool()
-        lists = scores[owners].masked_fill(known[owners] & ~own, -torch.inf)
-        each = functional.cross_entropy(lists, column, reduction="none")
+        category = candidates.category[targets]
+        scores = network.reader.crossed(clicks, vectors[targets], category, training.dropout_of(batch, 4))
+        owners = clicked(batch)[1]
+        known = clicks_among(news, news.articles[targets])
+        known.view(-1).index_fill_(0, owners * len(targets) + target, True)
+        columns = torch.arange(len(targets), dtype=torch.int64, device=targets.device)
+        left_out = (known[owners] & (columns != target[:, None])) | (columns > target.max())
+        lists = scores[owners].masked_fill(left_out, -torch.inf)
+        each = functional.cross_entropy(lists, target, reduction="none")
         return self._settings.weight * weighted_mean(each, batch.weight)

@@ -59,5 +59,5 @@ class ViewsTerm(NewsTerm):
     def forward(self, batch: TrainingBatch, vectors: Tensor, training: Training) -> Tensor:
         """See `NewsTerm.forward`."""
         dropout = training.dropout_of(batch, 1)
-        others = training.network.encode(batch.news.articles, training.store, dropout)
+        others = training.network.articles(batch.articles, dropout)
         return self._settings.weight * info_nce(vectors, others, self._settings.temperature)
