@@ -11,14 +11,12 @@ import torch
 from fastapi import APIRouter, FastAPI, Query, Request
 from fastapi.responses import JSONResponse, Response
 
-from pyrec._checks import check_real
 from pyrec._exchange import view_of
 from pyrec.data.ids import is_text
-from pyrec.errors import ConfigError
 from pyrec.models import Recommender
 from pyrec.serve import page as pages
 from pyrec.serve.assembly import ERRORS, Starting, as_text, assemble, reload_state, where_to_go_on
-from pyrec.serve.reload import Watcher
+from pyrec.serve.reload import Watcher, check_not_watched, watched
 from pyrec.serve.schemas import (
     MOST_FOUND,
     MOST_TYPED,
@@ -147,16 +145,9 @@ def _source(
 ) -> tuple[Served[Recommender], Callable[[Starting], Watcher | None]]:
     """Return what is served first, and what makes the watcher of an application's start."""
     if not isinstance(source, Recommender):
-        folder = RunFolder(Path(source), item_names)
-        if reload_seconds is None:
-            return folder.load(), lambda _: None
-        check_real("reload_seconds", reload_seconds, ConfigError, positive=True)
-        return folder.load(), lambda service: Watcher(folder, reload_seconds, service)
+        return watched(RunFolder(Path(source), item_names), reload_seconds)
     source._check_fitted()
-    if reload_seconds is not None:
-        raise ConfigError(
-            "reload_seconds is of a folder; a model that is fitted again is served anew by itself"
-        )
+    check_not_watched(reload_seconds)
     return Served(source, names_of(item_names or {}, source.train_)), lambda _: None
 
 

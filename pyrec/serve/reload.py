@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any, Protocol
 
+from pyrec._checks import check_real
+from pyrec.errors import ConfigError
 from pyrec.serve.served import Served, Stamps
 
 
@@ -103,3 +106,26 @@ class Watcher:
 
 def _tell(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
+
+
+def watched(
+    folder: Folder, seconds: float | None
+) -> tuple[Served[Any], Callable[[Replaceable], Watcher | None]]:
+    """Return the model of a folder, and what makes the watcher of an application's start.
+
+    Args:
+        folder: Where the model is, and newer ones appear.
+        seconds: Between two looks for one; None for no watcher.
+    """
+    if seconds is None:
+        return folder.load(), lambda _: None
+    check_real("reload_seconds", seconds, ConfigError, positive=True)
+    return folder.load(), lambda service: Watcher(folder, seconds, service)
+
+
+def check_not_watched(seconds: float | None) -> None:
+    """Refuses to look for newer models of what is no folder."""
+    if seconds is not None:
+        raise ConfigError(
+            "reload_seconds is of a folder; a model that is fitted again is served anew by itself"
+        )

@@ -10,10 +10,8 @@ import torch
 from fastapi import APIRouter, FastAPI, Request
 from fastapi.responses import Response
 
-from pyrec._checks import check_real
 from pyrec._exchange import view_of
 from pyrec.data.ids import is_text
-from pyrec.errors import ConfigError
 from pyrec.models import NewsRecommender
 from pyrec.serve.assembly import ERRORS, Starting, as_text, assemble, reload_state, where_to_go_on
 from pyrec.serve.news.schemas import (
@@ -29,7 +27,7 @@ from pyrec.serve.news.schemas import (
     SimilarRequest,
 )
 from pyrec.serve.news.service import NewsFolder, NewsService, latest
-from pyrec.serve.reload import Watcher
+from pyrec.serve.reload import Watcher, check_not_watched, watched
 from pyrec.serve.schemas import Entrance
 from pyrec.serve.served import Served
 from pyrec.version import version
@@ -122,18 +120,11 @@ def _source(
     source: NewsRecommender | str | PathLike[str], reload_seconds: float | None
 ) -> tuple[Served[NewsRecommender], Callable[[Starting], Watcher | None]]:
     """Return what is served first, and what makes the watcher of an application's start."""
-    if isinstance(source, NewsRecommender):
-        source._check_fitted()
-        if reload_seconds is not None:
-            raise ConfigError(
-                "reload_seconds is of a folder; a model that is fitted again is served anew by itself"
-            )
-        return Served(source), lambda _: None
-    folder = NewsFolder(Path(source))
-    if reload_seconds is None:
-        return folder.load(), lambda _: None
-    check_real("reload_seconds", reload_seconds, ConfigError, positive=True)
-    return folder.load(), lambda service: Watcher(folder, reload_seconds, service)
+    if not isinstance(source, NewsRecommender):
+        return watched(NewsFolder(Path(source)), reload_seconds)
+    source._check_fitted()
+    check_not_watched(reload_seconds)
+    return Served(source), lambda _: None
 
 
 def _service(app: FastAPI) -> NewsService:
