@@ -215,6 +215,15 @@ def test_what_waits_is_not_recorded(device):
 
 
 @pytest.mark.launches_nothing
+def test_a_training_that_learns_weights_is_not_recorded(device):
+    model = NRMS(**SMALL | {"reweight": "linear"})
+    news = tiny_news()
+    trainer = model._begin(model._prepare(news.train, device.torch), None, news.random.impressions)
+    assert not trainer.recordable
+    assert trainer.replayed is None
+
+
+@pytest.mark.launches_nothing
 def test_every_tensor_of_a_tree_is_found(device):
     batch = trainer_on(device, {}).batches.drawn(0, 0)
     assert len(tensors_of(batch)) > 20

@@ -38,7 +38,7 @@ from pyrec.train.news.counted import CountedCandidates
 from pyrec.train.news.reweighting import ClickWeights
 from pyrec.train.news.samples import ClickSamples
 from pyrec.train.news.stopping import LatestImpressions
-from pyrec.train.news.terms import NewsAuxiliary
+from pyrec.train.news.terms import NewsAuxiliary, SampleWeighing
 from pyrec.train.news.trainer import NewsTrainer
 from pyrec.train.optimisation import Optimisation
 from pyrec.train.reweight import Reweight
@@ -117,13 +117,17 @@ class NewsTraining(NewsAsking):
         self.network_ = network.to(batches.device)
         rates = Optimisation(self.learning_rate, self.epochs, self.schedule, float(self.weight_decay))
         terms = [one.make(network.articles.dim, self.seed).to(batches.device) for one in self._auxiliaries()]
-        trainer = NewsTrainer(
-            self.network_, self._store, batches, Loss.of(self.loss), rates, float(self.dropout), terms
-        )
-        if random is not None and self.reweight is not None:
-            second = replace(self._batches(random, batches.store, batches.device), counters=counted[1])
-            trainer.weighing = ClickWeights(news.impressions, second, Reweight.of(self.reweight), self.seed)
-        return trainer
+        weighing = self._weighing(batches, random, counted[-1])
+        loss, dropout = Loss.of(self.loss), float(self.dropout)
+        return NewsTrainer(self.network_, self._store, batches, loss, rates, dropout, terms, weighing)
+
+    def _weighing(
+        self, batches: NewsBatches, random: Impressions | None, counted: CountedCandidates | None
+    ) -> SampleWeighing:
+        if random is None or self.reweight is None:
+            return SampleWeighing()
+        second = replace(self._batches(random, batches.store, batches.device), counters=counted)
+        return ClickWeights(batches.impressions, second, Reweight.of(self.reweight), self.seed)
 
     def _batches(self, impressions: Impressions, store: ArticleStore, device: torch.device) -> NewsBatches:
         return NewsBatches(
