@@ -15,9 +15,11 @@ import pytest
 import torch
 from bench_combine import SHAPES, both_ways, compiled, forward, same
 from bench_combine import problem as combine_problem
+from bench_news import model as news_model
 from bench_train import BATCH, DIM, N_LAYERS, RATE, REG
 from bench_train import make_trainer as make_trainer_on
 from expert_gpu import ExpertSteps
+from news_shapes import mind_shaped
 from race import Race, row
 from searches import Problem
 from workloads import embeddings, gowalla, gowalla_graph, power_law_graph
@@ -35,6 +37,7 @@ pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="torch fin
 
 DEVICE = torch.device("cuda")
 K, USERS_OF_A_BATCH = 20, 2_048
+NEWS_BATCH = 512
 STEPS = 32
 """Training steps of a call; results are for one."""
 CALLS = 10
@@ -312,12 +315,38 @@ def large_epoch_step(problem):
     return lambda: train_a_part(trainer)
 
 
+def news_trainer():
+    given = news_model(NEWS_BATCH)
+    return given._begin(given._prepare(mind_shaped(20_000), DEVICE), None, None)
+
+
+def news_steps(make, recorded=True):
+    """The first steps of an epoch, the batches' making on the CPU included; their mean loss."""
+    trainer = make()
+    if not recorded:
+        trainer.replayed = None
+
+    def run():
+        trainer.rewind()
+        trainer.begin(0)
+        left = iter(range(STEPS))
+        return trainer.run(0, lambda: next(left, None) is None).item() / trainer.taken
+
+    return run
+
+
+def news_race():
+    contenders = {"pyrec": news_steps, "step by step": partial(news_steps, recorded=False)}
+    return training_race(f"NRMS, MIND-small's shape, batch {NEWS_BATCH}", lambda: news_trainer, contenders)
+
+
 def races(scale_max):
     found = [
         *layer_races(scale_max),
         *(combine_race(kind) for kind in SHAPES),
         *lists_races(),
         *training_races(),
+        news_race(),
         training_race("10^8 edges", partial(large_graph, 10**8), {"pyrec": large_epoch_step}),
     ]
     return [replace(one, quick=True) for one in found if scale_max >= 10**8 or "10^8" not in one.group]
