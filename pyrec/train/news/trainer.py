@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, Final
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -31,6 +30,9 @@ from pyrec.train.news.terms import NewsTerm, SampleWeighing
 from pyrec.train.optimisation import Optimisation, held_rate, set_rate
 from pyrec.train.recorded import CudaRecorder, ReplayedBuckets
 from pyrec.train.stepwise import Stepwise
+
+STREAMS: Final = 1024
+"""Of the numbers that are dropped in a pass through the network: more than it draws."""
 
 
 @dataclass
@@ -153,9 +155,7 @@ class NewsTrainer(Stepwise):
 
     def dropout_of(self, batch: TrainingBatch, pass_: int = 0) -> Dropout:
         """What is dropped in a step: always the same for the same batch and pass."""
-        draw = np.random.Philox(key=self.batches.seed, counter=[batch.epoch, batch.first, 2, 0])
-        seed = torch.tensor([int(draw.random_raw()) % 2**63], dtype=torch.int64, device=self.batches.device)
-        return Dropout(self.dropout, seed, pass_ * 1024)
+        return Dropout(self.dropout, batch.seed, first_stream=STREAMS * pass_)
 
     def state(self) -> Arrays:
         """See `Resumable.state`: parameters, moments, and how far the epoch under way is."""
