@@ -221,6 +221,15 @@ class ArticleModule(nn.Module):
         for module in self._texts():
             module.add_articles(articles, first)
 
+    def step_floats(self, articles: ArticleBatch) -> int:
+        """Numbers that a training step holds for it, gradients included."""
+        count = len(articles.rows)
+        floats = 5 * self.dim * count * (len(self.views) + 1)
+        for name, module in self.texts.items():
+            assert isinstance(module, TextModule)
+            floats += module.step_floats(len(articles.words), len(articles.texts[name].index), count)
+        return floats
+
     def _texts(self) -> list[TextModule]:
         return [module for module in self.texts.values() if isinstance(module, TextModule)]
 

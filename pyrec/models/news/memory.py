@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -12,8 +13,8 @@ from pyrec.models.news.scoring import ARTICLES_AT_A_TIME, CANDIDATES_AT_A_TIME
 from pyrec.nn.articles import ArticleStore
 from pyrec.nn.counters import NUM_INPUTS
 from pyrec.nn.news import NewsBatch, NewsNetwork
-from pyrec.nn.text import TextModule
 from pyrec.train.news.batches import NewsBatches, TrainingBatch
+from pyrec.train.news.terms import NewsAuxiliary, sizes_asked
 
 FLOAT: Final = 4
 LARGER: Final = 1.25
@@ -34,6 +35,7 @@ class Prepared:
         generator: Draws the parameters of that term.
         store: The articles.
         batches: The samples.
+        auxiliaries: Losses beside the ranking loss.
     """
 
     news: News
@@ -41,6 +43,7 @@ class Prepared:
     generator: torch.Generator
     store: ArticleStore
     batches: NewsBatches
+    auxiliaries: Sequence[NewsAuxiliary]
 
 
 def training_bytes(prepared: Prepared, news: News, counted: bool, validated: bool, device: str) -> int:
@@ -79,12 +82,6 @@ def _scoring_floats(prepared: Prepared, batch: NewsBatch, news: News) -> float:
 
 def _step_floats(prepared: Prepared, batch: TrainingBatch) -> int:
     """Numbers that a step holds, gradients included: what its parts say of the first batch."""
-    network = prepared.network.articles
-    articles, num_articles = batch.articles, len(batch.news.articles)
-    floats = 6 * network.dim * num_articles * (len(network.views) + 1)
-    for name, module in network.texts.items():
-        assert isinstance(module, TextModule)
-        floats += module.step_floats(len(articles.words), len(articles.texts[name].index), num_articles)
-    news = batch.news
-    sizes = news.num_clicked, len(news.clicks.index), len(news.readers), len(news.candidates)
-    return floats + prepared.network.reader.step_floats(*sizes)
+    network = prepared.network
+    floats = network.articles.step_floats(batch.articles) + network.reader.step_floats(sizes_asked(batch))
+    return floats + sum(one.step_floats(batch, network) for one in prepared.auxiliaries)

@@ -98,7 +98,7 @@ class NewsTraining(NewsAsking):
         network = self._make_network(news, generator)
         store = ArticleStore(news.articles, device)
         batches = self._batches(news.impressions, store.on(torch.device("cpu")), device)
-        return Prepared(news, network, generator, store, batches)
+        return Prepared(news, network, generator, store, batches, self._auxiliaries())
 
     def _begin(
         self, prepared: Prepared, weight: NDArray[np.float32] | None, random: Impressions | None
@@ -116,7 +116,7 @@ class NewsTraining(NewsAsking):
         self.known_, self._store = Known.of(news, counters), prepared.store
         self.network_ = network.to(batches.device)
         rates = Optimisation(self.learning_rate, self.epochs, self.schedule, float(self.weight_decay))
-        terms = [one.make(network.articles.dim, self.seed).to(batches.device) for one in self._auxiliaries()]
+        terms = [one.make(network.articles.dim, self.seed).to(batches.device) for one in prepared.auxiliaries]
         weighing = self._weighing(batches, random, counted[-1])
         loss, dropout = Loss.of(self.loss), float(self.dropout)
         return NewsTrainer(self.network_, self._store, batches, loss, rates, dropout, terms, weighing)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar, Final
 
 import torch
@@ -36,6 +36,23 @@ class ReaderInputs:
     num_readers: int
     num_categories: int
     generator: torch.Generator
+
+
+@dataclass(frozen=True)
+class SizesAsked:
+    """How much a reader encoder is asked at a time.
+
+    Attributes:
+        articles: Distinct articles clicked.
+        clicks: Clicks of the histories.
+        histories: Different ones.
+        candidates: Articles asked about, for each history those of its own.
+    """
+
+    articles: int
+    clicks: int
+    histories: int
+    candidates: int
 
 
 @dataclass(frozen=True)
@@ -108,16 +125,13 @@ class ReaderModule(nn.Module):
         """The readers' vectors, (num_histories, dim), where a score is their product with an article's."""
         raise NotImplementedError
 
-    def step_floats(self, articles: int, clicks: int, histories: int, candidates: int) -> int:
-        """Numbers that a training step holds for it, gradients included.
+    def step_floats(self, sizes: SizesAsked) -> int:
+        """Numbers that a training step holds for it, gradients included."""
+        return self.dim * (8 * sizes.articles + 3 * sizes.clicks + 3 * sizes.histories + 4 * sizes.candidates)
 
-        Args:
-            articles: Distinct articles clicked, of the batch.
-            clicks: Clicks of its histories.
-            histories: Its histories.
-            candidates: Its candidates.
-        """
-        return self.dim * (8 * articles + 3 * clicks + 4 * histories + 5 * candidates)
+    def crossed_floats(self, sizes: SizesAsked, articles: int) -> int:
+        """Likewise of `crossed`, with so many articles, beside what a step holds anyway."""
+        return 4 * sizes.histories * articles
 
     def attention(self, clicks: Clicks) -> Tensor | None:
         """The weight of each click in its reader's vector, (num_clicks,); None where it has none of its own."""
@@ -144,6 +158,10 @@ class CandidateModule(ReaderModule):
         asked = Candidates(articles, index.repeat(num_readers), readers.repeat_interleave(count), category)
         scores: Tensor = self(clicks, asked, dropout)
         return scores.view(num_readers, count)
+
+    def crossed_floats(self, sizes: SizesAsked, articles: int) -> int:
+        """See `ReaderModule.crossed_floats`."""
+        return self.step_floats(replace(sizes, candidates=sizes.histories * articles))
 
 
 def scored(readers: Tensor, candidates: Candidates) -> Tensor:

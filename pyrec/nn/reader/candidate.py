@@ -16,6 +16,7 @@ from pyrec.nn.reader.base import (
     Clicks,
     ReaderEncoder,
     ReaderInputs,
+    SizesAsked,
     scored,
 )
 from pyrec.ops.candidate import candidate_attention
@@ -73,6 +74,11 @@ class CandidateAttentionModule(CandidateModule):
         self.of_click = matrix(dim, hidden, inputs.generator)
         self.bias = zeros(hidden)
         self.vector = uniform((hidden,), hidden**-0.5, inputs.generator)
+
+    def step_floats(self, sizes: SizesAsked) -> int:
+        """See `ReaderModule.step_floats`."""
+        hidden = len(self.vector)
+        return super().step_floats(sizes) + hidden * (4 * sizes.articles + 2 * sizes.candidates)
 
     def forward(self, clicks: Clicks, candidates: Candidates, dropout: Dropout) -> Tensor:
         """See `ReaderModule.forward`."""

@@ -20,6 +20,7 @@ from pyrec.nn.reader.base import (
     Clicks,
     ReaderEncoder,
     ReaderInputs,
+    SizesAsked,
     scored,
 )
 from pyrec.nn.segments import Segments
@@ -129,6 +130,11 @@ class CandidateSelfAttentionModule(CandidateModule):
         )
         absent = gather(self.where_absent(clicks), candidates.readers)
         return scored(dropout(pooled + absent), candidates)
+
+    def step_floats(self, sizes: SizesAsked) -> int:
+        """See `ReaderModule.step_floats`: each candidate has its reader's clicks for itself."""
+        slots = sizes.candidates * sizes.clicks // max(1, sizes.histories)
+        return super().step_floats(sizes) + 13 * self.dim * slots
 
     def _attended(self, clicks: Clicks, candidates: Candidates, slots: Segments) -> Tensor:
         """l, (num_slots, dim)."""

@@ -20,6 +20,7 @@ from pyrec.nn.reader.base import (
     Clicks,
     ReaderEncoder,
     ReaderInputs,
+    SizesAsked,
     scored,
 )
 from pyrec.ops.pool import pool
@@ -125,6 +126,18 @@ class InterestsModule(CandidateModule):
         readers = dropout(self.interests(clicks))
         shape, columns = (*readers.shape[:2], len(articles)), articles.T.contiguous()
         return self._joined(readers, lambda each: product(each.flatten(0, 1), columns).view(shape))
+
+    def step_floats(self, sizes: SizesAsked) -> int:
+        """See `ReaderModule.step_floats`."""
+        products = 6 if self.encoder.score == "weighted" else 3
+        of_interests = self.dim * (8 * sizes.histories + products * sizes.candidates) + 4 * sizes.clicks
+        return super().step_floats(sizes) + self.encoder.interests * of_interests
+
+    def crossed_floats(self, sizes: SizesAsked, articles: int) -> int:
+        """See `ReaderModule.crossed_floats`."""
+        if self.encoder.by_category:
+            return super().crossed_floats(sizes, articles)
+        return 8 * self.encoder.interests * sizes.histories * articles
 
     def _joined(self, readers: Tensor, score: Callable[[Tensor], Tensor]) -> Tensor:
         """The scores by all interests as one; ``score`` has them along axis 1."""

@@ -85,7 +85,7 @@ class TextModule(nn.Module):
             articles: Its texts.
         """
         widest = max((one.shape[0] for one in self.parameters() if one.ndim == 2), default=self.dim)
-        return words * (6 * self.dim + 3 * widest) + tokens * 3 * self.dim + articles * 4 * self.dim
+        return words * (6 * self.dim + 2 * widest) + tokens * 3 * self.dim + articles * 4 * self.dim
 
     def add_articles(self, articles: Articles, first: int) -> None:
         """Take articles that came after the model was made.

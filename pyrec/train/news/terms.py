@@ -11,6 +11,7 @@ from pyrec.nn.articles import ArticleStore
 from pyrec.nn.dropout import Dropout
 from pyrec.nn.news import NewsNetwork
 from pyrec.nn.reader import ReaderEncoder
+from pyrec.nn.reader.base import SizesAsked
 from pyrec.params import Component
 from pyrec.store.arrays import State
 from pyrec.store.resumable import Arrays
@@ -70,6 +71,16 @@ class NewsAuxiliary(Component):
     def make(self, dim: int, seed: int) -> NewsTerm:
         """Return the term, for articles' vectors of dimension ``dim``."""
         raise NotImplementedError
+
+    def step_floats(self, batch: TrainingBatch, network: NewsNetwork) -> int:
+        """Numbers that a training step holds for the term, gradients included."""
+        raise NotImplementedError
+
+
+def sizes_asked(batch: TrainingBatch) -> SizesAsked:
+    """How much a batch asks of a reader encoder."""
+    news = batch.news
+    return SizesAsked(news.num_clicked, len(news.clicks.index), len(news.readers), len(news.candidates))
 
 
 class SampleWeighing:

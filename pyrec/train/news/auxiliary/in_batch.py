@@ -9,11 +9,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from pyrec.nn.news import NewsNetwork
 from pyrec.options import Number, Options
 from pyrec.train.loss.weighted_mean import weighted_mean
 from pyrec.train.news.batches import TrainingBatch
 from pyrec.train.news.clicked import clicked, clicks_among
-from pyrec.train.news.terms import NewsAuxiliary, NewsTerm, Training
+from pyrec.train.news.terms import NewsAuxiliary, NewsTerm, Training, sizes_asked
 
 
 @dataclass(frozen=True, repr=False)
@@ -36,6 +37,11 @@ class OthersClicks(NewsAuxiliary):
     def make(self, dim: int, seed: int) -> OthersClicksTerm:
         """See `NewsAuxiliary.make`."""
         return OthersClicksTerm(self)
+
+    def step_floats(self, batch: TrainingBatch, network: NewsNetwork) -> int:
+        """See `NewsAuxiliary.step_floats`."""
+        count = len(batch.targets)
+        return network.reader.crossed_floats(sizes_asked(batch), count) + 6 * batch.size * count
 
 
 class OthersClicksTerm(NewsTerm):

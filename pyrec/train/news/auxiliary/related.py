@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
@@ -11,13 +11,13 @@ from torch import Tensor
 
 from pyrec._arrays import tensor_of
 from pyrec.errors import ConfigError
-from pyrec.nn.news import NewsBatch
+from pyrec.nn.news import NewsBatch, NewsNetwork
 from pyrec.nn.reader import Candidates
 from pyrec.options import Count, Number, Options
 from pyrec.train.loss.weighted_mean import weighted_mean
 from pyrec.train.news.batches import TrainingBatch
 from pyrec.train.news.clicked import clicked, clicks_among
-from pyrec.train.news.terms import NewsAuxiliary, NewsTerm, Training
+from pyrec.train.news.terms import NewsAuxiliary, NewsTerm, Training, sizes_asked
 
 
 @dataclass(frozen=True, repr=False)
@@ -66,6 +66,11 @@ class Related(NewsAuxiliary):
     def make(self, dim: int, seed: int) -> RelatedTerm:
         """See `NewsAuxiliary.make`."""
         return RelatedTerm(self, seed)
+
+    def step_floats(self, batch: TrainingBatch, network: NewsNetwork) -> int:
+        """See `NewsAuxiliary.step_floats`."""
+        asked = batch.size * (1 + self.in_batch + self.random)
+        return network.reader.step_floats(replace(sizes_asked(batch), candidates=asked))
 
 
 class RelatedTerm(NewsTerm):

@@ -8,6 +8,7 @@ from typing import ClassVar
 from torch import Tensor
 
 from pyrec.errors import ConfigError
+from pyrec.nn.news import NewsNetwork
 from pyrec.nn.reader import ReaderEncoder
 from pyrec.options import Number, Options
 from pyrec.train.augment.contrast import info_nce
@@ -47,6 +48,11 @@ class Views(NewsAuxiliary):
     def make(self, dim: int, seed: int) -> ViewsTerm:
         """See `NewsAuxiliary.make`."""
         return ViewsTerm(self)
+
+    def step_floats(self, batch: TrainingBatch, network: NewsNetwork) -> int:
+        """See `NewsAuxiliary.step_floats`."""
+        count = len(batch.news.articles)
+        return network.articles.step_floats(batch.articles) + count * (4 * count + 6 * network.articles.dim)
 
 
 class ViewsTerm(NewsTerm):
