@@ -41,13 +41,11 @@ def write(plan: Plan, kept: Kept, path: Path) -> None:
         own = [row for row in rows if row["part"] == part]
         if own:
             lines += [f"## {HEADS[part]}", "", *_part(plan, own)]
-    own = [row for row in rows if row["part"] == "validation"]
-    tests = tests_of(plan, own, kept)
-    if tests:
-        lines += ["## Tests", "", *_told(tests)]
+            tests = tests_of(plan, own, kept)
+            lines += ["### Tests", "", *_told(tests), ""] if tests else []
     with replacing(path) as temporary:
         temporary.write_text("\n".join(lines).rstrip() + "\n", encoding="utf-8")
-    draw(plan, own, path.with_suffix(""))
+    draw(plan, [row for row in rows if row["part"] == "validation"], path.with_suffix(""))
 
 
 def _part(plan: Plan, rows: Sequence[Row]) -> list[str]:
@@ -115,7 +113,7 @@ def _values(label: str, rows: Sequence[Row], kept: Kept) -> dict[str, NDArray[An
 def _told(tests: Sequence[Test]) -> list[str]:
     lines = [
         "Difference of AUC, mean over seeds, with its 95 % interval over readers. t-tests, corrected by Holm over "
-        "all of the table.",
+        "all of the part.",
         "",
         "| | beside | difference | p, paired over impressions | p, clustered by reader |",
         "|---|---|---|---|---|",
