@@ -224,7 +224,7 @@ def test_the_kernel_refuses_a_rate_without_a_threshold(rate):
 
 def test_each_call_of_a_step_has_the_next_stream():
     x = numbers(30, 4)
-    step = Dropout(0.5, SEED, first_stream=1024)
+    step = Dropout(0.5, SEED, pass_=1)
     assert torch.equal(step(x), drop(x, 0.5, SEED, 1024))
     assert torch.equal(step(x.t()), drop(x.t().contiguous(), 0.5, SEED, 1025))
     assert torch.equal(step.at_rate(x, 0.1), drop(x, 0.1, SEED, 1026))

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import replace
 from functools import cache
+from itertools import product
 from typing import Any
 
 import pytest
@@ -23,7 +25,7 @@ from pyrec.train.negatives import Shown
 from pyrec.train.news.batches import TrainingBatch
 from pyrec.train.news.buckets import Buckets, sizes_of
 from pyrec.train.news.trainer import NewsTrainer
-from pyrec.train.recorded import WARM_UP, CudaRecorder, ReplayedBuckets
+from pyrec.train.recorded import MOST_RECORDED, WARM_UP, CudaRecorder, ReplayedBuckets
 
 BATCH = 24
 STEPS: dict[str, dict[str, Any]] = {
@@ -106,21 +108,31 @@ def test_a_padded_batch_has_the_loss_and_the_gradients_of_the_batch(device, step
 @pytest.mark.launches_nothing
 def test_all_batches_of_a_bucket_have_its_sizes(device):
     trainer = trainer_on(device, {})
-    buckets, full = trainer.buckets, BATCH
-    batches = [
-        trainer.batches.drawn(3, first) for first in range(0, trainer.batches.num_samples - full, full)
-    ]
-    for batch in batches:
+    buckets, last = trainer.buckets, trainer.batches.num_samples - BATCH
+    shapes = defaultdict(set)
+    for epoch, first in product((3, 4, 5), range(0, last + 1, BATCH)):
+        batch = trainer.batches.drawn(epoch, first)
         number = buckets.bucket(batch)
-        assert number == 0 or any(
-            size > buckets.most(number - 1)[name] for name, size in sizes_of(batch).items()
-        )
-        shapes = {
-            tuple(tensor.shape for tensor in tensors_of(buckets.padded(one, number))) for one in batches[:1]
-        }
-        shapes.add(tuple(tensor.shape for tensor in tensors_of(buckets.padded(batch, number))))
-        assert len(shapes) == 1
-    assert {buckets.bucket(batch) for batch in batches} <= {0, 1, 2, 3}
+        below = buckets.most(number - 1)
+        assert number == 0 or any(size > below[name] for name, size in sizes_of(batch).items())
+        padded = buckets.padded(batch, number)
+        shapes[number].add(tuple(tensor.shape for tensor in tensors_of(padded)))
+    assert all(len(one) == 1 for one in shapes.values())
+    assert 0 in shapes
+    assert max(shapes) <= 3
+
+
+def test_few_buckets_are_recorded(device, monkeypatch):
+    """The steps of further ones are taken one by one."""
+    one_by_one, replayed = (trainer_on(device, {}) for _ in range(2))
+    monkeypatch.setattr(Buckets, "bucket", lambda _, batch: batch.first // BATCH)
+    for trainer in (one_by_one, replayed):
+        trainer.buckets = Buckets({name: 2 * size for name, size in trainer.buckets.largest.items()})
+    one_by_one.replayed, recorder = Padding(one_by_one), Rerun()
+    replayed.replayed = ReplayedBuckets(replayed.batches.device, recorder)
+    assert history(replayed, WARM_UP + 2) == history(one_by_one, WARM_UP + 2)
+    assert recorder.recordings == MOST_RECORDED
+    assert recorder.replays == 2 * MOST_RECORDED
 
 
 @pytest.mark.launches_nothing

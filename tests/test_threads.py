@@ -95,7 +95,7 @@ def _calls() -> dict[str, Callable[[], Any]]:
         "gram": lambda: gram(X.repeat(20, 1)),
         "pool": lambda: pool(layers[0], pointers, hidden, torch.ones(16), torch.ones(16)),
         "product": lambda: product(layers[0], hidden.T.repeat(1, 20)),
-        "drop": lambda: drop(layers[0], 0.2, torch.tensor([1]), 0),
+        "drop": lambda: drop(torch.cat(layers), 0.2, torch.tensor([1]), 0),
         "candidate_attention": lambda: candidate_attention(
             layers[0], layers[1], torch.ones(128), layers[2], pointers, torch.arange(len(layers[0])) // 12
         ),

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from itertools import count
+from typing import Final
 
 from torch import Tensor
 
 from pyrec.ops.drop import drop
+
+STREAMS: Final = 1024
+"""Calls of a pass at most, one more is a StopIteration; see `pyrec.ops.drop.drop`."""
 
 
 class Dropout:
@@ -19,17 +22,17 @@ class Dropout:
         seed: (1,) int64 on the device of what is dropped; None where nothing is: out of training.
     """
 
-    def __init__(self, rate: float = 0.0, seed: Tensor | None = None, first_stream: int = 0) -> None:
-        """Begin a step.
+    def __init__(self, rate: float = 0.0, seed: Tensor | None = None, pass_: int = 0) -> None:
+        """Begin a pass through a network.
 
         Args:
             rate: Share of the numbers that become 0.
             seed: What the numbers depend on; None out of training.
-            first_stream: The stream of the first call, see `pyrec.ops.drop.drop`.
+            pass_: Number of the pass with this seed; each has `STREAMS` streams of its own.
         """
         self.rate = rate
         self.seed = seed
-        self._streams = count(first_stream)
+        self._streams = iter(range(STREAMS * pass_, STREAMS * (pass_ + 1)))
 
     @property
     def training(self) -> bool:

@@ -1,5 +1,8 @@
 """Training epochs on a CUDA device: one step recorded as a CUDA graph, and replayed for each full batch.
 
+`ReplayedEpochs` has steps that find their samples on the device; `ReplayedBuckets` those whose batches come from the
+CPU, in several sizes.
+
 A step is some fifty short kernels, which a device runs faster than a program asks for them one by one. What changes
 from batch to batch is therefore kept in the device's memory: the place in the epoch, Adam's count of steps and the
 sum of the losses. The recorded work moves all three on, and the program only says when.
@@ -26,6 +29,8 @@ from pyrec.train.augment import Augment
 
 Work = Callable[[], None]
 
+MOST_RECORDED: Final = 2
+"""Buckets of batches whose steps are recorded: each recording keeps the memory of a step."""
 WARM_UP: Final = 3
 """Full batches before the recording; torch's notes on CUDA graphs ask for a few."""
 
@@ -165,7 +170,8 @@ class ReplayedEpochs:
 class ReplayedBuckets:
     """Takes steps on batches of several sizes, those of each bucket by a recording of their own.
 
-    A batch is copied to where its bucket's recording reads it.
+    A batch's tensors are copied to where its bucket's recording reads them. What is no tensor stays that of the
+    bucket's first batch, so a step reads tensors alone, and sizes.
     """
 
     def __init__(self, device: torch.device, recorder: Recorder) -> None:
@@ -205,7 +211,7 @@ class ReplayedBuckets:
 
         if bucket in self._replays:
             self._replays[bucket]()
-        elif self._warm_ups[bucket] < WARM_UP:
+        elif self._warm_ups[bucket] < WARM_UP or len(self._replays) == MOST_RECORDED:
             self._warm_ups[bucket] += 1
             self._recorder.run(work)
         else:

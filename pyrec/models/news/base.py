@@ -28,6 +28,7 @@ from pyrec.nn.news import NewsNetwork
 from pyrec.nn.popularity import PopularityTerm
 from pyrec.nn.reader import ReaderEncoder
 from pyrec.nn.text import TextEncoder
+from pyrec.ops.drop import MOST_DROPPED
 from pyrec.store.arrays import State
 from pyrec.store.news import impression_arrays, news_fingerprint
 from pyrec.store.resumable import restore_tensors, tensor_arrays, under
@@ -251,8 +252,8 @@ class NewsRecommender(NewsTraining):
     def check_params(self, prefix: str = "") -> None:
         """See `Parameters.check_params`; what does not go together is refused, too."""
         super().check_params(prefix)
-        if self.dropout >= 1:
-            raise ConfigError(f"{prefix}dropout = {self.dropout} must be below 1")
+        if self.dropout > MOST_DROPPED:
+            raise ConfigError(f"{prefix}dropout = {self.dropout} must be below 1, by 2**-32 at least")
         self._negatives(prefix)
         for one in self._auxiliaries():
             one.check_for(ReaderEncoder.of(self.reader), float(self.dropout))

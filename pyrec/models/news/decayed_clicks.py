@@ -8,9 +8,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from pyrec.data.impressions import Impressions
 from pyrec.data.news import News
-from pyrec.nn.counters import HOUR, Asked, Tally
+from pyrec.nn.counters import HOUR, Asked, Events, Tally
 
 HALF_LIFE: Final = 6 * HOUR
 """Seconds after which a click counts half."""
@@ -36,7 +35,11 @@ class DecayedClicks:
         shown = news.impressions
         assert shown.clicks is not None
         counts = np.bincount(shown.candidates.indices[shown.clicks], minlength=shown.num_items)
-        tally = None if shown.times is None else _counted(Tally((HALF_LIFE,)), shown)[1]
+        tally = (
+            None
+            if shown.times is None
+            else Tally((HALF_LIFE,)).count(*_events(Asked.of(shown).by_time()[0]))[1]
+        )
         return cls(tally, counts.astype(np.float32))
 
     def score_impressions(self, news: News) -> NDArray[np.float32]:
@@ -48,15 +51,14 @@ class DecayedClicks:
         shown = news.impressions
         if self.tally is None or shown.times is None:
             return self.clicks[shown.candidates.indices]
-        return _counted(self.tally, shown)[0]
+        asked, order = Asked.of(shown).by_time()
+        scores = np.empty(len(order), np.float32)
+        scores[order] = self.tally.find(*_events(asked))[:, 0, 0]
+        return scores
 
 
-def _counted(tally: Tally, shown: Impressions) -> tuple[NDArray[np.float32], Tally]:
-    """Return what each candidate finds, (num_candidates,), and the tally after them."""
-    asked, order = Asked.of(shown).by_time()
-    amounts = np.zeros((len(order), 2), np.float32)
+def _events(asked: Asked) -> Events:
+    """Return what a tally is to count: clicks alone."""
+    amounts = np.zeros((len(asked.articles), 2), np.float32)
     amounts[:, 0] = asked.clicks
-    found, after = tally.count(asked.articles, asked.times, amounts)
-    scores = np.empty(len(order), np.float32)
-    scores[order] = found[:, 0, 0]
-    return scores, after
+    return asked.articles, asked.times, amounts

@@ -9,18 +9,18 @@ from typing import Final
 import torch
 
 from pyrec.data.news import News
-from pyrec.models.news.scoring import ARTICLES_AT_A_TIME, CANDIDATES_AT_A_TIME
+from pyrec.models.news.scoring import ARTICLES_AT_A_TIME, FLOATS_AT_A_TIME
 from pyrec.nn.articles import ArticleStore
 from pyrec.nn.counters import NUM_INPUTS
-from pyrec.nn.news import NewsBatch, NewsNetwork
+from pyrec.nn.news import NewsNetwork
+from pyrec.nn.reader.base import SizesAsked
 from pyrec.train.news.batches import NewsBatches, TrainingBatch
 from pyrec.train.news.terms import NewsAuxiliary, sizes_asked
+from pyrec.train.recorded import MOST_RECORDED
 
 FLOAT: Final = 4
 LARGER: Final = 1.25
 """How much larger than the first one another batch may be."""
-RECORDED: Final = 2
-"""Buckets whose steps are recorded, of most data."""
 SMALLER: Final = "lower batch_size, word_size or latest"
 """What takes less."""
 
@@ -45,6 +45,11 @@ class Prepared:
     batches: NewsBatches
     auxiliaries: Sequence[NewsAuxiliary]
 
+    @property
+    def recordable(self) -> bool:
+        """Whether steps of it can be recorded: nothing waits for the device, or is another for a padded batch."""
+        return self.network.recordable and all(one.recordable for one in self.auxiliaries)
+
 
 def training_bytes(prepared: Prepared, news: News, counted: bool, validated: bool, device: str) -> int:
     """Bytes at the peak of a fit, above the data.
@@ -63,21 +68,29 @@ def training_bytes(prepared: Prepared, news: News, counted: bool, validated: boo
         clicks = news.impressions.histories.indices.size
     kept += 16 * clicks + 8 * candidates + (FLOAT * 2 * NUM_INPUTS * candidates if counted else 0)
     batch = prepared.batches.drawn(0, 0)
-    vectors = float(prepared.network.articles.dim * (len(news.articles) + 2 * ARTICLES_AT_A_TIME))
+    vectors = prepared.network.articles.dim * len(news.articles) + _encoding_floats(prepared)
     if validated:
-        vectors += _scoring_floats(prepared, batch.news, news)
+        vectors += _scoring_floats(prepared, batch, news)
     step = LARGER * _step_floats(prepared, batch)
-    if device == "cuda" and prepared.network.recordable:
-        kept += int(FLOAT * RECORDED * step)
+    if device == "cuda" and prepared.recordable:
+        kept += int(FLOAT * MOST_RECORDED * step)
     return int(kept + FLOAT * max(step, vectors))
 
 
-def _scoring_floats(prepared: Prepared, batch: NewsBatch, news: News) -> float:
-    """Numbers that scoring some candidates holds: their vectors and readers', and those of their readers' clicks."""
-    impressions = max(1, len(news))
-    histories = CANDIDATES_AT_A_TIME * impressions / max(1, news.impressions.candidates.indices.size)
-    clicks = histories * len(batch.clicks.index) / prepared.batches.batch_size
-    return prepared.network.articles.dim * (3 * CANDIDATES_AT_A_TIME + 6 * clicks)
+def _encoding_floats(prepared: Prepared) -> int:
+    """Numbers that encoding some articles at a time holds, at most what a step on them does."""
+    rows = torch.arange(min(prepared.store.num_articles, ARTICLES_AT_A_TIME), dtype=torch.int64, device="cpu")
+    network = prepared.network.articles
+    return network.step_floats(prepared.batches.store.at(rows, network.views))
+
+
+def _scoring_floats(prepared: Prepared, batch: TrainingBatch, news: News) -> int:
+    """Numbers that scoring some candidates holds: of a reader's encoder at most what a step on them does."""
+    asked = sizes_asked(batch)
+    candidates = news.impressions.candidates.indices.size
+    impressions = len(news.impressions) / batch.size
+    whole = SizesAsked(0, int(asked.clicks * impressions), int(asked.histories * impressions), candidates)
+    return min(prepared.network.reader.step_floats(whole), FLOATS_AT_A_TIME)
 
 
 def _step_floats(prepared: Prepared, batch: TrainingBatch) -> int:

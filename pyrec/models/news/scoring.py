@@ -14,12 +14,15 @@ from torch import Tensor
 from pyrec.data.impressions import Impressions
 from pyrec.nn.articles import ArticleStore
 from pyrec.nn.news import NewsBatch, NewsNetwork
+from pyrec.nn.reader.base import SizesAsked
 from pyrec.nn.tensors import mapped
 from pyrec.train.news.batches import Histories
 from pyrec.train.news.counted import CountedCandidates
 
 ARTICLES_AT_A_TIME: Final = 4096
 CANDIDATES_AT_A_TIME: Final = 2**14
+FLOATS_AT_A_TIME: Final = 2**25
+"""Of a reader's encoder."""
 
 
 @dataclass(frozen=True)
@@ -65,9 +68,12 @@ class Scorer:
         counted = None if counters is None else CountedCandidates.of(counters, impressions)
         out = np.empty(impressions.candidates.indices.size, np.float32)
         lengths = impressions.candidates.lengths
-        for part in _parts(histories.rows, lengths):
-            owners = np.repeat(np.arange(len(part)), lengths[part])
-            slots = impressions.candidates.slots(part)
+        order = np.argsort(histories.rows, kind="stable")  # those of a history together
+        asked, slots_of = np.repeat(order, lengths[order]), impressions.candidates.slots(order)
+        most = self._candidates_at_a_time(histories, len(asked))
+        for first in range(0, len(asked), most):
+            slots = slots_of[first : first + most]
+            part, owners = _runs(asked[first : first + most])
             articles = impressions.candidates.indices[slots].astype(np.int64)
             batch = histories.batch(part, articles, owners, impressions.num_items)
             if counted is not None:
@@ -76,6 +82,12 @@ class Scorer:
             vectors = self.vectors[batch.articles]
             out[slots] = self.network.scores(batch, self.store, vectors).cpu().numpy()
         return out
+
+    def _candidates_at_a_time(self, histories: Histories, candidates: int) -> int:
+        """As many as take `FLOATS_AT_A_TIME` of the reader's encoder, some thousands at most."""
+        sizes = SizesAsked(0, histories.num_clicks, len(histories.readers), max(1, candidates))
+        floats = self.network.reader.step_floats(sizes) / max(1, candidates)
+        return max(1, min(CANDIDATES_AT_A_TIME, int(FLOATS_AT_A_TIME / floats)))
 
     def _placed(self, batch: NewsBatch) -> NewsBatch:
         return mapped(batch, lambda tensor: tensor.to(self.store.device))
@@ -106,9 +118,7 @@ def _encoded(network: NewsNetwork, store: ArticleStore, first: int) -> Tensor:
     return out
 
 
-def _parts(histories: NDArray[np.int64], lengths: NDArray[np.int64]) -> list[NDArray[np.int64]]:
-    """Cut impressions, those of a history together, so that the candidates of a part are not too many."""
-    order = np.argsort(histories, kind="stable")
-    before = np.cumsum(lengths[order]) - lengths[order]
-    cuts = np.flatnonzero(np.diff(before // CANDIDATES_AT_A_TIME)) + 1
-    return [part for part in np.split(order, cuts) if len(part)]
+def _runs(numbers: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The number of each run of equal ones, and the run of each."""
+    begins = np.diff(numbers, prepend=-1) != 0
+    return numbers[begins], np.cumsum(begins) - 1

@@ -17,7 +17,7 @@ from pyrec.data.impressions import Impressions
 from pyrec.data.news import News, as_news
 from pyrec.data.word_vectors import word_vectors
 from pyrec.device import find_device
-from pyrec.errors import ConfigError, DataError
+from pyrec.errors import ConfigError
 from pyrec.models.news.asking import NewsAsking
 from pyrec.models.news.known import Known
 from pyrec.models.news.memory import Prepared, training_bytes
@@ -105,28 +105,29 @@ class NewsTraining(NewsAsking):
     ) -> NewsTrainer:
         """Set what a fit knows at its start, and return what trains."""
         news, network, batches = prepared.news, prepared.network, prepared.batches
-        if weight is not None and not weight[batches.samples.slots].any():
-            raise DataError(
-                "the weights of all clicks are 0: there is nothing to learn from; one has to be above 0"
-            )
+        if weight is not None:
+            batches = replace(batches, weight=weight, samples=batches.samples.weighed(weight))
         logs = [news.impressions, *([] if random is None else [random])]
         counted, counters = self._counted(news.articles, logs)
         network.popularity = self._make_popularity(network.articles.dim, counted[0], prepared.generator)
-        batches.counters, batches.weight = counted[0], weight
+        batches.counters = counted[0]
         self.known_, self._store = Known.of(news, counters), prepared.store
         self.network_ = network.to(batches.device)
         rates = Optimisation(self.learning_rate, self.epochs, self.schedule, float(self.weight_decay))
         terms = [one.make(network.articles.dim, self.seed).to(batches.device) for one in prepared.auxiliaries]
         weighing = self._weighing(batches, random, counted[-1])
         loss, dropout = Loss.of(self.loss), float(self.dropout)
-        return NewsTrainer(self.network_, self._store, batches, loss, rates, dropout, terms, weighing)
+        recordable = prepared.recordable and weighing.recordable
+        return NewsTrainer(
+            self.network_, self._store, batches, loss, rates, dropout, terms, weighing, recordable
+        )
 
     def _weighing(
         self, batches: NewsBatches, random: Impressions | None, counted: CountedCandidates | None
     ) -> SampleWeighing:
         if random is None or self.reweight is None:
             return SampleWeighing()
-        second = replace(self._batches(random, batches.store, batches.device), counters=counted)
+        second = replace(self._batches(random, batches.store, batches.device), counters=counted, log=1)
         return ClickWeights(batches.impressions, second, Reweight.of(self.reweight), self.seed)
 
     def _batches(self, impressions: Impressions, store: ArticleStore, device: torch.device) -> NewsBatches:
@@ -139,8 +140,6 @@ class NewsTraining(NewsAsking):
             self.seed,
             store,
             self._views(),
-            None,
-            None,
             device,
         )
 

@@ -14,6 +14,7 @@ from pyrec.nn.dropout import NO_DROPOUT, Dropout
 from pyrec.nn.pooling import segment_mean
 from pyrec.nn.reader.base import Clicks, ReaderEncoder, ReaderInputs, ReaderModule
 from pyrec.nn.recurrent import RaggedGRU
+from pyrec.ops.drop import MOST_DROPPED
 from pyrec.ops.product import product
 from pyrec.ops.rows import gather
 from pyrec.options import Choice, Count, Number, Options
@@ -56,8 +57,8 @@ class LongShort(ReaderEncoder):
     def check_params(self, prefix: str = "") -> None:
         """See `Parameters.check_params`."""
         super().check_params(prefix)
-        if self.masked >= 1:
-            raise ConfigError(f"{prefix}masked = {self.masked} must be below 1")
+        if self.masked > MOST_DROPPED:
+            raise ConfigError(f"{prefix}masked = {self.masked} must be below 1, by 2**-32 at least")
 
     def make(self, inputs: ReaderInputs) -> LongShortModule:
         """See `ReaderEncoder.make`."""

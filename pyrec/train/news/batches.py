@@ -20,6 +20,7 @@ from pyrec.nn.tensors import mapped
 from pyrec.ops.distinct import distinct_ids
 from pyrec.train.negatives import Shown
 from pyrec.train.news.counted import CountedCandidates
+from pyrec.train.news.draws import Draw, generator
 from pyrec.train.news.samples import ClickSamples
 
 
@@ -29,6 +30,7 @@ class Histories:
     Attributes:
         rows: (num_impressions,) int64, which history each impression has.
         readers: (num_histories,) int64, whose each is; -1 where nobody knows.
+        num_clicks: Clicks of all of them that count.
     """
 
     def __init__(self, impressions: Impressions, latest: int) -> None:
@@ -44,6 +46,7 @@ class Histories:
         self.rows = rows.astype(np.int64)
         self.readers = pairs % count - 1
         self._segments = Segments.of(clicks, torch.device("cpu")).take(tensor_of(pairs // count))
+        self.num_clicks = len(self._segments.index)
 
     def batch(
         self,
@@ -146,9 +149,10 @@ class NewsBatches:
         seed: Of the order and of the negatives.
         store: The articles, on the CPU.
         views: Which of their views are read.
+        device: Where batches lie.
         counters: What was known of each candidate's popularity; None without such a term.
         weight: (num_candidates,) float32, how much a click on each candidate counts; None if all count the same.
-        device: Where batches lie.
+        log: Number of the log among those that a training draws from.
     """
 
     impressions: Impressions
@@ -159,9 +163,10 @@ class NewsBatches:
     seed: int
     store: ArticleStore
     views: Sequence[str]
-    counters: CountedCandidates | None
-    weight: NDArray[np.float32] | None
     device: torch.device
+    counters: CountedCandidates | None = None
+    weight: NDArray[np.float32] | None = None
+    log: int = 0
 
     def __post_init__(self) -> None:
         self._order: tuple[int, NDArray[np.int64]] = (-1, np.empty(0, np.int64))
@@ -182,7 +187,7 @@ class NewsBatches:
     def drawn(self, epoch: int, first: int) -> TrainingBatch:
         """The batch that begins with sample ``first`` of an epoch, on the CPU: nothing waits for a device."""
         chosen = self._order_of(epoch)[first : first + self.batch_size]
-        draw = np.random.Generator(np.random.Philox(key=self.seed, counter=[epoch, first, 1, 0]))
+        draw = generator(self.seed, Draw.NEGATIVES, epoch, first, self.log)
         lists, present = self.samples.lists(chosen, self.negatives, draw)
         where = np.flatnonzero(present)
         candidates, owners = lists.ravel()[where], where // lists.shape[1]
@@ -201,7 +206,7 @@ class NewsBatches:
             clicked=tensor_of(clicked),
             targets=tensor_of(targets),
             target=tensor_of(target.astype(np.int64)),
-            seed=self._drop_seed(epoch, first),
+            seed=tensor_of(self._integers(epoch, first)),
             candidates=candidates,
             slots=lists[:, 0],
             impressions=of,
@@ -210,12 +215,11 @@ class NewsBatches:
             weight=None if self.weight is None else tensor_of(self.weight[lists[:, 0]]),
         )
 
-    def _drop_seed(self, epoch: int, first: int) -> Tensor:
-        draw = np.random.Philox(key=self.seed, counter=[epoch, first, 2, 0])
-        return tensor_of(np.array([int(draw.random_raw()) % 2**63]))
+    def _integers(self, epoch: int, first: int) -> NDArray[np.int64]:
+        return generator(self.seed, Draw.DROPPED, epoch, first, self.log).integers(2**63, size=1)
 
     def _order_of(self, epoch: int) -> NDArray[np.int64]:
         if self._order[0] != epoch:
-            draw = np.random.Generator(np.random.Philox(key=self.seed, counter=[epoch, 0, 0, 0]))
+            draw = generator(self.seed, Draw.ORDER, epoch, log=self.log)
             self._order = epoch, draw.permutation(len(self.samples))
         return self._order[1]

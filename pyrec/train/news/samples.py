@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -53,6 +53,22 @@ class ClickSamples:
 
     def __len__(self) -> int:
         return len(self.slots)
+
+    def weighed(self, weight: NDArray[np.float32]) -> ClickSamples:
+        """The clicks whose weight is above 0.
+
+        Args:
+            weight: (num_candidates,).
+
+        Raises:
+            DataError: There is none.
+        """
+        kept = weight[self.slots] > 0
+        if not kept.any():
+            raise DataError(
+                "the weights of all clicks are 0: there is nothing to learn from; one has to be above 0"
+            )
+        return replace(self, slots=self.slots[kept], impressions=self.impressions[kept])
 
     def lists(
         self, chosen: NDArray[np.int64], negatives: Shown, draw: np.random.Generator

@@ -36,13 +36,7 @@ class Training(Protocol):
 
 
 class NewsTerm(nn.Module):
-    """A loss beside the ranking loss; it may have parameters of its own.
-
-    Attributes:
-        recordable: Whether it waits for no CUDA device, and is the same for a padded batch.
-    """
-
-    recordable: ClassVar[bool] = False
+    """A loss beside the ranking loss; it may have parameters of its own."""
 
     def forward(self, batch: TrainingBatch, vectors: Tensor, training: Training) -> Tensor:
         """The term with its weight, a scalar.
@@ -56,9 +50,15 @@ class NewsTerm(nn.Module):
 
 
 class NewsAuxiliary(Component):
-    """How a further loss is chosen; `make` gives the term."""
+    """How a further loss is chosen; `make` gives the term.
+
+    Attributes:
+        recordable: Whether the term waits for no CUDA device, reads nothing of a batch but its tensors, and is the same
+            for a padded batch.
+    """
 
     family = "auxiliary"
+    recordable: ClassVar[bool] = False
 
     def check_for(self, reader: ReaderEncoder, dropout: float) -> None:
         """Raise ConfigError where it has nothing to act on.
@@ -72,9 +72,9 @@ class NewsAuxiliary(Component):
         """Return the term, for articles' vectors of dimension ``dim``."""
         raise NotImplementedError
 
-    def step_floats(self, batch: TrainingBatch, network: NewsNetwork) -> int:
-        """Numbers that a training step holds for the term, gradients included."""
-        raise NotImplementedError
+    def step_floats(self, batch: TrainingBatch, network: NewsNetwork) -> int:  # noqa: ARG002
+        """Numbers that a training step holds for the term, gradients included; none where nobody says so."""
+        return 0
 
 
 def sizes_asked(batch: TrainingBatch) -> SizesAsked:
@@ -87,7 +87,7 @@ class SampleWeighing:
     """What gives samples learned weights before a step; here nothing is learned.
 
     Attributes:
-        recordable: As of a `NewsTerm`.
+        recordable: As of a `NewsAuxiliary`.
     """
 
     recordable: ClassVar[bool] = True

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Final
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -31,9 +31,6 @@ from pyrec.train.optimisation import Optimisation, held_rate, set_rate
 from pyrec.train.recorded import CudaRecorder, ReplayedBuckets
 from pyrec.train.stepwise import Stepwise
 
-STREAMS: Final = 1024
-"""Of the numbers that are dropped in a pass through the network: more than it draws."""
-
 
 @dataclass
 class NewsTrainer(Stepwise):
@@ -48,6 +45,7 @@ class NewsTrainer(Stepwise):
         dropout: Share of numbers that are dropped.
         terms: Losses beside the ranking loss.
         weighing: What learns how much each sample counts, if anything does.
+        recordable: Whether its steps can be recorded.
         taken: Samples of the epoch under way that have been trained on.
         total: The sum of their losses.
         replayed: Takes full batches by recorded steps; None where no step can be recorded.
@@ -61,6 +59,7 @@ class NewsTrainer(Stepwise):
     dropout: float
     terms: Sequence[NewsTerm] = ()
     weighing: SampleWeighing = field(default_factory=SampleWeighing)
+    recordable: bool = False
     taken: int = field(init=False, default=0)
     total: float = field(init=False, default=0.0)
     replayed: ReplayedBuckets | None = field(init=False, default=None)
@@ -73,12 +72,6 @@ class NewsTrainer(Stepwise):
         )
         if on_cuda and self.recordable:
             self.replayed = ReplayedBuckets(device, CudaRecorder(device))
-
-    @property
-    def recordable(self) -> bool:
-        """Whether a step can be recorded: nothing in it waits for the device, or is another for a padded batch."""
-        terms = all(term.recordable for term in self.terms)
-        return terms and self.network.recordable and self.weighing.recordable
 
     @cached_property
     def buckets(self) -> Buckets:
@@ -155,7 +148,7 @@ class NewsTrainer(Stepwise):
 
     def dropout_of(self, batch: TrainingBatch, pass_: int = 0) -> Dropout:
         """What is dropped in a step: always the same for the same batch and pass."""
-        return Dropout(self.dropout, batch.seed, first_stream=STREAMS * pass_)
+        return Dropout(self.dropout, batch.seed, pass_)
 
     def state(self) -> Arrays:
         """See `Resumable.state`: parameters, moments, and how far the epoch under way is."""

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from torch import Tensor
 from torch.nn import functional
 
 from pyrec.errors import ConfigError
+from pyrec.nn.news import NewsNetwork
 from pyrec.nn.reader import Interests, ReaderEncoder
 from pyrec.nn.reader.interests import InterestsModule
 from pyrec.options import Number, Options
 from pyrec.train.news.batches import TrainingBatch
-from pyrec.train.news.terms import NewsAuxiliary, NewsTerm, Training
+from pyrec.train.news.terms import NewsAuxiliary, NewsTerm, Training, sizes_asked
 
 
 @dataclass(frozen=True, repr=False)
@@ -45,6 +46,10 @@ class Disagreement(NewsAuxiliary):
     def make(self, dim: int, seed: int) -> DisagreementTerm:
         """See `NewsAuxiliary.make`."""
         return DisagreementTerm(self)
+
+    def step_floats(self, batch: TrainingBatch, network: NewsNetwork) -> int:
+        """See `NewsAuxiliary.step_floats`: the interests are made a second time."""
+        return network.reader.step_floats(replace(sizes_asked(batch), candidates=0))
 
 
 class DisagreementTerm(NewsTerm):

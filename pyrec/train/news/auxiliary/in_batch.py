@@ -28,6 +28,7 @@ class OthersClicks(NewsAuxiliary):
     """
 
     name: ClassVar[str] = "in-batch"
+    recordable: ClassVar[bool] = True
     options: ClassVar[Options] = {
         "weight": Number(flag="--in-batch", help="Weight of the loss against other readers' clicks.")
     }
@@ -49,8 +50,6 @@ class OthersClicksTerm(NewsTerm):
 
     Behind the last target that was clicked, what a bucket is padded with is left out.
     """
-
-    recordable: ClassVar[bool] = True
 
     def __init__(self, settings: OthersClicks) -> None:
         super().__init__()

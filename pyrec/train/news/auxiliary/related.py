@@ -17,6 +17,7 @@ from pyrec.options import Count, Number, Options
 from pyrec.train.loss.weighted_mean import weighted_mean
 from pyrec.train.news.batches import TrainingBatch
 from pyrec.train.news.clicked import clicked, clicks_among
+from pyrec.train.news.draws import Draw, generator
 from pyrec.train.news.terms import NewsAuxiliary, NewsTerm, Training, sizes_asked
 
 
@@ -84,7 +85,7 @@ class RelatedTerm(NewsTerm):
     def forward(self, batch: TrainingBatch, vectors: Tensor, training: Training) -> Tensor:
         """See `NewsTerm.forward`."""
         news, network = batch.news, training.network
-        draw = np.random.Generator(np.random.Philox(key=self._seed, counter=[batch.epoch, batch.first, 4, 0]))
+        draw = generator(self._seed, Draw.RELATED, batch.epoch, batch.first)
         pool = tensor_of(draw.integers(training.store.num_articles, size=self._settings.random))
         pool = pool.to(vectors.device)
         own, owners = clicked(batch)
