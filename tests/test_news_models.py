@@ -17,9 +17,9 @@ from torch import Tensor
 from pyrec.data import Impressions, News
 from pyrec.errors import StoppedError
 from pyrec.models.estimator import Estimator
-from pyrec.models.news import NEWS_MODELS, NewsRecommender
+from pyrec.models.news import NEWS_MODELS, NewsRecommender, scoring
 from pyrec.nn.articles import TEXTS, ArticleBatch
-from pyrec.nn.news import NewsBatch
+from pyrec.nn.news import NewsBatch, NewsNetwork
 from pyrec.nn.reader import (
     CandidateAttention,
     CandidateSelfAttention,
@@ -28,6 +28,7 @@ from pyrec.nn.reader import (
     Interests,
     LongShort,
 )
+from pyrec.nn.reader.base import SizesAsked
 from pyrec.nn.text import CNN, WordAttention
 from pyrec.store.training_checkpoint import Checkpoints
 from pyrec.train.news.batches import Histories
@@ -249,3 +250,38 @@ def test_tables_have_a_row_for_each_of_what_they_are_of(model):
         assert len(state[f"articles.tags.{view}.table"]) == len(words) + 1  # and one for none
     if "reader.ids" in state:
         assert len(state["reader.ids"]) == news.impressions.num_users
+
+
+@pytest.mark.parametrize("at_a_time", [1, 100])
+def test_scores_do_not_depend_on_how_many_are_asked_at_a_time(model, monkeypatch, at_a_time):
+    """Not even where the candidates of one impression are asked in several parts."""
+    expected = model.score_impressions(small_news().test)
+    asked: list[int] = []
+    scores = NewsNetwork.scores
+
+    def counted(network, batch, *args):
+        asked.append(len(batch.candidates))
+        return scores(network, batch, *args)
+
+    monkeypatch.setattr(NewsNetwork, "scores", counted)
+    monkeypatch.setattr(scoring, "CANDIDATES_AT_A_TIME", at_a_time)
+    some = np.arange(len(small_news().test)) < (5 if at_a_time == 1 else 10**6)
+    found = model.score_impressions(small_news().test.select(some))
+    assert max(asked) == at_a_time
+    assert np.array_equal(found, expected[: len(found)])
+
+
+def test_fewer_candidates_are_asked_of_an_encoder_that_holds_more(model, monkeypatch):
+    expected = model.score_impressions(small_news().test)
+    asked: list[int] = []
+    monkeypatch.setattr(scoring, "FLOATS_AT_A_TIME", 50_000)
+    scores = NewsNetwork.scores
+
+    def counted(network, batch, *args):
+        clicks, histories = len(batch.clicks.index), len(batch.readers)
+        asked.append(network.reader.step_floats(SizesAsked(0, clicks, histories, len(batch.candidates))))
+        return scores(network, batch, *args)
+
+    monkeypatch.setattr(NewsNetwork, "scores", counted)
+    assert np.array_equal(model.score_impressions(small_news().test), expected)
+    assert np.mean(asked) < 100_000
