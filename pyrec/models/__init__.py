@@ -6,6 +6,7 @@ from pyrec.models.doubly_robust import DoublyRobust
 from pyrec.models.ease import EASE
 from pyrec.models.estimator import Estimator
 from pyrec.models.explain import Explanation
+from pyrec.models.graph_filter import GraphFilter
 from pyrec.models.itemknn import ItemKNN
 from pyrec.models.lightgcn import LightGCN
 from pyrec.models.mf import MF
@@ -25,6 +26,7 @@ MODELS: dict[str, type[Recommender]] = {
         ItemKNN,
         EASE,
         SVD,
+        GraphFilter,
         DoublyRobust,
         AutoDebias,
     )
@@ -43,6 +45,7 @@ __all__ = [
     "EpochRecommender",
     "Estimator",
     "Explanation",
+    "GraphFilter",
     "ItemKNN",
     "LightGCN",
     "NewsRecommender",

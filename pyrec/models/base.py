@@ -431,7 +431,7 @@ class Recommender(Estimator):
         self._check_fitted()
         if not self.personal:
             raise ConfigError(
-                f"{type(self).__name__} knows no likeness of items; use itemknn, ease, svd or lightgcn"
+                f"{type(self).__name__} knows no likeness of items; use itemknn, ease, graph-filter, svd or lightgcn"
             )
         n = requests.list_length(self.train_.num_items, n, N, k)
         indices = self.train_.encode_items(items, unknown=unknown)
