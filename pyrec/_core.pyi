@@ -92,6 +92,7 @@ def nearest_items(
     weights: Any,
     edge_weights: Any = None,
     sums: Any = None,
+    factors: Any = None,
 ) -> None: ...
 def sample_triples(
     graph: Graph,
@@ -284,6 +285,20 @@ def topk(
     scratch: Any = None,
     stream: int = 0,
 ) -> None: ...
+def topk_scores(
+    scores: Any,
+    k: int,
+    *,
+    seen_indptr: Any,
+    seen_indices: Any,
+    allowed: Any,
+    keys: Any,
+    ids: Any,
+    best: Any,
+    faults: Any,
+    stream: int = 0,
+) -> None: ...
+def check_topk_scores(scores: Any, seen_indptr: Any, seen_indices: Any, allowed: Any) -> None: ...
 def topk_scratch(queries: Any, num_candidates: int) -> int: ...
 def topk_lengths(items: Any, allowed: Any, lengths: Any, stream: int = 0) -> None: ...
 def ranking_metrics(

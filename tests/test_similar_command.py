@@ -75,8 +75,9 @@ def test_both_items_have_their_names(capsys, run_dir: Path, tmp_path: Path) -> N
 def test_what_cannot_be_compared_is_refused(capsys, run_dir: Path, tmp_path: Path) -> None:
     Popularity().fit(synthetic(40, 30, interactions_per_user=3)).save(tmp_path / "popular")
     words = ("similar", tmp_path / "popular", "--items", "1", "--out", tmp_path / "lists.csv")
-    assert "Popularity knows no likeness of items; use itemknn, ease, graph-filter, svd or lightgcn" in refuse(
-        capsys, *words
+    assert (
+        "Popularity knows no likeness of items; use itemknn, ease, graph-filter, svd or lightgcn"
+        in refuse(capsys, *words)
     )
     assert not (tmp_path / "lists.csv").exists()
     assert "name the items: --items ID,ID" in refuse(capsys, "similar", run_dir)

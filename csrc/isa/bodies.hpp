@@ -16,6 +16,7 @@
 #include "propagate/propagate_cpu.hpp"
 #include "rows/rows_cpu.hpp"
 #include "sample/sample_cpu.hpp"
+#include "topk/scores_cpu.hpp"
 #include "topk/topk_cpu.hpp"
 
 #define PYREC_STRING(name) #name
@@ -53,7 +54,7 @@ constinit const kernel_table table{
                   .scratch_f64 = candidate_scratch_size<double>},
     .product = {.multiply = {multiply_matrices<float>, multiply_matrices<double>}},
     .drop = {.run = {drop<float>, drop<double>}},
-    .topk = {.search = topk_search, .codes = has_codes},
+    .topk = {.search = topk_search, .codes = has_codes, .select = topk_select},
     .metrics = {.ranking = ranking_metrics, .item_counts = item_counts},
     .impressions = {.f32 = impressions<float>, .f64 = impressions<double>},
     .sample = {.triples = sample_triples},

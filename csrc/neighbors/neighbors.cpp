@@ -128,7 +128,7 @@ struct item_rows {
     const float root = args.roots[item];
     for (int64_t i = 0; i < length; ++i) {
       const int32_t other = w.touched[i];
-      const float weight = weigh(sums[other], root, args.roots[other]);
+      const float weight = weigh(sums[other], root, other);
       sums[other] = 0;
       if (weight > 0 && weight >= w.best.worst()) w.best.offer({weight, other});
     }
@@ -146,7 +146,7 @@ struct item_rows {
     float weights[scan_length];
     for (int64_t start = 0; start < num_items; start += scan_length) {
       const int64_t length = std::min(scan_length, num_items - start);
-      for (int64_t i = 0; i < length; ++i) weights[i] = weigh(sums[start + i], root, args.roots[start + i]);
+      for (int64_t i = 0; i < length; ++i) weights[i] = weigh(sums[start + i], root, start + i);
       offer_better(weights, start, length, w.best);
     }
     std::fill_n(sums, num_items, Sum{0});
@@ -164,9 +164,10 @@ struct item_rows {
     }
   }
 
-  float weigh(Sum sum, float root, float other_root) const {
-    const float weight = static_cast<float>(sum) / (root * other_root + args.shrinkage);
-    return sum == 0 ? 0.0F : weight;
+  float weigh(Sum sum, float root, int64_t other) const {
+    const float weight = static_cast<float>(sum) / (root * args.roots[other] + args.shrinkage);
+    const float factor = args.factors != nullptr ? args.factors[other] : 1.0F;
+    return sum == 0 ? 0.0F : weight * factor;
   }
 
   // A user of the row's item, and what each of the user's items adds to its sum.

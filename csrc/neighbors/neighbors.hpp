@@ -3,6 +3,8 @@
 //
 //   w_ij = c_ij / (sqrt(n_i n_j) + shrinkage),   c_ij users of both items, n_i users of item i
 //
+// Of the row's item i each other item j may count f_j times; `roots` may hold other powers of n than the square root.
+//
 // With weights r_ui of the interactions c_ij = sum_u r_ui r_uj and n_i = c_ii, each product and each sum rounded to
 // float32, users in ascending order.
 //
@@ -19,6 +21,7 @@ struct nearest_items_args {
   int64_t k;                  // at least 1
   float shrinkage;            // at least 0
   const float* roots;         // (num_items,) sqrt(n_j)
+  const float* factors;       // (num_items,) f_j above 0, or 0 where n_j is; null where each is 1
   int32_t* scratch;           // (num_workers, 2 num_items + 1)
   float* sums;                // (num_workers, num_items), null without weights
   int64_t num_workers;        // at least 1

@@ -9,7 +9,8 @@ namespace {
 
 void nearest(const graph& interactions, int64_t first, double shrinkage, const py::handle& roots_source,
              const py::handle& scratch_source, const py::handle& ids_source, const py::handle& weights_source,
-             const py::handle& edge_weights_source, const py::handle& sums_source) {
+             const py::handle& edge_weights_source, const py::handle& sums_source,
+             const py::handle& factors_source) {
   require_place(interactions.indptr, {});
   const tensor ids = output(ids_source, "ids", dtype::int32, {any_size, any_size});
   const int64_t count = ids.size(0);
@@ -24,6 +25,7 @@ void nearest(const graph& interactions, int64_t first, double shrinkage, const p
   if (edge_weights.has_value() != sums.has_value()) {
     throw data_error("edge_weights and sums are given together, or neither");
   }
+  const auto factors = optional_input(factors_source, "factors", dtype::float32, {num_items});
   check_range("scratch's rows", scratch.size(0), 1, INT32_MAX);
   check_range("k", k, 1, INT32_MAX);
   check_range("first", first, 0, num_items);
@@ -38,6 +40,7 @@ void nearest(const graph& interactions, int64_t first, double shrinkage, const p
                                 .k = k,
                                 .shrinkage = static_cast<float>(shrinkage),
                                 .roots = roots.data<const float>(),
+                                .factors = pointer<float>(factors),
                                 .scratch = scratch.data<int32_t>(),
                                 .sums = mutable_pointer<float>(sums),
                                 .num_workers = scratch.size(0),
@@ -52,7 +55,7 @@ void nearest(const graph& interactions, int64_t first, double shrinkage, const p
 void bind_neighbors(py::module_& m) {
   m.def("nearest_items", &nearest, py::arg("graph"), py::arg("first"), py::arg("shrinkage"), py::arg("roots"),
         py::arg("scratch"), py::arg("ids"), py::arg("weights"), py::arg("edge_weights") = py::none(),
-        py::arg("sums") = py::none());
+        py::arg("sums") = py::none(), py::arg("factors") = py::none());
 }
 
 }  // namespace pyrec

@@ -65,6 +65,15 @@ inline void start_find_largest(const topk_args& a, const float* values, int64_t 
          a.stream, values, count, a.faults + word);
 }
 
+inline void start_check_ids(const topk_args& a) {
+  if (a.seen_indptr != nullptr) {
+    LAUNCH(check_seen, blocks_for(a.num_queries + 1, check_warps), check_threads, 0, a.stream, a);
+  }
+  if (a.allowed != nullptr && a.num_candidates > 0) {
+    LAUNCH(check_allowed, blocks_for(a.num_candidates, check_threads), check_threads, 0, a.stream, a);
+  }
+}
+
 inline void start_checks(const topk_args& a) {
   const auto stream = static_cast<cudaStream_t>(a.stream);
   check(cudaMemsetAsync(a.faults, 0, topk_fault_words * sizeof(uint32_t), stream),
@@ -72,12 +81,7 @@ inline void start_checks(const topk_args& a) {
   start_find_largest(a, a.queries, a.num_queries * a.dim, topk_largest_query);
   start_find_largest(a, a.items, a.num_items * a.dim, topk_largest_item);
   LAUNCH(check_largest, 1, 1, 0, a.stream, a);
-  if (a.seen_indptr != nullptr) {
-    LAUNCH(check_seen, blocks_for(a.num_queries + 1, check_warps), check_threads, 0, a.stream, a);
-  }
-  if (a.allowed != nullptr && a.num_candidates > 0) {
-    LAUNCH(check_allowed, blocks_for(a.num_candidates, check_threads), check_threads, 0, a.stream, a);
-  }
+  start_check_ids(a);
 }
 
 }  // namespace

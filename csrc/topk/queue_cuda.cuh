@@ -97,11 +97,11 @@ __device__ __forceinline__ void make_room(uint64_t* list, int k, const uint64_t*
 }
 
 // queue: (count,) items in any order; those that belong there, not behind `worst` and not seen, enter the
-// list. keys: (Capacity,) of the warp.
-template <int Capacity, int V>
-__device__ __forceinline__ void merge_queue(const topk_args& a, int64_t user, uint64_t* list,
-                                            const int32_t* queue, int count, uint64_t worst,
-                                            const seen_items& seen, uint64_t* keys) {
+// list. keys: (Capacity,) of the warp. score(id): of an item.
+template <int Capacity, class Score>
+__device__ __forceinline__ void merge_queue(const topk_args& a, uint64_t* list, const int32_t* queue,
+                                            int count, uint64_t worst, const seen_items& seen, uint64_t* keys,
+                                            const Score& score) {
   constexpr int each = Capacity / warp;
   const int lane = static_cast<int>(threadIdx.x) % warp;
   const int k = static_cast<int>(a.k);
@@ -111,7 +111,7 @@ __device__ __forceinline__ void merge_queue(const topk_args& a, int64_t user, ui
   for (int e = 0; e < each; ++e) {
     const int i = e * warp + lane;
     const int32_t id = i < count ? queue[i] : -1;
-    const uint64_t own = to_key(score_of<V>(a, user, max(id, 0)), id);
+    const uint64_t own = to_key(score(max(id, 0)), id);
     const bool seen_before = is_seen(seen, id);
     key[e] = id < 0 || own <= worst || seen_before ? no_key : own;
     if (i < count) keys[i] = key[e];
@@ -141,6 +141,30 @@ __device__ __forceinline__ void merge_queue(const topk_args& a, int64_t user, ui
     if (place[e] < k) list[place[e]] = key[e];
   }
   __syncwarp();
+}
+
+// A block merges the lists of a user's splits into the answer: a key's rank is the number of greater ones.
+__global__ void __launch_bounds__(threads) finish_lists(const topk_args a) {
+  if (a.faults[topk_unsound] != 0) return;
+  const int64_t user = blockIdx.x;
+  const int k = static_cast<int>(a.k);
+  for (int rank = static_cast<int>(threadIdx.x); rank < k; rank += threads) {
+    a.scores[user * k + rank] = -INFINITY;
+    a.ids[user * k + rank] = -1;
+  }
+  __syncthreads();
+  for (int i = static_cast<int>(threadIdx.x); i < a.num_splits * k; i += threads) {
+    const int split = i / k;
+    const uint64_t key = list_of(a, split, user)[i % k];
+    if (key == empty_key) continue;
+    int rank = i % k;
+    for (int other = 0; other < a.num_splits && rank < k; ++other) {
+      if (other != split) rank += count_greater(list_of(a, other, user), k, key);
+    }
+    if (rank >= k) continue;
+    a.scores[user * k + rank] = key_score(key);
+    a.ids[user * k + rank] = key_id(key);
+  }
 }
 
 }  // namespace

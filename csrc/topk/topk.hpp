@@ -9,6 +9,9 @@
 // change a list. There are two ways: all scores (topk_cpu.hpp), or by codes, of 8 bits (search_coded_cpu.hpp,
 // which takes an instruction set that has topk_kernels.codes) or of 16 (topk_cuda.cu), whose products bound the
 // scores, and only the scores that may count.
+//
+// Of finished scores, which models make otherwise, the same lists are selected in one pass over them
+// (scores_cpu.hpp, scores_cuda.cuh).
 #include <cstdint>
 
 namespace pyrec {
@@ -73,6 +76,8 @@ struct topk_args {
   int64_t num_seen;
   uint32_t* faults;          // (topk_fault_words,)
   const int64_t* by_length;  // (num_candidates,) candidates by falling length; or null, in their order
+
+  const float* finished;  // (num_queries, num_items) scores, for `select`: in place of queries and items
   void* scratch;             // of as many bytes as topk_kernels::scratch says
   void* stream;
 };
@@ -92,6 +97,7 @@ struct topk_kernels {
   void (*search)(const topk_args&);
   bool codes = false;   // whether it can search by codes of 8 bits
   bool checks = false;  // search checks its input itself, needs scratch and no panels
+  void (*select)(const topk_args&) = nullptr;  // of finished scores; needs faults, keys, ids and scores
   int64_t (*scratch)(const topk_args&) = nullptr;
   void (*lengths)(const topk_lengths_args&) = nullptr;
 };

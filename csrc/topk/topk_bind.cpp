@@ -95,10 +95,16 @@ struct code_scratch {
   }
 };
 
-// (num_queries, dim) at the place that they settle.
+// (num_queries, any) at the place that they settle.
+tensor import_rows(const py::object& source, const char* name) {
+  tensor rows(source, name);
+  require(rows, dtype::float32, {any_size, any_size}, place_of(rows));
+  return rows;
+}
+
+// (num_queries, dim)
 tensor import_queries(const py::object& source) {
-  tensor queries(source, "queries");
-  require(queries, dtype::float32, {any_size, any_size}, place_of(queries));
+  tensor queries = import_rows(source, "queries");
   check_range("queries.shape[1]", queries.size(1), 1, most_items);
   return queries;
 }
@@ -255,6 +261,7 @@ void topk(const py::object& queries_source, const py::object& items_source, int6
       .num_seen = in.seen_indices ? in.seen_indices->size(0) : 0,
       .faults = reinterpret_cast<uint32_t*>(mutable_pointer<int32_t>(faults)),
       .by_length = nullptr,
+      .finished = nullptr,
       .scratch = nullptr,
       .stream = stream_of(stream)};
   const auto by_length =
@@ -268,6 +275,82 @@ void topk(const py::object& queries_source, const py::object& items_source, int6
   if (panels && !in.allowed && num_queries > 0) return search_and_check(in, kernels->topk, args);
   if (!faults) in.check_values();
   kernels->topk.search(args);
+}
+
+// Finished scores, and what may not be in a list.
+struct scores_input {
+  tensor scores;  // (num_queries, num_items)
+  place at;
+  std::optional<tensor> seen_indptr, seen_indices, allowed;
+
+  scores_input(const py::object& scores_source, const py::object& seen_indptr_source,
+               const py::object& seen_indices_source, const py::object& allowed_source)
+      : scores(import_rows(scores_source, "scores")),
+        at(place_of(scores)),
+        seen_indptr(
+            optional_input(seen_indptr_source, "seen_indptr", dtype::int64, {scores.size(0) + 1}, at)),
+        seen_indices(optional_input(seen_indices_source, "seen_indices", dtype::int32, {any_size}, at)),
+        allowed(optional_input(allowed_source, "allowed", dtype::int32, {any_size}, at)) {
+    check_range("scores.shape[1]", scores.size(1), 0, most_items);
+    check_pair(seen_indptr, seen_indices);
+  }
+
+  void check_ids() const {
+    check_seen(seen_indptr, seen_indices, scores.size(0), scores.size(1));
+    check_allowed(allowed, scores.size(1));
+  }
+};
+
+// Names what is wrong with arrays on the CPU.
+void check_topk_scores(const py::object& scores, const py::object& seen_indptr,
+                       const py::object& seen_indices, const py::object& allowed) {
+  const scores_input in(scores, seen_indptr, seen_indices, allowed);
+  const py::gil_scoped_release unlocked;
+  check_rows_finite(in.scores);
+  in.check_ids();
+}
+
+// The lists of finished scores. A pass over all of them looks at each, so that one is enough; a choice of items
+// is looked at beforehand.
+void topk_scores(const py::object& scores_source, int64_t k, const py::object& seen_indptr_source,
+                 const py::object& seen_indices_source, const py::object& allowed_source,
+                 const py::object& keys_source, const py::object& ids_source, const py::object& best_source,
+                 const py::object& faults_source, int64_t stream) {
+  const scores_input in(scores_source, seen_indptr_source, seen_indices_source, allowed_source);
+  const int64_t num_queries = in.scores.size(0);
+  const int64_t num_items = in.scores.size(1);
+  check_k(k, num_items);
+  const kernels_on kernels(in.at.where);
+  const tensor faults = output(faults_source, "faults", dtype::int32, {topk_fault_words}, in.at);
+  const tensor ids = output(ids_source, "ids", dtype::int32, {num_queries, k}, in.at);
+  const tensor best = output(best_source, "best", dtype::float32, {num_queries, k}, in.at);
+  const tensor keys = output(keys_source, "keys", dtype::int64, {any_size, num_queries, k}, in.at);
+  check_range("keys.shape[0]", keys.size(0), 1, topk_max_splits);
+  topk_args args{};
+  args.finished = in.scores.data<const float>();
+  args.num_queries = num_queries;
+  args.num_items = num_items;
+  args.k = k;
+  args.allowed = pointer<int32_t>(in.allowed);
+  args.num_candidates = in.allowed ? in.allowed->size(0) : num_items;
+  args.seen_indptr = pointer<int64_t>(in.seen_indptr);
+  args.seen_indices = pointer<int32_t>(in.seen_indices);
+  args.num_seen = in.seen_indices ? in.seen_indices->size(0) : 0;
+  args.num_splits = keys.size(0);
+  args.keys = reinterpret_cast<uint64_t*>(keys.data<int64_t>());
+  args.ids = ids.data<int32_t>();
+  args.scores = best.data<float>();
+  args.faults = reinterpret_cast<uint32_t*>(faults.data<int32_t>());
+  args.stream = stream_of(stream);
+  const py::gil_scoped_release unlocked;
+  if (kernels->topk.checks) return kernels->topk.select(args);
+  in.check_ids();
+  if (in.allowed) check_rows_finite(in.scores);
+  args.faults[topk_unsound] = 0;
+  kernels->topk.select(args);
+  if (args.faults[topk_unsound] == 0) return;
+  check_rows_finite(in.scores);
+  throw data_error("scores changed while topk_scores read them");
 }
 
 }  // namespace
@@ -292,6 +375,11 @@ void bind_topk(py::module_& m) {
         py::arg("codes") = py::none(), py::arg("order") = py::none(), py::arg("bounds") = py::none(),
         py::arg("keys"), py::arg("ids"), py::arg("scores"), py::arg("faults") = py::none(),
         py::arg("by_length") = py::none(), py::arg("scratch") = py::none(), py::arg("stream") = 0);
+  m.def("topk_scores", &topk_scores, py::arg("scores"), py::arg("k"), py::kw_only(), py::arg("seen_indptr"),
+        py::arg("seen_indices"), py::arg("allowed"), py::arg("keys"), py::arg("ids"), py::arg("best"),
+        py::arg("faults"), py::arg("stream") = 0);
+  m.def("check_topk_scores", &check_topk_scores, py::arg("scores"), py::arg("seen_indptr"),
+        py::arg("seen_indices"), py::arg("allowed"));
   m.def("topk_scratch", &topk_scratch, py::arg("queries"), py::arg("num_candidates"));
   m.def("topk_lengths", &topk_lengths, py::arg("items"), py::arg("allowed"), py::arg("lengths"),
         py::arg("stream") = 0);

@@ -8,6 +8,7 @@
 // reach that user's k-th best.
 #include "topk/check_cuda.cuh"
 #include "topk/queue_cuda.cuh"
+#include "topk/scores_cuda.cuh"
 #include "topk/tile_products_cuda.cuh"
 
 namespace pyrec::cuda {
@@ -171,8 +172,9 @@ __device__ __forceinline__ void merge_queues(const topk_args& a, const code_part
     if (count < fewest) continue;
     uint64_t* const list = task.lists + user * a.k;
     const seen_items seen{memory.seen[user], memory.num_seen[user]};
-    merge_queue<Capacity, V>(a, task.first_user + user, list, memory.queue[user], count, memory.worst[user],
-                             seen, memory.keys[at.warp_index]);
+    const auto score = [&](int32_t id) { return score_of<V>(a, task.first_user + user, id); };
+    merge_queue<Capacity>(a, list, memory.queue[user], count, memory.worst[user], seen,
+                          memory.keys[at.warp_index], score);
     if (threadIdx.x % warp == 0) end_merge(a, parts, task.first_user, user, tile, list[a.k - 1], memory);
     __syncwarp();
   }
@@ -274,30 +276,6 @@ __global__ void __launch_bounds__(threads, Capacity == short_queue && V == 4 ? t
   for (int i = static_cast<int>(threadIdx.x); i < task.num_users * k; i += threads) answer[i] = task.lists[i];
 }
 
-// A block merges the lists of a user's splits into the answer: a key's rank is the number of greater ones.
-__global__ void __launch_bounds__(threads) finish_lists(const topk_args a) {
-  if (a.faults[topk_unsound] != 0) return;
-  const int64_t user = blockIdx.x;
-  const int k = static_cast<int>(a.k);
-  for (int rank = static_cast<int>(threadIdx.x); rank < k; rank += threads) {
-    a.scores[user * k + rank] = -INFINITY;
-    a.ids[user * k + rank] = -1;
-  }
-  __syncthreads();
-  for (int i = static_cast<int>(threadIdx.x); i < a.num_splits * k; i += threads) {
-    const int split = i / k;
-    const uint64_t key = list_of(a, split, user)[i % k];
-    if (key == empty_key) continue;
-    int rank = i % k;
-    for (int other = 0; other < a.num_splits && rank < k; ++other) {
-      if (other != split) rank += count_greater(list_of(a, other, user), k, key);
-    }
-    if (rank >= k) continue;
-    a.scores[user * k + rank] = key_score(key);
-    a.ids[user * k + rank] = key_id(key);
-  }
-}
-
 // The shared memory that a block of the current device may have.
 size_t most_shared_memory() {
   int device = 0, bytes = 0;
@@ -353,7 +331,11 @@ int64_t scratch_bytes(const topk_args& a) {
 }  // namespace
 
 topk_kernels topk() {
-  return {.search = topk_search, .checks = true, .scratch = scratch_bytes, .lengths = measure_lengths};
+  return {.search = topk_search,
+          .checks = true,
+          .select = topk_select,
+          .scratch = scratch_bytes,
+          .lengths = measure_lengths};
 }
 
 }  // namespace pyrec::cuda

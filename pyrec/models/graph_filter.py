@@ -80,7 +80,9 @@ class GraphFilter(ItemItemRecommender):
             unset="beta",
             help="Exponent of an item's degree around the low-pass part.",
         ),
-        "dislikes": Number(positive=False, help="How much an interaction of label 0 or below counts against."),
+        "dislikes": Number(
+            positive=False, help="How much an interaction of label 0 or below counts against."
+        ),
         "device": replace(DEVICE, group="", help="Where to compute."),
     }
     vectors_: NDArray[np.float32] | None
@@ -136,9 +138,7 @@ class GraphFilter(ItemItemRecommender):
             ConfigError: If no preset has that name.
         """
         if name not in PRESETS:
-            raise ConfigError(
-                f"preset {name!r} is none of {', '.join(PRESETS)}{did_you_mean(name, PRESETS)}"
-            )
+            raise ConfigError(f"preset {name!r} is none of {', '.join(PRESETS)}{did_you_mean(name, PRESETS)}")
         return cls(**{**PRESETS[name], **changes})
 
     def fit(
@@ -226,9 +226,7 @@ class GraphFilter(ItemItemRecommender):
         rows = user_rows(self.train_, users)
         starts = np.repeat(self.train_.indptr[users] - rows.indptr[:-1], rows.lengths)
         values = self._values(self.train_)[np.arange(rows.indices.size) + starts]
-        return csr_array(
-            (values, rows.indices, rows.indptr), shape=(len(users), self.train_.num_items)
-        )
+        return csr_array((values, rows.indices, rows.indptr), shape=(len(users), self.train_.num_items))
 
     def _scores(self, histories: csr_array) -> NDArray[np.float32]:
         scores: NDArray[np.float32] = self._filtered(histories).cpu().numpy()
@@ -236,7 +234,9 @@ class GraphFilter(ItemItemRecommender):
 
     def _weights_to(self, item: int, items: NDArray[np.int32]) -> NDArray[np.float32]:
         """See `ItemItemRecommender._weights_to`: p(NᵀN) is symmetric, so a column is a row with the scales exchanged."""
-        column = self._polynomial(one_hot_rows(np.array([item]), self.train_.num_items), self._after, self._before)
+        column = self._polynomial(
+            one_hot_rows(np.array([item]), self.train_.num_items), self._after, self._before
+        )
         weights: NDArray[np.float32] = column[0].cpu().numpy()
         return (weights if self._low_pass is None else weights + self._low_pass.column(item))[items]
 

@@ -17,7 +17,7 @@ from pyrec.models.item_sets import one_hot_rows, row_tensors, weighted_rows
 from pyrec.models.limits import Limits
 from pyrec.models.lists import Ranking
 from pyrec.models.reasons import Asker, Reasons
-from pyrec.ops.topk import topk
+from pyrec.ops.topk import topk_scores
 
 ROWS_PER_CALL = 32
 
@@ -109,10 +109,7 @@ def entries(
 def rank_rows(
     scores: torch.Tensor, k: int, seen: csr_array | None, allowed: torch.Tensor | None
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return the k best columns of each row of finished scores, by the top-k kernel.
-
-    With ``S`` a few rows of scores, ``I (Sᵀ)ᵀ = S``: the queries are the rows of a small identity and the
-    item vectors the columns of ``S``. The products by 0 and 1 are exact, so the scores come back to the bit.
+    """Return the k best columns of each row of finished scores, see `pyrec.ops.topk.topk_scores`.
 
     Args:
         scores: float32 (Q, num_items), finite.
@@ -123,18 +120,6 @@ def rank_rows(
     Returns:
         ids int32 (Q, k) and scores float32 (Q, k).
     """
-    ids = scores.new_empty(len(scores), k, dtype=torch.int32)
-    best = scores.new_empty(len(scores), k)
-    for start in range(0, len(scores), ROWS_PER_CALL):
-        rows = slice(start, start + ROWS_PER_CALL)
-        chunk = scores[rows]
-        indptr, indices = row_tensors(None if seen is None else seen[rows])
-        ids[rows], best[rows] = topk(
-            torch.eye(len(chunk), dtype=chunk.dtype, device=chunk.device),
-            chunk.T.contiguous(),
-            k,
-            seen_indptr=indptr,
-            seen_indices=indices,
-            allowed=allowed,
-        )
-    return ids, best
+    indptr, indices = row_tensors(seen, scores.device)
+    allowed = None if allowed is None else allowed.to(scores.device)
+    return topk_scores(scores.contiguous(), k, seen_indptr=indptr, seen_indices=indices, allowed=allowed)

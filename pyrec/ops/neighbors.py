@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from pyrec import _core
-from pyrec._arrays import capsule, tensor_of
+from pyrec._arrays import capsule, optional_tensors, tensor_of
 from pyrec._checks import check_count, check_real
 from pyrec.errors import ConfigError, DataError
 from pyrec.graph.graph import Graph, check_graph
@@ -20,7 +20,13 @@ SCRATCH_BYTES = 64 * 2**20
 
 
 def nearest_items(
-    graph: Graph, k: int, shrinkage: float = 0.0, first: int = 0, count: int | None = None
+    graph: Graph,
+    k: int,
+    shrinkage: float = 0.0,
+    first: int = 0,
+    count: int | None = None,
+    norms: Tensor | None = None,
+    factors: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
     """The k items most like each of some items, by how many users have both.
 
@@ -35,18 +41,22 @@ def nearest_items(
         shrinkage: At least 0.
         first: The first item.
         count: How many items from there on; None for all.
+        norms: (num_items,) float32 of at least 0, in place of the sqrt(n_i); None for these.
+        factors: (num_items,) float32 of at least 0: what each item's weight is multiplied by, as another's neighbour;
+            None for 1.
 
     Returns:
         ids int32 (count, k) and weights float32 (count, k), best first, of equal ones the smaller id; without the item
         itself. Behind the end of a short list are ids of -1 and weights of 0.
 
     Raises:
-        DataError: ``graph`` is no graph, or not on the CPU; or the squares of an item's weights sum to more than
-            float32 holds.
+        DataError: ``graph`` is no graph, or not on the CPU; ``norms`` or ``factors`` has another shape or dtype; or the
+            squares of an item's weights sum to more than float32 holds.
         ConfigError: A number is out of range.
         MemoryError: There is no room for the answer.
     """
     check_graph(graph)
+    optional_tensors(norms=norms, factors=factors)
     k = check_count("k", k, 1, max(1, graph.num_items), ConfigError, "the number of items")
     shrinkage = check_real("shrinkage", shrinkage, ConfigError, positive=False)
     first = check_count("first", first, 0, graph.num_items, ConfigError, "the number of items")
@@ -58,7 +68,7 @@ def nearest_items(
     )
     ids, weights = (tensor_of(np.empty((count, k), kind)) for kind in (np.int32, np.float32))
     if count > 0:
-        roots = _norms(graph).float()
+        roots = item_norms(graph).float() if norms is None else norms
         width = 2 * graph.num_items + 1
         workers = max(1, min(_core.num_threads(), SCRATCH_BYTES // (4 * width)))
         scratch = torch.empty(workers, width, dtype=torch.int32, device="cpu")
@@ -66,11 +76,11 @@ def nearest_items(
         if graph.weights is not None:
             sums = torch.empty(workers, graph.num_items, dtype=torch.float32, device="cpu")
             arrays += [graph.weights, sums]
-        _core.nearest_items(graph.core, first, shrinkage, *map(capsule, arrays))
+        _core.nearest_items(graph.core, first, shrinkage, *map(capsule, arrays), factors=capsule(factors))
     return ids, weights
 
 
-def _norms(graph: Graph) -> Tensor:
+def item_norms(graph: Graph) -> Tensor:
     """The norm of each item's column, (num_items,) float64: the square root of n_i."""
     if graph.weights is None:
         return graph.degree[graph.num_users :].double().sqrt()

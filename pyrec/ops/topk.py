@@ -6,6 +6,8 @@ the products of codes come with a proven bound of their error, and only candidat
 scored. Lists and scores are the same bits either way, and do not depend on blocks or threads; instruction sets
 differ in the rounding of the scores alone.
 
+Where a model makes its scores otherwise, `topk_scores` takes a block of finished ones and selects the same lists.
+
 On a CUDA device the codes have 16 bits, and tensor cores multiply them. The kernels look whether their input is
 sound, and a call waits for them once, to hear it.
 """
@@ -35,6 +37,8 @@ _MOST_CODED = 1 << 24  # values of the items that are coded at a time: 16 MiB
 _USERS_WORTH_CODES = _BLOCK_USERS  # fewer do not pay for coding the items
 _SHORTEST_WORTH_CODES = 8  # dim
 _CANDIDATES_WORTH_CODES = 128  # for each place in a list: longer lists take most of their candidates' scores
+_SCORES_WORTH_A_SPLIT = 1 << 14  # finished scores, which a thread passes over in some microseconds
+_WARPS_A_PROCESSOR = 32  # on a device, that select from finished scores
 _USERS_WORTH_SORTING = 2048  # on a device: fewer do not pay for sorting the candidates by their length
 
 
@@ -73,6 +77,85 @@ def topk(
         queries.detach(), items.detach(), k, seen_indptr, seen_indices, allowed
     )
     return lists
+
+
+def topk_scores(
+    scores: Tensor,
+    k: int,
+    *,
+    seen_indptr: Tensor | None = None,
+    seen_indices: Tensor | None = None,
+    allowed: Tensor | None = None,
+) -> tuple[Tensor, Tensor]:
+    """The k best items of each user by finished scores: larger ones first, equal ones by smaller id.
+
+    Args:
+        scores: (Q, M) float32, contiguous: of each user and each item.
+        k: Length of the lists, 1 to min(1024, M).
+        seen_indptr: As for `topk`, as the next two.
+        seen_indices: See there.
+        allowed: See there.
+
+    Returns:
+        ids (Q, k) int32 and scores (Q, k) float32, as from `topk`.
+
+    Raises:
+        DataError: Wrong shape, dtype, device or strides; a score that is not finite, even of an item that may not be
+            listed; items out of range, out of order or there twice; row pointers that fall.
+        ConfigError: ``k`` outside 1 to min(1024, M).
+    """
+    require_contiguous(scores=scores)
+    optional_tensors(seen_indptr=seen_indptr, seen_indices=seen_indices, allowed=allowed)
+    require_whole(k=k)
+    lists: tuple[Tensor, Tensor] = _topk_scores(scores.detach(), k, seen_indptr, seen_indices, allowed)
+    return lists
+
+
+@Operator
+def _topk_scores(
+    scores: Tensor, k: int, seen_indptr: Tensor | None, seen_indices: Tensor | None, allowed: Tensor | None
+) -> tuple[Tensor, Tensor]:
+    ids, best = _lists(scores, k)
+    num_candidates = scores.shape[1:].numel() if allowed is None else allowed.numel()
+    splits = _num_score_splits(len(ids), k, num_candidates, scores.device)
+    keys = ids.new_empty(splits, *ids.shape, dtype=torch.int64)
+    faults = ids.new_empty(_core.topk_fault_words)
+    _core.topk_scores(
+        capsule(scores),
+        k,
+        seen_indptr=capsule(seen_indptr),
+        seen_indices=capsule(seen_indices),
+        allowed=capsule(allowed),
+        keys=capsule(keys),
+        ids=capsule(ids),
+        best=capsule(best),
+        faults=capsule(faults),
+        stream=stream_of(scores.device),
+    )
+    if faults[0].item():
+        arrays = (scores, seen_indptr, seen_indices, allowed)
+        _core.check_topk_scores(*(None if array is None else capsule(array.cpu()) for array in arrays))
+        raise DataError("scores, seen or allowed items changed while topk_scores read them")
+    return ids, best
+
+
+def _num_score_splits(num_queries: int, k: int, num_candidates: int, device: torch.device) -> int:
+    """Parts of the candidates that finished scores are selected from side by side, so that a few users suffice."""
+    side_by_side = _core.num_threads()
+    if device.type == "cuda":
+        processors = torch.cuda.get_device_properties(device).multi_processor_count
+        side_by_side = processors * _WARPS_A_PROCESSOR
+    wanted = -(-side_by_side // max(num_queries, 1))
+    worth_a_split = max(_SCORES_WORTH_A_SPLIT, 16 * k)
+    return max(min(wanted, num_candidates // worth_a_split, _core.topk_max_splits), 1)
+
+
+@_topk_scores.register_fake
+def _(
+    scores: Tensor, k: int, seen_indptr: Tensor | None, seen_indices: Tensor | None, allowed: Tensor | None
+) -> tuple[Tensor, Tensor]:
+    shape = (scores.shape[0], k)
+    return scores.new_empty(shape, dtype=torch.int32), scores.new_empty(shape, dtype=torch.float32)
 
 
 @Operator

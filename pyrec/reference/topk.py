@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
@@ -31,15 +33,50 @@ def topk(
         ids (Q, k) int32 and scores (Q, k) of the input's dtype: larger scores first, then smaller ids; id -1
         and score -inf where a user has fewer than k items.
     """
-    num_items = len(items)
-    candidates = items if allowed is None else items[allowed.long()]
-    ids = torch.full((len(queries), k), -1, dtype=torch.int32)
-    scores = queries.new_full((len(queries), k), -torch.inf)
-    for start in range(0, len(queries), batch_size):
-        rows = slice(start, min(start + batch_size, len(queries)))
-        batch = queries[rows] @ candidates.T
-        if seen_indptr is not None and seen_indices is not None:
-            _mask(batch, seen_indptr[rows.start : rows.stop + 1], seen_indices, allowed, num_items)
+
+    def of(rows: slice) -> Tensor:
+        return queries[rows] @ (items if allowed is None else items[allowed.long()]).T
+
+    shape = len(queries), len(items)
+    return _lists(of, shape, queries.dtype, k, (seen_indptr, seen_indices), allowed, batch_size)
+
+
+def topk_scores(
+    scores: Tensor,
+    k: int,
+    *,
+    seen_indptr: Tensor | None = None,
+    seen_indices: Tensor | None = None,
+    allowed: Tensor | None = None,
+    batch_size: int = 1024,
+) -> tuple[Tensor, Tensor]:
+    """The k best items of each user by finished scores (Q, M); otherwise as `topk`."""
+
+    def of(rows: slice) -> Tensor:
+        return scores[rows].clone() if allowed is None else scores[rows][:, allowed.long()]
+
+    shape = scores.shape[0], scores.shape[1]
+    return _lists(of, shape, scores.dtype, k, (seen_indptr, seen_indices), allowed, batch_size)
+
+
+def _lists(
+    scores_of: Callable[[slice], Tensor],
+    shape: tuple[int, int],
+    dtype: torch.dtype,
+    k: int,
+    seen: tuple[Tensor | None, Tensor | None],
+    allowed: Tensor | None,
+    batch_size: int,
+) -> tuple[Tensor, Tensor]:
+    """The lists of ``shape`` = (Q, M) by the scores of the candidates that ``scores_of`` makes of some users."""
+    num_queries, num_items = shape
+    ids = torch.full((num_queries, k), -1, dtype=torch.int32)
+    scores = torch.full((num_queries, k), -torch.inf, dtype=dtype)
+    for start in range(0, num_queries, batch_size):
+        rows = slice(start, min(start + batch_size, num_queries))
+        batch = scores_of(rows)
+        if seen[0] is not None and seen[1] is not None:
+            _mask(batch, seen[0][rows.start : rows.stop + 1], seen[1], allowed, num_items)
         _select(batch, ids[rows], scores[rows])
     if allowed is not None and len(allowed) > 0:
         ids = torch.where(ids < 0, -1, allowed[ids.clamp(min=0).long()])
