@@ -63,6 +63,7 @@ from pyrec.ops.distinct import distinct_ids
 from pyrec.ops.drop import drop
 from pyrec.ops.impressions import impression_metrics
 from pyrec.ops.metrics import item_counts, ranking_metrics
+from pyrec.ops.neighbor_sums import neighbor_sums
 from pyrec.ops.neighbors import nearest_items
 from pyrec.ops.pointwise import pointwise
 from pyrec.ops.pool import pool
@@ -70,7 +71,7 @@ from pyrec.ops.product import product
 from pyrec.ops.propagate import propagate, propagate_gradient, propagate_sum
 from pyrec.ops.ragged import ragged_take
 from pyrec.ops.sample import Sampler, distinct
-from pyrec.ops.topk import topk
+from pyrec.ops.topk import topk, topk_scores
 from pyrec.ops.whole import ObservedPairs, whole, whole_meta
 
 Arguments = dict[str, Any]
@@ -340,6 +341,17 @@ def scratch_search() -> Arguments:
     return {**search(), "k": 2, **scratch, **outputs}
 
 
+def finished() -> Arguments:
+    scores = {"scores": numbers(3, ITEMS)}
+    return {**scores, **{name: value for name, value in search().items() if name not in ("queries", "items")}}
+
+
+def scratch_selection() -> Arguments:
+    outputs = {"ids": empty(3, 2, dtype=torch.int32), "best": empty(3, 2)}
+    scratch = {"keys": empty(1, 3, 2, dtype=torch.int64), "faults": empty(3, dtype=torch.int32)}
+    return {**finished(), "k": 2, **scratch, **outputs}
+
+
 def coded_search() -> Arguments:
     rows = _core.topk_panel_multiple
     bounds = empty(1, 3, dtype=torch.float64)
@@ -434,6 +446,7 @@ def bindings() -> Iterator[tuple[str, EntryPoint]]:
     yield "add_rows", (c.add_rows, lambda: {**added, "x": numbers(3, DIM), "out": empty(NODES, DIM)})
     nearest = {"ids": empty(2, 3, dtype=torch.int32), "weights": empty(2, 3), "roots": torch.ones(ITEMS)}
     counts = {"scratch": empty(1, 2 * ITEMS + 1, dtype=torch.int32), "first": 0, "shrinkage": 0.5}
+    counts["factors"] = torch.ones(ITEMS)
     yield "nearest_items", (of_graph(c.nearest_items), lambda: {**nearest, **counts})
     sums = {"edge_weights": torch.ones(EDGES), "sums": empty(1, ITEMS)}
     yield "nearest_items, weighted", (of_graph(c.nearest_items), lambda: {**nearest, **counts, **sums})
@@ -454,6 +467,8 @@ def bindings() -> Iterator[tuple[str, EntryPoint]]:
     yield "topk_lengths", (c.topk_lengths, lambda: dict(few))
     yield "topk", (c.topk, scratch_search)
     yield "topk_codes", (c.topk, coded_search)
+    yield "topk_scores", (c.topk_scores, scratch_selection)
+    yield "check_topk_scores", (c.check_topk_scores, finished)
     yield "ranking_metrics", (c.ranking_metrics, ranking)
     yield "item_counts", (c.item_counts, counting)
     yield "check_ranking", (c.check_ranking, lists)
@@ -573,6 +588,7 @@ def combine_bindings() -> Iterator[tuple[str, EntryPoint]]:
 def operators() -> Iterator[tuple[str, EntryPoint]]:
     """The torch operators and the graph that they run on."""
     yield "topk", (topk, lambda: {**search(), "k": 2})
+    yield "topk_scores", (topk_scores, lambda: {**finished(), "k": 2})
     yield "ranking_metrics", (ranking_metrics, lambda: {**lists(), "cutoffs": [1, 3]})
     yield (
         "impression_metrics, operator",
@@ -610,7 +626,10 @@ def operators() -> Iterator[tuple[str, EntryPoint]]:
     grads = {"grads": [numbers(3, DIM) for _ in range(LAYERS)], "base": empty(NODES, DIM)}
     of_rows = {"rows": int64(1, 3, 6), "precision": "fp32"}
     yield "propagate_gradient", (propagate_gradient, lambda: {**grads, "graph": GRAPH, **of_rows})
+    of_side = {"graph": GRAPH, "side": "users", "scale": torch.ones(NODES), "out": empty(NODES - ITEMS, DIM)}
+    yield "neighbor_sums", (neighbor_sums, lambda: {**of_side, "x": numbers(NODES, DIM)})
     near = {"graph": GRAPH, "k": 2, "shrinkage": 0.5, "first": 1, "count": 2}
+    near |= {"norms": torch.ones(ITEMS), "factors": torch.ones(ITEMS)}
     yield "nearest_items", (nearest_items, lambda: dict(near))
     few = {"seed": 3, "epoch": 1, "first": 2, "count": 3, "num_negatives": 2}
     yield "sample", (SAMPLER.sample, lambda: dict(few))
@@ -903,7 +922,7 @@ def models() -> Iterator[tuple[str, EntryPoint]]:
     known, unseen = interactions(), unseen_interactions()
     small = {"embedding_size": 4, "epochs": 1, "batch_size": 8}
     fitted = [pyrec.LightGCN(**small), pyrec.MF(**small), pyrec.SVD(embedding_size=2)]
-    fitted += [pyrec.ItemKNN(), pyrec.EASE(), pyrec.Popularity()]
+    fitted += [pyrec.ItemKNN(), pyrec.EASE(), pyrec.GraphFilter(vectors=2), pyrec.Popularity()]
     for model in fitted:
         model.fit(known)
         name = type(model).__name__

@@ -43,18 +43,18 @@ PRESETS: Final[Mapping[str, Mapping[str, Any]]] = MappingProxyType(
 
 
 class GraphFilter(ItemItemRecommender):
-    """Scores ``s = D_i^β (p(NᵀN) + α V Vᵀ) D_i^-β x`` for a user's row of items x. There is no training.
+    """Scores ``s = D_i^β (p(NᵀN) + alpha V Vᵀ) D_i^-β x`` for a user's row of items x. There is no training.
 
     ``N = D_u^-a R D_i^-b`` is the interaction matrix, normalised by the degrees of users and items, and V (num_items,
-    vectors) holds its leading right singular vectors. With ``order`` 1, p is the straight line ``NᵀN``; else the
-    Chebyshev polynomial that ChebyCF interpolates, see `pyrec.nn.graph_filter.plateau_coefficients`. Where a or b is not
-    1/2, NᵀN is divided by its largest eigenvalue.
+    vectors) holds its leading right singular vectors. With ``order`` 1, p is the straight line ``NᵀN``; else
+    the Chebyshev polynomial that ChebyCF interpolates, see `pyrec.nn.graph_filter.plateau_coefficients`. Where a or b
+    is not 1/2, NᵀN is divided by its largest eigenvalue.
 
     ``R_ui`` is 1, or the weight where interactions have some, and ``-dislikes`` for those whose label is 0 or below. A
     node's degree is the sum of the magnitudes. A new user is a row of ones. A block of rows is a table on the items,
     propagated to the users and back; no array of items x items or users x items is made.
 
-    Source: GF-CF (Shen et al., CIKM 2021): β 0 in front of NᵀN and 1/2 around V Vᵀ. ChebyCF (Kim et al., SIGIR 2025): one
+    Source: GF-CF (Shen et al., CIKM 2021): β 0 around NᵀN and 1/2 around V Vᵀ. ChebyCF (Kim et al., SIGIR 2025): one
     β around both, and the polynomial.
 
     Attributes:
@@ -110,7 +110,7 @@ class GraphFilter(ItemItemRecommender):
             order: Products with NᵀN, 1 to 64. Beyond 1 they make a Chebyshev polynomial.
             flatness: φ above 0, of the polynomial's target: the larger, the flatter in the middle of the spectrum.
             vectors: Singular vectors of the low-pass part, fewer than users and than items; 0 for none.
-            alpha: α, the weight of the low-pass part; at least 0.
+            alpha: Weight of the low-pass part; at least 0.
             vectors_beta: The exponent around the low-pass part; None for β.
             dislikes: How much an interaction whose label is 0 or below counts against its item; 0: not at all.
             device: ``cpu`` or ``cuda``: where to compute. A loaded model computes on the CPU.
@@ -165,6 +165,8 @@ class GraphFilter(ItemItemRecommender):
             check_count("vectors", self.vectors, 0, bound, ConfigError, "one below the users and the items")
         device = find_device(self.device)
         normalised = self._normalised(train)
+        if normalised.graph.num_edges == 0:
+            raise DataError("no interaction speaks for or against an item: there is nothing to learn from")
         self.vectors_, self.largest_ = None, 1.0
         if self.vectors:
             self.vectors_, self.largest_ = normalised.right_vectors(int(self.vectors))
@@ -172,8 +174,6 @@ class GraphFilter(ItemItemRecommender):
             self.largest_ = normalised.right_vectors(1)[1]
         if self._is_standard:
             self.largest_ = 1.0
-        if self.largest_ == 0:
-            raise DataError("no interaction speaks for or against an item: there is nothing to learn from")
         self.train_ = train
         self._make_filters(normalised, device)
         return self
@@ -233,7 +233,7 @@ class GraphFilter(ItemItemRecommender):
         return scores
 
     def _weights_to(self, item: int, items: NDArray[np.int32]) -> NDArray[np.float32]:
-        """See `ItemItemRecommender._weights_to`: p(NᵀN) is symmetric, so a column is a row with the scales exchanged."""
+        """See `ItemItemRecommender._weights_to`: p is symmetric, so a column is a row with the scales exchanged."""
         column = self._polynomial(
             one_hot_rows(np.array([item]), self.train_.num_items), self._after, self._before
         )
@@ -261,7 +261,7 @@ class GraphFilter(ItemItemRecommender):
 
 
 def signed_graph(train: Interactions, values: NDArray[np.float32]) -> Graph:
-    """Return the graph of the interactions whose value is not 0, (n,) float32 of either sign, with these for weights."""
+    """Return the graph of the interactions with a value other than 0, (n,) float32, which are its weights."""
     there = values != 0
     kept, values = (train, values) if there.all() else (train.select(there), values[there])
     graph = Graph.from_interactions(kept)

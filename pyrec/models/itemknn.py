@@ -41,9 +41,9 @@ class ItemKNN(ItemItemRecommender):
     weight for i is largest, else 0. W stays sparse. Where the interactions have weights ``r_ui``:
     ``c_ji = Σ_u d_u^-2a r_uj r_ui``, ``n_i = Σ_u r_ui²`` and ``d_u = Σ_i r_ui``.
 
-    By default a and β are 0 and b is 1/2: the cosine. RP3β with exponents α and β' is ``user_exponent`` α/2,
-    ``item_exponent`` (α + β')/2, ``beta`` (α - β')/2 and ``shrinkage`` 0: a walk of three steps from the user, divided by
-    ``n_i^β'`` (Paudel et al., "Updatable, accurate, diverse, and scalable recommendations", TiiS 2017).
+    By default a and β are 0 and b is 1/2: the cosine. RP3β, whose walk of three steps has probabilities to the
+    power p and is divided by ``n_i^q``, is ``user_exponent`` p/2, ``item_exponent`` (p + q)/2, ``beta`` (p - q)/2 and
+    ``shrinkage`` 0 (Paudel et al., "Updatable, accurate, diverse, and scalable recommendations", TiiS 2017).
 
     Attributes:
         weights_: W, float32 CSR (num_items, num_items), at most ``neighbors`` entries a column.
@@ -234,6 +234,6 @@ def _check_memory(graph: Graph) -> None:
     needed, free = 16 * pairs, available_memory()
     if free is not None and needed > free:
         raise DataError(
-            f"all neighbours of {graph.num_items} items need up to {gibibytes(needed)}, but {gibibytes(free)} are free; "
-            "bound neighbors, or use graph-filter, which makes no matrix of items"
+            f"all neighbours of {graph.num_items} items need up to {gibibytes(needed)}, but {gibibytes(free)} are "
+            "free; bound neighbors, or use graph-filter, which makes no matrix of items"
         )

@@ -7,6 +7,8 @@ items to users and back.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
 
@@ -16,7 +18,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array, diags_array
 from torch import Tensor
 
-from pyrec._arrays import tensor_of
+from pyrec._arrays import empty_table, tensor_of
 from pyrec.graph.graph import Graph
 from pyrec.nn.singular import leading_singular_vectors
 from pyrec.ops.neighbor_sums import neighbor_sums
@@ -33,8 +35,8 @@ def plateau_coefficients(order: int, flatness: float) -> Float64Array:
     """The Chebyshev coefficients c (order + 1,) of the polynomial ``p(t) = sum_k c_k T_k(t)`` that ChebyCF filters by.
 
     The target falls from 1 at t = -1 to 0 at t = 1, steeply at both ends and slowly between:
-    ``f(t) = (1 - sign(t) |t|^flatness) / 2``. Its values at the extrema of T_order, ``cos(j pi / order)``, are taken on at
-    the roots of T_(order + 1), so that p is 1 and 0 at the outermost roots, as in the authors' program.
+    ``f(t) = (1 - sign(t) |t|^flatness) / 2``. Its values at the extrema of T_order, ``cos(j pi / order)``, are taken
+    on at the roots of T_(order + 1), so that p is 1 and 0 at the outermost roots, as in the authors' program.
     ``c_k = 2 / (order + 1) sum_j f_j T_k(root_j)``, half of it for k = 0.
 
     Source: Kim et al., "Graph spectral filtering with Chebyshev interpolation for recommendation", SIGIR 2025, and its
@@ -74,10 +76,13 @@ class Normalised:
     @classmethod
     def of(cls, graph: Graph, user_exponent: float, item_exponent: float) -> Normalised:
         """Normalise a graph on the CPU."""
-        edges = np.ones(graph.num_edges) if graph.weights is None else graph.weights.abs().double().numpy()
-        rows = np.repeat(np.arange(graph.num_nodes), graph.degree.numpy())
-        degree = np.bincount(rows, weights=edges, minlength=graph.num_nodes)
-        users, items = np.split(degree, [graph.num_users])
+        if graph.weights is None:
+            degree = graph.degree.double()
+        else:
+            magnitudes = graph.weights.abs().double()
+            degree = magnitudes.new_zeros(graph.num_nodes)
+            degree.index_add_(0, torch.repeat_interleave(graph.degree), magnitudes)
+        users, items = np.split(degree.numpy(), [graph.num_users])
         return cls(graph, power(users, -user_exponent), power(items, -item_exponent), items)
 
     def matrix(self) -> csr_array:
@@ -89,7 +94,7 @@ class Normalised:
         shape = (graph.num_users, graph.num_items)
         rows = csr_array((values, items, graph.indptr[: graph.num_users + 1].numpy()), shape=shape)
         scaled = diags_array(self.user_scale) @ rows @ diags_array(self.item_scale)
-        return scaled.tocsr().astype(np.float32)
+        return csr_array(scaled, dtype=np.float32)
 
     def right_vectors(self, count: int) -> tuple[NDArray[np.float32], float]:
         """The leading right singular vectors of N, (num_items, count) by falling value, and the largest value squared.
@@ -162,48 +167,59 @@ class Polynomial:
         unscaled = np.divide(1, self._item_scale, where=self._item_scale > 0, out=np.zeros_like(after))
         enter = tensor_of((before * self._item_scale).astype(np.float32))
         leave = tensor_of((after * unscaled).astype(np.float32)).to(self.graph.device)
-        out = torch.empty(rows.shape, dtype=torch.float32, device=self.graph.device)
+        out = empty_table(rows.shape, torch.float32, self.graph.device)
         for start in range(0, rows.shape[0], self.width):
             block = rows[start : start + self.width]
-            filtered = self._filter(self._table(block, enter))
-            out[start : start + self.width] = filtered.mul_(leave[:, None]).T
+            with self._tables(block.shape[0]) as (table, sums):
+                self._enter(table, block, enter)
+                filtered = self._filter(table, sums).mul_(leave[:, None])
+                out[start : start + self.width] = filtered.T
         return out
 
-    def _table(self, rows: csr_array, enter: Tensor) -> Tensor:
-        """A table (num_nodes, Q) with the rows as the items' columns, scaled; the users' rows hold anything."""
+    @contextmanager
+    def _tables(self, columns: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """Two uninitialised tables, (num_nodes, columns) and (num_items, columns)."""
         graph = self.graph
-        table = torch.empty(graph.num_nodes, rows.shape[0], dtype=torch.float32, device=graph.device)
+        with (
+            graph.scratch.borrow((graph.num_nodes, columns), torch.float32, 1) as (table,),
+            graph.scratch.borrow((graph.num_items, columns), torch.float32, 1) as (sums,),
+        ):
+            yield table, sums
+
+    def _enter(self, table: Tensor, rows: csr_array, enter: Tensor) -> None:
+        """Write the rows, scaled, as columns of the items' part of a table."""
+        graph = self.graph
         items = tensor_of(rows.indices.astype(np.int64))
         columns = torch.repeat_interleave(tensor_of(np.diff(rows.indptr).astype(np.int64)))
         values = tensor_of(rows.data.astype(np.float32, copy=False)) * enter[items]
         table[graph.num_users :].zero_()
         place = items.to(graph.device) + graph.num_users, columns.to(graph.device)
         table[place] = values.to(graph.device)
-        return table
 
-    def _filter(self, table: Tensor) -> Tensor:
-        """``p`` of the items' rows of a table, (num_items, Q), without the scales before and after; uses the table up."""
+    def _filter(self, table: Tensor, sums: Tensor) -> Tensor:
+        """``p`` of the items' rows of a table, (num_items, Q), unscaled; uses the table up."""
         if self._coefficients is None:
-            return self._product(table)
+            return self._product(table, sums)
         first, *others = self._coefficients.tolist()
         items = table[self.graph.num_users :]
-        total, before = items * first, None
+        total: Tensor = items * first
+        before: Tensor | None = None
         for coefficient in others:
-            changed = self._product(table)
+            changed = self._product(table, sums)
             # Z_1 = Z_0 - 2 G Z_0, then Z_k = 2 (Z_(k-1) - 2 G Z_(k-1)) - Z_(k-2)
-            following = torch.sub(items, changed, alpha=2)
+            following: Tensor = changed.mul_(-2).add_(items)
             if before is not None:
                 following.mul_(2).sub_(before)
             total.add_(following, alpha=coefficient)
-            before = items.clone()
+            before = items.clone() if before is None else before.copy_(items)
             items.copy_(following)
         return total
 
-    def _product(self, table: Tensor) -> Tensor:
+    def _product(self, table: Tensor, sums: Tensor) -> Tensor:
         """``D_i^-2b Rᵀ D_u^-2a R / largest`` times the items' rows of a table, (num_items, Q)."""
         graph = self.graph
         neighbor_sums(table, graph, "users", self._scale, out=table[: graph.num_users])
-        return neighbor_sums(table, graph, "items", self._scale)
+        return neighbor_sums(table, graph, "items", self._scale, out=sums)
 
 
 class LowPass:
@@ -232,7 +248,8 @@ class LowPass:
     def __call__(self, rows: csr_array) -> Tensor:
         """Filter rows (Q, num_items) float32: the same shape, on the device."""
         along = np.ascontiguousarray(rows @ self._along, dtype=np.float32)
-        return product(tensor_of(along).to(self._device), self._back)
+        filtered: Tensor = product(tensor_of(along).to(self._device), self._back)
+        return filtered
 
     def column(self, item: int) -> NDArray[np.float32]:
         """What a one for each item alone has for ``item``, (num_items,)."""

@@ -24,8 +24,8 @@ def neighbor_sums(
 ) -> Tensor:
     """``out[i] = scale[i] * sum over the edges e of node i: w_e x[neighbour of e]``, for all nodes i of a side.
 
-    ``w_e`` is the graph's weight of the edge, which may have either sign here, or 1. With R the interaction matrix it is
-    ``S R X_items`` for the users and ``S Rᵀ X_users`` for the items. The same bits at any number of threads, and a
+    ``w_e`` is the graph's weight of the edge, which may have either sign here, or 1. With R the interaction matrix it
+    is ``S R X_items`` for the users and ``S Rᵀ X_users`` for the items. The same bits at any number of threads, and a
     column's do not depend on the others.
 
     Args:

@@ -72,11 +72,11 @@ def nearest_items(
         width = 2 * graph.num_items + 1
         workers = max(1, min(_core.num_threads(), SCRATCH_BYTES // (4 * width)))
         scratch = torch.empty(workers, width, dtype=torch.int32, device="cpu")
-        arrays = [roots, scratch, ids, weights]
+        sums = None
         if graph.weights is not None:
             sums = torch.empty(workers, graph.num_items, dtype=torch.float32, device="cpu")
-            arrays += [graph.weights, sums]
-        _core.nearest_items(graph.core, first, shrinkage, *map(capsule, arrays), factors=capsule(factors))
+        arrays = (roots, scratch, ids, weights, graph.weights, sums, factors)
+        _core.nearest_items(graph.core, first, shrinkage, *map(capsule, arrays))
     return ids, weights
 
 
