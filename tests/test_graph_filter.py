@@ -80,7 +80,7 @@ def test_scores_are_the_formula(case, kind):
         data = Interactions.from_codes(data.users, data.items, data.user_ids, data.item_ids, weights=weights)
         matrix[data.users, data.items] = weights
     if kind == "dislikes":
-        data, options = disliked(), {**options, "dislikes": 0.5}
+        data, options = disliked(), {**options, "dislike_weight": 0.5}
         matrix[data.users, data.items] = np.where(data.labels > 0, 1, -0.5)
     model = GraphFilter(**options).fit(data)
     weights = dense_weights(matrix, model)
@@ -97,7 +97,7 @@ def test_scores_are_the_formula(case, kind):
 
 @pytest.mark.parametrize("case", ["defaults", "all of it"])
 def test_reasons_sum_to_the_score(case):
-    for data, options in ((numbers(), {}), (disliked(), {"dislikes": 0.5})):
+    for data, options in ((numbers(), {}), (disliked(), {"dislike_weight": 0.5})):
         model = GraphFilter(**CASES[case], **options).fit(data)
         found = model.explain(3)
         assert found.kind == "exact"
@@ -108,7 +108,7 @@ def test_reasons_sum_to_the_score(case):
 
 def test_dislikes_count_against_their_like():
     data = disliked()
-    unaware, aware = (GraphFilter(dislikes=weight).fit(data) for weight in (0.0, 1.0))
+    unaware, aware = (GraphFilter(dislike_weight=weight).fit(data) for weight in (0.0, 1.0))
     with_labels = data.to_csr(weighted=True).toarray()
     assert np.array_equal(scores_of(unaware), scores_of(GraphFilter().fit(with_labels)))
     assert scores_of(unaware).min() >= 0 > scores_of(aware).min()
@@ -233,7 +233,7 @@ def test_items_and_users_without_interactions():
         ({"vectors": -1}, ConfigError, "vectors = -1"),
         ({"vectors": NUM_ITEMS}, ConfigError, "vectors = 30 must be at most 29"),
         ({"alpha": -1}, ConfigError, "alpha = -1"),
-        ({"dislikes": -1}, ConfigError, "dislikes = -1"),
+        ({"dislike_weight": -1}, ConfigError, "dislike_weight = -1"),
         ({"device": "tpu"}, ConfigError, "device = 'tpu'"),
     ],
 )
@@ -249,4 +249,4 @@ def test_nothing_to_learn_from_is_refused():
     for options in ({}, {"vectors": 3}, {"item_exponent": 0.4}):
         with pytest.raises(DataError, match="speaks for or against an item"):
             GraphFilter(**options).fit(told)
-    assert np.isfinite(scores_of(GraphFilter(dislikes=1.0).fit(told))).all()
+    assert np.isfinite(scores_of(GraphFilter(dislike_weight=1.0).fit(told))).all()

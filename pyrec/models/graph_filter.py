@@ -50,8 +50,8 @@ class GraphFilter(ItemItemRecommender):
     the Chebyshev polynomial that ChebyCF interpolates, see `pyrec.nn.graph_filter.plateau_coefficients`. Where a or b
     is not 1/2, NᵀN is divided by its largest eigenvalue.
 
-    ``R_ui`` is 1, or the weight where interactions have some, and ``-dislikes`` for those whose label is 0 or below. A
-    node's degree is the sum of the magnitudes. A new user is a row of ones. A block of rows is a table on the items,
+    ``R_ui`` is 1, or the weight where interactions have some, and ``-dislike_weight`` for those whose label is 0 or
+    below. A node's degree is the sum of the magnitudes. A new user is a row of ones. A block of rows is a table on the items,
     propagated to the users and back; no array of items x items or users x items is made.
 
     Source: GF-CF (Shen et al., CIKM 2021): β 0 around NᵀN and 1/2 around V Vᵀ. ChebyCF (Kim et al., SIGIR 2025): one
@@ -80,10 +80,10 @@ class GraphFilter(ItemItemRecommender):
             unset="beta",
             help="Exponent of an item's degree around the low-pass part.",
         ),
-        "dislikes": Number(
+        "dislike_weight": Number(
             positive=False, help="How much an interaction of label 0 or below counts against."
         ),
-        "device": replace(DEVICE, group="", help="Where to compute."),
+        "device": DEVICE,
     }
     vectors_: NDArray[np.float32] | None
     largest_: float
@@ -98,7 +98,7 @@ class GraphFilter(ItemItemRecommender):
         vectors: int = 0,
         alpha: float = 0.2,
         vectors_beta: float | None = None,
-        dislikes: float = 0.0,
+        dislike_weight: float = 0.0,
         device: str = "cpu",
     ) -> None:
         """Store the hyperparameters.
@@ -112,7 +112,7 @@ class GraphFilter(ItemItemRecommender):
             vectors: Singular vectors of the low-pass part, fewer than users and than items; 0 for none.
             alpha: Weight of the low-pass part; at least 0.
             vectors_beta: The exponent around the low-pass part; None for β.
-            dislikes: How much an interaction whose label is 0 or below counts against its item; 0: not at all.
+            dislike_weight: How much an interaction whose label is 0 or below counts against its item; 0: not at all.
             device: ``cpu`` or ``cuda``: where to compute. A loaded model computes on the CPU.
         """
         self.beta = beta
@@ -123,7 +123,7 @@ class GraphFilter(ItemItemRecommender):
         self.vectors = vectors
         self.alpha = alpha
         self.vectors_beta = vectors_beta
-        self.dislikes = dislikes
+        self.dislike_weight = dislike_weight
         self.device = device
 
     @classmethod
@@ -195,8 +195,8 @@ class GraphFilter(ItemItemRecommender):
         """R's entries of the interactions, float32 (n,)."""
         preferences = train.preferences
         values = np.ones(len(train), dtype=np.float32) if preferences is None else preferences.copy()
-        if self.dislikes and train.labels is not None:
-            values[train.labels <= 0] = -np.float32(self.dislikes)
+        if self.dislike_weight and train.labels is not None:
+            values[train.labels <= 0] = -np.float32(self.dislike_weight)
         return values
 
     def _make_filters(self, normalised: Normalised, device: torch.device) -> None:
@@ -243,7 +243,7 @@ class GraphFilter(ItemItemRecommender):
     def _reasons(self, asker: Asker, item: int) -> Reasons:
         """See `ItemItemRecommender._reasons`; what a known user dislikes is the remainder."""
         reasons = super()._reasons(asker, item)
-        if asker.user is None or not self.dislikes or self.train_.labels is None:
+        if asker.user is None or not self.dislike_weight or self.train_.labels is None:
             return reasons
         score = self._query_vectors(np.array([asker.user], dtype=np.int32))[0, item]
         return replace(reasons, remainder=float(score) - float(reasons.values.sum()))
