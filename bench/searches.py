@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 from torch import Tensor
 
-from pyrec.ops.topk import topk
+from pyrec.ops.topk import topk, topk_scores
 
 Lists = tuple[Tensor, Tensor]
 
@@ -31,6 +31,32 @@ class Problem(NamedTuple):
     indptr: Tensor
     seen: Tensor
     k: int
+
+
+class Scores(NamedTuple):
+    """Finished scores (Q, M), the seen items as a CSR (Q + 1,), and the length of the lists."""
+
+    scores: Tensor
+    indptr: Tensor
+    seen: Tensor
+    k: int
+
+
+def pyrec_scores(p: Scores) -> Callable[[], Lists]:
+    return lambda: topk_scores(p.scores, p.k, seen_indptr=p.indptr, seen_indices=p.seen)
+
+
+def torch_scores(p: Scores) -> Callable[[], Lists]:
+    """Seen scores put to -inf where they lie, and torch.topk; ties fall as they may."""
+    users = torch.repeat_interleave(torch.arange(len(p.scores)), p.indptr.diff())
+    scores, seen = p.scores.clone(), p.seen.long()
+
+    def run() -> Lists:
+        scores[users, seen] = -torch.inf
+        best = scores.topk(p.k)
+        return best.indices, best.values
+
+    return run
 
 
 def pyrec(p: Problem) -> Callable[[], Lists]:
@@ -117,6 +143,7 @@ def _over_fetch(p: Problem, search: Search) -> Lists:
     return torch.from_numpy(ids), torch.from_numpy(scores)
 
 
+SCORE_SEARCHES = {"pyrec": pyrec_scores, "torch": torch_scores}
 SEARCHES = {
     "pyrec": pyrec,
     "FAISS flat": faiss,

@@ -246,3 +246,72 @@ def test_the_gate_checks_what_it_is_handed(changed: dict, message: str) -> None:
     _core.nearest_items(core, **good)
     with pytest.raises((DataError, ConfigError), match=message):
         _core.nearest_items(core, **{**good, **changed})
+
+
+# Exponents
+
+
+def dense_likeness(matrix, shrinkage, a, b, beta):
+    """W by the formula, float64 (num_items, num_items), with zeros on the diagonal."""
+    matrix = matrix.astype(np.float64)
+    users, norms = matrix.sum(1), np.square(matrix).sum(0)
+    scaled = matrix * np.where(users > 0, np.where(users > 0, users, 1.0) ** -a, 0.0)[:, None]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        weights = scaled.T @ scaled / (np.outer(norms, norms) ** b + shrinkage)
+        weights *= norms[None] ** beta / norms[:, None] ** beta
+    np.fill_diagonal(weights, 0)
+    return np.nan_to_num(weights, posinf=0.0)
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "beta"), [(0.5, 0.5, 0.4), (0.3, 0.35, 0.25), (0.0, 0.0, -0.5), (1, 1, 0)]
+)
+@pytest.mark.parametrize("weighted", [False, True])
+def test_exponents_are_the_formula(a, b, beta, weighted):
+    data = synthetic(60, 40, interactions_per_user=7)
+    matrix = data.to_csr().toarray()
+    if weighted:
+        weights = np.random.default_rng(2).uniform(0.5, 3, len(data)).astype(np.float32)
+        data = Interactions.from_codes(data.users, data.items, data.user_ids, data.item_ids, weights=weights)
+        matrix = data.to_csr(weighted=True).toarray()
+    expected = dense_likeness(matrix, 2.0, a, b, beta)
+    found = ItemKNN(None, 2.0, a, b, beta).fit(data).weights_.toarray()
+    np.testing.assert_allclose(found, expected, rtol=2e-5, atol=1e-9)
+    few = ItemKNN(5, 2.0, a, b, beta).fit(data).weights_.toarray()
+    assert np.array_equal(few[few > 0], found[few > 0])
+    assert np.array_equal(np.sort(few, axis=0)[-5:], np.sort(found, axis=0)[-5:])
+    assert ((few > 0).sum(0) <= 5).all()
+
+
+def test_all_neighbours_are_more_than_any_number():
+    data = synthetic(60, 40, interactions_per_user=7)
+    everything, many = (ItemKNN(neighbors).fit(data).weights_ for neighbors in (None, 10**6))
+    assert (everything != many).nnz == 0
+
+
+def test_exponents_of_none_keep_the_bits():
+    data = synthetic(60, 40, interactions_per_user=7)
+    plain, scaled = (ItemKNN(9, 1.0, *more).fit(data).weights_ for more in ((), (0.0, 0.5, 0.0)))
+    assert (plain != scaled).nnz == 0
+
+
+def test_all_neighbours_that_do_not_fit_are_refused(monkeypatch):
+    monkeypatch.setattr("pyrec.models.itemknn.available_memory", lambda: 10)
+    data = synthetic(60, 40, interactions_per_user=7)
+    with pytest.raises(DataError, match="all neighbours of 40 items need up to"):
+        ItemKNN(None).fit(data)
+    assert ItemKNN(3).fit(data).weights_.nnz > 0
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"norms": torch.ones(3)}, r"roots has shape \(3,\), but \(40,\) is needed"),
+        ({"factors": torch.ones(40).double()}, "factors has dtype float64"),
+        ({"factors": [1.0] * 40}, "factors is a list"),
+    ],
+)
+def test_other_norms_and_factors_are_checked(given, message):
+    graph = Graph.from_interactions(synthetic(60, 40, interactions_per_user=7))
+    with pytest.raises(DataError, match=message):
+        nearest_items(graph, 3, **given)

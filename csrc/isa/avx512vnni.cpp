@@ -8,7 +8,6 @@
 namespace pyrec::avx512vnni {
 
 extern const topk_kernels topk_table;
-constinit const topk_kernels topk_table{
-    .search = topk_search, .codes = has_codes, .select = topk_select};
+constinit const topk_kernels topk_table{.search = topk_search, .codes = has_codes, .select = topk_select};
 
 }  // namespace pyrec::avx512vnni

@@ -8,7 +8,7 @@
 
 namespace pyrec::PYREC_ISA {
 
-constexpr int select_panels = 4;                   // looked at before the branch
+constexpr int select_panels = 4;                       // looked at before the branch
 constexpr int64_t scores_per_task = int64_t{1} << 15;  // some 10 µs
 
 struct select_task {

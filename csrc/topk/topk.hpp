@@ -78,7 +78,7 @@ struct topk_args {
   const int64_t* by_length;  // (num_candidates,) candidates by falling length; or null, in their order
 
   const float* finished;  // (num_queries, num_items) scores, for `select`: in place of queries and items
-  void* scratch;             // of as many bytes as topk_kernels::scratch says
+  void* scratch;          // of as many bytes as topk_kernels::scratch says
   void* stream;
 };
 
@@ -95,8 +95,8 @@ struct topk_lengths_args {
 
 struct topk_kernels {
   void (*search)(const topk_args&);
-  bool codes = false;   // whether it can search by codes of 8 bits
-  bool checks = false;  // search checks its input itself, needs scratch and no panels
+  bool codes = false;                          // whether it can search by codes of 8 bits
+  bool checks = false;                         // search checks its input itself, needs scratch and no panels
   void (*select)(const topk_args&) = nullptr;  // of finished scores; needs faults, keys, ids and scores
   int64_t (*scratch)(const topk_args&) = nullptr;
   void (*lengths)(const topk_lengths_args&) = nullptr;

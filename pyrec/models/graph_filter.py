@@ -51,8 +51,8 @@ class GraphFilter(ItemItemRecommender):
     is not 1/2, NᵀN is divided by its largest eigenvalue.
 
     ``R_ui`` is 1, or the weight where interactions have some, and ``-dislike_weight`` for those whose label is 0 or
-    below. A node's degree is the sum of the magnitudes. A new user is a row of ones. A block of rows is a table on the items,
-    propagated to the users and back; no array of items x items or users x items is made.
+    below. A node's degree is the sum of the magnitudes. A new user is a row of ones. A block of rows is a table on the
+    items, propagated to the users and back; no array of items x items or users x items is made.
 
     Source: GF-CF (Shen et al., CIKM 2021): β 0 around NᵀN and 1/2 around V Vᵀ. ChebyCF (Kim et al., SIGIR 2025): one
     β around both, and the polynomial.
