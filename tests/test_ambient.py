@@ -12,7 +12,7 @@ import torch
 from small_models import SMALL
 
 import pyrec
-from pyrec import EASE, MF, SVD, ItemKNN, LightGCN, Popularity, Recommender, evaluate, export
+from pyrec import EASE, MF, SVD, GraphFilter, ItemKNN, LightGCN, Popularity, Recommender, evaluate, export
 from pyrec._ambient import defaults, full_precision
 from pyrec._arrays import tensor_of
 from pyrec.data import split_random, synthetic
@@ -43,6 +43,7 @@ MODELS = {
     "svd": lambda: SVD(4),
     "ease": lambda: EASE(10.0),
     "itemknn": ItemKNN,
+    "graph-filter": lambda: GraphFilter(vectors=4, order=2),
     "popularity": Popularity,
 }
 
@@ -100,7 +101,7 @@ def answers(model, train, test, folder):
     parts += [np.array(list(result.metrics.values())), result.lists]
     model.save(folder / "saved")
     parts += [*Recommender.load(folder / "saved").recommend(users, 5)]
-    if not isinstance(model, EASE | ItemKNN):
+    if not isinstance(model, EASE | ItemKNN | GraphFilter):
         export(model, folder / "vectors")
         parts.append(np.load(folder / "vectors" / "items.npz")["vectors"])
     return parts

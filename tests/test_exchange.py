@@ -17,11 +17,11 @@ import torch
 from scipy.sparse import csr_array
 from small_models import SMALL
 
-from pyrec import EASE, MF, SVD, ItemKNN, LightGCN, Popularity, Recommender, evaluate
+from pyrec import EASE, MF, SVD, GraphFilter, ItemKNN, LightGCN, Popularity, Recommender, evaluate
 from pyrec.data import Interactions, synthetic
 from pyrec.errors import DataError, NotFittedError, StoppedError
 from pyrec.export.files import vectors_of
-from pyrec.models import ease, itemknn, svd
+from pyrec.models import ease, graph_filter, itemknn, svd
 from pyrec.models.item_item import ItemItemRecommender
 from pyrec.models.new_users import NewUsers
 from pyrec.store.training_checkpoint import Checkpoints
@@ -115,6 +115,7 @@ MODELS: dict[str, Callable[[], Recommender]] = {
     "MF": lambda: MF(**SMALL),
     "EASE": lambda: EASE(5.0),
     "ItemKNN": lambda: ItemKNN(5),
+    "GraphFilter": lambda: GraphFilter(vectors=4),
     "SVD": lambda: SVD(6),
     "Popularity": Popularity,
     "own": Own,
@@ -137,7 +138,12 @@ def paused(fitted: Recommender, monkeypatch: pytest.MonkeyPatch) -> tuple[Gate, 
         return lambda *args, **kwargs: (gate(), of(*args, **kwargs))[1]
 
     monkeypatch.setattr(Own, "pause", staticmethod(gate))
-    for module, name in ((ease, "_solve"), (itemknn, "_neighbor_weights"), (svd, "_right_factors")):
+    for module, name in (
+        (ease, "_solve"),
+        (itemknn, "Likeness"),
+        (svd, "_right_factors"),
+        (graph_filter, "most_vectors"),
+    ):
         monkeypatch.setattr(module, name, stopping(getattr(module, name)))
     monkeypatch.setattr(Popularity, "_training_set", staticmethod(stopping(Recommender._training_set)))
     return gate, {}

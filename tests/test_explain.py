@@ -29,6 +29,7 @@ EXACT: dict[str, Recommender] = {
     "ease": MODELS["ease"](reg=5.0),
     "ease, some weights": MODELS["ease"](reg=5.0, neighbors=8),
     "itemknn": MODELS["itemknn"](neighbors=8),
+    "graph-filter": MODELS["graph-filter"](vectors=4, order=2),
     "svd": make("svd"),
     **{
         f"users from items, {combine}, {loss}": LightGCN(

@@ -433,7 +433,8 @@ def test_a_table_of_the_best_trials(capsys, log: Path) -> None:
         capsys, "tune", log, "--model", "itemknn", "--trials", 12, "--metric", "ndcg@5", "--validation", 0.3
     )
     header, *rows = out.split("\n\n")[0].splitlines()
-    expected = ["trial", "ndcg@5", "recall@5", "precision@5", "neighbors", "shrinkage", "epoch", "seconds"]
+    searched = ["neighbors", "shrinkage", "user-exponent", "beta"]
+    expected = ["trial", "ndcg@5", "recall@5", "precision@5", *searched, "epoch", "seconds"]
     assert header.split() == expected
     assert len(rows) == 10
     assert float(rows[0].split()[1]) >= float(rows[-1].split()[1])

@@ -15,7 +15,7 @@ import torch
 from command_line import refuse, run
 from scipy.sparse import csr_array
 
-from pyrec import EASE, MF, SVD, ItemKNN, LightGCN, Popularity, evaluate
+from pyrec import EASE, MF, SVD, GraphFilter, ItemKNN, LightGCN, Popularity, evaluate
 from pyrec.cli.sources import Source
 from pyrec.data import (
     Interactions,
@@ -374,7 +374,13 @@ def without(x: Interactions, weight: float | None = None) -> Interactions:
     return Interactions.from_codes(x.users, x.items, x.user_ids, x.item_ids, weights=weights)
 
 
-MODELS = [lambda: EASE(3.0), lambda: SVD(8), lambda: ItemKNN(5, 1.0), lambda: EASE(3.0, neighbors=5)]
+MODELS = [
+    lambda: GraphFilter(vectors=4),
+    lambda: EASE(3.0),
+    lambda: SVD(8),
+    lambda: ItemKNN(5, 1.0),
+    lambda: EASE(3.0, neighbors=5),
+]
 
 
 def test_ease_is_least_squares_of_the_weights():

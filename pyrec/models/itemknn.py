@@ -215,16 +215,11 @@ def _powers(norms: torch.Tensor, exponent: float) -> torch.Tensor:
 
 def _scaled(graph: Graph, exponent: float) -> Graph:
     """The graph with the edges of each user times ``d_u^-exponent``, d_u the sum of the user's weights."""
-    weights = torch.ones(graph.num_edges) if graph.weights is None else graph.weights
     scale = _powers(graph.total_weight, -exponent)
-    scale[graph.num_users :] = 1.0
-    of_row = torch.repeat_interleave(scale, graph.degree)
-    user_scale = torch.where(
-        graph.indices < graph.num_users, scale[graph.indices.long()], of_row
-    )  # an edge is a user's row's, or leads to a user
-    return Graph(
-        graph.indptr, graph.indices, graph.num_users, graph.num_items, (weights * user_scale).float()
-    )
+    of_row = torch.repeat_interleave(scale, graph.degree)  # of a user's edges; those of an item lead to users
+    weights = torch.where(graph.indices < graph.num_users, scale[graph.indices.long()], of_row)
+    weights = (weights if graph.weights is None else weights * graph.weights).float()
+    return Graph(graph.indptr, graph.indices, graph.num_users, graph.num_items, weights)
 
 
 def _check_memory(graph: Graph) -> None:
