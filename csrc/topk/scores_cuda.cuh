@@ -9,8 +9,9 @@ namespace pyrec::cuda {
 namespace {
 
 constexpr int select_warps = 4;
-constexpr int select_queue = 128;
 constexpr int select_each = 4;  // scores that a lane looks at before the warp votes
+constexpr int select_queue = 192;
+constexpr int select_room = select_each * warp;  // that each step needs in the queue
 
 struct select_memory {
   uint64_t keys[select_warps][select_queue];
@@ -56,6 +57,7 @@ __global__ void __launch_bounds__(select_warps* warp) select_scores(const topk_a
   const int64_t first = a.num_candidates * split / a.num_splits;
   const int64_t last = a.num_candidates * (split + 1) / a.num_splits;
   for (int64_t start = first; start < last; start += select_each * warp) {
+    if (count > select_queue - select_room) merge();
     int32_t id[select_each];
     float value[select_each];
 #pragma unroll
@@ -66,8 +68,6 @@ __global__ void __launch_bounds__(select_warps* warp) select_scores(const topk_a
     for (int e = 0; e < select_each; ++e) {
       const bool found = id[e] >= 0 && to_key(value[e], id[e]) > worst;
       const unsigned votes = __ballot_sync(all_lanes, found);
-      if (votes == 0) continue;
-      if (count + __popc(votes) > select_queue) merge();
       if (found) queue[count + __popc(votes & ((1u << lane) - 1))] = id[e];
       count += __popc(votes);
     }
