@@ -234,7 +234,6 @@ def test_items_and_users_without_interactions():
         ({"vectors": NUM_ITEMS}, ConfigError, "vectors = 30 must be at most 29"),
         ({"alpha": -1}, ConfigError, "alpha = -1"),
         ({"dislike_weight": -1}, ConfigError, "dislike_weight = -1"),
-        ({"device": "tpu"}, ConfigError, "device = 'tpu'"),
     ],
 )
 def test_bad_parameters_are_refused(options, error, message):

@@ -15,13 +15,11 @@ from scipy.sparse import csr_array
 from pyrec._arrays import tensor_of
 from pyrec._checks import check_count, did_you_mean
 from pyrec.data import Interactions, Ragged
-from pyrec.device import find_device
 from pyrec.errors import ConfigError, DataError
 from pyrec.graph.graph import Graph
 from pyrec.models.item_item import ItemItemRecommender
 from pyrec.models.item_sets import one_hot_rows, user_rows
 from pyrec.models.reasons import Asker, Reasons
-from pyrec.models.training_options import DEVICE
 from pyrec.nn.graph_filter import LowPass, Normalised, Polynomial, plateau_coefficients, power
 from pyrec.nn.singular import most_vectors
 from pyrec.options import Count, Number, Options, Real
@@ -83,7 +81,6 @@ class GraphFilter(ItemItemRecommender):
         "dislike_weight": Number(
             positive=False, help="How much an interaction of label 0 or below counts against."
         ),
-        "device": DEVICE,
     }
     vectors_: NDArray[np.float32] | None
     largest_: float
@@ -99,7 +96,6 @@ class GraphFilter(ItemItemRecommender):
         alpha: float = 0.2,
         vectors_beta: float | None = None,
         dislike_weight: float = 0.0,
-        device: str = "cpu",
     ) -> None:
         """Store the hyperparameters.
 
@@ -113,7 +109,6 @@ class GraphFilter(ItemItemRecommender):
             alpha: Weight of the low-pass part; at least 0.
             vectors_beta: The exponent around the low-pass part; None for β.
             dislike_weight: How much an interaction whose label is 0 or below counts against its item; 0: not at all.
-            device: ``cpu`` or ``cuda``: where to compute. A loaded model computes on the CPU.
         """
         self.beta = beta
         self.user_exponent = user_exponent
@@ -124,7 +119,6 @@ class GraphFilter(ItemItemRecommender):
         self.alpha = alpha
         self.vectors_beta = vectors_beta
         self.dislike_weight = dislike_weight
-        self.device = device
 
     @classmethod
     def preset(cls, name: str, **changes: Any) -> Self:
@@ -163,7 +157,6 @@ class GraphFilter(ItemItemRecommender):
         if self.vectors:
             bound = most_vectors(train)
             check_count("vectors", self.vectors, 0, bound, ConfigError, "one below the users and the items")
-        device = find_device(self.device)
         normalised = self._normalised(train)
         if normalised.graph.num_edges == 0:
             raise DataError("no interaction speaks for or against an item: there is nothing to learn from")
@@ -175,7 +168,7 @@ class GraphFilter(ItemItemRecommender):
         if self._is_standard:
             self.largest_ = 1.0
         self.train_ = train
-        self._make_filters(normalised, device)
+        self._make_filters(normalised)
         return self
 
     @property
@@ -199,19 +192,19 @@ class GraphFilter(ItemItemRecommender):
             values[train.labels <= 0] = -np.float32(self.dislike_weight)
         return values
 
-    def _make_filters(self, normalised: Normalised, device: torch.device) -> None:
+    def _make_filters(self, normalised: Normalised) -> None:
         coefficients = plateau_coefficients(self.order, self.flatness) if self.order > 1 else None
         degree, beta = normalised.item_degree, float(self.beta)
-        self._polynomial = Polynomial(normalised, self.largest_, coefficients, device)
+        self._polynomial = Polynomial(normalised, self.largest_, coefficients)
         self._before, self._after = power(degree, -beta), power(degree, beta)
         self._low_pass = None
         if self.vectors_ is not None and self.alpha > 0:
             around = beta if self.vectors_beta is None else float(self.vectors_beta)
             scales = float(self.alpha) * power(degree, -around), power(degree, around)
-            self._low_pass = LowPass(self.vectors_, *scales, device)
+            self._low_pass = LowPass(self.vectors_, *scales)
 
     def _filtered(self, rows: csr_array) -> torch.Tensor:
-        """Return the scores of rows of items, float32 (Q, num_items), where the model lies."""
+        """Return the scores of rows of items, float32 (Q, num_items)."""
         scores = self._polynomial(rows, self._before, self._after)
         return scores if self._low_pass is None else scores.add_(self._low_pass(rows))
 
@@ -257,7 +250,7 @@ class GraphFilter(ItemItemRecommender):
         self.vectors_ = None
         if self.vectors:
             self.vectors_ = state.array("vectors", np.float32, (self.train_.num_items, self.vectors))
-        self._make_filters(self._normalised(self.train_), torch.device("cpu"))
+        self._make_filters(self._normalised(self.train_))
 
 
 def signed_graph(train: Interactions, values: NDArray[np.float32]) -> Graph:

@@ -130,7 +130,6 @@ class Polynomial:
         normalised: Normalised,
         largest: float,
         coefficients: Float64Array | None,
-        device: torch.device | None = None,
     ) -> None:
         """Keep what products need.
 
@@ -138,12 +137,10 @@ class Polynomial:
             normalised: N.
             largest: What NᵀN is divided by: an upper bound of its eigenvalues, where there are coefficients.
             coefficients: (order + 1,); None for the straight line.
-            device: Where to compute; None for the CPU.
         """
-        place = torch.device("cpu") if device is None else device
-        self.graph = normalised.graph.to(place)
+        self.graph = normalised.graph
         users, items = np.square(normalised.user_scale), np.square(normalised.item_scale) / largest
-        self._scale = tensor_of(np.concatenate([users, items]).astype(np.float32)).to(place)
+        self._scale = tensor_of(np.concatenate([users, items]).astype(np.float32))
         self._item_scale = normalised.item_scale
         self._coefficients = coefficients
 
@@ -162,11 +159,11 @@ class Polynomial:
             after: (num_items,), what each item's result is multiplied by.
 
         Returns:
-            (Q, num_items) float32, on the device.
+            (Q, num_items) float32.
         """
         unscaled = np.divide(1, self._item_scale, where=self._item_scale > 0, out=np.zeros_like(after))
         enter = tensor_of((before * self._item_scale).astype(np.float32))
-        leave = tensor_of((after * unscaled).astype(np.float32)).to(self.graph.device)
+        leave = tensor_of((after * unscaled).astype(np.float32))
         out = empty_table(rows.shape, torch.float32, self.graph.device)
         for start in range(0, rows.shape[0], self.width):
             block = rows[start : start + self.width]
@@ -193,8 +190,7 @@ class Polynomial:
         columns = torch.repeat_interleave(tensor_of(np.diff(rows.indptr).astype(np.int64)))
         values = tensor_of(rows.data.astype(np.float32, copy=False)) * enter[items]
         table[graph.num_users :].zero_()
-        place = items.to(graph.device) + graph.num_users, columns.to(graph.device)
-        table[place] = values.to(graph.device)
+        table[items + graph.num_users, columns] = values
 
     def _filter(self, table: Tensor, sums: Tensor) -> Tensor:
         """``p`` of the items' rows of a table, (num_items, Q), unscaled; uses the table up."""
@@ -230,7 +226,6 @@ class LowPass:
         vectors: NDArray[np.float32],
         before: Float64Array,
         after: Float64Array,
-        device: torch.device | None = None,
     ) -> None:
         """Keep both factors.
 
@@ -238,17 +233,15 @@ class LowPass:
             vectors: V, (num_items, r).
             before: (num_items,), what each item counts in a row.
             after: (num_items,), what each item's result is multiplied by.
-            device: Where to compute; None for the CPU.
         """
-        self._device = torch.device("cpu") if device is None else device
         self._along = (vectors * before[:, None]).astype(np.float32)
         back = np.ascontiguousarray((vectors * after[:, None]).T, dtype=np.float32)
-        self._back = tensor_of(back).to(self._device)
+        self._back = tensor_of(back)
 
     def __call__(self, rows: csr_array) -> Tensor:
-        """Filter rows (Q, num_items) float32: the same shape, on the device."""
+        """Filter rows (Q, num_items) float32: the same shape."""
         along = np.ascontiguousarray(rows @ self._along, dtype=np.float32)
-        filtered: Tensor = product(tensor_of(along).to(self._device), self._back)
+        filtered: Tensor = product(tensor_of(along), self._back)
         return filtered
 
     def column(self, item: int) -> NDArray[np.float32]:
