@@ -130,6 +130,28 @@ def test_the_same_bits_at_any_number_of_threads():
         assert all(np.array_equal(a, b) for a, b in zip(one, found[0], strict=True))
 
 
+@pytest.mark.parametrize("seed", range(24))
+def test_random_matrices(seed):
+    """Of few rows and many, beside blocks and bases of any width: what is outside a basis may be rounding alone."""
+    rng = np.random.default_rng(seed)
+    sizes = [5, 17, singular.BLOCK - 1, singular.BLOCK, singular.BLOCK + 1, 129, 190, 200, 260]
+    rows, columns = int(rng.choice(sizes)), int(rng.choice(sizes))
+    matrix = (rng.random((rows, columns)) < rng.choice([0.05, 0.3, 0.9])).astype(np.float64)
+    if seed % 3 == 1:
+        matrix = np.kron(np.eye(4), matrix)[: 2 * rows, : 2 * columns]
+    if seed % 3 == 2:
+        matrix = matrix * rng.random(matrix.shape)
+    size = min(matrix.shape)
+    count = int(rng.integers(1, min(size, 100)))
+    left, values, right = leading_singular_vectors(csr_array(matrix), count, rng.standard_normal(size), 1e-12)
+    expected = np.linalg.svd(matrix, compute_uv=False)[:count]
+    assert np.allclose(values, expected, rtol=1e-9, atol=2e-7 * expected[0])
+    known = values > 0
+    for vectors in (left[:, known], right[:, known]):
+        assert np.allclose(vectors.T @ vectors, np.eye(known.sum()), atol=1e-5)
+    assert np.allclose(matrix @ right, left * values, atol=1e-7 * expected[0])
+
+
 def test_an_iteration_that_does_not_converge_says_so(monkeypatch):
     monkeypatch.setattr(singular, "_MOST_CYCLES", 1)
     dense = np.random.default_rng(3).random((200, 200))

@@ -27,7 +27,6 @@ Array = NDArray[np.floating[Any]]
 BLOCK: Final = 64
 """Vectors that go through the matrix at a time."""
 _MOST_CYCLES: Final = 2_000
-_MOST_PASSES: Final = 3
 _CANCELLED: Final = 0.7
 """Gram-Schmidt that leaves less than this share of a vector is repeated (Daniel et al., Math. Comp. 30, 1976)."""
 _NOISE: Final = 10
@@ -182,6 +181,7 @@ class _Basis:
         self._projected = np.zeros((self.width, self.width))
         self._numbers = np.random.default_rng(0)
         self._rounding = float(np.finfo(start.dtype).eps)
+        self._noise = _NOISE * self._rounding
         self._largest = 0.0
         self._put(0, first[None] / first.norm())
         self._put_fresh(1, self.block - 1)
@@ -254,13 +254,14 @@ class _Basis:
         # All but rounding is along the last two blocks, unless the basis has just been made anew.
         rows, along = self._without(table.T.contiguous(), self._near, end)
         self._projected[self._near : end, begin:end] += along
-        rows, sizes = self._orthonormal(rows, self._largest)
-        for _ in range(_MOST_PASSES):
+        room = self._vectors.shape[1] - end
+        rows, sizes = self._orthonormal(rows, self._noise * self._largest, room)
+        for least in (self._noise, _CANCELLED):  # what is cancelled twice was rounding
             rows, along = self._without(rows, 0, end)
             self._projected[:end, begin:end] += along @ sizes
-            rows, turn = self._orthonormal(rows, 1.0)
+            rows, turn = self._orthonormal(rows, least, room)
             sizes = turn @ sizes
-            if not len(rows) or np.linalg.norm(turn, axis=0).min() >= _CANCELLED:
+            if (np.linalg.norm(turn, axis=1) >= _CANCELLED).all():
                 break
         return rows, sizes
 
@@ -270,20 +271,21 @@ class _Basis:
         along = product(known, rows.T.contiguous())
         return rows - product(along.T.contiguous(), known), along.double().numpy()
 
-    def _orthonormal(self, rows: Tensor, largest: float) -> tuple[Tensor, Array]:
+    def _orthonormal(self, rows: Tensor, least: float, most: int) -> tuple[Tensor, Array]:
         """Orthonormal rows (rank, size) and sizes (rank, n), whose product ``sizesᵀ rows`` is what was given.
+
+        What is shorter than ``least`` is left out, and there are ``most`` rows at most.
 
         The eigenvectors of the Gram matrix will do unless it is too close to singular (Stathopoulos and Wu, SIAM J.
         Sci. Comput. 23, 2002); else a QR decomposition comes first.
         """
-        noise = _NOISE * self._rounding * largest
         squares, turn = _eigen(_gram(rows))
-        if len(rows) and squares[-1] > max(1e3 * self._rounding * squares[0], noise**2):
+        if 0 < len(rows) <= most and squares[-1] > max(1e3 * self._rounding * squares[0], least**2):
             lengths = np.sqrt(squares)
             return _combined(rows, turn / lengths), lengths[:, None] * turn.T
         columns, upper = np.linalg.qr(rows.numpy().T)
         turn, lengths, back = np.linalg.svd(upper.astype(np.float64))
-        rank = int((lengths > noise).sum())
+        rank = min(int((lengths > least).sum()), most)
         sizes = lengths[:rank, None] * back[:rank]
         return _combined(tensor_of(np.ascontiguousarray(columns.T)), turn[:, :rank]), sizes
 
@@ -294,8 +296,8 @@ class _Basis:
         while at < end:
             drawn = self._numbers.standard_normal((end - at, size))
             rows, length = tensor_of(drawn).to(self._vectors.dtype), size**0.5
-            for largest in (length, 1.0):
-                rows = self._orthonormal(self._without(rows, 0, at)[0], largest)[0]
+            for least in (self._noise * length, _CANCELLED):
+                rows = self._orthonormal(self._without(rows, 0, at)[0], least, end - at)[0]
             self._put(at, rows)
             at += len(rows)
 
