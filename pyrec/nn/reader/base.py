@@ -16,6 +16,7 @@ from pyrec.ops.rows import gather
 from pyrec.options import Count
 from pyrec.params import Component
 
+AT_A_TIME: Final = 1024
 READER_HIDDEN: Final = Count(
     low=1, high=512, flag="--reader-hidden", help="Width of the attention that pools clicks."
 )
@@ -88,6 +89,13 @@ class Candidates:
     readers: Tensor
     category: Tensor
 
+    def parts(self) -> list[Candidates]:
+        """Themselves where gradients are asked for; else so many at a time that the rows taken stay in a cache."""
+        if torch.is_grad_enabled() or self.index.is_cuda or len(self.index) <= AT_A_TIME:
+            return [self]
+        both = zip(torch.split(self.index, AT_A_TIME), torch.split(self.readers, AT_A_TIME), strict=True)
+        return [replace(self, index=index, readers=readers) for index, readers in both]
+
 
 class ReaderModule(nn.Module):
     """Scores candidates for readers who are known by their clicks.
@@ -108,7 +116,8 @@ class ReaderModule(nn.Module):
     def forward(self, clicks: Clicks, candidates: Candidates, dropout: Dropout) -> Tensor:
         """The scores, (num_candidates,)."""
         readers = dropout(self.vectors(clicks, dropout))
-        return scored(gather(readers, candidates.readers), candidates)
+        parts = [scored(gather(readers, part.readers), part) for part in candidates.parts()]
+        return parts[0] if len(parts) == 1 else torch.cat(parts)
 
     def crossed(self, clicks: Clicks, articles: Tensor, category: Tensor, dropout: Dropout) -> Tensor:
         """The scores of the same articles for all readers, (num_histories, num_articles).
