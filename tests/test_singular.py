@@ -5,7 +5,6 @@ import hashlib
 import children
 import numpy as np
 import pytest
-import torch
 from scipy.sparse import block_diag, csr_array, eye_array
 
 from pyrec import SVD, DataError, LightGCN
@@ -82,74 +81,6 @@ def test_copies_that_one_krylov_space_cannot_tell_apart_are_found(groups):
     _, values, items = leading_singular_vectors(matrix, 5, start, 1e-12)
     assert np.allclose(values, np.linalg.norm(holey_groups(1).toarray(), 2))
     assert np.allclose(items.T @ items, np.eye(5))
-
-
-def test_a_value_that_is_there_more_often_than_a_block_has_vectors():
-    copies = singular.BLOCK + 20
-    matrix = holey_groups(copies).astype(np.float64)
-    _, values, items = leading_singular_vectors(matrix, copies, np.ones(8 * copies), 1e-12)
-    assert np.allclose(values, np.linalg.norm(holey_groups(1).toarray(), 2))
-    assert np.allclose(items.T @ items, np.eye(copies))
-
-
-@pytest.mark.parametrize("shape", [(700, 500), (450, 900)])
-def test_more_vectors_than_a_block(shape):
-    """Orthonormal on both sides, and the largest ones, through several cycles."""
-    count = 2 * singular.BLOCK + 5
-    dense = (np.random.default_rng(4).random(shape) < 0.05).astype(np.float32)
-    left, values, right = leading_singular_vectors(csr_array(dense), count, np.ones(min(shape)), 1e-6)
-    assert np.allclose(values, np.linalg.svd(dense.astype(float), compute_uv=False)[:count], rtol=1e-5)
-    for vectors in (left, right):
-        assert np.allclose(vectors.T.astype(float) @ vectors, np.eye(count), atol=2e-5)
-    assert np.allclose(dense @ right, left * values, atol=1e-4)
-
-
-def test_numbers_that_float32_does_not_hold():
-    """They are multiplied by SciPy, the others by the kernel."""
-    dense = np.random.default_rng(5).random((60, 90)) * (np.random.default_rng(6).random((60, 90)) < 0.3)
-    held = dense.astype(np.float32).astype(np.float64)
-    found = [leading_singular_vectors(csr_array(one), 4, np.ones(60), 1e-12) for one in (dense, held)]
-    for one, (left, values, right) in zip((dense, held), found, strict=True):
-        expected = np.linalg.svd(one)
-        assert np.allclose(values, expected.S[:4], rtol=1e-12)
-        truncated = expected.U[:, :4] * expected.S[:4] @ expected.Vh[:4]
-        assert np.allclose(left * values @ right.T, truncated, atol=1e-9)
-    assert not np.array_equal(found[0][1], found[1][1])
-
-
-def test_the_same_bits_at_any_number_of_threads():
-    dense = (np.random.default_rng(4).random((3000, 400)) < 0.05).astype(np.float32)
-    before, found = torch.get_num_threads(), []
-    try:
-        for threads in (1, 2, 3):
-            torch.set_num_threads(threads)
-            found.append(leading_singular_vectors(csr_array(dense), 80, np.ones(400), 1e-6))
-    finally:
-        torch.set_num_threads(before)
-    for one in found[1:]:
-        assert all(np.array_equal(a, b) for a, b in zip(one, found[0], strict=True))
-
-
-@pytest.mark.parametrize("seed", range(24))
-def test_random_matrices(seed):
-    """Of few rows and many, beside blocks and bases of any width: what is outside a basis may be rounding alone."""
-    rng = np.random.default_rng(seed)
-    sizes = [5, 17, singular.BLOCK - 1, singular.BLOCK, singular.BLOCK + 1, 129, 190, 200, 260]
-    rows, columns = int(rng.choice(sizes)), int(rng.choice(sizes))
-    matrix = (rng.random((rows, columns)) < rng.choice([0.05, 0.3, 0.9])).astype(np.float64)
-    if seed % 3 == 1:
-        matrix = np.kron(np.eye(4), matrix)[: 2 * rows, : 2 * columns]
-    if seed % 3 == 2:
-        matrix = matrix * rng.random(matrix.shape)
-    size = min(matrix.shape)
-    count = int(rng.integers(1, min(size, 100)))
-    left, values, right = leading_singular_vectors(csr_array(matrix), count, rng.standard_normal(size), 1e-12)
-    expected = np.linalg.svd(matrix, compute_uv=False)[:count]
-    assert np.allclose(values, expected, rtol=1e-9, atol=2e-7 * expected[0])
-    known = values > 0
-    for vectors in (left[:, known], right[:, known]):
-        assert np.allclose(vectors.T @ vectors, np.eye(known.sum()), atol=1e-5)
-    assert np.allclose(matrix @ right, left * values, atol=1e-7 * expected[0])
 
 
 def test_an_iteration_that_does_not_converge_says_so(monkeypatch):

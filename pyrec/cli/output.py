@@ -8,7 +8,7 @@ import json
 import shutil
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import click
@@ -74,7 +74,8 @@ def any_encoding() -> Iterator[None]:
     finally:
         for stream, encoding, errors in before:
             if not stream.closed:
-                stream.reconfigure(encoding=encoding, errors=errors)
+                with suppress(BrokenPipeError):  # what is left to be written has no reader
+                    stream.reconfigure(encoding=encoding, errors=errors)
 
 
 def _escape(which: str) -> Callable[[UnicodeError], tuple[str, int]]:
