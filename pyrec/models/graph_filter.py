@@ -161,12 +161,10 @@ class GraphFilter(ItemItemRecommender):
         if normalised.graph.num_edges == 0:
             raise DataError("no interaction speaks for or against an item: there is nothing to learn from")
         self.vectors_, self.largest_ = None, 1.0
-        if self.vectors:
-            self.vectors_, self.largest_ = normalised.right_vectors(int(self.vectors))
-        elif not self._is_standard:
-            self.largest_ = normalised.right_vectors(1)[1]
-        if self._is_standard:
-            self.largest_ = 1.0
+        if self.vectors or not self._is_standard:
+            vectors, largest = normalised.right_vectors(int(self.vectors) or 1)
+            self.vectors_ = vectors if self.vectors else None
+            self.largest_ = 1.0 if self._is_standard else largest
         self.train_ = train
         self._make_filters(normalised)
         return self
@@ -181,7 +179,8 @@ class GraphFilter(ItemItemRecommender):
         return {name: option for name, option in options.items() if self.vectors or name != "alpha"}
 
     def _normalised(self, train: Interactions) -> Normalised:
-        graph = signed_graph(train, self._values(train))
+        self._entries = self._values(train)
+        graph = signed_graph(train, self._entries)
         return Normalised.of(graph, float(self.user_exponent), float(self.item_exponent))
 
     def _values(self, train: Interactions) -> NDArray[np.float32]:
@@ -218,11 +217,11 @@ class GraphFilter(ItemItemRecommender):
         """Return R's rows of some users, float32 (Q, num_items), ascending."""
         rows = user_rows(self.train_, users)
         starts = np.repeat(self.train_.indptr[users] - rows.indptr[:-1], rows.lengths)
-        values = self._values(self.train_)[np.arange(rows.indices.size) + starts]
+        values = self._entries[np.arange(rows.indices.size) + starts]
         return csr_array((values, rows.indices, rows.indptr), shape=(len(users), self.train_.num_items))
 
     def _scores(self, histories: csr_array) -> NDArray[np.float32]:
-        scores: NDArray[np.float32] = self._filtered(histories).cpu().numpy()
+        scores: NDArray[np.float32] = self._filtered(histories).numpy()
         return scores
 
     def _weights_to(self, item: int, items: NDArray[np.int32]) -> NDArray[np.float32]:
@@ -230,7 +229,7 @@ class GraphFilter(ItemItemRecommender):
         column = self._polynomial(
             one_hot_rows(np.array([item]), self.train_.num_items), self._after, self._before
         )
-        weights: NDArray[np.float32] = column[0].cpu().numpy()
+        weights: NDArray[np.float32] = column[0].numpy()
         return (weights if self._low_pass is None else weights + self._low_pass.column(item))[items]
 
     def _reasons(self, asker: Asker, item: int) -> Reasons:

@@ -11,11 +11,13 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.sparse import csc_array, csr_array
 
 from pyrec._ambient import defaults
+from pyrec._arrays import tensor_of
 from pyrec.data import Interactions
 from pyrec.device import available_memory, gibibytes
 from pyrec.errors import DataError
 from pyrec.graph.graph import Graph
 from pyrec.models.item_item import ItemItemRecommender, entries
+from pyrec.nn.graph_filter import power
 from pyrec.ops.neighbors import item_norms, nearest_items
 from pyrec.options import Count, Number, Options, Real
 from pyrec.store.arrays import State, csr_state
@@ -181,8 +183,11 @@ class Likeness:
         self._k = most if neighbors is None else min(neighbors, most)
         self._shrinkage = shrinkage
         self._norms = (norms if item_exponent == 0.5 else norms ** (2 * item_exponent)).float()
-        self._factors = _powers(norms, -2 * beta).float() if beta else None
-        self._own = _powers(norms, 2 * beta).float().numpy() if beta else None
+        self._own: NDArray[np.float32] | None = None
+        self._factors: torch.Tensor | None = None
+        if beta:
+            self._own = power(norms.numpy(), 2 * beta).astype(np.float32)
+            self._factors = tensor_of(power(norms.numpy(), -2 * beta).astype(np.float32))
         self._graph = _scaled(graph, user_exponent) if user_exponent else graph
 
     def all_weights(self) -> csr_array:
@@ -208,14 +213,9 @@ class Likeness:
         return np.count_nonzero(there, axis=1), ids[there], weights[there]
 
 
-def _powers(norms: torch.Tensor, exponent: float) -> torch.Tensor:
-    """``norms^exponent``, float64, 0 where a norm is 0."""
-    return torch.where(norms > 0, torch.where(norms > 0, norms, 1.0) ** exponent, 0.0)
-
-
 def _scaled(graph: Graph, exponent: float) -> Graph:
     """The graph with the edges of each user times ``d_u^-exponent``, d_u the sum of the user's weights."""
-    scale = _powers(graph.total_weight, -exponent)
+    scale = tensor_of(power(graph.total_weight.numpy(), -exponent))
     of_row = torch.repeat_interleave(scale, graph.degree)  # of a user's edges; those of an item lead to users
     weights = torch.where(graph.indices < graph.num_users, scale[graph.indices.long()], of_row)
     weights = (weights if graph.weights is None else weights * graph.weights).float()

@@ -17,7 +17,7 @@ from pyrec.errors import ConfigError
 from pyrec.models.item_sets import weighted_rows
 from pyrec.models.reasons import Asker, Reasons, products
 from pyrec.models.vectors import VectorRecommender
-from pyrec.nn.singular import leading_singular_vectors, most_vectors
+from pyrec.nn.singular import leading_singular_vectors, most_vectors, with_positive_peaks
 from pyrec.options import DIM_AKA, Count, Options
 from pyrec.store.arrays import State
 
@@ -119,5 +119,4 @@ def _right_factors(train: Interactions, rank: int) -> NDArray[np.float32]:
     matrix = train.to_csr(weighted=True).astype(np.float64)
     start = np.random.default_rng(0).uniform(0.5, 1.5, size=min(matrix.shape))
     _, _, vectors = leading_singular_vectors(matrix, rank, start, tolerance=1e-12)
-    peaks = np.take_along_axis(vectors, np.abs(vectors).argmax(axis=0)[None], axis=0)
-    return np.ascontiguousarray(vectors * np.sign(peaks), dtype=np.float32)
+    return with_positive_peaks(vectors)

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from pyrec._arrays import empty_table, tensor_of
 from pyrec.graph.graph import Graph
-from pyrec.nn.singular import leading_singular_vectors
+from pyrec.nn.singular import leading_singular_vectors, with_positive_peaks
 from pyrec.ops.neighbor_sums import neighbor_sums
 from pyrec.ops.product import product
 
@@ -104,9 +104,7 @@ class Normalised:
         matrix = self.matrix()
         start = np.random.default_rng(0).uniform(0.5, 1.5, size=min(matrix.shape)).astype(np.float32)
         _, values, vectors = leading_singular_vectors(matrix, count, start, tolerance=1e-6)
-        peaks = np.take_along_axis(vectors, np.abs(vectors).argmax(axis=0)[None], axis=0)
-        made = np.ascontiguousarray(vectors * np.sign(peaks), dtype=np.float32)
-        return made, float(values[0]) ** 2
+        return with_positive_peaks(vectors), float(values[0]) ** 2
 
 
 def power(degree: Float64Array, exponent: float) -> Float64Array:
@@ -125,12 +123,7 @@ class Polynomial:
     largest``: sums over neighbours with a scale for each sum, and no number an edge but R's own weight.
     """
 
-    def __init__(
-        self,
-        normalised: Normalised,
-        largest: float,
-        coefficients: Float64Array | None,
-    ) -> None:
+    def __init__(self, normalised: Normalised, largest: float, coefficients: Float64Array | None) -> None:
         """Keep what products need.
 
         Args:
@@ -221,12 +214,7 @@ class Polynomial:
 class LowPass:
     """``rows diag(before) V Vᵀ diag(after)`` for orthonormal V (num_items, r)."""
 
-    def __init__(
-        self,
-        vectors: NDArray[np.float32],
-        before: Float64Array,
-        after: Float64Array,
-    ) -> None:
+    def __init__(self, vectors: NDArray[np.float32], before: Float64Array, after: Float64Array) -> None:
         """Keep both factors.
 
         Args:

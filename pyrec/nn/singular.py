@@ -66,6 +66,12 @@ def leading_singular_vectors(
     return (near, values, far) if wide else (far, values, near)
 
 
+def with_positive_peaks(vectors: Array) -> NDArray[np.float32]:
+    """The columns, float32, each with the sign that makes its largest entry positive."""
+    peaks = np.take_along_axis(vectors, np.abs(vectors).argmax(axis=0)[None], axis=0)
+    return np.ascontiguousarray(vectors * np.sign(peaks), dtype=np.float32)
+
+
 def _leading_eigenvectors(product: Product, count: int, start: Array, tolerance: float) -> Array:
     """Orthonormal eigenvectors (size, count) of the largest eigenvalues of a matrix that has none below 0.
 
