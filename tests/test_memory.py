@@ -26,6 +26,20 @@ from pyrec.ops.topk import topk
 torch.set_num_threads(1)
 """
 
+
+def _pairs_of_news(model: str) -> str:
+    """The case of a news model whose readers meet all that was clicked in a batch."""
+    return f"""
+from pyrec.data import generate_news
+from pyrec.models.news import {model}
+data = generate_news(1000, 800, 2000, 12, seed=1).train
+chosen = dict(epochs=1, batch_size=384, popularity=None, text="pooling", views="title")
+def call(data=data): return {model}(**chosen).fit(data)
+call(generate_news(60, 120, 240, 8, num_topics=4).train)
+formula = {model}(**chosen).training_bytes(data)
+"""
+
+
 # Each leaves `call` and `formula`, the bytes that docs/reliability.md gives.
 CASES = {
     "topk": """
@@ -101,24 +115,8 @@ def call(data=data): return NRMS(**chosen).fit(data)
 call(generate_news(60, 120, 240, 8, num_topics=4).train)
 formula = NRMS(**chosen).training_bytes(data)
 """,
-    "training a news model that knows the candidate": """
-from pyrec.data import generate_news
-from pyrec.models.news import DKN
-data = generate_news(1000, 800, 2000, 12, seed=1).train
-chosen = dict(epochs=1, batch_size=384, popularity=None, text="pooling", views="title")
-def call(data=data): return DKN(**chosen).fit(data)
-call(generate_news(60, 120, 240, 8, num_topics=4).train)
-formula = DKN(**chosen).training_bytes(data)
-""",
-    "training a news model of interests": """
-from pyrec.data import generate_news
-from pyrec.models.news import MINER
-data = generate_news(1000, 800, 2000, 12, seed=1).train
-chosen = dict(epochs=1, batch_size=384, popularity=None, text="pooling", views="title")
-def call(data=data): return MINER(**chosen).fit(data)
-call(generate_news(60, 120, 240, 8, num_topics=4).train)
-formula = MINER(**chosen).training_bytes(data)
-""",
+    "training a news model that knows the candidate": _pairs_of_news("DKN"),
+    "training a news model of interests": _pairs_of_news("MINER"),
     "a news model that is validated": """
 from pyrec.data import generate_news
 from pyrec.models.news import CAUM

@@ -97,9 +97,10 @@ class CandidateSelfAttentionModule(CandidateModule):
         vector: (hidden,) v.
     """
 
+    recordable = False
+
     def __init__(self, encoder: CandidateSelfAttention, inputs: ReaderInputs) -> None:
         super().__init__(inputs)
-        self.recordable = False
         dim, hidden, generator = inputs.dim, encoder.hidden, inputs.generator
         self.heads = encoder.heads
         self.qkv = matrix(dim, 3 * dim, generator)

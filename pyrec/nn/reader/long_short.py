@@ -78,9 +78,10 @@ class LongShortModule(ReaderModule):
         unit: Over the latest clicks.
     """
 
+    recordable = False
+
     def __init__(self, encoder: LongShort, inputs: ReaderInputs) -> None:
         super().__init__(inputs)
-        self.recordable = False
         self.encoder = encoder
         dim = inputs.dim
         long = dim // 2 if encoder.join == "con" else dim

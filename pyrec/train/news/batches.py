@@ -206,7 +206,7 @@ class NewsBatches:
             clicked=tensor_of(clicked),
             targets=tensor_of(targets),
             target=tensor_of(target.astype(np.int64)),
-            seed=tensor_of(self._integers(epoch, first)),
+            seed=self._drop_seed(epoch, first),
             candidates=candidates,
             slots=lists[:, 0],
             impressions=of,
@@ -215,8 +215,8 @@ class NewsBatches:
             weight=None if self.weight is None else tensor_of(self.weight[lists[:, 0]]),
         )
 
-    def _integers(self, epoch: int, first: int) -> NDArray[np.int64]:
-        return generator(self.seed, Draw.DROPPED, epoch, first, self.log).integers(2**63, size=1)
+    def _drop_seed(self, epoch: int, first: int) -> Tensor:
+        return tensor_of(generator(self.seed, Draw.DROPPED, epoch, first, self.log).integers(2**63, size=1))
 
     def _order_of(self, epoch: int) -> NDArray[np.int64]:
         if self._order[0] != epoch:
