@@ -122,8 +122,9 @@ def test_all_batches_of_a_bucket_have_its_sizes(device):
     assert max(shapes) <= 3
 
 
+@pytest.mark.parametrize("device", ["cpu"], indirect=True)
 def test_few_buckets_are_recorded(device, monkeypatch):
-    """The steps of further ones are taken one by one."""
+    """The steps of further ones are taken one by one, whatever the kernels."""
     one_by_one, replayed = (trainer_on(device, {}) for _ in range(2))
     monkeypatch.setattr(Buckets, "bucket", lambda _, batch: batch.first // BATCH)
     for trainer in (one_by_one, replayed):
