@@ -44,6 +44,7 @@ FOR_ITEMS: dict[str, Recommender] = {
     **EXACT,
     "mf": make("mf"),
     "mf, bpr": MODELS["mf"](**SMALL, loss="bpr"),
+    "mf, ranked by inner products": MODELS["mf"](**SMALL, loss=pyrec.Softmax(rank_by="inner")),
     "lightgcn": make("lightgcn"),
     "lightgcn, bpr": LightGCN(**SMALL, n_layers=3, combine="self-attention", loss="bpr"),
 }

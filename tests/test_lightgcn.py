@@ -176,12 +176,38 @@ def test_scoring_by_cosine_has_unit_vectors(split):
         ("bpr", False),
         (BPR("cosine"), True),
         (Softmax(score="inner"), False),
+        (Softmax(rank_by="inner"), False),
+        (Softmax(score="inner", rank_by="cosine"), True),
     ]:
         model = small(loss=loss).fit(split[0])
         history = Ragged.from_csr(split[0].to_csr()[[3]])
         for vectors in (model.user_vectors_, model._query_from_items(history)):
             lengths = vectors.norm(dim=1)
             assert torch.allclose(lengths, torch.ones_like(lengths)) == cosine
+
+
+@pytest.mark.parametrize("encoder", ["table", "items"])
+def test_what_ranks_is_not_what_was_trained(split, encoder, tmp_path):
+    """The same parameters, whose vectors keep their lengths; new users have the direction that cosines give them."""
+    cosines = small(loss=Softmax(), encoder=encoder).fit(split[0])
+    model = small(loss=Softmax(rank_by="inner"), encoder=encoder).fit(split[0])
+    for have, unit in (
+        (model.user_vectors_, cosines.user_vectors_),
+        (model.item_vectors_, cosines.item_vectors_),
+    ):
+        assert have.norm(dim=1).std() > 0
+        torch.testing.assert_close(torch.nn.functional.normalize(have, dim=1), unit)
+    history = Ragged.from_csr(split[0].to_csr()[[3, 5]])
+    new, of_cosines = (one._query_from_items(history) for one in (model, cosines))
+    torch.testing.assert_close(torch.nn.functional.normalize(new, dim=1), of_cosines)
+    if encoder == "table":
+        known = model.user_vectors_[split[0].activity > 0].norm(dim=1)
+        torch.testing.assert_close(new.norm(dim=1), known.mean().expand(2))
+    model.save(tmp_path)
+    again = LightGCN.load(tmp_path)
+    assert again.loss == Softmax(rank_by="inner")
+    assert torch.equal(again.item_vectors_, model.item_vectors_)
+    assert torch.equal(again._query_from_items(history), new)
 
 
 @pytest.mark.parametrize(
@@ -211,6 +237,8 @@ def test_hyperparameters_outside_their_range(split, name, value):
     [
         ({"loss": BPR("euclid")}, "loss__score = 'euclid' must be one of 'inner', 'cosine'"),
         ({"loss": Softmax(0.0)}, "loss__temperature = 0.0 must be above 0"),
+        ({"loss": Softmax(exponent=0.0)}, "loss__exponent = 0.0 must be above 0"),
+        ({"loss": Softmax(rank_by="dot")}, "loss__rank_by = 'dot' must be one of 'inner', 'cosine'"),
         ({"loss": BPR(negatives=Uniform(0))}, "loss__negatives__number = 0 must be at least 1"),
         ({"stopping": EarlyStopping(1.5)}, "stopping__share = 1.5"),
         ({"stopping": EarlyStopping(patience=0)}, "stopping__patience = 0 must be at least 1"),

@@ -5,7 +5,7 @@ import torch
 from torch.nn import functional
 
 from pyrec.errors import DataError
-from pyrec.train.loss import cross_entropy
+from pyrec.train.loss import Softmax, cross_entropy
 
 BATCH, NUM_ITEMS, DIM, TEMPERATURE = 6, 9, 4, 0.5
 
@@ -19,32 +19,33 @@ def weights():
     return torch.tensor([0.5, 3, 0, 1, 0.25, 2], dtype=torch.float64).requires_grad_()
 
 
-def sampled(users, items, weight=None):
+def sampled(users, items, weight=None, exponent=1.0):
     """Every second item is the pool, without each user's own."""
     is_positive = torch.zeros(BATCH, 5, dtype=torch.bool)
     is_positive[0, 0] = is_positive[3, 2] = True
     log_expected = torch.linspace(-1, 1, 5, dtype=users.dtype)
     pool = items[::2]
     return cross_entropy.sampled_softmax(
-        users, items[:BATCH], pool, is_positive, TEMPERATURE, log_expected, weight
+        users, items[:BATCH], pool, is_positive, TEMPERATURE, log_expected, weight, exponent
     )
 
 
-def full(users, items, weight=None):
+def full(users, items, weight=None, exponent=1.0):
     """Of the three first users, each of whom has two samples."""
     user, item = torch.arange(BATCH) % 3, torch.arange(BATCH) + 2
-    return cross_entropy.full_softmax(users[:3], items, user, item, TEMPERATURE, weight)
+    return cross_entropy.full_softmax(users[:3], items, user, item, TEMPERATURE, weight, exponent)
 
 
 POOL = [0, 2, 2, 5, 2, 7, 3]
 """Items 2 to 4 are positives, and two items are there more than once."""
 
 
-def pooled(users, items, weight=None):
+def pooled(users, items, weight=None, exponent=1.0):
     """Of the three first users, among a pool that two samples' own positives are in."""
     rows = torch.cat([users[:3], items])
     user, item = torch.arange(BATCH) % 3, torch.arange(BATCH) + 2
-    return cross_entropy.pooled_softmax(rows, user, item + 3, torch.tensor(POOL) + 3, TEMPERATURE, weight)
+    pool = torch.tensor(POOL) + 3
+    return cross_entropy.pooled_softmax(rows, user, item + 3, pool, TEMPERATURE, weight, exponent)
 
 
 def each_pooled(users, items):
@@ -73,6 +74,16 @@ def each_full(users, items):
     return functional.cross_entropy(logits, torch.arange(BATCH) + 2, reduction="none")
 
 
+def own_positives(users, items):
+    """(BATCH,) scores over the temperature, where the three first users have two samples each."""
+    return (users[torch.arange(BATCH) % 3] * items[torch.arange(BATCH) + 2]).sum(1) / TEMPERATURE
+
+
+def sampled_positives(users, items):
+    """(BATCH,) scores over the temperature."""
+    return (users * items[:BATCH]).sum(1) / TEMPERATURE
+
+
 PAIRS = pytest.mark.parametrize(
     ("loss", "each"), [(sampled, each_sampled), (pooled, each_pooled), (full, each_full)]
 )
@@ -92,6 +103,48 @@ def test_a_weighted_loss_is_the_weighted_mean_of_the_formula(loss, each):
         torch.autograd.grad(have, tensors), torch.autograd.grad(expected, tensors), strict=True
     ):
         torch.testing.assert_close(ours, right)
+
+
+@pytest.mark.parametrize("exponent", [0.6, 1.4])
+@pytest.mark.parametrize(
+    ("loss", "each", "positives"),
+    [
+        (sampled, each_sampled, sampled_positives),
+        (pooled, each_pooled, own_positives),
+        (full, each_full, own_positives),
+    ],
+)
+def test_an_exponent_is_of_the_sum_alone(loss, each, positives, exponent):
+    """c log Z - p, from log Z = (log Z - p) + p."""
+    tensors = (*inputs(), weights())
+    have = loss(*tensors, exponent=exponent)
+    positive = positives(*tensors[:2])
+    of_samples = exponent * (each(*tensors[:2]) + positive) - positive
+    expected = (tensors[2] * of_samples).sum() / tensors[2].sum()
+    torch.testing.assert_close(have, expected)
+    for ours, right in zip(
+        torch.autograd.grad(have, tensors), torch.autograd.grad(expected, tensors), strict=True
+    ):
+        torch.testing.assert_close(ours, right)
+    sound = (*tensors[:2], (weights() + 0.5).detach().requires_grad_())
+    assert torch.autograd.gradcheck(lambda *given: loss(*given, exponent), sound)
+    assert torch.autograd.gradgradcheck(lambda *given: loss(*given, exponent), sound)
+
+
+@pytest.mark.parametrize("loss", [sampled, pooled, full])
+def test_the_exponent_one_leaves_every_bit(loss):
+    users, items = (one.detach().float() for one in inputs())
+    losses = torch.rand(BATCH, generator=torch.Generator().manual_seed(3))
+    assert cross_entropy.bilateral(losses, losses, 1) is losses
+    assert torch.equal(loss(users, items), loss(users, items, exponent=1.0))
+
+
+def test_scores_that_are_known_have_the_exponent_too():
+    scores = make(3, 4, seed=4)
+    present = torch.tensor([[True] * 4, [True, True, False, True], [True, False, False, False]])
+    have = Softmax(TEMPERATURE, "inner", exponent=0.8).each_of_scores(scores, present)
+    totals = ((scores / TEMPERATURE).exp() * present).sum(1)
+    torch.testing.assert_close(have, 0.8 * totals.log() - scores[:, 0] / TEMPERATURE)
 
 
 @PAIRS

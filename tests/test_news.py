@@ -199,6 +199,7 @@ def test_unsound_weights_are_refused(weight, told):
         ({"views": "title,title"}, "twice"),
         ({"dropout": 1.0}, "dropout = 1.0 must be below 1"),
         ({"loss": Softmax()}, "loss__score = 'cosine'"),
+        ({"loss": Softmax(1.0, "inner", "shown", rank_by="cosine")}, "loss__rank_by = 'cosine'"),
         ({"loss": Softmax(1.0, "inner", "uniform")}, "news models take 'shown'"),
         ({"loss": "ccl"}, "news models take 'shown'"),
         ({"reweight": "label"}, "which have clicks alone"),

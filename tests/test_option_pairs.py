@@ -49,6 +49,8 @@ VALUES = {
         Softmax(negatives=Uniform(2)),
         Softmax(negatives=Uniform(2, corrected=True)),
         Softmax(negatives="batch"),
+        Softmax(exponent=0.8),
+        Softmax(rank_by="inner"),
         Softmax(negatives=InBatch(corrected=True)),
         BPR(),
         BPR(score="cosine"),

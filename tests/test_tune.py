@@ -32,6 +32,7 @@ from pyrec.tune.budget import Budget
 from pyrec.tune.space import Range, default_space
 
 VALIDATED = SMALL | {"epochs": 3, "batch_size": 128, "stopping": EarlyStopping(0.2)}
+OF_SOFTMAX = ("loss__temperature", "loss__exponent")
 OPTIONS = ("--dim", "8", "--epochs", "3", "--batch-size", "128")
 
 
@@ -413,7 +414,7 @@ def test_the_command_printed_repeats_the_best_trial(capsys, log: Path, tmp_path:
     text, err = run(capsys, "tune", log, *OPTIONS, *arguments, "--trials", 3, "--metric", "ndcg@5", "--json")
     printed = json.loads(text)
     best = printed["best"]
-    assert set(best["params"]) == {"learning_rate", "reg", "n_layers", "loss__temperature"}
+    assert set(best["params"]) == {"learning_rate", "reg", "n_layers", *OF_SOFTMAX}
     assert best["metrics"]["ndcg@5"] == max(trial["metrics"]["ndcg@5"] for trial in printed["trials"])
     assert err.count("\ntrial ") == 3
     program, *words = shlex.split(printed["commands"]["train"])
@@ -529,7 +530,7 @@ def test_failed_trials_are_told_and_counted(capsys, log: Path) -> None:
 
 def test_an_option_given_is_not_searched(capsys, log: Path) -> None:
     out, _ = run(capsys, "tune", log, *OPTIONS, "--lr", 0.01, "--trials", 1, "--metric", "ndcg@5", "--json")
-    assert set(json.loads(out)["best"]["params"]) == {"reg", "n_layers", "loss__temperature"}
+    assert set(json.loads(out)["best"]["params"]) == {"reg", "n_layers", *OF_SOFTMAX}
 
 
 @pytest.mark.parametrize(
@@ -551,7 +552,7 @@ def test_an_option_given_is_not_searched(capsys, log: Path) -> None:
         (["--range", "lr=2:1"], "the range of learning_rate, 2 to 1, is none"),
         (["--range", "lr=-2:-1"], "learning_rate = -1"),
         (
-            ["--lr", "0.1", "--reg", "0", "--layers", "1", "--temperature", "1"],
+            ["--lr", "0.1", "--reg", "0", "--layers", "1", "--temperature", "1", "--exponent", "1"],
             "every hyperparameter of the space is given",
         ),
         (["--model", "popularity"], "popularity has nothing to tune"),

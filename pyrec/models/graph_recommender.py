@@ -89,7 +89,7 @@ class GraphRecommender(EpochRecommender):
 
     Attributes:
         user_vectors_: (num_users, embedding_size) float32, combined over the layers.
-        item_vectors_: (num_items, embedding_size) float32. Where scores are cosines both have length 1.
+        item_vectors_: (num_items, embedding_size) float32. Where items are ranked by cosines both have length 1.
         network_: The trained parameters.
         loss_: The loss, with the negatives that it had.
         sample_weights_: float32 (n,), the factor that `reweight` ended with for each interaction that was learned from;
@@ -427,7 +427,7 @@ class GraphRecommender(EpochRecommender):
 
     @property
     def _by_cosine(self) -> bool:
-        return bool(Loss.of(self.loss).score == "cosine")
+        return bool(Loss.of(self.loss).ranking == "cosine")
 
     def _refresh(self) -> None:
         """Brings the fitted vectors up to date with the parameters and the graph."""
@@ -458,7 +458,11 @@ class GraphRecommender(EpochRecommender):
     @torch.no_grad()
     def _query_from_items(self, histories: Ragged) -> Tensor:
         rows = histories.csr()
-        vectors = self._propagated(rows) if self.network_.users_are_items else self._folded_in(rows)
+        if not self.network_.users_are_items:
+            vectors = self._folded_in(rows)
+            length = self._fold_in().length
+            return vectors if length is None else length * torch.nn.functional.normalize(vectors, dim=1)
+        vectors = self._propagated(rows)
         return torch.nn.functional.normalize(vectors, dim=1) if self._by_cosine else vectors
 
     def _folded_in(self, histories: csr_array) -> Tensor:
@@ -466,13 +470,17 @@ class GraphRecommender(EpochRecommender):
         return tensor_of(self._fold_in()(histories)).to(self.item_vectors_.device)
 
     def _fold_in(self) -> NewUsers:
-        """Made when it is first asked for."""
+        """Made when it is first asked for, of the vectors that the loss compares."""
         if self._new_users is None:
             users = self._query_vectors(np.flatnonzero(self.train_.activity).astype(np.int32))
-            items = self.item_vectors_.cpu().numpy()
+            items, loss = self.item_vectors_, self.loss_
+            length = 1.0 if self._by_cosine else None
+            if loss.score == "cosine" and not self._by_cosine:
+                length = float(users.double().norm(dim=1).mean())
+                users, items = (torch.nn.functional.normalize(one, dim=1) for one in (users, items))
             telling = (self.train_.popularity > 0) | Encoder.of(self.encoder).knows_items
             self._new_users = NewUsers.of(
-                users.cpu().numpy(), items, telling, self.loss_.temperature, self.loss_.score
+                users.cpu().numpy(), items.cpu().numpy(), telling, loss.temperature, loss.score, length
             )
         return self._new_users
 
@@ -523,12 +531,13 @@ class GraphRecommender(EpochRecommender):
         return replace(exact, kind="left out", items=items, values=changes, skipped=skipped)
 
     def _of_new_user(self, asker: Asker, item: int) -> Reasons:
-        """Exact: the vector is the mean user's and a sum over items, divided by its length where scores are cosines."""
-        target = self.item_vectors_[item].cpu().numpy()
-        values, of_mean_user = self._fold_in().parts(asker.items, target)
-        if self._by_cosine:
+        """Exact: the vector is the mean user's and a sum over items, brought to a length where the loss has cosines."""
+        target, new_users = self.item_vectors_[item].cpu().numpy(), self._fold_in()
+        values, of_mean_user = new_users.parts(asker.items, target)
+        if new_users.length is not None:
             length = max(float(self._folded_in(asker.history.csr()).double().norm()), 1e-12)
-            values, of_mean_user = values / length, of_mean_user / length
+            scale = new_users.length / length
+            values, of_mean_user = scale * values, scale * of_mean_user
         return Reasons("exact", asker.items, values, remainder=of_mean_user)
 
     def _messages(self, asker: Asker) -> Messages:

@@ -41,6 +41,7 @@ class NewUsers:
         telling: (num_items,) 1 for items that say something, the others 0.
         prior: c, and a little where the items' vectors are alike but for their rounding.
         per_item: b.
+        length: What vectors are brought to before they rank; None where theirs is kept.
     """
 
     mean_user: Matrix
@@ -52,6 +53,7 @@ class NewUsers:
     telling: NDArray[np.float32]
     prior: float
     per_item: float
+    length: float | None = None
 
     @classmethod
     def of(
@@ -61,6 +63,7 @@ class NewUsers:
         telling: NDArray[np.bool_],
         temperature: float,
         score: str,
+        length: float | None = None,
     ) -> NewUsers:
         """Of a trained model.
 
@@ -70,6 +73,7 @@ class NewUsers:
             telling: (num_items,), which items count: those whose vectors were learned. At least one.
             temperature: Of its softmax; above 0.
             score: ``inner`` or ``cosine``: how users and items are compared.
+            length: As the attribute; above 0.
         """
         mean_user = user_vectors.mean(axis=0, dtype=np.float64)
         logits = _products(item_vectors, mean_user) / temperature
@@ -87,8 +91,8 @@ class NewUsers:
         spreads = spreads.clip(min=0)
         prior = max(float(spreads.mean()), least)
         weights = telling.astype(np.float32)
-        per_item = SPREAD_PER_ITEM[score]
-        return cls(mean_user, mean_item, temperature, axes, spreads, item_vectors, weights, prior, per_item)
+        arrays = (axes, spreads, item_vectors, weights, prior)
+        return cls(mean_user, mean_item, temperature, *arrays, SPREAD_PER_ITEM[score], length)
 
     def __call__(self, histories: csr_array) -> NDArray[np.float32]:
         """The vectors of users, (Q, dim), one's bits whoever else is asked for.

@@ -257,11 +257,13 @@ class NewsRecommender(NewsTraining):
         self._negatives(prefix)
         for one in self._auxiliaries():
             one.check_for(ReaderEncoder.of(self.reader), float(self.dropout))
-        if getattr(Loss.of(self.loss), "score", "inner") != "inner":
-            raise ConfigError(
-                f"{prefix}loss__score = 'cosine' is not for news models, whose scores are products with a term of "
-                "popularity; give 'inner'"
-            )
+        loss = Loss.of(self.loss)
+        for option, value in (("score", loss.score), ("rank_by", loss.ranking)):
+            if value != "inner":
+                raise ConfigError(
+                    f"{prefix}loss__{option} = {value!r} is not for news models, whose scores are products with a "
+                    "term of popularity; give 'inner'"
+                )
 
     def _asked_random(self, news: News, uniform: Any | None) -> Impressions | None:
         """The impressions that weights are learned on, if any are.

@@ -48,8 +48,13 @@ class Loss(Component):
 
     @property
     def score(self) -> str:
-        """How a user and an item are compared where items are ranked, one of `SCORES`."""
+        """How a user and an item are compared, one of `SCORES`."""
         raise NotImplementedError
+
+    @property
+    def ranking(self) -> str:
+        """How they are compared where items are ranked, one of `SCORES`."""
+        return self.score
 
     @property
     def temperature(self) -> float:

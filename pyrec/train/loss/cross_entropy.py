@@ -60,6 +60,20 @@ def log_total(users: Tensor, pool: Tensor, is_positive: Tensor | None, log_expec
     return (total.log() + largest).squeeze(1)
 
 
+def bilateral(losses: Tensor, positive: Tensor, exponent: float) -> Tensor:
+    """The losses with the sum of exponentials Z to the power of c: from log Z - p to c log Z - p.
+
+    Source: Wu et al., "BSL: understanding and improving softmax loss for recommendation", ICDE 2024, as its code has
+    it, where the positive itself is not in Z.
+
+    Args:
+        losses: (batch,), the cross-entropies log Z - p.
+        positive: (batch,) p, the positives' scores over the temperature.
+        exponent: c, above 0; 1 leaves the losses as they are.
+    """
+    return losses if exponent == 1 else exponent * losses + (exponent - 1) * positive
+
+
 def sampled_softmax(
     users: Tensor,
     positives: Tensor,
@@ -68,6 +82,7 @@ def sampled_softmax(
     temperature: float,
     log_expected: Tensor | None = None,
     weight: Tensor | None = None,
+    exponent: float = 1.0,
 ) -> Tensor:
     """Cross-entropy of each user's positive among a pool of items that the batch shares, by inner product.
 
@@ -84,6 +99,7 @@ def sampled_softmax(
             so that the pool's sum estimates that over all items (Bengio and Senécal, 2008; Yi et al., "Sampling-
             bias-corrected neural modeling for large corpus item recommendations", RecSys 2019). None: not so.
         weight: (batch,), as for `weighted_mean`.
+        exponent: Of the sum of exponentials, as for `bilateral`.
 
     Returns:
         A scalar: the weighted mean over the batch of -log softmax(product / temperature) at the positive.
@@ -95,7 +111,7 @@ def sampled_softmax(
     positive = (users * positives).sum(-1)
     negative = LogTotal.apply(users, pool, is_positive, log_expected)  # type: ignore[no-untyped-call]
     # log(1 + exp(n - p)) and not logaddexp(p, n) - p, whose gradient is nan for an empty pool's n of -inf.
-    return weighted_mean(functional.softplus(negative - positive), weight)
+    return weighted_mean(bilateral(functional.softplus(negative - positive), positive, exponent), weight)
 
 
 def pooled_softmax(
@@ -105,6 +121,7 @@ def pooled_softmax(
     pool: Tensor,
     temperature: float,
     weight: Tensor | None = None,
+    exponent: float = 1.0,
 ) -> Tensor:
     """What `sampled_softmax` computes, where a user meets an item of the pool once, however often both are named.
 
@@ -119,6 +136,7 @@ def pooled_softmax(
         pool: (num_pool,) int64 into ``rows``.
         temperature: Divides the products; above 0.
         weight: (batch,), as for `weighted_mean`.
+        exponent: Of the sum of exponentials, as for `bilateral`.
 
     Returns:
         As `sampled_softmax`.
@@ -137,7 +155,7 @@ def pooled_softmax(
     # log(exp(a) + c) without overflow, and without losing what is near 0: for a > 0 it is a + log(1 + c exp(-a)).
     small = torch.where(is_above, -above, above).exp()
     rest = torch.where(is_above, left * small, small + (left - 1)).log1p()
-    return weighted_mean(torch.where(is_above, above, 0.0) + rest, weight)
+    return weighted_mean(bilateral(torch.where(is_above, above, 0.0) + rest, positive, exponent), weight)
 
 
 def full_softmax(
@@ -147,6 +165,7 @@ def full_softmax(
     item: Tensor,
     temperature: float,
     weight: Tensor | None = None,
+    exponent: float = 1.0,
 ) -> Tensor:
     """Cross-entropy of each sample's item among all items, by inner product; each user meets them once.
 
@@ -159,6 +178,7 @@ def full_softmax(
         item: (batch,) int64 into ``items``.
         temperature: Divides the products; above 0.
         weight: (batch,), as for `weighted_mean`.
+        exponent: Of the sum of exponentials, as for `bilateral`.
 
     Returns:
         A scalar: the weighted mean over the batch of -log softmax(product / temperature) at the sample's item.
@@ -169,4 +189,4 @@ def full_softmax(
     users = users / temperature
     total = LogTotal.apply(users, items, None, None)[:, None]  # type: ignore[no-untyped-call]
     positive = (gather(users, user) * gather(items, item)).sum(-1)
-    return weighted_mean(gather(total, user).squeeze(1) - positive, weight)
+    return weighted_mean(bilateral(gather(total, user).squeeze(1) - positive, positive, exponent), weight)

@@ -1,4 +1,4 @@
-"""Cross-entropy of a positive among items."""
+"""Cross-entropy of a positive among items, and BSL."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from torch.nn import functional
 from pyrec.options import Number, Options
 from pyrec.train.batch import Batch
 from pyrec.train.loss.base import NEGATIVES, SCORE, Loss
-from pyrec.train.loss.cross_entropy import full_softmax, pooled_softmax, sampled_softmax
+from pyrec.train.loss.cross_entropy import bilateral, full_softmax, pooled_softmax, sampled_softmax
 from pyrec.train.negatives import AllItems, InBatch, Negatives, Shown, Uniform
 
 AUTO: Final = "auto"
@@ -24,14 +24,21 @@ MOST_ALL_ITEMS: Final = 4096
 class Softmax(Loss):
     """Cross-entropy of each positive among all items or a sample of them.
 
-    Source: Wu et al., "On the effectiveness of sampled softmax loss for item recommendation", TOIS 2024.
+    With an exponent c it is BSL, the bilateral softmax loss, c log Σ_j exp(s_j / τ) - s⁺ / τ: items are pushed away c
+    times as much as positives are drawn near.
+
+    Source: Wu et al., "On the effectiveness of sampled softmax loss for item recommendation", TOIS 2024; Wu et al.,
+    "BSL: understanding and improving softmax loss for recommendation", ICDE 2024.
 
     Args:
         temperature: Divides the scores; above 0.
-        score: What is compared and what ranks: ``cosine``, or ``inner``, which can learn an item's popularity and
-            needs a larger ``reg``.
+        score: What is compared: ``cosine``, or ``inner``, which can learn an item's popularity and needs a larger
+            ``reg``.
         negatives: `AllItems`, `InBatch`, or `Uniform`, which a batch shares, or their number. ``auto`` is all items
             where there are at most 4,096 of them, else one uniform negative of each positive.
+        exponent: c, above 0. Inner products have no bound, and another exponent than 1 is held by ``reg`` alone there.
+        rank_by: What ranks, ``inner`` or ``cosine``; None for what is compared. Cosines that rank by inner products
+            rank an item higher that has a long vector.
     """
 
     name: ClassVar[str] = "softmax"
@@ -43,11 +50,25 @@ class Softmax(Loss):
         ),
         "score": SCORE,
         "negatives": replace(NEGATIVES, auto=AUTO),
+        "exponent": Number(
+            help="Exponent of the softmax loss's sum over items, as in BSL.",
+            search=(0.7, 1.4),
+        ),
+        "rank_by": replace(
+            SCORE, help="How they are compared in lists.", optional=True, unset="as in training"
+        ),
     }
 
     temperature: float = 0.2
     score: str = "cosine"
     negatives: Negatives | str | int = AUTO
+    exponent: float = 1.0
+    rank_by: str | None = None
+
+    @property
+    def ranking(self) -> str:
+        """See `Loss.ranking`."""
+        return self.score if self.rank_by is None else self.rank_by
 
     def source(self, num_items: int) -> Negatives:
         """See `Loss.source`."""
@@ -73,7 +94,7 @@ class Softmax(Loss):
     def each_of_scores(self, scores: Tensor, present: Tensor) -> Tensor:
         """See `Loss.each_of_scores`: the cross-entropy of the positive among a sample's scores."""
         logits = (scores / self.temperature).masked_fill(~present, -torch.inf)
-        return logits.logsumexp(1) - logits[:, 0]
+        return bilateral(logits.logsumexp(1) - logits[:, 0], logits[:, 0], self.exponent)
 
     def _all_items(self, batch: Batch, vectors: Tensor) -> Tensor:
         """Each user of the batch meets the items once, where their number is known."""
@@ -82,17 +103,20 @@ class Softmax(Loss):
             users, _, items = batch.ends(vectors)
             each = torch.arange(batch.size, dtype=torch.int64, device=vectors.device)
             item = batch.triples.positives.long()
-            return full_softmax(users, items, each, item, self.temperature, batch.weight)
+            return full_softmax(users, items, each, item, self.temperature, batch.weight, self.exponent)
         num_users = int(own.max()) + 1  # the distinct nodes are users first, then all items
         users, items = vectors[:num_users], vectors[num_users:]
-        return full_softmax(users, items, own, positives - num_users, self.temperature, batch.weight)
+        item = positives - num_users
+        return full_softmax(users, items, own, item, self.temperature, batch.weight, self.exponent)
 
     def _sampled(self, batch: Batch, vectors: Tensor) -> Tensor:
         user, own, others = batch.positions()
         # The weights of corrected negatives may be large, and the subtraction then loses digits.
         if not batch.padded and batch.log_expected is None:
-            return pooled_softmax(vectors, user, own, others, self.temperature, batch.weight)
+            return pooled_softmax(vectors, user, own, others, self.temperature, batch.weight, self.exponent)
         users, positives, pool = batch.ends(vectors)
         is_positive = own[:, None] == others[None, :]
         expected, weight = batch.log_expected, batch.weight
-        return sampled_softmax(users, positives, pool, is_positive, self.temperature, expected, weight)
+        return sampled_softmax(
+            users, positives, pool, is_positive, self.temperature, expected, weight, self.exponent
+        )
