@@ -122,6 +122,7 @@ DATA_SETS: dict[str, DataSet] = {
     "ml-100k": DataSet(ML_100K_SPLITS, _movielens_100k),
     "ml-100k-halves": DataSet(ML_100K_SPLITS, _movielens_100k_halves),
     "gowalla": DataSet(("given",), lambda _: read_folder(folder("gowalla"))),
+    "yelp2018": DataSet(("given",), lambda _: read_folder(folder("yelp2018"))),
     "amazon-electronics": DataSet(("given",), lambda _: read_folder(folder("amazon-electronics"))),
     "hetrec2011-lastfm": DataSet(None, _lastfm),
     "ml-latest-small": DataSet(None, _movielens_small),
