@@ -47,7 +47,7 @@ sanitizer() {
   shift 2
   step "$tool" "$limit" sanitizer.txt env PYTORCH_NO_CUDA_MEMORY_CACHING=1 \
     compute-sanitizer --tool "$tool" "$@" --error-exitcode 9 \
-    "${pytest[@]}" tests/test_{propagate,combine,pool,candidate,bpr,pointwise,agreement,attend,debias,als,rows,topk,metrics,impressions,sample,drop,distinct}.py -k "$small"
+    "${pytest[@]}" tests/test_{propagate,combine,pool,candidate,bpr,pointwise,agreement,attend,debias,als,rows,xent,topk,metrics,impressions,sample,drop,distinct}.py -k "$small"
 }
 
 nvidia-smi --query-gpu=name,memory.total,driver_version --format=csv,noheader | tee -a "$summary" || exit 1

@@ -23,6 +23,7 @@ void bind_candidate(py::module_& m);
 void bind_product(py::module_& m);
 void bind_drop(py::module_& m);
 void bind_topk(py::module_& m);
+void bind_xent(py::module_& m);
 void bind_metrics(py::module_& m);
 void bind_impressions(py::module_& m);
 void bind_neighbors(py::module_& m);
@@ -74,6 +75,7 @@ PYBIND11_MODULE(PYREC_MODULE, m) {
   bind_product(m);
   bind_drop(m);
   bind_topk(m);
+  bind_xent(m);
   bind_metrics(m);
   bind_impressions(m);
   bind_neighbors(m);

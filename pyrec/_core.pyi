@@ -301,6 +301,35 @@ def topk_scores(
 def check_topk_scores(scores: Any, seen_indptr: Any, seen_indices: Any, allowed: Any) -> None: ...
 def topk_scratch(queries: Any, num_candidates: int) -> int: ...
 def topk_lengths(items: Any, allowed: Any, lengths: Any, stream: int = 0) -> None: ...
+def xent_scratch(users: Any, num_items: int, has_offset: bool, backward: bool, num_workers: int) -> int: ...
+def xent(
+    users: Any,
+    pool: Any,
+    offset: Any,
+    own: Any,
+    ids: Any,
+    log_total: Any,
+    largest: Any,
+    total: Any,
+    mean: Any,
+    scratch: Any,
+    num_workers: int,
+    stream: int = 0,
+) -> None: ...
+def xent_grad(
+    users: Any,
+    pool: Any,
+    offset: Any,
+    own: Any,
+    ids: Any,
+    largest: Any,
+    rate: Any,
+    grad_pool: Any,
+    grad_offset: Any,
+    scratch: Any,
+    num_workers: int,
+    stream: int = 0,
+) -> None: ...
 def ranking_metrics(
     ids: Any,
     test_indptr: Any,

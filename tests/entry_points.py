@@ -73,6 +73,7 @@ from pyrec.ops.ragged import ragged_take
 from pyrec.ops.sample import Sampler, distinct
 from pyrec.ops.topk import topk, topk_scores
 from pyrec.ops.whole import ObservedPairs, whole, whole_meta
+from pyrec.ops.xent import log_total
 
 Arguments = dict[str, Any]
 EntryPoint = tuple[Callable[..., Any], Callable[[], Arguments]]
@@ -121,6 +122,29 @@ def heads_of_slots() -> Arguments:
     """Five slots in three segments, of the rows of queries, keys and values of two heads."""
     slots = {"indptr": int64(0, 2, 2, 5), "index": int64(0, 2, 1, 3, 2)}
     return {"qkv": numbers(4, 12), "n_heads": 2, **slots, "key_bias": numbers(5, 2)}
+
+
+def pool_of_items() -> Arguments:
+    arrays = {"users": numbers(3, DIM), "pool": numbers(ITEMS, DIM), "offset": numbers(ITEMS)}
+    return {**arrays, "own": int64(2, -1, 0), "ids": int64(0, 2, 2, 5, 9, 1)}
+
+
+def totals_of_users() -> Arguments:
+    users = {name: empty(3) for name in ("log_total", "largest", "total")}
+    size = _core.xent_scratch(numbers(3, DIM), ITEMS, True, False, 2)
+    scratch = empty(size, dtype=torch.uint8)
+    return {**pool_of_items(), **users, "mean": empty(3, DIM), "scratch": scratch, "num_workers": 2}
+
+
+def gradients_of_items() -> Arguments:
+    rows = {
+        "largest": numbers(3),
+        "rate": numbers(3),
+        "grad_pool": empty(ITEMS, DIM),
+        "grad_offset": empty(ITEMS),
+    }
+    size = _core.xent_scratch(numbers(3, DIM), ITEMS, True, True, 2)
+    return {**pool_of_items(), **rows, "scratch": empty(size, dtype=torch.uint8), "num_workers": 2}
 
 
 def search() -> Arguments:
@@ -459,6 +483,10 @@ def bindings() -> Iterator[tuple[str, EntryPoint]]:
     yield "impression_metrics", (c.impression_metrics, impression_arrays)
     words = ("c0", "c1", "c2", "c3", "key0", "key1")
     yield "philox", (lambda **given: c.philox(*given.values()), lambda: dict.fromkeys(words, 1))
+    of_pool = {"num_items": ITEMS, "has_offset": True, "backward": True, "num_workers": 2}
+    yield "xent_scratch", (c.xent_scratch, lambda: {"users": numbers(3, DIM), **of_pool})
+    yield "xent", (c.xent, totals_of_users)
+    yield "xent_grad", (c.xent_grad, gradients_of_items)
     yield "topk_checks", (c.topk_checks, by_name(search, "queries"))
     sizes = {"queries": numbers(3, DIM), "num_candidates": ITEMS}
     yield "topk_scratch", (c.topk_scratch, lambda: dict(sizes))
@@ -606,6 +634,7 @@ def operators() -> Iterator[tuple[str, EntryPoint]]:
     yield "pointwise, squared", (pointwise, lambda: {**pairs(), "kind": "squared"})
     yield "agreement", (agreement, moved)
     yield "weight_gradient", (weight_gradient, lambda: {**weighted_pairs(), "num_groups": 2})
+    yield "log_total", (log_total, pool_of_items)
     yield "als", (als, squares)
     yield "attend", (attend, heads_of_slots)
     yield "gram", (gram, lambda: {"vectors": numbers(ITEMS, DIM), "weight": torch.ones(ITEMS)})

@@ -54,6 +54,8 @@ KERNELS = (
     "drop",
     "agreement",
     "weight_gradient",
+    "xent",
+    "xent_grad",
     "attend",
     "attend_grad",
     "debias",

@@ -608,6 +608,8 @@ KERNELS = (
     "take_rows",
     "topk",
     "weight_gradient",
+    "xent",
+    "xent_grad",
 )
 
 

@@ -36,6 +36,7 @@ from pyrec.ops.product import product
 from pyrec.ops.propagate import propagate
 from pyrec.ops.sample import Sampler, distinct
 from pyrec.ops.topk import topk
+from pyrec.ops.xent import log_total
 
 BEAT = 0.002  # seconds
 SHORTEST = 0.0002  # seconds; below it, beats tell more of the clock than of the lock
@@ -90,6 +91,7 @@ def _calls() -> dict[str, Callable[[], Any]]:
         "bpr": lambda: bpr(X, users, positives, negatives),
         "pointwise": lambda: pointwise(X, users, positives, label, "logistic"),
         "agreement": lambda: agreement(X, X, users, positives),
+        "xent": lambda: log_total(X, X[:, :].contiguous()),
         "attend": lambda: attend(many, titles, 4),
         "als": lambda: als(X.clone(), X, GRAPH.indptr, GRAPH.indices, *entries),
         "gram": lambda: gram(X.repeat(20, 1)),

@@ -19,6 +19,7 @@ pool_kernels pool();
 candidate_kernels candidate();
 drop_kernels drop();
 topk_kernels topk();
+xent_kernels xent();
 
 const kernel_table& table() {
   static const kernel_table kernels{
@@ -37,6 +38,7 @@ const kernel_table& table() {
       .product = {.multiply = {nullptr, nullptr}},  // torch multiplies there
       .drop = drop(),
       .topk = topk(),
+      .xent = xent(),
       .metrics = metrics(),
       .impressions = impressions(),
       .sample = sample(),

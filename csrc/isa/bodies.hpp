@@ -18,6 +18,7 @@
 #include "sample/sample_cpu.hpp"
 #include "topk/scores_cpu.hpp"
 #include "topk/topk_cpu.hpp"
+#include "xent/xent_cpu.hpp"
 
 #define PYREC_STRING(name) #name
 #define PYREC_NAME_OF(name) PYREC_STRING(name)
@@ -55,6 +56,10 @@ constinit const kernel_table table{
     .product = {.multiply = {multiply_matrices<float>, multiply_matrices<double>}},
     .drop = {.run = {drop<float>, drop<double>}},
     .topk = {.search = topk_search, .codes = has_codes, .select = topk_select},
+    .xent = {.log_total = {xent_log_total<float>, xent_log_total<double>},
+             .grad = {xent_grad<float>, xent_grad<double>},
+             .scratch_f32 = xent_scratch<float>,
+             .scratch_f64 = xent_scratch<double>},
     .metrics = {.ranking = ranking_metrics, .item_counts = item_counts},
     .impressions = {.f32 = impressions<float>, .f64 = impressions<double>},
     .sample = {.triples = sample_triples},

@@ -21,6 +21,7 @@
 #include "rows/rows.hpp"
 #include "sample/sample.hpp"
 #include "topk/topk.hpp"
+#include "xent/xent.hpp"
 
 namespace pyrec {
 
@@ -40,6 +41,7 @@ struct kernel_table {
   product_kernels product;
   drop_kernels drop;
   topk_kernels topk;
+  xent_kernels xent;
   metrics_kernels metrics;
   impressions_kernels impressions;
   sample_kernels sample;

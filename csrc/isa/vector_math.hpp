@@ -88,6 +88,13 @@ PYREC_INLINE vec<T> exp_negative(vec<T> x) {
   return multiply_add(e.scale, e.series, e.scale);
 }
 
+// The same, but 0 where the result would be subnormal, so that what is left out has no share.
+template <class T>
+PYREC_INLINE vec<T> exp_or_zero(vec<T> x) {
+  const exp_parts<T> e = split_exp<T>(x);
+  return x < broadcast(real_bits<T>::least_exponent) ? vec<T>{} : multiply_add(e.scale, e.series, e.scale);
+}
+
 // With m = exp(2|x|) - 1, tanh|x| = m / (m + 2): no cancellation near 0.
 template <class T>
 PYREC_INLINE vec<T> tanh(vec<T> x) {

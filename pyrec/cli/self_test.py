@@ -29,6 +29,7 @@ from pyrec.ops.product import product
 from pyrec.ops.propagate import propagate
 from pyrec.ops.sample import Sampler, distinct
 from pyrec.ops.topk import topk
+from pyrec.ops.xent import log_total
 from pyrec.reference import agreement as agreement_reference
 from pyrec.reference import als as als_reference
 from pyrec.reference import attend as attend_reference
@@ -48,6 +49,7 @@ from pyrec.reference import propagate as propagate_reference
 from pyrec.reference import rows as rows_reference
 from pyrec.reference import sample as sample_reference
 from pyrec.reference import topk as topk_reference
+from pyrec.reference import xent as xent_reference
 
 TOLERANCE = 1e-5
 """Largest difference allowed, for numbers of order 1."""
@@ -251,6 +253,13 @@ def _debias() -> float:
     return _difference([*ours.rows.get(), ours.weights.parameter], [*theirs.theta, torch.cat(learned)])
 
 
+def _xent() -> float:
+    users, items = _learned([_embeddings()[:NUM_USERS].contiguous(), _embeddings()[NUM_USERS:].contiguous()])
+    offset = torch.linspace(-1, 1, NUM_ITEMS)
+    case = (users, items, offset, torch.arange(NUM_USERS), torch.arange(NUM_ITEMS) // 2)
+    return _with_gradients([log_total(*case)], [xent_reference.log_total(*case)], [users, items])
+
+
 def _topk() -> float:
     queries, items = _embeddings()[:NUM_USERS], _embeddings()[NUM_USERS:]
     indptr, indices = _rows()
@@ -314,6 +323,7 @@ SELF_TESTS: dict[str, Callable[[], float]] = {
     "attend": _attend,
     "debias": _debias,
     "als": _als,
+    "xent": _xent,
     "topk": _topk,
     "metrics": _metrics,
     "item counts": _item_counts,

@@ -7,7 +7,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 tests=("$@")
-[ $# -gt 0 ] || tests=(tests/test_rows.py tests/test_bpr.py tests/test_pointwise.py tests/test_agreement.py tests/test_debias.py tests/test_als.py tests/test_propagate.py tests/test_combine.py tests/test_pool.py tests/test_candidate.py
+[ $# -gt 0 ] || tests=(tests/test_rows.py tests/test_bpr.py tests/test_pointwise.py tests/test_agreement.py tests/test_debias.py tests/test_als.py tests/test_xent.py tests/test_propagate.py tests/test_combine.py tests/test_pool.py tests/test_candidate.py
   tests/test_topk.py tests/test_metrics.py tests/test_impressions.py tests/test_sample.py tests/test_drop.py tests/test_distinct.py tests/test_graph.py)
 folder=$(realpath -m "${ARM64:-build/arm64}")
 mkdir -p "$folder"
