@@ -129,23 +129,33 @@ class Parameters:
 
     def clone(self) -> Self:
         """Return a new, unfitted object with copies of the same hyperparameters."""
-        return type(self)(**copy.deepcopy(self.get_params(deep=False)))
+        params = self.get_params(deep=False)
+        return type(self)(
+            **{
+                name: value.clone() if isinstance(value, Named) else copy.deepcopy(value)
+                for name, value in params.items()
+            }
+        )
+
+    def replaced(self, **changes: Any) -> Self:
+        """Return a new object with some hyperparameters changed; see `set_params`."""
+        return type(self)(**{**self.get_params(deep=False), **self._changed(changes)})
 
     def __repr__(self) -> str:
         params = ", ".join(f"{name}={value!r}" for name, value in self.get_params(deep=False).items())
         return f"{type(self).__name__}({params})"
 
-    def _components(self, params: Mapping[str, Any]) -> Iterator[tuple[str, Component]]:
+    def _components(self, params: Mapping[str, Any]) -> Iterator[tuple[str, Named]]:
         """The components among some hyperparameters, by the names that theirs begin with.
 
         What stands for none, as it is no value of its option, is left out: it is an error for `check_params`.
         """
         for name, option in self.options.items():
-            if not isinstance(option, (Part, Parts)):
+            if not isinstance(option, Nested):
                 continue
             try:
                 for one in option.components(params.get(name)):
-                    yield (name if isinstance(option, Part) else f"{name}__{one.key}"), one
+                    yield (f"{name}__{one.key}" if isinstance(option, Parts) else name), one
             except ConfigError:
                 continue
 
@@ -165,7 +175,7 @@ class Parameters:
 
     def _with_inner(self, name: str, value: Any, changes: dict[str, Any], params: Mapping[str, Any]) -> Any:
         option = self.options.get(name)
-        if isinstance(option, Part) and (one := option.component(value)) is not None:
+        if isinstance(option, Single) and (one := option.component(value)) is not None:
             return one.replaced(**changes)
         if isinstance(option, Parts):
             several = {one.key: one for one in option.components(value)}
@@ -191,8 +201,22 @@ def _unknown(
     return UnknownParameterError(f"{kind.__name__} has no hyperparameter {listed(unknown)}{meant}{takes}")
 
 
-class Component(Parameters):
-    """An object that is a hyperparameter of another, such as a loss: it has a name, and parameters of its own.
+class Named(Parameters):
+    """An object that may be a hyperparameter of another: it has a name, and parameters of its own."""
+
+    @property
+    def known_as(self) -> str:
+        """What it is called in files, on the command line and as shorthand."""
+        raise NotImplementedError
+
+    @property
+    def key(self) -> str:
+        """The name as it stands among others in the name of a hyperparameter."""
+        return self.known_as.replace("-", "_")
+
+
+class Component(Named):
+    """A small object that is a hyperparameter of another, such as a loss.
 
     Its class is a frozen dataclass. A family's base class names the family; each class below it that has a ``name``
     is one of its ``kinds``, wherever it is written.
@@ -217,9 +241,9 @@ class Component(Parameters):
             cls.kinds[cls.name] = cls
 
     @property
-    def key(self) -> str:
-        """The name as it stands among others in the name of a hyperparameter."""
-        return self.name.replace("-", "_")
+    def known_as(self) -> str:
+        """See `Named.known_as`."""
+        return self.name
 
     @classmethod
     def of(cls, value: Any) -> Any:
@@ -237,13 +261,38 @@ class Component(Parameters):
             return counted(int(value))
         raise ConfigError(f"{cls.family} = {value!r} must be one of {listed(list(cls.kinds))}")
 
-    def replaced(self, **changes: Any) -> Self:
-        """Return a copy with some hyperparameters changed; see `Parameters.set_params`."""
-        return type(self)(**{**self.get_params(deep=False), **self._changed(changes)})
+
+class Nested(Option):
+    """Objects with hyperparameters of their own."""
+
+    def components(self, value: Any) -> tuple[Named, ...]:
+        """Return the objects that a value stands for."""
+        raise NotImplementedError
+
+    def read(self, written: Any, source: str) -> Any:
+        """Return the value that `to_json` made ``written`` of.
+
+        Raises:
+            DataError: If it is of a kind that is not known, or takes other hyperparameters.
+        """
+        raise NotImplementedError
+
+
+class Single(Nested):
+    """One such object, or none."""
+
+    def component(self, value: Any) -> Named | None:
+        """Return the object that a value stands for; None where it stands for none."""
+        raise NotImplementedError
+
+    def components(self, value: Any) -> tuple[Named, ...]:
+        """Return `component`, if there is one."""
+        one = self.component(value)
+        return () if one is None else (one,)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Part(Option):
+class Part(Single):
     """A component of a ``family``, or the name of one, which stands for it with its defaults.
 
     Attributes:
@@ -260,13 +309,17 @@ class Part(Option):
         return [*([] if self.auto is None else [self.auto]), *self.family.kinds]
 
     def component(self, value: Any) -> Component | None:
-        """Return the component that a value stands for; None where it stands for none."""
+        """See `Single.component`."""
         return None if value is None or value == self.auto else self.family.of(value)
 
     def components(self, value: Any) -> tuple[Component, ...]:
-        """Return `component`, if there is one."""
+        """See `Nested.components`."""
         one = self.component(value)
         return () if one is None else (one,)
+
+    def read(self, written: Any, source: str) -> Any:
+        """See `Nested.read`."""
+        return _component(self.family, written, source)
 
     def _check(self, name: str, value: Any) -> None:
         try:
@@ -282,17 +335,23 @@ class Part(Option):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Parts(Option):
+class Parts(Nested):
     """Components of a ``family``, no two of a kind; one alone, or its name, need not be in a tuple."""
 
     family: type[Component]
 
     def components(self, value: Any) -> tuple[Component, ...]:
-        """Return the components that a value stands for."""
+        """See `Nested.components`."""
         if value is None:
             return ()
         several = value if isinstance(value, (tuple, list)) else (value,)
         return tuple(self.family.of(one) for one in several)
+
+    def read(self, written: Any, source: str) -> Any:
+        """See `Nested.read`."""
+        if isinstance(written, list):
+            return tuple(_component(self.family, one, source) for one in written)
+        return _component(self.family, written, source)
 
     def _check(self, name: str, value: Any) -> None:
         each = Part(family=self.family)
@@ -314,7 +373,7 @@ def called(value: Any) -> Any:
     """The name of a component, the names of several, or another value itself."""
     if isinstance(value, (tuple, list)):
         return [called(one) for one in value]
-    return value.name if isinstance(value, Component) else value
+    return value.known_as if isinstance(value, Named) else value
 
 
 def to_json(value: Any) -> Any:
@@ -322,11 +381,8 @@ def to_json(value: Any) -> Any:
 
     What holds arrays says itself what stands for it, by ``as_param``.
     """
-    if isinstance(value, Component):
-        return {
-            KIND: value.name,
-            **{name: to_json(one) for name, one in value.get_params(deep=False).items()},
-        }
+    if isinstance(value, Named):
+        return {KIND: value.known_as, **params_to_json(value)}
     if isinstance(value, (tuple, list)):
         return [to_json(one) for one in value]
     return value.as_param() if hasattr(value, "as_param") else value
@@ -343,27 +399,38 @@ def from_json(kind: type[Parameters], params: Mapping[str, Any], source: str) ->
     Raises:
         DataError: If a component is of a kind that is not known, or takes other hyperparameters.
     """
-    return {name: _from_json(kind.options.get(name), value, source) for name, value in params.items()}
-
-
-def _from_json(option: Option | None, value: Any, source: str) -> Any:
-    if isinstance(option, Parts) and isinstance(value, list):
-        return tuple(_component(option.family, one, source) for one in value)
-    if isinstance(option, (Part, Parts)) and isinstance(value, Mapping):
-        return _component(option.family, value, source)
-    return value
+    options = kind.options
+    return {
+        name: option.read(value, source) if isinstance(option := options.get(name), Nested) else value
+        for name, value in params.items()
+    }
 
 
 def _component(family: type[Component], value: Any, source: str) -> Any:
     if not isinstance(value, Mapping):
         return value
+    return read_named(family.kinds, family.family, value, source)
+
+
+def read_named(kinds: Mapping[str, type[Named]], what: str, value: Mapping[str, Any], source: str) -> Any:
+    """Return the object that `to_json` wrote.
+
+    Args:
+        kinds: The classes by name.
+        what: What these are called in messages.
+        value: With the name under `KIND`.
+        source: Where it was read.
+
+    Raises:
+        DataError: If the name is not known, or the class takes other hyperparameters.
+    """
     name = value.get(KIND)
-    if not isinstance(name, str) or name not in family.kinds:
+    if not isinstance(name, str) or name not in kinds:
         raise DataError(
-            f"{source} has {family.family} {name!r}, but known are {listed(list(family.kinds))}; "
+            f"{source} has {what} {name!r}, but known are {listed(list(kinds))}; "
             "import the module that defines it first"
         )
-    kind = family.kinds[name]
+    kind = kinds[name]
     params = {inner: one for inner, one in value.items() if inner != KIND}
     try:
         return kind(**from_json(kind, params, source))

@@ -952,6 +952,7 @@ def models() -> Iterator[tuple[str, EntryPoint]]:
     small = {"embedding_size": 4, "epochs": 1, "batch_size": 8}
     fitted = [pyrec.LightGCN(**small), pyrec.MF(**small), pyrec.SVD(embedding_size=2)]
     fitted += [pyrec.ItemKNN(), pyrec.EASE(), pyrec.GraphFilter(vectors=2), pyrec.Popularity()]
+    fitted += [pyrec.Fusion("graph-filter", "itemknn", weight=0.5)]
     for model in fitted:
         model.fit(known)
         name = type(model).__name__

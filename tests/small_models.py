@@ -17,6 +17,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "svd": {"embedding_size": 6},
     "lightgcn": SMALL,
     "mf": SMALL,
+    "fusion": {"first": "graph-filter", "second": "ease"},
     "whole-mf": {"embedding_size": 8, "epochs": 2},
     "doubly-robust": {"embedding_size": 8, "epochs": 2},
     "autodebias": {"embedding_size": 6, "epochs": 3, "weights_from": 1, "learning_rate": 1e-2},

@@ -12,7 +12,19 @@ import torch
 from small_models import SMALL
 
 import pyrec
-from pyrec import EASE, MF, SVD, GraphFilter, ItemKNN, LightGCN, Popularity, Recommender, evaluate, export
+from pyrec import (
+    EASE,
+    MF,
+    SVD,
+    Fusion,
+    GraphFilter,
+    ItemKNN,
+    LightGCN,
+    Popularity,
+    Recommender,
+    evaluate,
+    export,
+)
 from pyrec._ambient import defaults, full_precision
 from pyrec._arrays import tensor_of
 from pyrec.data import split_random, synthetic
@@ -44,6 +56,7 @@ MODELS = {
     "ease": lambda: EASE(10.0),
     "itemknn": ItemKNN,
     "graph-filter": lambda: GraphFilter(vectors=4, order=2),
+    "fusion": lambda: Fusion(GraphFilter(vectors=4), LightGCN(**SMALL)),
     "popularity": Popularity,
 }
 

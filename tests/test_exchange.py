@@ -17,7 +17,7 @@ import torch
 from scipy.sparse import csr_array
 from small_models import SMALL
 
-from pyrec import EASE, MF, SVD, GraphFilter, ItemKNN, LightGCN, Popularity, Recommender, evaluate
+from pyrec import EASE, MF, SVD, Fusion, GraphFilter, ItemKNN, LightGCN, Popularity, Recommender, evaluate
 from pyrec.data import Interactions, synthetic
 from pyrec.errors import DataError, NotFittedError, StoppedError
 from pyrec.export.files import vectors_of
@@ -116,6 +116,7 @@ MODELS: dict[str, Callable[[], Recommender]] = {
     "EASE": lambda: EASE(5.0),
     "ItemKNN": lambda: ItemKNN(5),
     "GraphFilter": lambda: GraphFilter(vectors=4),
+    "Fusion": lambda: Fusion("graph-filter", SVD(6)),
     "SVD": lambda: SVD(6),
     "Popularity": Popularity,
     "own": Own,

@@ -31,6 +31,7 @@ EXACT: dict[str, Recommender] = {
     "itemknn": MODELS["itemknn"](neighbors=8),
     "graph-filter": MODELS["graph-filter"](vectors=4, order=2),
     "svd": make("svd"),
+    "fusion": MODELS["fusion"]("graph-filter", MODELS["svd"](6), weight=0.3),
     **{
         f"users from items, {combine}, {loss}": LightGCN(
             **SMALL, n_layers=3, encoder="items", combine=combine, loss=loss
@@ -42,6 +43,7 @@ EXACT: dict[str, Recommender] = {
 """Models that explain known users exactly."""
 FOR_ITEMS: dict[str, Recommender] = {
     **EXACT,
+    "fusion of lightgcn": MODELS["fusion"]("ease", make("lightgcn"), weight=0.6),
     "mf": make("mf"),
     "mf, bpr": MODELS["mf"](**SMALL, loss="bpr"),
     "mf, ranked by inner products": MODELS["mf"](**SMALL, loss=pyrec.Softmax(rank_by="inner")),

@@ -12,11 +12,30 @@ from pyrec.cli.evaluate import command as evaluate_command
 from pyrec.cli.flag_values import values_of
 from pyrec.cli.flags import FLAGS, NONE, PLACES, help_of, type_of
 from pyrec.cli.grouped_help import DATA
-from pyrec.cli.model_options import build_model, build_news_model, find_flag, model_arguments, path_of
+from pyrec.cli.model_options import (
+    build_model,
+    build_news_model,
+    cut_off,
+    find_flag,
+    flag_word,
+    model_arguments,
+    path_of,
+)
 from pyrec.cli.train import command as train_command
 from pyrec.cli.tune import command as tune_command
 from pyrec.errors import ConfigError
-from pyrec.models import EASE, MF, MODELS, NEWS_MODELS, SVD, ItemKNN, LightGCN, Popularity
+from pyrec.models import (
+    EASE,
+    MF,
+    MODELS,
+    NEWS_MODELS,
+    SVD,
+    Fusion,
+    GraphFilter,
+    ItemKNN,
+    LightGCN,
+    Popularity,
+)
 from pyrec.nn.combine import Attention, Mean, SelfAttention, Weighted
 from pyrec.nn.encoder import FromItems, Table
 from pyrec.nn.fit import HeldOut
@@ -108,6 +127,10 @@ MANY = [
     SVD(5),
     ItemKNN(3, 0.5),
     Popularity(),
+    Fusion(),
+    Fusion("ease", SVD(5), 0.3, seed=2),
+    Fusion(GraphFilter(beta=0.1), LightGCN(epochs=3, loss=BPR(negatives=Hard(5)), seed=2), seed=2),
+    Fusion(SVD(7), LightGCN(embedding_size=7, stopping=EarlyStopping(0.1, 3, k=CUTOFF))),
 ]
 
 
@@ -133,14 +156,13 @@ def meaning(model: object) -> dict[str, object]:
 
 
 def _meaning_of(component) -> dict[str, object]:
-    return {"is": component.name, **meaning(component)}
+    return {"is": component.known_as, **meaning(component)}
 
 
 @pytest.mark.parametrize("model", MANY, ids=repr)
 def test_words_of_a_model_make_it_again(model) -> None:
     expected = model.clone()
-    if "stopping__k" in expected.get_params():
-        expected.set_params(stopping__k=CUTOFF)
+    cut_off(expected, CUTOFF)
     made = parsed(model_arguments(model))
     assert type(made) is type(model)
     assert meaning(made) == meaning(expected)
@@ -249,6 +271,11 @@ def test_negatives_are_offered_by_what_a_loss_accepts() -> None:
         ("--contrast-rate .2", "--contrast-rate is of --contrast, which is not given"),
         ("--edge-dropout .2 --contrast-weight 1", "--contrast-weight is of --contrast, which is not given"),
         ("--model ease --validation .1", "--validation is not for ease, which takes --reg"),
+        ("--model fusion --first ease --vectors 3", "--vectors is not for fusion, which takes --dim"),
+        (
+            "--model fusion --heads 2",
+            "--heads is not for the combine attention; it is for --combine self-att",
+        ),
         ("--loss hinge", "'hinge' is not one of"),
         ("--corrected perhaps", "'perhaps' is not a valid boolean"),
         ("--layers 1.5", "'1.5' is not a valid integer"),
@@ -289,6 +316,15 @@ def test_flags_are_found_by_any_of_their_names() -> None:
         (("patience",), "stopping__patience"),
     ):
         assert {path_of(find_flag(name), model) for name in names} == {path}
+
+
+def test_flags_of_a_fusion_are_those_of_its_members() -> None:
+    model = Fusion(GraphFilter(vectors=4), LightGCN())
+    for flag, path in (("vectors", "first__vectors"), ("lr", "second__learning_rate"), ("seed", "seed")):
+        assert path_of(find_flag(flag), model) == path
+        assert flag_word(path, model) == flag
+    with pytest.raises(UsageError, match="'reg' is of both models, first__reg and second__reg"):
+        path_of("reg", Fusion("ease", "lightgcn"))
 
 
 def test_names_in_python_are_flags_too() -> None:

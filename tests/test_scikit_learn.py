@@ -13,7 +13,7 @@ import pytest
 from scipy.sparse import csr_array, csr_matrix
 from small_models import SMALL
 
-from pyrec import EASE, MF, SVD, GraphFilter, ItemKNN, LightGCN, Popularity, Recommender, evaluate
+from pyrec import EASE, MF, SVD, Fusion, GraphFilter, ItemKNN, LightGCN, Popularity, Recommender, evaluate
 from pyrec.data import Interactions, as_interactions, split_random, synthetic
 from pyrec.errors import ConfigError, DataError, NotFittedError
 from pyrec.models.score import hide_items
@@ -33,6 +33,7 @@ MODELS: dict[str, Callable[[], Recommender]] = {
     "EASE": lambda: EASE(5.0),
     "ItemKNN": lambda: ItemKNN(5),
     "GraphFilter": lambda: GraphFilter(vectors=4),
+    "Fusion": lambda: Fusion("graph-filter", "ease"),
     "SVD": lambda: SVD(6),
     "Popularity": Popularity,
 }

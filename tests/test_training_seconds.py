@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from small_models import SMALL
 
-from pyrec import EASE, MF, SVD, EarlyStopping, ItemKNN, LightGCN, Popularity, Recommender
+from pyrec import EASE, MF, SVD, EarlyStopping, Fusion, ItemKNN, LightGCN, Popularity, Recommender
 from pyrec.data import Interactions, synthetic
 from pyrec.errors import ConfigError, DataError, StoppedError
 from pyrec.train import timing
@@ -54,6 +54,7 @@ MODELS: list[Recommender] = [
     ItemKNN(neighbors=5),
     MF(**SMALL),
     LightGCN(**SMALL),
+    Fusion("graph-filter", LightGCN(**SMALL)),
     LightGCN(**SMALL, loss="bpr", stopping=EarlyStopping(0.2, k=5)),
 ]
 

@@ -15,7 +15,7 @@ import torch
 from command_line import refuse, run
 from scipy.sparse import csr_array
 
-from pyrec import EASE, MF, SVD, GraphFilter, ItemKNN, LightGCN, Popularity, evaluate
+from pyrec import EASE, MF, SVD, Fusion, GraphFilter, ItemKNN, LightGCN, Popularity, evaluate
 from pyrec.cli.sources import Source
 from pyrec.data import (
     Interactions,
@@ -379,6 +379,7 @@ MODELS = [
     lambda: EASE(3.0),
     lambda: SVD(8),
     lambda: ItemKNN(5, 1.0),
+    lambda: Fusion(SVD(8), EASE(3.0), weight=0.4),
     lambda: EASE(3.0, neighbors=5),
 ]
 

@@ -22,28 +22,30 @@ from pyrec.cli.flags import (
     name_of,
     options_of,
 )
-from pyrec.models import Estimator
+from pyrec.models import Estimator, Recommender
+from pyrec.models.member import Member
 from pyrec.options import Option
-from pyrec.params import Component, Parameters, Part, Parts, called
+from pyrec.params import Component, Nested, Parameters, Part, Parts, called
 
 Values: TypeAlias = dict[str, Any]
 
 
 def values_of(one: Parameters) -> Values:
-    """Return the values of the flags of a model or a component, those of the components that it has included.
+    """Return the values of the flags of a model or a component, those of what it is made of included.
 
     That of a component's flag is its name; one that is given by its name counts with its defaults.
     """
-    values: Values = {}
+    own: Values = {}
+    inner: Values = {}
     params = one.get_params(deep=False)
     for name, option in options_of(type(one)):
         value = params[name]
         if flag := flag_of(name, option):
-            values[name_of(flag)] = _called(option, value)
-        if isinstance(option, (Part, Parts)):
+            own[name_of(flag)] = _called(option, value)
+        if isinstance(option, Nested):
             for component in option.components(value):
-                values |= values_of(component)
-    return values
+                inner |= values_of(component)
+    return inner | own
 
 
 def _called(option: Option, value: Any) -> Any:
@@ -67,7 +69,9 @@ def arguments_of(
     made: dict[str, Any] = {}
     for name, option in options_of(owner):
         flag = name_of(flag_of(name, option))
-        if not isinstance(option, (Part, Parts)):
+        if isinstance(option, Member):
+            made |= _member(name, option, given, defaults[name])
+        elif not isinstance(option, (Part, Parts)):
             if flag in given:
                 made[name] = given[flag]
         elif flag:
@@ -75,6 +79,27 @@ def arguments_of(
         elif several := _present(owner, name, given, defaults[name]):
             made[name] = several[0] if isinstance(option, Part) else several
     return made
+
+
+def _member(name: str, option: Member, given: Mapping[str, Any], default: Any) -> dict[str, Any]:
+    """The model that a flag chooses by its name, or the default, with what is given of it."""
+    usual = called(default)
+    chosen = given.get(name_of(flag_of(name, option)), usual)
+    model = option.component(default if chosen == usual else chosen)
+    assert model is not None
+    inner = arguments_of(type(model), given, model.get_params(deep=False))
+    if inner:
+        return {name: type(model)(**{**model.get_params(deep=False), **inner})}
+    return {} if chosen == usual else {name: chosen}
+
+
+def members_of(model: Estimator) -> dict[str, Recommender]:
+    """Return the models that a model is made of, by the names of its hyperparameters."""
+    params, found = model.get_params(deep=False), {}
+    for name, option in options_of(type(model)):
+        if isinstance(option, Member) and (member := option.component(params[name])) is not None:
+            found[name] = member
+    return found
 
 
 def _chosen(
@@ -121,6 +146,8 @@ def words_of(one: Parameters, defaults: Mapping[str, Any] | None = None) -> list
         chosen = _called(option, value)
         if flag and chosen != called(defaults[name]):
             words += [flag, NONE if chosen is None else str(chosen)]
+        if isinstance(option, Member):
+            words += _words_of_member(option, value, defaults[name])
         if isinstance(option, (Part, Parts)):
             for component in option.components(value):
                 base = made_by_default(type(component), option, defaults[name]).get_params(deep=False)
@@ -128,6 +155,13 @@ def words_of(one: Parameters, defaults: Mapping[str, Any] | None = None) -> list
                 there = any(type(one) is type(component) for one in option.components(defaults[name]))
                 words += inner if flag or (there and not inner) else _with_first(component, inner)
     return words
+
+
+def _words_of_member(option: Member, value: Any, default: Any) -> list[str]:
+    member, usual = option.component(value), option.component(default)
+    assert member is not None
+    base = usual if type(usual) is type(member) else type(member)()
+    return words_of(member, base.get_params(deep=False))
 
 
 def _with_first(component: Component, words: list[str]) -> list[str]:
@@ -138,8 +172,12 @@ def _with_first(component: Component, words: list[str]) -> list[str]:
 
 def misplaced(name: str, model: Estimator) -> click.UsageError:
     """Return the error for a flag that is given and is not of the objects that a model has; it says which has it."""
-    flag, own = FLAGS[name][0].flag, [place for place in PLACES if place.model == model.model_name]
-    places = [place for place in own if place.flag == flag]
+    names = [model.model_name, *(member.model_name for member in members_of(model).values())]
+    flag, own = FLAGS[name][0].flag, [place for place in PLACES if place.model in names]
+    places = [place for place in own if place.flag == flag and place.model == model.model_name]
+    for member in members_of(model).values():
+        if not places and any(place.flag == flag and place.model == member.model_name for place in own):
+            return misplaced(name, member)
     if not places:
         takes = ", ".join(dict.fromkeys(place.flag for place in own)) or "no such option"
         word = plain(flag)

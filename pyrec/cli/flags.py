@@ -15,6 +15,7 @@ import click
 
 from pyrec.cli.sources import Source
 from pyrec.models import MODELS, NEWS_MODELS, Estimator
+from pyrec.models.member import Member
 from pyrec.options import Choice, Count, Option, Several, Switch, Text
 from pyrec.params import Component, Parameters, Part, Parts, called, parameter_names
 
@@ -203,6 +204,8 @@ def _values_of(place: Place) -> list[str]:
         kinds = [kind.name for kind in owner.kinds_of(place.hyperparameter)]
         kinds += [NONE] * (option.optional and place.given is not None)
         return kinds if option.auto is None else [option.auto, *kinds]
+    if isinstance(option, Member):
+        return option.names
     return list(option.values) if isinstance(option, Choice) else []
 
 

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import click
 
 from pyrec._spellings import plain
-from pyrec.cli.flag_values import arguments_of, misplaced, values_of, words_of
+from pyrec.cli.flag_values import arguments_of, members_of, misplaced, values_of, words_of
 from pyrec.cli.flags import ALIASES, ALL_MODELS, FLAGS, MODEL, also_known_as, help_of, type_of
 from pyrec.cli.grouped_help import grouped
 from pyrec.models import MODELS, NEWS_MODELS, Estimator, NewsRecommender, Recommender
@@ -97,8 +97,9 @@ def check_reached(model: Estimator, names: Mapping[str, Any] | set[str]) -> None
 
 def cut_off(model: Recommender, cutoff: int) -> None:
     """Set the cut-off that a model stops early by, if it does."""
-    if CUTOFF in model.get_params():
-        model.set_params(**{CUTOFF: cutoff})
+    for name in model.get_params():
+        if name == CUTOFF or name.endswith(f"__{CUTOFF}"):
+            model.set_params(**{name: cutoff})
 
 
 def given_arguments(options: Mapping[str, Any]) -> set[str]:
@@ -131,16 +132,38 @@ def path_of(name: str, model: Estimator) -> str:
         click.UsageError: If they have none.
     """
     check_reached(model, {name})
+    if (found := _own_path(name, model)) is not None:
+        return found
+    paths = [
+        f"{prefix}__{path}"
+        for prefix, member in members_of(model).items()
+        if (path := _own_path(name, member)) is not None
+    ]
+    if len(paths) > 1:
+        raise click.UsageError(
+            f"{name!r} is of both models, {' and '.join(paths)}; search one of them in Python, by pyrec.tune"
+        )
+    return paths[0]
+
+
+def _own_path(name: str, model: Estimator) -> str | None:
+    """Return the hyperparameter that a flag is of among a model's own objects, its members aside."""
     known = model.get_options()
     return next(
-        place.path
-        for place in FLAGS[name]
-        if place.model == model.model_name and known.get(place.path) is place.option
+        (
+            place.path
+            for place in FLAGS[name]
+            if place.model == model.model_name and known.get(place.path) is place.option
+        ),
+        None,
     )
 
 
 def flag_word(path: str, model: Estimator) -> str:
     """Return the flag of a model's hyperparameter, without dashes."""
+    prefix, _, rest = path.partition("__")
+    if rest and (member := members_of(model).get(prefix)) is not None:
+        return flag_word(rest, member)
     return next(
         place.flag.removeprefix("--")
         for places in FLAGS.values()

@@ -77,6 +77,37 @@ def hold_out(
         ) from None
 
 
+def hold_out_of_lists(
+    interactions: Interactions, share: float, seed: int
+) -> tuple[Interactions, Interactions]:
+    """Holds out a share of each user's interactions: the latest where times are known, else drawn at random.
+
+    Of n interactions ``floor(share n + x)`` are held out, with x uniform between 0 and 1, so short lists give their
+    share too; at least one stays.
+
+    Args:
+        interactions: Any number of them, 0 included.
+        share: Above 0 and below 1.
+        seed: 0 or more; of x, of the draw, and of the order at equal times.
+
+    Returns:
+        (what is left, what is held out); the second may be empty.
+    """
+    generator = np.random.default_rng(seed)
+    lengths = np.diff(interactions.indptr)
+    counts = np.floor(share * lengths + generator.random(len(lengths))).astype(np.int64)
+    counts = np.minimum(counts, np.maximum(lengths - 1, 0))
+    keys = generator.random(len(interactions))
+    times = keys if interactions.times is None else interactions.times
+    ranked = np.lexsort(
+        (keys, times, interactions.users)
+    )  # users ascend, so place p is of interaction p's user
+    from_the_end = np.repeat(interactions.indptr[1:], lengths) - np.arange(len(interactions))
+    is_held_out = np.zeros(len(interactions), dtype=bool)
+    is_held_out[ranked[from_the_end <= np.repeat(counts, lengths)]] = True
+    return interactions.select(~is_held_out), interactions.select(is_held_out)
+
+
 def split_time(interactions: Interactions, train_fraction: float = 0.8) -> tuple[Interactions, Interactions]:
     """Takes the earliest interactions of all for training and the rest for the test.
 

@@ -33,7 +33,7 @@ from pyrec.data.ids import is_text
 from pyrec.device import gibibytes
 from pyrec.errors import ConfigError
 from pyrec.export.card import VECTOR_FILES, export_card
-from pyrec.models import Recommender
+from pyrec.models import Fusion, Recommender
 from pyrec.models.vectors import VectorRecommender
 from pyrec.params import params_to_json
 from pyrec.store.saved_model import plain
@@ -119,6 +119,11 @@ def vectors_of(model: Recommender) -> tuple[Vectors, Vectors]:
         NotFittedError: Before `fit`.
         ConfigError: If the model has no vectors.
     """
+    if isinstance(model, Fusion):
+        raise ConfigError(
+            "Fusion mixes the scores of two models and has no vectors to export; those of one of them may have: "
+            "export(model.second_, ...)"
+        )
     if not isinstance(model, VectorRecommender):
         raise ConfigError(
             f"{type(model).__name__} scores by item-to-item weights and has no vectors to export; use lightgcn, mf "

@@ -6,6 +6,7 @@ from pyrec.models.doubly_robust import DoublyRobust
 from pyrec.models.ease import EASE
 from pyrec.models.estimator import Estimator
 from pyrec.models.explain import Explanation
+from pyrec.models.fusion import Fusion
 from pyrec.models.graph_filter import GraphFilter
 from pyrec.models.itemknn import ItemKNN
 from pyrec.models.lightgcn import LightGCN
@@ -27,6 +28,7 @@ MODELS: dict[str, type[Recommender]] = {
         EASE,
         SVD,
         GraphFilter,
+        Fusion,
         DoublyRobust,
         AutoDebias,
     )
@@ -45,6 +47,7 @@ __all__ = [
     "EpochRecommender",
     "Estimator",
     "Explanation",
+    "Fusion",
     "GraphFilter",
     "ItemKNN",
     "LightGCN",

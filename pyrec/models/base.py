@@ -63,6 +63,8 @@ class Recommender(Estimator):
     data_name = "train_"
     personal: ClassVar[bool] = True
     """Whether users get different lists. If not, the model needs no history and compares no items."""
+    additive: ClassVar[bool] = False
+    """Whether scores are sums over the history: without an item a score falls by what the item adds."""
     uniform: ClassVar[Literal["ignored", "used", "needed"]] = "ignored"
     """What `fit` does with the pairs that were shown at random, `pyrec.data.Dataset`'s ``uniform``."""
     READERS = (
@@ -134,6 +136,21 @@ class Recommender(Estimator):
         """Return the k items most like each of ``items`` (Q,), without those in ``seen`` (Q, num_items)."""
 
     # What a model may override.
+
+    def _score_rows(self, queries: torch.Tensor) -> torch.Tensor:
+        """Return the score of every item, float32 (Q, num_items), where the model lies; for queries (Q, dim)."""
+        every = np.ones((len(queries), self.train_.num_items), dtype=np.float32)
+        return self._score_candidates(queries, csr_array(every)).reshape(every.shape)
+
+    def _similarity_rows(self, items: NDArray[np.int32]) -> torch.Tensor:  # noqa: ARG002
+        """Return how like each of ``items`` (Q,) every item is, float32 (Q, num_items); what `_rank_similar` ranks by.
+
+        Raises:
+            ConfigError: If the model has no such rows, as by default.
+        """
+        raise ConfigError(
+            f"{type(self).__name__} has lists of similar items, but no row of all items' likeness"
+        )
 
     def _query_vectors(self, users: NDArray[np.int32]) -> torch.Tensor:
         """Return query vectors, float32 (Q, dim), of known users (Q,)."""

@@ -13,6 +13,7 @@ from pyrec._ambient import defaults
 from pyrec._exchange import Exchanged, keep_params
 from pyrec.errors import DataError, NotFittedError
 from pyrec.options import Options
+from pyrec.params import Named
 from pyrec.store import saved_model
 from pyrec.store.arrays import State
 from pyrec.store.saved_model import Saved
@@ -24,7 +25,7 @@ _KNOWN: dict[str, type[Estimator]] = {}
 """Every class with a ``model_name`` of its own, by it."""
 
 
-class Estimator(Exchanged, ABC):
+class Estimator(Exchanged, Named, ABC):
     """A model with a name, which is saved and loaded.
 
     The constructor only stores hyperparameters; `fit` checks them, trains and returns self; what it learns
@@ -78,6 +79,11 @@ class Estimator(Exchanged, ABC):
         """Take the learned arrays back; the data are there already. The counterpart of `_state`."""
 
     # What every model offers.
+
+    @property
+    def known_as(self) -> str:
+        """See `Named.known_as`."""
+        return self.model_name
 
     @property
     def label(self) -> str:
@@ -177,6 +183,11 @@ class Estimator(Exchanged, ABC):
     def __sklearn_is_fitted__(self) -> bool:
         """Return whether scikit-learn may ask the model for something."""
         return hasattr(self, self.data_name)
+
+
+def known_models(learns_from: str) -> dict[str, type[Any]]:
+    """Return every class with a ``model_name`` of its own that learns from ``learns_from``, by it."""
+    return {name: kind for name, kind in _KNOWN.items() if kind.learns_from == learns_from}
 
 
 def class_in(directory: str | PathLike[str]) -> type[Estimator] | None:

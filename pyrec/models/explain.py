@@ -74,6 +74,7 @@ class Explanation:
         skipped: Items of the history that have no part: the least likely ones, where a large graph allows a few.
         remainder: Of the kind ``exact``: what of the score is not of the history, such as an embedding that was learned
             for the user, or, of a new one, what the mean of the known users adds. None where there is no such thing.
+        remainder_of: What that is, in words; None where there is none.
         layers: What each layer of the user adds to the score, K + 1 numbers that sum to it; None without layers.
         layer_weights: The weights of the user's layers, K + 1 numbers; None without layers.
         item_names: What the item and those of the parts are called, by raw id, where the model knows.
@@ -91,6 +92,7 @@ class Explanation:
     parts: tuple[Part, ...]
     skipped: int = 0
     remainder: float | None = None
+    remainder_of: str | None = None
     layers: tuple[float, ...] | None = None
     layer_weights: tuple[float, ...] | None = None
     item_names: Mapping[Any, str] = field(default_factory=dict)
@@ -196,8 +198,7 @@ class Explanation:
             total = sum(part.value for part in others)
             shown.append(Row(f"{len(others):,} other items", total, False))
         if self.remainder is not None:
-            label = "the mean user" if self.user is None else "learned for the user"
-            shown.append(Row(label, self.remainder, False))
+            shown.append(Row(self.remainder_of or "the rest", self.remainder, False))
         return shown
 
     def hidden(self, n: int = 10) -> int:

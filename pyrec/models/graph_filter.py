@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 HALF: Final = 0.5
 """The exponents that make 1 the largest eigenvalue of NᵀN."""
 
+NODES_A_VECTOR: Final = 80
+MOST_VECTORS: Final = 512
+
 PRESETS: Final[Mapping[str, Mapping[str, Any]]] = MappingProxyType(
     {
         "gf-cf": {"beta": 0.0, "order": 1, "vectors": 256, "alpha": 0.3, "vectors_beta": 0.5},
@@ -70,7 +73,11 @@ class GraphFilter(ItemItemRecommender):
         "order": Count(low=1, high=64, help="Products with NᵀN; beyond 1 a Chebyshev polynomial."),
         "flatness": Number(help="Exponent φ of that polynomial's target; 1 is a straight line."),
         "vectors": Count(
-            aka=("num_vectors", "n_vectors"), low=0, help="Singular vectors of the low-pass part; 0: none."
+            aka=("num_vectors", "n_vectors"),
+            low=0,
+            optional=True,
+            unset="by the data",
+            help="Singular vectors of the low-pass part; 0: none.",
         ),
         "alpha": Number(positive=False, help="Weight of the low-pass part.", search=(0, 1)),
         "vectors_beta": Real(
@@ -92,7 +99,7 @@ class GraphFilter(ItemItemRecommender):
         item_exponent: float = HALF,
         order: int = 1,
         flatness: float = 1.5,
-        vectors: int = 0,
+        vectors: int | None = 0,
         alpha: float = 0.2,
         vectors_beta: float | None = None,
         dislike_weight: float = 0.0,
@@ -105,7 +112,8 @@ class GraphFilter(ItemItemRecommender):
             item_exponent: b, at least 0.
             order: Products with NᵀN, 1 to 64. Beyond 1 they make a Chebyshev polynomial.
             flatness: φ above 0, of the polynomial's target: the larger, the flatter in the middle of the spectrum.
-            vectors: Singular vectors of the low-pass part, fewer than users and than items; 0 for none.
+            vectors: Singular vectors of the low-pass part, fewer than users and than items; 0 for none, None for a
+                number that suits the data: see `vectors_for`.
             alpha: Weight of the low-pass part; at least 0.
             vectors_beta: The exponent around the low-pass part; None for β.
             dislike_weight: How much an interaction whose label is 0 or below counts against its item; 0: not at all.
@@ -157,13 +165,14 @@ class GraphFilter(ItemItemRecommender):
         if self.vectors:
             bound = most_vectors(train)
             check_count("vectors", self.vectors, 0, bound, ConfigError, "one below the users and the items")
+        count = vectors_for(train) if self.vectors is None else int(self.vectors)
         normalised = self._normalised(train)
         if normalised.graph.num_edges == 0:
             raise DataError("no interaction speaks for or against an item: there is nothing to learn from")
         self.vectors_, self.largest_ = None, 1.0
-        if self.vectors or not self._is_standard:
-            vectors, largest = normalised.right_vectors(int(self.vectors) or 1)
-            self.vectors_ = vectors if self.vectors else None
+        if count or not self._is_standard:
+            vectors, largest = normalised.right_vectors(count or 1)
+            self.vectors_ = vectors if count else None
             self.largest_ = 1.0 if self._is_standard else largest
         self.train_ = train
         self._make_filters(normalised)
@@ -176,7 +185,7 @@ class GraphFilter(ItemItemRecommender):
     def search_options(self, train: Interactions) -> Options:
         """See `Recommender.search_options`; the weight of the low-pass part where there is one."""
         options = super().search_options(train)
-        return {name: option for name, option in options.items() if self.vectors or name != "alpha"}
+        return {name: option for name, option in options.items() if self.vectors != 0 or name != "alpha"}
 
     def _normalised(self, train: Interactions) -> Normalised:
         self._entries = self._values(train)
@@ -247,9 +256,15 @@ class GraphFilter(ItemItemRecommender):
     def _restore(self, state: State) -> None:
         self.largest_ = float(state.within("largest", np.float64, np.finfo(np.float32).tiny, np.inf))
         self.vectors_ = None
-        if self.vectors:
-            self.vectors_ = state.array("vectors", np.float32, (self.train_.num_items, self.vectors))
+        count = vectors_for(self.train_) if self.vectors is None else self.vectors
+        if count:
+            self.vectors_ = state.array("vectors", np.float32, (self.train_.num_items, count))
         self._make_filters(self._normalised(self.train_))
+
+
+def vectors_for(train: Interactions) -> int:
+    """Return how many singular vectors suit the data: one for 80 users or items, whichever are fewer, at most 512."""
+    return min(MOST_VECTORS, min(train.num_users, train.num_items) // NODES_A_VECTOR)
 
 
 def signed_graph(train: Interactions, values: NDArray[np.float32]) -> Graph:

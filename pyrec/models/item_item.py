@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -11,18 +12,16 @@ from scipy.sparse import csr_array
 
 from pyrec._arrays import tensor_of
 from pyrec.data import Ragged
-from pyrec.models.base import Recommender
-from pyrec.models.candidates import entries_of
-from pyrec.models.item_sets import one_hot_rows, row_tensors, weighted_rows
+from pyrec.models.item_sets import one_hot_rows, weighted_rows
 from pyrec.models.limits import Limits
 from pyrec.models.lists import Ranking
 from pyrec.models.reasons import Asker, Reasons
-from pyrec.ops.topk import topk_scores
+from pyrec.models.score_rows import RowRecommender
 
 ROWS_PER_CALL = 32
 
 
-class ItemItemRecommender(Recommender):
+class ItemItemRecommender(RowRecommender):
     """Scores ``s_u = r_u W``, where ``r_u`` is the user's row and ``W`` (num_items, num_items).
 
     ``r_u`` holds ones, or a known user's weights where the interactions have some; a new user's items count 1 each.
@@ -34,6 +33,8 @@ class ItemItemRecommender(Recommender):
     "none", items of this score are in the order of `popularity`, equal ones by smaller id. They stay where their score
     puts them: behind all that the history speaks for, and before what it speaks against, which has a negative score.
     """
+
+    additive: ClassVar[bool] = True
 
     @abstractmethod
     def _scores(self, histories: csr_array) -> NDArray[np.float32]:
@@ -54,18 +55,6 @@ class ItemItemRecommender(Recommender):
 
     def _query_vectors(self, users: NDArray[np.int32]) -> torch.Tensor:
         return tensor_of(self._scores(weighted_rows(self.train_, users)))
-
-    def _query_width(self) -> int:
-        return self.train_.num_items
-
-    def _rank(
-        self, queries: torch.Tensor, k: int, seen: csr_array | None, allowed: torch.Tensor | None
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        return rank_rows(queries, k, seen, allowed)
-
-    def _score_candidates(self, queries: torch.Tensor, candidates: csr_array) -> torch.Tensor:
-        rows, items = (tensor_of(at.astype(np.int64)) for at in entries_of(candidates))
-        return queries[rows, items]
 
     def _fall_back(self, queries: torch.Tensor, limits: Limits, ranking: Ranking) -> Ranking:
         """See `Recommender._fall_back`.
@@ -88,11 +77,8 @@ class ItemItemRecommender(Recommender):
         ids[some] = torch.where(unscored[some], found, ids[some])
         return Ranking(ids, ranking.scores, unscored)
 
-    def _rank_similar(
-        self, items: NDArray[np.int32], k: int, seen: csr_array
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        weights = tensor_of(self._scores(one_hot_rows(items, self.train_.num_items)))
-        return rank_rows(weights, k, seen, None)
+    def _similarity_rows(self, items: NDArray[np.int32]) -> torch.Tensor:
+        return tensor_of(self._scores(one_hot_rows(items, self.train_.num_items)))
 
 
 def entries(
@@ -104,22 +90,3 @@ def entries(
     else:
         found = weights[rows, column]
     return found
-
-
-def rank_rows(
-    scores: torch.Tensor, k: int, seen: csr_array | None, allowed: torch.Tensor | None
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return the k best columns of each row of finished scores, see `pyrec.ops.topk.topk_scores`.
-
-    Args:
-        scores: float32 (Q, num_items), finite.
-        k: Columns to return for each row.
-        seen: Columns to leave out of each row, (Q, num_items); None for none.
-        allowed: The only columns to consider, int32 (A,), sorted; None for all.
-
-    Returns:
-        ids int32 (Q, k) and scores float32 (Q, k).
-    """
-    indptr, indices = row_tensors(seen, scores.device)
-    allowed = None if allowed is None else allowed.to(scores.device)
-    return topk_scores(scores.contiguous(), k, seen_indptr=indptr, seen_indices=indices, allowed=allowed)

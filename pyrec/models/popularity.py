@@ -27,6 +27,7 @@ class Popularity(VectorRecommender):
 
     model_name: ClassVar[str] = "popularity"
     personal: ClassVar[bool] = False
+    additive: ClassVar[bool] = True
     popularity_: NDArray[np.float32]
 
     def fit(self, interactions: Any, y: Any = None) -> Self:  # noqa: ARG002

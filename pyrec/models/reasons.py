@@ -56,8 +56,9 @@ class Reasons:
         kind: See `Explanation`.
         items: Items of the history, int32 (n,).
         values: What each has to do with the score, (n,).
-        skipped: See `Explanation`, as the next three.
+        skipped: See `Explanation`, as the next four.
         remainder: float or None.
+        remainder_of: In words; None for what it is of most models.
         layers: (K + 1,) or None.
         layer_weights: (K + 1,) or None.
     """
@@ -67,6 +68,7 @@ class Reasons:
     values: NDArray[np.floating]
     skipped: int = 0
     remainder: float | None = None
+    remainder_of: str | None = None
     layers: NDArray[np.floating] | None = None
     layer_weights: NDArray[np.floating] | None = None
 
@@ -166,10 +168,17 @@ def _explanation(
         parts=tuple(map(Part, items, reasons.values[order].tolist())),
         skipped=reasons.skipped,
         remainder=reasons.remainder,
+        remainder_of=_remainder_of(reasons, asker),
         layers=_numbers(reasons.layers),
         layer_weights=_numbers(reasons.layer_weights),
         item_names={one: model.item_names_[one] for one in (raw, *items) if one in model.item_names_},
     )
+
+
+def _remainder_of(reasons: Reasons, asker: Asker) -> str | None:
+    if reasons.remainder is None:
+        return None
+    return reasons.remainder_of or ("the mean user" if asker.user is None else "learned for the user")
 
 
 def score_of(model: Explained, asker: Asker, item: int) -> float:

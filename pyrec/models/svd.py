@@ -37,6 +37,7 @@ class SVD(VectorRecommender):
     """
 
     model_name: ClassVar[str] = "svd"
+    additive: ClassVar[bool] = True
     options: ClassVar[Options] = {
         "embedding_size": Count(
             aka=DIM_AKA,

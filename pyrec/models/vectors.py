@@ -17,6 +17,7 @@ from pyrec.models.base import Recommender
 from pyrec.models.candidates import inner_products
 from pyrec.models.item_sets import row_tensors
 from pyrec.models.reasons import Asker, Reasons, likenesses, products
+from pyrec.ops.product import product
 from pyrec.ops.topk import topk
 from pyrec.store.arrays import State
 from pyrec.store.training_checkpoint import Checkpoints
@@ -79,6 +80,18 @@ class VectorRecommender(Recommender):
 
     def _score_candidates(self, queries: torch.Tensor, candidates: csr_array) -> torch.Tensor:
         return inner_products(queries, self._item_vectors(), candidates)
+
+    @torch.no_grad()
+    def _score_rows(self, queries: torch.Tensor) -> torch.Tensor:
+        rows: torch.Tensor = product(queries.contiguous(), self._item_vectors().T.contiguous())
+        return rows
+
+    @torch.no_grad()
+    def _similarity_rows(self, items: NDArray[np.int32]) -> torch.Tensor:
+        vectors = self._unit_item_vectors()
+        queries = vectors[tensor_of(items).long().to(vectors.device)]
+        rows: torch.Tensor = product(queries, vectors.T.contiguous())
+        return rows
 
     def _rank_similar(
         self, items: NDArray[np.int32], k: int, seen: csr_array

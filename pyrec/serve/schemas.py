@@ -219,6 +219,7 @@ class Explained(BaseModel):
     parts: list[Part]
     skipped: int
     remainder: float | None
+    remainder_of: str | None
     layers: list[float] | None
     layer_weights: list[float] | None
 

@@ -37,7 +37,7 @@ function restRows(why) {
   if (others.length > 0) {
     rows.push([count(others.length, "other item"), null, others.reduce((sum, part) => sum + part.value, 0)]);
   }
-  if (why.remainder !== null) rows.push([why.user === null ? "the mean user" : "learned for this user", null, why.remainder]);
+  if (why.remainder !== null) rows.push([why.remainder_of, null, why.remainder]);
   return rows;
 }
 
