@@ -22,6 +22,7 @@ from expert_gpu import ExpertSteps
 from news_shapes import mind_shaped
 from race import Race, row
 from searches import Problem
+from torch.nn import functional
 from workloads import embeddings, gowalla, gowalla_graph, power_law_graph
 
 from pyrec.ops import combine
@@ -120,6 +121,49 @@ def cusparse_layer(problem, layers=1):
     return run
 
 
+def bag_layer(problem):
+    """Torch's own sum of rows without values, between two scalings."""
+    graph, x = problem
+    scale, indptr, indices = (
+        part.to(DEVICE) for part in (bag_scale(graph), graph.indptr, graph.indices.long())
+    )
+
+    def run():
+        total = functional.embedding_bag(indices, x * scale, indptr, mode="sum", include_last_offset=True)
+        return total.mul_(scale)
+
+    return run
+
+
+def fbgemm_layer(problem):
+    """The same sum by FBGEMM's kernel of embedding tables, whose one table is x scaled."""
+    reason = "fbgemm_gpu is not installed"
+    tables = pytest.importorskip("fbgemm_gpu.split_table_batched_embeddings_ops_training", reason=reason)
+    common = pytest.importorskip("fbgemm_gpu.split_table_batched_embeddings_ops_common", reason=reason)
+    graph, x = problem
+    place = (common.EmbeddingLocation.DEVICE, tables.ComputeDevice.CUDA)
+    table = tables.SplitTableBatchedEmbeddingBagsCodegen(
+        [(*x.shape, *place)], pooling_mode=common.PoolingMode.SUM
+    )
+    (rows,) = table.split_embedding_weights()
+    scale, indptr, indices = (
+        part.to(DEVICE) for part in (bag_scale(graph), graph.indptr, graph.indices.long())
+    )
+
+    def run():
+        with torch.no_grad():
+            torch.mul(x, scale, out=rows)
+            return table(indices, indptr).mul_(scale)
+
+    return run
+
+
+def bag_scale(graph):
+    """D^-1/2, (num_nodes, 1)."""
+    degree = graph.degree.double()
+    return torch.where(degree > 0, degree.rsqrt(), 0.0).float()[:, None]
+
+
 def copy_of_the_streamed(problem):
     """A copy that reads and writes as many bytes as a layer streams: the card's bandwidth, measured beside it."""
     graph, x = problem
@@ -146,8 +190,11 @@ def layer_races(scale_max):
     for name, make in graphs.items():
         problem = partial(layer_problem, make, torch.float32)
         contenders = {"pyrec": pyrec_layer, "torch.sparse.mm CSR": cusparse_layer}
+        bags = {"embedding_bag": bag_layer, "FBGEMM": fbgemm_layer}  # FBGEMM's call is not for a recording
         yield recorded_race(f"propagate, one layer, {name}, d {DIM}, fp32", problem, contenders)
-        yield race(f"propagate, a single call of one layer, {name}, d {DIM}, fp32", problem, contenders)
+        yield race(
+            f"propagate, a single call of one layer, {name}, d {DIM}, fp32", problem, contenders | bags
+        )
         yield recorded_race(
             f"copy of the bytes that this layer streams, {name}", problem, {"torch": copy_of_the_streamed}
         )

@@ -79,6 +79,14 @@ def torch_csr(graph: Graph, x: Tensor) -> Product:
     return Product(lambda: torch.sparse.mm(matrix, x), _nbytes(*parts))
 
 
+def torch_csr_reduce(graph: Graph, x: Tensor) -> Product:
+    """PyTorch's own kernel of rows, without MKL: the product of a CSR matrix with a reduction named."""
+    shape = (graph.num_nodes, graph.num_nodes)
+    parts = (graph.indptr, graph.indices.long(), _values(graph))
+    matrix = torch.sparse_csr_tensor(*parts, shape, check_invariants=False)
+    return Product(lambda: torch.sparse.mm(matrix, x, "sum"), _nbytes(*parts))
+
+
 def torch_coo(graph: Graph, x: Tensor) -> Product:
     """What LightGCN-PyTorch and RecBole run."""
     if graph.num_edges > COO_EDGES:
@@ -135,6 +143,7 @@ PRODUCTS = {
     "embedding_bag": embedding_bag,
     "DGL": dgl,
     "torch.sparse.mm CSR": torch_csr,
+    "torch.sparse.mm CSR, reduce": torch_csr_reduce,
     "torch.sparse.mm COO": torch_coo,
     "scipy": scipy,
 }

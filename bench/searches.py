@@ -80,6 +80,68 @@ def torch_batches(p: Problem, batch_size: int = 1_024) -> Callable[[], Lists]:
     return run
 
 
+class BlockedProducts:
+    """OPTIMUS' BMM (Abuzaid et al., ICDE 2019): sgemm by blocks, and a compare with each user's k-th best so far.
+
+    A block of users by items stays in the last-level cache; the first block's best fill the lists, and of each other
+    block the few scores above the worst of a list are merged into it. Where the seen items lie in a block is worked
+    out beforehand. Ties fall as they may.
+    """
+
+    USERS, ITEMS = 1_024, 8_192
+
+    def __init__(self, p: Problem) -> None:
+        self.p = p
+        self.room = torch.empty(self.USERS * self.ITEMS)
+        self.columns = range(0, len(p.items), self.ITEMS)
+        users = torch.repeat_interleave(torch.arange(len(p.queries)), p.indptr.diff())
+        self.seen = {
+            first: [self._places(users, p.seen.long(), first, column) for column in self.columns]
+            for first in range(0, len(p.queries), self.USERS)
+        }
+
+    def _places(self, users: Tensor, items: Tensor, first: int, column: int) -> Tensor:
+        """Where the seen pairs of a block lie in its scores."""
+        width = min(self.ITEMS, len(self.p.items) - column)
+        low, high = (int(self.p.indptr[min(at, len(self.p.queries))]) for at in (first, first + self.USERS))
+        row, item = users[low:high] - first, items[low:high] - column
+        there = (item >= 0) & (item < width)
+        return row[there] * width + item[there]
+
+    def __call__(self) -> Lists:
+        """The lists of all users."""
+        blocks = [self._block(first) for first in self.seen]
+        return torch.cat([ids for ids, _ in blocks]), torch.cat([scores for _, scores in blocks])
+
+    def _block(self, first: int) -> Lists:
+        queries, k = self.p.queries[first : first + self.USERS], self.p.k
+        ids = best = torch.empty(0)
+        for at, column in enumerate(self.columns):
+            items = self.p.items[column : column + self.ITEMS]
+            scores = self.room[: len(queries) * len(items)].view(len(queries), len(items))
+            torch.mm(queries, items.T, out=scores)
+            scores.view(-1)[self.seen[first][at]] = -torch.inf
+            if at == 0:
+                best, ids = scores.topk(min(k, len(items)))
+            else:
+                ids, best = self._merged(ids, best, scores, column)
+        return ids, best
+
+    @staticmethod
+    def _merged(ids: Tensor, best: Tensor, scores: Tensor, column: int) -> Lists:
+        row, place = (scores > best[:, -1:]).nonzero().unbind(1)
+        if len(row) == 0:
+            return ids, best
+        number = torch.bincount(row, minlength=len(best))
+        position = torch.arange(len(row)) - (number.cumsum(0) - number)[row]
+        more = best.new_full((len(best), int(number.max())), -torch.inf)
+        which = ids.new_zeros(more.shape)
+        more[row, position] = scores[row, place]
+        which[row, position] = place + column
+        best, order = torch.cat([best, more], 1).topk(best.shape[1])
+        return torch.cat([ids, which], 1).gather(1, order), best
+
+
 def implicit(p: Problem) -> Callable[[], Lists]:
     library = pytest.importorskip(
         "implicit.cpu.topk", reason="implicit is not installed", exc_type=ImportError
@@ -149,6 +211,7 @@ SEARCHES = {
     "FAISS flat": faiss,
     "implicit": implicit,
     "usearch exact": usearch,
+    "blocked sgemm": BlockedProducts,
     "torch": torch_batches,
 }
 
