@@ -42,8 +42,7 @@ def once(p):
 
 def by_sample(p):
     def loss(rows):
-        own = p.item[:, None] == p.pool[None, :]
-        return sampled_softmax(rows[p.user], rows[p.item], rows[p.pool], own, TEMPERATURE)
+        return sampled_softmax(rows[p.user], rows[p.item], rows[p.pool], p.item, p.pool, TEMPERATURE)
 
     return round_of(p, loss)
 

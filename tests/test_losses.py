@@ -21,12 +21,11 @@ def weights():
 
 def sampled(users, items, weight=None, exponent=1.0):
     """Every second item is the pool, without each user's own."""
-    is_positive = torch.zeros(BATCH, 5, dtype=torch.bool)
-    is_positive[0, 0] = is_positive[3, 2] = True
+    own, ids = torch.tensor([0, -1, -1, 2, -1, -1]), torch.arange(5)
     log_expected = torch.linspace(-1, 1, 5, dtype=users.dtype)
-    pool = items[::2]
+    pool = items[::2].contiguous()
     return cross_entropy.sampled_softmax(
-        users, items[:BATCH], pool, is_positive, TEMPERATURE, log_expected, weight, exponent
+        users, items[:BATCH], pool, own, ids, TEMPERATURE, log_expected, weight, exponent
     )
 
 
@@ -185,8 +184,7 @@ def test_a_pool_that_users_share_is_the_one_that_each_sample_meets(scale, own_po
     pool = item if own_pool else torch.randint(40, 100, (300,), generator=generator)
     rows.requires_grad_()
     result = cross_entropy.pooled_softmax(rows, user, item, pool, 1.0)
-    is_own = item[:, None] == pool[None, :]
-    expected = cross_entropy.sampled_softmax(rows[user], rows[item], rows[pool], is_own, 1.0)
+    expected = cross_entropy.sampled_softmax(rows[user], rows[item], rows[pool], item, pool, 1.0)
     torch.testing.assert_close(result, expected, rtol=1e-5, atol=1e-6)
     grads = [torch.autograd.grad(one, rows)[0] for one in (result, expected)]
     torch.testing.assert_close(*grads, rtol=1e-4, atol=1e-6 * max(scale, 1))
@@ -203,9 +201,8 @@ def test_an_only_positive_as_its_own_pool_has_no_loss():
 
 def test_an_empty_pool_has_no_second_derivative_either():
     users, items = (make(2, DIM, seed=seed) for seed in (1, 2))
-    value = cross_entropy.sampled_softmax(
-        users, items, items, torch.ones(2, 2, dtype=torch.bool), TEMPERATURE
-    )
+    same = torch.zeros(2, dtype=torch.int64)
+    value = cross_entropy.sampled_softmax(users, items, items, same, same, TEMPERATURE)
     (grad,) = torch.autograd.grad(value, [users], create_graph=True)
     assert not grad.any()
     (second,) = torch.autograd.grad(grad.sum(), [users])

@@ -189,18 +189,19 @@ def test_the_hardest_negative_is_the_one_that_the_user_is_most_like():
 def test_the_sampled_softmax_has_the_gradient_of_the_formula(corrected):
     torch.manual_seed(0)
     users, positives, pool = (torch.randn(n, 4, dtype=torch.float64, requires_grad=True) for n in (5, 5, 7))
-    is_positive = torch.rand(5, 7) < 0.3
+    own, ids = torch.randint(3, (5,)), torch.randint(3, (7,))
     log_expected = torch.randn(7, dtype=torch.float64) if corrected else None
 
     def value(users, positives, pool):
-        return cross_entropy.sampled_softmax(users, positives, pool, is_positive, 0.5, log_expected)
+        return cross_entropy.sampled_softmax(users, positives, pool, own, ids, 0.5, log_expected)
 
     assert torch.autograd.gradcheck(value, (users, positives, pool))
 
 
 def test_a_pool_without_negatives_has_no_loss_and_no_gradient():
     users, items = (torch.randn(2, 4, requires_grad=True) for _ in range(2))
-    result = cross_entropy.sampled_softmax(users, items, items, torch.ones(2, 2, dtype=torch.bool), 0.5)
+    same = torch.zeros(2, dtype=torch.int64)
+    result = cross_entropy.sampled_softmax(users, items, items, same, same, 0.5)
     result.backward()
     assert result.item() == 0
     assert not users.grad.any()
@@ -211,8 +212,8 @@ def test_the_sampled_softmax_leaves_out_ones_own_positive():
         functional.normalize(torch.randn(2, 4), dim=1),
         functional.normalize(torch.randn(3, 4), dim=1),
     )
-    is_positive = torch.tensor([[False, True, False], [False, False, False]])
-    result = cross_entropy.sampled_softmax(users, items[1:], items, is_positive, 0.5)
+    own, ids = torch.tensor([1, 7]), torch.arange(3)
+    result = cross_entropy.sampled_softmax(users, items[1:], items, own, ids, 0.5)
     first = torch.logsumexp(users[0] @ items[[1, 0, 2]].T / 0.5, 0) - users[0] @ items[1] / 0.5
     second = torch.logsumexp(users[1] @ items[[2, 0, 1, 2]].T / 0.5, 0) - users[1] @ items[2] / 0.5
     assert result.item() == pytest.approx(float(first + second) / 2, rel=1e-5)
@@ -220,9 +221,9 @@ def test_the_sampled_softmax_leaves_out_ones_own_positive():
 
 def test_a_corrected_pool_counts_as_often_as_it_stands_for_others():
     users, items = (functional.normalize(torch.randn(n, 4), dim=1) for n in (2, 3))
-    is_positive = torch.zeros(2, 3, dtype=torch.bool)
+    none, ids = torch.full((2,), -1), torch.arange(3)
     log_expected = torch.tensor([0.5, 0.1, 2.0]).log()
-    result = cross_entropy.sampled_softmax(users, items[1:], items, is_positive, 0.5, log_expected)
+    result = cross_entropy.sampled_softmax(users, items[1:], items, none, ids, 0.5, log_expected)
     positive = (users * items[1:]).sum(1) / 0.5
     total = positive.exp() + ((users @ items.T / 0.5).exp() / torch.tensor([0.5, 0.1, 2.0])).sum(1)
     assert result.item() == pytest.approx(float((total.log() - positive).mean()), rel=1e-5)

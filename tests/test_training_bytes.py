@@ -97,15 +97,16 @@ def of_batch(model: LightGCN, size: int, items: int) -> tuple[int, int]:
         products = 4 * size * negatives.number
         return (2 + negatives.number) * size, min(products * model.embedding_size, 2**22) + products
     if isinstance(negatives, InBatch):
-        return 2 * size, pooled(negatives, size, size, items)
+        return 2 * size, pooled(negatives, size, size, items, model.embedding_size)
     if isinstance(negatives, Uniform):
-        return (2 + negatives.number) * size, pooled(negatives, size, size * negatives.number, items)
-    return size + items, 4 * size * items
+        others = size * negatives.number
+        return (2 + negatives.number) * size, pooled(negatives, size, others, items, model.embedding_size)
+    return size + items, 4 * model.embedding_size * (6 * size + 3 * items)
 
 
-def pooled(negatives: InBatch | Uniform, size: int, number: int, items: int) -> int:
-    """Of a pool that a batch shares: each item once, or all with a mask where their number is corrected for."""
-    return 5 * size * number if negatives.corrected else 4 * size * min(number, items)
+def pooled(negatives: InBatch | Uniform, size: int, number: int, items: int, dim: int) -> int:
+    """Of a pool that a batch shares: each item once, or all where their number is corrected for."""
+    return 4 * dim * (6 * size + 3 * (number if negatives.corrected else min(number, items)))
 
 
 @pytest.fixture(scope="module")

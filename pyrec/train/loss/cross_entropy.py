@@ -1,63 +1,14 @@
-"""Cross-entropy of positives among items, in plain torch."""
+"""Cross-entropy of positives among items."""
 
 from __future__ import annotations
-
-from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from pyrec.ops.gradients import differentiable_gradients
 from pyrec.ops.rows import gather
+from pyrec.ops.xent import log_total
 from pyrec.train.loss.weighted_mean import weighted_mean
-
-
-class LogTotal(torch.autograd.Function):
-    """log sum_j exp(u . x_j) of each user u over a pool of items x, without a row's own positives.
-
-    One matrix of users by items, which becomes its exponentials in place. Second derivatives are those of `log_total`.
-    """
-
-    @staticmethod
-    def forward(
-        ctx: Any, users: Tensor, pool: Tensor, is_positive: Tensor | None, log_expected: Tensor | None
-    ) -> Tensor:
-        """(num_users,) from users (num_users, dim), pool (num_pool, dim); the rest as for `sampled_softmax`."""
-        logits = users @ pool.T
-        if log_expected is not None:
-            logits -= log_expected
-        if is_positive is not None:
-            logits.masked_fill_(is_positive, -torch.inf)
-        largest = logits.amax(dim=1, keepdim=True).clamp_min_(torch.finfo(logits.dtype).min)
-        exponentials = logits.sub_(largest).exp_()
-        total = exponentials.sum(dim=1, keepdim=True)
-        ctx.save_for_backward(users, pool, is_positive, log_expected, exponentials, total)
-        return (total.log() + largest).squeeze(1)
-
-    @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        """The exponentials over their total are the softmax, the derivative of the logarithm of the sum."""
-        *arguments, exponentials, total = ctx.saved_tensors
-        if torch.is_grad_enabled():
-            return tuple(differentiable_gradients(lambda *given: [log_total(*given)], arguments, [grad]))
-        users, pool, *_ = arguments
-        tiny = torch.finfo(total.dtype).tiny
-        rates = grad[:, None] / total.clamp_min(tiny)
-        return rates * (exponentials @ pool), exponentials.T @ (rates * users), None, None
-
-
-def log_total(users: Tensor, pool: Tensor, is_positive: Tensor | None, log_expected: Tensor | None) -> Tensor:
-    """What `LogTotal` computes, by operators that can be differentiated twice; the least total is the least number."""
-    logits = users @ pool.T
-    if log_expected is not None:
-        logits = logits - log_expected
-    if is_positive is not None:
-        logits = logits.masked_fill(is_positive, -torch.inf)
-    limits = torch.finfo(logits.dtype)
-    largest = logits.detach().amax(dim=1, keepdim=True).clamp_min(limits.min)
-    total = (logits - largest).exp().sum(dim=1, keepdim=True).clamp_min(limits.tiny)
-    return (total.log() + largest).squeeze(1)
 
 
 def bilateral(losses: Tensor, positive: Tensor, exponent: float) -> Tensor:
@@ -78,7 +29,8 @@ def sampled_softmax(
     users: Tensor,
     positives: Tensor,
     pool: Tensor,
-    is_positive: Tensor,
+    own: Tensor,
+    ids: Tensor,
     temperature: float,
     log_expected: Tensor | None = None,
     weight: Tensor | None = None,
@@ -92,8 +44,9 @@ def sampled_softmax(
         users: (batch, dim).
         positives: (batch, dim).
         pool: (num_pool, dim), the items to tell the positives from.
-        is_positive: (batch, num_pool) bool: where the pool's item is the sample's own positive, which then
-            does not count as a negative.
+        own: (batch,) int64, the positives' ids. An item of the pool that is the sample's own positive does not count
+            as a negative.
+        ids: (num_pool,) int64, the ids of the pool's items, as for `pyrec.ops.xent.log_total`.
         temperature: Divides the products; above 0.
         log_expected: (num_pool,), the logarithm of how often each was to be expected in the pool. It is subtracted,
             so that the pool's sum estimates that over all items (Bengio and Senécal, 2008; Yi et al., "Sampling-
@@ -109,7 +62,7 @@ def sampled_softmax(
     """
     users = users / temperature
     positive = (users * positives).sum(-1)
-    negative = LogTotal.apply(users, pool, is_positive, log_expected)  # type: ignore[no-untyped-call]
+    negative = log_total(users, pool, log_expected, own, ids)
     # log(1 + exp(n - p)) and not logaddexp(p, n) - p, whose gradient is nan for an empty pool's n of -inf.
     return weighted_mean(bilateral(functional.softplus(negative - positive), positive, exponent), weight)
 
@@ -148,7 +101,7 @@ def pooled_softmax(
     times = torch.bincount(pool, minlength=len(rows))
     distinct = times.nonzero().squeeze(1)
     times = times.to(rows.dtype)
-    total = LogTotal.apply(users, gather(rows, distinct), None, -times[distinct].log())  # type: ignore[no-untyped-call]
+    total = log_total(users, gather(rows, distinct), -times[distinct].log())
     positive = (gather(users, user) * gather(rows, item)).sum(-1)
     above = gather(total[:, None], user).squeeze(1) - positive
     is_above, left = above > 0, 1 - times[item]
@@ -187,6 +140,6 @@ def full_softmax(
         DataError: As `weighted_mean`.
     """
     users = users / temperature
-    total = LogTotal.apply(users, items, None, None)[:, None]  # type: ignore[no-untyped-call]
+    total = log_total(users, items)[:, None]
     positive = (gather(users, user) * gather(items, item)).sum(-1)
     return weighted_mean(bilateral(gather(total, user).squeeze(1) - positive, positive, exponent), weight)

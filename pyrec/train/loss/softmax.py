@@ -35,7 +35,8 @@ class Softmax(Loss):
         score: What is compared: ``cosine``, or ``inner``, which can learn an item's popularity and needs a larger
             ``reg``.
         negatives: `AllItems`, `InBatch`, or `Uniform`, which a batch shares, or their number. ``auto`` is all items
-            where there are at most 4,096 of them, else one uniform negative of each positive.
+            where there are at most 4,096 of them, else one uniform negative of each positive. `AllItems` itself takes
+            any number of items: a step's memory is that of their vectors.
         exponent: c, above 0. Inner products have no bound, and another exponent than 1 is held by ``reg`` alone there.
         rank_by: What ranks, ``inner`` or ``cosine``; None for what is compared. Cosines that rank by inner products
             rank an item higher that has a long vector.
@@ -77,13 +78,11 @@ class Softmax(Loss):
         return AllItems() if num_items <= MOST_ALL_ITEMS else Uniform()
 
     def bytes(self, size: int, num_items: int, dim: int, device: str) -> int:
-        """See `Loss.bytes`: a float32 matrix of users by items, and a bool of each where own positives are masked."""
+        """See `Loss.bytes`: six float32 vectors of a user, and three of an item that the batch shares."""
         source = self.source(num_items)
         others = source.num_others(size, num_items)
-        if source.all_items:
-            return 4 * size * others
         meets_once = device == "cpu" and not getattr(source, "corrected", False)
-        return 4 * size * min(others, num_items) if meets_once else 5 * size * others
+        return 4 * dim * (6 * size + 3 * (min(others, num_items) if meets_once else others))
 
     def __call__(self, batch: Batch, vectors: Tensor) -> Tensor:
         """See `Loss.__call__`."""
@@ -115,8 +114,7 @@ class Softmax(Loss):
         if not batch.padded and batch.log_expected is None:
             return pooled_softmax(vectors, user, own, others, self.temperature, batch.weight, self.exponent)
         users, positives, pool = batch.ends(vectors)
-        is_positive = own[:, None] == others[None, :]
         expected, weight = batch.log_expected, batch.weight
         return sampled_softmax(
-            users, positives, pool, is_positive, self.temperature, expected, weight, self.exponent
+            users, positives, pool, own, others, self.temperature, expected, weight, self.exponent
         )

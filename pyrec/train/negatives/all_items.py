@@ -14,7 +14,10 @@ from pyrec.train.negatives.base import Negatives
 
 @dataclass(frozen=True, repr=False)
 class AllItems(Negatives):
-    """Every item: nothing is estimated, and a step takes a matrix of the batch's users by all items."""
+    """Every item: nothing is estimated, and a step goes by the batch's users times all items.
+
+    It takes memory for the items' vectors, and for no score.
+    """
 
     name: ClassVar[str] = "all"
     all_items: ClassVar[bool] = True
