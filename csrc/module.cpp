@@ -1,6 +1,7 @@
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
 
+#include "common/caches.hpp"
 #include "common/check.hpp"
 #include "common/huge_pages.hpp"
 #include "common/parallel.hpp"
@@ -45,12 +46,28 @@ py::dict cuda_info() {
   return info;
 }
 
+py::dict cache_info() {
+  const known_caches& known = caches();
+  py::dict info;
+  info["first"] = known.sizes.first;
+  info["second"] = known.sizes.second;
+  info["last"] = known.sizes.last;
+  info["source"] = known.source;
+  return info;
+}
+
 void bind_runtime(py::module_& m) {
   m.def("isa", [] { return std::string(kernels().isa); }, "The instruction set in use.");
   m.def("isa_levels", &isa_levels, "The instruction sets this machine can run, narrowest first.");
   m.def("use_isa", &use_isa, py::arg("name"), "Switches the instruction set (tests and benchmarks).");
   m.def("use_huge_pages", &use_huge_pages, py::arg("address"), py::arg("num_bytes"),
         "Asks the system for huge pages behind memory that is not touched yet.");
+  m.def("cache_info", &cache_info,
+        "Bytes of the caches that the kernels reckon with, and where they are from.");
+  m.def(
+      "use_caches", [](int64_t first, int64_t second, int64_t last) { use_caches({first, second, last}); },
+      py::arg("first"), py::arg("second"), py::arg("last"),
+      "Reckons with other caches (tests and benchmarks).");
   m.def("cuda_info", &cuda_info, "Architectures built for, the driver's version, the devices.");
   m.def("num_threads", &num_threads, "Threads that a kernel called from here would use.");
 }

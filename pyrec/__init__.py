@@ -17,6 +17,7 @@ except ImportError as error:
 os.register_at_fork(after_in_child=lambda: torch.set_num_threads(1))
 
 _core.isa()  # an instruction set that PYREC_ISA names and this machine lacks is an error now, not later
+_core.cache_info()  # and so is a PYREC_CACHES that names no sizes
 
 from pyrec import data  # noqa: E402
 from pyrec.debias import Propensities, propensities  # noqa: E402

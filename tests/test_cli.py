@@ -564,6 +564,7 @@ def test_doctor_reports_and_tests_the_kernels(capsys) -> None:
         "torch",
         torch.__version__,
         "instruction set",
+        "caches",
         "threads",
         "OpenMP",
         "CUDA",

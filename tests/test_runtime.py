@@ -16,6 +16,7 @@ from pyrec import _core
 from pyrec.data import synthetic
 from pyrec.errors import ConfigError
 from pyrec.ops.propagate import propagate
+from pyrec.ops.topk import topk
 
 
 def run(code, **environment):
@@ -38,6 +39,66 @@ def test_missing_instruction_set_is_an_error_at_import():
     )
     with pytest.raises(ConfigError, match="cannot run on this machine"):
         _core.use_isa("avx1024")
+
+
+def test_environment_says_which_caches_to_reckon_with():
+    code = "import pyrec; print(pyrec._core.cache_info(), pyrec._core.fetch_ahead_bytes())"
+    done = run(code, PYREC_CACHES="32K,524288,16M")
+    sizes = {"first": 2**15, "second": 2**19, "last": 2**24, "source": "PYREC_CACHES"}
+    assert done.stdout.strip() == f"{sizes} {2**13}", done.stderr
+
+
+@pytest.mark.parametrize(
+    "text", ["32K", "32K,512K", "32K,512K,16G", "32K,512K,0", "32K,,16M", "32K,512K,16M,1M", "-1,2,3"]
+)
+def test_caches_without_sizes_are_an_error_at_import(text):
+    done = run("import pyrec", PYREC_CACHES=text)
+    assert done.returncode == 1
+    assert (
+        f"ConfigError: PYREC_CACHES = '{text}' must be the sizes of the first, second and last level"
+        in done.stderr
+    )
+
+
+@pytest.fixture
+def reckon_with():
+    """Chooses by other caches until the test's end."""
+    known = _core.cache_info()
+    yield _core.use_caches
+    _core.use_caches(known["first"], known["second"], known["last"])
+
+
+def test_caches_have_sizes(reckon_with):
+    known = _core.cache_info()
+    assert 0 < known["first"] <= known["second"] <= known["last"]
+    with pytest.raises(ConfigError, match="each level has at least 1"):
+        reckon_with(1, 0, 1)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_no_cache_changes_a_bit_of_a_layer(reckon_with, dtype):
+    graph = random_graph(2000, 300, 0.1)
+    x = torch.randn(graph.num_nodes, 100, dtype=dtype)
+    rows = torch.arange(0, graph.num_nodes, 7)
+    found = []
+    for sizes in [(1, 1, 1), (2**15, 2**19, 2**24), (2**30, 2**30, 2**30)]:
+        reckon_with(*sizes)
+        found.append([propagate(x, graph, 3)[3], *propagate(x, graph, 3, rows)])
+    assert all(torch.equal(a, b) for other in found[1:] for a, b in zip(found[0], other, strict=True))
+
+
+@pytest.mark.parametrize("level", _core.isa_levels())
+def test_no_cache_changes_a_list(reckon_with, level):
+    queries, items = torch.randn(200, 40), torch.randn(9000, 40)
+    in_use, found = _core.isa(), []
+    try:
+        _core.use_isa(level)
+        for sizes in [(1, 1, 1), (2**15, 2**17, 2**24), (2**30, 2**30, 2**30)]:
+            reckon_with(*sizes)
+            found.append(topk(queries, items, 10))
+    finally:
+        _core.use_isa(in_use)
+    assert all(torch.equal(a, b) for other in found[1:] for a, b in zip(found[0], other, strict=True))
 
 
 def test_torch_sets_the_number_of_threads(threads):

@@ -54,6 +54,7 @@ struct propagate_args {
   int64_t num_chunks;
   int64_t num_edges;
   int64_t dim;
+  int64_t fetch_ahead_bytes;  // of rows of x, which are fetched before they are needed
 
   edge_dropout dropout;
 

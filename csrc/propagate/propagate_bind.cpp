@@ -2,6 +2,7 @@
 #include <array>
 #include <string_view>
 
+#include "common/caches.hpp"
 #include "common/dispatch.hpp"
 #include "cuda/cuda.hpp"
 #include "graph/graph.hpp"
@@ -295,6 +296,7 @@ propagate_args<T, X, Out> start_args(const graph& g, int64_t dim) {
   args.num_chunks = static_cast<int64_t>(g.chunks.size()) - 1;
   args.num_edges = g.num_edges();
   args.dim = dim;
+  args.fetch_ahead_bytes = fetch_ahead_bytes();
   return args;
 }
 
@@ -364,6 +366,7 @@ void bind_propagate(py::module_& m) {
   m.def("check_finite_rows", &check_finite_rows, py::arg("x"), py::arg("name"));
   m.def("rows_of_nodes", &rows_of_nodes, py::arg("graph"), py::arg("rows"), py::arg("row_of_node"),
         py::arg("bad_rows") = py::none(), py::arg("stream") = 0);
+  m.def("fetch_ahead_bytes", &fetch_ahead_bytes, "Bytes of rows that a layer fetches before it needs them.");
   m.def("propagate_pieces", &propagate_pieces, py::arg("graph"));
   m.def("propagate_layer", &propagate_layer, py::arg("graph"), py::arg("x"), py::arg("out"));
 }

@@ -12,11 +12,9 @@ enum class edge_factor { one, source_scale, weight, kept };
 // A row's accumulators must stay in registers: 32 vector registers with AVX-512, 16 before it.
 constexpr int max_vectors = PYREC_VECTOR_BYTES == 64 ? 16 : 8;
 constexpr int max_kept_vectors = 8;
-// Rows this many edges ahead are fetched into the second-level cache: the first level's few miss buffers
-// stay free for the loads themselves (gowalla, d 64: 6.0 ms without, 5.6 ms into the first level 12
-// ahead, 4.3 ms so).
-constexpr int64_t prefetch_distance = 64;
-constexpr int second_level = 2;
+// Edges whose rows are fetched ahead: a memory's latency at the least, what is worth it at the most.
+constexpr int64_t least_ahead = 8;
+constexpr int64_t most_ahead = 64;
 constexpr int64_t rows_per_task = 64;  // chosen rows: at gowalla's 23 edges a row, some 10 µs of work
 constexpr int64_t max_compressed =
     256;  // edges whose rows and factors, 3 KB at most, lie on the stack at a time
@@ -27,10 +25,12 @@ struct edge_span {
   const int32_t* source;
   const T* weight;
   int64_t count;
-  int64_t fetched;  // edges from the first on whose successor `prefetch_distance` further is to be fetched
+  int64_t ahead;    // the distance in edges of the row that is fetched meanwhile
+  int64_t fetched;  // edges from the first on for which there is one to fetch
 };
 
-// Columns [column, column + vectors * width) of a row; the last vector has `tail` lanes when Partial.
+// Columns [column, column + vectors * width) of a row; the last vector has `tail` lanes when Partial. A row is
+// given by its first number in the block.
 template <class T, int Vectors, bool Partial>
 struct column_block {
   static constexpr int width = simd<T>::width;
@@ -40,26 +40,27 @@ struct column_block {
 
   template <class S>
   PYREC_INLINE vec<T> read(const S* row, int v) const {
-    const S* from = row + column + v * width;
+    const S* from = row + v * width;
     if (Partial && v == Vectors - 1) return load_partial(from, tail);
     return load(from);
   }
   template <class S>
   PYREC_INLINE void write(S* row, int v, vec<T> value) const {
-    S* to = row + column + v * width;
+    S* to = row + v * width;
     if (Partial && v == Vectors - 1) return store_partial(to, value, tail);
     store(to, value);
   }
   // acc = add(acc, row). Of bfloat16 pairs of vectors hold even and odd columns until `in_order`.
   template <class Add>
   PYREC_INLINE void accumulate(const T* row, const Add& add, vec<T> (&acc)[Vectors]) const {
+#pragma GCC unroll 16
     for (int v = 0; v < Vectors; ++v) acc[v] = add(acc[v], read(row, v));
   }
   template <class Add>
   PYREC_INLINE void accumulate(const bfloat16* row, const Add& add, vec<T> (&acc)[Vectors]) const {
     for (int v = 0; v < paired; v += 2) {
       vec<T> even, odd;
-      load_apart(row + column + v * width, even, odd);
+      load_apart(row + v * width, even, odd);
       acc[v] = add(acc[v], even);
       acc[v + 1] = add(acc[v + 1], odd);
     }
@@ -69,23 +70,29 @@ struct column_block {
     for (int v = 0; v < paired; v += 2) interleave(acc[v], acc[v + 1]);
   }
   template <class S>
+  PYREC_INLINE int64_t edges_ahead(int64_t bytes) const {
+    const int64_t edges = bytes / (Vectors * width * static_cast<int64_t>(sizeof(S)));
+    return edges < least_ahead ? least_ahead : edges < most_ahead ? edges : most_ahead;
+  }
+  template <class S>
   PYREC_INLINE void prefetch(const S* row) const {
     constexpr int64_t line = 64 / sizeof(S);
-    for (int64_t at = 0; at < Vectors * width; at += line)
-      __builtin_prefetch(row + column + at, 0, second_level);
+#pragma GCC unroll 16
+    for (int64_t at = 0; at < Vectors * width; at += line) __builtin_prefetch(row + at);
   }
 };
 
 template <edge_factor Factor, class T, class X, class Out, class Block, int Vectors>
 PYREC_INLINE void accumulate(const propagate_args<T, X, Out>& a, const edge_span<T>& edges,
                              const Block& block, vec<T> (&acc)[Vectors]) {
+  const X* x = a.x + block.column;
   for (int64_t e = 0; e < edges.count; ++e) {
     if (e < edges.fetched) {
-      const int64_t ahead = edges.source[e + prefetch_distance];
-      block.prefetch(a.x + ahead * a.dim);
-      if constexpr (Factor == edge_factor::source_scale) __builtin_prefetch(a.pre + ahead, 0, second_level);
+      const int64_t ahead = edges.source[e + edges.ahead];
+      block.prefetch(x + ahead * a.dim);
+      if constexpr (Factor == edge_factor::source_scale) __builtin_prefetch(a.pre + ahead);
     }
-    const X* row = a.x + int64_t{edges.source[e]} * a.dim;
+    const X* row = x + int64_t{edges.source[e]} * a.dim;
     if constexpr (Factor == edge_factor::one) {
       block.accumulate(row, [](vec<T> sum, vec<T> value) { return sum + value; }, acc);
     } else {
@@ -100,11 +107,12 @@ PYREC_INLINE void accumulate(const propagate_args<T, X, Out>& a, const edge_span
 
 // The first sources of a row.
 template <class T, class X, class Out, class Block>
-PYREC_INLINE void prefetch_row(const propagate_args<T, X, Out>& a, int64_t node, const Block& block) {
+PYREC_INLINE void prefetch_row(const propagate_args<T, X, Out>& a, int64_t node, int64_t edges,
+                               const Block& block) {
   const int64_t begin = a.indptr[node];
   const int64_t end = a.indptr[node + 1];
-  const int64_t last = begin + prefetch_distance < end ? begin + prefetch_distance : end;
-  for (int64_t e = begin; e < last; ++e) block.prefetch(a.x + int64_t{a.indices[e]} * a.dim);
+  const int64_t last = begin + edges < end ? begin + edges : end;
+  for (int64_t e = begin; e < last; ++e) block.prefetch(a.x + int64_t{a.indices[e]} * a.dim + block.column);
 }
 
 // The edges whose source has a row of x, a bounded number at a time, without a branch an edge.
@@ -122,7 +130,7 @@ PYREC_INLINE void accumulate_chosen(const propagate_args<T, X, Out>& a, int64_t 
       if constexpr (Factor == edge_factor::weight) weights[count] = a.weights[e];
       count += row >= 0;
     }
-    accumulate<Factor>(a, edge_span<T>{rows, weights, count, 0}, block, acc);
+    accumulate<Factor>(a, edge_span<T>{rows, weights, count, 0, 0}, block, acc);
   }
 }
 
@@ -147,15 +155,15 @@ __attribute__((noinline)) int64_t choose_kept(const propagate_args<T, X, Out>& a
 }
 
 template <class T, class X, class Out, class Block, int Vectors>
-PYREC_INLINE void accumulate_kept(const propagate_args<T, X, Out>& a, int64_t node, const Block& block,
-                                  vec<T> (&acc)[Vectors]) {
+PYREC_INLINE void accumulate_kept(const propagate_args<T, X, Out>& a, int64_t node, int64_t ahead,
+                                  const Block& block, vec<T> (&acc)[Vectors]) {
   int32_t rows[max_compressed];
   T factors[max_compressed];
   const int64_t end = a.indptr[node + 1];
   for (int64_t first = a.indptr[node]; first < end; first += max_compressed) {
     const int64_t last = first + max_compressed < end ? first + max_compressed : end;
     const int64_t count = choose_kept(a, node, first, last, rows, factors);
-    const edge_span<T> edges{rows, factors, count, count - prefetch_distance};
+    const edge_span<T> edges{rows, factors, count, ahead, count - ahead};
     accumulate<edge_factor::kept>(a, edges, block, acc);
   }
 }
@@ -174,23 +182,40 @@ PYREC_INLINE void take_adam_step(const adam_step<T>& adam, int64_t offset, const
   block.write(parameters, v, block.read(parameters, v) - adam.step_size * m / divisor);
 }
 
+// body(v) for the vectors of a row, one after the other: sums stay in registers.
+template <int Vectors, class Body>
+PYREC_INLINE void for_vectors(const Body& body) {
+#pragma GCC unroll 16
+  for (int v = 0; v < Vectors; ++v) body(v);
+}
+
+// acc is used up.
 template <class T, class X, class Out, class Block, int Vectors>
 PYREC_INLINE void finish_row(const propagate_args<T, X, Out>& a, int64_t node, int64_t out_row,
-                             const Block& block, const vec<T> (&acc)[Vectors]) {
+                             const Block& block, vec<T> (&acc)[Vectors]) {
+  if (a.total != nullptr) {
+    T* total = a.total + node * a.dim + block.column;
+    const T factor = a.total_alpha * (a.total_scale != nullptr ? a.total_scale[node] : T(1));
+    for_vectors<Vectors>([&](int v) __attribute__((always_inline)) {
+      block.write(total, v, multiply_add(broadcast(factor), acc[v], block.read(total, v)));
+    });
+  }
   const T post = a.post != nullptr ? a.post[node] : T(1);
+  for_vectors<Vectors>([&](int v) __attribute__((always_inline)) { acc[v] *= broadcast(post); });
   const int64_t add_row = a.add == nullptr ? -1 : a.add_row != nullptr ? a.add_row[node] : node;
-  const T add_scale = a.add_scale != nullptr ? a.add_scale[node] : T(1);
-  const T total_factor = a.total_alpha * (a.total_scale != nullptr ? a.total_scale[node] : T(1));
-  for (int v = 0; v < Vectors; ++v) {
-    vec<T> value = broadcast(post) * acc[v];
-    if (add_row >= 0)
-      value = multiply_add(broadcast(add_scale), block.read(a.add + add_row * a.dim, v), value);
-    if (a.out != nullptr) block.write(a.out + out_row * a.dim, v, value);
-    if (!a.half_out && a.adam.parameters != nullptr) take_adam_step(a.adam, node * a.dim, block, v, value);
-    if (a.total != nullptr) {
-      T* total = a.total + node * a.dim;
-      block.write(total, v, multiply_add(broadcast(total_factor), acc[v], block.read(total, v)));
-    }
+  if (add_row >= 0) {
+    const T* add = a.add + add_row * a.dim + block.column;
+    const T add_scale = a.add_scale != nullptr ? a.add_scale[node] : T(1);
+    for_vectors<Vectors>([&](int v) __attribute__((always_inline)) {
+      acc[v] = multiply_add(broadcast(add_scale), block.read(add, v), acc[v]);
+    });
+  }
+  if (a.out != nullptr) {
+    Out* out = a.out + out_row * a.dim + block.column;
+    for_vectors<Vectors>([&](int v) __attribute__((always_inline)) { block.write(out, v, acc[v]); });
+  }
+  if (!a.half_out && a.adam.parameters != nullptr) {
+    for (int v = 0; v < Vectors; ++v) take_adam_step(a.adam, node * a.dim + block.column, block, v, acc[v]);
   }
 }
 
@@ -198,6 +223,7 @@ template <edge_factor Factor, int Vectors, bool Partial, class T, class X, class
 void propagate_block(const propagate_args<T, X, Out>& a, int64_t first, int64_t last, int64_t column) {
   using Block = column_block<T, Vectors, Partial>;
   const Block block{column, static_cast<int>(a.dim - column - (Vectors - 1) * Block::width)};
+  const int64_t ahead = block.template edges_ahead<X>(a.fetch_ahead_bytes);
   vec<T> poison{};  // 0 * v is 0 for a finite v and NaN for any other
   for (int64_t i = first; i < last; ++i) {
     const int64_t node = a.rows != nullptr ? a.rows[i] : i;
@@ -208,21 +234,22 @@ void propagate_block(const propagate_args<T, X, Out>& a, int64_t first, int64_t 
       // nothing to gather: a network without layers
     } else if constexpr (Factor == edge_factor::kept) {
       if (a.x_row == nullptr && i + 1 < last)
-        prefetch_row(a, a.rows != nullptr ? a.rows[i + 1] : i + 1, block);
-      accumulate_kept(a, node, block, acc);
+        prefetch_row(a, a.rows != nullptr ? a.rows[i + 1] : i + 1, ahead, block);
+      accumulate_kept(a, node, ahead, block, acc);
     } else if (!a.half_source && a.x_row != nullptr) {
       accumulate_chosen<Factor>(a, begin, end, block, acc);
     } else {
       // All rows: the edges go on behind this row's. Chosen rows: the next one's are somewhere else.
-      if (a.rows != nullptr && i + 1 < last) prefetch_row(a, a.rows[i + 1], block);
+      if (a.rows != nullptr && i + 1 < last) prefetch_row(a, a.rows[i + 1], ahead, block);
       const int64_t behind = a.rows != nullptr ? end : a.num_edges;
       const T* weights = Factor == edge_factor::weight ? a.weights + begin : nullptr;
-      const edge_span<T> edges{a.indices + begin, weights, end - begin, behind - begin - prefetch_distance};
+      const edge_span<T> edges{a.indices + begin, weights, end - begin, ahead, behind - begin - ahead};
       accumulate<Factor>(a, edges, block, acc);
     }
     if constexpr (propagate_args<T, X, Out>::half_source) block.in_order(acc);
+    for_vectors<Vectors>(
+        [&](int v) __attribute__((always_inline)) { poison = multiply_add(vec<T>{}, acc[v], poison); });
     finish_row(a, node, i, block, acc);
-    for (int v = 0; v < Vectors; ++v) poison = multiply_add(vec<T>{}, acc[v], poison);
   }
   for (int lane = 0; lane < Block::width; ++lane) {
     if (poison[lane] != T(0)) __atomic_store_n(a.not_finite, true, __ATOMIC_RELAXED);

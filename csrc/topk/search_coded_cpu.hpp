@@ -214,7 +214,7 @@ inline void settle_all(scan_task& t) {
 // came before, which makes the lists better, or at the worst (all are ties) costs a few scans in vain.
 inline void search_task(scan_task& t) {
   const int64_t num_panels = ceil_div(t.num_rows, panel_width);
-  const int64_t most = topk_block_bytes / (words_of(t.a.dim) * 4 * panel_width);
+  const int64_t most = t.a.block_bytes / (words_of(t.a.dim) * 4 * panel_width);
   const auto end = [&](int64_t panel) { return panel < num_panels ? panel : num_panels; };
   int64_t first = end(ceil_div(seeds_per_place * t.a.k, panel_width));
   score_panels(t, 0, first);

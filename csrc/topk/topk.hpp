@@ -22,9 +22,8 @@ constexpr int64_t topk_longest_coded = 512;  // dim that codes are made of
 
 // How the CPU cuts a search. pyrec/ops/topk.py sizes the scratch by the same numbers; bench/NOTES.md tells where
 // each is from.
-constexpr int64_t topk_block_users = 96;       // that packed or coded candidates are shown to at a time
-constexpr int64_t topk_block_bytes = 1 << 18;  // of candidates that stay in the second-level cache meanwhile
-constexpr int64_t topk_sliced_rows = 256;      // so many candidates of vectors that are cut into slices
+constexpr int64_t topk_block_users = 96;   // that packed or coded candidates are shown to at a time
+constexpr int64_t topk_sliced_rows = 256;  // so many candidates of vectors that are cut into slices
 // A multiple of the items in a panel, whatever the instruction set.
 constexpr int64_t topk_panel_multiple = 32;
 
@@ -57,6 +56,7 @@ struct topk_args {
   const int64_t* seen_indptr;   // (num_queries + 1,); or null
   const int32_t* seen_indices;  // (num_seen,) ascending in each row
 
+  int64_t block_bytes;  // of candidates that stay in the second-level cache while users pass
   int64_t panel_rows;   // candidates that are packed or coded at a time, a multiple of topk_panel_multiple
   int64_t num_workers;  // threads at most that pack, each for itself
   float* panels;  // (num_workers, panel_rows, dim) scratch: the packed candidates; or null to search by codes

@@ -2,6 +2,7 @@
 #include <bit>
 #include <limits>
 
+#include "common/caches.hpp"
 #include "common/check.hpp"
 #include "common/rounding.hpp"
 #include "cuda/cuda.hpp"
@@ -244,6 +245,7 @@ void topk(const py::object& queries_source, const py::object& items_source, int6
       .num_candidates = in.allowed ? in.allowed->size(0) : num_items,
       .seen_indptr = pointer<int64_t>(in.seen_indptr),
       .seen_indices = pointer<int32_t>(in.seen_indices),
+      .block_bytes = kept_near_bytes(),
       .panel_rows = panels    ? panels->size(1)
                     : scratch ? scratch->codes.size(0)
                               : 0,
@@ -361,8 +363,8 @@ void bind_topk(py::module_& m) {
   m.attr("topk_panel_multiple") = topk_panel_multiple;
   m.attr("topk_longest_coded") = topk_longest_coded;
   m.attr("topk_block_users") = topk_block_users;
-  m.attr("topk_block_bytes") = topk_block_bytes;
   m.attr("topk_sliced_rows") = topk_sliced_rows;
+  m.def("topk_block_bytes", &kept_near_bytes);
   m.def("topk_has_codes", [] { return kernels().topk.codes; });
   m.attr("topk_device_tile_users") = topk_device_tile_users;
   m.attr("topk_device_blocks") = topk_device_blocks;

@@ -118,7 +118,7 @@ inline void score_block(const topk_block& b) {
 inline void search_whole(topk_block b) {
   const int64_t end = b.last_panel;
   const int64_t panel_bytes = b.a.dim * panel_width * static_cast<int64_t>(sizeof(float));
-  const int64_t step = panel_bytes < topk_block_bytes ? topk_block_bytes / panel_bytes : 1;
+  const int64_t step = panel_bytes < b.a.block_bytes ? b.a.block_bytes / panel_bytes : 1;
   for (; b.first_panel < end; b.first_panel = b.last_panel) {
     b.last_panel = b.first_panel + step < end ? b.first_panel + step : end;
     score_block(b);

@@ -50,10 +50,19 @@ def _report() -> dict[str, str]:
         "numpy": np.__version__,
         "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} processors",
         "instruction set": f"{_core.isa()} in use, of {', '.join(_core.isa_levels())}",
+        "caches": _caches(),
         "threads": f"{_core.num_threads()} in the kernels, {torch.get_num_threads()} in torch",
         "OpenMP": _openmp(),
         "CUDA": _cuda(),
     }
+
+
+def _caches() -> str:
+    """Return the cache sizes that the kernels reckon with, and what they choose by them."""
+    info = _core.cache_info()
+    sizes = " / ".join(f"{size / 1024:,.0f}" for size in (info["first"], info["second"], info["last"]))
+    ahead, near = _core.fetch_ahead_bytes() / 1024, _core.topk_block_bytes() / 1024
+    return f"{sizes} KB ({info['source']}): rows are fetched {ahead:,.0f} KB ahead, {near:,.0f} KB of items kept near"
 
 
 def _openmp() -> str:

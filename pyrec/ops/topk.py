@@ -27,7 +27,6 @@ MAX_K = _core.topk_max_k
 
 # How a search is cut; those of the kernels are csrc/topk/topk.hpp's. bench/NOTES.md tells where each is from.
 _BLOCK_USERS = _core.topk_block_users
-_PACKED = _core.topk_block_bytes // 4  # values of the items that a thread packs at a time
 _ROWS_WORTH_A_RUN = _core.topk_sliced_rows  # of long vectors, of which slices pass through the cache
 _MOST_PACKED = 1 << 20  # values, whatever their length
 _PACKED_FOR_FEW = 1 << 11  # values: with the items that they come from, half a first-level cache
@@ -279,7 +278,7 @@ def _by_codes(num_queries: int, num_candidates: int, dim: int, k: int) -> bool:
 def _panels(num_queries: int, num_candidates: int, dim: int, splits: int) -> Tensor:
     """Room (workers, rows, dim) for the candidates that each thread packs at a time."""
     few = num_queries <= _FEW_USERS
-    rows = (_PACKED_FOR_FEW if few else _PACKED) // dim
+    rows = (_PACKED_FOR_FEW if few else _core.topk_block_bytes() // 4) // dim
     if not few:
         rows = min(max(rows, _ROWS_WORTH_A_RUN), _MOST_PACKED // dim)
     workers = min(_core.num_threads(), splits * max(-(-num_queries // _BLOCK_USERS), 1))

@@ -86,6 +86,7 @@ result propagate() {
   args.chunks = p.chunks.data();
   args.num_chunks = static_cast<int64_t>(p.chunks.size()) - 1;
   args.num_edges = static_cast<int64_t>(p.indices.size());
+  args.fetch_ahead_bytes = 1 << 13;
   args.dim = dim;
   args.x = p.x.data();
   args.post = args.total_scale = p.scale.data();
@@ -116,6 +117,7 @@ result search() {
   args.dim = dim;
   args.k = list_size;
   args.num_candidates = args.num_items = num_items;
+  args.block_bytes = 1 << 18;
   args.panel_rows = 2048;
   args.panels = panels.data();
   args.num_splits = splits;
