@@ -67,7 +67,7 @@ from pyrec.ops.neighbor_sums import neighbor_sums
 from pyrec.ops.neighbors import nearest_items
 from pyrec.ops.pointwise import pointwise
 from pyrec.ops.pool import pool
-from pyrec.ops.product import product
+from pyrec.ops.product import inner_products, product
 from pyrec.ops.propagate import propagate, propagate_gradient, propagate_sum
 from pyrec.ops.ragged import ragged_take
 from pyrec.ops.sample import Sampler, distinct
@@ -646,6 +646,7 @@ def operators() -> Iterator[tuple[str, EntryPoint]]:
     yield "combine_self_attention", (combine_self_attention, self_attention)
     yield "candidate_attention", (candidate_attention, clicks_and_candidates)
     yield "product", (product, multiplied)
+    yield "inner_products", (inner_products, lambda: {"x": numbers(7, DIM), "y": numbers(7, HIDDEN)})
     yield "drop", (drop, lambda: {**dropped(), "stream": 3})
     yield "pool", (pool, lambda: {**segments(), "offset": numbers(5, 2)})
     table = {"x": numbers(NODES, DIM), "graph": GRAPH}

@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from pyrec.errors import DataError
-from pyrec.ops.product import product
+from pyrec.ops.product import inner_products, product
 from pyrec.reference import product as reference
 
 SIZES = [(1, 1, 1), (1, 5, 67), (7, 3, 1), (5, 300, 64), (6, 16, 130), (13, 257, 33), (509, 70, 150)]
@@ -136,3 +136,21 @@ SOUND = {"x": torch.ones(5, 3), "weight": torch.ones(3, 4)}
 def test_bad_input_is_named(change, message):
     with pytest.raises(DataError, match=message):
         product(**SOUND | change)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("rows", [0, 1, 300, 5_000])
+def test_inner_products_of_tall_matrices_do_not_lose_digits(isa, rows, dtype):
+    """Of numbers above 0, whose rounding does not cancel."""
+    generator = torch.Generator().manual_seed(rows)
+    x, y = (torch.rand(rows, n, generator=generator, dtype=dtype) for n in (5, 70))
+    made, expected = inner_products(x, y), x.double().T @ y.double()
+    assert made.dtype == torch.float64
+    torch.testing.assert_close(made, expected, rtol=64 * torch.finfo(dtype).eps, atol=0)
+
+
+def test_inner_products_name_what_is_wrong():
+    with pytest.raises(DataError, match=r"x has shape \(3, 2\) and y \(4, 2\), but as many rows are needed"):
+        inner_products(torch.ones(3, 2), torch.ones(4, 2))
+    with pytest.raises(DataError, match=r"x is torch.float32 on cpu and y torch.float64 on cpu"):
+        inner_products(torch.ones(3, 2), torch.ones(3, 2, dtype=torch.float64))

@@ -118,6 +118,4 @@ class SVD(VectorRecommender):
 
 def _right_factors(train: Interactions, rank: int) -> NDArray[np.float32]:
     matrix = train.to_csr(weighted=True).astype(np.float64)
-    start = np.random.default_rng(0).uniform(0.5, 1.5, size=min(matrix.shape))
-    _, _, vectors = leading_singular_vectors(matrix, rank, start, tolerance=1e-12)
-    return with_positive_peaks(vectors)
+    return with_positive_peaks(leading_singular_vectors(matrix, rank, tolerance=1e-8).right)

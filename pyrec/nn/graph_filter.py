@@ -101,10 +101,8 @@ class Normalised:
 
         Each vector's largest entry is positive. Columns beyond the rank of N are zeros.
         """
-        matrix = self.matrix()
-        start = np.random.default_rng(0).uniform(0.5, 1.5, size=min(matrix.shape)).astype(np.float32)
-        _, values, vectors = leading_singular_vectors(matrix, count, start, tolerance=1e-6)
-        return with_positive_peaks(vectors), float(values[0]) ** 2
+        found = leading_singular_vectors(self.matrix(), count, tolerance=1e-6)
+        return with_positive_peaks(found.right), float(found.values[0]) ** 2
 
 
 def power(degree: Float64Array, exponent: float) -> Float64Array:

@@ -39,7 +39,7 @@ def word_vectors_from_texts(
         articles: With texts.
         dim: Numbers of a vector.
         window: How far apart two words of a text may be; nearer ones count more, as 1 / sqrt(distance).
-        seed: Of the vector that the iteration starts at, and of the vectors of words that occur alone.
+        seed: Of the vectors that the iteration starts at, and of the vectors of words that occur alone.
 
     Returns:
         (num_words, dim) float32.
@@ -59,9 +59,7 @@ def word_vectors_from_texts(
     if not information.nnz:
         raise DataError("no two words of the texts are beside each other more often than by chance")
     draw = np.random.default_rng(seed)
-    left, values, _ = leading_singular_vectors(
-        information, dim, draw.standard_normal(len(articles.words)), TOLERANCE
-    )
+    left, values, _, _ = leading_singular_vectors(information.astype(np.float32), dim, TOLERANCE, seed)
     vectors = left * np.sqrt(values)
     alone = np.abs(vectors).sum(axis=1) == 0
     vectors[alone] = draw.standard_normal((int(alone.sum()), dim))

@@ -58,7 +58,7 @@ def neighbor_sums(
     if out is None:
         out = x.new_empty(count, x.shape[1])
     rows = torch.arange(first, first + count, dtype=torch.int64, device=graph.device)
-    row_of_node = None if graph.faults is None else _rows_of_nodes(graph, rows)
+    row_of_node = _rows_of_nodes(graph, rows)
     weights = None if graph.weights is None else graph.weights.to(x.dtype)
     finite = _layer(graph, x, out, rows=rows, row_of_node=row_of_node, weights=weights, post=scale)
     read = slice(graph.num_users, None) if side == "users" else slice(graph.num_users)

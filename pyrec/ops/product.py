@@ -5,7 +5,7 @@ On the CPU a kernel multiplies; on a CUDA device torch does, in the precision of
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 import torch
 from torch import Tensor
@@ -42,6 +42,39 @@ def product(x: Tensor, weight: Tensor) -> Tensor:
         raise DataError(f"weight is {weight.dtype} on {weight.device}, but x is {x.dtype} on {x.device}")
     made: Tensor = _product(x, weight)
     return made
+
+
+ROWS_AT_ONCE: Final = 2048
+"""Of a sum in float32 that is part of one in float64."""
+
+
+def inner_products(x: Tensor, y: Tensor) -> Tensor:
+    """Xᵀ Y of tall matrices, added up in float64, so that its error does not grow with the rows.
+
+    Args:
+        x: (rows, m) float32 or float64, contiguous.
+        y: (rows, n) of x's dtype, contiguous.
+
+    Returns:
+        (m, n) float64, without a gradient.
+
+    Raises:
+        DataError: Wrong shape, dtype, device or strides.
+    """
+    require_contiguous(x=x, y=y)
+    if x.ndim != 2 or y.ndim != 2 or len(x) != len(y):
+        raise DataError(f"x has shape {tuple(x.shape)} and y {tuple(y.shape)}, but as many rows are needed")
+    if x.dtype not in (torch.float32, torch.float64) or y.dtype != x.dtype or y.device != x.device:
+        raise DataError(
+            f"x is {x.dtype} on {x.device} and y {y.dtype} on {y.device}, "
+            "but float32 or float64 and one device are needed"
+        )
+    like = x.new_empty(x.shape[1], y.shape[1])
+    total = like.new_zeros(like.shape, dtype=torch.float64)
+    for first in range(0, len(x), ROWS_AT_ONCE):
+        rows = slice(first, first + ROWS_AT_ONCE)
+        total += _product_backward(y[rows], x[rows], like, False, True)[0]
+    return total
 
 
 def _scratch() -> Tensor:
