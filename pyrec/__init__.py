@@ -85,6 +85,7 @@ from pyrec.nn.text import (  # noqa: E402
     WordAttention,
     WordPooling,
 )
+from pyrec.presets import Preset, preset  # noqa: E402
 from pyrec.store.training_checkpoint import Checkpoints  # noqa: E402
 from pyrec.train.augment import Contrast, EdgeDropout, ExtraEdges  # noqa: E402
 from pyrec.train.early_stopping import EarlyStopping  # noqa: E402
@@ -159,6 +160,7 @@ __all__ = [
     "Pointwise",
     "Popularity",
     "PopularityNetwork",
+    "Preset",
     "Pretrained",
     "Propensities",
     "PyrecError",
@@ -189,5 +191,6 @@ __all__ = [
     "evaluate_uniform",
     "export",
     "ope",
+    "preset",
     "propensities",
 ]

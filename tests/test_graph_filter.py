@@ -9,11 +9,13 @@ from small_models import NUM_ITEMS, NUM_USERS, numbers
 
 from pyrec import GraphFilter, ItemKNN, evaluate
 from pyrec.data import Interactions, split_random, synthetic
+from pyrec.data.split import hold_out_of_lists, some_users
 from pyrec.errors import ConfigError, DataError
-from pyrec.models.graph_filter import PRESETS
+from pyrec.models.graph_filter import BETAS, PRESETS
 from pyrec.nn import graph_filter as filters
-from pyrec.nn.graph_filter import plateau_coefficients
-from pyrec.tune import Search, default_space, tune
+from pyrec.nn.graph_filter import Normalised, plateau_coefficients
+from pyrec.nn.kept_vectors import keeping_vectors
+from pyrec.tune import Range, Search, default_space, tune
 
 
 def powers(degree: NDArray, exponent: float) -> NDArray:
@@ -182,12 +184,30 @@ def test_saved_and_loaded(tmp_path: Path):
 # Around it
 
 
+def test_link_propagation_is_a_preset():
+    """Paths of three steps whose inner nodes and end have powers of their degrees, as in Fu et al., WWW 2022."""
+    matrix = numbers().to_csr().toarray().astype(np.float64)
+    users, items = matrix.sum(1), matrix.sum(0)
+    for beta, gamma, delta in ((0.5, 0.5, 0.5), (0.7, 0.6, 0.1)):
+        expected = matrix * powers(items, -beta) @ matrix.T @ (powers(users, -gamma)[:, None] * matrix)
+        expected *= powers(items, -delta)
+        exponents = {
+            "user_exponent": gamma / 2,
+            "item_exponent": (beta + delta) / 2,
+            "beta": (beta - delta) / 2,
+        }
+        found = scores_of(GraphFilter.preset("linkprop", **exponents).fit(numbers()))
+        np.testing.assert_allclose(found * (expected.max() / found.max()), expected, rtol=1e-4, atol=1e-6)
+
+
 def test_presets():
     for name, params in PRESETS.items():
         model = GraphFilter.preset(name, vectors=5)
         assert model.get_params() == GraphFilter(**{**params, "vectors": 5}).get_params()
         assert model.fit(numbers()).topk(np.arange(3), 4).ids.shape == (3, 4)
-    with pytest.raises(ConfigError, match="preset 'gfcf' is none of gf-cf, chebycf; did you mean gf-cf"):
+    with pytest.raises(
+        ConfigError, match="preset 'gfcf' is none of gf-cf, linkprop, chebycf; did you mean gf-cf"
+    ):
         GraphFilter.preset("gfcf")
 
 
@@ -199,6 +219,63 @@ def test_parameters_are_searched():
     found = tune(Search(GraphFilter(), default_space(GraphFilter(), data), data, metric="ndcg@5"), trials=3)
     assert len(found) == 3
     assert 0 <= found[0].params["beta"] <= 0.6
+
+
+def test_a_search_finds_the_vectors_of_a_matrix_once(monkeypatch):
+    data = synthetic(200, 80, interactions_per_user=10, num_groups=4)
+    asked = []
+    whole = Normalised.right_vectors
+
+    def counted(self: Normalised, count: int):
+        asked.append(count)
+        return whole(self, count)
+
+    monkeypatch.setattr(Normalised, "right_vectors", counted)
+    space = [Range("beta", 0.0, 0.5), Range("alpha", 0.1, 0.9)]
+    tune(Search(GraphFilter(vectors=8), space, data, metric="ndcg@5"), trials=4)
+    assert asked == [8]
+    with keeping_vectors():
+        models = [GraphFilter(vectors=8, beta=beta).fit(data) for beta in (0.0, 0.4)]
+        GraphFilter(vectors=8, user_exponent=0.3).fit(data)
+        GraphFilter(vectors=7).fit(data)
+    assert asked == [8, 8, 8, 7]
+    assert np.array_equal(models[0].vectors_, models[1].vectors_)
+    assert np.array_equal(GraphFilter(vectors=8).fit(data).vectors_, models[0].vectors_)
+    assert asked[-1] == 8
+
+
+def test_the_exponent_is_chosen_on_held_out_interactions(tmp_path: Path):
+    data = synthetic(200, 80, interactions_per_user=10, num_groups=4)
+    model = GraphFilter(beta=None, vectors=6).fit(data)
+    learned, held_out = hold_out_of_lists(data, 0.1, 0)
+    found = {
+        beta: evaluate(GraphFilter(beta).fit(learned), held_out, 20, ["ndcg"])["ndcg@20"] for beta in BETAS
+    }
+    assert found[model.beta_] == max(found.values())
+    assert model.beta is None
+    assert np.array_equal(scores_of(model), scores_of(GraphFilter(model.beta_, vectors=6).fit(data)))
+    model.save(tmp_path)
+    assert np.array_equal(scores_of(GraphFilter.load(tmp_path)), scores_of(model))
+    single = Interactions.from_arrays(np.arange(5), np.arange(5) % 3)
+    assert GraphFilter(beta=None).fit(single).beta_ == 0
+
+
+def test_some_users_are_always_the_same_ones():
+    data = synthetic(300, 80, interactions_per_user=5)
+    few = some_users(data, 40)
+    assert np.count_nonzero(few.activity) == 40
+    assert all(few.activity[user] in (0, data.activity[user]) for user in range(300))
+    assert np.array_equal(some_users(data, 40).items, few.items)
+    assert some_users(data, 1000) is data
+
+
+def test_the_time_is_estimated():
+    data = synthetic(400, 300, interactions_per_user=20)
+    assert 0 <= GraphFilter().training_seconds(data) < 1
+    assert 0 < GraphFilter(vectors=32).training_seconds(data) < 60
+    assert 0 < GraphFilter(beta=None).training_seconds(data) < 60
+    with pytest.raises(ConfigError, match="vectors = 300 must be at most 299"):
+        GraphFilter(vectors=300).training_seconds(data)
 
 
 def test_it_is_above_popularity_where_users_have_tastes():

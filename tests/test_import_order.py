@@ -20,7 +20,7 @@ ROOMS = (
     ["graph"],
     ["ops", "reference"],
     *([room] for room in ABOVE_THE_KERNELS.split()),
-    ["tune", "export", "serve", "track"],
+    ["presets", "tune", "export", "serve", "track"],
     ["cli"],
 )
 """Rooms side by side may import one another; `test_no_file_imports_itself_by_way_of_others` keeps them from circles."""

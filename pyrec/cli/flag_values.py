@@ -87,7 +87,9 @@ def _member(name: str, option: Member, given: Mapping[str, Any], default: Any) -
     chosen = given.get(name_of(flag_of(name, option)), usual)
     model = option.component(default if chosen == usual else chosen)
     assert model is not None
-    inner = arguments_of(type(model), given, model.get_params(deep=False))
+    of_owner = {each for each in given if {place.model for place in FLAGS[each]} == {option.owner}}
+    of_member = {each: value for each, value in given.items() if each not in of_owner}
+    inner = arguments_of(type(model), of_member, model.get_params(deep=False))
     if inner:
         return {name: type(model)(**{**model.get_params(deep=False), **inner})}
     return {} if chosen == usual else {name: chosen}

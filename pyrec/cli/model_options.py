@@ -50,18 +50,21 @@ def model_options(command: Command) -> Command:
     return choose(command)
 
 
-def build_model(model_name: str, options: dict[str, Any], cutoff: int) -> Recommender:
+def build_model(
+    model_name: str, options: dict[str, Any], cutoff: int, base: Recommender | None = None
+) -> Recommender:
     """Return an unfitted model of interactions from the options given, taking them out of a command's arguments.
 
     Args:
         model_name: A name in `MODELS`.
         options: The command's keyword arguments.
         cutoff: The metrics' largest cut-off, which validation uses as well.
+        base: A model of that name whose hyperparameters hold where no option is given; None for the defaults.
 
     Raises:
         click.UsageError: If an option means nothing to this model, or to the objects that are chosen.
     """
-    model = _built(MODELS[model_name], options)
+    model = _built(MODELS[model_name], options, base)
     cut_off(model, cutoff)
     return model
 
@@ -79,10 +82,11 @@ def build_news_model(model_name: str, options: dict[str, Any]) -> NewsRecommende
     return _built(NEWS_MODELS[model_name], options)
 
 
-def _built(kind: type[Model], options: dict[str, Any]) -> Model:
+def _built(kind: type[Model], options: dict[str, Any], base: Estimator | None = None) -> Model:
     given = {name: options.pop(name) for name in FLAGS}
     given = {name: value for name, value in given.items() if value is not None}
-    model = kind(**arguments_of(kind, given))
+    held = {} if base is None else base.get_params(deep=False)
+    model = kind(**{**held, **arguments_of(kind, given, held or None)})
     check_reached(model, given)
     return model
 

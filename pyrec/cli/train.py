@@ -7,12 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from pyrec._atomic import check_writable
 from pyrec.cli.baselines import baselines
 from pyrec.cli.family import learns_news
 from pyrec.cli.finished_run import Run
 from pyrec.cli.fitting import check_device, fit
+from pyrec.cli.flags import MODEL
 from pyrec.cli.grouped_help import DATA, MEASURING, OUTPUT, GroupedCommand, grouped
 from pyrec.cli.item_names import Names, item_names_option, note_names_beside
 from pyrec.cli.keeping import open_trackers, stoppable, tracked
@@ -49,7 +51,8 @@ from pyrec.cli.training_data import TrainingData
 from pyrec.evaluate.pairs import PairEvaluation
 from pyrec.evaluate.ranking import Evaluation, evaluate
 from pyrec.evaluate.tables import metric_rows, table
-from pyrec.models import NEWS_MODELS, EpochRecommender
+from pyrec.models import NEWS_MODELS, EpochRecommender, Recommender
+from pyrec.presets import PRESETS, preset
 from pyrec.store.interactions import fingerprint
 from pyrec.store.training_checkpoint import Checkpoints
 
@@ -67,6 +70,12 @@ from pyrec.store.training_checkpoint import Checkpoints
     "everything",
     is_flag=True,
     help="Learn from every interaction, for a model to be used: nothing is split off and nothing measured.",
+)
+@grouped(
+    MODEL,
+    "--preset",
+    type=click.Choice(PRESETS),
+    help="Choose model and hyperparameters by the data; options beside it hold.",
 )
 @model_options
 @cutoffs_option("20")
@@ -126,7 +135,11 @@ def command(ctx: click.Context, /, threads: int | None, as_json: bool, **options
     """Train, measure, print and, with ``--out``, keep the run; or go on with one."""
     set_threads(threads)
     stopped = None if options["resume"] is None else StoppedRun.of(options["resume"])
+    if options["preset"] is not None and stopped is not None:
+        raise click.UsageError("--resume goes on with the run's own model; leave out --preset")
     if learns_news(ctx, options) if stopped is None else stopped.config["model"] in NEWS_MODELS:
+        if options["preset"] is not None:
+            raise click.UsageError("--preset is for models of interactions; choose one of news by --model")
         _train_on_news(ctx, stopped, options, as_json)
     else:
         _train_on_interactions(ctx, stopped, options, as_json)
@@ -148,7 +161,11 @@ def _train_on_interactions(
         raise click.UsageError(
             "--item-names are kept with the run or shown in a report; give --out RUN_DIR or --report FILE.html"
         )
-    setup = _begin(options) if stopped is None else take_up(ctx, stopped, options)
+    data = None
+    if stopped is None:
+        setup, data = _begin(ctx, options)
+    else:
+        setup = take_up(ctx, stopped, options)
     if report is not None and setup.source.everything:
         raise click.UsageError(
             "--report shows what was measured, and --all measures nothing; leave out one of them"
@@ -157,14 +174,17 @@ def _train_on_interactions(
         raise click.UsageError(
             "--eval-every records test metrics, and --all leaves nothing to test on; leave out one of them"
         )
-    run = _train(setup, report)
+    run = _train(setup, report, data)
     _print(run, setup.folder, as_json)
 
 
-def _begin(options: dict[str, Any]) -> Setup:
+def _begin(ctx: click.Context, options: dict[str, Any]) -> tuple[Setup, TrainingData | None]:
+    """Return the run, and its data where they had to be read for it."""
     folder, every = options["out"], options["every"]
     source, k = Source.take(options), options["k"]
-    model = build_model(options["model_name"], options, max(k))
+    data = None if options["preset"] is None else TrainingData.load(source)
+    chosen = None if data is None else _preset(ctx, options, data)
+    model = build_model(options["model_name"], options, max(k), chosen)
     model.check_params()  # before data are read
     if every and (folder is None or not isinstance(model, EpochRecommender)):
         raise click.UsageError("--checkpoint-every needs --out RUN_DIR and a model that trains by epochs")
@@ -173,7 +193,7 @@ def _begin(options: dict[str, Any]) -> Setup:
         note_replaced(folder)
         if options["item_names"] is None:
             note_names_beside(source.data or source.train)
-    return Setup(
+    setup = Setup(
         source=source,
         model=model,
         k=k,
@@ -185,14 +205,30 @@ def _begin(options: dict[str, Any]) -> Setup:
         baseline=options["baseline"],
         fallback=options["fallback"],
     )
+    return setup, data
 
 
-def _train(setup: Setup, report: Report | None) -> Run:
+def _preset(ctx: click.Context, options: dict[str, Any], data: TrainingData) -> Recommender:
+    """Return the model that a preset chooses for the data, and set ``--model`` to its name."""
+    chosen = preset(options["preset"], data.train)
+    name = chosen.model.model_name
+    named = ctx.get_parameter_source("model_name") is ParameterSource.COMMANDLINE
+    if named and options["model_name"] != name:
+        raise click.UsageError(
+            f"--preset {chosen.name} chooses {name} here, and --model {options['model_name']} is another; give one of "
+            "the two"
+        )
+    note(str(chosen))
+    options["model_name"] = name
+    return chosen.model
+
+
+def _train(setup: Setup, report: Report | None, data: TrainingData | None = None) -> Run:
     """Train, measure and keep a run; Ctrl-C and SIGTERM stop it so that it can go on, where it is kept."""
     if setup.resumed and setup.folder is not None:
         check_writable(setup.folder)  # before training, not after it
     trackers = open_trackers(setup)
-    data = TrainingData.load(setup.source)
+    data = TrainingData.load(setup.source) if data is None else data
     note(data.describe())
     note_reading(*data.parts)
     note_use(setup.source, data.train, setup.model)

@@ -108,6 +108,16 @@ def hold_out_of_lists(
     return interactions.select(~is_held_out), interactions.select(is_held_out)
 
 
+def some_users(interactions: Interactions, most: int) -> Interactions:
+    """Returns the interactions of at most so many of the users that have any, always the same ones, drawn at random."""
+    users = np.flatnonzero(np.diff(interactions.indptr))
+    if len(users) <= most:
+        return interactions
+    chosen = np.zeros(interactions.num_users, dtype=bool)
+    chosen[np.random.default_rng(0).choice(users, most, replace=False)] = True
+    return interactions.select(chosen[interactions.users])
+
+
 def split_time(interactions: Interactions, train_fraction: float = 0.8) -> tuple[Interactions, Interactions]:
     """Takes the earliest interactions of all for training and the rest for the test.
 

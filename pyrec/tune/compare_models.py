@@ -14,13 +14,14 @@ from pyrec.evaluate.asked import check_test
 from pyrec.evaluate.compare import compare
 from pyrec.evaluate.ranking import Evaluation
 from pyrec.models import MODELS, Recommender
+from pyrec.nn.kept_vectors import keeping_vectors
 from pyrec.tune.budget import FAILURES, Budget, Progress, reason_of
 from pyrec.tune.comparison import Compared, Comparison, Tried
 from pyrec.tune.contender import Contender, Task, make_task
 from pyrec.tune.estimate import in_words
 from pyrec.tune.study import has_optuna, quiet
 
-QUICK_FIRST: Final = ("popularity", "itemknn", "svd", "ease", "mf", "lightgcn")
+QUICK_FIRST: Final = ("popularity", "itemknn", "graph-filter", "svd", "ease", "mf", "lightgcn")
 """The models that are compared where none are named."""
 TEST_SHARE: Final = 0.2
 """Of the time, kept for the test of all models but the best, as far as that takes so long."""
@@ -99,7 +100,8 @@ def compare_models(
     contenders = [Contender(label, model, task) for label, model in named_models(models, seed).items()]
     trials = trials if has_optuna() else 0
     contest = _Contest(task, contenders, Budget(None if minutes is None else 60 * minutes), trials, test)
-    return contest.run(watcher or Watcher())
+    with keeping_vectors():
+        return contest.run(watcher or Watcher())
 
 
 def named_models(models: Models, seed: int = 0) -> dict[str, Recommender]:

@@ -20,6 +20,7 @@ from pyrec.errors import ConfigError, DataError
 from pyrec.evaluate.metric_name import read_metric
 from pyrec.evaluate.ranking import evaluate
 from pyrec.models import EpochRecommender, Estimator, Recommender
+from pyrec.nn.kept_vectors import keeping_vectors
 from pyrec.params import params_to_json
 from pyrec.store.interactions import fingerprint
 from pyrec.tune.budget import FAILURES, Budget, EpochCallback, Progress, reason_of
@@ -236,7 +237,7 @@ def tune(
         check_real("timeout", timeout, ConfigError, positive=True)
     check_space(search.model, search.space)
     search.check()
-    with quiet():
+    with quiet(), keeping_vectors():
         under_way = _UnderWay(search, _study(search, storage), trials, Budget(timeout), watch)
         try:
             under_way.run(lambda ended: _report(ended, search, report, report_failure))
