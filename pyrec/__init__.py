@@ -87,6 +87,7 @@ from pyrec.nn.text import (  # noqa: E402
 )
 from pyrec.presets import Preset, preset  # noqa: E402
 from pyrec.store.training_checkpoint import Checkpoints  # noqa: E402
+from pyrec.train.adapt import OneTemperature, UserTemperatures  # noqa: E402
 from pyrec.train.augment import Contrast, EdgeDropout, ExtraEdges  # noqa: E402
 from pyrec.train.early_stopping import EarlyStopping  # noqa: E402
 from pyrec.train.loss import BPR, Pointwise, Softmax  # noqa: E402
@@ -155,6 +156,7 @@ __all__ = [
     "Observed",
     "OffPolicyEvaluation",
     "OnUniform",
+    "OneTemperature",
     "OthersClicks",
     "PairEvaluation",
     "Pointwise",
@@ -179,6 +181,7 @@ __all__ = [
     "Uniform",
     "UniformEvaluation",
     "UnknownIdError",
+    "UserTemperatures",
     "Views",
     "Weighted",
     "WholeMF",

@@ -19,6 +19,7 @@ from pyrec.nn.encoder import FromItems, Table
 from pyrec.nn.fit import HeldOut, OnUniform
 from pyrec.params import Parameters
 from pyrec.store.training_checkpoint import Checkpoints
+from pyrec.train.adapt import OneTemperature, UserTemperatures
 from pyrec.train.augment import Contrast, EdgeDropout, ExtraEdges
 from pyrec.train.early_stopping import EarlyStopping
 from pyrec.train.loss import BPR, Loss, Pointwise, Softmax
@@ -51,6 +52,8 @@ VALUES = {
         Softmax(negatives="batch"),
         Softmax(exponent=0.8),
         Softmax(rank_by="inner"),
+        Softmax(adapt=OneTemperature(1)),
+        Softmax(adapt=UserTemperatures(1, 0.5)),
         Softmax(negatives=InBatch(corrected=True)),
         BPR(),
         BPR(score="cosine"),

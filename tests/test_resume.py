@@ -19,8 +19,10 @@ from pyrec.nn.combine import Attention, Weighted
 from pyrec.nn.encoder import Table
 from pyrec.store.interactions import fingerprint
 from pyrec.store.training_checkpoint import Checkpoints
+from pyrec.train.adapt import UserTemperatures
 from pyrec.train.augment import Contrast, EdgeDropout, ExtraEdges
 from pyrec.train.early_stopping import EarlyStopping
+from pyrec.train.loss import Softmax
 from pyrec.train.trainer import Trainer
 
 OPTIONS = SMALL | {"epochs": 4, "learning_rate": 1e-2, "seed": 5}
@@ -79,6 +81,7 @@ ARGUMENTS = [
         "combine": Attention(kl=0.0),
     },
     {"augment": "contrast"},
+    {"loss": Softmax(adapt=UserTemperatures(2))},
     {"augment": (Contrast("noise"), ExtraEdges(0.1)), "precision": "bf16"},
     {"encoder": "items", "n_layers": 3, "augment": EdgeDropout(0.5)},
 ]

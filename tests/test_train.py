@@ -25,6 +25,7 @@ from pyrec.ops.propagate import propagate
 from pyrec.reference import bpr as reference_bpr
 from pyrec.reference import train as reference_train
 from pyrec.reference.propagate import normalised_adjacency
+from pyrec.train.adapt import UserTemperatures
 from pyrec.train.augment import Contrast, EdgeDropout, ExtraEdges
 from pyrec.train.loss import BPR, Softmax, cross_entropy
 from pyrec.train.negatives import Hard, InBatch, Uniform
@@ -272,6 +273,7 @@ def test_the_batchs_positives_are_the_negatives_of_others():
         {"combine": "weighted", "loss": "softmax"},
         {"loss": Softmax(negatives=Uniform(2))},
         {"loss": Softmax(negatives=InBatch(corrected=True))},
+        {"loss": Softmax(adapt=UserTemperatures(1))},
         {"augment": Contrast("noise")},
         {"augment": Contrast("edges"), "combine": "attention"},
         {"augment": ExtraEdges(0.1)},

@@ -7,6 +7,7 @@ import pytest
 from pyrec import MF, LightGCN
 from pyrec.data import Interactions, synthetic
 from pyrec.nn.combine import Attention, Combine, Weighted
+from pyrec.train.adapt import UserTemperatures
 from pyrec.train.augment import Contrast, EdgeDropout, ExtraEdges
 from pyrec.train.early_stopping import EarlyStopping
 from pyrec.train.loss import BPR, Loss, Softmax
@@ -35,6 +36,7 @@ MODELS: dict[str, LightGCN] = {
     "users from items, validated": LightGCN(**PAPER, encoder="items", stopping=EarlyStopping(0.1)),
     "a table that outweighs the step": LightGCN(**PAPER, batch_size=2),
     "a corrected pool": LightGCN(loss=Softmax(negatives=Uniform(2, corrected=True))),
+    "a temperature of each user": LightGCN(**PAPER | {"loss": Softmax(adapt=UserTemperatures())}),
     "an evaluation that does": LightGCN(n_layers=3, batch_size=2, loss=Softmax(negatives=Uniform())),
 }
 
@@ -49,6 +51,8 @@ def formula(model: LightGCN, data: Interactions, validated: bool) -> int:
       4 R d (2 (K + 1) + 2), and what the loss makes of them; with views the rows again for each of two, and by edges
       two gradients of the table, 8 N d, and factors of two graphs, 24 N; with dropped edges factors, 12 N;
     - with a validation set the best epoch's parameters, twice while they are exchanged;
+    - with temperatures of users two numbers of each; before an epoch K + 3 tables of vectors, 20 bytes a positive, and
+      blocks of scores, 64 MiB;
     - in an evaluation the vectors, 4 N d, again for cosines; where each node has its own weights the layers, too.
     """
     params = model.get_params()
@@ -72,9 +76,12 @@ def formula(model: LightGCN, data: Interactions, validated: bool) -> int:
     step += 2 * table + 24 * nodes if views and views.views == "edges" else 0
     shared = Combine.of(model.combine).name in ("mean", "weighted")
     evaluation = table * ((2 if params["loss__score"] == "cosine" else 1) if shared else layers + 2)
-    exchange = parameters if validated or share else 0
+    best = exchange = parameters if validated or share else 0
+    if Loss.of(model.loss).adapting is not None:
+        kept += 8 * data.num_users
+        exchange += (layers + 3) * table + 20 * n + 2**26
     recorded = own if model.device == "cuda" and not drop and not views and n_stages(model) == 1 else 0
-    return kept + exchange + recorded + max(step, evaluation, exchange)
+    return kept + best + recorded + max(step, evaluation, exchange)
 
 
 def n_stages(model: LightGCN) -> int:

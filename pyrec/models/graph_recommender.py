@@ -61,6 +61,7 @@ from pyrec.train.memory import Memory, Sizes
 from pyrec.train.optimisation import Optimisation
 from pyrec.train.plan import Plan
 from pyrec.train.reweight import REWEIGHT, Bridge, Reweight
+from pyrec.train.scores import Scores
 from pyrec.train.teacher_labels import Teacher
 from pyrec.train.validated import Validation
 
@@ -288,7 +289,23 @@ class GraphRecommender(EpochRecommender):
             one.check_for(self.n_layers, encoder)
         if self.reweight is not None:
             Reweight.of(self.reweight).check_for(Loss.of(self.loss), encoder)
+        self._check_adapt()
         self._check_weighted_edges()
+
+    def _check_adapt(self) -> None:
+        """What is learned on other pairs has no estimates."""
+        if Loss.of(self.loss).adapting is None:
+            return
+        if self.reweight is not None:
+            raise ConfigError(
+                "loss__adapt is not for reweight, which takes other steps; leave out one of the two"
+            )
+        fit = self._layer_fit()
+        if fit is not None and (fit.held_out or isinstance(fit, OnUniform)):
+            raise ConfigError(
+                "loss__adapt is not for layer weights that are learned on other pairs; leave it out, or give "
+                "combine__fit = 'train'"
+            )
 
     def _check_weighted_edges(self) -> None:
         if self.weighted_edges and self.n_layers == 0:
@@ -479,10 +496,20 @@ class GraphRecommender(EpochRecommender):
                 length = float(users.double().norm(dim=1).mean())
                 users, items = (torch.nn.functional.normalize(one, dim=1) for one in (users, items))
             telling = (self.train_.popularity > 0) | Encoder.of(self.encoder).knows_items
+            temperature = self._fitted_temperature()
             self._new_users = NewUsers.of(
-                users.cpu().numpy(), items.cpu().numpy(), telling, loss.temperature, loss.score, length
+                users.cpu().numpy(), items.cpu().numpy(), telling, temperature, loss.score, length
             )
         return self._new_users
+
+    def _fitted_temperature(self) -> float:
+        """The loss's, or what it has adapted to."""
+        adapt, given = self.loss_.adapting, float(self.loss_.temperature)
+        if adapt is None:
+            return given
+        users = self._query_vectors(np.arange(self.train_.num_users, dtype=np.int32))
+        vectors = torch.cat([users, self.item_vectors_])
+        return adapt.temperature(self.epochs, Scores(vectors, self.train_), given)
 
     def _propagated(self, histories: csr_array) -> Tensor:
         """A new user as a node with these neighbours and no embedding of its own: X_0 = 0.

@@ -32,6 +32,8 @@ class Batch:
         other_label: (num_others,) float32, of each sample's user and other item, for such a loss; None if all are 0.
         log_expected: (num_others,) float32, the logarithm of how often each of the others was to be expected; None
             if that is not corrected for.
+        estimates: (numbers, size) float32, what the loss has estimated of each sample's user; see
+            `pyrec.train.adapt.Adapt`. None where it estimates nothing.
         all_items: Whether the others are all items.
         padded: Whether -1 pads ``rows``, whose number only the device knows.
     """
@@ -46,6 +48,7 @@ class Batch:
     other_weight: Tensor | None = None
     other_label: Tensor | None = None
     log_expected: Tensor | None = None
+    estimates: Tensor | None = None
     all_items: bool = False
     padded: bool = False
 

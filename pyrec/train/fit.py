@@ -21,6 +21,7 @@ from pyrec.nn.fit import HeldOut, OnUniform
 from pyrec.nn.network import Network
 from pyrec.ops.sample import Sampler
 from pyrec.store.training_checkpoint import COMBINE, MODEL
+from pyrec.train.adaptation import Adaptation, Estimates
 from pyrec.train.batches import Batches
 from pyrec.train.bilevel import Bilevel, Drawn, LayerWeights
 from pyrec.train.early_stopping import hold_out_to_stop
@@ -153,8 +154,15 @@ class Fit:
         sampler = Sampler(sampled, _positives(sampled, self.learned))
         self.full_users, self.empty_users = sampler.full_users, sampler.empty_users
         batches = self._batches(propagated, sampler, self.learned)
-        bilevel = self._bilevel(network, propagated)
-        return Trainer(network, batches, plan.loss, plan.optimisation, plan.augment, bilevel)
+        bilevel, adaptation = self._bilevel(network, propagated), self._adaptation()
+        return Trainer(network, batches, plan.loss, plan.optimisation, plan.augment, bilevel, adaptation)
+
+    def _adaptation(self) -> Adaptation:
+        """What the loss estimates of users between epochs."""
+        loss = self._plan.loss
+        if loss.adapting is None:
+            return Adaptation()
+        return Estimates(loss.adapting, float(loss.temperature), self.learned, self._device)
 
     def _bilevel(self, network: Network, graph: Graph) -> Bilevel:
         """What gives samples their weights and labels."""

@@ -99,6 +99,8 @@ class Plan:
         if validated:
             best = self.encoder.parameter_bytes(inputs)
             parts.append(Memory(kept=best, exchange=best))
+        if self.loss.adapting is not None:
+            parts.append(self.loss.adapting.memory(sizes))
         if self.reweight is not None:
             parts.append(self.reweight.memory(sizes, self.num_uniform))
         if recordable(sizes.device, self.augment, self.fits_held_out or self.reweight is not None):

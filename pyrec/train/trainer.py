@@ -24,6 +24,7 @@ from pyrec.store.resumable import (
     tensor_arrays,
     under,
 )
+from pyrec.train.adaptation import Adaptation
 from pyrec.train.augment import Augment, Auxiliary
 from pyrec.train.batch import Batch
 from pyrec.train.batches import Batches
@@ -45,6 +46,7 @@ class Trainer(Stepwise):
         optimisation: Learning rates and penalty.
         augment: Changes of the graph, and losses beside the ranking loss.
         bilevel: What is learned on a second data set, if anything is.
+        adaptation: What the loss estimates of users between epochs, if anything.
         taken: Samples of the epoch under way that have been trained on.
         total: The sum of their losses.
     """
@@ -55,6 +57,7 @@ class Trainer(Stepwise):
     optimisation: Optimisation
     augment: Sequence[Augment] = ()
     bilevel: Bilevel = field(default_factory=Bilevel)
+    adaptation: Adaptation = field(default_factory=Adaptation)
     nodes: Nodes | None = field(init=False)
     optimizer: torch.optim.Optimizer | None = field(init=False)
     auxiliaries: list[Auxiliary] = field(init=False)
@@ -84,7 +87,9 @@ class Trainer(Stepwise):
         return torch.optim.Adam(learned, held, fused=True, capturable=on_cuda) if learned else None
 
     def begin(self, epoch: int) -> None:
-        """See `Stepwise.begin`."""
+        """See `Stepwise.begin`; what the loss estimates is that of the epoch's start, also for the rest of it."""
+        if self.taken == 0:
+            self.adaptation.begin(epoch, lambda: self.network.all_nodes(self.batches.graph))
         rate = self.optimisation.rate(epoch)
         self.network.first.set_rate(rate)
         for group in self.optimizer.param_groups if self.optimizer else []:
@@ -112,7 +117,7 @@ class Trainer(Stepwise):
         Autograd sees the vectors of the batch's rows alone; from their gradients on, the first layer's gradient
         and step are one backward propagation.
         """
-        batch = self.bilevel.before(batch)
+        batch = self.adaptation.before(self.bilevel.before(batch))
         graph = self.batches.graph
         for one in self.augment:
             graph = one.step_graph(graph, batch, self.batches.seed)
@@ -159,6 +164,7 @@ class Trainer(Stepwise):
         arrays |= under("first", self.network.first.state())
         if self.optimizer is not None:
             arrays |= under("optimizer", optimizer_arrays(self.optimizer))
+        arrays |= under("adaptation", self.adaptation.state())
         return arrays | under("bilevel", self.bilevel.state())
 
     def restore(self, state: State) -> None:
@@ -173,3 +179,4 @@ class Trainer(Stepwise):
         if self.optimizer is not None:
             restore_optimizer(self.optimizer, state.under("optimizer."))
         self.bilevel.restore(state.under("bilevel."))
+        self.adaptation.restore(state.under("adaptation."))

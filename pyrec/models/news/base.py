@@ -258,6 +258,8 @@ class NewsRecommender(NewsTraining):
         for one in self._auxiliaries():
             one.check_for(ReaderEncoder.of(self.reader), float(self.dropout))
         loss = Loss.of(self.loss)
+        if loss.adapting is not None:
+            raise ConfigError(f"{prefix}loss__adapt is not for news models; leave it out")
         for option, value in (("score", loss.score), ("rank_by", loss.ranking)):
             if value != "inner":
                 raise ConfigError(

@@ -12,6 +12,7 @@ from pyrec.data import Interactions
 from pyrec.errors import ConfigError, DataError
 from pyrec.options import Choice
 from pyrec.params import Component, Part
+from pyrec.train.adapt import Adapt
 from pyrec.train.agreement import Agreement, Each, agreement_by_autograd, each_by_autograd
 from pyrec.train.batch import Batch
 from pyrec.train.negatives import Negatives
@@ -55,6 +56,11 @@ class Loss(Component):
     def ranking(self) -> str:
         """How they are compared where items are ranked, one of `SCORES`."""
         return self.score
+
+    @property
+    def adapting(self) -> Adapt | None:
+        """What it estimates of users between epochs, which its batches then carry; None for nothing."""
+        return None
 
     @property
     def temperature(self) -> float:

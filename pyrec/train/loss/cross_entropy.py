@@ -11,8 +11,13 @@ from pyrec.ops.xent import log_total
 from pyrec.train.loss.weighted_mean import weighted_mean
 
 
-def bilateral(losses: Tensor, positive: Tensor, exponent: float) -> Tensor:
-    """The losses with the sum of exponentials Z to the power of c: from log Z - p to c log Z - p.
+def cooled(users: Tensor, temperature: float | Tensor) -> Tensor:
+    """The users (num_users, dim) over a temperature, or each over its own (num_users,)."""
+    return users / (temperature[:, None] if isinstance(temperature, Tensor) else temperature)
+
+
+def bilateral(losses: Tensor, positive: Tensor, exponent: float, pull: Tensor | float = 1.0) -> Tensor:
+    """The losses with the sum of exponentials Z to the power of c: from log Z - p to c log Z - a p.
 
     Source: Wu et al., "BSL: understanding and improving softmax loss for recommendation", ICDE 2024, as its code has
     it, where the positive itself is not in Z.
@@ -20,9 +25,13 @@ def bilateral(losses: Tensor, positive: Tensor, exponent: float) -> Tensor:
     Args:
         losses: (batch,), the cross-entropies log Z - p.
         positive: (batch,) p, the positives' scores over the temperature.
-        exponent: c, above 0; 1 leaves the losses as they are.
+        exponent: c, above 0.
+        pull: a, above 0, a number or (batch,): the temperature of the sum over that of the positive. With c and a of 1
+            the losses are as they are.
     """
-    return losses if exponent == 1 else exponent * losses + (exponent - 1) * positive
+    if exponent == 1 and not isinstance(pull, Tensor) and pull == 1:
+        return losses
+    return exponent * losses + (exponent - pull) * positive
 
 
 def sampled_softmax(
@@ -31,10 +40,11 @@ def sampled_softmax(
     pool: Tensor,
     own: Tensor,
     ids: Tensor,
-    temperature: float,
+    temperature: float | Tensor,
     log_expected: Tensor | None = None,
     weight: Tensor | None = None,
     exponent: float = 1.0,
+    pull: Tensor | float = 1.0,
 ) -> Tensor:
     """Cross-entropy of each user's positive among a pool of items that the batch shares, by inner product.
 
@@ -47,12 +57,13 @@ def sampled_softmax(
         own: (batch,) int64, the positives' ids. An item of the pool that is the sample's own positive does not count
             as a negative.
         ids: (num_pool,) int64, the ids of the pool's items, as for `pyrec.ops.xent.log_total`.
-        temperature: Divides the products; above 0.
+        temperature: Divides the products; above 0, a number or (batch,) a user's.
         log_expected: (num_pool,), the logarithm of how often each was to be expected in the pool. It is subtracted,
             so that the pool's sum estimates that over all items (Bengio and Senécal, 2008; Yi et al., "Sampling-
             bias-corrected neural modeling for large corpus item recommendations", RecSys 2019). None: not so.
         weight: (batch,), as for `weighted_mean`.
         exponent: Of the sum of exponentials, as for `bilateral`.
+        pull: As there.
 
     Returns:
         A scalar: the weighted mean over the batch of -log softmax(product / temperature) at the positive.
@@ -60,11 +71,13 @@ def sampled_softmax(
     Raises:
         DataError: As `weighted_mean`.
     """
-    users = users / temperature
+    users = cooled(users, temperature)
     positive = (users * positives).sum(-1)
     negative = log_total(users, pool, log_expected, own, ids)
     # log(1 + exp(n - p)) and not logaddexp(p, n) - p, whose gradient is nan for an empty pool's n of -inf.
-    return weighted_mean(bilateral(functional.softplus(negative - positive), positive, exponent), weight)
+    return weighted_mean(
+        bilateral(functional.softplus(negative - positive), positive, exponent, pull), weight
+    )
 
 
 def pooled_softmax(
@@ -72,9 +85,10 @@ def pooled_softmax(
     user: Tensor,
     item: Tensor,
     pool: Tensor,
-    temperature: float,
+    temperature: float | Tensor,
     weight: Tensor | None = None,
     exponent: float = 1.0,
+    pull: Tensor | float = 1.0,
 ) -> Tensor:
     """What `sampled_softmax` computes, where a user meets an item of the pool once, however often both are named.
 
@@ -87,9 +101,10 @@ def pooled_softmax(
         user: (batch,) int64 into ``rows``.
         item: (batch,) int64 into ``rows``, the samples' positives.
         pool: (num_pool,) int64 into ``rows``.
-        temperature: Divides the products; above 0.
+        temperature: Divides the products; above 0, a number or (num_users,) a user's.
         weight: (batch,), as for `weighted_mean`.
         exponent: Of the sum of exponentials, as for `bilateral`.
+        pull: As there.
 
     Returns:
         As `sampled_softmax`.
@@ -97,7 +112,7 @@ def pooled_softmax(
     Raises:
         DataError: As `weighted_mean`.
     """
-    users = rows[: int(user.max()) + 1] / temperature
+    users = cooled(rows[: int(user.max()) + 1], temperature)
     times = torch.bincount(pool, minlength=len(rows))
     distinct = times.nonzero().squeeze(1)
     times = times.to(rows.dtype)
@@ -108,7 +123,9 @@ def pooled_softmax(
     # log(exp(a) + c) without overflow, and without losing what is near 0: for a > 0 it is a + log(1 + c exp(-a)).
     small = torch.where(is_above, -above, above).exp()
     rest = torch.where(is_above, left * small, small + (left - 1)).log1p()
-    return weighted_mean(bilateral(torch.where(is_above, above, 0.0) + rest, positive, exponent), weight)
+    return weighted_mean(
+        bilateral(torch.where(is_above, above, 0.0) + rest, positive, exponent, pull), weight
+    )
 
 
 def full_softmax(
@@ -116,9 +133,10 @@ def full_softmax(
     items: Tensor,
     user: Tensor,
     item: Tensor,
-    temperature: float,
+    temperature: float | Tensor,
     weight: Tensor | None = None,
     exponent: float = 1.0,
+    pull: Tensor | float = 1.0,
 ) -> Tensor:
     """Cross-entropy of each sample's item among all items, by inner product; each user meets them once.
 
@@ -129,9 +147,10 @@ def full_softmax(
         items: (num_items, dim), all items in any order.
         user: (batch,) int64 into ``users``.
         item: (batch,) int64 into ``items``.
-        temperature: Divides the products; above 0.
+        temperature: Divides the products; above 0, a number or (num_users,) a user's.
         weight: (batch,), as for `weighted_mean`.
         exponent: Of the sum of exponentials, as for `bilateral`.
+        pull: As there.
 
     Returns:
         A scalar: the weighted mean over the batch of -log softmax(product / temperature) at the sample's item.
@@ -139,7 +158,9 @@ def full_softmax(
     Raises:
         DataError: As `weighted_mean`.
     """
-    users = users / temperature
+    users = cooled(users, temperature)
     total = log_total(users, items)[:, None]
     positive = (gather(users, user) * gather(items, item)).sum(-1)
-    return weighted_mean(bilateral(gather(total, user).squeeze(1) - positive, positive, exponent), weight)
+    return weighted_mean(
+        bilateral(gather(total, user).squeeze(1) - positive, positive, exponent, pull), weight
+    )
