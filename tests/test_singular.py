@@ -11,8 +11,9 @@ from scipy.sparse import block_diag, csr_array, eye_array
 from pyrec import SVD, DataError, LightGCN
 from pyrec.nn import subspace
 from pyrec.nn.encoder import Table
-from pyrec.nn.gram import COLUMNS
+from pyrec.nn.gram import COLUMNS, Gram
 from pyrec.nn.singular import leading_singular_vectors
+from pyrec.nn.subspace import leading_eigenpairs
 
 BLOCKS = [(3, 3), (4, 1), (2, 2)]
 """Of ones: an a x b block has one singular value, sqrt(a b), with the item vector 1 / sqrt(b)."""
@@ -249,3 +250,19 @@ def test_matrices_that_are_iterated_on(name, dtype, count):
     for vectors in (left[:, values > 0], right[:, values > 0]):
         beside = np.abs(vectors.T.astype(float) @ vectors - np.eye(len(known)))
         assert (beside <= 1e-4 + 4 * residuals.max() * known[0] ** 2 / np.outer(known, known)).all()
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_the_iteration_on_each_device(device, weighted):
+    rng = np.random.default_rng(2)
+    dense = (rng.random((300, 500)) < 0.05) * (rng.random((300, 500)) if weighted else 1)
+    gram = Gram(csr_array(dense.astype(np.float32)), device.torch)
+    gram._graph = device.put(gram._graph)
+    pairs = leading_eigenpairs(gram, 40, 1e-6, seed=0)
+    far = gram.across(pairs.vectors)
+    expected = np.linalg.svd(dense, compute_uv=False)[:40]
+    vectors = pairs.vectors.cpu().double()
+    assert np.allclose(pairs.values.sqrt(), expected, rtol=1e-5)
+    assert np.allclose(vectors.T @ vectors, np.eye(40), atol=1e-5)
+    assert np.allclose(far.cpu(), dense.T @ vectors.numpy(), atol=1e-4)
+    assert far.device.type == device.torch.type

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import torch
 from scipy.sparse import csr_array, diags_array
 from torch import Tensor
 
@@ -13,7 +14,9 @@ from pyrec.errors import ConfigError
 from pyrec.nn.singular import leading_singular_vectors, most_vectors
 
 
-def spectral_embeddings(interactions: Interactions, dim: int, std: float) -> Tensor:
+def spectral_embeddings(
+    interactions: Interactions, dim: int, std: float, device: torch.device | str = "cpu"
+) -> Tensor:
     """What a linear graph filter would keep: leading singular vectors of D_u^-1/2 R D_i^-1/2, by falling value.
 
     With U S V^T the truncated SVD, users start at U S^1/2 and items at V S^1/2, scaled together. Training goes on
@@ -24,10 +27,11 @@ def spectral_embeddings(interactions: Interactions, dim: int, std: float) -> Ten
         interactions: What to decompose.
         dim: Numbers in an embedding; below the number of users and of items, or 1.
         std: Of the result's numbers.
+        device: Where the products are computed.
 
     Returns:
-        (num_users + num_items, dim) float32, users first; zeros for nodes without interactions. Columns beyond the
-        matrix's rank are N(0, std²): a column of zeros would have no gradient.
+        (num_users + num_items, dim) float32 on the CPU, users first; zeros for nodes without interactions. Columns
+        beyond the matrix's rank are N(0, std²): a column of zeros would have no gradient.
 
     Raises:
         ConfigError: ``dim`` is out of range.
@@ -38,7 +42,7 @@ def spectral_embeddings(interactions: Interactions, dim: int, std: float) -> Ten
     )
     matrix = _normalised(interactions)
     numbers = np.random.default_rng(0)
-    left, values, right, _ = leading_singular_vectors(matrix, dim, tolerance=1e-6)
+    left, values, right, _ = leading_singular_vectors(matrix, dim, 1e-6, device=device)
     vectors = np.concatenate([left, right]) * np.sqrt(values)
     vectors *= std / vectors.std()
     beyond = np.flatnonzero(values == 0)

@@ -54,7 +54,8 @@ class FromItems(Encoder):
         assert isinstance(network.first, EmbeddingTable)
         if self.init == "spectral":
             table = network.first.embedding
-            items = spectral_embeddings(interactions, table.shape[1], INITIAL_STD)[network.num_users :]
+            nodes = spectral_embeddings(interactions, table.shape[1], INITIAL_STD, table.device)
+            items = nodes[network.num_users :]
             with torch.no_grad():
                 table[network.num_users :] = items
                 network.targets.copy_(items)

@@ -51,7 +51,7 @@ class Table(Encoder):
         if self.init == "spectral":
             table = network.first.embedding
             with torch.no_grad():
-                table.copy_(spectral_embeddings(interactions, table.shape[1], INITIAL_STD))
+                table.copy_(spectral_embeddings(interactions, table.shape[1], INITIAL_STD, table.device))
 
     def parameter_bytes(self, inputs: Inputs) -> int:
         """See `Encoder.parameter_bytes`: the table, 4 N d."""
