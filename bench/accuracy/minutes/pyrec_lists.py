@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from pyrec import preset
 from pyrec.data import read_pair
 from pyrec.models import MODELS
 
@@ -18,7 +19,11 @@ def main(folder: Path, out: str, params: str) -> None:
     """As `lists_of.keep`; a user's line in the test file is a row."""
     given = json.loads(params)
     train, test = read_pair(folder / "train.txt", folder / "test.txt")
-    model = MODELS[given.pop("model")]().set_params(**given).fit(train)
+    if "preset" in given:
+        model = preset(given["preset"], train).model
+    else:
+        model = MODELS[given.pop("model")]().set_params(**given)
+    model.fit(train)
     users = np.flatnonzero(np.diff(test.indptr))
     ids = model.topk(users.astype(np.int32), K)[0].numpy()
     named = np.where(ids < 0, -1, train.item_ids[np.maximum(ids, 0)])
