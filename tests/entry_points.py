@@ -570,6 +570,10 @@ def bindings() -> Iterator[tuple[str, EntryPoint]]:
     )
     yield "debias", (c.debias, lambda: debias_step(plan, stride))
     yield "use_isa", (c.use_isa, lambda: {"name": c.isa()})
+    yield (
+        "use_caches",
+        (c.use_caches, lambda: {name: c.cache_info()[name] for name in ("first", "second", "last")}),
+    )
 
 
 def _layer_without_out(**given: Any) -> Any:

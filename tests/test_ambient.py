@@ -114,7 +114,7 @@ def answers(model, train, test, folder):
     parts += [np.array(list(result.metrics.values())), result.lists]
     model.save(folder / "saved")
     parts += [*Recommender.load(folder / "saved").recommend(users, 5)]
-    if not isinstance(model, EASE | ItemKNN | GraphFilter):
+    if not isinstance(model, EASE | ItemKNN | GraphFilter | Fusion):
         export(model, folder / "vectors")
         parts.append(np.load(folder / "vectors" / "items.npz")["vectors"])
     return parts

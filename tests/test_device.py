@@ -71,9 +71,9 @@ def test_how_long_training_takes_is_told_from_steps_on_the_device(device, option
     [
         (BPR(), 3 * 100, 0),
         (BPR(negatives=Hard(8)), 10 * 100, 4 * 100 * 8 * (16 + 1)),
-        (Softmax(), 100 + 200, 4 * 100 * 200),
-        (Softmax(negatives=Uniform(3)), 5 * 100, 5 * 100 * 300),
-        (Softmax(negatives=InBatch()), 2 * 100, 5 * 100 * 100),
+        (Softmax(), 100 + 200, 4 * 16 * (6 * 100 + 3 * 200)),
+        (Softmax(negatives=Uniform(3)), 5 * 100, 4 * 16 * (6 * 100 + 3 * 300)),
+        (Softmax(negatives=InBatch()), 2 * 100, 4 * 16 * (6 * 100 + 3 * 100)),
     ],
     ids=str,
 )

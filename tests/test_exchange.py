@@ -143,7 +143,7 @@ def paused(fitted: Recommender, monkeypatch: pytest.MonkeyPatch) -> tuple[Gate, 
         (ease, "_solve"),
         (itemknn, "Likeness"),
         (svd, "_right_factors"),
-        (graph_filter, "most_vectors"),
+        (graph_filter, "right_vectors"),
     ):
         monkeypatch.setattr(module, name, stopping(getattr(module, name)))
     monkeypatch.setattr(Popularity, "_training_set", staticmethod(stopping(Recommender._training_set)))

@@ -24,7 +24,10 @@ ENTRY_POINTS = entry_points()
 CASES = int(os.environ.get("PYREC_CASES", "0"))
 SEED = int(os.environ.get("PYREC_SEED", "0"))
 TYPED = (PyrecError, TypeError, ValueError, MemoryError)  # the last of NumPy, for 2^40 ids
-NO_INPUT = {"isa", "isa_levels", "cuda_info", "num_threads", "topk_has_codes"}
+NO_INPUT = {
+    *("isa", "isa_levels", "cuda_info", "num_threads", "topk_has_codes"),
+    *("cache_info", "fetch_ahead_bytes", "topk_block_bytes"),
+}
 ANY_INPUT = {"use_huge_pages"}  # advice to the system about addresses, which takes any numbers
 
 

@@ -207,7 +207,10 @@ def test_each_spelling_means_one_hyperparameter_of_a_class() -> None:
 
 def test_classes_show_the_signature_of_their_constructor() -> None:
     assert list(inspect.signature(EASE).parameters) == list(inspect.signature(EASE.__init__).parameters)[1:]
-    assert " ".join(inspect.signature(Softmax).parameters) == "temperature score negatives exponent rank_by"
+    assert (
+        " ".join(inspect.signature(Softmax).parameters)
+        == "temperature score negatives exponent rank_by adapt"
+    )
     assert not inspect.signature(Popularity).parameters
     for given in ((1,), {"n": 1}):
         with pytest.raises(TypeError):

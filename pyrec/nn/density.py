@@ -48,7 +48,7 @@ def estimate_density(gram: Gram, generator: torch.Generator) -> Density:
         generator: Of the random vectors.
     """
     diagonal, beside = _lanczos(gram, generator)
-    steps = torch.arange(diagonal.shape[1])
+    steps = torch.arange(diagonal.shape[1], dtype=torch.int64, device="cpu")
     matrices = torch.diag_embed(diagonal)
     matrices[:, steps[1:], steps[:-1]] = beside[:, :-1]
     nodes, vectors = (part.flip(-1) for part in eigh(matrices + matrices.tril(-1).mT))

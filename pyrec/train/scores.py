@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cached_property
+from typing import Final
 
 import numpy as np
 import torch
@@ -10,10 +11,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
+from pyrec._arrays import tensor_of
 from pyrec.data import Interactions
 from pyrec.ops.xent import log_total
-from pyrec.train.adapt.base import BLOCK_BYTES
 
+BLOCK_BYTES: Final = 1 << 24
+"""Of the vectors of positives that are gathered at a time."""
 Doubles = NDArray[np.float64]
 
 
@@ -37,7 +40,7 @@ class Scores:
     def of_positives(self) -> Doubles:
         """(num_interactions,), of each."""
         users, items = (
-            torch.from_numpy(one.astype(np.int64)).to(self.users.device)
+            tensor_of(one.astype(np.int64)).to(self.users.device)
             for one in (self.interactions.users, self.interactions.items)
         )
         rows = max(1, BLOCK_BYTES // (4 * self.users.shape[1]))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar, Final
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,12 +10,7 @@ from torch import Tensor
 
 from pyrec.params import Component
 from pyrec.train.memory import Memory, Sizes
-
-if TYPE_CHECKING:
-    from pyrec.train.scores import Scores
-
-BLOCK_BYTES: Final = 1 << 24
-"""Of the vectors of positives that are gathered at a time."""
+from pyrec.train.scores import BLOCK_BYTES, Scores
 
 
 class Adapt(Component):
