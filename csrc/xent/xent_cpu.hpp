@@ -124,11 +124,13 @@ void pack_users(const xent_input<T>& in, const xent_plan<T>& plan, const xent_us
   const T* from = in.users + first * in.dim;
   T* columns = to.columns + block * plan.steps * xent_block;
   pack(from, 1, in.dim, in.dim, count, columns, xent_block);
-  for (int64_t u = 0; u < xent_block; ++u) {
-    if (in.has_offset) columns[in.dim * xent_block + u] = T(-1);
-    const int64_t own = in.own != nullptr && u < count ? in.own[first + u] : -1;
-    to.own[first + u] = static_cast<typename real_bits<T>::integer>(own);
+  for (int64_t u = 0; in.has_offset && u < xent_block; ++u) columns[in.dim * xent_block + u] = T(-1);
+  // No load stands behind a condition in a loop: as a masked one its address would not be there.
+  const int64_t named = in.own != nullptr ? count : 0;
+  for (int64_t u = 0; u < named; ++u) {
+    to.own[first + u] = static_cast<typename real_bits<T>::integer>(in.own[first + u]);
   }
+  for (int64_t u = named; u < xent_block; ++u) to.own[first + u] = -1;
   if (!plan.backward) return;
   copy_padded(from, in.dim, count, to.rows + first * plan.dim, plan.dim);
   for (int64_t i = count * plan.dim; i < xent_block * plan.dim; ++i) to.rows[first * plan.dim + i] = T(0);
