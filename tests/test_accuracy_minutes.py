@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 pytest.importorskip("matplotlib")
+from accuracy.debias.runs import Kept
 from accuracy.minutes import contenders, files, judged, search, tables
-from accuracy.minutes.__main__ import Kept
+from accuracy.minutes.__main__ import named
 
 from pyrec.data import synthetic
 from pyrec.errors import ConfigError
@@ -84,15 +85,12 @@ def test_ours_and_a_filter_in_numpy_have_the_same_lists_row_and_picture(folder, 
     assert rows[0]["recall@20"] == pytest.approx(rows[1]["recall@20"], abs=0.02)  # but for equal scores
     assert all(row["seconds"] > 0 and row["peak_mb"] > 20 for row in rows)
     kept = Kept(tmp_path / "rows.jsonl")
-    for row in rows:
-        kept.add({"of": "search", "data": "gowalla", "label": row["label"], "trials": 0, "search_seconds": 0})
-        kept.add({"of": "race", "data": "gowalla", **row})
-    assert Kept(tmp_path / "rows.jsonl").find("race", "gowalla", "ours") == {
-        "of": "race",
-        "data": "gowalla",
-        **rows[0],
-    }
-    tables.write(contenders.read(PLAN), kept.rows, tmp_path / "minutes.md")
+    for one, row in zip((ours, numpy), rows, strict=True):
+        kept.append({**named("search", "gowalla", one), "trials": 0, "search_seconds": 0})
+        kept.append({**named("race", "gowalla", one), **row})
+    found = {row["run"]: row for row in Kept(tmp_path / "rows.jsonl").rows()}
+    assert found["race, gowalla, ours"] == {**named("race", "gowalla", ours), **rows[0]}
+    tables.write(contenders.read(PLAN), kept.rows(), tmp_path / "minutes.md")
     text = (tmp_path / "minutes.md").read_text()
     assert f"| ours | {rows[0]['seconds']:,.1f} |" in text
     assert (tmp_path / "minutes/gowalla.png").stat().st_size > 1000

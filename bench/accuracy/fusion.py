@@ -6,11 +6,10 @@ The weight is chosen once, on the last tenths of the training lists. A seed that
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -24,13 +23,13 @@ from pyrec.evaluate.ranking import Evaluation
 from pyrec.models import MODELS, Recommender
 
 from . import datasets
+from .debias.runs import Kept, Row, processor
 from .minutes import files
 from .worker import versions
 
 HERE = Path(__file__).parent
 K = 20
 METRICS = ("recall", "ndcg")
-Row = dict[str, Any]
 
 
 def member(told: Mapping[str, Any], seed: int) -> Recommender:
@@ -63,7 +62,15 @@ def run(data: str, told: Mapping[str, Any], weight: float, seed: int) -> Row:
         "second": evaluate(model.second_, test, K, METRICS),
     }
     row = {"of": "run", "data": data, "seed": seed, "weight": weight, "seconds_train": round(seconds, 1)}
-    return row | measured(found) | {"date": str(date.today()), "versions": versions()}
+    return (
+        row
+        | measured(found)
+        | {
+            "date": str(date.today()),
+            "processor": processor(),
+            "versions": versions(),
+        }
+    )
 
 
 def measured(found: Mapping[str, Evaluation]) -> Row:
@@ -89,23 +96,23 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=HERE / "results/fusion.jsonl")
     options = parser.parse_args()
     plan = yaml.safe_load((HERE / "fusion.yaml").read_text())
-    rows = [json.loads(line) for line in options.out.read_text().splitlines()] if options.out.exists() else []
-
-    def keep(row: Row) -> Row:
-        rows.append(row)
-        with options.out.open("a") as file:
-            file.write(json.dumps(row) + "\n")
-        print(row, file=sys.stderr, flush=True)
-        return row
-
+    kept = Kept(options.out)
     for data in options.data or plan["data"]:
         told, seeds = plan["data"][data], plan["seeds"]
-        weights = [row for row in rows if row["of"] == "weight" and row["data"] == data]
-        weight = (weights[-1] if weights else keep(chosen(data, told, seeds[0])))["weight"]
-        have = {row["seed"] for row in rows if row["of"] == "run" and row["data"] == data}
+        weight = made(kept, f"weight, {data}", lambda: chosen(data, told, seeds[0]))["weight"]  # noqa: B023
         for seed in seeds:
-            if seed not in have:
-                keep(run(data, told, weight, seed))
+            made(kept, f"{data}, {seed}", lambda: run(data, told, weight, seed))  # noqa: B023
+
+
+def made(kept: Kept, name: str, make: Callable[[], Row]) -> Row:
+    """The row of a name, which is made and kept if it is not there."""
+    for row in kept.rows():
+        if row["run"] == name:
+            return row
+    row = {"run": name, **make()}
+    kept.append(row)
+    print(row, file=sys.stderr, flush=True)
+    return row
 
 
 if __name__ == "__main__":

@@ -8,41 +8,18 @@ so that the race itself can be run on a quiet machine afterwards.
 from __future__ import annotations
 
 import argparse
-import json
-import platform
 import sys
 import tempfile
 from collections.abc import Mapping
 from datetime import date
 from pathlib import Path
-from typing import Any
 
+from ..debias.runs import Kept, Row, processor
 from . import files, tables
-from .contenders import Race, python_of, read, run
+from .contenders import Contender, Race, python_of, read, run
 from .search import search
 
 ACCURACY = Path(__file__).parent.parent
-Row = dict[str, Any]
-
-
-class Kept:
-    """A JSONL file of rows, by data set, label and what a row is of: ``search`` or ``race``."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        lines = path.read_text().splitlines() if path.exists() else []
-        self.rows = [json.loads(line) for line in lines]
-
-    def find(self, of: str, data: str, label: str) -> Row | None:
-        """The last such row."""
-        found = [row for row in self.rows if (row["of"], row["data"], row["label"]) == (of, data, label)]
-        return found[-1] if found else None
-
-    def add(self, row: Row) -> None:
-        """Appends a row."""
-        self.rows.append(row)
-        with self.path.open("a") as file:
-            file.write(json.dumps(row) + "\n")
 
 
 def race(plan: Race, data: str, kept: Kept, peers: Mapping[str, str], only_search: bool) -> None:
@@ -50,19 +27,24 @@ def race(plan: Race, data: str, kept: Kept, peers: Mapping[str, str], only_searc
     with tempfile.TemporaryDirectory() as made:
         folder = files.write(data, plan.splits[data], Path(made))
         for contender in plan.contenders(data):
-            names = {"data": data, "label": contender.label}
-            chosen = kept.find("search", **names)
+            have = {row["run"]: row for row in kept.rows()}
+            names = {of: named(of, data, contender) for of in ("search", "race")}
+            chosen = have.get(names["search"]["run"])
             if chosen is None:
-                chosen = {"of": "search", **names}
-                chosen |= search(contender, folder, peers, plan.threads, plan.trials)
-                kept.add(chosen)
+                chosen = names["search"] | search(contender, folder, peers, plan.threads, plan.trials)
+                kept.append(chosen)
                 print(chosen, file=sys.stderr, flush=True)
-            if only_search or kept.find("race", **names):
+            if only_search or names["race"]["run"] in have:
                 continue
             python = python_of(contender.script, peers)
-            row = run(contender, chosen["params"], folder, python, plan.threads)
-            kept.add({"of": "race", **names, **row, "date": str(date.today()), "machine": platform.machine()})
+            row = names["race"] | run(contender, chosen["params"], folder, python, plan.threads)
+            kept.append({**row, "date": str(date.today()), "processor": processor()})
             print(row, file=sys.stderr, flush=True)
+
+
+def named(of: str, data: str, contender: Contender) -> Row:
+    """What tells a row: what it is of, ``search`` or ``race``, the data set and the contender."""
+    return {"run": f"{of}, {data}, {contender.label}", "of": of, "data": data, "label": contender.label}
 
 
 def main() -> None:
@@ -79,7 +61,7 @@ def main() -> None:
     if not options.table:
         for data in options.data or plan.splits:
             race(plan, data, kept, dict(one.split("=", 1) for one in options.peer), options.only_search)
-    tables.write(plan, kept.rows, options.out.with_suffix(".md"))
+    tables.write(plan, kept.rows(), options.out.with_suffix(".md"))
 
 
 if __name__ == "__main__":

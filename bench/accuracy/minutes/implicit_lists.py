@@ -6,10 +6,8 @@ from typing import Any
 
 import numpy as np
 from implicit.als import AlternatingLeastSquares
-from lists_of import K, Parts, keep
+from lists_of import THREADS, K, Parts, keep
 from numpy.typing import NDArray
-
-THREADS = 2
 
 
 def lists(parts: Parts, **params: Any) -> NDArray[np.int32]:

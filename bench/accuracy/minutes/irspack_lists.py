@@ -7,12 +7,11 @@ from typing import Any
 import numpy as np
 from irspack import IALSRecommender, RP3betaRecommender
 from irspack.utils.id_mapping import retrieve_recommend_from_score_f32
-from lists_of import K, Parts, keep
+from lists_of import THREADS, K, Parts, keep
 from numpy.typing import NDArray
 
 KINDS = {"rp3": RP3betaRecommender, "ials": IALSRecommender}
 BLOCK = 1024
-THREADS = 2
 
 
 def lists(parts: Parts, model: str, **params: Any) -> NDArray[np.int32]:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from pyrec.ops.metrics import METRICS, ranking_metrics
 
-K = 20
+from .lists_of import K
 
 
 def judge(lists: NDArray[np.int32], test: Path) -> dict[str, float]:

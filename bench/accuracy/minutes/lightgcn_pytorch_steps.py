@@ -6,8 +6,6 @@ A run to its published accuracy takes days on two cores, so a few steps are time
 from __future__ import annotations
 
 import contextlib
-import json
-import math
 import os
 import shutil
 import statistics
@@ -17,9 +15,7 @@ import time
 from pathlib import Path
 
 import numpy as np
-
-STEPS = 5
-BATCH = 2048
+from steps_of import BATCH, STEPS, tell
 
 
 def seconds_a_step(folder: Path) -> tuple[float, int]:
@@ -54,14 +50,5 @@ def seconds_a_step(folder: Path) -> tuple[float, int]:
         return statistics.median(seconds[1:]), register.dataset.trainDataSize
 
 
-def main(folder: str, _: str, params: str) -> None:
-    """Prints the figures as a line of JSON on the standard error, where `contenders.run` reads it."""
-    given = json.loads(params)
-    step, interactions = seconds_a_step(Path(folder).resolve())
-    steps = given["epochs"] * math.ceil(interactions / BATCH)
-    told = {"seconds": round(step * steps), "seconds_a_step": round(step, 4), "scaled": True}
-    print(json.dumps({**told, "recall@20": given["recall"], "ndcg@20": given["ndcg"]}), file=sys.stderr)
-
-
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    tell(seconds_a_step)

@@ -7,6 +7,7 @@ after it; OUT gets int32 (lines of test.txt, 20), items best first and -1 behind
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -17,6 +18,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
 K = 20
+THREADS = int(os.environ.get("OMP_NUM_THREADS", "1"))
 
 
 class Parts(NamedTuple):

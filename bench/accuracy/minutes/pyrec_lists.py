@@ -7,12 +7,11 @@ import sys
 from pathlib import Path
 
 import numpy as np
+from lists_of import K
 
 from pyrec import preset
 from pyrec.data import read_pair
 from pyrec.models import MODELS
-
-K = 20
 
 
 def main(folder: Path, out: str, params: str) -> None:

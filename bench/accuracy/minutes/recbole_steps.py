@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import json
-import math
 import os
 import statistics
-import sys
 import tempfile
 import time
 from itertools import islice
@@ -15,9 +12,7 @@ from pathlib import Path
 from recbole.config import Config
 from recbole.data import create_dataset, data_preparation
 from recbole.model.general_recommender import LightGCN
-
-STEPS = 5
-BATCH = 2048
+from steps_of import BATCH, STEPS, tell
 
 
 def seconds_a_step(folder: Path) -> tuple[float, int]:
@@ -58,14 +53,5 @@ def seconds_a_step(folder: Path) -> tuple[float, int]:
         return statistics.median(seconds[1:]), len(data.inter_feat)
 
 
-def main(folder: str, _: str, params: str) -> None:
-    """Prints the figures as a line of JSON on the standard error, where `contenders.run` reads it."""
-    given = json.loads(params)
-    step, interactions = seconds_a_step(Path(folder).resolve())
-    steps = given["epochs"] * math.ceil(interactions / BATCH)
-    told = {"seconds": round(step * steps), "seconds_a_step": round(step, 4), "scaled": True}
-    print(json.dumps({**told, "recall@20": given["recall"], "ndcg@20": given["ndcg"]}), file=sys.stderr)
-
-
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    tell(seconds_a_step)
